@@ -1,0 +1,47 @@
+"""The Python SDK of encserve: transformer encoders on NVIDIA Triton, without padding."""
+
+from encserve._async_client import AsyncClient
+from encserve._client import Client
+from encserve._errors import (
+    ContractError,
+    DeadlineExceeded,
+    EncserveError,
+    InferenceFailed,
+    InvalidInput,
+    ModelNotFound,
+    ServerError,
+    TransportError,
+    Unavailable,
+)
+from encserve._grpc import AsyncGrpcTransport, GrpcTransport
+from encserve._messages import InferRequest, InferResponse, ServedModel
+from encserve._pipeline import PipelineInfo
+from encserve._results import Embeddings
+from encserve._retry import Retry
+from encserve._transport import AsyncTransport, Transport
+from encserve._version import __version__
+
+__all__ = [
+    "AsyncClient",
+    "AsyncGrpcTransport",
+    "AsyncTransport",
+    "Client",
+    "ContractError",
+    "DeadlineExceeded",
+    "Embeddings",
+    "EncserveError",
+    "GrpcTransport",
+    "InferRequest",
+    "InferResponse",
+    "InferenceFailed",
+    "InvalidInput",
+    "ModelNotFound",
+    "PipelineInfo",
+    "Retry",
+    "ServedModel",
+    "ServerError",
+    "Transport",
+    "TransportError",
+    "Unavailable",
+    "__version__",
+]

@@ -1,0 +1,176 @@
+"""The blocking client. `AsyncClient` is the same with `await`, and takes its documentation from here."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+
+from encserve._embed_call import EmbedCall
+from encserve._grpc import GrpcTransport
+from encserve._pipeline import PipelineInfo, is_pipeline
+from encserve._protocol import embed_options
+from encserve._results import EmbeddingRows, Embeddings
+from encserve._retry import Retry, attempt
+from encserve._settings import DEFAULT_URL, Settings
+from encserve._split import Chunk, as_sequence
+from encserve._transport import Transport
+from encserve._window import in_order
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client of the pipelines that a Triton server holds. Threads may share it.
+
+    Args:
+        url: "host:port" of the server's gRPC endpoint; not used when there is a `transport`.
+        timeout_s: seconds that one request may take, with all its retries. Every call can have its own.
+        retry: how to repeat a request that found the server unavailable.
+        concurrency: requests in flight at a time, per call.
+        texts_per_request: longer lists are split; the limits of the server hold as well.
+        transport: what to use in place of a gRPC channel. The client closes it.
+
+    Raises:
+        InvalidInput: an argument has an impossible value.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = 30.0,
+        retry: Retry = Retry(),  # noqa: B008 - it is frozen
+        concurrency: int = 4,
+        texts_per_request: int = 64,
+        transport: Transport | None = None,
+    ) -> None:
+        self._settings = Settings(
+            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+        )
+        self._transport = GrpcTransport(url) if transport is None else transport
+        self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+
+    def embed(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Embeddings:
+        """Embed texts. Returns one row per text, in order.
+
+        Options that are None have the pipeline's default. All texts are checked before the first is sent.
+
+        Args:
+            texts: any number of texts; an empty one is allowed.
+            model: name of the pipeline.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            prompt_name: which of the pipeline's prompts to put before each text; "" for none.
+            dimensions: shorten the vectors to this length, for models that were trained for it.
+            normalize: whether to scale the vectors to unit length.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+
+        Raises:
+            InvalidInput: the client or the server refused a text or an option.
+            ModelNotFound: the server has no such pipeline.
+            InferenceFailed: the pipeline failed on a request.
+            Unavailable: the server was down or overloaded, and stayed so through all retries.
+            DeadlineExceeded: a request was not answered in time.
+            ContractError: the model is no pipeline of encserve, or its answer broke the contract.
+        """
+        texts = as_sequence(texts)
+        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        timeout_s = self._settings.timeout_or_default(timeout_s)
+        call = EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s)
+        rows = EmbeddingRows(len(texts))
+        with closing(self._parts(call)) as parts:
+            for part in parts:
+                rows.put(part)
+        return rows.whole or call.nothing(self._pipeline(model, "", timeout_s))
+
+    def embed_iter(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Iterator[Embeddings]:
+        """Embed texts as they come. Yields the embeddings of consecutive texts, in order; `start` tells the first.
+
+        The texts may come from a generator, which is read as fast as the answers are taken. Arguments and errors are
+        those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
+        """
+        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        timeout_s = self._settings.timeout_or_default(timeout_s)
+        return self._parts(EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s))
+
+    def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
+        """The pipelines of encserve that the server is ready to serve; other models are left out.
+
+        Raises:
+            Unavailable: the server was down or overloaded, and stayed so through all retries.
+            DeadlineExceeded: a request was not answered in time.
+            ContractError: a pipeline speaks another version of the contract, or its configuration is malformed.
+        """
+        timeout_s = self._settings.timeout_or_default(timeout_s)
+        pipelines = []
+        for model in self._retried(lambda left_s: self._transport.pipelines(timeout_s=left_s), timeout_s):
+            parameters = self._parameters(model.name, model.version, timeout_s)
+            if is_pipeline(parameters):
+                pipelines.append(PipelineInfo.from_parameters(model.name, parameters, version=model.version))
+        return pipelines
+
+    def close(self) -> None:
+        """Close the connection. Calls that are under way end with `TransportError`."""
+        self._transport.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _parts(self, call: EmbedCall) -> Generator[Embeddings, None, None]:
+        pipeline = self._pipeline(call.model, "", call.timeout_s)
+        chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
+        parts = in_order(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
+        with call.tally() as tally, closing(parts):
+            for part in parts:
+                tally.add(part)
+                yield part
+
+    def _part(self, call: EmbedCall, chunk: Chunk) -> Embeddings:
+        request = call.request(chunk)
+        response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
+        return call.part(response, chunk, self._pipeline(call.model, response.version, call.timeout_s))
+
+    def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:
+        """What the pipeline says of itself, asked once per version. An empty version is the one last heard of."""
+        pipeline = self._pipelines.get((model, version))
+        if pipeline is None:
+            parameters = self._parameters(model, version, timeout_s)
+            pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
+            self._pipelines[model, version] = self._pipelines[model, ""] = pipeline
+        return pipeline
+
+    def _parameters(self, model: str, version: str, timeout_s: float) -> Mapping[str, str]:
+        return self._retried(
+            lambda left_s: self._transport.pipeline_config(model, version=version, timeout_s=left_s), timeout_s
+        )
+
+    def _retried(self, call: Callable[[float], T], timeout_s: float) -> T:
+        return attempt(call, self._settings.schedule(timeout_s))

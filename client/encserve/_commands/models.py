@@ -1,0 +1,57 @@
+"""`encserve models`: the pipelines of a server and their limits."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from encserve._client import Client
+from encserve._pipeline import PipelineInfo
+from encserve._settings import DEFAULT_URL
+
+SUMMARY = "list the pipelines of a server"
+
+COLUMNS = {
+    "NAME": "name",
+    "VERSION": "version",
+    "TASK": "task",
+    "PRECISION": "precision",
+    "ENGINE": "engine",
+    "DIM": "dimensions",
+    "MAX_LENGTH": "max_length",
+    "TEXTS/REQ": "max_texts_per_request",
+    "TOKENS/REQ": "max_tokens_per_request",
+    "BYTES/TEXT": "max_bytes_per_text",
+}
+"""Column -> field of `PipelineInfo`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+    parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the pipelines."""
+    with Client(arguments.url) as client:
+        pipelines = client.models(timeout_s=arguments.timeout_s)
+    if arguments.json:
+        print(json.dumps([asdict(pipeline) for pipeline in pipelines], indent=2))
+    elif pipelines:
+        print(table(pipelines))
+    else:
+        print(f"{arguments.url} serves no encserve pipeline")
+    return 0
+
+
+def table(pipelines: Sequence[PipelineInfo]) -> str:
+    """One line per pipeline, in aligned columns; numbers to the right."""
+    columns = []
+    for heading, field in COLUMNS.items():
+        values = [getattr(pipeline, field) for pipeline in pipelines]
+        width = max(len(heading), *(len(str(value)) for value in values))
+        align = ">" if isinstance(values[0], int) else "<"
+        columns.append([f"{cell:{align}{width}}" for cell in [heading, *map(str, values)]])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))

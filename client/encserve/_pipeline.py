@@ -1,0 +1,96 @@
+"""What a pipeline says of itself: the contract of the ensemble, read from its Triton configuration."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from encserve._errors import ContractError
+
+CONTRACT_VERSION = "1"
+"""The version of the packed contract that this SDK speaks."""
+
+CONTRACT_KEY = "encserve_contract"
+"""The parameter that makes a Triton model a pipeline of encserve. Its value is the contract version."""
+
+INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
+STRINGS = ("task", "precision", "engine", "certificate")
+
+
+def is_pipeline(parameters: Mapping[str, str]) -> bool:
+    """Whether a model with these configuration parameters is a pipeline of encserve."""
+    return CONTRACT_KEY in parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineInfo:
+    """One pipeline: its task, its limits, and the certificate it was published with."""
+
+    name: str
+    """The name to pass as `model`."""
+    version: str
+    """The model version; empty in the answer to a question that named none."""
+    task: str
+    """The task in Hugging Face's words, such as "feature-extraction"."""
+    precision: str
+    """Precision of the encoder, such as "fp16"."""
+    engine: str
+    """What runs the encoder: "python", "onnxruntime" or "tensorrt"."""
+    dimensions: int
+    """Length of a vector, as the model gives it when no `dimensions` is asked for."""
+    max_length: int
+    """Tokens per text; what is beyond is cut, or refused with `truncate="error"`."""
+    max_texts_per_request: int
+    """Texts per request. The client splits longer lists."""
+    max_tokens_per_request: int
+    """Tokens of all texts of a request together. The client splits longer lists."""
+    max_bytes_per_text: int
+    """Bytes of one text in UTF-8. The client refuses longer texts."""
+    prompt_names: tuple[str, ...]
+    """The values that `prompt_name` may have."""
+    option_defaults: Mapping[str, Any]
+    """Option -> the value it has in a request that does not set it."""
+    certificate: str
+    """SHA-256 of the manifest, in hexadecimal: names the exact files and the parity numbers behind the answers."""
+
+    @classmethod
+    def from_parameters(cls, name: str, parameters: Mapping[str, str], *, version: str = "") -> "PipelineInfo":
+        """Read the parameters of a Triton model configuration.
+
+        Raises:
+            ContractError: the model is no pipeline of encserve, speaks another version of the contract, or a parameter
+                is missing or malformed.
+        """
+        if not is_pipeline(parameters):
+            message = f"{name!r} is not an encserve pipeline: its configuration has no parameter {CONTRACT_KEY!r}"
+            raise ContractError(message, model=name, version=version)
+        contract = parameters[CONTRACT_KEY]
+        if contract != CONTRACT_VERSION:
+            message = f"{name!r} speaks version {contract} of the contract, this SDK version {CONTRACT_VERSION}"
+            raise ContractError(message, model=name, version=version)
+
+        def read(key: str, parse: Any) -> Any:
+            try:
+                return parse(parameters[key])
+            except (KeyError, TypeError, ValueError) as error:
+                message = f"the configuration of {name!r} has no valid parameter {key!r}: {parameters.get(key)!r}"
+                raise ContractError(message, model=name, version=version) from error
+
+        return cls(
+            name=name,
+            version=version,
+            **{key: read(key, str) for key in STRINGS},
+            **{key: read(key, int) for key in INTEGERS},
+            prompt_names=read("prompt_names", lambda text: tuple(json.loads(text))),
+            option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
+        )
+
+    def to_parameters(self) -> dict[str, str]:
+        """The inverse of `from_parameters`: what the exporter writes into the configuration."""
+        return {
+            CONTRACT_KEY: CONTRACT_VERSION,
+            **{key: getattr(self, key) for key in STRINGS},
+            **{key: str(getattr(self, key)) for key in INTEGERS},
+            "prompt_names": json.dumps(list(self.prompt_names)),
+            "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
+        }

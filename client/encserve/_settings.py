@@ -1,0 +1,45 @@
+"""How a client sends: checked once, when the client is made."""
+
+import math
+from dataclasses import dataclass
+
+from encserve._errors import InvalidInput
+from encserve._retry import Retry, Schedule
+
+DEFAULT_URL = "localhost:8001"
+"""Where `encserve serve` and stock Triton listen for gRPC."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The arguments of both clients; see `Client`."""
+
+    timeout_s: float
+    retry: Retry
+    concurrency: int
+    texts_per_request: int
+
+    def __post_init__(self) -> None:
+        check_timeout(self.timeout_s)
+        for name in ("concurrency", "texts_per_request"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}, it must be 1 or more")
+
+    def timeout_or_default(self, timeout_s: float | None) -> float:
+        """The timeout of a call that may have its own, in seconds."""
+        return self.timeout_s if timeout_s is None else check_timeout(timeout_s)
+
+    def schedule(self, timeout_s: float) -> Schedule:
+        """The attempts of one request that begins now."""
+        return Schedule(self.retry, timeout_s=timeout_s)
+
+
+def check_timeout(timeout_s: float) -> float:
+    """Return `timeout_s` if it is a positive, finite number of seconds.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not (math.isfinite(timeout_s) and timeout_s > 0):
+        raise InvalidInput(f"timeout_s is {timeout_s}, expected a positive number of seconds")
+    return timeout_s

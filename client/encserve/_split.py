@@ -1,0 +1,90 @@
+"""Check texts, and split them into requests that stay under the limits of the server and of the client."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from encserve._errors import InvalidInput
+from encserve._pipeline import PipelineInfo
+
+SPECIAL_TOKENS = 4
+"""No tokenizer adds more than this to a text."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The texts of one request."""
+
+    start: int
+    """Index of the first text in the whole call."""
+    texts: list[bytes]
+    """In UTF-8."""
+
+
+def check_collection(texts: object) -> None:
+    """Refuse what is no collection of texts, above all a single one.
+
+    Raises:
+        InvalidInput: `texts` is a str or bytes, or cannot be iterated.
+    """
+    if isinstance(texts, str | bytes):
+        raise InvalidInput(f"texts is a single {type(texts).__name__}, expected a list of str: pass [text]")
+    if not isinstance(texts, Iterable):
+        raise InvalidInput(f"texts is {type(texts).__name__}, expected a list of str")
+
+
+def as_sequence(texts: Iterable[str]) -> Sequence[str]:
+    """The texts as something that has a length: a generator or an array becomes a list.
+
+    Raises:
+        InvalidInput: as `check_collection`.
+    """
+    check_collection(texts)
+    return texts if isinstance(texts, Sequence) else list(texts)
+
+
+def encode_text(text: object, index: int, *, max_bytes: int) -> bytes:
+    """The text in UTF-8.
+
+    Raises:
+        InvalidInput: it is no str, holds a lone surrogate, or is longer than `max_bytes`; the message names `index`.
+    """
+    if not isinstance(text, str):
+        raise InvalidInput(f"text {index} is {type(text).__name__}, expected str")
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        message = f"text {index} is no valid Unicode: a lone surrogate {text[error.start]!r} at position {error.start}"
+        raise InvalidInput(message) from error
+    if len(encoded) > max_bytes:
+        raise InvalidInput(f"text {index} has {len(encoded)} bytes in UTF-8, the limit is {max_bytes}")
+    return encoded
+
+
+def check_texts(texts: Sequence[str], *, max_bytes: int) -> None:
+    """Refuse the whole list for the first text that `encode_text` refuses."""
+    for index, text in enumerate(texts):
+        encode_text(text, index, max_bytes=max_bytes)
+
+
+def split(texts: Iterable[str], pipeline: PipelineInfo, *, max_texts: int, prompted: bool) -> Iterator[Chunk]:
+    """Split texts into chunks, reading them no further than the chunk at hand.
+
+    The tokens of a text are bounded by its bytes, as tokenizers need no more tokens than bytes, and by the length that
+    the model allows. A prompt has an unknown length, so a text that gets one is counted with all that the model allows.
+    A text whose bound alone exceeds the limit gets a request of its own, and the server decides.
+    """
+    max_texts = min(max_texts, pipeline.max_texts_per_request)
+    chunk = Chunk(0, [])
+    tokens = 0
+    for index, text in enumerate(texts):
+        encoded = encode_text(text, index, max_bytes=pipeline.max_bytes_per_text)
+        bound = pipeline.max_length if prompted else min(pipeline.max_length, len(encoded) + SPECIAL_TOKENS)
+        full = len(chunk.texts) == max_texts or tokens + bound > pipeline.max_tokens_per_request
+        if full and chunk.texts:
+            yield chunk
+            chunk = Chunk(index, [])
+            tokens = 0
+        chunk.texts.append(encoded)
+        tokens += bound
+    if chunk.texts:
+        yield chunk

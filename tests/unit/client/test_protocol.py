@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from encserve import ContractError, InferResponse, InvalidInput
+from encserve._protocol import decode_embeddings, embed_options, encode_texts
+
+TENSORS = {
+    "embedding": np.arange(6, dtype=np.float32).reshape(1, 2, 3),
+    "token_count": np.array([[4, 5]], np.int32),
+    "dropped_count": np.array([[0, 1]], np.int32),
+}
+
+
+def decode(**changes):
+    tensors = {name: tensor for name, tensor in (TENSORS | changes).items() if tensor is not None}
+    response = InferResponse(model="m", version="2", tensors=tensors, request_id="r")
+    return decode_embeddings(response, rows=2, dimensions=3, certificate="c", start=64)
+
+
+def test_request():
+    request = encode_texts([b"a", b""], model="m", options={"truncate": "error"}, request_id="r")
+    assert request.inputs == {"text": [b"a", b""]}
+    assert request.outputs == ("embedding", "token_count", "dropped_count")
+    assert request.parameters == {"truncate": "error"}
+
+
+def test_answer():
+    embeddings = decode()
+    assert embeddings.vectors.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert embeddings.token_counts.tolist() == [4, 5]
+    assert embeddings.dropped_counts.tolist() == [0, 1]
+    assert (embeddings.model, embeddings.version, embeddings.certificate) == ("m", "2", "c")
+    assert (embeddings.start, len(embeddings)) == (64, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "problem"),
+    [
+        ("token_count", None, "no tensor 'token_count', only 'embedding', 'dropped_count'"),
+        ("embedding", np.zeros((1, 2, 3), np.float16), "'embedding' is float16, the contract promises float32"),
+        ("embedding", np.zeros((1, 3, 3), np.float32), r"'embedding' has shape \[1, 3, 3\], .* promises \[1, 2, 3\]"),
+        ("embedding", np.zeros((2, 3), np.float32), r"'embedding' has shape \[2, 3\]"),
+        ("dropped_count", np.zeros((1, 1), np.int32), r"'dropped_count' has shape \[1, 1\]"),
+    ],
+)
+def test_broken_contract(name, tensor, problem):
+    with pytest.raises(ContractError, match=problem) as caught:
+        decode(**{name: tensor})
+    assert (caught.value.model, caught.value.version, caught.value.request_id) == ("m", "2", "r")
+
+
+def options(**given):
+    return embed_options(**({"truncate": None, "prompt_name": None, "dimensions": None, "normalize": None} | given))
+
+
+def test_only_given_options_are_sent():
+    assert options() == {}
+    assert options(normalize=False, prompt_name="") == {"normalize": False, "prompt_name": ""}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"truncate": "middle"}, {"prompt_name": 3}, {"dimensions": 0}, {"dimensions": True}, {"normalize": "yes"}],
+)
+def test_impossible_options(given):
+    with pytest.raises(InvalidInput, match=f"{next(iter(given))} is {next(iter(given.values()))!r}, expected"):
+        options(**given)
