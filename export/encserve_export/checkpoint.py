@@ -1,0 +1,187 @@
+"""Loading a Hugging Face checkpoint: network, tokenizer, and what its files say of how to use them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from optimum.exporters.tasks import TasksManager
+from tokenizers import Tokenizer, normalizers
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from .config import ExportConfig
+from .errors import CheckpointError, InvalidConfig, Unsupported
+from .families import Family, family_of, longest_text
+from .sentence_modules import SentenceModules, read_sentence_modules
+
+TASKS = ("feature-extraction",)
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An encoder checkpoint in memory, in FP32."""
+
+    source: str
+    """The folder's name or the hub id that was asked for."""
+    revision: str | None
+    """Commit of a hub checkpoint."""
+    licence: str | None
+    """What the model card states."""
+    task: str
+    config: PreTrainedConfig
+    family: Family
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    modules: SentenceModules
+    max_length: int
+    """Tokens of a text that the network sees, special tokens included."""
+
+    @property
+    def dimensions(self) -> int:
+        """Components of a sentence embedding."""
+        dense = self.modules.dense
+        return int(dense[-1][0].out_features if dense else self.config.hidden_size)  # type: ignore[index]
+
+    def tokenizer_file(self) -> str:
+        """The tokenizer as the text of a `tokenizer.json`, without truncation or padding."""
+        fast = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        fast.no_truncation()
+        fast.no_padding()
+        return str(fast.to_str())
+
+
+def load_checkpoint(config: ExportConfig) -> Checkpoint:
+    """Load the checkpoint that `config` names.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it lacks its config, its weights or a part of them.
+        Unsupported: an architecture, a task, a pooling or a module that is not offered.
+    """
+    folder = _folder(config)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
+    model_config = AutoConfig.from_pretrained(folder)
+    family = family_of(model_config)
+    task = _task(config.task, folder, model_config)
+    modules = read_sentence_modules(folder)
+    tokenizer = _load_tokenizer(folder, modules)
+    model = _load_model(folder, config.allow_pickle)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise CheckpointError(
+            f"the tokenizer of {folder} knows {len(tokenizer)} tokens, "
+            f"the network only {model.get_input_embeddings().num_embeddings}: they do not belong together"
+        )
+    return Checkpoint(
+        source=config.checkpoint if _HUB_ID.fullmatch(config.checkpoint) else folder.resolve().name,
+        revision=folder.name if folder.parent.name == "snapshots" else None,
+        licence=_licence(folder),
+        task=task,
+        config=model_config,
+        family=family,
+        model=model,
+        tokenizer=tokenizer,
+        modules=modules,
+        max_length=_max_length(config.max_length, modules, tokenizer, longest_text(model_config, family)),
+    )
+
+
+def _folder(config: ExportConfig) -> Path:
+    local = Path(config.checkpoint)
+    if local.is_dir():
+        if config.revision:
+            raise InvalidConfig(f"--revision {config.revision}: {local} is a local folder, which has no revisions")
+        return local
+    if not _HUB_ID.fullmatch(config.checkpoint):
+        raise CheckpointError(f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)")
+    patterns = [*_HUB_FILES, *(_PICKLES if config.allow_pickle else ())]
+    try:
+        return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}") from error
+
+
+def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
+    if asked is not None:
+        task, origin = TasksManager.map_from_synonym(asked), f"--task {asked}"
+    elif (folder / "modules.json").is_file():
+        task, origin = "feature-extraction", "modules.json"
+    else:
+        architectures = config.architectures or []
+        network = getattr(transformers, architectures[0], None) if architectures else None
+        if network is None:
+            raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
+        task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
+    if task not in TASKS:
+        raise Unsupported(
+            f"task {task} (from {origin}) is not supported; supported is {', '.join(TASKS)}. "
+            "--task feature-extraction serves the encoder without its head"
+        )
+    return str(task)
+
+
+def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
+    fast = tokenizer.backend_tokenizer
+    if modules.lowercase:
+        steps = [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
+        fast.normalizer = normalizers.Sequence(steps)
+    return tokenizer
+
+
+def _load_model(folder: Path, allow_pickle: bool) -> PreTrainedModel:
+    if not any((folder / file).is_file() for file in _WEIGHTS):
+        pickled = any((folder / file).is_file() for file in _PICKLES)
+        if not pickled:
+            raise CheckpointError(f"{folder} has no weights: none of {', '.join(_WEIGHTS)}")
+        if not allow_pickle:
+            raise CheckpointError(
+                f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, or "
+                "give --allow-pickle if you trust whoever made them"
+            )
+    try:
+        model, loading = transformers.AutoModel.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # a damaged file surfaces as many types: safetensors', zip's, torch's
+        raise CheckpointError(f"the weights of {folder} cannot be loaded: {error}") from error
+    # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless case.
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise CheckpointError(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
+    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def _max_length(asked: int | None, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase, reach: int) -> int:
+    if asked is None:
+        stated = modules.max_length if modules.max_length is not None else int(tokenizer.model_max_length)
+        return min(stated, reach)
+    if asked > reach:
+        raise InvalidConfig(f"--max-length {asked}: the network's position embeddings reach {reach} tokens")
+    return asked
+
+
+def _licence(folder: Path) -> str | None:
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    stated = re.search(r"\A---\n(?:.*\n)*?license:\s*(\S+)", card.read_text(encoding="utf-8", errors="replace"))
+    return stated.group(1) if stated else None

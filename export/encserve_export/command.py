@@ -1,0 +1,79 @@
+"""`encserve export`: a checkpoint to a certified pipeline in a model repository."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from encserve_export import require_extra
+
+SUMMARY = "turn a Hugging Face checkpoint into a certified Triton pipeline"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("checkpoint", help="a checkpoint folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument("--name", required=True, help="name of the pipeline")
+    parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
+    parser.add_argument("--precision", choices=["fp32"], default="fp32", help="type of the graph (default: %(default)s)")
+    parser.add_argument(
+        "--engine",
+        choices=["python", "onnxruntime"],
+        default="python",
+        help="python: ONNX Runtime in Triton's Python backend, runs everywhere; onnxruntime: Triton's C++ backend, on a GPU "
+        "where there is one (default: %(default)s)",
+    )
+    parser.add_argument("--max-length", type=int, metavar="N", help="tokens of a text that count (default: the checkpoint's)")
+    parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
+    parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
+    parser.add_argument(
+        "--repository", type=Path, default=Path("model_repository"), help="model repository (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, and say what was published."""
+    require_extra()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
+    with _stage("starting"):
+        from .config import Engine, ExportConfig, Precision
+        from .pipeline import export
+
+        config = ExportConfig(
+            checkpoint=arguments.checkpoint,
+            name=arguments.name,
+            repository=arguments.repository,
+            task=arguments.task,
+            precision=Precision(arguments.precision),
+            engine=Engine(arguments.engine),
+            max_length=arguments.max_length,
+            revision=arguments.revision,
+            allow_pickle=arguments.allow_pickle,
+        )
+    manifest = export(config, stage=_stage)
+    figures = manifest.parity["figures"]
+    print(
+        f"published {config.repository / config.name} version {manifest.version}: {manifest.task}, "
+        f"{manifest.dimensions} dimensions, {manifest.limits['max_length']} tokens, {config.precision.value} on {config.engine.value}"
+    )
+    for name, figure in figures.items():
+        print(f"  {name:<22} {figure['measured']:<12.6g} limit {figure['limit']:g}")
+    return 0
+
+
+@contextmanager
+def _stage(doing: str) -> Iterator[None]:
+    """Show what is being done, and how long it took."""
+    print(f"{doing} ...", end="", file=sys.stderr, flush=True)
+    begin = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(" failed", file=sys.stderr)
+        raise
+    print(f" {time.monotonic() - begin:.1f} s", file=sys.stderr)

@@ -1,0 +1,29 @@
+"""Errors of the exporter."""
+
+from __future__ import annotations
+
+from encserve import EncserveError
+
+
+class ExportError(EncserveError):
+    """An export that cannot be done; nothing was published."""
+
+
+class InvalidConfig(ExportError, ValueError):
+    """An option of the export is wrong."""
+
+
+class CheckpointError(ExportError):
+    """The checkpoint cannot be read, or lacks something."""
+
+
+class Unsupported(ExportError):
+    """The checkpoint holds something that cannot be served correctly, so it is refused."""
+
+
+class CertificateFailed(ExportError):
+    """The graph does not agree with the checkpoint; the message says which number failed its limit."""
+
+
+class PublishError(ExportError):
+    """The model repository cannot be written."""

@@ -1,0 +1,65 @@
+"""The guard that comes before everything else: no text of a pack may see another.
+
+A model that does not use transformers' attention interface accepts the packed implementation in silence and lets texts attend
+across each other, so the attention calls are counted, and a pack is compared with each of its texts alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface
+
+from .checkpoint import Checkpoint
+from .errors import Unsupported
+from .packed_attention import packed_attention
+from .packed_graph import PackedEncoder, attention
+from .reference import reference_vector
+
+_COUNTED = "packed-counted"
+_PROBE_LENGTHS = (3, 21, 1, 34, 8, 2)
+_LARGEST_DIFFERENCE = 1e-3
+"""Of vectors scaled to length 1. Rounding stays below 1e-5; a text that sees another differs by 0.1 and more."""
+
+
+@torch.inference_mode()
+def check_texts_are_apart(checkpoint: Checkpoint) -> None:
+    """Run a probe pack through the packed network and each of its texts alone through the reference.
+
+    Raises:
+        Unsupported: a layer did not attend packed, or a text's vector depends on its neighbours.
+    """
+    generator = torch.Generator().manual_seed(0)
+    lengths = [min(length, checkpoint.max_length) for length in _PROBE_LENGTHS]
+    vocabulary = checkpoint.model.get_input_embeddings().num_embeddings
+    input_ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
+
+    calls: list[torch.nn.Module] = []
+
+    def counted(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        calls.append(module)
+        return packed_attention(module, *args, **kwargs)
+
+    AttentionInterface.register(_COUNTED, counted)
+    with attention(checkpoint.model, _COUNTED):
+        together = PackedEncoder(checkpoint)(input_ids, torch.tensor(lengths))  # (n, H)
+    layers = checkpoint.config.num_hidden_layers
+    if len(calls) != layers:
+        raise Unsupported(
+            f"{type(checkpoint.model).__name__} attended packed in {len(calls)} of its {layers} layers; "
+            "texts of one batch would see each other"
+        )
+
+    alone = torch.stack([reference_vector(checkpoint, ids.tolist()) for ids in input_ids.split(lengths)])
+    difference = (_unit(together) - _unit(alone)).abs().amax(1)
+    if not difference.max() <= _LARGEST_DIFFERENCE:  # also true of NaN
+        worst = int(difference.nan_to_num(torch.inf).argmax())
+        raise Unsupported(
+            f"{type(checkpoint.model).__name__} run packed differs from each text alone: by {difference[worst]:.1e} for a text "
+            f"of {lengths[worst]} tokens, allowed is {_LARGEST_DIFFERENCE:.0e}"
+        )
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(vectors, dim=-1)

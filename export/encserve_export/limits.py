@@ -1,0 +1,27 @@
+"""How far a published graph may be from the FP32 PyTorch checkpoint. The only place where tolerances stand.
+
+All figures are of vectors scaled to length 1, so that they mean the same for every checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityLimits:
+    """Limits of one precision for the task feature-extraction."""
+
+    cosine_min: float
+    """Smallest cosine of any text's vector with its reference."""
+    max_abs_diff: float
+    """Largest difference of any component from the reference."""
+    company_max_abs_diff: float
+    """Largest difference of any component between a text alone and in company."""
+
+
+PARITY_LIMITS: dict[Precision, ParityLimits] = {
+    Precision.FP32: ParityLimits(cosine_min=0.99999, max_abs_diff=1e-4, company_max_abs_diff=1e-5),
+}

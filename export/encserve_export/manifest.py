@@ -1,0 +1,53 @@
+"""The manifest of a pipeline version: what it was made from, how, what was measured, and the digest of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from .config import Engine, Precision
+
+CONTRACT_VERSION = 1
+FILE_NAME = "manifest.json"
+_TOOLS = ("encserve", "numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The certificate of one version of a pipeline."""
+
+    name: str
+    version: int
+    task: str
+    precision: Precision
+    engine: Engine
+    checkpoint: dict[str, Any]
+    """source, revision, licence, architecture."""
+    opset: int
+    dimensions: int
+    pooling: str
+    limits: dict[str, int]
+    """What one request may ask for, by the names of `encserve_server.models.tokenization.Limits`."""
+    prompts: dict[str, str]
+    option_defaults: dict[str, Any]
+    tokenizer_sha256: str
+    parity: dict[str, Any]
+    """Measured figures with their limits, from `certificate.certify`."""
+    files: dict[str, str]
+    """sha256 of every file of this version, by path within the repository."""
+    contract_version: int = CONTRACT_VERSION
+    tools: dict[str, str] = field(default_factory=lambda: {tool: installed_version(tool) for tool in _TOOLS})
+
+    def to_json(self) -> str:
+        """The text of manifest.json."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def sha256_of(file: Path) -> str:
+    """Digest of a file's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""The geometry of a pack: texts of different lengths laid end to end in one row of tokens.
+
+Linear layers and norms work on the row as it is. Only attention and pooling need to know where a text begins and ends; they
+borrow a padded view of the row, (n, L), through the two index tensors below, and give the row back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each token of a pack of n texts and T tokens lies; L is the length of the longest text."""
+
+    lengths: Tensor
+    """Tokens of each text: int64 (n,)."""
+    positions: Tensor
+    """Place of each token within its own text, from 0: int64 (T,)."""
+    token_at: Tensor
+    """Index into the row of the token that fills each padded place: int64 (n, L). Places past a text's end hold some valid
+    index; `is_token` tells them apart."""
+    place_of: Tensor
+    """Index into the flattened padded view (n * L) of each token: int64 (T,)."""
+    is_token: Tensor
+    """Which padded places hold a token: bool (n, L)."""
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """(T, H) -> (n, L, H); what stands past the end of a text is another token's row."""
+        return rows[self.token_at]
+
+
+def packing_of(lengths: Tensor, token_count: int) -> Packing:
+    """Lay out texts of `lengths` int64 (n,) in a row of `token_count` tokens.
+
+    Texts of no tokens are allowed. Traceable: the token count and n stay symbolic, and L is read from the data.
+    """
+    longest = lengths.max().item()
+    torch._check(longest >= 1)
+    torch._check(longest <= token_count)
+
+    ends = lengths.cumsum(0)  # (n,)
+    starts = ends - lengths  # (n,)
+    # One mark at each start, one place past the last token so that empty texts at the end still have somewhere to stand.
+    marks = torch.zeros(token_count + 1, dtype=torch.int64, device=lengths.device)
+    marks = marks.scatter_add(0, starts, torch.ones_like(starts))  # (T + 1,)
+    text_of = marks.cumsum(0)[:token_count] - 1  # (T,) the last text that starts at or before the token
+    positions = torch.arange(token_count, device=lengths.device) - starts[text_of]  # (T,)
+
+    columns = torch.arange(longest, device=lengths.device)  # (L,)
+    token_at = (starts[:, None] + columns[None, :]).clamp(max=token_count - 1)  # (n, L)
+    return Packing(
+        lengths=lengths,
+        positions=positions,
+        token_at=token_at,
+        place_of=text_of * longest + positions,
+        is_token=columns[None, :] < lengths[:, None],
+    )
+
+
+_current: ContextVar[Packing] = ContextVar("packing")
+
+
+@contextmanager
+def attending(packing: Packing) -> Iterator[None]:
+    """Make `packing` the one that packed attention sees; models pass no such argument through their layers."""
+    token = _current.set(packing)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_packing() -> Packing:
+    """The packing of the forward pass that is running."""
+    return _current.get()

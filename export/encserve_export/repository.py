@@ -1,0 +1,167 @@
+"""Publishing a pipeline version in a Triton model repository, all or nothing.
+
+A version is built in a hidden folder beside the others and certified there. Publishing renames its version folders into place
+and then replaces the ensemble's config.pbtxt. That one rename is the moment of publication: until then the ensemble still names
+the version before, or there is no ensemble at all, and Triton loads nothing of what is new.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.text_format import ParseError
+from tritonclient.grpc import model_config_pb2 as pb
+
+from .config import STEPS
+from .errors import PublishError
+from .manifest import FILE_NAME as MANIFEST_FILE
+from .manifest import sha256_of
+from .triton_config import from_text, pin_versions, to_text
+
+CONFIG_FILE = "config.pbtxt"
+
+
+@dataclass(frozen=True)
+class StagedVersion:
+    """A version that is being built; `root` mirrors the layout of the repository."""
+
+    root: Path
+    name: str
+    version: int
+
+    def folder(self, model: str) -> Path:
+        """The version folder of one of the pipeline's models."""
+        return self.root / model / str(self.version)
+
+    def step_folders(self) -> dict[str, Path]:
+        """The version folders of the three steps."""
+        return {step: self.folder(f"{self.name}_{step}") for step in STEPS}
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of every file of the steps, by path within the repository."""
+        found = sorted(file for folder in self.step_folders().values() for file in folder.rglob("*") if file.is_file())
+        return {file.relative_to(self.root).as_posix(): sha256_of(file) for file in found}
+
+
+@contextmanager
+def staged_version(repository: Path, name: str) -> Iterator[StagedVersion]:
+    """Reserve the next version of a pipeline and give a folder to build it in; the folder goes away in the end.
+
+    Raises:
+        PublishError: the repository cannot be written, its disk is full, or another export of `name` is running.
+    """
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with _locked(repository, name):
+            _sweep(repository, name)
+            root = Path(tempfile.mkdtemp(prefix=f".{name}-staging-", dir=repository))
+            root.chmod(0o755)
+            try:
+                staged = StagedVersion(root=root, name=name, version=max(published_versions(repository, name), default=0) + 1)
+                for model in _models(name):
+                    staged.folder(model).mkdir(parents=True)
+                yield staged
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    except OSError as error:
+        place = error.filename or repository
+        raise PublishError(f"cannot write to the model repository: {place}: {error.strerror}; nothing was published") from error
+
+
+def published_versions(repository: Path, name: str) -> list[int]:
+    """The versions of a pipeline that have a manifest, in order."""
+    manifests = (repository / name).glob(f"*/{MANIFEST_FILE}")
+    return sorted(int(file.parent.name) for file in manifests if file.parent.name.isdecimal())
+
+
+def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
+    """Move a finished version into the repository; `configs` by model, the ensemble last.
+
+    Raises:
+        PublishError: the version does not fit beside those that are published.
+    """
+    repository = staged.root.parent
+    served = {model: _read_config(repository / model / CONFIG_FILE) for model in configs}
+    for model, config in configs.items():
+        _check_fits(served[model], config)
+
+    for model in configs:
+        (repository / model).mkdir(exist_ok=True)
+        staged.folder(model).rename(repository / model / str(staged.version))
+
+    # Until the ensemble changes, its steps must go on offering the version it names.
+    *steps, ensemble = configs
+    for step in steps:
+        before = served[step]
+        if before is not None:
+            both = pb.ModelConfig()
+            both.CopyFrom(configs[step])
+            pin_versions(both, [*before.version_policy.specific.versions, staged.version])
+            _replace(repository / step / CONFIG_FILE, both, staged)
+        else:
+            _replace(repository / step / CONFIG_FILE, configs[step], staged)
+    _replace(repository / ensemble / CONFIG_FILE, configs[ensemble], staged)
+    for step in steps:
+        if served[step] is not None:
+            _replace(repository / step / CONFIG_FILE, configs[step], staged)
+
+
+def _models(name: str) -> list[str]:
+    return [*(f"{name}_{step}" for step in STEPS), name]
+
+
+@contextmanager
+def _locked(repository: Path, name: str) -> Iterator[None]:
+    """One export of a pipeline at a time; the lock ends with its process."""
+    with (repository / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PublishError(f"another export of {name!r} to {repository} is running") from None
+        yield
+
+
+def _sweep(repository: Path, name: str) -> None:
+    """Remove what a killed export of `name` left: its staging folders, and step versions that never got a manifest."""
+    for leftover in repository.glob(f".{name}-staging-*"):
+        shutil.rmtree(leftover)
+    published = set(published_versions(repository, name))
+    for model in _models(name):
+        for folder in (repository / model).glob("[0-9]*"):
+            if folder.name.isdecimal() and int(folder.name) not in published:
+                shutil.rmtree(folder)
+
+
+def _read_config(file: Path) -> pb.ModelConfig | None:
+    try:
+        return from_text(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ParseError as error:
+        raise PublishError(f"{file} is not a Triton configuration: {error}") from error
+
+
+def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
+    """All versions of a model share one config.pbtxt, so a new one must have the same backend and tensors."""
+    if before is None:
+        return
+    for field in ("backend", "platform", "input", "output"):
+        old, new = getattr(before, field), getattr(config, field)
+        if old != new:
+            raise PublishError(
+                f"{config.name} is published with another {field}: versions of one pipeline share engine and tensors. "
+                "Export under another --name, or remove the old pipeline first"
+            )
+
+
+def _replace(file: Path, config: pb.ModelConfig, staged: StagedVersion) -> None:
+    written = staged.root / CONFIG_FILE
+    written.write_text(to_text(config), encoding="utf-8")
+    os.replace(written, file)
