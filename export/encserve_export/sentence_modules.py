@@ -52,6 +52,8 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
     pooling, dense, normalize, transformer = "mean", [], False, {}
     for module in _read_json(folder / "modules.json"):
         kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"]
+        if normalize:
+            raise Unsupported(f"{folder / 'modules.json'} puts {kind} after Normalize, which is not supported")
         if kind == "Transformer":
             transformer = _read_optional_json(path / "sentence_bert_config.json")
         elif kind == "Pooling":
@@ -62,8 +64,6 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
             normalize = True
         else:
             raise Unsupported(f"sentence-transformers module {module['type']!r} of {folder} is not supported")
-        if normalize and kind != "Normalize":
-            raise Unsupported(f"{folder / 'modules.json'} puts {kind} after Normalize, which is not supported")
 
     prompting = _read_optional_json(folder / "config_sentence_transformers.json")
     return SentenceModules(

@@ -1,0 +1,92 @@
+"""Small checkpoints, made in memory from the real configuration classes, with tokenizers trained here."""
+
+import json
+
+import pytest
+import torch
+import transformers
+from encserve_export.config import ExportConfig
+from encserve_export.corpus import _PASSAGES
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+torch.set_num_threads(1)  # networks this small gain nothing from threads
+
+SPECIAL_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
+PAD, BEGIN, END, UNKNOWN, MASK = range(5)
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+CONFIGS = {
+    "albert": (transformers.AlbertConfig, SIZES | {"embedding_size": 16}),
+    "bert": (transformers.BertConfig, SIZES),
+    "camembert": (transformers.CamembertConfig, SIZES),
+    "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}),
+    "electra": (transformers.ElectraConfig, SIZES | {"embedding_size": 16}),
+    "roberta": (transformers.RobertaConfig, SIZES),
+    "xlm-roberta": (transformers.XLMRobertaConfig, SIZES),
+}
+BYTE_LEVEL = {"camembert", "roberta", "xlm-roberta"}
+MAX_POSITIONS = 66
+
+
+def wordpiece_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(_PASSAGES, trainers.WordPieceTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS))
+    return tokenizer
+
+
+def byte_level_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(_PASSAGES, trainer)
+    return tokenizer
+
+
+def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
+    """Write a checkpoint of random weights; `modules` are sentence-transformers modules as (type, path, config) triples."""
+    tokenizer = byte_level_tokenizer() if family in BYTE_LEVEL else wordpiece_tokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=MAX_POSITIONS - 2,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+    config_class, sizes = CONFIGS[family]
+    torch.manual_seed(seed)
+    settings = {"pad_token_id": PAD, "initializer_range": 0.4, "max_position_embeddings": MAX_POSITIONS} | sizes | config
+    model_config = config_class(vocab_size=len(fast), **settings)
+    model = transformers.AutoModel.from_config(model_config)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    if modules is not None:
+        listed = []
+        for index, (kind, path, module_config) in enumerate(modules):
+            listed.append({"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"})
+            (folder / path).mkdir(exist_ok=True)
+            file = "sentence_bert_config.json" if kind == "Transformer" else "config.json"
+            (folder / path / file).write_text(json.dumps(module_config))
+        (folder / "modules.json").write_text(json.dumps(listed))
+    return folder
+
+
+@pytest.fixture
+def checkpoint_folder(tmp_path):
+    """A small BERT checkpoint."""
+    return make_checkpoint(tmp_path / "checkpoint")
+
+
+@pytest.fixture
+def export_config(checkpoint_folder, tmp_path):
+    """An export of the small BERT checkpoint, read as feature-extraction."""
+    return ExportConfig(checkpoint=str(checkpoint_folder), name="tiny", repository=tmp_path / "repository")

@@ -1,0 +1,29 @@
+"""A manifest of no checkpoint, for tests of what is written around one."""
+
+from encserve_export.config import Engine, Precision
+from encserve_export.manifest import Manifest
+
+
+def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None):
+    return Manifest(
+        name="minilm",
+        version=version,
+        task="feature-extraction",
+        precision=Precision.FP32,
+        engine=engine,
+        checkpoint={"source": "all-MiniLM-L6-v2", "revision": None, "licence": "apache-2.0", "architecture": "BertModel"},
+        opset=20,
+        dimensions=dimensions,
+        pooling="mean",
+        limits={
+            "max_length": 256,
+            "max_texts_per_request": 256,
+            "max_tokens_per_request": 65536,
+            "max_bytes_per_text": 262144,
+        },
+        prompts={"query": "query: "},
+        option_defaults={"truncate": "end", "prompt_name": None, "dimensions": None, "normalize": True},
+        tokenizer_sha256="0" * 64,
+        parity={},
+        files=files or {},
+    )

@@ -1,0 +1,88 @@
+"""The whole export of a small checkpoint."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from encserve_export.config import Engine, Precision
+from encserve_export.errors import CertificateFailed
+from encserve_export.limits import PARITY_LIMITS, ParityLimits
+from encserve_export.pipeline import export
+from encserve_export.repository import published_versions
+from encserve_export.triton_config import from_text
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_an_export_publishes_a_certified_pipeline(export_config, engine):
+    manifest = export(replace(export_config, engine=engine))
+    repository = export_config.repository
+    written = (repository / "tiny/1/manifest.json").read_bytes()
+    stated = json.loads(written)
+    assert stated["version"] == manifest.version == 1
+    assert stated["engine"] == engine.value
+    assert stated["parity"]["token_counts"][0] == 2
+    assert max(stated["parity"]["token_counts"]) == stated["limits"]["max_length"] == 64
+    assert stated["parity"]["lengths_scanned"][0] == 1
+    assert stated["parity"]["lengths_scanned"][-1] == 64
+    assert set(stated["parity"]["figures"]) == {"cosine_min", "max_abs_diff", "company_max_abs_diff", "nonfinite_lengths"}
+    assert stated["tools"]["torch"]
+
+    present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny_*/1/*")}
+    assert set(stated["files"]) == present
+    for path, digest in stated["files"].items():
+        assert hashlib.sha256((repository / path).read_bytes()).hexdigest() == digest
+
+    card = from_text((repository / "tiny/config.pbtxt").read_text()).parameters
+    assert card["certificate"].string_value == hashlib.sha256(written).hexdigest()
+
+
+def test_a_second_export_adds_version_2_with_the_same_graph(export_config):
+    first, second = export(export_config), export(export_config)
+    assert published_versions(export_config.repository, "tiny") == [1, 2]
+    assert first.files["tiny_encode/1/model.onnx"] == second.files["tiny_encode/2/model.onnx"]
+
+
+def test_a_graph_that_differs_from_the_checkpoint_is_not_published(export_config, monkeypatch):
+    """Pool the packed graph another way than the checkpoint says, behind the back of the guard."""
+    from encserve_export import packed_graph
+
+    monkeypatch.setitem(packed_graph.POOLINGS, "mean", packed_graph.POOLINGS["cls"])
+    monkeypatch.setattr("encserve_export.pipeline.check_texts_are_apart", lambda checkpoint: None)
+    with pytest.raises(CertificateFailed, match=r"cosine_min is .* must be at least 0\.99999; worst is text \d+ of \d+ tokens"):
+        export(export_config)
+    assert [path.name for path in export_config.repository.iterdir()] == [".tiny.lock"]
+
+
+def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_config, monkeypatch):
+    from encserve_export.checkpoint import Checkpoint
+
+    genuine = Checkpoint.tokenizer_file
+    monkeypatch.setattr(Checkpoint, "tokenizer_file", lambda self: genuine(self).replace('"lowercase":true', '"lowercase":false'))
+    with pytest.raises(CertificateFailed, match=r"the tokenizer gives text \d+ \d+ tokens that differ"):
+        export(export_config)
+
+
+def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
+    """NaN compares false with everything; a gate written the wrong way round would let it pass."""
+    import torch
+    from encserve_export import packed_graph
+
+    genuine = packed_graph.POOLINGS["mean"]
+
+    def nan_when_long(states, packing):
+        vectors = genuine(states, packing)
+        return torch.where((packing.lengths > 60)[:, None], torch.full_like(vectors, torch.nan), vectors)
+
+    monkeypatch.setitem(packed_graph.POOLINGS, "mean", nan_when_long)
+    monkeypatch.setattr("encserve_export.pipeline.check_texts_are_apart", lambda checkpoint: None)
+    with pytest.raises(CertificateFailed, match="nan"):
+        export(export_config)
+
+
+@pytest.mark.parametrize("limit", ["max_abs_diff", "company_max_abs_diff"])
+def test_each_limit_gates(export_config, limit, monkeypatch):
+    tightened = ParityLimits(**{**vars(PARITY_LIMITS[Precision.FP32]), limit: -1.0})
+    monkeypatch.setitem(PARITY_LIMITS, Precision.FP32, tightened)
+    with pytest.raises(CertificateFailed, match=f"^{limit} is .*, must be at most -1"):
+        export(export_config)

@@ -1,0 +1,48 @@
+"""The configurations that Triton reads, against reviewed texts and against what the contract promises."""
+
+from pathlib import Path
+
+import pytest
+from encserve_export.config import Engine
+from encserve_export.triton_config import from_text, pipeline_configs, to_text
+from tritonclient.grpc import model_config_pb2 as pb
+
+from .manifests import make_manifest
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "config"
+CERTIFICATE = "c" * 64
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_configurations_are_the_reviewed_ones(engine, update_golden):
+    for model, config in pipeline_configs(make_manifest(engine=engine), CERTIFICATE).items():
+        golden = GOLDEN / engine.value / f"{model}.pbtxt"
+        if update_golden:
+            golden.parent.mkdir(parents=True, exist_ok=True)
+            golden.write_text(to_text(config))
+        assert to_text(config) == golden.read_text(), f"{golden} differs; review, then run pytest --update-golden"
+        assert from_text(golden.read_text()) == config
+
+
+def test_the_cpp_backend_gets_the_packed_ragged_configuration():
+    encode = pipeline_configs(make_manifest(engine=Engine.ONNXRUNTIME), CERTIFICATE)["minilm_encode"]
+    assert (encode.backend, encode.max_batch_size) == ("onnxruntime", 16)
+    assert [(i.name, i.data_type, list(i.dims), i.allow_ragged_batch) for i in encode.input] == [
+        ("input_ids", pb.TYPE_INT64, [-1], True),
+        ("lengths", pb.TYPE_INT64, [-1], True),
+    ]
+    assert [(o.name, o.data_type, list(o.dims)) for o in encode.output] == [("sentence_embedding", pb.TYPE_FP32, [-1, 384])]
+    (scatter,) = encode.batch_output
+    assert (list(scatter.target_name), list(scatter.source_input)) == (["sentence_embedding"], ["lengths"])
+    assert scatter.kind == pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE
+    assert encode.HasField("dynamic_batching")
+    assert not encode.instance_group  # Triton takes the GPU where there is one
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_an_ensemble_takes_no_larger_batches_than_its_steps_and_pins_them(engine):
+    *steps, ensemble = pipeline_configs(make_manifest(version=7, engine=engine), CERTIFICATE).values()
+    assert ensemble.max_batch_size <= min(step.max_batch_size for step in steps)
+    assert [step.model_version for step in ensemble.ensemble_scheduling.step] == [7, 7, 7]
+    for config in (*steps, ensemble):
+        assert list(config.version_policy.specific.versions) == [7]

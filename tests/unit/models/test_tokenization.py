@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from encserve_server.models.options import InvalidArgument, Options
+from encserve_server.models.tokenization import Limits, Tokenization
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "query:", *(f"w{number}" for number in range(20))]
+CLS, SEP = 1, 2
+LIMITS = Limits(max_length=6, max_texts_per_request=4, max_tokens_per_request=18, max_bytes_per_text=100)
+
+
+def options(truncate="end", prompt_name=None):
+    return Options(truncate=truncate, prompt_name=prompt_name, dimensions=None, normalize=True)
+
+
+@pytest.fixture
+def tokenization():
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+    )
+    tokenizer.enable_truncation(3)  # a tokenizer.json may carry settings of its own; they must not count
+    tokenizer.enable_padding()
+    return Tokenization(tokenizer, LIMITS, {"query": "query: "})
+
+
+def tokenize(tokenization, texts, chosen):
+    decoded = tokenization.decode([text.encode() for text in texts], chosen)
+    return tokenization.pack(tokenization.encode(decoded), chosen)
+
+
+def words(*numbers):
+    return [WORDS.index(f"w{number}") for number in numbers]
+
+
+def test_texts_are_laid_end_to_end(tokenization):
+    packed = tokenize(tokenization, ["w1 w2", "", "w3"], options())
+    assert packed.input_ids.tolist() == [CLS, *words(1, 2), SEP, CLS, SEP, CLS, *words(3), SEP]
+    assert packed.lengths.tolist() == [4, 2, 3]
+    assert packed.dropped_counts.tolist() == [0, 0, 0]
+    assert (packed.input_ids.dtype, packed.lengths.dtype, packed.dropped_counts.dtype) == (np.int64, np.int64, np.int32)
+
+
+@pytest.mark.parametrize(("side", "kept"), [("end", (1, 2, 3, 4)), ("start", (4, 5, 6, 7))])
+def test_a_long_text_is_cut_between_its_special_tokens(tokenization, side, kept):
+    packed = tokenize(tokenization, ["w1 w2 w3 w4 w5 w6 w7"], options(truncate=side))
+    assert packed.input_ids.tolist() == [CLS, *words(*kept), SEP]
+    assert packed.dropped_counts.tolist() == [3]
+
+
+def test_a_text_of_exactly_the_maximum_is_whole(tokenization):
+    packed = tokenize(tokenization, ["w1 w2 w3 w4"], options(truncate="error"))
+    assert packed.lengths.tolist() == [6]
+    assert packed.dropped_counts.tolist() == [0]
+
+
+def test_truncate_error_names_text_and_limit(tokenization):
+    with pytest.raises(InvalidArgument, match=r"^text 1 has 7 tokens; max_length is 6 and truncate is 'error'$"):
+        tokenize(tokenization, ["w1", "w1 w2 w3 w4 w5"], options(truncate="error"))
+
+
+def test_a_prompt_is_put_before_each_text(tokenization):
+    packed = tokenize(tokenization, ["w1"], options(prompt_name="query"))
+    assert packed.input_ids.tolist() == [CLS, WORDS.index("query:"), *words(1), SEP]
+
+
+def test_a_tokenizer_without_special_tokens_gives_an_empty_text_no_tokens():
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    packed = tokenize(Tokenization(tokenizer, LIMITS, {}), ["", "w1 w2 w3 w4 w5 w6 w7"], options(truncate="start"))
+    assert packed.lengths.tolist() == [0, 6]
+    assert packed.input_ids.tolist() == words(2, 3, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ([], "the request has no texts"),
+        ([b"w1"] * 5, "the request has 5 texts; max_texts_per_request is 4"),
+        ([b"w1", b"w" * 101], "text 1 has 101 bytes; max_bytes_per_text is 100"),
+        ([b"ok", b"caf\xe9!"], r"text 1 is not valid UTF-8: .* at byte 3 \(0xe9\)"),
+        ([b"\xed\xa0\x80"], r"text 0 is not valid UTF-8: .* at byte 0 \(0xed\)"),
+    ],
+)
+def test_texts_that_cannot_be_taken_are_named(tokenization, raw, message):
+    with pytest.raises(InvalidArgument, match=f"^{message}"):
+        tokenization.decode(raw, options())
+
+
+def test_too_many_tokens_are_refused_after_the_cut(tokenization):
+    with pytest.raises(InvalidArgument, match=r"^the request has 24 tokens; max_tokens_per_request is 18$"):
+        tokenize(tokenization, ["w1 w2 w3 w4 w5"] * 4, options())
