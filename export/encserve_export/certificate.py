@@ -74,7 +74,9 @@ def certify(checkpoint: Checkpoint, precision: Precision, folders: dict[str, Pat
     figures = [
         _Figure("cosine_min", float(cosine.min()), limits.cosine_min, at_least=True, worst_text=int(cosine.argmin())),
         _Figure("max_abs_diff", float(difference.max()), limits.max_abs_diff, worst_text=int(difference.argmax())),
-        _Figure("company_max_abs_diff", float(company.max()), limits.company_max_abs_diff, worst_text=int(company.argmax())),
+        _Figure(
+            "company_max_abs_diff", float(company.max()), limits.company_max_abs_diff, worst_text=int(company.argmax())
+        ),
         _Figure("nonfinite_lengths", len(nonfinite), 0),
     ]
     _check(figures, [len(ids) for ids in token_ids])
@@ -122,16 +124,16 @@ def _check_tokens(checkpoint: Checkpoint, texts: Sequence[str], token_ids: Seque
     for index, (ours, theirs) in enumerate(zip(token_ids, expected, strict=True)):
         if ours.tolist() != theirs:
             raise CertificateFailed(
-                f"the tokenizer gives text {index} {len(ours)} tokens that differ from the {len(theirs)} of transformers: "
-                f"{texts[index][:60]!r}"
+                f"the tokenizer gives text {index} {len(ours)} tokens that differ from the {len(theirs)} of "
+                f"transformers: {texts[index][:60]!r}"
             )
 
 
 def _company_difference(
     pipeline: _Pipeline, token_ids: Sequence[NDArray[np.int64]], alone: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Largest difference (n,) of each text's vector alone and in company: among others of all lengths, and beside a text of
-    the maximum length."""
+    """Largest difference (n,) of each text's vector alone and in company: among others of all lengths, and beside a
+    text of the maximum length."""
     order = np.random.default_rng(0).permutation(len(token_ids))
     worst = np.zeros(len(token_ids), np.float32)
     for begin in range(0, len(order), _COMPANY + 1):
@@ -154,13 +156,11 @@ def _check(figures: Sequence[_Figure], token_counts: Sequence[int]) -> None:
     for figure in figures:
         if not figure.holds:  # a NaN holds nothing
             bound = "at least" if figure.at_least else "at most"
-            worst = "" if figure.worst_text is None else f"; worst is text {figure.worst_text}"
-            tokens = "" if figure.worst_text is None else f" of {token_counts[figure.worst_text]} tokens"
-            raise CertificateFailed(
-                f"{figure.name} is {figure.measured:.3g}, must be {bound} {figure.limit:g}{worst}{tokens}; nothing was published"
-            )
+            worst = figure.worst_text
+            where = "" if worst is None else f"; worst is text {worst} of {token_counts[worst]} tokens"
+            raise CertificateFailed(f"{figure.name} is {figure.measured:.3g}, must be {bound} {figure.limit:g}{where}")
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = vectors.astype(np.float64)
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    return np.divide(wide, np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))

@@ -75,10 +75,10 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     modules = read_sentence_modules(folder)
     tokenizer = _load_tokenizer(folder, modules)
     model = _load_model(folder, config.allow_pickle)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
-            f"the tokenizer of {folder} knows {len(tokenizer)} tokens, "
-            f"the network only {model.get_input_embeddings().num_embeddings}: they do not belong together"
+            f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
+            "they do not belong together"
         )
     return Checkpoint(
         source=config.checkpoint if _HUB_ID.fullmatch(config.checkpoint) else folder.resolve().name,
@@ -107,7 +107,9 @@ def _folder(config: ExportConfig) -> Path:
         return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}") from error
+        raise CheckpointError(
+            f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}"
+        ) from error
 
 
 def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
@@ -150,8 +152,8 @@ def _load_model(folder: Path, allow_pickle: bool) -> PreTrainedModel:
             raise CheckpointError(f"{folder} has no weights: none of {', '.join(_WEIGHTS)}")
         if not allow_pickle:
             raise CheckpointError(
-                f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, or "
-                "give --allow-pickle if you trust whoever made them"
+                f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, "
+                "or give --allow-pickle if you trust whoever made them"
             )
     try:
         model, loading = transformers.AutoModel.from_pretrained(
@@ -163,7 +165,8 @@ def _load_model(folder: Path, allow_pickle: bool) -> PreTrainedModel:
         )
     except Exception as error:  # a damaged file surfaces as many types: safetensors', zip's, torch's
         raise CheckpointError(f"the weights of {folder} cannot be loaded: {error}") from error
-    # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless case.
+    # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
+    # case.
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise CheckpointError(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")

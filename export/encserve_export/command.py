@@ -17,18 +17,24 @@ SUMMARY = "turn a Hugging Face checkpoint into a certified Triton pipeline"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("checkpoint", help="a checkpoint folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument(
+        "checkpoint", help="a checkpoint folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2"
+    )
     parser.add_argument("--name", required=True, help="name of the pipeline")
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
-    parser.add_argument("--precision", choices=["fp32"], default="fp32", help="type of the graph (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=["fp32"], default="fp32", help="type of the graph (default: %(default)s)"
+    )
     parser.add_argument(
         "--engine",
         choices=["python", "onnxruntime"],
         default="python",
-        help="python: ONNX Runtime in Triton's Python backend, runs everywhere; onnxruntime: Triton's C++ backend, on a GPU "
-        "where there is one (default: %(default)s)",
+        help="python: ONNX Runtime in Triton's Python backend, runs everywhere; "
+        "onnxruntime: Triton's C++ backend, on a GPU where there is one (default: %(default)s)",
     )
-    parser.add_argument("--max-length", type=int, metavar="N", help="tokens of a text that count (default: the checkpoint's)")
+    parser.add_argument(
+        "--max-length", type=int, metavar="N", help="tokens of a text that count (default: the checkpoint's)"
+    )
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
     parser.add_argument(
@@ -56,12 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
             allow_pickle=arguments.allow_pickle,
         )
     manifest = export(config, stage=_stage)
-    figures = manifest.parity["figures"]
     print(
-        f"published {config.repository / config.name} version {manifest.version}: {manifest.task}, "
-        f"{manifest.dimensions} dimensions, {manifest.limits['max_length']} tokens, {config.precision.value} on {config.engine.value}"
+        f"published {config.repository / config.name} version {manifest.version}: {manifest.task} in "
+        f"{config.precision.value} on {config.engine.value}, {manifest.dimensions} dimensions, "
+        f"{manifest.limits['max_length']} tokens a text"
     )
-    for name, figure in figures.items():
+    for name, figure in manifest.parity["figures"].items():
         print(f"  {name:<22} {figure['measured']:<12.6g} limit {figure['limit']:g}")
     return 0
 

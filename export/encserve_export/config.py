@@ -51,8 +51,14 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise InvalidConfig(f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit")
+            raise InvalidConfig(
+                f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            )
         if self.name.endswith(tuple(f"_{step}" for step in STEPS)):
-            raise InvalidConfig(f"--name {self.name!r}: the endings _tokenize, _encode and _head belong to a pipeline's steps")
+            raise InvalidConfig(
+                f"--name {self.name!r}: the endings _tokenize, _encode and _head belong to a pipeline's steps"
+            )
         if self.max_length is not None and self.max_length < 3:
-            raise InvalidConfig(f"--max-length {self.max_length}: must be 3 at least (two special tokens and one of text)")
+            raise InvalidConfig(
+                f"--max-length {self.max_length}: must be 3 at least (two special tokens and one of text)"
+            )

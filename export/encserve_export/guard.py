@@ -1,7 +1,7 @@
 """The guard that comes before everything else: no text of a pack may see another.
 
-A model that does not use transformers' attention interface accepts the packed implementation in silence and lets texts attend
-across each other, so the attention calls are counted, and a pack is compared with each of its texts alone.
+A model that does not use transformers' attention interface accepts the packed implementation in silence and lets texts
+attend across each other, so the attention calls are counted, and a pack is compared with each of its texts alone.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ def check_texts_are_apart(checkpoint: Checkpoint) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     lengths = [min(length, checkpoint.max_length) for length in _PROBE_LENGTHS]
-    vocabulary = checkpoint.model.get_input_embeddings().num_embeddings
-    input_ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
+    input_ids = torch.randint(checkpoint.config.vocab_size, (sum(lengths),), generator=generator)
 
     calls: list[torch.nn.Module] = []
 
@@ -51,13 +50,13 @@ def check_texts_are_apart(checkpoint: Checkpoint) -> None:
             "texts of one batch would see each other"
         )
 
-    alone = torch.stack([reference_vector(checkpoint, ids.tolist()) for ids in input_ids.split(lengths)])
+    alone = torch.stack([reference_vector(checkpoint, ids.tolist()) for ids in torch.split(input_ids, lengths)])
     difference = (_unit(together) - _unit(alone)).abs().amax(1)
     if not difference.max() <= _LARGEST_DIFFERENCE:  # also true of NaN
         worst = int(difference.nan_to_num(torch.inf).argmax())
         raise Unsupported(
-            f"{type(checkpoint.model).__name__} run packed differs from each text alone: by {difference[worst]:.1e} for a text "
-            f"of {lengths[worst]} tokens, allowed is {_LARGEST_DIFFERENCE:.0e}"
+            f"{type(checkpoint.model).__name__} run packed differs from each text alone: by {difference[worst]:.1e} "
+            f"for a text of {lengths[worst]} tokens, allowed is {_LARGEST_DIFFERENCE:.0e}"
         )
 
 

@@ -1,7 +1,7 @@
 """Attention over a pack, registered with transformers as the attention implementation "packed".
 
-transformers hands every attention layer of a model that supports its attention interface to one function. Ours is the only
-place of the whole network where texts are told apart.
+transformers hands every attention layer of a model that supports its attention interface to one function. Ours is the
+only place of the whole network where texts are told apart.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def packed_attention(
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention of each text with itself; returns (1, T, heads, dim).
 
-    softmax(q k^T * scaling) v, Vaswani et al. 2017, equation 1. Written out rather than left to an operator, so that every
-    runtime computes the same thing and a precision can be chosen for each part.
+    softmax(q k^T * scaling) v, Vaswani et al. 2017, equation 1. Written out rather than left to an operator, so that
+    every runtime computes the same thing and a precision can be chosen for each part.
     """
     if attention_mask is not None:
         raise ValueError(f"{type(module).__name__} built an attention mask; packed attention makes its own")

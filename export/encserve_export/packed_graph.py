@@ -87,7 +87,13 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
 def _strip_traces(graph: onnx.ModelProto) -> None:
     """Drop the stack traces that the exporter leaves in the graph: they name this machine's files."""
     del graph.metadata_props[:]
-    for part in (*graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.value_info, *graph.graph.initializer):
+    for part in (
+        *graph.graph.node,
+        *graph.graph.input,
+        *graph.graph.output,
+        *graph.graph.value_info,
+        *graph.graph.initializer,
+    ):
         del part.metadata_props[:]
         part.doc_string = ""
     for function in graph.functions:

@@ -1,7 +1,7 @@
 """The geometry of a pack: texts of different lengths laid end to end in one row of tokens.
 
-Linear layers and norms work on the row as it is. Only attention and pooling need to know where a text begins and ends; they
-borrow a padded view of the row, (n, L), through the two index tensors below, and give the row back.
+Linear layers and norms work on the row as it is. Only attention and pooling need to know where a text begins and ends;
+they borrow a padded view of the row, (n, L), through the two index tensors below, and give the row back.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Packing:
     positions: Tensor
     """Place of each token within its own text, from 0: int64 (T,)."""
     token_at: Tensor
-    """Index into the row of the token that fills each padded place: int64 (n, L). Places past a text's end hold some valid
-    index; `is_token` tells them apart."""
+    """Index into the row of the token that fills each padded place: int64 (n, L). Places past a text's end hold some
+    valid index; `is_token` tells them apart."""
     place_of: Tensor
     """Index into the flattened padded view (n * L) of each token: int64 (T,)."""
     is_token: Tensor
@@ -42,12 +42,13 @@ def packing_of(lengths: Tensor, token_count: int) -> Packing:
     Texts of no tokens are allowed. Traceable: the token count and n stay symbolic, and L is read from the data.
     """
     longest = lengths.max().item()
-    torch._check(longest >= 1)
-    torch._check(longest <= token_count)
+    torch._check(longest >= 1)  # type: ignore[no-untyped-call]
+    torch._check(longest <= token_count)  # type: ignore[no-untyped-call]
 
     ends = lengths.cumsum(0)  # (n,)
     starts = ends - lengths  # (n,)
-    # One mark at each start, one place past the last token so that empty texts at the end still have somewhere to stand.
+    # One mark at each start, one place past the last token so that empty texts at the end still have somewhere to
+    # stand.
     marks = torch.zeros(token_count + 1, dtype=torch.int64, device=lengths.device)
     marks = marks.scatter_add(0, starts, torch.ones_like(starts))  # (T + 1,)
     text_of = marks.cumsum(0)[:token_count] - 1  # (T,) the last text that starts at or before the token

@@ -1,4 +1,5 @@
-"""The checkpoint as transformers runs it: one text at a time, eager attention, FP32. What every graph is compared with."""
+"""The checkpoint as transformers runs it: one text at a time, eager attention, FP32. What every graph is compared
+with."""
 
 from __future__ import annotations
 

@@ -1,14 +1,13 @@
 """Publishing a pipeline version in a Triton model repository, all or nothing.
 
-A version is built in a hidden folder beside the others and certified there. Publishing renames its version folders into place
-and then replaces the ensemble's config.pbtxt. That one rename is the moment of publication: until then the ensemble still names
-the version before, or there is no ensemble at all, and Triton loads nothing of what is new.
+A version is built in a hidden folder beside the others and certified there. Publishing renames its version folders into
+place and then replaces the ensemble's config.pbtxt. That one rename is the moment of publication: until then the
+ensemble still names the version before, or there is no ensemble at all, and Triton loads nothing of what is new.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -64,7 +63,9 @@ def staged_version(repository: Path, name: str) -> Iterator[StagedVersion]:
             root = Path(tempfile.mkdtemp(prefix=f".{name}-staging-", dir=repository))
             root.chmod(0o755)
             try:
-                staged = StagedVersion(root=root, name=name, version=max(published_versions(repository, name), default=0) + 1)
+                staged = StagedVersion(
+                    root=root, name=name, version=max(published_versions(repository, name), default=0) + 1
+                )
                 for model in _models(name):
                     staged.folder(model).mkdir(parents=True)
                 yield staged
@@ -72,7 +73,9 @@ def staged_version(repository: Path, name: str) -> Iterator[StagedVersion]:
                 shutil.rmtree(root, ignore_errors=True)
     except OSError as error:
         place = error.filename or repository
-        raise PublishError(f"cannot write to the model repository: {place}: {error.strerror}; nothing was published") from error
+        raise PublishError(
+            f"cannot write to the model repository: {place}: {error.strerror}; nothing was published"
+        ) from error
 
 
 def published_versions(repository: Path, name: str) -> list[int]:
@@ -164,4 +167,4 @@ def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
 def _replace(file: Path, config: pb.ModelConfig, staged: StagedVersion) -> None:
     written = staged.root / CONFIG_FILE
     written.write_text(to_text(config), encoding="utf-8")
-    os.replace(written, file)
+    written.replace(file)

@@ -1,4 +1,5 @@
-"""The files that sentence-transformers puts beside a checkpoint: pooling, dense layers, normalisation, prompts, lengths."""
+"""The files that sentence-transformers puts beside a checkpoint: pooling, dense layers, normalisation, prompts,
+lengths."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
 
 
 def _pooling_mode(config: dict[str, Any]) -> str:
-    """The pooling of a `1_Pooling/config.json`, in its present form (`pooling_mode`) or the older one (a flag a mode)."""
+    """The pooling of a `1_Pooling/config.json`, in its present form (`pooling_mode`) or the older one (a flag a
+    mode)."""
     if not config.get("include_prompt", True):
         raise Unsupported("pooling with include_prompt=false is not supported")
     if "pooling_mode" in config:
@@ -92,7 +94,9 @@ def _pooling_mode(config: dict[str, Any]) -> str:
             if key.startswith("pooling_mode_") and on
         ]
     if len(modes) != 1 or modes[0] not in POOLINGS:
-        raise Unsupported(f"pooling {', '.join(modes) or 'of no mode'} is not supported; supported are {', '.join(POOLINGS)}")
+        raise Unsupported(
+            f"pooling {', '.join(modes) or 'of no mode'} is not supported; supported are {', '.join(POOLINGS)}"
+        )
     return str(modes[0])
 
 
@@ -100,14 +104,18 @@ def _load_dense(folder: Path) -> nn.Module:
     config = _read_json(folder / "config.json")
     stated = config.get("activation_function", "torch.nn.modules.activation.Tanh")
     if stated not in _ACTIVATIONS:
-        raise Unsupported(f"activation {stated!r} of {folder} is not supported; supported are {', '.join(_ACTIVATIONS)}")
+        raise Unsupported(
+            f"activation {stated!r} of {folder} is not supported; supported are {', '.join(_ACTIVATIONS)}"
+        )
     if config.get("use_residual"):
         raise Unsupported(f"the dense layer of {folder} has a residual connection, which is not supported")
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise CheckpointError(f"{folder} has no model.safetensors")
     linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-    linear.load_state_dict({name.removeprefix("linear."): tensor.float() for name, tensor in load_file(weights).items()})
+    linear.load_state_dict(
+        {name.removeprefix("linear."): tensor.float() for name, tensor in load_file(weights).items()}
+    )
     return nn.Sequential(linear, _ACTIVATIONS[stated]()).requires_grad_(False).to(torch.float32)
 
 

@@ -28,7 +28,8 @@ MAX_TEXTS_PER_REQUEST = 256
 MAX_TOKENS_PER_REQUEST = 65_536
 MAX_BYTES_PER_TEXT = 256 * 1024
 TOKEN_BUDGET = 512
-"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differs by less than 5 %; below and above it falls."""
+"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differs by less than 5 %; below and above it
+falls."""
 
 
 def limits_of(checkpoint: Checkpoint) -> Limits:

@@ -1,7 +1,7 @@
 """Triton's configuration of a pipeline's four models, built as protobuf messages and written as text.
 
-Each step pins one version, and the ensemble pins the version of each step: the ensemble's config.pbtxt alone decides what is
-served.
+Each step pins one version, and the ensemble pins the version of each step: the ensemble's config.pbtxt alone decides
+what is served.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def pipeline_configs(manifest: Manifest, certificate: str) -> dict[str, pb.Model
 
 def to_text(config: pb.ModelConfig) -> str:
     """The text of a config.pbtxt."""
-    return text_format.MessageToString(config)
+    return str(text_format.MessageToString(config))
 
 
 def from_text(text: str) -> pb.ModelConfig:
@@ -65,7 +65,8 @@ def _encode(manifest: Manifest) -> pb.ModelConfig:
     outputs = [_tensor_out(OUTPUT, pb.TYPE_FP32, -1, manifest.dimensions)]
     if manifest.engine is Engine.PYTHON:
         return _python_backend(inputs=inputs, outputs=outputs)
-    # The backend hands the graph one row for the whole batch, and gives each request as many rows back as it has lengths.
+    # The backend hands the graph one row for the whole batch, and gives each request as many rows back as it has
+    # lengths.
     scatter = pb.BatchOutput(
         target_name=[OUTPUT], kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE, source_input=["lengths"]
     )

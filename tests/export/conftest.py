@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
 from encserve_export.config import ExportConfig
 from encserve_export.corpus import _PASSAGES
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 torch.set_num_threads(1)  # networks this small gain nothing from threads
 
@@ -46,7 +47,8 @@ def byte_level_tokenizer() -> Tokenizer:
 
 
 def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
-    """Write a checkpoint of random weights; `modules` are sentence-transformers modules as (type, path, config) triples."""
+    """Write a checkpoint of random weights; `modules` are sentence-transformers modules as (type, path, config)
+    triples."""
     tokenizer = byte_level_tokenizer() if family in BYTE_LEVEL else wordpiece_tokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
@@ -64,7 +66,9 @@ def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
     )
     config_class, sizes = CONFIGS[family]
     torch.manual_seed(seed)
-    settings = {"pad_token_id": PAD, "initializer_range": 0.4, "max_position_embeddings": MAX_POSITIONS} | sizes | config
+    settings = (
+        {"pad_token_id": PAD, "initializer_range": 0.4, "max_position_embeddings": MAX_POSITIONS} | sizes | config
+    )
     model_config = config_class(vocab_size=len(fast), **settings)
     model = transformers.AutoModel.from_config(model_config)
     model.save_pretrained(folder)
@@ -72,7 +76,9 @@ def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
     if modules is not None:
         listed = []
         for index, (kind, path, module_config) in enumerate(modules):
-            listed.append({"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"})
+            listed.append(
+                {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            )
             (folder / path).mkdir(exist_ok=True)
             file = "sentence_bert_config.json" if kind == "Transformer" else "config.json"
             (folder / path / file).write_text(json.dumps(module_config))

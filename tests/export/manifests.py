@@ -11,7 +11,12 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         task="feature-extraction",
         precision=Precision.FP32,
         engine=engine,
-        checkpoint={"source": "all-MiniLM-L6-v2", "revision": None, "licence": "apache-2.0", "architecture": "BertModel"},
+        checkpoint={
+            "source": "all-MiniLM-L6-v2",
+            "revision": None,
+            "licence": "apache-2.0",
+            "architecture": "BertModel",
+        },
         opset=20,
         dimensions=dimensions,
         pooling="mean",

@@ -3,10 +3,11 @@ import json
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
+
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
-from safetensors.torch import load_file, save_file
 
 from .conftest import make_checkpoint
 
@@ -39,7 +40,9 @@ def test_sentence_transformers_files_are_read(tmp_path):
             ("Normalize", "3_Normalize", {}),
         ],
     )
-    save_file({"linear.weight": torch.ones(12, 32), "linear.bias": torch.zeros(12)}, folder / "2_Dense/model.safetensors")
+    save_file(
+        {"linear.weight": torch.ones(12, 32), "linear.bias": torch.zeros(12)}, folder / "2_Dense/model.safetensors"
+    )
     (folder / "config_sentence_transformers.json").write_text(
         json.dumps({"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": "query"})
     )
@@ -64,9 +67,18 @@ def test_roberta_positions_begin_after_the_padding_id(tmp_path):
     ("modules", "message"),
     [
         ([TRANSFORMER, ("WordWeights", "1_WordWeights", {})], "module 'sentence_transformers.models.WordWeights'"),
-        ([TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode_lasttoken": True})], "pooling lasttoken is not supported"),
-        ([TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": ["cls", "mean"]})], "pooling cls, mean is not supported"),
-        ([TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": "mean", "include_prompt": False})], "include_prompt=false"),
+        (
+            [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode_lasttoken": True})],
+            "pooling lasttoken is not supported",
+        ),
+        (
+            [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": ["cls", "mean"]})],
+            "pooling cls, mean is not supported",
+        ),
+        (
+            [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": "mean", "include_prompt": False})],
+            "include_prompt=false",
+        ),
         ([TRANSFORMER, MEAN, ("Normalize", "2_Normalize", {}), ("Dense", "3_Dense", {})], "puts Dense after Normalize"),
     ],
 )
@@ -98,7 +110,7 @@ def test_a_pickle_is_refused_unless_allowed(checkpoint_folder):
 def test_damaged_weights_are_named(checkpoint_folder):
     weights = checkpoint_folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="the weights of .* cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"the weights of .* cannot be loaded"):
         load(checkpoint_folder)
 
 
@@ -114,7 +126,7 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(checkpoint_folder):
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint_folder)
     tokenizer.add_tokens([f"added{number}" for number in range(50)])
     tokenizer.save_pretrained(checkpoint_folder)
-    with pytest.raises(CheckpointError, match="the tokenizer of .* knows .* tokens, the network only"):
+    with pytest.raises(CheckpointError, match=r"the tokenizer of .* knows .* tokens, the network only"):
         load(checkpoint_folder)
 
 

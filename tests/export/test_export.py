@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+
 from encserve_export.config import Engine, Precision
 from encserve_export.errors import CertificateFailed
 from encserve_export.limits import PARITY_LIMITS, ParityLimits
@@ -25,7 +26,12 @@ def test_an_export_publishes_a_certified_pipeline(export_config, engine):
     assert max(stated["parity"]["token_counts"]) == stated["limits"]["max_length"] == 64
     assert stated["parity"]["lengths_scanned"][0] == 1
     assert stated["parity"]["lengths_scanned"][-1] == 64
-    assert set(stated["parity"]["figures"]) == {"cosine_min", "max_abs_diff", "company_max_abs_diff", "nonfinite_lengths"}
+    assert set(stated["parity"]["figures"]) == {
+        "cosine_min",
+        "max_abs_diff",
+        "company_max_abs_diff",
+        "nonfinite_lengths",
+    }
     assert stated["tools"]["torch"]
 
     present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny_*/1/*")}
@@ -49,7 +55,9 @@ def test_a_graph_that_differs_from_the_checkpoint_is_not_published(export_config
 
     monkeypatch.setitem(packed_graph.POOLINGS, "mean", packed_graph.POOLINGS["cls"])
     monkeypatch.setattr("encserve_export.pipeline.check_texts_are_apart", lambda checkpoint: None)
-    with pytest.raises(CertificateFailed, match=r"cosine_min is .* must be at least 0\.99999; worst is text \d+ of \d+ tokens"):
+    with pytest.raises(
+        CertificateFailed, match=r"cosine_min is .* must be at least 0\.99999; worst is text \d+ of \d+ tokens"
+    ):
         export(export_config)
     assert [path.name for path in export_config.repository.iterdir()] == [".tiny.lock"]
 
@@ -58,7 +66,9 @@ def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_conf
     from encserve_export.checkpoint import Checkpoint
 
     genuine = Checkpoint.tokenizer_file
-    monkeypatch.setattr(Checkpoint, "tokenizer_file", lambda self: genuine(self).replace('"lowercase":true', '"lowercase":false'))
+    monkeypatch.setattr(
+        Checkpoint, "tokenizer_file", lambda self: genuine(self).replace('"lowercase":true', '"lowercase":false')
+    )
     with pytest.raises(CertificateFailed, match=r"the tokenizer gives text \d+ \d+ tokens that differ"):
         export(export_config)
 
@@ -66,6 +76,7 @@ def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_conf
 def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
     """NaN compares false with everything; a gate written the wrong way round would let it pass."""
     import torch
+
     from encserve_export import packed_graph
 
     genuine = packed_graph.POOLINGS["mean"]

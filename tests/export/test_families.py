@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import Unsupported
@@ -104,5 +105,7 @@ def test_guard_catches_wrong_positions(tmp_path):
 def test_an_unknown_family_is_refused_with_the_list(checkpoint_folder):
     config = json.loads((checkpoint_folder / "config.json").read_text())
     (checkpoint_folder / "config.json").write_text(json.dumps(config | {"model_type": "convbert"}))
-    with pytest.raises(Unsupported, match="model type 'convbert' is not supported; supported are albert, bert, camembert"):
+    with pytest.raises(
+        Unsupported, match="model type 'convbert' is not supported; supported are albert, bert, camembert"
+    ):
         load(checkpoint_folder)

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from encserve_export.config import STEPS, Engine
 from encserve_export.errors import PublishError
 from encserve_export.repository import publish, published_versions, staged_version
@@ -66,7 +67,7 @@ def publish_and_be_killed(repository, moves):
 
             return moving
 
-        Path.rename, os.replace = counted(Path.rename), counted(os.replace)
+        Path.rename, Path.replace = counted(Path.rename), counted(Path.replace)
         write_version(repository)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -98,21 +99,33 @@ def test_a_killed_export_leaves_nothing_that_triton_would_load(already, tmp_path
 def test_a_failure_while_building_leaves_the_repository_as_it_was(tmp_path):
     write_version(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RuntimeError), staged_version(tmp_path, "minilm") as staged:
-        (staged.folder("minilm_encode") / "model.onnx").write_bytes(b"half")
-        raise RuntimeError
+
+    def build_half():
+        with staged_version(tmp_path, "minilm") as staged:
+            (staged.folder("minilm_encode") / "model.onnx").write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        build_half()
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_full_disk_is_named(tmp_path):
-    with pytest.raises(PublishError, match="No space left on device; nothing was published"), staged_version(tmp_path, "minilm"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fill():
+        with staged_version(tmp_path, "minilm"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(PublishError, match="No space left on device; nothing was published"):
+        fill()
     assert not list(tmp_path.glob("minilm*"))
 
 
 def test_a_repository_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PublishError, match=r"cannot write to the model repository: .*file"), staged_version(tmp_path / "file", "x"):
+    with (
+        pytest.raises(PublishError, match=r"cannot write to the model repository: .*file"),
+        staged_version(tmp_path / "file", "x"),
+    ):
         pass
 
 

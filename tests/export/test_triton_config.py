@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from tritonclient.grpc import model_config_pb2 as pb
+
 from encserve_export.config import Engine
 from encserve_export.triton_config import from_text, pipeline_configs, to_text
-from tritonclient.grpc import model_config_pb2 as pb
 
 from .manifests import make_manifest
 
@@ -31,7 +32,9 @@ def test_the_cpp_backend_gets_the_packed_ragged_configuration():
         ("input_ids", pb.TYPE_INT64, [-1], True),
         ("lengths", pb.TYPE_INT64, [-1], True),
     ]
-    assert [(o.name, o.data_type, list(o.dims)) for o in encode.output] == [("sentence_embedding", pb.TYPE_FP32, [-1, 384])]
+    assert [(o.name, o.data_type, list(o.dims)) for o in encode.output] == [
+        ("sentence_embedding", pb.TYPE_FP32, [-1, 384])
+    ]
     (scatter,) = encode.batch_output
     assert (list(scatter.target_name), list(scatter.source_input)) == (["sentence_embedding"], ["lengths"])
     assert scatter.kind == pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE

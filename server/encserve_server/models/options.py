@@ -1,6 +1,7 @@
 """The options of a request: Triton request parameters, checked against what the pipeline offers.
 
-Every step reads them with the same rules. Tokenize comes first, so a wrong option is refused before anything is computed.
+Every step reads them with the same rules. Tokenize comes first, so a wrong option is refused before anything is
+computed.
 """
 
 from __future__ import annotations

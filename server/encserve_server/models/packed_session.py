@@ -17,8 +17,8 @@ from .micro_batches import micro_batches
 class PackedSession:
     """One session whose micro-batches run on several threads, each micro-batch on one.
 
-    Short texts gain nothing from threads inside an operator; whole micro-batches side by side share the weights and keep
-    every core busy.
+    Short texts gain nothing from threads inside an operator; whole micro-batches side by side share the weights and
+    keep every core busy.
     """
 
     def __init__(self, graph: Path, *, token_budget: int, threads: int | None = None) -> None:

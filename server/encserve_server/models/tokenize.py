@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from .options import InvalidArgument, OptionRules, Options
@@ -60,7 +60,7 @@ class TritonPythonModel:
         return responses
 
 
-def _raw_texts(request: Any) -> NDArray[np.object_]:
+def _raw_texts(request: Any) -> Sequence[bytes]:
     """The texts of a request as they came: UTF-8 bytes, (n,)."""
     texts = pb_utils.get_input_tensor_by_name(request, "text").as_numpy()
     if texts.shape[0] != 1:

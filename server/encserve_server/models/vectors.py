@@ -16,4 +16,4 @@ def finish_vectors(vectors: NDArray[np.float32], options: Options) -> NDArray[np
     if not options.normalize:
         return np.ascontiguousarray(kept)
     norms = np.sqrt(np.einsum("...h,...h->...", kept, kept, dtype=np.float32))
-    return kept / np.maximum(norms, _SMALLEST_NORM)[..., None]
+    return np.divide(kept, np.maximum(norms, _SMALLEST_NORM)[..., None], dtype=np.float32)

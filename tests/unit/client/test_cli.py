@@ -5,9 +5,10 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
-import encserve
 import numpy as np
 import pytest
+
+import encserve
 from encserve import Client, EncserveError
 from encserve._cli import main
 from encserve.testing import FakeTransport, fake_pipeline

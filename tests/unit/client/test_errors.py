@@ -2,6 +2,7 @@ import copy
 import pickle
 
 import pytest
+
 from encserve import DeadlineExceeded, EncserveError, InferenceFailed, InvalidInput
 
 

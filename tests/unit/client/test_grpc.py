@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
 from encserve import (
     AsyncClient,
     Client,
@@ -21,7 +23,6 @@ from encserve import (
 )
 from encserve._wire import request_from_proto, response_to_proto
 from encserve.testing import fake_pipeline
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from .conftest import answer
 

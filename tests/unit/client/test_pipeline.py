@@ -1,4 +1,5 @@
 import pytest
+
 from encserve import ContractError, PipelineInfo
 from encserve.testing import fake_pipeline
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from encserve import ContractError, InferResponse, InvalidInput
 from encserve._protocol import decode_embeddings, embed_options, encode_texts
 

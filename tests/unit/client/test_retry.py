@@ -1,4 +1,5 @@
 import pytest
+
 from encserve import InferenceFailed, InvalidInput, Retry, Unavailable
 from encserve._retry import Schedule, attempt, attempt_async
 

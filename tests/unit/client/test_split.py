@@ -1,4 +1,5 @@
 import pytest
+
 from encserve import InvalidInput
 from encserve._split import as_sequence, check_collection, check_texts, split
 from encserve.testing import fake_pipeline

@@ -6,6 +6,7 @@ import time
 from contextlib import aclosing, closing
 
 import pytest
+
 from encserve._window import in_order, in_order_async
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from encserve import ContractError, InferRequest, InvalidInput
 from encserve._wire import request_from_proto, request_to_proto, response_from_proto, response_to_proto
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from encserve_server.models.micro_batches import micro_batches
 
 

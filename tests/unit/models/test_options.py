@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from encserve_server.models.options import InvalidArgument, OptionRules, Options
 
 DEFAULTS = Options(truncate="end", prompt_name=None, dimensions=None, normalize=True)
@@ -26,7 +27,10 @@ def test_an_empty_prompt_name_overrides_a_default_prompt():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"truncat": "end"}, "unknown option 'truncat'; this pipeline knows dimensions, normalize, prompt_name, truncate"),
+        (
+            {"truncat": "end"},
+            "unknown option 'truncat'; this pipeline knows dimensions, normalize, prompt_name, truncate",
+        ),
         ({"truncate": "middle"}, "option truncate is 'middle'; allowed are end, start, error"),
         ({"truncate": 1}, "option truncate is 1"),
         ({"prompt_name": "qeury"}, "option prompt_name is 'qeury'; the prompts of this checkpoint: query, passage"),

@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from encserve_server.models.step_settings import check_sha256, read_settings
 
 
@@ -8,7 +9,9 @@ def test_a_file_that_is_not_the_certified_one_is_refused(tmp_path):
     file = tmp_path / "tokenizer.json"
     file.write_bytes(b"{}")
     check_sha256(file, hashlib.sha256(b"{}").hexdigest())
-    with pytest.raises(ValueError, match=r"tokenizer\.json is not the file that was certified.* the manifest says 00ff"):
+    with pytest.raises(
+        ValueError, match=r"tokenizer\.json is not the file that was certified.* the manifest says 00ff"
+    ):
         check_sha256(file, "00ff")
 
 

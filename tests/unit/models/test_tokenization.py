@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
 from encserve_server.models.options import InvalidArgument, Options
 from encserve_server.models.tokenization import Limits, Tokenization
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "query:", *(f"w{number}" for number in range(20))]
 CLS, SEP = 1, 2

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from encserve_server.models.options import Options
 from encserve_server.models.vectors import finish_vectors
 
