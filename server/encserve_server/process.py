@@ -1,0 +1,99 @@
+"""The `tritonserver` process: started so that it cannot outlive us, stopped so that nothing of it stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from encserve_server.log import Log
+
+STUB_NAME = "triton_python_backend_stub"
+EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unless something in it hangs
+
+
+class TritonProcess:
+    """A running `tritonserver` and its children, which form one process group.
+
+    The kernel sends it SIGTERM when the *thread* that started it ends, so start it from one that lives as long.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        inherited_fd: int,
+        show: Callable[[str], None],
+        hidden: tuple[str, ...],
+    ) -> None:
+        launch = [sys.executable, "-I", "-S", str(Path(__file__).with_name("exec_with_parent.py")), str(os.getpid())]
+        self._popen = subprocess.Popen(
+            [*launch, *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a Ctrl-C of the terminal reaches us alone: we decide how it stops
+            pass_fds=[inherited_fd],
+        )
+        assert self._popen.stdout is not None
+        self.log = Log(self._popen.stdout, show=show, hidden=hidden)
+
+    @property
+    def pid(self) -> int:
+        """The process id of `tritonserver`."""
+        return self._popen.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._popen.poll() is None
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait for its end, or until `timeout_s` has passed."""
+        with suppress(subprocess.TimeoutExpired):
+            self._popen.wait(timeout_s)
+
+    def describe_end(self) -> str:
+        """Return how it ended, and why as far as its log says."""
+        self.log.close()
+        code = self._popen.returncode
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return f"Triton ended with {how}:\n{self.log.reason()}"
+
+    def stub_pids(self) -> tuple[int, ...]:
+        """The processes in which the Python backend runs the models."""
+        return tuple(pid for pid in child_pids(self.pid) if _runs(pid, STUB_NAME))
+
+    def stop(self, exit_timeout_s: float) -> None:
+        """Let requests in flight finish for `exit_timeout_s`, then end the whole group whatever it does."""
+        try:
+            if self.is_alive:
+                self._popen.terminate()
+                self.wait(exit_timeout_s + EXIT_MARGIN_S)
+        finally:  # also when a second signal interrupts the wait
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._popen.wait()
+            self.log.close()
+
+
+def child_pids(pid: int) -> tuple[int, ...]:
+    """The children of a process, in order of their ids."""
+    children: set[int] = set()
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that ended meanwhile
+            children.update(map(int, listing.read_text().split()))
+    return tuple(sorted(children))
+
+
+def _runs(pid: int, program: str) -> bool:
+    try:
+        return program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
