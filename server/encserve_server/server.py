@@ -8,8 +8,9 @@ from types import TracebackType
 from encserve import PipelineInfo
 from encserve_server.config import ServeConfig
 from encserve_server.environment import wheel_environment
+from encserve_server.errors import TritonNotFound
 from encserve_server.flags import triton_flags
-from encserve_server.host import check_host, has_nvidia_driver, read_host
+from encserve_server.host import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.locate import Installation, find_triton
 from encserve_server.log import HARMLESS_WITHOUT_DRIVER
 from encserve_server.ports import check_ports
@@ -91,7 +92,7 @@ class TritonServer:
             EncserveError: a pipeline answered its first request with an error.
         """
         self.pipelines = read_pipelines(self.config.repository, self.config.models)
-        installation = find_triton()
+        installation = self._find_triton()
         environment = dict(os.environ)
         if installation.wheel is not None:
             host = read_host()
@@ -112,6 +113,14 @@ class TritonServer:
     ) -> None:
         """Stop the server."""
         self.stop()
+
+    @staticmethod
+    def _find_triton() -> Installation:
+        try:
+            return find_triton()
+        except TritonNotFound:
+            check_platform(read_host())  # where no wheel would help, say so instead
+            raise
 
     def _start(self, installation: Installation, environment: dict[str, str]) -> None:
         self._folder = create_runtime_folder()
