@@ -12,7 +12,7 @@ from encserve_server.errors import TritonNotFound
 from encserve_server.flags import triton_flags
 from encserve_server.host import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.locate import Installation, find_triton
-from encserve_server.log import HARMLESS_WITHOUT_DRIVER
+from encserve_server.log import HARMLESS_WITHOUT_DRIVER, ORDINARY_END
 from encserve_server.ports import check_ports
 from encserve_server.process import TritonProcess
 from encserve_server.readiness import Probe, probe_pipeline, wait_until_ready
@@ -138,7 +138,7 @@ class TritonServer:
             environment=environment,
             inherited_fd=self._folder.lock_fd,
             show=self._report,
-            hidden=() if has_gpu else HARMLESS_WITHOUT_DRIVER,
+            hidden=ORDINARY_END if has_gpu else ORDINARY_END + HARMLESS_WITHOUT_DRIVER,
         )
         wait_until_ready(
             self._process,
