@@ -88,8 +88,8 @@ def check_platform(host: Host) -> None:
     if host.python not in PYTHONS:
         found, supported = "{}.{}".format(*host.python), " or ".join("{}.{}".format(*minor) for minor in PYTHONS)
         raise UnsupportedHost(
-            f"the local server needs Python {supported}, this is Python {found}: make an environment with one of those, "
-            "such as `python3.12 -m venv .venv`; the client works with any"
+            f"the local server needs Python {supported}, this is Python {found}: make an environment with one of "
+            "those, such as `python3.12 -m venv .venv`; the client works with any"
         )
 
 

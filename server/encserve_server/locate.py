@@ -43,7 +43,8 @@ def find_triton() -> Installation:
         if executable.is_file():
             return Installation(executable=executable, wheel=_wheel_folders(package_folder))
     raise TritonNotFound(
-        "no tritonserver on PATH, and no nvidia-pytriton wheel in this Python: `pip install 'encserve[server]'` brings it"
+        "no tritonserver on PATH, and no nvidia-pytriton wheel in this Python: "
+        "`pip install 'encserve[server]'` brings it"
     )
 
 
