@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, check_model_type, check_rotary_embedding, family_of
+from .reference_tokenizers import check_conversion
 from .sentence_modules import SentenceModules, read_sentence_modules
 
 TASKS = ("feature-extraction",)
@@ -146,11 +147,13 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
 
 def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
+    if not (folder / "tokenizer.json").is_file():
+        check_conversion(folder, tokenizer)
     fast = tokenizer.backend_tokenizer
     if modules.lowercase:
         steps = [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
@@ -181,6 +184,12 @@ def _load_model(folder: Path, family: Family, allow_pickle: bool) -> PreTrainedM
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    foreign = sorted({*missing, *loading["unexpected_keys"]})
+    if foreign and getattr(model.config, "auto_map", None):
+        raise Unsupported(
+            f"{folder} comes with Python code of its own, which is not run here, and its weights do not fit "
+            f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}"
+        )
     if missing:
         raise CheckpointError(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]

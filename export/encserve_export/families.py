@@ -115,18 +115,21 @@ FAMILIES: dict[str, Family] = {
         own_attention=True,
         while_packed=mpnet_packed,
     ),
+    "mt5": _T5,
     "nomic_bert": replace(_ROTARY, token_types=True),
     "rembert": replace(_BERT, padded=True),
     "roberta": _ROBERTA,
     "roberta-prelayernorm": _ROBERTA,
     "roformer": replace(_BERT, padded=True, first_position=None),
     "t5": _T5,
+    "umt5": _T5,
     "xlm-roberta": _ROBERTA,
     "xlm-roberta-xl": _ROBERTA,
 }
 
 _REFUSED = {
     "convbert": "its convolutions read the padding",
+    "fnet": "its Fourier transform runs over the padding",
     "nystromformer": "it averages its landmarks over the padding",
 }
 """Encoders whose answer for a text depends on the texts beside it in transformers already, and why."""

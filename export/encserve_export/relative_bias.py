@@ -15,11 +15,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetSelfAttention
+from transformers.models.mt5.modeling_mt5 import MT5Attention
 from transformers.models.t5.modeling_t5 import T5Attention
+from transformers.models.umt5.modeling_umt5 import UMT5Attention
 
 from .distances import by_distance, over_longest_text
 from .replacing import Replacement, replaced
 
+_T5_ATTENTIONS = (T5Attention, MT5Attention, UMT5Attention)
 _MPNET_MAX_DISTANCE = 128  # where MPNet's last bucket begins; its configuration does not say
 
 
@@ -27,7 +30,7 @@ def t5_packed(model: PreTrainedModel, implementation: str) -> AbstractContextMan
     """Give T5's layers a bias over the longest text; they pass it to packed attention by themselves."""
     replacements: list[Replacement] = []
     for module in model.modules():
-        if isinstance(module, T5Attention) and module.has_relative_attention_bias:
+        if isinstance(module, _T5_ATTENTIONS) and module.has_relative_attention_bias:
             places = module.relative_attention_max_distance + 1
             square = module.compute_bias(places, places)  # type: ignore[no-untyped-call]
             replacements.append((module, "compute_bias", _bias(square)))
