@@ -17,6 +17,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.deberta_v2.modeling_deberta_v2 import ConvLayer, DebertaV2Encoder, DisentangledSelfAttention
 
 from .distances import by_distance, over_longest_text
+from .packed_attention import split_heads
 from .packing import current_packing
 from .replacing import Replacement, replaced
 
@@ -58,9 +59,6 @@ def _attention(
     heads = module.num_attention_heads
     kinds = 1 + sum(kind in module.pos_att_type for kind in ("c2p", "p2c"))  # of scores that are added up
 
-    def heads_of(states: Tensor) -> Tensor:  # (1, T, H) -> (1, heads, T, dim)
-        return states.reshape(*states.shape[:2], heads, -1).transpose(1, 2)
-
     def position_scores(query: Tensor, key: Tensor) -> Tensor:  # (heads, n, L, dim) -> (heads, n, L, L)
         query, key = (states.transpose(0, 1).flatten(0, 1) for states in (query, key))  # (n * heads, L, dim)
         bias: Tensor = module.disentangled_attention_bias(  # type: ignore[no-untyped-call]
@@ -68,12 +66,11 @@ def _attention(
         )
         return bias.reshape(-1, heads, *bias.shape[1:]).transpose(0, 1)
 
-    attend = ALL_ATTENTION_FUNCTIONS[implementation]
-    mixed, _weights = attend(
+    mixed, _weights = ALL_ATTENTION_FUNCTIONS[implementation](
         module,
-        heads_of(module.query_proj(hidden_states if query_states is None else query_states)),
-        heads_of(module.key_proj(hidden_states)),
-        heads_of(module.value_proj(hidden_states)),
+        split_heads(module.query_proj(hidden_states if query_states is None else query_states), heads),
+        split_heads(module.key_proj(hidden_states), heads),
+        split_heads(module.value_proj(hidden_states), heads),
         None,
         scaling=(module.attention_head_size * kinds) ** -0.5,
         score_bias=position_scores if module.relative_attention else None,

@@ -18,6 +18,11 @@ from .packing import Packing, current_packing
 IMPLEMENTATION = "packed"
 
 
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """(1, T, heads * dim) -> (1, heads, T, dim), as attention takes queries, keys and values."""
+    return states.reshape(*states.shape[:2], heads, -1).transpose(1, 2)
+
+
 def packed_attention(
     module: nn.Module,
     query: Tensor,  # (1, heads, T, dim)

@@ -20,6 +20,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 from transformers.models.umt5.modeling_umt5 import UMT5Attention
 
 from .distances import by_distance, over_longest_text
+from .packed_attention import split_heads
 from .replacing import Replacement, replaced
 
 _T5_ATTENTIONS = (T5Attention, MT5Attention, UMT5Attention)
@@ -65,15 +66,12 @@ def _mpnet_attention(
     position_bias: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor]:
-    def heads_of(states: Tensor) -> Tensor:  # (1, T, H) -> (1, heads, T, dim)
-        return states.reshape(*states.shape[:2], module.num_attention_heads, -1).transpose(1, 2)
-
-    attend = ALL_ATTENTION_FUNCTIONS[implementation]
-    mixed, _weights = attend(
+    heads = module.num_attention_heads
+    mixed, _weights = ALL_ATTENTION_FUNCTIONS[implementation](
         module,
-        heads_of(module.q(hidden_states)),
-        heads_of(module.k(hidden_states)),
-        heads_of(module.v(hidden_states)),
+        split_heads(module.q(hidden_states), heads),
+        split_heads(module.k(hidden_states), heads),
+        split_heads(module.v(hidden_states), heads),
         None,
         position_bias=position_bias,
     )

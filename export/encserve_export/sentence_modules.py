@@ -63,6 +63,8 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
     pooling, dense, normalize, transformer = "mean", [], False, {}
     for module in _read_json(folder / "modules.json"):
         kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"]
+        if not module["type"].startswith("sentence_transformers."):
+            raise Unsupported(f"module {module['type']!r} of {folder} is Python code of its own, which is not run here")
         if normalize:
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after Normalize, which is not supported")
         if kind == "Transformer":

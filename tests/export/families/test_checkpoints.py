@@ -100,3 +100,11 @@ def test_a_rotary_embedding_that_depends_on_the_batch(tmp_path):
     layers = {"full_attention": rope, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}
     with pytest.raises(Unsupported, match="rotary embedding 'dynamic'"):
         load(write_checkpoint(tmp_path / "layers", "modernbert", rope_parameters=layers))
+
+
+def test_a_module_of_the_checkpoint_s_own(tmp_path):
+    folder = write_checkpoint(tmp_path, "jina_embeddings_v3")
+    module = {"idx": 0, "name": "0", "path": "", "type": "custom_st.Transformer"}
+    (folder / "modules.json").write_text(json.dumps([module]))
+    with pytest.raises(Unsupported, match=r"module 'custom_st\.Transformer' of .* is Python code of its own"):
+        load(folder)
