@@ -148,7 +148,7 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
 def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")

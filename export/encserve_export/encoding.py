@@ -16,23 +16,28 @@ from .packing import Packing, attending
 
 def token_states(model: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
     """The last hidden state of each token (T, H), out of the token ids int64 (T,) of all texts."""
+    inputs = encoder_inputs(model, input_ids, packing)
+    with attending(packing):
+        states = model(**inputs).last_hidden_state  # (1, T, H) or (n, L, H)
+    return packing.unpad(states) if family_of(model.config).padded else states[0]
+
+
+def encoder_inputs(model: PreTrainedModel, input_ids: Tensor, packing: Packing) -> dict[str, Tensor]:
+    """What the encoder takes, by name: rows (1, T), or padded (n, L) with a mask where the family cannot attend
+    packed."""
     family = family_of(model.config)
     inputs = {"input_ids": input_ids}
     if family.first_position is not None:
         inputs["position_ids"] = _position_ids(family, model.config, input_ids, packing)
     if family.token_types:
         inputs["token_type_ids"] = torch.zeros_like(input_ids)
-
-    if family.padded:
-        padding = {"input_ids": model.config.pad_token_id or 0}
-        padded = {
-            name: packing.pad(row).masked_fill(~packing.is_token, padding.get(name, 0))  # (n, L)
-            for name, row in inputs.items()
-        }
-        states = model(**padded, attention_mask=packing.is_token.to(torch.int64)).last_hidden_state  # (n, L, H)
-        return packing.unpad(states)
-    with attending(packing):
-        return model(**{name: row[None] for name, row in inputs.items()}).last_hidden_state[0]  # type: ignore[no-any-return]
+    if not family.padded:
+        return {name: row[None] for name, row in inputs.items()}
+    padding = {"input_ids": model.config.pad_token_id or 0}
+    padded = {
+        name: packing.pad(row).masked_fill(~packing.is_token, padding.get(name, 0)) for name, row in inputs.items()
+    }
+    return padded | {"attention_mask": packing.is_token.to(torch.int64)}
 
 
 def _position_ids(family: Family, config: PreTrainedConfig, input_ids: Tensor, packing: Packing) -> Tensor:
