@@ -11,11 +11,10 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from .checkpoint import Checkpoint
-from .packed_attention import IMPLEMENTATION
-from .packing import attending, packing_of
+from .encoding import attention, token_states
+from .packing import packing_of
 from .pooling import POOLINGS
 
 OPSET = 20
@@ -33,28 +32,12 @@ class PackedEncoder(nn.Module):
         self.encoder = checkpoint.model
         self.dense = nn.Sequential(*checkpoint.modules.dense)
         self.pool = POOLINGS[checkpoint.modules.pooling]
-        self.first_position = checkpoint.family.first_position(checkpoint.config)
-        self.token_types = checkpoint.family.token_types
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H)."""
         packing = packing_of(lengths, input_ids.shape[0])
-        row = {"input_ids": input_ids[None], "position_ids": packing.positions[None] + self.first_position}  # (1, T)
-        if self.token_types:
-            row["token_type_ids"] = torch.zeros_like(row["input_ids"])
-        with attending(packing):
-            states = self.encoder(**row).last_hidden_state[0]  # (T, H)
+        states = token_states(self.encoder, input_ids, packing)  # (T, H)
         return self.dense(self.pool(states, packing))  # type: ignore[no-any-return]
-
-
-@contextmanager
-def attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    """Let `model` attend as registered under `implementation` for a while; the reference, its own weights, is eager."""
-    model.set_attn_implementation(implementation)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation("eager")
 
 
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
@@ -62,7 +45,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     input_ids = torch.zeros(sum(_TRACED_LENGTHS), dtype=torch.int64)
     lengths = torch.tensor(_TRACED_LENGTHS)
     tokens, texts = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
-    with attention(checkpoint.model, IMPLEMENTATION), _quiet_exporter():
+    with attention(checkpoint.model), _quiet_exporter():
         program = torch.onnx.export(
             PackedEncoder(checkpoint).eval(),
             (input_ids, lengths),
@@ -103,12 +86,14 @@ def _strip_traces(graph: onnx.ModelProto) -> None:
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """The exporter warns of its own internals, which no reader of ours can act upon."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
