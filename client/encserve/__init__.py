@@ -16,15 +16,17 @@ from encserve._errors import (
 from encserve._grpc import AsyncGrpcTransport, GrpcTransport
 from encserve._messages import InferRequest, InferResponse, ServedModel
 from encserve._pipeline import PipelineInfo
-from encserve._results import Embeddings
+from encserve._results import Answer, Classifications, Embeddings, Ranking
 from encserve._retry import Retry
 from encserve._transport import AsyncTransport, Transport
 from encserve._version import __version__
 
 __all__ = [
+    "Answer",
     "AsyncClient",
     "AsyncGrpcTransport",
     "AsyncTransport",
+    "Classifications",
     "Client",
     "ContractError",
     "DeadlineExceeded",
@@ -37,6 +39,7 @@ __all__ = [
     "InvalidInput",
     "ModelNotFound",
     "PipelineInfo",
+    "Ranking",
     "Retry",
     "ServedModel",
     "ServerError",

@@ -6,15 +6,17 @@ from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
-from encserve._embed_call import EmbedCall
+from encserve._call import Call
 from encserve._grpc import GrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._protocol import embed_options
-from encserve._results import EmbeddingRows, Embeddings
+from encserve._results import Classifications, Embeddings, Part, Ranking
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
-from encserve._split import Chunk, as_sequence
+from encserve._split import Chunk, as_pairs, as_sequence
 from encserve._transport import Transport
+from encserve._verbs.classify import CLASSIFY, classify_options
+from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
 
 T = TypeVar("T")
@@ -85,15 +87,9 @@ class Client:
             DeadlineExceeded: a request was not answered in time.
             ContractError: the model is no pipeline of encserve, or its answer broke the contract.
         """
-        texts = as_sequence(texts)
         options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        call = EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s)
-        rows = EmbeddingRows(len(texts))
-        with closing(self._parts(call)) as parts:
-            for part in parts:
-                rows.put(part)
-        return rows.whole or call.nothing(self._pipeline(model, "", timeout_s))
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(EMBED, as_sequence(texts), terms))
 
     def embed_iter(
         self,
@@ -113,8 +109,68 @@ class Client:
         those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
         """
         options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        return self._parts(EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s))
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._parts(Call(EMBED, texts, terms))
+
+    def classify(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        text_pairs: Iterable[str] | None = None,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        """Give texts, or pairs of texts, the labels of the pipeline, highest score first.
+
+        Scores are probabilities where the checkpoint says so, of one label for each text or of each label by itself;
+        a regression gives its numbers. Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            text_pairs: the second text of each, for pipelines of pairs.
+            top_k: how many labels for each text; all without it.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a
+                pair the longer text is cut.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = classify_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        texts, pairs = as_pairs(texts, text_pairs)
+        return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Ranking:
+        """Order documents by how well they answer a query, best first.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            query: one text.
+            documents: any number of texts.
+            model: name of the pipeline.
+            top_k: how many documents the answer holds; all without it.
+            truncate: which end to cut of the longer of query and document when both are too long together, "end" or
+                "start"; or "error", to refuse them.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = rerank_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(rerank_verb(top_k), as_sequence(documents), terms, shared=query))
 
     def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         """The pipelines of encserve that the server is ready to serve; other models are left out.
@@ -144,7 +200,14 @@ class Client:
     ) -> None:
         self.close()
 
-    def _parts(self, call: EmbedCall) -> Generator[Embeddings, None, None]:
+    def _whole(self, call: Call[Part]) -> Part:
+        gathered = call.gather()
+        with closing(self._parts(call)) as parts:
+            for part in parts:
+                gathered.put(part)
+        return gathered.whole or call.nothing(self._pipeline(call.model, "", call.timeout_s))
+
+    def _parts(self, call: Call[Part]) -> Generator[Part, None, None]:
         pipeline = self._pipeline(call.model, "", call.timeout_s)
         chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
         parts = in_order(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
@@ -153,7 +216,7 @@ class Client:
                 tally.add(part)
                 yield part
 
-    def _part(self, call: EmbedCall, chunk: Chunk) -> Embeddings:
+    def _part(self, call: Call[Part], chunk: Chunk) -> Part:
         request = call.request(chunk)
         response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
         return call.part(response, chunk, self._pipeline(call.model, response.version, call.timeout_s))

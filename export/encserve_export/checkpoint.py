@@ -17,9 +17,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, family_of, longest_text
-from .sentence_modules import SentenceModules, read_sentence_modules
+from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
+from .tasks import TASKS, Task, labels_of, task_of
 
-TASKS = ("feature-extraction",)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
@@ -36,7 +36,7 @@ class Checkpoint:
     """Commit of a hub checkpoint."""
     licence: str | None
     """What the model card states."""
-    task: str
+    task: Task
     config: PreTrainedConfig
     family: Family
     model: PreTrainedModel
@@ -47,9 +47,22 @@ class Checkpoint:
 
     @property
     def dimensions(self) -> int:
-        """Components of a sentence embedding."""
+        """Columns of the graph's output: components of a sentence embedding, or labels."""
+        if self.task.name != "feature-extraction":
+            return len(labels_of(self.config))
         dense = self.modules.dense
         return int(dense[-1][0].out_features if dense else self.config.hidden_size)  # type: ignore[index]
+
+    @property
+    def graph_inputs(self) -> tuple[str, ...]:
+        """What the graph takes. Token types say which text of a pair a token belongs to."""
+        pairs = self.task.pairs and self.family.token_types and "token_type_ids" in self.tokenizer.model_input_names
+        return ("input_ids", "lengths", *(("token_type_ids",) if pairs else ()))
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the graph's columns; empty where the task has none."""
+        return labels_of(self.config) if self.task.labelled else []
 
     def tokenizer_file(self) -> str:
         """The tokenizer as the text of a `tokenizer.json`, without truncation or padding."""
@@ -71,10 +84,11 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
     model_config = AutoConfig.from_pretrained(folder)
     family = family_of(model_config)
-    task = _task(config.task, folder, model_config)
+    task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
     modules = read_sentence_modules(folder)
     tokenizer = _load_tokenizer(folder, modules)
-    model = _load_model(folder, config.allow_pickle)
+    task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
+    model = _load_model(folder, task, config.allow_pickle)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
@@ -114,9 +128,9 @@ def _folder(config: ExportConfig) -> Path:
 
 def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
     if asked is not None:
-        task, origin = TasksManager.map_from_synonym(asked), f"--task {asked}"
-    elif (folder / "modules.json").is_file():
-        task, origin = "feature-extraction", "modules.json"
+        task, origin = asked if asked in TASKS else TasksManager.map_from_synonym(asked), f"--task {asked}"
+    elif stated := stated_task(folder, config):
+        task, origin = stated
     else:
         architectures = config.architectures or []
         network = getattr(transformers, architectures[0], None) if architectures else None
@@ -145,7 +159,7 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _load_model(folder: Path, allow_pickle: bool) -> PreTrainedModel:
+def _load_model(folder: Path, task: Task, allow_pickle: bool) -> PreTrainedModel:
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
         if not pickled:
@@ -156,20 +170,29 @@ def _load_model(folder: Path, allow_pickle: bool) -> PreTrainedModel:
                 "or give --allow-pickle if you trust whoever made them"
             )
     try:
-        model, loading = transformers.AutoModel.from_pretrained(
+        model, loading = task.network.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to name them below, where transformers would fill them anew
         )
     except Exception as error:  # a damaged file surfaces as many types: safetensors', zip's, torch's
         raise CheckpointError(f"the weights of {folder} cannot be loaded: {error}") from error
+    for key, found, wanted in sorted(loading["mismatched_keys"]):
+        raise CheckpointError(
+            f"{key} of {folder} has the shape {list(found)}, the config asks for {list(wanted)}: "
+            f"it names {model.config.num_labels} labels and {model.config.vocab_size} tokens"
+        )
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    unused = "pooler." if task.network is transformers.AutoModel else ()
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(unused))
     if missing:
-        raise CheckpointError(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
+        raise CheckpointError(
+            f"the weights of {folder} lack {len(missing)} tensors that {task.name} needs, such as {missing[0]}"
+        )
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,12 @@
 """The checkpoint as transformers runs it: one text at a time, eager attention, FP32. What every graph is compared
-with."""
+with.
+
+Nothing here is shared with the packed graph but the weights: no packing, no mask, no other text.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,12 +22,22 @@ _MODES = {
 
 @torch.inference_mode()
 def reference_vector(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
-    """The pooled vector float32 (H,) of one text's token ids, before normalisation.
-
-    Nothing here is shared with the packed graph but the weights: no packing, no mask, no other text.
-    """
-    states = checkpoint.model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]  # (t, H)
+    """The pooled vector float32 (H,) of one text's token ids, before normalisation."""
+    states = checkpoint.model.base_model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]  # (t, H)
     vector: Tensor = _MODES[checkpoint.modules.pooling](states)
     for layer in checkpoint.modules.dense:
         vector = layer(vector)
     return vector
+
+
+@torch.inference_mode()
+def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids: Sequence[int] | None) -> Tensor:
+    """What the graph should give for one text or pair: float32 (1, W), or (t, W) of a task that looks at tokens."""
+    if checkpoint.task.name == "feature-extraction":
+        return reference_vector(checkpoint, list(input_ids))[None]
+    types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
+    output = checkpoint.model(input_ids=torch.tensor([input_ids]), **types)
+    if "start_logits" in output:
+        return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
+    logits: Tensor = output.logits
+    return logits if checkpoint.task.follows == "lengths" else logits[0]

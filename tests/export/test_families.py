@@ -13,6 +13,7 @@ from encserve_export.errors import Unsupported
 from encserve_export.families import FAMILIES
 from encserve_export.guard import check_texts_are_apart
 from encserve_export.packed_graph import PackedEncoder, attention, write_graph
+from encserve_export.packed_heads import packed_network
 from encserve_export.reference import reference_vector
 
 from .conftest import CONFIGS, make_checkpoint
@@ -53,7 +54,7 @@ def test_packed_network_agrees_with_each_text_alone(family, pooling, tmp_path):
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_graph_agrees_with_each_text_alone(family, tmp_path):
     checkpoint = load(make_checkpoint(tmp_path / "checkpoint", family), task="feature-extraction")
-    write_graph(checkpoint, tmp_path / "model.onnx")
+    write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     assert [(value.name, value.shape, value.type) for value in session.get_inputs()] == [
         ("input_ids", ["tokens"], "tensor(int64)"),
@@ -69,7 +70,8 @@ def test_graph_agrees_with_each_text_alone(family, tmp_path):
 
 
 def test_the_graph_names_no_file_of_the_machine_that_made_it(checkpoint_folder, tmp_path):
-    write_graph(load(checkpoint_folder), tmp_path / "model.onnx")
+    checkpoint = load(checkpoint_folder)
+    write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
     assert b".py" not in (tmp_path / "model.onnx").read_bytes()
 
 

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from encserve_server.models.options import Options
 from encserve_server.models.vectors import finish_vectors
 
 VECTORS = np.array([[[3.0, 4.0, 12.0], [0.0, 0.0, 0.0]]], np.float32)  # (1, 2, 3)
 
 
 def finish(dimensions=None, normalize=True):
-    return finish_vectors(VECTORS, Options("end", None, dimensions, normalize))
+    return finish_vectors(VECTORS, {"dimensions": dimensions, "normalize": normalize})
 
 
 def test_vectors_are_scaled_to_length_one_after_shortening():
