@@ -10,13 +10,17 @@ from encserve._call import Call
 from encserve._client import Client
 from encserve._grpc import AsyncGrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Classifications, Embeddings, Part, Ranking
+from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
 from encserve._retry import Retry, attempt_async
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
 from encserve._transport import AsyncTransport
+from encserve._verbs.answer import ANSWER, answer_options
 from encserve._verbs.classify import CLASSIFY, classify_options
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
+from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order_async
 
@@ -119,6 +123,73 @@ class AsyncClient:
         options = rerank_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(rerank_verb(top_k), as_sequence(documents), terms, shared=query))
+
+    @documented_by(Client.classify_tokens)
+    async def classify_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        aggregation: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenClassifications:
+        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
+
+    @documented_by(Client.answer)
+    async def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        model: str,
+        top_k: int | None = None,
+        max_answer_length: int | None = None,
+        overlap: int | None = None,
+        no_answer: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answers:
+        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(ANSWER, [context], terms, shared=question))
+
+    @documented_by(Client.fill_mask)
+    async def fill_mask(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> MaskFills:
+        options = fill_mask_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    @documented_by(Client.classify_zero_shot)
+    async def classify_zero_shot(
+        self,
+        texts: Iterable[str],
+        labels: Iterable[str],
+        *,
+        model: str,
+        multi_label: bool | None = None,
+        hypothesis_template: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        count, options = classify_zero_shot_options(
+            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
 
     @documented_by(Client.models)
     async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:

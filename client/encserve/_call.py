@@ -30,6 +30,8 @@ class Verb(Generic[Part]):
     """The part of the result in one answer."""
     nothing: Callable[[PipelineInfo, Mapping[str, Parameter]], Part]
     """The result for no texts."""
+    split: str = "text"
+    """What the caller calls one of the texts that are split into requests."""
     shared: str = "text"
     """What the caller calls the text that goes with all others."""
     gather: Callable[[int], Gather[Part]] = Parts
@@ -99,10 +101,12 @@ class Call(Generic[Part]):
         if pipeline.pairs != paired:
             wants = "wants a second text for each" if pipeline.pairs else "takes single texts, no pairs"
             raise InvalidInput(f"{self.model!r} {wants}", model=self.model)
-        for texts in (self._texts, self._pairs):
+        for texts, name in ((self._texts, verb.split), (self._pairs, "text_pair")):
             if isinstance(texts, Sequence):
-                check_texts(texts, max_bytes=max_bytes)
-        shared_bytes = 0 if self._shared is None else len(encode_text(self._shared, verb.shared, max_bytes=max_bytes))
+                check_texts(texts, max_bytes=max_bytes, name=name)
+        shared_bytes = (
+            0 if self._shared is None else len(encode_text(self._shared, max_bytes=max_bytes, name=verb.shared))
+        )
         # "" is no prompt
         prompted = bool(self._options.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
         max_texts = min(texts_per_request, pipeline.max_texts_per_request) // self._rows_per_text

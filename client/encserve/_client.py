@@ -9,13 +9,17 @@ from typing import TypeVar
 from encserve._call import Call
 from encserve._grpc import GrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Classifications, Embeddings, Part, Ranking
+from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
 from encserve._transport import Transport
+from encserve._verbs.answer import ANSWER, answer_options
 from encserve._verbs.classify import CLASSIFY, classify_options
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
+from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
 
@@ -171,6 +175,126 @@ class Client:
         options = rerank_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(rerank_verb(top_k), as_sequence(documents), terms, shared=query))
+
+    def classify_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        aggregation: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenClassifications:
+        """Find the entities of texts, with their places as Python string indices.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            aggregation: "none" for a label of each token; "simple" to join neighbours of one label; "first", "average"
+                or "max" to give each word the label of its first token, of the mean or of the surest one, and then
+                join neighbours.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
+
+    def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        model: str,
+        top_k: int | None = None,
+        max_answer_length: int | None = None,
+        overlap: int | None = None,
+        no_answer: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answers:
+        """Find the spans of a context that answer a question, best first, with their places as Python string indices.
+
+        A context that is too long for the model is read in overlapping windows. Arguments that are not described here,
+        and errors, are those of `embed`.
+
+        Args:
+            question: one text.
+            context: the text that may hold the answer.
+            model: name of the pipeline.
+            top_k: how many spans.
+            max_answer_length: tokens of the longest span.
+            overlap: tokens that two neighbouring windows share.
+            no_answer: whether "no answer", an empty span, competes with the others.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that the request may take, with all its retries.
+        """
+        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(ANSWER, [context], terms, shared=question))
+
+    def fill_mask(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> MaskFills:
+        """Find the likeliest tokens for each mask of texts, such as "Paris is the [MASK] of France.".
+
+        How a mask is written is up to the model. Arguments that are not described here, and errors, are those of
+        `embed`.
+
+        Args:
+            texts: any number of texts, each with one mask or more.
+            model: name of the pipeline.
+            top_k: how many tokens for each mask.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = fill_mask_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    def classify_zero_shot(
+        self,
+        texts: Iterable[str],
+        labels: Iterable[str],
+        *,
+        model: str,
+        multi_label: bool | None = None,
+        hypothesis_template: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        """Give texts labels that the model was not trained for: each label becomes a hypothesis that a text may entail.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            labels: any number of labels, each once.
+            model: name of the pipeline.
+            multi_label: whether each label is judged by itself; otherwise they share a probability of 1.
+            hypothesis_template: a sentence with {} where the label goes, such as "This example is {}.".
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        count, options = classify_zero_shot_options(
+            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
 
     def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         """The pipelines of encserve that the server is ready to serve; other models are left out.

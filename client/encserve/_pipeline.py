@@ -14,7 +14,7 @@ CONTRACT_KEY = "encserve_contract"
 """The parameter that makes a Triton model a pipeline of encserve. Its value is the contract version."""
 
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
-STRINGS = ("task", "precision", "engine", "certificate")
+STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
 
 
 def is_pipeline(parameters: Mapping[str, str]) -> bool:
@@ -50,6 +50,8 @@ class PipelineInfo:
     """Tokens of all texts of a request together. The client splits longer lists."""
     max_bytes_per_text: int
     """Bytes of one text in UTF-8. The client refuses longer texts."""
+    mask_token: str = ""
+    """How a text writes a mask; empty where the task has none."""
     prompt_names: tuple[str, ...]
     """The values that `prompt_name` may have."""
     option_defaults: Mapping[str, Any]

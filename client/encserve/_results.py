@@ -58,8 +58,67 @@ class Ranking(Answer):
     """Its score, (k,)."""
 
 
+@dataclass(frozen=True)
+class Entity:
+    """A span of a text that has a label."""
+
+    label: str
+    score: float
+    text: str
+    start: int
+    """Where it begins, as a Python index into the text."""
+    end: int
+    """Where it ends: `text[start:end]` is the entity."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenClassifications(Answer):
+    """The entities of texts."""
+
+    entities: list[list[Entity]]
+    """Those of each text, in their order in it."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of a context that answers a question; empty, from 0 to 0, where there is no answer."""
+
+    text: str
+    score: float
+    start: int
+    """Where it begins, as a Python index into the context."""
+    end: int
+    """Where it ends: `context[start:end]` is the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers(Answer):
+    """The best spans for questions, highest score first."""
+
+    spans: list[list[Span]]
+    """Those of each question."""
+    no_answer_scores: NDArray[np.float32]
+    """The score of there being no answer, (n,). Only models that were trained with unanswerable questions know it."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A token in the place of a mask."""
+
+    token: str
+    token_id: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskFills(Answer):
+    """The likeliest tokens for the masks of texts, highest score first."""
+
+    masks: list[list[list[Fill]]]
+    """Of each text, of each of its masks, the tokens."""
+
+
 Part = TypeVar("Part", bound=Answer)
-Part_co = TypeVar("Part_co", bound=Answer, covariant=True)
 
 
 class Gather(Protocol[Part]):

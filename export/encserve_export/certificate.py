@@ -181,13 +181,17 @@ def _company_difference(
     worst = np.zeros(len(texts))
     for group in groups:
         for index, rows in zip(group, pipeline.encode_pack([texts[index] for index in group]), strict=True):
-            worst[index] = np.fmax(worst[index], np.abs(scale(rows) - alone[index]).max(initial=0))
+            worst[index] = np.maximum(worst[index], np.abs(scale(rows) - alone[index]).max(initial=0))
     return worst
 
 
 def _nonfinite_lengths(pipeline: _Pipeline, lengths: Sequence[int], longest: Text) -> list[int]:
     """Which of `lengths`, in tokens, give a row with NaN or infinity."""
-    texts = [{name: np.resize(values, length) for name, values in longest.items()} for length in lengths]
+
+    def cut(name: str, values: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        return values if name == "mask_at" else np.resize(values, length)
+
+    texts = [{name: cut(name, values, length) for name, values in longest.items()} for length in lengths]
     rows = pipeline.encode(texts)
     return [length for length, row in zip(lengths, rows, strict=True) if not np.isfinite(row).all()]
 

@@ -18,7 +18,7 @@ from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, family_of, longest_text
 from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
-from .tasks import TASKS, Task, labels_of, task_of
+from .tasks import PAIRED, TASKS, Task, labels_of, task_of
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -47,7 +47,11 @@ class Checkpoint:
 
     @property
     def dimensions(self) -> int:
-        """Columns of the graph's output: components of a sentence embedding, or labels."""
+        """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
+        if self.task.name == "question-answering":
+            return 2
+        if self.task.name == "fill-mask":
+            return int(self.config.vocab_size)
         if self.task.name != "feature-extraction":
             return len(labels_of(self.config))
         dense = self.modules.dense
@@ -56,8 +60,9 @@ class Checkpoint:
     @property
     def graph_inputs(self) -> tuple[str, ...]:
         """What the graph takes. Token types say which text of a pair a token belongs to."""
-        pairs = self.task.pairs and self.family.token_types and "token_type_ids" in self.tokenizer.model_input_names
-        return ("input_ids", "lengths", *(("token_type_ids",) if pairs else ()))
+        typed = self.task.layout in PAIRED and self.family.token_types
+        types = typed and "token_type_ids" in self.tokenizer.model_input_names
+        return ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
 
     @property
     def labels(self) -> list[str]:

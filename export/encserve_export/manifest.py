@@ -36,6 +36,8 @@ class Manifest:
     """Whether a request carries `text_pair` beside `text`."""
     labels: list[str]
     """The labels of the columns, in order; empty where the task has none."""
+    mask_token: str
+    """How a text writes a mask; empty where the task has none."""
     graph_inputs: tuple[str, ...]
     limits: dict[str, int]
     """What one request may ask for, by the names of `encserve_server.models.limits.Limits`."""

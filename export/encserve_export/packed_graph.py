@@ -22,7 +22,8 @@ OPSET = 20
 """The newest operator set before ONNX's own Attention, whose mask ONNX Runtime does not broadcast on CPU."""
 _TRACED_LENGTHS = (5, 17, 9, 33)
 _TOKENS, _TEXTS = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
-_DIMS = {"input_ids": _TOKENS, "token_type_ids": _TOKENS, "lengths": _TEXTS}
+_MASKS = torch.export.Dim("masks", min=1)
+_DIMS = {"input_ids": _TOKENS, "token_type_ids": _TOKENS, "lengths": _TEXTS, "mask_at": _MASKS}
 _EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 
 
@@ -91,7 +92,12 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
 def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Inputs of the packed network to trace it with, in the order in which it takes them."""
     tokens = torch.zeros(sum(_TRACED_LENGTHS), dtype=torch.int64)
-    known = {"input_ids": tokens, "lengths": torch.tensor(_TRACED_LENGTHS), "token_type_ids": torch.zeros_like(tokens)}
+    known = {
+        "input_ids": tokens,
+        "lengths": torch.tensor(_TRACED_LENGTHS),
+        "token_type_ids": torch.zeros_like(tokens),
+        "mask_at": torch.tensor([0, 3, 7]),
+    }
     return {name: known[name] for name in checkpoint.graph_inputs}
 
 

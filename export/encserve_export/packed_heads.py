@@ -49,6 +49,29 @@ class PackedTokenHead(nn.Module):
         return token_logits(self.model, states)
 
 
+class PackedMaskHead(nn.Module):
+    """One row of logits for each mask."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+        self.model = checkpoint.model
+        self.mask_id = checkpoint.tokenizer.mask_token_id
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, mask_at: Tensor) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end, M of them masks, to logits float32 (M, V).
+
+        A batch joins requests, and what each says of where its masks are counts from its own first token. So only the
+        number of masks is taken from `mask_at` (M,), and the masks are found among the tokens of the batch.
+        """
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing)  # (T, H)
+        seen = (input_ids == self.mask_id).to(torch.int64).cumsum(0)  # (T,) masks up to each token
+        number = torch.arange(mask_at.shape[0], device=seen.device)  # (M,)
+        place = (seen[None, :] <= number[:, None]).sum(1).clamp(max=input_ids.shape[0] - 1)  # (M,)
+        return token_logits(self.model, states[place])
+
+
 def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     """What a head that looks at one token at a time gives for token vectors (T, H): (T, C)."""
     with standing_in(model, states[None]):
@@ -75,4 +98,5 @@ def packed_network(checkpoint: Checkpoint) -> nn.Module:
     """The network that the encode step runs."""
     if checkpoint.task.name == "feature-extraction":
         return PackedEncoder(checkpoint)
-    return {"lengths": PackedTextHead, "input_ids": PackedTokenHead}[checkpoint.task.follows](checkpoint)
+    heads = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
+    return heads[checkpoint.task.follows](checkpoint)

@@ -57,6 +57,7 @@ def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext()) -> 
             pooling=checkpoint.modules.pooling if checkpoint.task.name == "feature-extraction" else None,
             pairs=checkpoint.task.pairs,
             labels=checkpoint.labels,
+            mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
             graph_inputs=checkpoint.graph_inputs,
             limits=asdict(limits_of(checkpoint)),
             prompts=checkpoint.modules.prompts,

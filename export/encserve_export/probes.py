@@ -38,14 +38,49 @@ def _text_pairs(checkpoint: Checkpoint, texts: list[str]) -> Probe:
     return Probe({"text": texts, "text_pair": others}, _tokens(checkpoint, texts, others))
 
 
+def _context_windows(checkpoint: Checkpoint, texts: list[str]) -> Probe:
+    questions = [("Why?", "What is it?")[index % 2] for index in range(len(texts))]
+    contexts = [text or "a" for text in texts]
+    windows = {"stride": min(128, checkpoint.max_length // 2), "return_overflowing_tokens": True}
+    return Probe(
+        {"text": questions, "text_pair": contexts},
+        _tokens(checkpoint, questions, contexts, truncation="only_second", **windows),
+    )
+
+
+def _masked_texts(checkpoint: Checkpoint, texts: list[str]) -> Probe:
+    mask = checkpoint.tokenizer.mask_token
+    masked = [
+        f"{mask} {text[:1]} {mask} {text[1:]}" if index % 3 == 0 else mask + text for index, text in enumerate(texts)
+    ]
+    return Probe({"text": masked}, _tokens(checkpoint, masked))
+
+
+def _hypotheses(checkpoint: Checkpoint, texts: list[str]) -> Probe:
+    labels, template = ["the weather", "money"], "About {}."
+    premises = [text for text in texts for _ in labels]
+    hypotheses = [template.replace("{}", label) for label in labels] * len(texts)
+    return Probe(
+        {"text": texts},
+        _tokens(checkpoint, premises, hypotheses, truncation="only_first"),
+        {"labels": labels, "hypothesis_template": template},
+    )
+
+
 _PROBES: dict[str, Callable[[Checkpoint, list[str]], Probe]] = {
+    "context_windows": _context_windows,
+    "hypotheses": _hypotheses,
+    "masked_texts": _masked_texts,
     "single_texts": _single_texts,
+    "tagged_texts": _single_texts,
     "text_pairs": _text_pairs,
 }
 
 
-def _tokens(checkpoint: Checkpoint, *texts: list[str], truncation: bool | str = True) -> list[Tokens]:
-    encoded = checkpoint.tokenizer(*texts, truncation=truncation, max_length=checkpoint.max_length, padding=False)
+def _tokens(checkpoint: Checkpoint, *texts: list[str], truncation: bool | str = True, **windows: Any) -> list[Tokens]:
+    encoded = checkpoint.tokenizer(
+        *texts, truncation=truncation, max_length=checkpoint.max_length, padding=False, **windows
+    )
     typed = "token_type_ids" in checkpoint.graph_inputs
     types = encoded["token_type_ids"] if typed else [None] * len(encoded["input_ids"])
     return list(zip(encoded["input_ids"], types, strict=True))

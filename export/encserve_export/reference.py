@@ -32,7 +32,7 @@ def reference_vector(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
 
 @torch.inference_mode()
 def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids: Sequence[int] | None) -> Tensor:
-    """What the graph should give for one text or pair: float32 (1, W), or (t, W) of a task that looks at tokens."""
+    """What the graph should give for one text or pair: float32 (1, W), or one row for each token or mask."""
     if checkpoint.task.name == "feature-extraction":
         return reference_vector(checkpoint, list(input_ids))[None]
     types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
@@ -40,4 +40,8 @@ def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_
     if "start_logits" in output:
         return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
     logits: Tensor = output.logits
-    return logits if checkpoint.task.follows == "lengths" else logits[0]
+    if checkpoint.task.follows == "lengths":
+        return logits
+    if checkpoint.task.follows == "mask_at":
+        return logits[0][torch.tensor(input_ids) == checkpoint.tokenizer.mask_token_id]
+    return logits[0]

@@ -16,15 +16,14 @@ from .config import Engine
 from .manifest import sha256_of
 from .packed_graph import write_graph
 from .packed_heads import packed_network
-from .task_options import options_of
-from .tasks import COUNTS, Task
+from .task_options import MAX_TEXTS_PER_REQUEST, options_of
+from .tasks import Task
 
 _COMMON = ("options.py", "replies.py", "step_settings.py")
 _TOKENIZE = ("tokenize.py", "frame.py", "limits.py", "packed_rows.py", "tokenization.py")
 _ENCODE = ("encode.py", "micro_batches.py", "packed_session.py", "request_columns.py")
 _HEAD = ("head.py", "heads.py")
 
-MAX_TEXTS_PER_REQUEST = 256
 MAX_TOKENS_PER_REQUEST = 65_536
 MAX_BYTES_PER_TEXT = 256 * 1024
 TOKEN_BUDGET = 512
@@ -54,7 +53,7 @@ def limits_of(checkpoint: Checkpoint) -> Limits:
 def tokenize_outputs(task: Task, graph_inputs: tuple[str, ...]) -> tuple[str, ...]:
     """What the tokenize step gives: to the graph, to the head, and to the client."""
     to_head = (name for name in task.head_inputs if name not in (*task.inputs, *graph_inputs))
-    return (*graph_inputs, *to_head, *(name for name in COUNTS if name not in task.head_inputs))
+    return (*graph_inputs, *to_head, *task.counts)
 
 
 def head_inputs(task: Task) -> tuple[str, ...]:
@@ -100,11 +99,16 @@ def write_steps(checkpoint: Checkpoint, engine: Engine, folders: dict[str, Path]
 
     _copy_sources(task, "head", folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
-    _write_settings(folders["head"], {**options, **own, **head, **_labels(checkpoint)})
+    _write_settings(folders["head"], {**options, **own, **head, **_names_of_columns(checkpoint)})
 
 
-def _labels(checkpoint: Checkpoint) -> dict[str, list[str]]:
-    return {"labels": checkpoint.labels} if checkpoint.labels else {}
+def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
+    """The labels, or the tokens of the vocabulary as a text shows them."""
+    if checkpoint.task.name != "fill-mask":
+        return {"labels": checkpoint.labels} if checkpoint.labels else {}
+    known = len(checkpoint.tokenizer)  # a network's vocabulary may be padded beyond
+    tokens = [str(checkpoint.tokenizer.decode([id_])) if id_ < known else "" for id_ in range(checkpoint.dimensions)]
+    return {"tokens": tokens}
 
 
 def _copy_sources(task: Task, step: str, folder: Path) -> None:

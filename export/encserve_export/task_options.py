@@ -6,6 +6,9 @@ from typing import Any
 
 from .checkpoint import Checkpoint
 
+MAX_TEXTS_PER_REQUEST = 256
+_ANY = 2**31 - 1
+
 Rule = dict[str, Any]
 
 
@@ -22,7 +25,22 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-ranking":
-            offered["top_k"] = _whole(None, 1, 2**31 - 1)
+            offered["top_k"] = _whole(None, 1, _ANY)
+        case "token-classification":
+            offered["aggregation"] = _choice("simple", ["none", "simple", "first", "average", "max"])
+        case "question-answering":
+            del offered["truncate"]  # what is too long gets windows
+            offered["top_k"] = _whole(1, 1, 100)
+            offered["max_answer_length"] = _whole(15, 1, checkpoint.max_length)
+            offered["overlap"] = _whole(min(128, checkpoint.max_length // 2), 0, checkpoint.max_length)
+            offered["no_answer"] = {"kind": "flag", "default": False}
+            offered["align_to_words"] = {"kind": "flag", "default": True}
+        case "fill-mask":
+            offered["top_k"] = _whole(5, 1, min(1000, checkpoint.dimensions))
+        case "zero-shot-classification":
+            offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
+            offered["multi_label"] = {"kind": "flag", "default": False}
+            offered["hypothesis_template"] = {"kind": "template", "default": "This example is {}."}
     return offered
 
 

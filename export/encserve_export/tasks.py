@@ -26,7 +26,8 @@ TENSORS: dict[str, tuple[str, int]] = {
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
 
-COUNTS = ("token_count", "dropped_count")
+PAIRED = ("context_windows", "hypotheses", "text_pairs")
+"""Layouts whose rows hold two texts."""
 
 
 Settings: TypeAlias = Callable[[PreTrainedConfig, SentenceModules, PreTrainedTokenizerBase], Mapping[str, Any]]
@@ -49,6 +50,8 @@ class Task:
     """Name of the graph's output."""
     follows: str = "lengths"
     """The input of the graph of which the output has a row for each element: "lengths" means a row for each text."""
+    graph_extra: tuple[str, ...] = ()
+    """What the graph takes beside the tokens, their lengths and their types."""
     pairs: bool = False
     """Whether a request carries `text_pair` beside `text`."""
     layout: str
@@ -65,6 +68,8 @@ class Task:
     """Tensors of this task alone, as in `TENSORS`."""
     answers: tuple[str, ...]
     """The outputs of the head."""
+    counts: tuple[str, ...] = ("token_count", "dropped_count")
+    """What the tokenize step tells the client."""
     logits: bool = True
     """Whether the output holds logits; vectors otherwise."""
     labelled: bool = False
@@ -129,6 +134,39 @@ def _ranking(config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreT
     return {"activation": _RANKING_ACTIVATIONS[stated]}
 
 
+def _token_classification(
+    config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """How transformers' pipeline tells subwords."""
+    model = tokenizer.backend_tokenizer.model
+    return {
+        "marks_subwords": bool(getattr(model, "continuing_subword_prefix", None)),
+        "unknown_id": tokenizer.unk_token_id,
+    }
+
+
+def _fill_mask(
+    config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    if tokenizer.mask_token_id is None:
+        raise Unsupported("the tokenizer of the checkpoint has no mask token, which fill-mask needs")
+    return {"mask_token": tokenizer.mask_token, "mask_id": tokenizer.mask_token_id}
+
+
+def _zero_shot(
+    config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """The columns that transformers' pipeline reads."""
+    labels = labels_of(config)
+    entailment = next((index for index, label in enumerate(labels) if label.lower().startswith("entail")), None)
+    if entailment is None or len(labels) < 2:
+        raise Unsupported(
+            f"the labels of the checkpoint are {', '.join(labels)}; zero-shot-classification needs one that begins "
+            "with entail, and another"
+        )
+    return {"entailment_column": entailment, "contradiction_column": len(labels) - 1 if entailment == 0 else 0}
+
+
 _TEXT_CLASSIFICATION = Task(
     name="text-classification",
     network=transformers.AutoModelForSequenceClassification,
@@ -167,6 +205,84 @@ TASKS: dict[str, Task] = {
             tensors={"index": (INT32, 1), "score": (FP32, 1)},
             answers=("index", "score"),
             settings=_ranking,
+        ),
+        Task(
+            name="token-classification",
+            network=transformers.AutoModelForTokenClassification,
+            output="logits",
+            follows="input_ids",
+            layout="tagged_texts",
+            layout_sources=("single_texts.py",),
+            head="entities",
+            head_sources=("bytes_tensor.py", "scores.py"),
+            head_inputs=("lengths", "offsets", "continues", "text"),
+            tensors={
+                "offsets": (INT32, 2),
+                "continues": (INT32, 1),
+                "entity_count": (INT32, 1),
+                "label": (BYTES, 1),
+                "entity": (BYTES, 1),
+                "score": (FP32, 1),
+                "start": (INT32, 1),
+                "end": (INT32, 1),
+            },
+            answers=("entity_count", "label", "entity", "score", "start", "end"),
+            labelled=True,
+            settings=_token_classification,
+        ),
+        Task(
+            name="question-answering",
+            network=transformers.AutoModelForQuestionAnswering,
+            output="logits",
+            follows="input_ids",
+            pairs=True,
+            layout="context_windows",
+            head="spans",
+            head_sources=("bytes_tensor.py", "scores.py"),
+            head_inputs=("lengths", "window_count", "offsets", "word_offsets", "text_pair"),
+            tensors={
+                "window_count": (INT32, 1),
+                "offsets": (INT32, 2),
+                "word_offsets": (INT32, 2),
+                "answer": (BYTES, 2),
+                "score": (FP32, 2),
+                "start": (INT32, 2),
+                "end": (INT32, 2),
+                "no_answer_score": (FP32, 1),
+            },
+            answers=("answer", "score", "start", "end", "no_answer_score"),
+        ),
+        Task(
+            name="fill-mask",
+            network=transformers.AutoModelForMaskedLM,
+            output="logits",
+            follows="mask_at",
+            graph_extra=("mask_at",),
+            layout="masked_texts",
+            layout_sources=("single_texts.py",),
+            head="mask_fills",
+            head_sources=("bytes_tensor.py", "scores.py"),
+            tensors={
+                "mask_at": (INT64, 1),
+                "mask_count": (INT32, 1),
+                "token": (BYTES, 2),
+                "token_id": (INT32, 2),
+                "score": (FP32, 2),
+            },
+            answers=("token", "token_id", "score"),
+            counts=("token_count", "dropped_count", "mask_count"),
+            settings=_fill_mask,
+        ),
+        Task(
+            name="zero-shot-classification",
+            network=transformers.AutoModelForSequenceClassification,
+            output="logits",
+            layout="hypotheses",
+            head="entailment",
+            head_sources=("bytes_tensor.py", "scores.py"),
+            tensors={"label": (BYTES, 2), "score": (FP32, 2)},
+            answers=("label", "score"),
+            settings=_zero_shot,
         ),
     )
 }

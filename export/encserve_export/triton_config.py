@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from .config import STEPS, Engine
 from .manifest import Manifest
 from .steps import head_inputs, tokenize_outputs
-from .tasks import BYTES, COUNTS, FP32, INT32, INT64, Task, task_of
+from .tasks import BYTES, FP32, INT32, INT64, Task, task_of
 
 _TYPES = {BYTES: pb.TYPE_STRING, FP32: pb.TYPE_FP32, INT32: pb.TYPE_INT32, INT64: pb.TYPE_INT64}
 MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
@@ -97,7 +97,7 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
         platform="ensemble",
         max_batch_size=MAX_REQUESTS_PER_BATCH[manifest.engine],
         input=[pb.ModelInput(name=name, data_type=pb.TYPE_STRING, dims=[-1]) for name in task.inputs],
-        output=[_tensor_out(task, name) for name in (*task.answers, *COUNTS)],
+        output=[_tensor_out(task, name) for name in (*task.answers, *task.counts)],
         ensemble_scheduling=pb.ModelEnsembling(step=steps),
     )
     pin_versions(config, [manifest.version])
@@ -116,6 +116,7 @@ def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
         "dimensions": str(manifest.dimensions),
         "pairs": json.dumps(manifest.pairs),
         "labels": json.dumps(manifest.labels, ensure_ascii=False),
+        "mask_token": manifest.mask_token,
         **{name: str(value) for name, value in manifest.limits.items()},
         "prompt_names": json.dumps(sorted(manifest.prompts)),
         "option_defaults": json.dumps(manifest.option_defaults),

@@ -25,6 +25,12 @@ QUESTIONS: dict[str, Callable[[Client, PipelineInfo], object]] = {
         ["ready"], text_pairs=["ready"] if pipeline.pairs else None, model=pipeline.name
     ),
     "text-ranking": lambda client, pipeline: client.rerank("ready", ["ready"], model=pipeline.name),
+    "token-classification": lambda client, pipeline: client.classify_tokens(["ready"], model=pipeline.name),
+    "question-answering": lambda client, pipeline: client.answer("ready", "ready", model=pipeline.name),
+    "fill-mask": lambda client, pipeline: client.fill_mask([pipeline.mask_token], model=pipeline.name),
+    "zero-shot-classification": lambda client, pipeline: client.classify_zero_shot(
+        ["ready"], ["ready"], model=pipeline.name
+    ),
 }
 """One question per task, to a pipeline."""
 

@@ -22,6 +22,7 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         pooling="mean",
         pairs=False,
         labels=[],
+        mask_token="",
         graph_inputs=("input_ids", "lengths"),
         limits={
             "max_length": 256,

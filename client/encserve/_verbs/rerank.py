@@ -56,6 +56,7 @@ def rerank_verb(top_k: int | None) -> Verb[Ranking]:
         outputs=("index", "score"),
         decode=_decode,
         nothing=_nothing,
+        split="document",
         shared="query",
         gather=partial(_Merged, top_k=top_k),
     )
