@@ -122,7 +122,9 @@ class AsyncClient:
     ) -> Ranking:
         options = rerank_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return await self._whole(Call(rerank_verb(top_k), as_sequence(documents), terms, shared=query))
+        return await self._whole(
+            Call(rerank_verb(top_k), as_sequence(documents, name="documents"), terms, shared=query)
+        )
 
     @documented_by(Client.classify_tokens)
     async def classify_tokens(

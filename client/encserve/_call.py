@@ -32,8 +32,8 @@ class Verb(Generic[Part]):
     """The result for no texts."""
     split: str = "text"
     """What the caller calls one of the texts that are split into requests."""
-    shared: str = "text"
-    """What the caller calls the text that goes with all others."""
+    shared: str = ""
+    """What the caller calls the one text that goes with all others; empty where there is none."""
     gather: Callable[[int], Gather[Part]] = Parts
     """Makes what joins the parts of a call about so many texts."""
 
@@ -68,7 +68,7 @@ class Call(Generic[Part]):
         terms: Terms,
         *,
         pairs: Sequence[str] | None = None,
-        shared: str | None = None,
+        shared: str = "",
         rows_per_text: int = 1,
     ) -> None:
         check_collection(texts)
@@ -97,16 +97,14 @@ class Call(Generic[Part]):
             raise InvalidInput(
                 f"{self.model!r} is for {pipeline.task}, {verb.name} needs {verb.task}", model=self.model
             )
-        paired = self._pairs is not None or self._shared is not None
+        paired = self._pairs is not None or bool(verb.shared)
         if pipeline.pairs != paired:
             wants = "wants a second text for each" if pipeline.pairs else "takes single texts, no pairs"
             raise InvalidInput(f"{self.model!r} {wants}", model=self.model)
         for texts, name in ((self._texts, verb.split), (self._pairs, "text_pair")):
             if isinstance(texts, Sequence):
                 check_texts(texts, max_bytes=max_bytes, name=name)
-        shared_bytes = (
-            0 if self._shared is None else len(encode_text(self._shared, max_bytes=max_bytes, name=verb.shared))
-        )
+        shared_bytes = len(encode_text(self._shared, max_bytes=max_bytes, name=verb.shared)) if verb.shared else 0
         # "" is no prompt
         prompted = bool(self._options.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
         max_texts = min(texts_per_request, pipeline.max_texts_per_request) // self._rows_per_text
@@ -123,7 +121,7 @@ class Call(Generic[Part]):
     def request(self, chunk: Chunk) -> InferRequest:
         """The request for a chunk. Its id tells the call and the first row."""
         inputs: dict[str, Any] = {"text": chunk.texts}
-        if self._shared is not None:
+        if self._verb.shared:
             inputs = {"text": [self._shared.encode()], "text_pair": chunk.texts}
         elif self._pairs is not None:
             inputs["text_pair"] = chunk.pairs

@@ -174,7 +174,8 @@ class Client:
         """
         options = rerank_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return self._whole(Call(rerank_verb(top_k), as_sequence(documents), terms, shared=query))
+        documents = as_sequence(documents, name="documents")
+        return self._whole(Call(rerank_verb(top_k), documents, terms, shared=query))
 
     def classify_tokens(
         self,

@@ -93,6 +93,8 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     modules = read_sentence_modules(folder)
     tokenizer = _load_tokenizer(folder, modules)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
+    if task.labelled:
+        labels_of(model_config)
     model = _load_model(folder, task, config.allow_pickle)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
