@@ -19,7 +19,7 @@ from encserve._verbs.answer import ANSWER, answer_options
 from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
-from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.embed import embed_options, embed_verb
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order_async
@@ -67,12 +67,19 @@ class AsyncClient:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return await self._whole(Call(EMBED, as_sequence(texts), terms))
+        return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     @documented_by(Client.embed_iter)
     def embed_iter(
@@ -84,12 +91,19 @@ class AsyncClient:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Embeddings]:
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return self._parts(Call(EMBED, texts, terms))
+        return self._parts(Call(embed_verb(output_dtype), texts, terms))
 
     @documented_by(Client.classify)
     async def classify(

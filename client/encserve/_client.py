@@ -18,7 +18,7 @@ from encserve._verbs.answer import ANSWER, answer_options
 from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
-from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.embed import embed_options, embed_verb
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
@@ -66,6 +66,7 @@ class Client:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -80,6 +81,8 @@ class Client:
             prompt_name: which of the pipeline's prompts to put before each text; "" for none.
             dimensions: shorten the vectors to this length, for models that were trained for it.
             normalize: whether to scale the vectors to unit length.
+            output_dtype: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a
+                component, eight in a byte, for Hamming distances.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
 
@@ -91,9 +94,15 @@ class Client:
             DeadlineExceeded: a request was not answered in time.
             ContractError: the model is no pipeline of encserve, or its answer broke the contract.
         """
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return self._whole(Call(EMBED, as_sequence(texts), terms))
+        return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     def embed_iter(
         self,
@@ -104,6 +113,7 @@ class Client:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Iterator[Embeddings]:
@@ -112,9 +122,15 @@ class Client:
         The texts may come from a generator, which is read as fast as the answers are taken. Arguments and errors are
         those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
         """
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
-        return self._parts(Call(EMBED, texts, terms))
+        return self._parts(Call(embed_verb(output_dtype), texts, terms))
 
     def classify(
         self,

@@ -34,8 +34,8 @@ class Answer:
 class Embeddings(Answer):
     """Vectors of texts, one row per text."""
 
-    vectors: NDArray[np.float32]
-    """The embeddings, (n, dim)."""
+    vectors: NDArray[Any]
+    """The embeddings: float32 or int8 (n, dim), or bits in uint8 (n, dim / 8)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +143,7 @@ class EmbeddingRows:
         """Copy a part to its rows."""
         if self.whole is None:
             self.whole = Embeddings(
-                vectors=np.empty((self._rows, part.vectors.shape[1]), np.float32),
+                vectors=np.empty((self._rows, part.vectors.shape[1]), part.vectors.dtype),
                 token_counts=np.empty(self._rows, np.int32),
                 dropped_counts=np.empty(self._rows, np.int32),
                 model=part.model,

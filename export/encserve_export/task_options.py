@@ -22,6 +22,7 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["prompt_name"] = _choice(default_prompt, ["", *sorted(modules.prompts)])
             offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
             offered["normalize"] = {"kind": "flag", "default": modules.normalize}
+            offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-ranking":

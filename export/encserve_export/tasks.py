@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from .errors import CheckpointError, Unsupported
 from .sentence_modules import SentenceModules
 
-INT32, INT64, FP32, BYTES = "INT32", "INT64", "FP32", "BYTES"
+INT8, INT32, INT64, UINT8, FP32, BYTES = "INT8", "INT32", "INT64", "UINT8", "FP32", "BYTES"
 
 TENSORS: dict[str, tuple[str, int]] = {
     "text": (BYTES, 1),
@@ -189,8 +189,8 @@ TASKS: dict[str, Task] = {
             output="sentence_embedding",
             layout="single_texts",
             head="vectors",
-            tensors={"embedding": (FP32, 2)},
-            answers=("embedding",),
+            tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
+            answers=("embedding", "embedding_int8", "embedding_binary"),
             logits=False,
         ),
         _TEXT_CLASSIFICATION,

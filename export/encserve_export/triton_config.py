@@ -15,9 +15,16 @@ from tritonclient.grpc import model_config_pb2 as pb
 from .config import STEPS, Engine
 from .manifest import Manifest
 from .steps import head_inputs, tokenize_outputs
-from .tasks import BYTES, FP32, INT32, INT64, Task, task_of
+from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, task_of
 
-_TYPES = {BYTES: pb.TYPE_STRING, FP32: pb.TYPE_FP32, INT32: pb.TYPE_INT32, INT64: pb.TYPE_INT64}
+_TYPES = {
+    BYTES: pb.TYPE_STRING,
+    FP32: pb.TYPE_FP32,
+    INT8: pb.TYPE_INT8,
+    INT32: pb.TYPE_INT32,
+    INT64: pb.TYPE_INT64,
+    UINT8: pb.TYPE_UINT8,
+}
 MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
 """max_batch_size by engine. The C++ backend runs a batch as one pack, so its batches stay smaller."""
 

@@ -31,6 +31,7 @@ LABELS = {"id2label": {0: "calm", 1: "größer", 2: "spam"}, "label2id": {"calm"
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 ENTITIES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
 PIPELINES = {
+    "embed-bert": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -123,6 +124,15 @@ def reference(checkpoints):
 
 def cut(tokenizer):
     return {"truncation": True, "max_length": tokenizer.model_max_length}
+
+
+def test_shorter_vectors(client):
+    full = client.embed(TEXTS, model="embed-bert").vectors
+    int8 = client.embed(TEXTS, model="embed-bert", output_dtype="int8").vectors
+    assert (full.dtype, int8.dtype, int8.shape) == (np.float32, np.int8, full.shape)
+    assert np.abs(int8 - full * 127 / np.abs(full).max(1, keepdims=True)).max() <= 0.5 + 1e-3
+    bits = client.embed(TEXTS, model="embed-bert", output_dtype="binary", dimensions=16).vectors
+    np.testing.assert_array_equal(bits, np.packbits(full[:, :16] > 0, axis=1))
 
 
 @pytest.mark.parametrize("name", ["classify-bert", "classify-roberta", "regress-bert"])

@@ -15,6 +15,7 @@ from encserve._commands.cut import Cut
 from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Embeddings
+from encserve._verbs.embed import OUTPUTS
 
 SUMMARY = "embed texts, from the command line or from standard input"
 
@@ -26,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-name", metavar="NAME", help="the prompt to put before each text")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorten the vectors to N numbers")
     parser.add_argument("--no-normalize", action="store_true", help="leave the vectors at the length the model gives")
+    parser.add_argument("--output-dtype", choices=OUTPUTS, help="type of the numbers; binary: bits, eight in a byte")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE.npy",
-        help="write float32 vectors, one row per text, in place of JSON lines",
+        help="write the vectors, one row per text, in place of JSON lines",
     )
 
 
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         "truncate": arguments.truncate,
         "dimensions": arguments.dimensions,
         "normalize": False if arguments.no_normalize else None,
+        "output_dtype": arguments.output_dtype,
         "timeout_s": arguments.timeout_s,
     }
     texts = texts_of(arguments)

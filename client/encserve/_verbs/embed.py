@@ -10,9 +10,21 @@ from encserve._pipeline import PipelineInfo
 from encserve._protocol import TRUNCATIONS, AnswerReader, flag, given, nothing, one_of, positive, text_option
 from encserve._results import EmbeddingRows, Embeddings
 
+OUTPUTS: dict[str, tuple[str, type[np.generic]]] = {
+    "float32": ("embedding", np.float32),
+    "int8": ("embedding_int8", np.int8),
+    "binary": ("embedding_binary", np.uint8),
+}
+"""Value of `output_dtype` -> the tensor that has the vectors then, and its type."""
+
 
 def embed_options(
-    *, truncate: str | None, prompt_name: str | None, dimensions: int | None, normalize: bool | None
+    *,
+    truncate: str | None,
+    prompt_name: str | None,
+    dimensions: int | None,
+    normalize: bool | None,
+    output_dtype: str | None,
 ) -> dict[str, Parameter]:
     """The request parameters.
 
@@ -25,29 +37,32 @@ def embed_options(
             "prompt_name": text_option("prompt_name", prompt_name),
             "dimensions": positive("dimensions", dimensions),
             "normalize": flag("normalize", normalize),
+            "output_dtype": one_of("output_dtype", output_dtype, tuple(OUTPUTS)),
         }
     )
 
 
-def _dimensions(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> int:
-    """The length of the vectors that a pipeline answers with, under these options."""
-    return int(options.get("dimensions") or pipeline.option_defaults.get("dimensions") or pipeline.dimensions)
+def embed_verb(output_dtype: str | None) -> Verb[Embeddings]:
+    """The verb whose vectors have this type."""
+    output_dtype = output_dtype or "float32"
+    tensor, dtype = OUTPUTS[output_dtype]
 
+    def columns(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> int:
+        full = options.get("dimensions") or pipeline.option_defaults.get("dimensions") or pipeline.dimensions
+        return -(-int(full) // 8) if output_dtype == "binary" else int(full)
 
-def _decode(answer: AnswerReader) -> Embeddings:
-    shape = (answer.rows, _dimensions(answer.pipeline, answer.options))
-    return Embeddings(vectors=answer.array("embedding", np.float32, shape), **answer.common())
+    def decode(answer: AnswerReader) -> Embeddings:
+        shape = (answer.rows, columns(answer.pipeline, answer.options))
+        return Embeddings(vectors=answer.array(tensor, dtype, shape), **answer.common())
 
+    def empty(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Embeddings:
+        return Embeddings(vectors=np.empty((0, columns(pipeline, options)), dtype), **nothing(pipeline))
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Embeddings:
-    return Embeddings(vectors=np.empty((0, _dimensions(pipeline, options)), np.float32), **nothing(pipeline))
-
-
-EMBED = Verb(
-    name="embed",
-    task="feature-extraction",
-    outputs=("embedding",),
-    decode=_decode,
-    nothing=_nothing,
-    gather=EmbeddingRows,
-)
+    return Verb(
+        name="embed",
+        task="feature-extraction",
+        outputs=(tensor,),
+        decode=decode,
+        nothing=empty,
+        gather=EmbeddingRows,
+    )

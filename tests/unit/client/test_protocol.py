@@ -1,9 +1,11 @@
+import inspect
+
 import numpy as np
 import pytest
 
 from encserve import ContractError, InferResponse, InvalidInput
 from encserve._protocol import AnswerReader
-from encserve._verbs.embed import EMBED, embed_options
+from encserve._verbs.embed import embed_options, embed_verb
 from encserve.testing import fake_pipeline
 
 TENSORS = {
@@ -19,7 +21,7 @@ def reader(tensors):
 
 
 def decode(**changes):
-    return EMBED.decode(reader({name: t for name, t in (TENSORS | changes).items() if t is not None}))
+    return embed_verb(None).decode(reader({name: t for name, t in (TENSORS | changes).items() if t is not None}))
 
 
 def test_answer():
@@ -61,7 +63,7 @@ def test_broken_strings(tensor, shape, problem):
 
 
 def options(**given):
-    return embed_options(**({"truncate": None, "prompt_name": None, "dimensions": None, "normalize": None} | given))
+    return embed_options(**(dict.fromkeys(inspect.signature(embed_options).parameters) | given))
 
 
 def test_only_given_options_are_sent():
@@ -71,7 +73,14 @@ def test_only_given_options_are_sent():
 
 @pytest.mark.parametrize(
     "given",
-    [{"truncate": "middle"}, {"prompt_name": 3}, {"dimensions": 0}, {"dimensions": True}, {"normalize": "yes"}],
+    [
+        {"truncate": "middle"},
+        {"prompt_name": 3},
+        {"dimensions": 0},
+        {"dimensions": True},
+        {"normalize": "yes"},
+        {"output_dtype": "int4"},
+    ],
 )
 def test_impossible_options(given):
     with pytest.raises(InvalidInput, match=f"{next(iter(given))} is {next(iter(given.values()))!r}, expected"):
