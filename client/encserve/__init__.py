@@ -16,30 +16,50 @@ from encserve._errors import (
 from encserve._grpc import AsyncGrpcTransport, GrpcTransport
 from encserve._messages import InferRequest, InferResponse, ServedModel
 from encserve._pipeline import PipelineInfo
-from encserve._results import Embeddings
+from encserve._results import (
+    Answer,
+    Answers,
+    Classifications,
+    Embeddings,
+    Entity,
+    Fill,
+    MaskFills,
+    Ranking,
+    Span,
+    TokenClassifications,
+)
 from encserve._retry import Retry
 from encserve._transport import AsyncTransport, Transport
 from encserve._version import __version__
 
 __all__ = [
+    "Answer",
+    "Answers",
     "AsyncClient",
     "AsyncGrpcTransport",
     "AsyncTransport",
+    "Classifications",
     "Client",
     "ContractError",
     "DeadlineExceeded",
     "Embeddings",
     "EncserveError",
+    "Entity",
+    "Fill",
     "GrpcTransport",
     "InferRequest",
     "InferResponse",
     "InferenceFailed",
     "InvalidInput",
+    "MaskFills",
     "ModelNotFound",
     "PipelineInfo",
+    "Ranking",
     "Retry",
     "ServedModel",
     "ServerError",
+    "Span",
+    "TokenClassifications",
     "Transport",
     "TransportError",
     "Unavailable",

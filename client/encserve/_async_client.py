@@ -6,16 +6,22 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
+from encserve._call import Call
 from encserve._client import Client
-from encserve._embed_call import EmbedCall
 from encserve._grpc import AsyncGrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._protocol import embed_options
-from encserve._results import EmbeddingRows, Embeddings
+from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
 from encserve._retry import Retry, attempt_async
 from encserve._settings import DEFAULT_URL, Settings
-from encserve._split import Chunk, as_sequence
+from encserve._split import Chunk, as_pairs, as_sequence
 from encserve._transport import AsyncTransport
+from encserve._verbs.answer import ANSWER, answer_options
+from encserve._verbs.classify import CLASSIFY, classify_options
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
+from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
+from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
+from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order_async
 
 T = TypeVar("T")
@@ -61,18 +67,19 @@ class AsyncClient:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
-        texts = as_sequence(texts)
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        call = EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s)
-        rows = EmbeddingRows(len(texts))
-        async with aclosing(self._parts(call)) as parts:
-            async for part in parts:
-                rows.put(part)
-        return rows.whole or call.nothing(await self._pipeline(model, "", timeout_s))
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     @documented_by(Client.embed_iter)
     def embed_iter(
@@ -84,12 +91,121 @@ class AsyncClient:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Embeddings]:
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        return self._parts(EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s))
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    @documented_by(Client.classify)
+    async def classify(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        text_pairs: Iterable[str] | None = None,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        options = classify_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        texts, pairs = as_pairs(texts, text_pairs)
+        return await self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
+
+    @documented_by(Client.rerank)
+    async def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Ranking:
+        options = rerank_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(
+            Call(rerank_verb(top_k), as_sequence(documents, name="documents"), terms, shared=query)
+        )
+
+    @documented_by(Client.classify_tokens)
+    async def classify_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        aggregation: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenClassifications:
+        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
+
+    @documented_by(Client.answer)
+    async def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        model: str,
+        top_k: int | None = None,
+        max_answer_length: int | None = None,
+        overlap: int | None = None,
+        no_answer: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answers:
+        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(ANSWER, [context], terms, shared=question))
+
+    @documented_by(Client.fill_mask)
+    async def fill_mask(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> MaskFills:
+        options = fill_mask_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    @documented_by(Client.classify_zero_shot)
+    async def classify_zero_shot(
+        self,
+        texts: Iterable[str],
+        labels: Iterable[str],
+        *,
+        model: str,
+        multi_label: bool | None = None,
+        hypothesis_template: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        count, options = classify_zero_shot_options(
+            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
 
     @documented_by(Client.models)
     async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
@@ -113,7 +229,14 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _parts(self, call: EmbedCall) -> AsyncGenerator[Embeddings, None]:
+    async def _whole(self, call: Call[Part]) -> Part:
+        gathered = call.gather()
+        async with aclosing(self._parts(call)) as parts:
+            async for part in parts:
+                gathered.put(part)
+        return gathered.whole or call.nothing(await self._pipeline(call.model, "", call.timeout_s))
+
+    async def _parts(self, call: Call[Part]) -> AsyncGenerator[Part, None]:
         pipeline = await self._pipeline(call.model, "", call.timeout_s)
         chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
         parts = in_order_async(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
@@ -123,7 +246,7 @@ class AsyncClient:
                     tally.add(part)
                     yield part
 
-    async def _part(self, call: EmbedCall, chunk: Chunk) -> Embeddings:
+    async def _part(self, call: Call[Part], chunk: Chunk) -> Part:
         request = call.request(chunk)
         response = await self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
         return call.part(response, chunk, await self._pipeline(call.model, response.version, call.timeout_s))

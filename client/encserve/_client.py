@@ -6,15 +6,21 @@ from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
-from encserve._embed_call import EmbedCall
+from encserve._call import Call
 from encserve._grpc import GrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._protocol import embed_options
-from encserve._results import EmbeddingRows, Embeddings
+from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
-from encserve._split import Chunk, as_sequence
+from encserve._split import Chunk, as_pairs, as_sequence
 from encserve._transport import Transport
+from encserve._verbs.answer import ANSWER, answer_options
+from encserve._verbs.classify import CLASSIFY, classify_options
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
+from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
+from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
+from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
 
 T = TypeVar("T")
@@ -60,6 +66,7 @@ class Client:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -74,6 +81,8 @@ class Client:
             prompt_name: which of the pipeline's prompts to put before each text; "" for none.
             dimensions: shorten the vectors to this length, for models that were trained for it.
             normalize: whether to scale the vectors to unit length.
+            output_dtype: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a
+                component, eight in a byte, for Hamming distances.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
 
@@ -85,15 +94,15 @@ class Client:
             DeadlineExceeded: a request was not answered in time.
             ContractError: the model is no pipeline of encserve, or its answer broke the contract.
         """
-        texts = as_sequence(texts)
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        call = EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s)
-        rows = EmbeddingRows(len(texts))
-        with closing(self._parts(call)) as parts:
-            for part in parts:
-                rows.put(part)
-        return rows.whole or call.nothing(self._pipeline(model, "", timeout_s))
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     def embed_iter(
         self,
@@ -104,6 +113,7 @@ class Client:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
+        output_dtype: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Iterator[Embeddings]:
@@ -112,9 +122,196 @@ class Client:
         The texts may come from a generator, which is read as fast as the answers are taken. Arguments and errors are
         those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
         """
-        options = embed_options(truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize)
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        return self._parts(EmbedCall(texts, model=model, options=options, progress=progress, timeout_s=timeout_s))
+        options = embed_options(
+            truncate=truncate,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            output_dtype=output_dtype,
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    def classify(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        text_pairs: Iterable[str] | None = None,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        """Give texts, or pairs of texts, the labels of the pipeline, highest score first.
+
+        Scores are probabilities where the checkpoint says so, of one label for each text or of each label by itself;
+        a regression gives its numbers. Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            text_pairs: the second text of each, for pipelines of pairs.
+            top_k: how many labels for each text; all without it.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a
+                pair the longer text is cut.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = classify_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        texts, pairs = as_pairs(texts, text_pairs)
+        return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Ranking:
+        """Order documents by how well they answer a query, best first.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            query: one text.
+            documents: any number of texts.
+            model: name of the pipeline.
+            top_k: how many documents the answer holds; all without it.
+            truncate: which end to cut of the longer of query and document when both are too long together, "end" or
+                "start"; or "error", to refuse them.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = rerank_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        documents = as_sequence(documents, name="documents")
+        return self._whole(Call(rerank_verb(top_k), documents, terms, shared=query))
+
+    def classify_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        aggregation: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenClassifications:
+        """Find the entities of texts, with their places as Python string indices.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            aggregation: "none" for a label of each token; "simple" to join neighbours of one label; "first", "average"
+                or "max" to give each word the label of its first token, of the mean or of the surest one, and then
+                join neighbours.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
+
+    def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        model: str,
+        top_k: int | None = None,
+        max_answer_length: int | None = None,
+        overlap: int | None = None,
+        no_answer: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Answers:
+        """Find the spans of a context that answer a question, best first, with their places as Python string indices.
+
+        A context that is too long for the model is read in overlapping windows. Arguments that are not described here,
+        and errors, are those of `embed`.
+
+        Args:
+            question: one text.
+            context: the text that may hold the answer.
+            model: name of the pipeline.
+            top_k: how many spans.
+            max_answer_length: tokens of the longest span.
+            overlap: tokens that two neighbouring windows share.
+            no_answer: whether "no answer", an empty span, competes with the others.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that the request may take, with all its retries.
+        """
+        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(ANSWER, [context], terms, shared=question))
+
+    def fill_mask(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> MaskFills:
+        """Find the likeliest tokens for each mask of texts, such as "Paris is the [MASK] of France.".
+
+        How a mask is written is up to the model. Arguments that are not described here, and errors, are those of
+        `embed`.
+
+        Args:
+            texts: any number of texts, each with one mask or more.
+            model: name of the pipeline.
+            top_k: how many tokens for each mask.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = fill_mask_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    def classify_zero_shot(
+        self,
+        texts: Iterable[str],
+        labels: Iterable[str],
+        *,
+        model: str,
+        multi_label: bool | None = None,
+        hypothesis_template: str | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> Classifications:
+        """Give texts labels that the model was not trained for: each label becomes a hypothesis that a text may entail.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            labels: any number of labels, each once.
+            model: name of the pipeline.
+            multi_label: whether each label is judged by itself; otherwise they share a probability of 1.
+            hypothesis_template: a sentence with {} where the label goes, such as "This example is {}.".
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        count, options = classify_zero_shot_options(
+            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
 
     def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         """The pipelines of encserve that the server is ready to serve; other models are left out.
@@ -144,7 +341,14 @@ class Client:
     ) -> None:
         self.close()
 
-    def _parts(self, call: EmbedCall) -> Generator[Embeddings, None, None]:
+    def _whole(self, call: Call[Part]) -> Part:
+        gathered = call.gather()
+        with closing(self._parts(call)) as parts:
+            for part in parts:
+                gathered.put(part)
+        return gathered.whole or call.nothing(self._pipeline(call.model, "", call.timeout_s))
+
+    def _parts(self, call: Call[Part]) -> Generator[Part, None, None]:
         pipeline = self._pipeline(call.model, "", call.timeout_s)
         chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
         parts = in_order(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
@@ -153,7 +357,7 @@ class Client:
                 tally.add(part)
                 yield part
 
-    def _part(self, call: EmbedCall, chunk: Chunk) -> Embeddings:
+    def _part(self, call: Call[Part], chunk: Chunk) -> Part:
         request = call.request(chunk)
         response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
         return call.part(response, chunk, self._pipeline(call.model, response.version, call.timeout_s))

@@ -14,7 +14,7 @@ CONTRACT_KEY = "encserve_contract"
 """The parameter that makes a Triton model a pipeline of encserve. Its value is the contract version."""
 
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
-STRINGS = ("task", "precision", "engine", "certificate")
+STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
 
 
 def is_pipeline(parameters: Mapping[str, str]) -> bool:
@@ -37,7 +37,11 @@ class PipelineInfo:
     engine: str
     """What runs the encoder: "python", "onnxruntime" or "tensorrt"."""
     dimensions: int
-    """Length of a vector, as the model gives it when no `dimensions` is asked for."""
+    """Length of a vector, as the model gives it when no `dimensions` is asked for; or the number of labels."""
+    pairs: bool = False
+    """Whether a request carries pairs of texts."""
+    labels: tuple[str, ...] = ()
+    """The labels that the checkpoint was trained with; empty where the task has none."""
     max_length: int
     """Tokens per text; what is beyond is cut, or refused with `truncate="error"`."""
     max_texts_per_request: int
@@ -46,6 +50,8 @@ class PipelineInfo:
     """Tokens of all texts of a request together. The client splits longer lists."""
     max_bytes_per_text: int
     """Bytes of one text in UTF-8. The client refuses longer texts."""
+    mask_token: str = ""
+    """How a text writes a mask; empty where the task has none."""
     prompt_names: tuple[str, ...]
     """The values that `prompt_name` may have."""
     option_defaults: Mapping[str, Any]
@@ -81,6 +87,8 @@ class PipelineInfo:
             version=version,
             **{key: read(key, str) for key in STRINGS},
             **{key: read(key, int) for key in INTEGERS},
+            pairs=read("pairs", lambda text: {"true": True, "false": False}[text]),
+            labels=read("labels", lambda text: tuple(json.loads(text))),
             prompt_names=read("prompt_names", lambda text: tuple(json.loads(text))),
             option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
         )
@@ -91,6 +99,8 @@ class PipelineInfo:
             CONTRACT_KEY: CONTRACT_VERSION,
             **{key: getattr(self, key) for key in STRINGS},
             **{key: str(getattr(self, key)) for key in INTEGERS},
+            "pairs": json.dumps(self.pairs),
+            "labels": json.dumps(list(self.labels), ensure_ascii=False),
             "prompt_names": json.dumps(list(self.prompt_names)),
             "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
         }

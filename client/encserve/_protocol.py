@@ -1,87 +1,121 @@
-"""The packed contract, seen from the client: texts to a request, an answer to rows. Pure functions, no I/O."""
+"""The packed contract, seen from the client: the tensors of an answer, and the checks of options. Pure, no I/O."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encserve._errors import ContractError, InvalidInput
-from encserve._messages import InferRequest, InferResponse, Parameter
+from encserve._messages import BYTES_DTYPE, InferResponse, Parameter
 from encserve._pipeline import PipelineInfo
-from encserve._results import Embeddings
 
 TRUNCATIONS = ("end", "start", "error")
 """The values of `truncate`."""
 
+COUNTS = ("token_count", "dropped_count")
+"""The outputs that every task has."""
 
-def embed_options(
-    *, truncate: str | None, prompt_name: str | None, dimensions: int | None, normalize: bool | None
-) -> dict[str, Parameter]:
-    """The request parameters of those options that the caller gave. The server knows the defaults of the others.
 
-    Raises:
-        InvalidInput: an option has the wrong type or an impossible value.
-    """
-    if truncate is not None and truncate not in TRUNCATIONS:
-        raise InvalidInput(f"truncate is {truncate!r}, expected one of {', '.join(map(repr, TRUNCATIONS))}")
-    if prompt_name is not None and not isinstance(prompt_name, str):
-        raise InvalidInput(f"prompt_name is {prompt_name!r}, expected a str")
-    if dimensions is not None and (type(dimensions) is not int or dimensions < 1):
-        raise InvalidInput(f"dimensions is {dimensions!r}, expected a positive int")
-    if normalize is not None and not isinstance(normalize, bool):
-        raise InvalidInput(f"normalize is {normalize!r}, expected a bool")
-    options = {"truncate": truncate, "prompt_name": prompt_name, "dimensions": dimensions, "normalize": normalize}
+def given(options: Mapping[str, Parameter | None]) -> dict[str, Parameter]:
+    """The request parameters of those options that the caller gave. The server knows the defaults of the others."""
     return {name: value for name, value in options.items() if value is not None}
 
 
-def output_dimensions(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> int:
-    """The length of the vectors that a pipeline answers with, under these options."""
-    return int(options.get("dimensions") or pipeline.option_defaults.get("dimensions") or pipeline.dimensions)
+def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    """An option with few values. Raises InvalidInput."""
+    if value is not None and value not in allowed:
+        raise InvalidInput(f"{name} is {value!r}, expected one of {', '.join(map(repr, allowed))}")
+    return value
 
 
-def encode_texts(
-    texts: list[bytes], *, model: str, options: Mapping[str, Parameter] | None = None, request_id: str = ""
-) -> InferRequest:
-    """The request for the embeddings of texts in UTF-8."""
-    return InferRequest(
-        model=model,
-        inputs={"text": texts},
-        outputs=("embedding", "token_count", "dropped_count"),
-        parameters=options or {},
-        request_id=request_id,
-    )
+def text_option(name: str, value: str | None) -> str | None:
+    """An option that is a string. Raises InvalidInput."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidInput(f"{name} is {value!r}, expected a str")
+    return value
 
 
-def decode_embeddings(
-    response: InferResponse, *, rows: int, dimensions: int, certificate: str, start: int = 0
-) -> Embeddings:
-    """The embeddings in an answer about `rows` texts.
-
-    Raises:
-        ContractError: a tensor is missing, or its dtype or shape is not what the contract promises.
-    """
-    return Embeddings(
-        vectors=_tensor(response, "embedding", np.float32, (rows, dimensions)),
-        token_counts=_tensor(response, "token_count", np.int32, (rows,)),
-        dropped_counts=_tensor(response, "dropped_count", np.int32, (rows,)),
-        model=response.model,
-        version=response.version,
-        certificate=certificate,
-        start=start,
-    )
+def positive(name: str, value: int | None) -> int | None:
+    """An option that counts. Raises InvalidInput."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise InvalidInput(f"{name} is {value!r}, expected a positive int")
+    return value
 
 
-def _tensor(response: InferResponse, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The named tensor, without the leading request dimension of 1."""
-    tensor = response.tensors.get(name)
-    if tensor is None:
-        problem = f"the answer has no tensor {name!r}, only {', '.join(map(repr, response.tensors)) or 'none'}"
-    elif tensor.dtype != dtype:
-        problem = f"tensor {name!r} is {tensor.dtype}, the contract promises {np.dtype(dtype)}"
-    elif tensor.shape != (1, *shape):
-        problem = f"tensor {name!r} has shape {list(tensor.shape)}, the contract promises {[1, *shape]}"
-    else:
+def flag(name: str, value: bool | None) -> bool | None:
+    """An option that is on or off. Raises InvalidInput."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidInput(f"{name} is {value!r}, expected a bool")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerReader:
+    """The answer to one request of a call, and what is known of the request."""
+
+    response: InferResponse
+    rows: int
+    """Texts of the request."""
+    start: int
+    """Index of its first text in the whole call."""
+    options: Mapping[str, Parameter]
+    pipeline: PipelineInfo
+    """Of the version that answered."""
+
+    def array(self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """The named tensor without the leading request dimension of 1; None in `shape` stands for any size.
+
+        Raises:
+            ContractError: it is missing, or its dtype or shape is not what the contract promises.
+        """
+        tensor = self.response.tensors.get(name)
+        if tensor is None:
+            present = ", ".join(map(repr, self.response.tensors)) or "none"
+            raise self.broken(f"the answer has no tensor {name!r}, only {present}")
+        if tensor.dtype != dtype:
+            raise self.broken(f"tensor {name!r} is {tensor.dtype}, the contract promises {np.dtype(dtype)}")
+        wanted = (1, *shape)
+        if tensor.ndim != len(wanted) or any(w not in (None, s) for w, s in zip(wanted, tensor.shape, strict=True)):
+            promised = ", ".join("*" if size is None else str(size) for size in wanted)
+            raise self.broken(f"tensor {name!r} has shape {list(tensor.shape)}, the contract promises [{promised}]")
         array: NDArray[Any] = tensor[0]
         return array
-    raise ContractError(problem, model=response.model, version=response.version, request_id=response.request_id)
+
+    def strings(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.object_]:
+        """A BYTES tensor as an array of str. Raises ContractError."""
+        array = self.array(name, BYTES_DTYPE.type, shape)
+        decoded = np.empty(array.size, np.object_)
+        try:
+            decoded[:] = [element.decode() for element in array.ravel()]
+        except UnicodeDecodeError as error:
+            raise self.broken(f"tensor {name!r} holds text that is not UTF-8: {error}") from error
+        return decoded.reshape(array.shape)
+
+    def common(self) -> dict[str, Any]:
+        """The fields that every answer has. Raises ContractError."""
+        return {
+            "token_counts": self.array("token_count", np.int32, (self.rows,)),
+            "dropped_counts": self.array("dropped_count", np.int32, (self.rows,)),
+            "model": self.response.model,
+            "version": self.response.version,
+            "certificate": self.pipeline.certificate,
+            "start": self.start,
+        }
+
+    def broken(self, problem: str) -> ContractError:
+        """The error to raise for an answer that breaks the contract."""
+        response = self.response
+        return ContractError(problem, model=response.model, version=response.version, request_id=response.request_id)
+
+
+def nothing(pipeline: PipelineInfo) -> dict[str, Any]:
+    """The common fields of an answer about no text."""
+    return {
+        "token_counts": np.empty(0, np.int32),
+        "dropped_counts": np.empty(0, np.int32),
+        "model": pipeline.name,
+        "version": "",
+        "certificate": pipeline.certificate,
+    }

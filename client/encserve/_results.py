@@ -1,45 +1,135 @@
 """What the clients return."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Embeddings:
-    """Vectors of consecutive texts, one row per text, in the order of the texts."""
+class Answer:
+    """What every answer says beside its own: counts of consecutive texts, in their order, and who answered."""
 
-    vectors: NDArray[np.float32]
-    """The embeddings, (n, dim)."""
     token_counts: NDArray[np.int32]
-    """Tokens of each text that the network saw, special tokens among them, (n,)."""
+    """Tokens of each text, or pair of texts, that the network saw, special tokens among them, (n,)."""
     dropped_counts: NDArray[np.int32]
-    """Tokens of each text that were cut because it was too long, (n,). Zero: the vector is of the whole text."""
+    """Tokens of each text that were cut because it was too long, (n,). Zero: the answer is about the whole text."""
     model: str
     """The pipeline that answered."""
     version: str
     """The version that answered; empty for an empty list of texts, about which no server was asked."""
     certificate: str
-    """SHA-256 of the pipeline's manifest: names the exact files and the parity numbers behind the vectors."""
+    """SHA-256 of the pipeline's manifest: names the exact files and the parity numbers behind the answer."""
     start: int = 0
-    """Index, in the whole call, of the text of row 0."""
+    """Index, in the whole call, of the first text."""
 
     def __len__(self) -> int:
-        """The number of rows."""
-        return len(self.vectors)
+        """The number of texts."""
+        return len(self.token_counts)
 
 
-def blank_embeddings(rows: int, dimensions: int, *, model: str, version: str, certificate: str) -> Embeddings:
-    """Embeddings of `rows` texts, still to be filled."""
-    return Embeddings(
-        vectors=np.empty((rows, dimensions), np.float32),
-        token_counts=np.empty(rows, np.int32),
-        dropped_counts=np.empty(rows, np.int32),
-        model=model,
-        version=version,
-        certificate=certificate,
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Embeddings(Answer):
+    """Vectors of texts, one row per text."""
+
+    vectors: NDArray[Any]
+    """The embeddings: float32 or int8 (n, dim), or bits in uint8 (n, dim / 8)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classifications(Answer):
+    """Labels of texts, highest score first."""
+
+    labels: list[tuple[str, ...]]
+    """The k labels of each text."""
+    scores: NDArray[np.float32]
+    """The score of each label, (n, k)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking(Answer):
+    """Documents by descending score. The counts are of the documents with their query, in the order of the call."""
+
+    indices: NDArray[np.int32]
+    """Which document stands at each place, by its index in the call, (k,)."""
+    scores: NDArray[np.float32]
+    """Its score, (k,)."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A span of a text that has a label."""
+
+    label: str
+    score: float
+    text: str
+    start: int
+    """Where it begins, as a Python index into the text."""
+    end: int
+    """Where it ends: `text[start:end]` is the entity."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenClassifications(Answer):
+    """The entities of texts."""
+
+    entities: list[list[Entity]]
+    """Those of each text, in their order in it."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span of a context that answers a question; empty, from 0 to 0, where there is no answer."""
+
+    text: str
+    score: float
+    start: int
+    """Where it begins, as a Python index into the context."""
+    end: int
+    """Where it ends: `context[start:end]` is the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers(Answer):
+    """The best spans for questions, highest score first."""
+
+    spans: list[list[Span]]
+    """Those of each question."""
+    no_answer_scores: NDArray[np.float32]
+    """The score of there being no answer, (n,). Only models that were trained with unanswerable questions know it."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A token in the place of a mask."""
+
+    token: str
+    token_id: int
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaskFills(Answer):
+    """The likeliest tokens for the masks of texts, highest score first."""
+
+    masks: list[list[list[Fill]]]
+    """Of each text, of each of its masks, the tokens."""
+
+
+Part = TypeVar("Part", bound=Answer)
+
+
+class Gather(Protocol[Part]):
+    """Takes the parts of a call, in order, and makes one of them."""
+
+    def put(self, part: Part) -> None:
+        """Take the next part."""
+
+    @property
+    def whole(self) -> Part | None:
+        """All parts as one; None where there was none."""
 
 
 class EmbeddingRows:
@@ -52,11 +142,48 @@ class EmbeddingRows:
     def put(self, part: Embeddings) -> None:
         """Copy a part to its rows."""
         if self.whole is None:
-            dimensions = part.vectors.shape[1]
-            self.whole = blank_embeddings(
-                self._rows, dimensions, model=part.model, version=part.version, certificate=part.certificate
+            self.whole = Embeddings(
+                vectors=np.empty((self._rows, part.vectors.shape[1]), part.vectors.dtype),
+                token_counts=np.empty(self._rows, np.int32),
+                dropped_counts=np.empty(self._rows, np.int32),
+                model=part.model,
+                version=part.version,
+                certificate=part.certificate,
             )
         rows = slice(part.start, part.start + len(part))
         self.whole.vectors[rows] = part.vectors
         self.whole.token_counts[rows] = part.token_counts
         self.whole.dropped_counts[rows] = part.dropped_counts
+
+
+class Parts:
+    """The parts of a call, joined at the end: arrays and lists by their first axis."""
+
+    def __init__(self, rows: int) -> None:
+        self._parts: list[Any] = []
+
+    def put(self, part: Any) -> None:
+        """Keep a part."""
+        self._parts.append(part)
+
+    @property
+    def whole(self) -> Any:
+        """The parts as one."""
+        return join(self._parts) if self._parts else None
+
+
+def join(parts: Sequence[Part]) -> Part:
+    """Several answers of one kind as one; what is no array and no list is taken from the first."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    joined: dict[str, Any] = {}
+    for field in fields(first):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            joined[field.name] = np.concatenate(values)
+        elif isinstance(values[0], list):
+            joined[field.name] = [item for value in values for item in value]
+        else:
+            joined[field.name] = values[0]
+    return type(first)(**joined)

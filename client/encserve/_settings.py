@@ -1,9 +1,12 @@
 """How a client sends: checked once, when the client is made."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from encserve._call import Terms
 from encserve._errors import InvalidInput
+from encserve._messages import Parameter
 from encserve._retry import Retry, Schedule
 
 DEFAULT_URL = "localhost:8001"
@@ -28,6 +31,11 @@ class Settings:
     def timeout_or_default(self, timeout_s: float | None) -> float:
         """The timeout of a call that may have its own, in seconds."""
         return self.timeout_s if timeout_s is None else check_timeout(timeout_s)
+
+    def terms(self, model: str, options: Mapping[str, Parameter], *, progress: bool, timeout_s: float | None) -> Terms:
+        """The arguments that every call has, with the timeout of this client where the call has none of its own."""
+        timeout_s = self.timeout_or_default(timeout_s)
+        return Terms(model=model, options=options, progress=progress, timeout_s=timeout_s)
 
     def schedule(self, timeout_s: float) -> Schedule:
         """The attempts of one request that begins now."""

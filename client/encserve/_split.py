@@ -18,73 +18,110 @@ class Chunk:
     """Index of the first text in the whole call."""
     texts: list[bytes]
     """In UTF-8."""
+    pairs: list[bytes]
+    """The second text of each, where texts are paired."""
 
 
-def check_collection(texts: object) -> None:
+def check_collection(texts: object, *, name: str = "texts") -> None:
     """Refuse what is no collection of texts, above all a single one.
 
     Raises:
-        InvalidInput: `texts` is a str or bytes, or cannot be iterated.
+        InvalidInput: `texts`, which the caller calls `name`, is a str or bytes, or cannot be iterated.
     """
     if isinstance(texts, str | bytes):
-        raise InvalidInput(f"texts is a single {type(texts).__name__}, expected a list of str: pass [text]")
+        single = name.removesuffix("s")
+        raise InvalidInput(f"{name} is a single {type(texts).__name__}, expected a list of str: pass [{single}]")
     if not isinstance(texts, Iterable):
-        raise InvalidInput(f"texts is {type(texts).__name__}, expected a list of str")
+        raise InvalidInput(f"{name} is {type(texts).__name__}, expected a list of str")
 
 
-def as_sequence(texts: Iterable[str]) -> Sequence[str]:
+def as_sequence(texts: Iterable[str], *, name: str = "texts") -> Sequence[str]:
     """The texts as something that has a length: a generator or an array becomes a list.
 
     Raises:
         InvalidInput: as `check_collection`.
     """
-    check_collection(texts)
+    check_collection(texts, name=name)
     return texts if isinstance(texts, Sequence) else list(texts)
 
 
-def encode_text(text: object, index: int, *, max_bytes: int) -> bytes:
+def as_pairs(texts: Iterable[str], pairs: Iterable[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
+    """Texts and the second text of each, as many of both.
+
+    Raises:
+        InvalidInput: as `check_collection`, or their numbers differ.
+    """
+    texts = as_sequence(texts)
+    if pairs is None:
+        return texts, None
+    pairs = as_sequence(pairs, name="text_pairs")
+    if len(texts) != len(pairs):
+        raise InvalidInput(f"texts and text_pairs differ in number: {len(texts)} and {len(pairs)}")
+    return texts, pairs
+
+
+def encode_text(text: object, index: int | None = None, *, max_bytes: int, name: str = "text") -> bytes:
     """The text in UTF-8.
 
     Raises:
-        InvalidInput: it is no str, holds a lone surrogate, or is longer than `max_bytes`; the message names `index`.
+        InvalidInput: it is no str, holds a lone surrogate, or is longer than `max_bytes`; the message has `name` and
+            `index`.
     """
-    if not isinstance(text, str):
-        raise InvalidInput(f"text {index} is {type(text).__name__}, expected str")
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError as error:
-        message = f"text {index} is no valid Unicode: a lone surrogate {text[error.start]!r} at position {error.start}"
-        raise InvalidInput(message) from error
-    if len(encoded) > max_bytes:
-        raise InvalidInput(f"text {index} has {len(encoded)} bytes in UTF-8, the limit is {max_bytes}")
-    return encoded
+    if isinstance(text, str):
+        try:
+            encoded = text.encode()
+        except UnicodeEncodeError as error:
+            surrogate = f"a lone surrogate {text[error.start]!r} at position {error.start}"
+            raise InvalidInput(f"{_numbered(name, index)} is no valid Unicode: {surrogate}") from error
+        if len(encoded) <= max_bytes:
+            return encoded
+        raise InvalidInput(f"{_numbered(name, index)} has {len(encoded)} bytes in UTF-8, the limit is {max_bytes}")
+    raise InvalidInput(f"{_numbered(name, index)} is {type(text).__name__}, expected str")
 
 
-def check_texts(texts: Sequence[str], *, max_bytes: int) -> None:
+def _numbered(name: str, index: int | None) -> str:
+    return name if index is None else f"{name} {index}"
+
+
+def check_texts(texts: Sequence[str], *, max_bytes: int, name: str = "text") -> None:
     """Refuse the whole list for the first text that `encode_text` refuses."""
     for index, text in enumerate(texts):
-        encode_text(text, index, max_bytes=max_bytes)
+        encode_text(text, index, max_bytes=max_bytes, name=name)
 
 
-def split(texts: Iterable[str], pipeline: PipelineInfo, *, max_texts: int, prompted: bool) -> Iterator[Chunk]:
+def split(
+    texts: Iterable[str],
+    pipeline: PipelineInfo,
+    *,
+    pairs: Sequence[str] | None = None,
+    max_texts: int,
+    extra_bytes: int = 0,
+    prompted: bool = False,
+    rows_per_text: int = 1,
+) -> Iterator[Chunk]:
     """Split texts into chunks, reading them no further than the chunk at hand.
 
     The tokens of a text are bounded by its bytes, as tokenizers need no more tokens than bytes, and by the length that
-    the model allows. A prompt has an unknown length, so a text that gets one is counted with all that the model allows.
-    A text whose bound alone exceeds the limit gets a request of its own, and the server decides.
+    the model allows. `extra_bytes` go with each text. A prompt has an unknown length, so a text that gets one is
+    counted with all that the model allows. A text whose bound alone exceeds the limit gets a request of its own, and
+    the server decides.
     """
     max_texts = min(max_texts, pipeline.max_texts_per_request)
-    chunk = Chunk(0, [])
+    chunk = Chunk(0, [], [])
     tokens = 0
     for index, text in enumerate(texts):
         encoded = encode_text(text, index, max_bytes=pipeline.max_bytes_per_text)
-        bound = pipeline.max_length if prompted else min(pipeline.max_length, len(encoded) + SPECIAL_TOKENS)
+        pair = None if pairs is None else encode_text(pairs[index], index, max_bytes=pipeline.max_bytes_per_text)
+        size = len(encoded) + len(pair or b"") + extra_bytes + SPECIAL_TOKENS
+        bound = rows_per_text * (pipeline.max_length if prompted else min(pipeline.max_length, size))
         full = len(chunk.texts) == max_texts or tokens + bound > pipeline.max_tokens_per_request
         if full and chunk.texts:
             yield chunk
-            chunk = Chunk(index, [])
+            chunk = Chunk(index, [], [])
             tokens = 0
         chunk.texts.append(encoded)
+        if pair is not None:
+            chunk.pairs.append(pair)
         tokens += bound
     if chunk.texts:
         yield chunk

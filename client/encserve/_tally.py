@@ -4,7 +4,7 @@ from types import TracebackType
 
 from encserve._errors import ContractError, EncserveError
 from encserve._progress import Progress
-from encserve._results import Embeddings
+from encserve._results import Answer
 
 
 class Tally:
@@ -21,11 +21,11 @@ class Tally:
         self._rows = 0
         self._version: str | None = None
 
-    def add(self, part: Embeddings) -> None:
+    def add(self, part: Answer) -> None:
         """Count the rows of a part.
 
         Raises:
-            ContractError: another version answered than before, so that the vectors of the call would not compare.
+            ContractError: another version answered than before, so that the answers of the call would not compare.
         """
         if self._version not in (None, part.version):
             message = (

@@ -19,9 +19,9 @@ from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, check_model_type, check_rotary_embedding, family_of
 from .reference_tokenizers import check_conversion
-from .sentence_modules import SentenceModules, read_sentence_modules
+from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
+from .tasks import PAIRED, TASKS, Task, labels_of, task_of
 
-TASKS = ("feature-extraction",)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
@@ -39,7 +39,7 @@ class Checkpoint:
     """Commit of a hub checkpoint."""
     licence: str | None
     """What the model card states."""
-    task: str
+    task: Task
     config: PreTrainedConfig
     family: Family
     model: PreTrainedModel
@@ -50,9 +50,27 @@ class Checkpoint:
 
     @property
     def dimensions(self) -> int:
-        """Components of a sentence embedding."""
+        """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
+        if self.task.name == "question-answering":
+            return 2
+        if self.task.name == "fill-mask":
+            return int(self.config.vocab_size)
+        if self.task.name != "feature-extraction":
+            return len(labels_of(self.config))
         dense = self.modules.dense
         return int(dense[-1][0].out_features if dense else self.config.hidden_size)  # type: ignore[index]
+
+    @property
+    def graph_inputs(self) -> tuple[str, ...]:
+        """What the graph takes. Token types say which text of a pair a token belongs to."""
+        typed = self.task.layout in PAIRED and self.family.token_types
+        types = typed and "token_type_ids" in self.tokenizer.model_input_names
+        return ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the graph's columns; empty where the task has none."""
+        return labels_of(self.config) if self.task.labelled else []
 
     def tokenizer_file(self) -> str:
         """The tokenizer as the text of a `tokenizer.json`, without truncation or padding."""
@@ -74,10 +92,13 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
     model_config = _load_config(folder)
     family = family_of(model_config)
-    task = _task(config.task, folder, model_config)
+    task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
     modules = read_sentence_modules(folder)
     tokenizer = _load_tokenizer(folder, modules)
-    model = _load_model(folder, family, config.allow_pickle)
+    task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
+    if task.labelled:
+        labels_of(model_config)
+    model = _load_model(folder, family, task, config.allow_pickle)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
@@ -128,9 +149,9 @@ def _load_config(folder: Path) -> PreTrainedConfig:
 
 def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
     if asked is not None:
-        task, origin = TasksManager.map_from_synonym(asked), f"--task {asked}"
-    elif (folder / "modules.json").is_file():
-        task, origin = "feature-extraction", "modules.json"
+        task, origin = asked if asked in TASKS else TasksManager.map_from_synonym(asked), f"--task {asked}"
+    elif stated := stated_task(folder, config):
+        task, origin = stated
     else:
         architectures = config.architectures or []
         network = getattr(transformers, architectures[0], None) if architectures else None
@@ -161,7 +182,7 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _load_model(folder: Path, family: Family, allow_pickle: bool) -> PreTrainedModel:
+def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) -> PreTrainedModel:
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
         if not pickled:
@@ -171,19 +192,28 @@ def _load_model(folder: Path, family: Family, allow_pickle: bool) -> PreTrainedM
                 f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, "
                 "or give --allow-pickle if you trust whoever made them"
             )
+    headless = task.network is transformers.AutoModel
+    network = family.network if headless else task.network
     try:
-        model, loading = family.network.from_pretrained(
+        model, loading = network.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to name them below, where transformers would fill them anew
         )
     except Exception as error:  # a damaged file surfaces as many types: safetensors', zip's, torch's
         raise CheckpointError(f"the weights of {folder} cannot be loaded: {error}") from error
+    for key, found, wanted in sorted(loading["mismatched_keys"]):
+        raise CheckpointError(
+            f"{key} of {folder} has the shape {list(found)}, the config asks for {list(wanted)}: "
+            f"it names {model.config.num_labels} labels and {model.config.vocab_size} tokens"
+        )
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    unused = "pooler." if headless else ()
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(unused))
     foreign = sorted({*missing, *loading["unexpected_keys"]})
     if foreign and getattr(model.config, "auto_map", None):
         raise Unsupported(
@@ -191,7 +221,9 @@ def _load_model(folder: Path, family: Family, allow_pickle: bool) -> PreTrainedM
             f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}"
         )
     if missing:
-        raise CheckpointError(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
+        raise CheckpointError(
+            f"the weights of {folder} lack {len(missing)} tensors that {task.name} needs, such as {missing[0]}"
+        )
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 

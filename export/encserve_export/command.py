@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the pipeline")
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
     parser.add_argument(
+        "--pairs", action="store_true", help="text-classification of pairs of texts, as entailment or paraphrase"
+    )
+    parser.add_argument(
         "--precision", choices=["fp32"], default="fp32", help="type of the graph (default: %(default)s)"
     )
     parser.add_argument(
@@ -60,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             name=arguments.name,
             repository=arguments.repository,
             task=arguments.task,
+            pairs=arguments.pairs,
             precision=Precision(arguments.precision),
             engine=Engine(arguments.engine),
             max_length=arguments.max_length,
@@ -67,9 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
             allow_pickle=arguments.allow_pickle,
         )
     manifest = export(config, stage=_stage)
+    unit = "labels" if manifest.labels else "dimensions"
     print(
         f"published {config.repository / config.name} version {manifest.version}: {manifest.task} in "
-        f"{config.precision.value} on {config.engine.value}, {manifest.dimensions} dimensions, "
+        f"{config.precision.value} on {config.engine.value}, {manifest.dimensions} {unit}, "
         f"{manifest.limits['max_length']} tokens a text"
     )
     for name, figure in manifest.parity["figures"].items():

@@ -40,6 +40,8 @@ class ExportConfig:
     repository: Path = Path("model_repository")
     task: str | None = None
     """A Hugging Face task name; None reads it from the checkpoint."""
+    pairs: bool = False
+    """Whether the requests of a text-classification carry pairs of texts."""
     precision: Precision = Precision.FP32
     engine: Engine = Engine.PYTHON
     max_length: int | None = None

@@ -14,15 +14,20 @@ from .packed_attention import IMPLEMENTATION
 from .packing import Packing, attending
 
 
-def token_states(model: PreTrainedModel, input_ids: Tensor, packing: Packing) -> Tensor:
-    """The last hidden state of each token (T, H), out of the token ids int64 (T,) of all texts."""
-    inputs = encoder_inputs(model, input_ids, packing)
+def token_states(
+    model: PreTrainedModel, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None
+) -> Tensor:
+    """The last hidden state of each token (T, H), out of the token ids int64 (T,) of all texts and, for pairs, their
+    types (T,)."""
+    inputs = encoder_inputs(model, input_ids, packing, token_type_ids)
     with attending(packing):
         states = model(**inputs).last_hidden_state  # (1, T, H) or (n, L, H)
     return packing.unpad(states) if family_of(model.config).padded else states[0]
 
 
-def encoder_inputs(model: PreTrainedModel, input_ids: Tensor, packing: Packing) -> dict[str, Tensor]:
+def encoder_inputs(
+    model: PreTrainedModel, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None
+) -> dict[str, Tensor]:
     """What the encoder takes, by name: rows (1, T), or padded (n, L) with a mask where the family cannot attend
     packed."""
     family = family_of(model.config)
@@ -30,7 +35,7 @@ def encoder_inputs(model: PreTrainedModel, input_ids: Tensor, packing: Packing) 
     if family.first_position is not None:
         inputs["position_ids"] = _position_ids(family, model.config, input_ids, packing)
     if family.token_types:
-        inputs["token_type_ids"] = torch.zeros_like(input_ids)
+        inputs["token_type_ids"] = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
     if not family.padded:
         return {name: row[None] for name, row in inputs.items()}
     padding = {"input_ids": model.config.pad_token_id or 0}

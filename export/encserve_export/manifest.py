@@ -29,9 +29,18 @@ class Manifest:
     """source, revision, licence, architecture."""
     opset: int
     dimensions: int
-    pooling: str
+    """Columns of what the encode step gives: components of a vector, or labels."""
+    pooling: str | None
+    """None where a head of the checkpoint looks at the token vectors itself."""
+    pairs: bool
+    """Whether a request carries `text_pair` beside `text`."""
+    labels: list[str]
+    """The labels of the columns, in order; empty where the task has none."""
+    mask_token: str
+    """How a text writes a mask; empty where the task has none."""
+    graph_inputs: tuple[str, ...]
     limits: dict[str, int]
-    """What one request may ask for, by the names of `encserve_server.models.tokenization.Limits`."""
+    """What one request may ask for, by the names of `encserve_server.models.limits.Limits`."""
     prompts: dict[str, str]
     option_defaults: dict[str, Any]
     tokenizer_sha256: str

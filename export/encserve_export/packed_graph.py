@@ -11,16 +11,19 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from .checkpoint import Checkpoint
 from .encoding import attention, token_states
-from .packing import packing_of
+from .packing import Packing, packing_of
 from .pooling import POOLINGS
 
 OPSET = 20
 """The newest operator set before ONNX's own Attention, whose mask ONNX Runtime does not broadcast on CPU."""
-OUTPUT = "sentence_embedding"
 _TRACED_LENGTHS = (5, 17, 9, 33)
+_TOKENS, _TEXTS = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
+_MASKS = torch.export.Dim("masks", min=1)
+_DIMS = {"input_ids": _TOKENS, "token_type_ids": _TOKENS, "lengths": _TEXTS, "mask_at": _MASKS}
 _EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 
 
@@ -29,30 +32,32 @@ class PackedEncoder(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.encoder = checkpoint.model
+        self.encoder: PreTrainedModel = checkpoint.model.base_model  # type: ignore[assignment]
         self.dense = nn.Sequential(*checkpoint.modules.dense)
         self.pool = POOLINGS[checkpoint.modules.pooling]
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H)."""
         packing = packing_of(lengths, input_ids.shape[0])
-        states = token_states(self.encoder, input_ids, packing)  # (T, H)
+        states = self.states(input_ids, packing)  # (T, H)
         return self.dense(self.pool(states, packing))  # type: ignore[no-any-return]
 
+    def states(self, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None) -> Tensor:
+        """The vector of each token: (T,) to (T, H)."""
+        return token_states(self.encoder, input_ids, packing, token_type_ids)
 
-def write_graph(checkpoint: Checkpoint, file: Path) -> None:
-    """Write the packed graph of `checkpoint` as ONNX, with T and n left open."""
-    input_ids = torch.zeros(sum(_TRACED_LENGTHS), dtype=torch.int64)
-    lengths = torch.tensor(_TRACED_LENGTHS)
-    tokens, texts = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
+
+def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
+    """Write the packed `network` of `checkpoint` as ONNX, with T and n left open."""
+    sample = sample_inputs(checkpoint)
     with attention(checkpoint.model), _quiet_exporter():
         program = torch.onnx.export(
-            PackedEncoder(checkpoint).eval(),
-            (input_ids, lengths),
+            network.eval(),
+            tuple(sample.values()),
             dynamo=True,
-            dynamic_shapes={"input_ids": {0: tokens}, "lengths": {0: texts}},
-            input_names=["input_ids", "lengths"],
-            output_names=[OUTPUT],
+            dynamic_shapes={name: {0: _DIMS[name]} for name in sample},
+            input_names=list(sample),
+            output_names=[checkpoint.task.output],
             opset_version=OPSET,
             verbose=False,
         )
@@ -65,6 +70,18 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
         save_as_external_data=graph.ByteSize() > _EXTERNAL_ABOVE_BYTES,
         location=f"{file.name}.data",
     )
+
+
+def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Inputs of the packed network to trace it with, in the order in which it takes them."""
+    tokens = torch.zeros(sum(_TRACED_LENGTHS), dtype=torch.int64)
+    known = {
+        "input_ids": tokens,
+        "lengths": torch.tensor(_TRACED_LENGTHS),
+        "token_type_ids": torch.zeros_like(tokens),
+        "mask_at": torch.tensor([0, 3, 7]),
+    }
+    return {name: known[name] for name in checkpoint.graph_inputs}
 
 
 def _strip_traces(graph: onnx.ModelProto) -> None:

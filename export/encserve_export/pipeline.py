@@ -15,7 +15,8 @@ from .manifest import FILE_NAME as MANIFEST_FILE
 from .manifest import Manifest, sha256_of
 from .packed_graph import OPSET
 from .repository import publish, staged_version
-from .steps import limits_of, option_defaults_of, write_steps
+from .steps import limits_of, write_steps
+from .task_options import options_of
 from .triton_config import pipeline_configs
 
 Stage = Callable[[str], AbstractContextManager[object]]
@@ -42,7 +43,7 @@ def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext()) -> 
         manifest = Manifest(
             name=config.name,
             version=staged.version,
-            task=checkpoint.task,
+            task=checkpoint.task.name,
             precision=config.precision,
             engine=config.engine,
             checkpoint={
@@ -53,10 +54,14 @@ def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext()) -> 
             },
             opset=OPSET,
             dimensions=checkpoint.dimensions,
-            pooling=checkpoint.modules.pooling,
+            pooling=checkpoint.modules.pooling if checkpoint.task.name == "feature-extraction" else None,
+            pairs=checkpoint.task.pairs,
+            labels=checkpoint.labels,
+            mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
+            graph_inputs=checkpoint.graph_inputs,
             limits=asdict(limits_of(checkpoint)),
             prompts=checkpoint.modules.prompts,
-            option_defaults=asdict(option_defaults_of(checkpoint)),
+            option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},
             tokenizer_sha256=sha256_of(staged.step_folders()["tokenize"] / "tokenizer.json"),
             parity=parity,
             files=digests,

@@ -1,9 +1,12 @@
 """The checkpoint as transformers runs it: one text at a time, eager attention, FP32. What every graph is compared
-with."""
+with.
+
+Nothing here is shared with the packed graph but the weights: no packing, no mask, no other text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -22,13 +25,30 @@ _MODES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.inference_mode()
 def reference_vector(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
-    """The pooled vector float32 (H,) of one text's token ids, before normalisation.
-
-    Nothing here is shared with the packed graph but the weights: no packing, no mask, no other text.
-    """
+    """The pooled vector float32 (H,) of one text's token ids, before normalisation."""
     row = torch.tensor([input_ids])
-    states = checkpoint.model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0]  # (t, H)
+    states = checkpoint.model.base_model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[
+        0
+    ]  # (t, H)
     vector = _MODES[checkpoint.modules.pooling](states)
     for layer in checkpoint.modules.dense:
         vector = layer(vector)
     return vector
+
+
+@torch.inference_mode()
+def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids: Sequence[int] | None) -> Tensor:
+    """What the graph should give for one text or pair: float32 (1, W), or one row for each token or mask."""
+    if checkpoint.task.name == "feature-extraction":
+        return reference_vector(checkpoint, list(input_ids))[None]
+    types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
+    row = torch.tensor([input_ids])
+    output = checkpoint.model(input_ids=row, attention_mask=torch.ones_like(row), **types)
+    if "start_logits" in output:
+        return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
+    logits: Tensor = output.logits
+    if checkpoint.task.follows == "lengths":
+        return logits
+    if checkpoint.task.follows == "mask_at":
+        return logits[0][torch.tensor(input_ids) == checkpoint.tokenizer.mask_token_id]
+    return logits[0]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from transformers import PreTrainedConfig
 
 from .errors import CheckpointError, Unsupported
 from .pooling import POOLINGS
@@ -48,6 +49,8 @@ class SentenceModules:
     lowercase: bool = False
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
+    activation: str | None = None
+    """Class that makes scores of a cross-encoder's logits."""
 
 
 def read_sentence_modules(folder: Path) -> SentenceModules:
@@ -87,7 +90,20 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
         lowercase=bool(transformer.get("do_lower_case", False)),
         prompts={name: text for name, text in (prompting.get("prompts") or {}).items() if text},
         default_prompt_name=prompting.get("default_prompt_name"),
+        activation=prompting.get("activation_fn"),
     )
+
+
+def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | None:
+    """The task that the files of sentence-transformers state, and where; None where they state none."""
+    kind = _read_optional_json(folder / "config_sentence_transformers.json").get("model_type")
+    if kind == "CrossEncoder":
+        return "text-ranking", "config_sentence_transformers.json"
+    if getattr(config, "sentence_transformers", None) and config.num_labels == 1:
+        return "text-ranking", "config.json, which a CrossEncoder wrote"
+    if (folder / "modules.json").is_file():
+        return "feature-extraction", "modules.json"
+    return None
 
 
 def _pooling_mode(config: dict[str, Any]) -> str:

@@ -8,28 +8,36 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from encserve_server.models.options import Options
+from encserve_server.models.limits import Limits
 from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
-from encserve_server.models.tokenization import Limits
 
 from .checkpoint import Checkpoint
 from .config import Engine
 from .manifest import sha256_of
 from .packed_graph import write_graph
+from .packed_heads import packed_network
+from .task_options import MAX_TEXTS_PER_REQUEST, options_of
+from .tasks import Task
 
-SOURCES = {
-    "tokenize": ("tokenize.py", "options.py", "replies.py", "step_settings.py", "tokenization.py"),
-    "encode": ("encode.py", "micro_batches.py", "options.py", "packed_session.py", "replies.py", "step_settings.py"),
-    "head": ("head.py", "options.py", "replies.py", "step_settings.py", "vectors.py"),
-}
-"""The modules that each step needs; the first becomes its model.py."""
+_COMMON = ("options.py", "replies.py", "step_settings.py")
+_TOKENIZE = ("tokenize.py", "frame.py", "limits.py", "packed_rows.py", "tokenization.py")
+_ENCODE = ("encode.py", "micro_batches.py", "packed_session.py", "request_columns.py")
+_HEAD = ("head.py", "heads.py")
 
-MAX_TEXTS_PER_REQUEST = 256
 MAX_TOKENS_PER_REQUEST = 65_536
 MAX_BYTES_PER_TEXT = 256 * 1024
 TOKEN_BUDGET = 512
 """Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differs by less than 5 %; below and above it
 falls."""
+
+
+def sources_of(task: Task) -> dict[str, tuple[str, ...]]:
+    """The server modules that each step needs; the first becomes its model.py."""
+    return {
+        "tokenize": (*_TOKENIZE, *_COMMON, f"{task.layout}.py", *task.layout_sources),
+        "encode": (*_ENCODE, *_COMMON),
+        "head": (*_HEAD, *_COMMON, f"{task.head}.py", *task.head_sources),
+    }
 
 
 def limits_of(checkpoint: Checkpoint) -> Limits:
@@ -42,50 +50,70 @@ def limits_of(checkpoint: Checkpoint) -> Limits:
     )
 
 
-def option_defaults_of(checkpoint: Checkpoint) -> Options:
-    """What a request gets that chooses nothing: the answer of sentence-transformers."""
-    return Options(
-        truncate="end",
-        prompt_name=checkpoint.modules.default_prompt_name or None,
-        dimensions=None,
-        normalize=checkpoint.modules.normalize,
-    )
+def tokenize_outputs(task: Task, graph_inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """What the tokenize step gives: to the graph, to the head, and to the client."""
+    to_head = (name for name in task.head_inputs if name not in (*task.inputs, *graph_inputs))
+    return (*graph_inputs, *to_head, *task.counts)
+
+
+def head_inputs(task: Task) -> tuple[str, ...]:
+    """What the head step takes."""
+    return (task.output, *task.head_inputs)
 
 
 def write_steps(checkpoint: Checkpoint, engine: Engine, folders: dict[str, Path]) -> None:
     """Write each step's files into its version folder, `folders` by step."""
-    options = {
-        "option_defaults": asdict(option_defaults_of(checkpoint)),
-        "prompt_names": sorted(checkpoint.modules.prompts),
-        "dimensions": checkpoint.dimensions,
-    }
+    task = checkpoint.task
+    options = {"options": options_of(checkpoint)}
+    own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
-    _copy_sources("tokenize", folders["tokenize"])
+    _copy_sources(task, "tokenize", folders["tokenize"])
     _write_settings(
         folders["tokenize"],
         {
             **options,
+            **own,
+            "layout": task.layout,
+            "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits_of(checkpoint)),
             "prompts": checkpoint.modules.prompts,
             "tokenizer_sha256": sha256_of(tokenizer),
         },
     )
 
-    write_graph(checkpoint, folders["encode"] / "model.onnx")
+    write_graph(checkpoint, packed_network(checkpoint), folders["encode"] / "model.onnx")
     if engine is Engine.PYTHON:
         digests = {file.name: sha256_of(file) for file in sorted(folders["encode"].iterdir())}
-        _copy_sources("encode", folders["encode"])
-        _write_settings(folders["encode"], {"token_budget": TOKEN_BUDGET, "graph_sha256": digests})
+        _copy_sources(task, "encode", folders["encode"])
+        _write_settings(
+            folders["encode"],
+            {
+                "tensors": checkpoint.graph_inputs,
+                "follows": task.follows,
+                "token_budget": TOKEN_BUDGET,
+                "graph_sha256": digests,
+            },
+        )
 
-    _copy_sources("head", folders["head"])
-    _write_settings(folders["head"], options)
+    _copy_sources(task, "head", folders["head"])
+    head = {"head": task.head, "tensors": head_inputs(task)}
+    _write_settings(folders["head"], {**options, **own, **head, **_names_of_columns(checkpoint)})
 
 
-def _copy_sources(step: str, folder: Path) -> None:
+def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
+    """The labels, or the tokens of the vocabulary as a text shows them."""
+    if checkpoint.task.name != "fill-mask":
+        return {"labels": checkpoint.labels} if checkpoint.labels else {}
+    known = len(checkpoint.tokenizer)  # a network's vocabulary may be padded beyond
+    tokens = [str(checkpoint.tokenizer.decode([id_])) if id_ < known else "" for id_ in range(checkpoint.dimensions)]
+    return {"tokens": tokens}
+
+
+def _copy_sources(task: Task, step: str, folder: Path) -> None:
     package = files("encserve_server.models")
-    for position, source in enumerate(SOURCES[step]):
+    for position, source in enumerate(sources_of(task)[step]):
         target = "model.py" if position == 0 else source
         (folder / target).write_bytes((package / source).read_bytes())
 

@@ -14,8 +14,17 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from .config import STEPS, Engine
 from .manifest import Manifest
-from .packed_graph import OUTPUT
+from .steps import head_inputs, tokenize_outputs
+from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, task_of
 
+_TYPES = {
+    BYTES: pb.TYPE_STRING,
+    FP32: pb.TYPE_FP32,
+    INT8: pb.TYPE_INT8,
+    INT32: pb.TYPE_INT32,
+    INT64: pb.TYPE_INT64,
+    UINT8: pb.TYPE_UINT8,
+}
 MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
 """max_batch_size by engine. The C++ backend runs a batch as one pack, so its batches stay smaller."""
 
@@ -49,54 +58,53 @@ def pin_versions(config: pb.ModelConfig, versions: Sequence[int]) -> None:
 
 
 def _tokenize(manifest: Manifest) -> pb.ModelConfig:
+    task = _task(manifest)
     return _python_backend(
-        inputs=[_tensor_in("text", pb.TYPE_STRING, -1)],
-        outputs=[
-            _tensor_out("input_ids", pb.TYPE_INT64, -1),
-            _tensor_out("lengths", pb.TYPE_INT64, -1),
-            _tensor_out("token_count", pb.TYPE_INT32, -1),
-            _tensor_out("dropped_count", pb.TYPE_INT32, -1),
-        ],
+        inputs=[_tensor_in(task, name) for name in task.inputs],
+        outputs=[_tensor_out(task, name) for name in tokenize_outputs(task, manifest.graph_inputs)],
     )
 
 
 def _encode(manifest: Manifest) -> pb.ModelConfig:
-    inputs = [_tensor_in("input_ids", pb.TYPE_INT64, -1), _tensor_in("lengths", pb.TYPE_INT64, -1)]
-    outputs = [_tensor_out(OUTPUT, pb.TYPE_FP32, -1, manifest.dimensions)]
+    task = _task(manifest)
+    inputs = [_tensor_in(task, name) for name in manifest.graph_inputs]
+    output = pb.ModelOutput(name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions])
     if manifest.engine is Engine.PYTHON:
-        return _python_backend(inputs=inputs, outputs=outputs)
-    # The backend hands the graph one row for the whole batch, and gives each request as many rows back as it has
-    # lengths.
+        return _python_backend(inputs=inputs, outputs=[output])
+    # The backend hands the graph one row for the whole batch, and gives each request as many rows back as its input
+    # `follows` has elements.
     scatter = pb.BatchOutput(
-        target_name=[OUTPUT], kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE, source_input=["lengths"]
+        target_name=[task.output], kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE, source_input=[task.follows]
     )
-    return pb.ModelConfig(backend="onnxruntime", input=inputs, output=outputs, batch_output=[scatter])
+    return pb.ModelConfig(backend="onnxruntime", input=inputs, output=[output], batch_output=[scatter])
 
 
 def _head(manifest: Manifest) -> pb.ModelConfig:
+    task = _task(manifest)
+    encoded = pb.ModelInput(
+        name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions], allow_ragged_batch=True
+    )
     return _python_backend(
-        inputs=[_tensor_in(OUTPUT, pb.TYPE_FP32, -1, manifest.dimensions)],
-        outputs=[_tensor_out("embedding", pb.TYPE_FP32, -1, -1)],
+        inputs=[encoded, *(_tensor_in(task, name) for name in task.head_inputs)],
+        outputs=[_tensor_out(task, name) for name in task.answers],
     )
 
 
 def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
-    name = manifest.name
+    """A linear chain: the head waits for what the encode step gives, whatever else it takes."""
+    name, task = manifest.name, _task(manifest)
+    tokenized = tokenize_outputs(task, manifest.graph_inputs)
     steps = [
-        _step(f"{name}_tokenize", manifest.version, ["text"], ["input_ids", "lengths", "token_count", "dropped_count"]),
-        _step(f"{name}_encode", manifest.version, ["input_ids", "lengths"], [OUTPUT]),
-        _step(f"{name}_head", manifest.version, [OUTPUT], ["embedding"]),
+        _step(f"{name}_tokenize", manifest.version, task.inputs, tokenized),
+        _step(f"{name}_encode", manifest.version, manifest.graph_inputs, [task.output]),
+        _step(f"{name}_head", manifest.version, head_inputs(task), task.answers),
     ]
     config = pb.ModelConfig(
         name=name,
         platform="ensemble",
         max_batch_size=MAX_REQUESTS_PER_BATCH[manifest.engine],
-        input=[pb.ModelInput(name="text", data_type=pb.TYPE_STRING, dims=[-1])],
-        output=[
-            _tensor_out("embedding", pb.TYPE_FP32, -1, -1),
-            _tensor_out("token_count", pb.TYPE_INT32, -1),
-            _tensor_out("dropped_count", pb.TYPE_INT32, -1),
-        ],
+        input=[pb.ModelInput(name=name, data_type=pb.TYPE_STRING, dims=[-1]) for name in task.inputs],
+        output=[_tensor_out(task, name) for name in (*task.answers, *task.counts)],
         ensemble_scheduling=pb.ModelEnsembling(step=steps),
     )
     pin_versions(config, [manifest.version])
@@ -113,6 +121,9 @@ def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
         "precision": manifest.precision.value,
         "engine": manifest.engine.value,
         "dimensions": str(manifest.dimensions),
+        "pairs": json.dumps(manifest.pairs),
+        "labels": json.dumps(manifest.labels, ensure_ascii=False),
+        "mask_token": manifest.mask_token,
         **{name: str(value) for name, value in manifest.limits.items()},
         "prompt_names": json.dumps(sorted(manifest.prompts)),
         "option_defaults": json.dumps(manifest.option_defaults),
@@ -125,15 +136,21 @@ def _python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput
     return pb.ModelConfig(backend="python", input=inputs, output=outputs, instance_group=instances)
 
 
-def _tensor_in(name: str, data_type: int, *dims: int) -> pb.ModelInput:
-    return pb.ModelInput(name=name, data_type=data_type, dims=dims, allow_ragged_batch=True)
+def _tensor_in(task: Task, name: str) -> pb.ModelInput:
+    kind, dims = task.tensor(name)
+    return pb.ModelInput(name=name, data_type=_TYPES[kind], dims=[-1] * dims, allow_ragged_batch=True)
 
 
-def _tensor_out(name: str, data_type: int, *dims: int) -> pb.ModelOutput:
-    return pb.ModelOutput(name=name, data_type=data_type, dims=dims)
+def _tensor_out(task: Task, name: str) -> pb.ModelOutput:
+    kind, dims = task.tensor(name)
+    return pb.ModelOutput(name=name, data_type=_TYPES[kind], dims=[-1] * dims)
 
 
-def _step(model: str, version: int, inputs: list[str], outputs: list[str]) -> pb.ModelEnsembling.Step:
+def _task(manifest: Manifest) -> Task:
+    return task_of(manifest.task, pairs=manifest.pairs)
+
+
+def _step(model: str, version: int, inputs: Sequence[str], outputs: Sequence[str]) -> pb.ModelEnsembling.Step:
     """A step whose tensors keep their names in the ensemble."""
     return pb.ModelEnsembling.Step(
         model_name=model,

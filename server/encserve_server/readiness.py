@@ -19,10 +19,20 @@ Probe = Callable[[str, PipelineInfo], None]
 """Asks the pipeline at a gRPC address one question. Raises TransportError where it may be asked again."""
 
 
-QUESTIONS: dict[str, Callable[[Client, str], object]] = {
-    "feature-extraction": lambda client, model: client.embed(["ready"], model=model),
+QUESTIONS: dict[str, Callable[[Client, PipelineInfo], object]] = {
+    "feature-extraction": lambda client, pipeline: client.embed(["ready"], model=pipeline.name),
+    "text-classification": lambda client, pipeline: client.classify(
+        ["ready"], text_pairs=["ready"] if pipeline.pairs else None, model=pipeline.name
+    ),
+    "text-ranking": lambda client, pipeline: client.rerank("ready", ["ready"], model=pipeline.name),
+    "token-classification": lambda client, pipeline: client.classify_tokens(["ready"], model=pipeline.name),
+    "question-answering": lambda client, pipeline: client.answer("ready", "ready", model=pipeline.name),
+    "fill-mask": lambda client, pipeline: client.fill_mask([pipeline.mask_token], model=pipeline.name),
+    "zero-shot-classification": lambda client, pipeline: client.classify_zero_shot(
+        ["ready"], ["ready"], model=pipeline.name
+    ),
 }
-"""One question per task, to a model."""
+"""One question per task, to a pipeline."""
 
 
 def probe_pipeline(grpc_url: str, pipeline: PipelineInfo) -> None:
@@ -38,7 +48,7 @@ def probe_pipeline(grpc_url: str, pipeline: PipelineInfo) -> None:
             f"pipeline {pipeline.name} has the task {pipeline.task!r}; this encserve serves {', '.join(QUESTIONS)}"
         )
     with Client(grpc_url, timeout_s=ATTEMPT_TIMEOUT_S) as client:
-        QUESTIONS[pipeline.task](client, pipeline.name)
+        QUESTIONS[pipeline.task](client, pipeline)
 
 
 def wait_until_ready(

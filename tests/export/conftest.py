@@ -24,6 +24,7 @@ CONFIGS = {
     "roberta": (transformers.RobertaConfig, SIZES),
     "xlm-roberta": (transformers.XLMRobertaConfig, SIZES),
 }
+TYPED = {"albert", "bert", "electra"}
 BYTE_LEVEL = {"camembert", "roberta", "xlm-roberta"}
 MAX_POSITIONS = 66
 
@@ -46,12 +47,14 @@ def byte_level_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
+def make_checkpoint(folder, family="bert", *, network=transformers.AutoModel, modules=None, seed=0, **config):
     """Write a checkpoint of random weights; `modules` are sentence-transformers modules as (type, path, config)
-    triples."""
+    triples, `network` is the class that gives it its head."""
     tokenizer = byte_level_tokenizer() if family in BYTE_LEVEL else wordpiece_tokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B </s>" if family in BYTE_LEVEL else "<s> $A </s> $B:1 </s>:1",
+        special_tokens=[("<s>", BEGIN), ("</s>", END)],
     )
     fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -63,6 +66,7 @@ def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
         sep_token="</s>",
         unk_token="<unk>",
         mask_token="<mask>",
+        model_input_names=["input_ids", *(["token_type_ids"] if family in TYPED else []), "attention_mask"],
     )
     config_class, sizes = CONFIGS[family]
     torch.manual_seed(seed)
@@ -70,7 +74,7 @@ def make_checkpoint(folder, family="bert", *, modules=None, seed=0, **config):
         {"pad_token_id": PAD, "initializer_range": 0.4, "max_position_embeddings": MAX_POSITIONS} | sizes | config
     )
     model_config = config_class(vocab_size=len(fast), **settings)
-    model = transformers.AutoModel.from_config(model_config)
+    model = network.from_config(model_config)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     if modules is not None:

@@ -20,6 +20,10 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         opset=20,
         dimensions=dimensions,
         pooling="mean",
+        pairs=False,
+        labels=[],
+        mask_token="",
+        graph_inputs=("input_ids", "lengths"),
         limits={
             "max_length": 256,
             "max_texts_per_request": 256,

@@ -25,7 +25,7 @@ def change_json(file, **changes):
 
 def test_defaults_without_sentence_transformers_files(checkpoint_folder):
     checkpoint = load(checkpoint_folder)
-    assert checkpoint.task == "feature-extraction"
+    assert checkpoint.task.name == "feature-extraction"
     assert (checkpoint.modules.pooling, checkpoint.modules.normalize) == ("mean", False)
     assert (checkpoint.max_length, checkpoint.dimensions) == (64, 32)
 
@@ -118,7 +118,10 @@ def test_missing_tensors_are_not_filled_with_random_numbers(checkpoint_folder):
     weights = load_file(checkpoint_folder / "model.safetensors")
     del weights["encoder.layer.1.output.dense.weight"]
     save_file(weights, checkpoint_folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"lack 1 tensors, such as encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"lack 1 tensors .* such as encoder\.layer\.1\.output\.dense\.weight",
+    ):
         load(checkpoint_folder)
 
 
@@ -134,7 +137,7 @@ def test_a_task_that_is_not_offered_says_what_is(checkpoint_folder):
     change_json(checkpoint_folder / "config.json", architectures=["BertForMaskedLM"])
     with pytest.raises(Unsupported, match=r"task fill-mask \(from architecture BertForMaskedLM\) is not supported"):
         load(checkpoint_folder)
-    assert load(checkpoint_folder, task="sentence-similarity").task == "feature-extraction"
+    assert load(checkpoint_folder, task="sentence-similarity").task.name == "feature-extraction"
     with pytest.raises(Unsupported, match=r"task text2text-generation \(from --task translation\)"):
         load(checkpoint_folder, task="translation")
 

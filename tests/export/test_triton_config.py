@@ -1,11 +1,13 @@
 """The configurations that Triton reads, against reviewed texts and against what the contract promises."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.config import Engine
+from encserve_export.tasks import TASKS
 from encserve_export.triton_config import from_text, pipeline_configs, to_text
 
 from .manifests import make_manifest
@@ -40,6 +42,44 @@ def test_the_cpp_backend_gets_the_packed_ragged_configuration():
     assert scatter.kind == pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE
     assert encode.HasField("dynamic_batching")
     assert not encode.instance_group  # Triton takes the GPU where there is one
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "follows"),
+    [
+        ("token-classification", {}, "input_ids"),
+        ("question-answering", {"pairs": True}, "input_ids"),
+        ("fill-mask", {"graph_inputs": ("input_ids", "lengths", "mask_at")}, "mask_at"),
+        ("zero-shot-classification", {"graph_inputs": ("input_ids", "lengths", "token_type_ids")}, "lengths"),
+    ],
+)
+def test_the_cpp_backend_gives_each_request_its_own_rows(task, changes, follows):
+    manifest = replace(make_manifest(engine=Engine.ONNXRUNTIME, dimensions=9), task=task, **changes)
+    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    assert [(o.name, list(o.dims)) for o in encode.output] == [("logits", [-1, 9])]
+    assert list(encode.batch_output[0].source_input) == [follows]
+    assert follows in [tensor.name for tensor in encode.input]
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_every_ensemble_is_a_linear_chain(task, pairs):
+    """A step may take what the request or an earlier step gave; parallel branches would hang when a queue is full."""
+    if pairs and not (TASKS[task].pairs or task == "text-classification"):
+        return
+    graph_inputs = ("input_ids", "lengths", *TASKS[task].graph_extra)
+    manifest = replace(make_manifest(), task=task, pairs=pairs, graph_inputs=graph_inputs)
+    *steps, ensemble = pipeline_configs(manifest, CERTIFICATE).values()
+    known, last = [tensor.name for tensor in ensemble.input], set()
+    for step, config in zip(ensemble.ensemble_scheduling.step, steps, strict=True):
+        assert set(step.input_map) == {tensor.name for tensor in config.input}
+        assert set(step.output_map) == {tensor.name for tensor in config.output}
+        assert set(step.input_map) <= set(known)
+        assert not last or last & set(step.input_map)
+        assert not set(step.output_map) & set(known), "two steps give one tensor"
+        last = set(step.output_map)
+        known += step.output_map
+    assert {tensor.name for tensor in ensemble.output} <= set(known)
 
 
 @pytest.mark.parametrize("engine", list(Engine))

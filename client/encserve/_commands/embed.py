@@ -4,37 +4,36 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from encserve._client import Client
+from encserve._commands.cut import Cut
+from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
 from encserve._errors import InvalidInput
-from encserve._protocol import TRUNCATIONS
 from encserve._results import Embeddings
-from encserve._settings import DEFAULT_URL
+from encserve._verbs.embed import OUTPUTS
 
 SUMMARY = "embed texts, from the command line or from standard input"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="a text; a single - reads one per line from stdin")
-    parser.add_argument("--model", required=True, metavar="NAME", help="the pipeline, as `encserve models` lists it")
-    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
+    add_texts(parser)
+    add_server_arguments(parser)
     parser.add_argument("--prompt-name", metavar="NAME", help="the prompt to put before each text")
-    parser.add_argument("--truncate", choices=TRUNCATIONS, help="which end of a text to cut when it is too long")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorten the vectors to N numbers")
     parser.add_argument("--no-normalize", action="store_true", help="leave the vectors at the length the model gives")
+    parser.add_argument("--output-dtype", choices=OUTPUTS, help="type of the numbers; binary: bits, eight in a byte")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE.npy",
-        help="write float32 vectors, one row per text, in place of JSON lines",
+        help="write the vectors, one row per text, in place of JSON lines",
     )
-    parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         "truncate": arguments.truncate,
         "dimensions": arguments.dimensions,
         "normalize": False if arguments.no_normalize else None,
+        "output_dtype": arguments.output_dtype,
         "timeout_s": arguments.timeout_s,
     }
-    texts = _texts(arguments.texts)
+    texts = texts_of(arguments)
     if arguments.output and not arguments.output.parent.is_dir():
         raise InvalidInput(f"cannot write {arguments.output}: there is no folder {arguments.output.parent}")
     with Client(arguments.url) as client:
@@ -56,35 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _write_file(arguments.output, client.embed(texts, **options))
     return 0
-
-
-def _texts(texts: list[str]) -> Iterable[str]:
-    if texts == ["-"]:
-        return _some(read_lines(sys.stdin.buffer))
-    if not texts:
-        raise InvalidInput("no text: give one or more, or - to read one per line from standard input")
-    return texts
-
-
-def _some(texts: Iterator[str]) -> Iterator[str]:
-    first = next(texts, None)
-    if first is None:
-        raise InvalidInput("no text: standard input is empty")
-    yield first
-    yield from texts
-
-
-def read_lines(stream: Iterable[bytes]) -> Iterator[str]:
-    """The lines of a binary stream, without their ends.
-
-    Raises:
-        InvalidInput: a line is not UTF-8; the message names the line and the byte in it, both from 1.
-    """
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"line {number} of standard input is not UTF-8 at byte {error.start + 1}") from error
 
 
 def _print_lines(parts: Iterable[Embeddings]) -> None:
@@ -120,22 +91,3 @@ def _write_file(path: Path, embeddings: Embeddings) -> None:
     cut = Cut()
     cut.add(embeddings)
     cut.report()
-
-
-class Cut:
-    """Counts what was cut from texts that were too long."""
-
-    def __init__(self) -> None:
-        self._all = self._texts = self._tokens = 0
-
-    def add(self, part: Embeddings) -> None:
-        """Count the rows of a part."""
-        self._all += len(part)
-        self._texts += int(np.count_nonzero(part.dropped_counts))
-        self._tokens += int(part.dropped_counts.sum(dtype=np.int64))
-
-    def report(self) -> None:
-        """Say it on stderr, if there was any."""
-        if self._texts:
-            count = f"{self._texts} of {self._all} texts were too long"
-            print(f"encserve: {count}: {self._tokens} tokens were cut", file=sys.stderr)

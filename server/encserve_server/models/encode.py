@@ -1,4 +1,4 @@
-"""The encode step of the local backend: packed token ids in, one pooled vector for each text out."""
+"""The encode step of the local backend: packed token ids in, numbers for each text, token or mask out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .packed_session import PackedSession
 from .replies import failed, reply
+from .request_columns import columns_of
 from .step_settings import check_sha256, read_settings
 
 
@@ -24,40 +25,43 @@ class TritonPythonModel:
         settings = read_settings(folder)
         for file, digest in settings["graph_sha256"].items():
             check_sha256(folder / file, digest)
-        self._session = PackedSession(folder / "model.onnx", token_budget=settings["token_budget"])
+        self._inputs = settings["tensors"]
+        self._session = PackedSession(
+            folder / "model.onnx", follows=settings["follows"], token_budget=settings["token_budget"]
+        )
         family = pb_utils.MetricFamily(
             name="encserve_nonfinite_texts",
-            description="Texts answered with an error because their vector held NaN or infinity",
+            description="Texts answered with an error because what the network gave for them held NaN or infinity",
             kind=pb_utils.MetricFamily.COUNTER,
         )
         self._nonfinite = family.Metric(labels={"model": args["model_name"], "version": args["model_version"]})
         self._family = family  # the metric lives as long as its family
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request with the vectors of its own texts; a vector that is not finite is never an answer."""
-        texts_of = [_texts(request) for request in requests]
-        vectors = self._session.run(list(chain.from_iterable(texts_of)))  # (all texts, H)
+        """Answer each request with the rows of its own texts; a row that is not finite is never an answer."""
+        each = [columns_of(_tensors(request, self._inputs)) for request in requests]
+        together = {name: list(chain.from_iterable(columns[name] for columns in each)) for name in each[0]}
+        rows = self._session.run(together)  # (all rows, W)
         responses = []
         end = 0
-        for texts in texts_of:
-            begin, end = end, end + len(texts)
-            responses.append(self._answer(vectors[begin:end]))
+        for columns in each:
+            sizes = self._session.rows_of(columns)  # (n,)
+            begin, end = end, end + int(sizes.sum())
+            responses.append(self._answer(rows[begin:end], sizes))
         return responses
 
-    def _answer(self, vectors: NDArray[np.float32]) -> Any:
-        nonfinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(nonfinite):
-            self._nonfinite.increment(len(nonfinite))
-            return failed(f"the vectors of texts {nonfinite.tolist()} of this request hold NaN or infinity")
-        return reply(**{self._session.output: vectors[None]})  # (1, n, H)
+    def _answer(self, rows: NDArray[np.float32], sizes: NDArray[np.int64]) -> Any:
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            texts = np.unique(np.repeat(np.arange(len(sizes)), sizes)[~finite])
+            self._nonfinite.increment(len(texts))
+            return failed(f"what the network gave for texts {texts.tolist()} of this request holds NaN or infinity")
+        return reply(**{self._session.output: rows[None]})  # (1, rows, W)
 
     def finalize(self) -> None:
         """Stop the threads."""
         self._session.close()
 
 
-def _texts(request: Any) -> list[NDArray[np.int64]]:
-    """The token ids of each text of a request."""
-    input_ids = pb_utils.get_input_tensor_by_name(request, "input_ids").as_numpy()[0]  # (T,)
-    lengths = pb_utils.get_input_tensor_by_name(request, "lengths").as_numpy()[0]  # (n,)
-    return np.split(input_ids, np.cumsum(lengths)[:-1])
+def _tensors(request: Any, names: list[str]) -> dict[str, NDArray[np.int64]]:
+    return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy()[0] for name in names}

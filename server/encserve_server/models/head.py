@@ -1,4 +1,4 @@
-"""The head step for sentence embeddings: pooled vectors in, answers out."""
+"""The head step: what the encoder gives in, answers out."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from .options import OptionRules
-from .replies import reply
+from .heads import load_head
+from .options import InvalidArgument, OptionRules
+from .replies import invalid, reply
 from .step_settings import read_settings
-from .vectors import finish_vectors
 
 
 class TritonPythonModel:
-    """Shortens and normalises vectors as each request's options say."""
+    """Answers each request as its options say."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Read the option defaults."""
-        self._rules = OptionRules.from_settings(read_settings(Path(__file__).parent))
+        """Load the head of the pipeline's task."""
+        settings = read_settings(Path(__file__).parent)
+        self._rules = OptionRules.from_settings(settings)
+        self._head = load_head(settings)
+        self._inputs = settings["tensors"]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request; its options were checked by the tokenize step."""
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        options = self._rules.parse(request.parameters())
-        vectors = pb_utils.get_input_tensor_by_name(request, "sentence_embedding").as_numpy()  # (1, n, H)
-        return reply(embedding=finish_vectors(vectors, options))  # (1, n, dimensions)
+        inputs = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy()[0] for name in self._inputs}
+        try:
+            answer = self._head.answer(inputs, self._rules.parse(request.parameters()))
+        except InvalidArgument as error:
+            return invalid(error)
+        return reply(**{name: tensor[None] for name, tensor in answer.items()})

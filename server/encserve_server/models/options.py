@@ -1,7 +1,7 @@
 """The options of a request: Triton request parameters, checked against what the pipeline offers.
 
-Every step reads them with the same rules. Tokenize comes first, so a wrong option is refused before anything is
-computed.
+What is offered is data: the settings of every step name, for each option, the kind of value, its bounds and its
+default. Tokenize comes first, so a wrong option is refused before anything is computed.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-TRUNCATE_SIDES = ("end", "start", "error")
+Options: TypeAlias = Mapping[str, Any]
+"""Option -> the value that a request has chosen, or its default."""
 
 
 class InvalidArgument(ValueError):
@@ -19,82 +20,84 @@ class InvalidArgument(ValueError):
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a request for sentence embeddings may choose."""
-
-    truncate: str
-    """Where a text longer than the model allows is cut: "end" or "start"; "error" refuses it."""
-    prompt_name: str | None
-    """Which of the checkpoint's prompts is put before each text; None or "" for none."""
-    dimensions: int | None
-    """How many leading components of each vector to keep; None for all."""
-    normalize: bool
-    """Whether vectors are scaled to length 1, after shortening."""
-
-
-@dataclass(frozen=True)
 class OptionRules:
     """What a pipeline offers, from its settings."""
 
-    defaults: Options
-    prompt_names: tuple[str, ...]
-    dimensions: int
-    """Components of a full vector."""
+    rules: Mapping[str, Mapping[str, Any]]
+    """Option -> {"kind", "default", and what its kind needs}."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> OptionRules:
         """Read the rules from a step's settings."""
-        return cls(
-            defaults=Options(**settings["option_defaults"]),
-            prompt_names=tuple(settings["prompt_names"]),
-            dimensions=settings["dimensions"],
-        )
+        return cls(settings["options"])
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The value of each option in a request that chooses none."""
+        return {name: rule["default"] for name, rule in self.rules.items()}
 
     def parse(self, parameters: str) -> Options:
         """Check the parameters of a request, a JSON object as Triton hands it over.
 
         Raises:
-            InvalidArgument: an option that does not exist, or a value that is not allowed.
+            InvalidArgument: an option that does not exist, one that is missing, or a value that is not allowed.
         """
         given = json.loads(parameters) if parameters else {}
-        if not given:
-            return self.defaults
-        chosen = dict(vars(self.defaults))
+        chosen = self.defaults
         for name, value in given.items():
-            if name not in _CHECKS:
-                raise InvalidArgument(f"unknown option {name!r}; this pipeline knows {', '.join(sorted(_CHECKS))}")
-            chosen[name] = _CHECKS[name](self, value)
-        return Options(**chosen)
+            if name not in self.rules:
+                raise InvalidArgument(f"unknown option {name!r}; this pipeline knows {', '.join(sorted(self.rules))}")
+            rule = self.rules[name]
+            chosen[name] = KINDS[rule["kind"]](f"option {name} is {value!r}", value, rule)
+        for name, rule in self.rules.items():
+            if rule.get("required") and name not in given:
+                raise InvalidArgument(f"option {name} is missing; this pipeline cannot answer without it")
+        return chosen
 
 
-def _truncate(rules: OptionRules, value: object) -> str:
-    if value not in TRUNCATE_SIDES:
-        raise InvalidArgument(f"option truncate is {value!r}; allowed are {', '.join(TRUNCATE_SIDES)}")
-    return str(value)
-
-
-def _prompt_name(rules: OptionRules, value: object) -> str:
-    if value != "" and value not in rules.prompt_names:
-        offered = ", ".join(rules.prompt_names) or "none"
-        raise InvalidArgument(f"option prompt_name is {value!r}; the prompts of this checkpoint: {offered}")
-    return str(value)
-
-
-def _dimensions(rules: OptionRules, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= rules.dimensions:
-        raise InvalidArgument(f"option dimensions is {value!r}; it must be a whole number from 1 to {rules.dimensions}")
+def _choice(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or value not in rule["allowed"]:
+        raise InvalidArgument(f"{problem}; allowed are {', '.join(map(repr, rule['allowed']))}")
     return value
 
 
-def _normalize(rules: OptionRules, value: object) -> bool:
+def _whole(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, int) or isinstance(value, bool) or not rule["least"] <= value <= rule["most"]:
+        raise InvalidArgument(f"{problem}; it must be a whole number from {rule['least']} to {rule['most']}")
+    return value
+
+
+def _flag(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     if not isinstance(value, bool):
-        raise InvalidArgument(f"option normalize is {value!r}; it must be true or false")
+        raise InvalidArgument(f"{problem}; it must be true or false")
     return value
 
 
-_CHECKS: dict[str, Callable[[OptionRules, object], Any]] = {
-    "truncate": _truncate,
-    "prompt_name": _prompt_name,
-    "dimensions": _dimensions,
-    "normalize": _normalize,
+def _template(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or value.count("{}") != 1:
+        raise InvalidArgument(f"{problem}; it must hold {{}} once, where a label goes")
+    return value
+
+
+def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    try:
+        labels = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+        raise InvalidArgument(f"{problem}; it must be a JSON list of strings, none of them empty")
+    if not 1 <= len(labels) <= rule["most"]:
+        raise InvalidArgument(f"option labels has {len(labels)} labels; it must have 1 to {rule['most']}")
+    if len(set(labels)) < len(labels):
+        raise InvalidArgument(f"{problem}; each label may be there once")
+    return labels
+
+
+KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
+    "choice": _choice,
+    "whole": _whole,
+    "flag": _flag,
+    "template": _template,
+    "labels": _labels,
 }
+"""Kind of an option -> its check, which gets the beginning of the complaint, the value, and the option's rule."""

@@ -10,6 +10,7 @@ from encserve_export.encoding import attention, token_states
 from encserve_export.families import FAMILIES
 from encserve_export.guard import check_texts_are_apart
 from encserve_export.packed_graph import write_graph
+from encserve_export.packed_heads import packed_network
 from encserve_export.packing import packing_of
 from encserve_export.reference import reference_vector
 
@@ -87,7 +88,7 @@ def test_nothing_is_as_large_as_a_pack_squared(case, checkpoint_of):
 @pytest.mark.parametrize("case", GRAPHS)
 def test_graph_agrees_with_each_text_alone(case, checkpoint_of, tmp_path):
     checkpoint = checkpoint_of(case)
-    write_graph(checkpoint, tmp_path / "model.onnx")
+    write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options, providers=["CPUExecutionProvider"])
@@ -113,5 +114,6 @@ def test_graph_agrees_with_each_text_alone(case, checkpoint_of, tmp_path):
 
 
 def test_the_graph_names_no_file_of_the_machine_that_made_it(checkpoint_of, tmp_path):
-    write_graph(checkpoint_of("bert"), tmp_path / "model.onnx")
+    checkpoint = checkpoint_of("bert")
+    write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
     assert b".py" not in (tmp_path / "model.onnx").read_bytes()

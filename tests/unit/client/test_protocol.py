@@ -1,8 +1,12 @@
+import inspect
+
 import numpy as np
 import pytest
 
 from encserve import ContractError, InferResponse, InvalidInput
-from encserve._protocol import decode_embeddings, embed_options, encode_texts
+from encserve._protocol import AnswerReader
+from encserve._verbs.embed import embed_options, embed_verb
+from encserve.testing import fake_pipeline
 
 TENSORS = {
     "embedding": np.arange(6, dtype=np.float32).reshape(1, 2, 3),
@@ -11,17 +15,13 @@ TENSORS = {
 }
 
 
-def decode(**changes):
-    tensors = {name: tensor for name, tensor in (TENSORS | changes).items() if tensor is not None}
+def reader(tensors):
     response = InferResponse(model="m", version="2", tensors=tensors, request_id="r")
-    return decode_embeddings(response, rows=2, dimensions=3, certificate="c", start=64)
+    return AnswerReader(response=response, rows=2, start=64, options={}, pipeline=fake_pipeline(certificate="c"))
 
 
-def test_request():
-    request = encode_texts([b"a", b""], model="m", options={"truncate": "error"}, request_id="r")
-    assert request.inputs == {"text": [b"a", b""]}
-    assert request.outputs == ("embedding", "token_count", "dropped_count")
-    assert request.parameters == {"truncate": "error"}
+def decode(**changes):
+    return embed_verb(None).decode(reader({name: t for name, t in (TENSORS | changes).items() if t is not None}))
 
 
 def test_answer():
@@ -49,8 +49,21 @@ def test_broken_contract(name, tensor, problem):
     assert (caught.value.model, caught.value.version, caught.value.request_id) == ("m", "2", "r")
 
 
+@pytest.mark.parametrize(
+    ("tensor", "shape", "problem"),
+    [
+        (np.array([[b"a"]], object), (2,), r"shape \[1, 1\], the contract promises \[1, 2\]"),
+        (np.array([[b"a"]], object), (2, None), r"promises \[1, 2, \*\]"),
+        (np.array([[b"\xff"]], object), (None,), "holds text that is not UTF-8"),
+    ],
+)
+def test_broken_strings(tensor, shape, problem):
+    with pytest.raises(ContractError, match=problem):
+        reader({"label": tensor}).strings("label", shape)
+
+
 def options(**given):
-    return embed_options(**({"truncate": None, "prompt_name": None, "dimensions": None, "normalize": None} | given))
+    return embed_options(**(dict.fromkeys(inspect.signature(embed_options).parameters) | given))
 
 
 def test_only_given_options_are_sent():
@@ -60,7 +73,14 @@ def test_only_given_options_are_sent():
 
 @pytest.mark.parametrize(
     "given",
-    [{"truncate": "middle"}, {"prompt_name": 3}, {"dimensions": 0}, {"dimensions": True}, {"normalize": "yes"}],
+    [
+        {"truncate": "middle"},
+        {"prompt_name": 3},
+        {"dimensions": 0},
+        {"dimensions": True},
+        {"normalize": "yes"},
+        {"output_dtype": "int4"},
+    ],
 )
 def test_impossible_options(given):
     with pytest.raises(InvalidInput, match=f"{next(iter(given))} is {next(iter(given.values()))!r}, expected"):

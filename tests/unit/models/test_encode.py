@@ -7,9 +7,12 @@ class _Session:
 
     output = "sentence_embedding"
 
-    def run(self, texts):
+    def run(self, columns):
         values = {9: np.nan, 8: np.inf}
-        return np.array([[values.get(ids[0], ids[0]), 0.0] for ids in texts], np.float32)
+        return np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
+
+    def rows_of(self, columns):
+        return np.ones(len(columns["input_ids"]), np.int64)
 
 
 @pytest.fixture
@@ -18,6 +21,7 @@ def step(triton):
 
     model = TritonPythonModel()
     model._session = _Session()
+    model._inputs = ["input_ids", "lengths"]
     model._nonfinite = triton.MetricFamily().Metric(labels={})
     return model
 
@@ -38,7 +42,7 @@ def test_a_vector_that_is_not_finite_is_an_error_and_a_count_never_an_answer(tri
         triton.Request(input_ids=[[4]], lengths=[[1]]),
     ]
     poisoned, healthy = step.execute(requests)
-    assert poisoned.error.message == "the vectors of texts [1, 2] of this request hold NaN or infinity"
+    assert poisoned.error.message == "what the network gave for texts [1, 2] of this request holds NaN or infinity"
     assert (poisoned.error.code, poisoned.tensors) == ("internal", {})
     assert healthy.tensors["sentence_embedding"].tolist() == [[[4.0, 0.0]]]
     assert step._nonfinite.value == 2

@@ -2,26 +2,44 @@ import json
 
 import pytest
 
-from encserve_server.models.options import InvalidArgument, OptionRules, Options
+from encserve_server.models.options import InvalidArgument, OptionRules
 
-DEFAULTS = Options(truncate="end", prompt_name=None, dimensions=None, normalize=True)
-RULES = OptionRules(defaults=DEFAULTS, prompt_names=("query", "passage"), dimensions=384)
+RULES = OptionRules(
+    {
+        "truncate": {"kind": "choice", "default": "end", "allowed": ["end", "start", "error"]},
+        "prompt_name": {"kind": "choice", "default": "query", "allowed": ["", "passage", "query"]},
+        "dimensions": {"kind": "whole", "default": None, "least": 1, "most": 384},
+        "normalize": {"kind": "flag", "default": True},
+        "hypothesis_template": {"kind": "template", "default": "This is {}."},
+    }
+)
+LABELS = OptionRules({"labels": {"kind": "labels", "default": None, "most": 3, "required": True}})
 
 
 @pytest.mark.parametrize("parameters", ["", "{}"])
 def test_nothing_given_is_the_defaults(parameters):
-    assert RULES.parse(parameters) == DEFAULTS
+    assert (
+        RULES.parse(parameters)
+        == RULES.defaults
+        == {
+            "truncate": "end",
+            "prompt_name": "query",
+            "dimensions": None,
+            "normalize": True,
+            "hypothesis_template": "This is {}.",
+        }
+    )
 
 
 def test_every_option_can_be_chosen():
-    given = {"truncate": "start", "prompt_name": "query", "dimensions": 64, "normalize": False}
-    assert RULES.parse(json.dumps(given)) == Options(**given)
-
-
-def test_an_empty_prompt_name_overrides_a_default_prompt():
-    rules = OptionRules(defaults=Options("end", "query", None, True), prompt_names=("query",), dimensions=8)
-    assert rules.parse("{}").prompt_name == "query"
-    assert rules.parse('{"prompt_name": ""}').prompt_name == ""
+    given = {
+        "truncate": "start",
+        "prompt_name": "",
+        "dimensions": 64,
+        "normalize": False,
+        "hypothesis_template": "{}?",
+    }
+    assert RULES.parse(json.dumps(given)) == given
 
 
 @pytest.mark.parametrize(
@@ -29,19 +47,43 @@ def test_an_empty_prompt_name_overrides_a_default_prompt():
     [
         (
             {"truncat": "end"},
-            "unknown option 'truncat'; this pipeline knows dimensions, normalize, prompt_name, truncate",
+            "unknown option 'truncat'; this pipeline knows dimensions, hypothesis_template, normalize, prompt_name, "
+            "truncate",
         ),
-        ({"truncate": "middle"}, "option truncate is 'middle'; allowed are end, start, error"),
+        ({"truncate": "middle"}, "option truncate is 'middle'; allowed are 'end', 'start', 'error'"),
         ({"truncate": 1}, "option truncate is 1"),
-        ({"prompt_name": "qeury"}, "option prompt_name is 'qeury'; the prompts of this checkpoint: query, passage"),
+        ({"truncate": ["end"]}, r"option truncate is \['end'\]"),
+        ({"prompt_name": "qeury"}, "option prompt_name is 'qeury'; allowed are '', 'passage', 'query'"),
         ({"dimensions": 0}, "option dimensions is 0; it must be a whole number from 1 to 384"),
         ({"dimensions": 385}, "option dimensions is 385"),
         ({"dimensions": -1}, "option dimensions is -1"),
         ({"dimensions": "64"}, "option dimensions is '64'"),
         ({"dimensions": True}, "option dimensions is True"),
         ({"normalize": 1}, "option normalize is 1; it must be true or false"),
+        ({"hypothesis_template": "This is."}, "option hypothesis_template is 'This is.'; it must hold {} once"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_value(given, message):
     with pytest.raises(InvalidArgument, match=f"^{message}"):
         RULES.parse(json.dumps(given))
+
+
+def test_labels_are_a_list_in_json():
+    assert LABELS.parse(json.dumps({"labels": '["a", "\u00e9"]'}))["labels"] == ["a", "\u00e9"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "option labels is missing"),
+        ({"labels": "a, b"}, "option labels is 'a, b'; it must be a JSON list of strings"),
+        ({"labels": '["a", 1]'}, ".* it must be a JSON list of strings"),
+        ({"labels": '["a", ""]'}, ".* none of them empty"),
+        ({"labels": "[]"}, "option labels has 0 labels; it must have 1 to 3"),
+        ({"labels": '["a", "b", "c", "d"]'}, "option labels has 4 labels"),
+        ({"labels": '["a", "a"]'}, ".* each label may be there once"),
+    ],
+)
+def test_wrong_labels(given, message):
+    with pytest.raises(InvalidArgument, match=f"^{message}"):
+        LABELS.parse(json.dumps(given))

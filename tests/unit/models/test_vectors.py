@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from encserve_server.models.options import Options
-from encserve_server.models.vectors import finish_vectors
+from encserve_server.models.vectors import Head, finish_vectors
 
 VECTORS = np.array([[[3.0, 4.0, 12.0], [0.0, 0.0, 0.0]]], np.float32)  # (1, 2, 3)
 
 
 def finish(dimensions=None, normalize=True):
-    return finish_vectors(VECTORS, Options("end", None, dimensions, normalize))
+    return finish_vectors(VECTORS, {"dimensions": dimensions, "normalize": normalize})
 
 
 def test_vectors_are_scaled_to_length_one_after_shortening():
@@ -29,3 +28,35 @@ def test_answers_are_contiguous_float32(normalize):
     answer = finish(dimensions=2, normalize=normalize)
     assert answer.dtype == np.float32
     assert answer.flags.c_contiguous
+
+
+def shorten(output_dtype, vectors, **options):
+    options = {"dimensions": None, "normalize": False, "output_dtype": output_dtype} | options
+    return Head({}).answer({"sentence_embedding": np.array(vectors, np.float32)}, options)
+
+
+def test_only_the_form_that_was_asked_for_has_columns():
+    answer = shorten("float32", [[1, 2], [3, 4]])
+    assert {name: tensor.shape for name, tensor in answer.items()} == {
+        "embedding": (2, 2),
+        "embedding_int8": (2, 0),
+        "embedding_binary": (2, 0),
+    }
+    assert shorten("int8", [[1, 2]])["embedding"].shape == (1, 0)
+
+
+def test_int8_keeps_cosines():
+    vectors = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
+    short = shorten("int8", vectors)["embedding_int8"]
+    assert short.dtype == np.int8
+    assert (np.abs(short.astype(int)).max(1) == 127).all()
+    cosine = (short * vectors).sum(1) / np.linalg.norm(short.astype(float), axis=1) / np.linalg.norm(vectors, axis=1)
+    assert cosine.min() > 0.9999
+    assert shorten("int8", [[0, 0]])["embedding_int8"].tolist() == [[0, 0]]
+
+
+def test_bits_are_the_signs():
+    assert shorten("binary", [[1, -1, 0, 2, -3, 4, 5, -6, 7, -8]])["embedding_binary"].tolist() == [
+        [0b10010110, 0b10000000]
+    ]
+    assert shorten("binary", [[1] * 16], dimensions=8)["embedding_binary"].tolist() == [[255]]

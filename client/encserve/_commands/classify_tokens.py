@@ -1,0 +1,37 @@
+"""`encserve classify-tokens`: the entities of texts, as JSON lines."""
+
+import argparse
+from dataclasses import asdict
+
+from encserve._client import Client
+from encserve._commands.json_lines import print_texts
+from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._results import TokenClassifications
+from encserve._verbs.classify_tokens import AGGREGATIONS
+
+SUMMARY = "find the entities of texts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_texts(parser)
+    add_server_arguments(parser)
+    parser.add_argument("--aggregation", choices=AGGREGATIONS, help="how tokens become words and entities")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Find the entities."""
+    with Client(arguments.url) as client:
+        answer = client.classify_tokens(
+            texts_of(arguments),
+            model=arguments.model,
+            aggregation=arguments.aggregation,
+            truncate=arguments.truncate,
+            timeout_s=arguments.timeout_s,
+        )
+    print_texts(answer, _fields)
+    return 0
+
+
+def _fields(answer: TokenClassifications, row: int) -> dict[str, object]:
+    return {"entities": [asdict(entity) for entity in answer.entities[row]]}

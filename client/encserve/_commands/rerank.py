@@ -1,0 +1,36 @@
+"""`encserve rerank`: documents in the order in which they answer a query, as JSON lines."""
+
+import argparse
+import json
+
+from encserve._client import Client
+from encserve._commands.json_lines import report_cut
+from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+
+SUMMARY = "order documents by how well they answer a query"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_texts(parser, name="DOCUMENT")
+    add_server_arguments(parser)
+    parser.add_argument("--query", required=True, metavar="TEXT", help="what the documents are to answer")
+    parser.add_argument("--top-k", type=int, metavar="K", help="how many documents to print (default: all)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rank the documents."""
+    documents = list(texts_of(arguments))
+    with Client(arguments.url) as client:
+        ranking = client.rerank(
+            arguments.query,
+            documents,
+            model=arguments.model,
+            top_k=arguments.top_k,
+            truncate=arguments.truncate,
+            timeout_s=arguments.timeout_s,
+        )
+    for index, score in zip(ranking.indices.tolist(), ranking.scores.tolist(), strict=True):
+        print(json.dumps({"index": index, "score": score, "document": documents[index]}, ensure_ascii=False))
+    report_cut(ranking)
+    return 0

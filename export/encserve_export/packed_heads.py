@@ -1,0 +1,102 @@
+"""A network with its trained head on a pack of texts: transformers' own `For...` class, whose encoder is replaced by
+one that has already run packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from .checkpoint import Checkpoint
+from .packed_graph import PackedEncoder
+from .packing import Packing, packing_of
+
+
+class PackedTextHead(nn.Module):
+    """One row of logits for each text."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+        self.model = checkpoint.model
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (n, C)."""
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
+        # Heads read the first token or average under the mask: both find what they expect in the padded view.
+        padded_ids, mask = input_ids[packing.token_at], packing.is_token.to(torch.int64)  # (n, L)
+        with standing_in(self.model, packing.pad(states)):  # (n, L, H)
+            return self.model(input_ids=padded_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
+
+
+class PackedTokenHead(nn.Module):
+    """One row of logits for each token."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+        self.model = checkpoint.model
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (T, C)."""
+        packing: Packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
+        return token_logits(self.model, states)
+
+
+class PackedMaskHead(nn.Module):
+    """One row of logits for each mask."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+        self.model = checkpoint.model
+        self.mask_id = checkpoint.tokenizer.mask_token_id
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, mask_at: Tensor) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end, M of them masks, to logits float32 (M, V).
+
+        A batch joins requests, and what each says of where its masks are counts from its own first token. So only the
+        number of masks is taken from `mask_at` (M,), and the masks are found among the tokens of the batch.
+        """
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing)  # (T, H)
+        seen = (input_ids == self.mask_id).to(torch.int64).cumsum(0)  # (T,) masks up to each token
+        number = torch.arange(mask_at.shape[0], device=seen.device)  # (M,)
+        place = (seen[None, :] <= number[:, None]).sum(1).clamp(max=input_ids.shape[0] - 1)  # (M,)
+        return token_logits(self.model, states[place])
+
+
+def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """What a head that looks at one token at a time gives for token vectors (T, H): (T, C)."""
+    with standing_in(model, states[None]):
+        output = model(input_ids=torch.zeros_like(states[None, :, 0], dtype=torch.int64))
+    if "start_logits" in output:
+        return torch.stack([output.start_logits[0], output.end_logits[0]], -1)
+    return output.logits[0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
+    """Let the encoder inside `model` answer any call with `states` (n, L, H) for a while."""
+    encoder = model.base_model
+    pooler = getattr(encoder, "pooler", None)
+    pooled = None if pooler is None else pooler(states)
+    encoder.forward = lambda *args, **kwargs: BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=pooled)
+    try:
+        yield
+    finally:
+        del encoder.forward  # the class's own again
+
+
+def packed_network(checkpoint: Checkpoint) -> nn.Module:
+    """The network that the encode step runs."""
+    if checkpoint.task.name == "feature-extraction":
+        return PackedEncoder(checkpoint)
+    heads = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
+    return heads[checkpoint.task.follows](checkpoint)

@@ -1,0 +1,53 @@
+"""The options that a request may set, task by task, as rules that the server's `options` module reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .checkpoint import Checkpoint
+
+MAX_TEXTS_PER_REQUEST = 256
+_ANY = 2**31 - 1
+
+Rule = dict[str, Any]
+
+
+def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
+    """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library."""
+    offered: dict[str, Rule] = {"truncate": _choice("end", ["end", "start", "error"])}
+    match checkpoint.task.name:
+        case "feature-extraction":
+            modules = checkpoint.modules
+            default_prompt = modules.default_prompt_name or None
+            offered["prompt_name"] = _choice(default_prompt, ["", *sorted(modules.prompts)])
+            offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
+            offered["normalize"] = {"kind": "flag", "default": modules.normalize}
+            offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
+        case "text-classification":
+            offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
+        case "text-ranking":
+            offered["top_k"] = _whole(None, 1, _ANY)
+        case "token-classification":
+            offered["aggregation"] = _choice("simple", ["none", "simple", "first", "average", "max"])
+        case "question-answering":
+            del offered["truncate"]  # what is too long gets windows
+            offered["top_k"] = _whole(1, 1, 100)
+            offered["max_answer_length"] = _whole(15, 1, checkpoint.max_length)
+            offered["overlap"] = _whole(min(128, checkpoint.max_length // 2), 0, checkpoint.max_length)
+            offered["no_answer"] = {"kind": "flag", "default": False}
+            offered["align_to_words"] = {"kind": "flag", "default": True}
+        case "fill-mask":
+            offered["top_k"] = _whole(5, 1, min(1000, checkpoint.dimensions))
+        case "zero-shot-classification":
+            offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
+            offered["multi_label"] = {"kind": "flag", "default": False}
+            offered["hypothesis_template"] = {"kind": "template", "default": "This example is {}."}
+    return offered
+
+
+def _choice(default: str | None, allowed: list[str]) -> Rule:
+    return {"kind": "choice", "default": default, "allowed": allowed}
+
+
+def _whole(default: int | None, least: int, most: int) -> Rule:
+    return {"kind": "whole", "default": default, "least": least, "most": most}

@@ -1,0 +1,106 @@
+"""The layout of question-answering: a question with its context, in overlapping windows where the context is long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from .frame import frame_of_pair
+from .limits import Limits
+from .options import InvalidArgument, Options
+from .packed_rows import Row, check_tokens, pack
+
+_NOWHERE = -1
+
+
+class Layout:
+    """Questions and contexts; what a window repeats of the one before is an option."""
+
+    INPUTS = ("text", "text_pair")
+    TRACKS_OFFSETS = True
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self._limits = Limits.from_settings(settings)
+        self._frame = frame_of_pair(tokenizer)
+        self._token_types = "token_type_ids" in settings["tensors"]
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """The texts to tokenize, in two groups: questions and contexts. Raises InvalidArgument."""
+        questions = self._limits.decode(inputs["text"])
+        contexts = self._limits.decode(inputs["text_pair"], name="text_pair")
+        if len(questions) not in (1, len(contexts)):
+            raise InvalidArgument(
+                f"the request has {len(questions)} texts and {len(contexts)} text_pairs; expected are as many, or one "
+                "text"
+            )
+        return [questions, contexts]
+
+    def lay(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """Rows for the W windows of n contexts: `lengths` (W,), `window_count` (n,), and for the T tokens of all rows
+        `offsets` and `word_offsets` (T, 2) into the context, -1 outside it.
+
+        Raises:
+            InvalidArgument: a context is empty, a question leaves no room, or the request has too many tokens.
+        """
+        questions, contexts = encodings
+        if len(questions) == 1:
+            questions = list(questions) * len(contexts)
+        frame = self._frame
+        rows: list[Row] = []
+        counts, sizes = [], []
+        offsets: list[NDArray[np.int32]] = []
+        word_offsets: list[NDArray[np.int32]] = []
+        for index, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+            if not len(context):
+                raise InvalidArgument(f"text_pair {index} is empty; a context with at least one token is expected")
+            asked, ids = question.ids, context.ids
+            ahead = np.full((len(frame.before) + len(asked) + len(frame.between), 2), _NOWHERE, np.int32)
+            behind = np.full((len(frame.after), 2), _NOWHERE, np.int32)
+            places = np.array(context.offsets, np.int32)  # (t, 2)
+            words = np.array([_NOWHERE if word is None else word for word in context.word_ids], np.int32)  # (t,)
+            windows = list(self._windows(index, len(asked), len(ids), options["overlap"]))
+            for begin, end in windows:
+                rows.append(Row(asked, ids[begin:end]))
+                offsets += [ahead, places[begin:end], behind]
+                word_offsets += [ahead, _of_words(places[begin:end], words[begin:end]), behind]
+            counts.append(len(windows))
+            sizes.append(frame.size + len(asked) + len(ids))
+            check_tokens(sum(frame.size + len(row.first) + len(row.second) for row in rows), self._limits)
+        return {
+            **pack(rows, frame, self._limits, token_types=self._token_types),
+            "window_count": np.array(counts, np.int32),
+            "offsets": np.concatenate(offsets),
+            "word_offsets": np.concatenate(word_offsets),
+            "token_count": np.array(sizes, np.int32),
+            "dropped_count": np.zeros(len(sizes), np.int32),
+        }
+
+    def _windows(self, index: int, asked: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+        """The windows of a context of `size` tokens: each repeats the last `overlap` tokens of the one before."""
+        room = self._limits.max_length - self._frame.size - asked
+        if room < min(size, overlap + 1):
+            raise InvalidArgument(
+                f"text {index} has {asked} tokens and leaves {max(room, 0)} of max_length {self._limits.max_length} to "
+                f"its context; more than overlap, {overlap}, is needed"
+            )
+        begin = 0
+        while begin + room < size:
+            yield begin, begin + room
+            begin += room - overlap
+        yield begin, size
+
+
+def _of_words(places: NDArray[np.int32], words: NDArray[np.int32]) -> NDArray[np.int32]:
+    """For each token of a window, (t, 2), where its word, as far as it is in the window, begins and ends."""
+    aligned = places.copy()
+    starts = np.flatnonzero(np.diff(words, prepend=words[0] - 1))
+    for begin, end in zip(starts, [*starts[1:], len(words)], strict=True):
+        if words[begin] != _NOWHERE:
+            aligned[begin:end] = places[begin, 0], places[end - 1, 1]
+    return aligned

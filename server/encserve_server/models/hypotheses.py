@@ -1,0 +1,70 @@
+"""The layout of zero-shot classification: each text paired with one hypothesis for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from .frame import frame_of_pair
+from .limits import Limits
+from .options import InvalidArgument, Options
+from .packed_rows import Row, cut_text, pack
+
+
+class Layout:
+    """Texts as premises. Each text and each hypothesis is tokenized once."""
+
+    INPUTS = ("text",)
+    TRACKS_OFFSETS = False
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self._limits = Limits.from_settings(settings)
+        self._frame = frame_of_pair(tokenizer)
+        self._token_types = "token_type_ids" in settings["tensors"]
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """The texts to tokenize, in two groups: texts and hypotheses. Raises InvalidArgument."""
+        texts, labels = self._limits.decode(inputs["text"]), options["labels"]
+        self._limits.check_count(len(texts) * len(labels), f"pairs ({len(texts)} texts and {len(labels)} labels)")
+        return [texts, [options["hypothesis_template"].replace("{}", label) for label in labels]]
+
+    def lay(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """Rows for all pairs, the first text's first. What is cut is the text; the counts are of its longest pair.
+
+        Raises:
+            InvalidArgument: a hypothesis leaves no room, a text is too long and may not be cut, or the request has too
+                many tokens.
+        """
+        texts, hypotheses = ([encoding.ids for encoding in group] for group in encodings)
+        room = self._limits.max_length - self._frame.size
+        for label, hypothesis in zip(options["labels"], hypotheses, strict=True):
+            if len(hypothesis) >= room:
+                raise InvalidArgument(
+                    f"label {label!r} makes a hypothesis of {len(hypothesis)} tokens, which leaves no room for a text: "
+                    f"max_length is {self._limits.max_length}"
+                )
+        longest = max(map(len, hypotheses))
+        rows, dropped = [], []
+        for index, ids in enumerate(texts):
+            excess = len(ids) + longest - room
+            if excess > 0 and options["truncate"] == "error":
+                raise InvalidArgument(
+                    f"text {index} has {room + excess + self._frame.size} tokens with its longest hypothesis; "
+                    f"max_length is {self._limits.max_length} and truncate is 'error'"
+                )
+            dropped.append(max(excess, 0))
+            for hypothesis in hypotheses:
+                cut = cut_text(len(ids), room - len(hypothesis), options["truncate"])
+                rows.append(Row(ids[cut.begin : cut.end], hypothesis))
+        packed = pack(rows, self._frame, self._limits, token_types=self._token_types)
+        return {
+            **packed,
+            "token_count": packed["lengths"].reshape(len(texts), -1).max(1).astype(np.int32),
+            "dropped_count": np.array(dropped, np.int32),
+        }

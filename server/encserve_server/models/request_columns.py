@@ -1,0 +1,20 @@
+"""The packed tensors of one request, taken apart into what each of its texts has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def columns_of(tensors: Mapping[str, NDArray[np.int64]]) -> dict[str, list[NDArray[np.int64]]]:
+    """Tensor -> what each text has of it: of those with an element for each token, (t,); of `mask_at` its own masks."""
+    ends = np.cumsum(tensors["lengths"])[:-1]
+    columns = {}
+    for name, tensor in tensors.items():
+        if name == "mask_at":
+            columns[name] = np.split(tensor, np.searchsorted(tensor, ends))
+        elif name != "lengths":
+            columns[name] = np.split(tensor, ends)
+    return columns

@@ -1,0 +1,61 @@
+"""The layout of token-classification: one row for each text, and where in the text each of its tokens stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from .options import Options
+from .single_texts import Layout as SingleTexts
+
+
+class Layout:
+    """Texts whose tokens keep their place."""
+
+    INPUTS = ("text",)
+    TRACKS_OFFSETS = True
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self._texts = SingleTexts(tokenizer, settings)
+        self._marks_subwords: bool = settings["marks_subwords"]
+        self._unknown_id: int | None = settings["unknown_id"]
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """The texts to tokenize. Raises InvalidArgument."""
+        return self._texts.read(inputs, options)
+
+    def lay(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """As for single texts, with `offsets` (T, 2), -1 at special tokens, and `continues` (T,), 1 where a token
+        belongs to the word of the token before it. Raises InvalidArgument."""
+        (texts,), (own,) = groups, encodings
+        cuts = self._texts.cut(own, options)
+        offsets = [np.array(encoding.offsets, np.int32).reshape(-1, 2) for encoding in own]
+        continues = [
+            np.fromiter(self._continues(text, encoding), np.int32, len(encoding))
+            for text, encoding in zip(texts, own, strict=True)
+        ]
+        return {
+            **self._texts.lay_cut(own, cuts),
+            "offsets": self._texts.spread(cuts, offsets, -1),
+            "continues": self._texts.spread(cuts, continues, 0),
+        }
+
+    def _continues(self, text: str, encoding: Encoding) -> Iterator[bool]:
+        """Whether each token continues a word, by the rule of transformers' pipeline, so that words are the same.
+
+        A vocabulary that marks subwords makes them longer than the text they stand for. In others a token continues a
+        word unless a space is before it. An unknown token is a word.
+        """
+        for id_, token, (start, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
+            if id_ == self._unknown_id:
+                yield False
+            elif self._marks_subwords:
+                yield len(token) != end - start
+            else:
+                yield start > 0 and " " not in text[start - 1 : start + 1]

@@ -1,0 +1,142 @@
+"""The layouts beyond single texts and pairs, on a tokenizer of whole words."""
+
+import numpy as np
+import pytest
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+
+from encserve_server.models.options import InvalidArgument
+from encserve_server.models.tokenization import Tokenization
+
+WORDS = ["[CLS]", "[SEP]", "[UNK]", "[MASK]", *(f"w{number}" for number in range(20))]
+CLS, SEP, UNKNOWN, MASK = range(4)
+LIMITS = {"max_length": 9, "max_texts_per_request": 4, "max_tokens_per_request": 40, "max_bytes_per_text": 100}
+
+
+@pytest.fixture
+def tokenizer():
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens([AddedToken("[MASK]", special=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+    )
+    return tokenizer
+
+
+def lay(tokenizer, layout, options, **inputs):
+    settings = {
+        "layout": layout,
+        "limits": LIMITS,
+        "tensors": ["token_type_ids"],
+        "marks_subwords": False,
+        "unknown_id": UNKNOWN,
+        "mask_id": MASK,
+        "mask_token": "[MASK]",
+    }
+    tokenization = Tokenization(tokenizer, settings)
+    options = {"truncate": "end", **options}
+    raw = {name: [text.encode() for text in texts] for name, texts in inputs.items()}
+    (answer,) = tokenization.tokenize([(tokenization.read(raw, options), options)])
+    if isinstance(answer, InvalidArgument):
+        raise answer
+    return answer
+
+
+def words(*numbers):
+    return [WORDS.index(f"w{number}") for number in numbers]
+
+
+def rows(answer):
+    return [row.tolist() for row in np.split(answer["input_ids"], np.cumsum(answer["lengths"])[:-1])]
+
+
+class TestTaggedTexts:
+    def test_tokens_keep_their_places(self, tokenizer):
+        answer = lay(tokenizer, "tagged_texts", {}, text=["💰 w1  w2", ""])
+        assert answer["offsets"].tolist() == [[-1, -1], [0, 1], [2, 4], [6, 8], [-1, -1], [-1, -1], [-1, -1]]
+        assert answer["continues"].tolist() == [0] * 7
+
+    def test_places_are_of_the_whole_text_whichever_end_is_cut(self, tokenizer):
+        text = " ".join(f"w{number}" for number in range(10))
+        answer = lay(tokenizer, "tagged_texts", {"truncate": "start"}, text=[text])
+        assert answer["offsets"][1:-1].tolist() == [[3 * n, 3 * n + 2] for n in range(3, 10)]
+        assert answer["dropped_count"].tolist() == [3]
+
+
+class TestContextWindows:
+    def test_windows_overlap_and_cover_the_context(self, tokenizer):
+        context = " ".join(f"w{number}" for number in range(10))
+        answer = lay(tokenizer, "context_windows", {"overlap": 2}, text=["w19"], text_pair=[context, "w1"])
+        assert rows(answer) == [
+            [CLS, *words(19), SEP, *words(0, 1, 2, 3, 4), SEP],
+            [CLS, *words(19), SEP, *words(3, 4, 5, 6, 7), SEP],
+            [CLS, *words(19), SEP, *words(6, 7, 8, 9), SEP],
+            [CLS, *words(19), SEP, *words(1), SEP],
+        ]
+        assert answer["window_count"].tolist() == [3, 1]
+        assert answer["token_count"].tolist() == [14, 5]
+        assert answer["dropped_count"].tolist() == [0, 0]
+        assert answer["offsets"][9 + 3].tolist() == [9, 11]  # w3 of the second window, in the context
+        assert answer["token_type_ids"][:9].tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
+
+    @pytest.mark.parametrize(
+        ("question", "context", "message"),
+        [
+            ("w1", "", "text_pair 0 is empty"),
+            ("w1", " ", "text_pair 0 is empty"),
+            ("w1 w2 w3 w4 w5 w6", "w1", "text 0 has 6 tokens and leaves 0 of max_length 9 to its context"),
+            ("w1 w2 w3 w4", "w1 w2 w3", "leaves 2 of .* more than overlap, 2, is needed"),
+            ("w1", "w1 " * 30, "the request has .* tokens; max_tokens_per_request is 40"),
+        ],
+    )
+    def test_refused(self, tokenizer, question, context, message):
+        with pytest.raises(InvalidArgument, match=message):
+            lay(tokenizer, "context_windows", {"overlap": 2}, text=[question], text_pair=[context])
+
+
+class TestMaskedTexts:
+    def test_masks_are_found(self, tokenizer):
+        answer = lay(tokenizer, "masked_texts", {}, text=["w1 [MASK]", "[MASK] w2 [MASK]"])
+        assert answer["mask_at"].tolist() == [2, 5, 7]
+        assert answer["mask_at"].dtype == np.int64
+        assert answer["mask_count"].tolist() == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("w1", r"text 0 has no \[MASK\]"),
+            ("[MASK]" + " w1" * 9 + " [MASK]", r"cut to max_length 9, and 1 of its 2 \[MASK\] with it"),
+        ],
+    )
+    def test_refused(self, tokenizer, text, message):
+        with pytest.raises(InvalidArgument, match=message):
+            lay(tokenizer, "masked_texts", {}, text=[text])
+
+
+class TestHypotheses:
+    OPTIONS = {"labels": ["w8", "w9 w9"], "hypothesis_template": "w7 {}"}  # noqa: RUF012 - read only
+
+    def test_each_text_with_each_hypothesis(self, tokenizer):
+        answer = lay(tokenizer, "hypotheses", self.OPTIONS, text=["w1", "w1 w2 w3 w4 w5"])
+        assert rows(answer) == [
+            [CLS, *words(1), SEP, *words(7, 8), SEP],
+            [CLS, *words(1), SEP, *words(7, 9, 9), SEP],
+            [CLS, *words(1, 2, 3, 4), SEP, *words(7, 8), SEP],
+            [CLS, *words(1, 2, 3), SEP, *words(7, 9, 9), SEP],
+        ]
+        assert answer["token_count"].tolist() == [7, 9]
+        assert answer["dropped_count"].tolist() == [0, 2]
+
+    @pytest.mark.parametrize(
+        ("texts", "options", "message"),
+        [
+            (["w1"] * 3, {}, r"has 6 pairs \(3 texts and 2 labels\); max_texts_per_request is 4"),
+            (["w1"], {"labels": ["w1 " * 6]}, "makes a hypothesis of 7 tokens, which leaves no room"),
+            (["w1 w1 w1 w1 w1"], {"truncate": "error"}, "text 0 has 11 tokens with its longest hypothesis"),
+        ],
+    )
+    def test_refused(self, tokenizer, texts, options, message):
+        with pytest.raises(InvalidArgument, match=message):
+            lay(tokenizer, "hypotheses", self.OPTIONS | options, text=texts)
