@@ -66,8 +66,9 @@ def main() -> None:
             [sys.executable, "-m", "encserve", "export", CHECKPOINT, "--name", MODEL, "--repository", repository],
             check=True,
         )
-        ports = dict(zip(("http_port", "grpc_port", "metrics_port"), free_ports(3), strict=True))
-        with TritonServer(ServeConfig(repository=repository, **ports)) as server:
+        http_port, grpc_port, metrics_port = free_ports(3)
+        config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
+        with TritonServer(config) as server:
             systems = {
                 BASELINE: sentence_transformers(workload),
                 "encserve, 32 concurrent requests of 1 text": end_to_end(server.grpc_url, workload, streams=32, size=1),
