@@ -10,7 +10,17 @@ from encserve._call import Call
 from encserve._client import Client
 from encserve._grpc import AsyncGrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
+from encserve._results import (
+    Answers,
+    Classifications,
+    Embeddings,
+    MaskFills,
+    Part,
+    Ranking,
+    SparseEmbeddings,
+    TokenClassifications,
+    TokenEmbeddings,
+)
 from encserve._retry import Retry, attempt_async
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
@@ -20,6 +30,8 @@ from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
+from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order_async
@@ -104,6 +116,37 @@ class AsyncClient:
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    @documented_by(Client.embed_tokens)
+    async def embed_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenEmbeddings:
+        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+
+    @documented_by(Client.embed_sparse)
+    async def embed_sparse(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> SparseEmbeddings:
+        options = embed_sparse_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     @documented_by(Client.classify)
     async def classify(

@@ -9,7 +9,17 @@ from typing import TypeVar
 from encserve._call import Call
 from encserve._grpc import GrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
+from encserve._results import (
+    Answers,
+    Classifications,
+    Embeddings,
+    MaskFills,
+    Part,
+    Ranking,
+    SparseEmbeddings,
+    TokenClassifications,
+    TokenEmbeddings,
+)
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
@@ -19,6 +29,8 @@ from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
+from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
@@ -131,6 +143,60 @@ class Client:
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    def embed_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenEmbeddings:
+        """Embed each token of texts, as late interaction needs it.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            dimensions: shorten the vectors to this length, for models that were trained for it.
+            normalize: whether to scale the vectors to unit length.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+
+    def embed_sparse(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> SparseEmbeddings:
+        """Embed texts as weighted tokens of the vocabulary, for an inverted index.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            top_k: how many of the heaviest tokens of each text; all without it.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = embed_sparse_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     def classify(
         self,

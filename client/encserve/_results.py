@@ -39,6 +39,26 @@ class Embeddings(Answer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TokenEmbeddings(Answer):
+    """One vector for each token of texts, special tokens among them."""
+
+    vectors: list[NDArray[np.float32]]
+    """Of each text the vectors of its t tokens, (t, dim)."""
+    offsets: list[NDArray[np.int32]]
+    """Of each text where its tokens begin and end, as Python string indices; -1 for special tokens, (t, 2)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SparseEmbeddings(Answer):
+    """Texts as weighted tokens of the model's vocabulary, heaviest first."""
+
+    token_ids: list[NDArray[np.int32]]
+    """Of each text the ids of its terms, (terms,)."""
+    weights: list[NDArray[np.float32]]
+    """Of each text their weights, above zero, (terms,)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Classifications(Answer):
     """Labels of texts, highest score first."""
 

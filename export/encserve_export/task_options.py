@@ -23,6 +23,11 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
             offered["normalize"] = {"kind": "flag", "default": modules.normalize}
             offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
+        case "token-embedding":
+            offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
+            offered["normalize"] = {"kind": "flag", "default": checkpoint.modules.normalize}
+        case "sparse-embedding":
+            offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-ranking":

@@ -41,7 +41,7 @@ def _no_settings(
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task, in Hugging Face's name for it."""
+    """One task, in Hugging Face's name for it; it has none for the vectors of tokens and for sparse vectors."""
 
     name: str
     network: type[Any]
@@ -145,6 +145,17 @@ def _token_classification(
     }
 
 
+def _token_embedding(
+    config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    if modules.default_prompt_name:
+        raise Unsupported(
+            f"the checkpoint puts its prompt {modules.default_prompt_name!r} before each text, which token-embedding "
+            "does not offer: offsets would count from it"
+        )
+    return _token_classification(config, modules, tokenizer)
+
+
 def _fill_mask(
     config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Any]:
@@ -191,6 +202,32 @@ TASKS: dict[str, Task] = {
             head="vectors",
             tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
             answers=("embedding", "embedding_int8", "embedding_binary"),
+            logits=False,
+        ),
+        Task(
+            name="token-embedding",
+            network=transformers.AutoModel,
+            output="token_embedding",
+            follows="input_ids",
+            layout="tagged_texts",
+            layout_sources=("single_texts.py",),
+            head="token_vectors",
+            head_sources=("vectors.py",),
+            tensors={"offsets": (INT32, 2), "embedding": (FP32, 2)},
+            answers=("embedding",),
+            counts=("token_count", "dropped_count", "offsets"),
+            logits=False,
+            settings=_token_embedding,
+        ),
+        Task(
+            name="sparse-embedding",
+            network=transformers.AutoModelForMaskedLM,
+            output="vocabulary_weights",
+            layout="single_texts",
+            head="sparse_vectors",
+            head_sources=("scores.py",),
+            tensors={"term_count": (INT32, 1), "token_id": (INT32, 1), "weight": (FP32, 1)},
+            answers=("term_count", "token_id", "weight"),
             logits=False,
         ),
         _TEXT_CLASSIFICATION,

@@ -8,7 +8,9 @@ import pytest
 import torch
 import transformers
 from export.conftest import make_checkpoint
-from sentence_transformers import CrossEncoder
+from sentence_transformers import CrossEncoder, SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 from encserve import Client, InvalidInput
 from encserve_export.config import ExportConfig
@@ -32,6 +34,8 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 ENTITIES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
 PIPELINES = {
     "embed-bert": {"family": "bert"},
+    "embed-tokens-bert": {"family": "bert", "export": {"task": "token-embedding"}},
+    "embed-sparse-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -81,10 +85,17 @@ TEXTS = [
 def checkpoints(tmp_path_factory):
     """A checkpoint folder for each of `PIPELINES`."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    return {
+    made = {
         name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
         for seed, (name, made) in enumerate(PIPELINES.items())
     }
+    # A sparse encoder states its task in the files that sentence-transformers writes.
+    network = Transformer(str(made["embed-sparse-bert"]), transformer_task="fill-mask")
+    made["embed-sparse-bert"] = folder / "embed-sparse-bert-saved"
+    SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
+        str(made["embed-sparse-bert"]), create_model_card=False
+    )
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +144,34 @@ def test_shorter_vectors(client):
     assert np.abs(int8 - full * 127 / np.abs(full).max(1, keepdims=True)).max() <= 0.5 + 1e-3
     bits = client.embed(TEXTS, model="embed-bert", output_dtype="binary", dimensions=16).vectors
     np.testing.assert_array_equal(bits, np.packbits(full[:, :16] > 0, axis=1))
+
+
+def test_embed_tokens(client, reference):
+    pipeline = reference("embed-tokens-bert", "feature-extraction")
+    answer = client.embed_tokens(TEXTS, model="embed-tokens-bert")
+    for text, vectors, offsets in zip(TEXTS, answer.vectors, answer.offsets, strict=True):
+        expected = np.array(pipeline(text, tokenize_kwargs=cut(pipeline.tokenizer))[0])
+        np.testing.assert_allclose(vectors, expected, **SCORES)
+        places = pipeline.tokenizer(text, return_offsets_mapping=True, **cut(pipeline.tokenizer))["offset_mapping"]
+        assert offsets[1:-1].tolist() == [list(place) for place in places[1:-1]]
+        assert offsets[[0, -1]].tolist() == [[-1, -1], [-1, -1]]
+    short = client.embed_tokens(TEXTS, model="embed-tokens-bert", dimensions=8, normalize=True)
+    for vectors in short.vectors:
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, **SCORES)
+        assert vectors.shape[1] == 8
+
+
+def test_embed_sparse(client, checkpoints):
+    encoder = SparseEncoder(str(checkpoints["embed-sparse-bert"]), device="cpu")
+    encoder.max_seq_length = 64
+    expected = encoder.encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+    answer = client.embed_sparse(TEXTS, model="embed-sparse-bert")
+    for ids, weights, row in zip(answer.token_ids, answer.weights, expected, strict=True):
+        assert sorted(ids.tolist()) == np.flatnonzero(row).tolist()
+        np.testing.assert_allclose(weights, row[ids], **SCORES)
+        assert (np.diff(weights) <= 0).all()
+    best = client.embed_sparse(TEXTS, model="embed-sparse-bert", top_k=3)
+    assert [ids.tolist() for ids in best.token_ids] == [ids[:3].tolist() for ids in answer.token_ids]
 
 
 @pytest.mark.parametrize("name", ["classify-bert", "classify-roberta", "regress-bert"])
