@@ -80,6 +80,8 @@ class AsyncClient:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -89,6 +91,8 @@ class AsyncClient:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
@@ -104,6 +108,8 @@ class AsyncClient:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Embeddings]:
@@ -113,6 +119,8 @@ class AsyncClient:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
@@ -157,10 +165,12 @@ class AsyncClient:
         text_pairs: Iterable[str] | None = None,
         top_k: int | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Classifications:
-        options = classify_options(truncate=truncate, top_k=top_k)
+        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         texts, pairs = as_pairs(texts, text_pairs)
         return await self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
@@ -191,10 +201,14 @@ class AsyncClient:
         model: str,
         aggregation: str | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> TokenClassifications:
-        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        options = classify_tokens_options(
+            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 

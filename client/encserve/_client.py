@@ -79,6 +79,8 @@ class Client:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -95,6 +97,9 @@ class Client:
             normalize: whether to scale the vectors to unit length.
             output_dtype: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a
                 component, eight in a byte, for Hamming distances.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
+                vector is the mean of theirs, weighted by their tokens, before it is shortened and normalised.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
 
@@ -112,6 +117,8 @@ class Client:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
@@ -126,6 +133,8 @@ class Client:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Iterator[Embeddings]:
@@ -140,6 +149,8 @@ class Client:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
@@ -206,6 +217,8 @@ class Client:
         text_pairs: Iterable[str] | None = None,
         top_k: int | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Classifications:
@@ -221,10 +234,13 @@ class Client:
             top_k: how many labels for each text; all without it.
             truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a
                 pair the longer text is cut.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
+                logits are the mean of theirs, weighted by their tokens. Not for pairs.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        options = classify_options(truncate=truncate, top_k=top_k)
+        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         texts, pairs = as_pairs(texts, text_pairs)
         return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
@@ -266,6 +282,8 @@ class Client:
         model: str,
         aggregation: str | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> TokenClassifications:
@@ -280,10 +298,15 @@ class Client:
                 or "max" to give each word the label of its first token, of the mean or of the surest one, and then
                 join neighbours.
             truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: of
+                what two windows share, each tells the half that is farther from its edge.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        options = classify_tokens_options(
+            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 

@@ -113,12 +113,19 @@ def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     return output.logits[0]  # type: ignore[no-any-return]
 
 
+def _pooled(encoder: nn.Module, states: Tensor) -> Tensor | None:
+    """What the encoder's own pooler makes of the first tokens (n, H), for heads that read that."""
+    pooler = getattr(encoder, "pooler", None)
+    if isinstance(pooler, nn.Linear):  # ALBERT has the activation beside it
+        return encoder.pooler_activation(pooler(states[:, 0]))  # type: ignore[no-any-return,operator]
+    return None if pooler is None else pooler(states)
+
+
 @contextmanager
 def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
     """Let the encoder inside `model` answer any call with `states` (n, L, H) for a while."""
     encoder = model.base_model
-    pooler = getattr(encoder, "pooler", None)
-    pooled = None if pooler is None else pooler(states)
+    pooled = _pooled(encoder, states)
     encoder.forward = lambda *args, **kwargs: BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=pooled)
     try:
         yield

@@ -22,9 +22,14 @@ TENSORS: dict[str, tuple[str, int]] = {
     "token_type_ids": (INT64, 1),
     "token_count": (INT32, 1),
     "dropped_count": (INT32, 1),
+    "window_count": (INT32, 1),
 }
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
+
+COUNTS = ("token_count", "dropped_count")
+WINDOWS = ("scores.py", "windows.py")
+"""Server modules of tasks that can read long texts in windows."""
 
 PAIRED = ("context_windows", "hypotheses", "text_pairs")
 """Layouts whose rows hold two texts."""
@@ -68,7 +73,7 @@ class Task:
     """Tensors of this task alone, as in `TENSORS`."""
     answers: tuple[str, ...]
     """The outputs of the head."""
-    counts: tuple[str, ...] = ("token_count", "dropped_count")
+    counts: tuple[str, ...] = COUNTS
     """What the tokenize step tells the client."""
     logits: bool = True
     """Whether the output holds logits; vectors otherwise."""
@@ -183,8 +188,11 @@ _TEXT_CLASSIFICATION = Task(
     network=transformers.AutoModelForSequenceClassification,
     output="logits",
     layout="single_texts",
+    layout_sources=WINDOWS,
     head="classification",
-    head_sources=("bytes_tensor.py", "scores.py"),
+    head_sources=("bytes_tensor.py", *WINDOWS),
+    head_inputs=("lengths", "window_count"),
+    counts=(*COUNTS, "window_count"),
     tensors={"label": (BYTES, 2), "score": (FP32, 2)},
     answers=("label", "score"),
     labelled=True,
@@ -199,7 +207,11 @@ TASKS: dict[str, Task] = {
             network=transformers.AutoModel,
             output="sentence_embedding",
             layout="single_texts",
+            layout_sources=WINDOWS,
             head="vectors",
+            head_sources=WINDOWS,
+            head_inputs=("lengths", "window_count"),
+            counts=(*COUNTS, "window_count"),
             tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
             answers=("embedding", "embedding_int8", "embedding_binary"),
             logits=False,
@@ -210,12 +222,12 @@ TASKS: dict[str, Task] = {
             output="token_embedding",
             follows="input_ids",
             layout="tagged_texts",
-            layout_sources=("single_texts.py",),
+            layout_sources=("single_texts.py", *WINDOWS),
             head="token_vectors",
-            head_sources=("vectors.py",),
+            head_sources=("vectors.py", *WINDOWS),
             tensors={"offsets": (INT32, 2), "embedding": (FP32, 2)},
             answers=("embedding",),
-            counts=("token_count", "dropped_count", "offsets"),
+            counts=(*COUNTS, "offsets"),
             logits=False,
             settings=_token_embedding,
         ),
@@ -224,6 +236,7 @@ TASKS: dict[str, Task] = {
             network=transformers.AutoModelForMaskedLM,
             output="vocabulary_weights",
             layout="single_texts",
+            layout_sources=WINDOWS,
             head="sparse_vectors",
             head_sources=("scores.py",),
             tensors={"term_count": (INT32, 1), "token_id": (INT32, 1), "weight": (FP32, 1)},
@@ -249,11 +262,13 @@ TASKS: dict[str, Task] = {
             output="logits",
             follows="input_ids",
             layout="tagged_texts",
-            layout_sources=("single_texts.py",),
+            layout_sources=("single_texts.py", *WINDOWS),
             head="entities",
             head_sources=("bytes_tensor.py", "scores.py"),
-            head_inputs=("lengths", "offsets", "continues", "text"),
+            head_inputs=("row_count", "offsets", "continues", "text"),
+            counts=(*COUNTS, "window_count"),
             tensors={
+                "row_count": (INT32, 1),
                 "offsets": (INT32, 2),
                 "continues": (INT32, 1),
                 "entity_count": (INT32, 1),
@@ -274,11 +289,11 @@ TASKS: dict[str, Task] = {
             follows="input_ids",
             pairs=True,
             layout="context_windows",
+            layout_sources=WINDOWS,
             head="spans",
             head_sources=("bytes_tensor.py", "scores.py"),
             head_inputs=("lengths", "window_count", "offsets", "word_offsets", "text_pair"),
             tensors={
-                "window_count": (INT32, 1),
                 "offsets": (INT32, 2),
                 "word_offsets": (INT32, 2),
                 "answer": (BYTES, 2),
@@ -288,6 +303,7 @@ TASKS: dict[str, Task] = {
                 "no_answer_score": (FP32, 1),
             },
             answers=("answer", "score", "start", "end", "no_answer_score"),
+            counts=(*COUNTS, "window_count"),
         ),
         Task(
             name="fill-mask",
@@ -296,7 +312,7 @@ TASKS: dict[str, Task] = {
             follows="mask_at",
             graph_extra=("mask_at",),
             layout="masked_texts",
-            layout_sources=("single_texts.py",),
+            layout_sources=("single_texts.py", *WINDOWS),
             head="mask_fills",
             head_sources=("bytes_tensor.py", "scores.py"),
             tensors={
@@ -307,7 +323,7 @@ TASKS: dict[str, Task] = {
                 "score": (FP32, 2),
             },
             answers=("token", "token_id", "score"),
-            counts=("token_count", "dropped_count", "mask_count"),
+            counts=(*COUNTS, "mask_count"),
             settings=_fill_mask,
         ),
         Task(

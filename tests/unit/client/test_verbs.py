@@ -91,6 +91,18 @@ class TestClassify:
         assert result.scores.shape == (1, 1)
         assert requests[0].parameters == {"top_k": 1, "truncate": "start"}
 
+    def test_windows_are_reported(self, ask):
+        def windows(request):
+            return {**classes(request), "window_count": np.full((1, len(request.inputs["text"])), 3, np.int32)}
+
+        result, requests = ask(CLASSES, windows, "classify", ["x", "y", "z"], long_text="chunk", overlap=0)
+        assert result.window_counts.tolist() == [3, 3, 3]
+        assert requests[0].parameters == {"long_text": "chunk", "overlap": 0}
+        assert requests[0].outputs[-1] == "window_count"
+        assert ask(CLASSES, classes, "classify", ["x"])[0].window_counts.tolist() == [1]
+        with pytest.raises(InvalidInput, match="long_text is 'whole', expected one of 'truncate', 'chunk'"):
+            ask(CLASSES, windows, "classify", ["x"], long_text="whole")
+
     def test_pairs(self, ask):
         _, requests = ask(PAIRS, classes, "classify", ["a", "b", "c"], text_pairs=iter(["x", "y", "z"]))
         assert [texts_of(request, "text_pair") for request in requests] == [["x", "y"], ["z"]]
