@@ -26,7 +26,9 @@ from encserve._results import (
     MaskFills,
     Ranking,
     Span,
+    SparseEmbeddings,
     TokenClassifications,
+    TokenEmbeddings,
 )
 from encserve._retry import Retry
 from encserve._transport import AsyncTransport, Transport
@@ -59,7 +61,9 @@ __all__ = [
     "ServedModel",
     "ServerError",
     "Span",
+    "SparseEmbeddings",
     "TokenClassifications",
+    "TokenEmbeddings",
     "Transport",
     "TransportError",
     "Unavailable",

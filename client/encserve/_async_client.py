@@ -10,7 +10,17 @@ from encserve._call import Call
 from encserve._client import Client
 from encserve._grpc import AsyncGrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
+from encserve._results import (
+    Answers,
+    Classifications,
+    Embeddings,
+    MaskFills,
+    Part,
+    Ranking,
+    SparseEmbeddings,
+    TokenClassifications,
+    TokenEmbeddings,
+)
 from encserve._retry import Retry, attempt_async
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
@@ -20,6 +30,8 @@ from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
+from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order_async
@@ -68,6 +80,8 @@ class AsyncClient:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -77,6 +91,8 @@ class AsyncClient:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
@@ -92,6 +108,8 @@ class AsyncClient:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Embeddings]:
@@ -101,9 +119,42 @@ class AsyncClient:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    @documented_by(Client.embed_tokens)
+    async def embed_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenEmbeddings:
+        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+
+    @documented_by(Client.embed_sparse)
+    async def embed_sparse(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> SparseEmbeddings:
+        options = embed_sparse_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     @documented_by(Client.classify)
     async def classify(
@@ -114,10 +165,12 @@ class AsyncClient:
         text_pairs: Iterable[str] | None = None,
         top_k: int | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Classifications:
-        options = classify_options(truncate=truncate, top_k=top_k)
+        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         texts, pairs = as_pairs(texts, text_pairs)
         return await self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
@@ -148,10 +201,14 @@ class AsyncClient:
         model: str,
         aggregation: str | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> TokenClassifications:
-        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        options = classify_tokens_options(
+            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 

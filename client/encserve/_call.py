@@ -84,6 +84,7 @@ class Call(Generic[Part]):
         self._options = terms.options
         self._progress = terms.progress
         self._total = len(texts) if isinstance(texts, Sequence) else None
+        self._in_windows = terms.options.get("long_text") == "chunk"
         self._id = secrets.token_hex(8)
 
     def chunks(self, pipeline: PipelineInfo, *, texts_per_request: int) -> Iterator[Chunk]:
@@ -116,6 +117,7 @@ class Call(Generic[Part]):
             extra_bytes=shared_bytes,
             prompted=prompted,
             rows_per_text=self._rows_per_text,
+            in_windows=self._in_windows,
         )
 
     def request(self, chunk: Chunk) -> InferRequest:
@@ -128,7 +130,7 @@ class Call(Generic[Part]):
         return InferRequest(
             model=self.model,
             inputs=inputs,
-            outputs=(*self._verb.outputs, *COUNTS),
+            outputs=(*self._verb.outputs, *COUNTS, *(("window_count",) if self._in_windows else ())),
             parameters=self._options,
             request_id=f"{self._id}-{chunk.start}",
         )

@@ -9,7 +9,17 @@ from typing import TypeVar
 from encserve._call import Call
 from encserve._grpc import GrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Answers, Classifications, Embeddings, MaskFills, Part, Ranking, TokenClassifications
+from encserve._results import (
+    Answers,
+    Classifications,
+    Embeddings,
+    MaskFills,
+    Part,
+    Ranking,
+    SparseEmbeddings,
+    TokenClassifications,
+    TokenEmbeddings,
+)
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk, as_pairs, as_sequence
@@ -19,6 +29,8 @@ from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
 from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
 from encserve._verbs.embed import embed_options, embed_verb
+from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
+from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
 from encserve._window import in_order
@@ -67,6 +79,8 @@ class Client:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Embeddings:
@@ -83,6 +97,9 @@ class Client:
             normalize: whether to scale the vectors to unit length.
             output_dtype: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a
                 component, eight in a byte, for Hamming distances.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
+                vector is the mean of theirs, weighted by their tokens, before it is shortened and normalised.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
 
@@ -100,6 +117,8 @@ class Client:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
@@ -114,6 +133,8 @@ class Client:
         dimensions: int | None = None,
         normalize: bool | None = None,
         output_dtype: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Iterator[Embeddings]:
@@ -128,9 +149,65 @@ class Client:
             dimensions=dimensions,
             normalize=normalize,
             output_dtype=output_dtype,
+            long_text=long_text,
+            overlap=overlap,
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
+
+    def embed_tokens(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TokenEmbeddings:
+        """Embed each token of texts, as late interaction needs it.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            dimensions: shorten the vectors to this length, for models that were trained for it.
+            normalize: whether to scale the vectors to unit length.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+
+    def embed_sparse(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        top_k: int | None = None,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> SparseEmbeddings:
+        """Embed texts as weighted tokens of the vocabulary, for an inverted index.
+
+        Arguments that are not described here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts.
+            model: name of the pipeline.
+            top_k: how many of the heaviest tokens of each text; all without it.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        options = embed_sparse_options(truncate=truncate, top_k=top_k)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     def classify(
         self,
@@ -140,6 +217,8 @@ class Client:
         text_pairs: Iterable[str] | None = None,
         top_k: int | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> Classifications:
@@ -155,10 +234,13 @@ class Client:
             top_k: how many labels for each text; all without it.
             truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a
                 pair the longer text is cut.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
+                logits are the mean of theirs, weighted by their tokens. Not for pairs.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        options = classify_options(truncate=truncate, top_k=top_k)
+        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         texts, pairs = as_pairs(texts, text_pairs)
         return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
@@ -200,6 +282,8 @@ class Client:
         model: str,
         aggregation: str | None = None,
         truncate: str | None = None,
+        long_text: str | None = None,
+        overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
     ) -> TokenClassifications:
@@ -214,10 +298,15 @@ class Client:
                 or "max" to give each word the label of its first token, of the mean or of the surest one, and then
                 join neighbours.
             truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: of
+                what two windows share, each tells the half that is farther from its edge.
+            overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        options = classify_tokens_options(truncate=truncate, aggregation=aggregation)
+        options = classify_tokens_options(
+            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
+        )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 

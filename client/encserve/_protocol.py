@@ -14,8 +14,19 @@ from encserve._pipeline import PipelineInfo
 TRUNCATIONS = ("end", "start", "error")
 """The values of `truncate`."""
 
+LONG_TEXTS = ("truncate", "chunk")
+"""The values of `long_text`."""
+
 COUNTS = ("token_count", "dropped_count")
 """The outputs that every task has."""
+
+
+def window_options(*, long_text: str | None, overlap: int | None) -> dict[str, Parameter | None]:
+    """The options of tasks that can read long texts in windows. Raises InvalidInput."""
+    return {
+        "long_text": one_of("long_text", long_text, LONG_TEXTS),
+        "overlap": overlap if type(overlap) is int and overlap == 0 else positive("overlap", overlap),
+    }
 
 
 def given(options: Mapping[str, Parameter | None]) -> dict[str, Parameter]:
@@ -98,11 +109,17 @@ class AnswerReader:
         return {
             "token_counts": self.array("token_count", np.int32, (self.rows,)),
             "dropped_counts": self.array("dropped_count", np.int32, (self.rows,)),
+            "window_counts": self._window_counts(),
             "model": self.response.model,
             "version": self.response.version,
             "certificate": self.pipeline.certificate,
             "start": self.start,
         }
+
+    def _window_counts(self) -> NDArray[Any]:
+        if "window_count" not in self.response.tensors:  # it is asked for where texts may have several
+            return np.ones(self.rows, np.int32)
+        return self.array("window_count", np.int32, (self.rows,))
 
     def broken(self, problem: str) -> ContractError:
         """The error to raise for an answer that breaks the contract."""
@@ -115,6 +132,7 @@ def nothing(pipeline: PipelineInfo) -> dict[str, Any]:
     return {
         "token_counts": np.empty(0, np.int32),
         "dropped_counts": np.empty(0, np.int32),
+        "window_counts": np.empty(0, np.int32),
         "model": pipeline.name,
         "version": "",
         "certificate": pipeline.certificate,

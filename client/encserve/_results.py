@@ -16,6 +16,8 @@ class Answer:
     """Tokens of each text, or pair of texts, that the network saw, special tokens among them, (n,)."""
     dropped_counts: NDArray[np.int32]
     """Tokens of each text that were cut because it was too long, (n,). Zero: the answer is about the whole text."""
+    window_counts: NDArray[np.int32]
+    """Windows in which each text was read, (n,): one, unless it was too long and `long_text="chunk"` was asked for."""
     model: str
     """The pipeline that answered."""
     version: str
@@ -36,6 +38,26 @@ class Embeddings(Answer):
 
     vectors: NDArray[Any]
     """The embeddings: float32 or int8 (n, dim), or bits in uint8 (n, dim / 8)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenEmbeddings(Answer):
+    """One vector for each token of texts, special tokens among them."""
+
+    vectors: list[NDArray[np.float32]]
+    """Of each text the vectors of its t tokens, (t, dim)."""
+    offsets: list[NDArray[np.int32]]
+    """Of each text where its tokens begin and end, as Python string indices; -1 for special tokens, (t, 2)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SparseEmbeddings(Answer):
+    """Texts as weighted tokens of the model's vocabulary, heaviest first."""
+
+    token_ids: list[NDArray[np.int32]]
+    """Of each text the ids of its terms, (terms,)."""
+    weights: list[NDArray[np.float32]]
+    """Of each text their weights, above zero, (terms,)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +168,7 @@ class EmbeddingRows:
                 vectors=np.empty((self._rows, part.vectors.shape[1]), part.vectors.dtype),
                 token_counts=np.empty(self._rows, np.int32),
                 dropped_counts=np.empty(self._rows, np.int32),
+                window_counts=np.empty(self._rows, np.int32),
                 model=part.model,
                 version=part.version,
                 certificate=part.certificate,
@@ -154,6 +177,7 @@ class EmbeddingRows:
         self.whole.vectors[rows] = part.vectors
         self.whole.token_counts[rows] = part.token_counts
         self.whole.dropped_counts[rows] = part.dropped_counts
+        self.whole.window_counts[rows] = part.window_counts
 
 
 class Parts:

@@ -53,9 +53,9 @@ class Checkpoint:
         """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
         if self.task.name == "question-answering":
             return 2
-        if self.task.name == "fill-mask":
+        if self.task.network is transformers.AutoModelForMaskedLM:
             return int(self.config.vocab_size)
-        if self.task.name != "feature-extraction":
+        if self.task.logits:
             return len(labels_of(self.config))
         dense = self.modules.dense
         return int(dense[-1][0].out_features if dense else self.config.hidden_size)  # type: ignore[index]

@@ -49,6 +49,38 @@ class PackedTokenHead(nn.Module):
         return token_logits(self.model, states)
 
 
+class PackedTokenVectors(nn.Module):
+    """One vector for each token, after the dense layers of the checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (T, H)."""
+        states = self.encoder.states(input_ids, packing_of(lengths, input_ids.shape[0]))
+        return self.encoder.dense(states)  # type: ignore[no-any-return]
+
+
+class PackedSparseHead(nn.Module):
+    """One weight for each token of the vocabulary, for each text: max over its tokens of log(1 + max(0, logit)).
+
+    Formal et al. 2021, SPLADE v2, equation 6.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoint)
+        self.model = checkpoint.model
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to weights float32 (n, V)."""
+        packing = packing_of(lengths, input_ids.shape[0])
+        logits = token_logits(self.model, self.encoder.states(input_ids, packing))  # (T, V)
+        padded = packing.pad(logits).masked_fill(~packing.is_token[..., None], 0.0)  # (n, L, V)
+        return padded.relu().amax(1).log1p()  # log1p grows, so the maximum may come first
+
+
 class PackedMaskHead(nn.Module):
     """One row of logits for each mask."""
 
@@ -81,12 +113,19 @@ def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
     return output.logits[0]  # type: ignore[no-any-return]
 
 
+def _pooled(encoder: nn.Module, states: Tensor) -> Tensor | None:
+    """What the encoder's own pooler makes of the first tokens (n, H), for heads that read that."""
+    pooler = getattr(encoder, "pooler", None)
+    if isinstance(pooler, nn.Linear):  # ALBERT has the activation beside it
+        return encoder.pooler_activation(pooler(states[:, 0]))  # type: ignore[no-any-return,operator]
+    return None if pooler is None else pooler(states)
+
+
 @contextmanager
 def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
     """Let the encoder inside `model` answer any call with `states` (n, L, H) for a while."""
     encoder = model.base_model
-    pooler = getattr(encoder, "pooler", None)
-    pooled = None if pooler is None else pooler(states)
+    pooled = _pooled(encoder, states)
     encoder.forward = lambda *args, **kwargs: BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=pooled)
     try:
         yield
@@ -94,9 +133,15 @@ def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
         del encoder.forward  # the class's own again
 
 
+_BY_TASK: dict[str, type[nn.Module]] = {
+    "feature-extraction": PackedEncoder,
+    "token-embedding": PackedTokenVectors,
+    "sparse-embedding": PackedSparseHead,
+}
+_BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
+
+
 def packed_network(checkpoint: Checkpoint) -> nn.Module:
     """The network that the encode step runs."""
-    if checkpoint.task.name == "feature-extraction":
-        return PackedEncoder(checkpoint)
-    heads = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
-    return heads[checkpoint.task.follows](checkpoint)
+    task = checkpoint.task
+    return _BY_TASK.get(task.name, _BY_ROWS[task.follows])(checkpoint)

@@ -41,12 +41,19 @@ def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_
     """What the graph should give for one text or pair: float32 (1, W), or one row for each token or mask."""
     if checkpoint.task.name == "feature-extraction":
         return reference_vector(checkpoint, list(input_ids))[None]
+    if checkpoint.task.name == "token-embedding":
+        states: Tensor = checkpoint.model.base_model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]
+        for layer in checkpoint.modules.dense:
+            states = layer(states)
+        return states
     types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
     row = torch.tensor([input_ids])
     output = checkpoint.model(input_ids=row, attention_mask=torch.ones_like(row), **types)
     if "start_logits" in output:
         return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
     logits: Tensor = output.logits
+    if checkpoint.task.name == "sparse-embedding":
+        return torch.log1p(torch.relu(logits)).amax(1)
     if checkpoint.task.follows == "lengths":
         return logits
     if checkpoint.task.follows == "mask_at":

@@ -70,10 +70,12 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
             raise Unsupported(f"module {module['type']!r} of {folder} is Python code of its own, which is not run here")
         if normalize:
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after Normalize, which is not supported")
-        if kind == "Transformer":
+        if kind in ("Transformer", "MLMTransformer"):
             transformer = _read_optional_json(path / "sentence_bert_config.json")
         elif kind == "Pooling":
             pooling = _pooling_mode(_read_json(path / "config.json"))
+        elif kind == "SpladePooling":
+            _check_splade(_read_json(path / "config.json"))
         elif kind == "Dense":
             dense.append(_load_dense(path))
         elif kind == "Normalize":
@@ -97,6 +99,8 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
 def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | None:
     """The task that the files of sentence-transformers state, and where; None where they state none."""
     kind = _read_optional_json(folder / "config_sentence_transformers.json").get("model_type")
+    if kind == "SparseEncoder":
+        return "sparse-embedding", "config_sentence_transformers.json"
     if kind == "CrossEncoder":
         return "text-ranking", "config_sentence_transformers.json"
     if getattr(config, "sentence_transformers", None) and config.num_labels == 1:
@@ -120,6 +124,13 @@ def _pooling_mode(config: dict[str, Any]) -> str:
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise Unsupported(f"pooling {', '.join(modes)} is not supported; supported are {', '.join(POOLINGS)}")
     return str(modes[0])
+
+
+def _check_splade(config: dict[str, Any]) -> None:
+    """Refuse a sparse pooling that is not max over tokens of log(1 + max(0, logit))."""
+    stated = config.get("pooling_strategy", "max"), config.get("activation_function", "relu")
+    if stated != ("max", "relu"):
+        raise Unsupported(f"SpladePooling with {stated[0]} and {stated[1]} is not supported; supported is max and relu")
 
 
 def _load_dense(folder: Path) -> nn.Module:

@@ -53,7 +53,7 @@ def limits_of(checkpoint: Checkpoint) -> Limits:
 def tokenize_outputs(task: Task, graph_inputs: tuple[str, ...]) -> tuple[str, ...]:
     """What the tokenize step gives: to the graph, to the head, and to the client."""
     to_head = (name for name in task.head_inputs if name not in (*task.inputs, *graph_inputs))
-    return (*graph_inputs, *to_head, *task.counts)
+    return tuple(dict.fromkeys((*graph_inputs, *to_head, *task.counts)))
 
 
 def head_inputs(task: Task) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from .checkpoint import Checkpoint
 
 MAX_TEXTS_PER_REQUEST = 256
+_IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")
 _ANY = 2**31 - 1
 
 Rule = dict[str, Any]
@@ -23,6 +24,11 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
             offered["normalize"] = {"kind": "flag", "default": modules.normalize}
             offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
+        case "token-embedding":
+            offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
+            offered["normalize"] = {"kind": "flag", "default": checkpoint.modules.normalize}
+        case "sparse-embedding":
+            offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-ranking":
@@ -42,6 +48,9 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
             offered["multi_label"] = {"kind": "flag", "default": False}
             offered["hypothesis_template"] = {"kind": "template", "default": "This example is {}."}
+    if checkpoint.task.name in _IN_WINDOWS and checkpoint.task.layout != "text_pairs":
+        offered["long_text"] = _choice("truncate", ["truncate", "chunk"])
+        offered["overlap"] = _whole(checkpoint.max_length // 8, 0, checkpoint.max_length)
     return offered
 
 

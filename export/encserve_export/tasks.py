@@ -22,9 +22,14 @@ TENSORS: dict[str, tuple[str, int]] = {
     "token_type_ids": (INT64, 1),
     "token_count": (INT32, 1),
     "dropped_count": (INT32, 1),
+    "window_count": (INT32, 1),
 }
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
+
+COUNTS = ("token_count", "dropped_count")
+WINDOWS = ("scores.py", "windows.py")
+"""Server modules of tasks that can read long texts in windows."""
 
 PAIRED = ("context_windows", "hypotheses", "text_pairs")
 """Layouts whose rows hold two texts."""
@@ -41,7 +46,7 @@ def _no_settings(
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task, in Hugging Face's name for it."""
+    """One task, in Hugging Face's name for it; it has none for the vectors of tokens and for sparse vectors."""
 
     name: str
     network: type[Any]
@@ -68,7 +73,7 @@ class Task:
     """Tensors of this task alone, as in `TENSORS`."""
     answers: tuple[str, ...]
     """The outputs of the head."""
-    counts: tuple[str, ...] = ("token_count", "dropped_count")
+    counts: tuple[str, ...] = COUNTS
     """What the tokenize step tells the client."""
     logits: bool = True
     """Whether the output holds logits; vectors otherwise."""
@@ -145,6 +150,17 @@ def _token_classification(
     }
 
 
+def _token_embedding(
+    config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    if modules.default_prompt_name:
+        raise Unsupported(
+            f"the checkpoint puts its prompt {modules.default_prompt_name!r} before each text, which token-embedding "
+            "does not offer: offsets would count from it"
+        )
+    return _token_classification(config, modules, tokenizer)
+
+
 def _fill_mask(
     config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Any]:
@@ -172,8 +188,11 @@ _TEXT_CLASSIFICATION = Task(
     network=transformers.AutoModelForSequenceClassification,
     output="logits",
     layout="single_texts",
+    layout_sources=WINDOWS,
     head="classification",
-    head_sources=("bytes_tensor.py", "scores.py"),
+    head_sources=("bytes_tensor.py", *WINDOWS),
+    head_inputs=("lengths", "window_count"),
+    counts=(*COUNTS, "window_count"),
     tensors={"label": (BYTES, 2), "score": (FP32, 2)},
     answers=("label", "score"),
     labelled=True,
@@ -188,9 +207,40 @@ TASKS: dict[str, Task] = {
             network=transformers.AutoModel,
             output="sentence_embedding",
             layout="single_texts",
+            layout_sources=WINDOWS,
             head="vectors",
+            head_sources=WINDOWS,
+            head_inputs=("lengths", "window_count"),
+            counts=(*COUNTS, "window_count"),
             tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
             answers=("embedding", "embedding_int8", "embedding_binary"),
+            logits=False,
+        ),
+        Task(
+            name="token-embedding",
+            network=transformers.AutoModel,
+            output="token_embedding",
+            follows="input_ids",
+            layout="tagged_texts",
+            layout_sources=("single_texts.py", *WINDOWS),
+            head="token_vectors",
+            head_sources=("vectors.py", *WINDOWS),
+            tensors={"offsets": (INT32, 2), "embedding": (FP32, 2)},
+            answers=("embedding",),
+            counts=(*COUNTS, "offsets"),
+            logits=False,
+            settings=_token_embedding,
+        ),
+        Task(
+            name="sparse-embedding",
+            network=transformers.AutoModelForMaskedLM,
+            output="vocabulary_weights",
+            layout="single_texts",
+            layout_sources=WINDOWS,
+            head="sparse_vectors",
+            head_sources=("scores.py",),
+            tensors={"term_count": (INT32, 1), "token_id": (INT32, 1), "weight": (FP32, 1)},
+            answers=("term_count", "token_id", "weight"),
             logits=False,
         ),
         _TEXT_CLASSIFICATION,
@@ -212,11 +262,13 @@ TASKS: dict[str, Task] = {
             output="logits",
             follows="input_ids",
             layout="tagged_texts",
-            layout_sources=("single_texts.py",),
+            layout_sources=("single_texts.py", *WINDOWS),
             head="entities",
             head_sources=("bytes_tensor.py", "scores.py"),
-            head_inputs=("lengths", "offsets", "continues", "text"),
+            head_inputs=("row_count", "offsets", "continues", "text"),
+            counts=(*COUNTS, "window_count"),
             tensors={
+                "row_count": (INT32, 1),
                 "offsets": (INT32, 2),
                 "continues": (INT32, 1),
                 "entity_count": (INT32, 1),
@@ -237,11 +289,11 @@ TASKS: dict[str, Task] = {
             follows="input_ids",
             pairs=True,
             layout="context_windows",
+            layout_sources=WINDOWS,
             head="spans",
             head_sources=("bytes_tensor.py", "scores.py"),
             head_inputs=("lengths", "window_count", "offsets", "word_offsets", "text_pair"),
             tensors={
-                "window_count": (INT32, 1),
                 "offsets": (INT32, 2),
                 "word_offsets": (INT32, 2),
                 "answer": (BYTES, 2),
@@ -251,6 +303,7 @@ TASKS: dict[str, Task] = {
                 "no_answer_score": (FP32, 1),
             },
             answers=("answer", "score", "start", "end", "no_answer_score"),
+            counts=(*COUNTS, "window_count"),
         ),
         Task(
             name="fill-mask",
@@ -259,7 +312,7 @@ TASKS: dict[str, Task] = {
             follows="mask_at",
             graph_extra=("mask_at",),
             layout="masked_texts",
-            layout_sources=("single_texts.py",),
+            layout_sources=("single_texts.py", *WINDOWS),
             head="mask_fills",
             head_sources=("bytes_tensor.py", "scores.py"),
             tensors={
@@ -270,7 +323,7 @@ TASKS: dict[str, Task] = {
                 "score": (FP32, 2),
             },
             answers=("token", "token_id", "score"),
-            counts=("token_count", "dropped_count", "mask_count"),
+            counts=(*COUNTS, "mask_count"),
             settings=_fill_mask,
         ),
         Task(

@@ -21,6 +21,8 @@ Probe = Callable[[str, PipelineInfo], None]
 
 QUESTIONS: dict[str, Callable[[Client, PipelineInfo], object]] = {
     "feature-extraction": lambda client, pipeline: client.embed(["ready"], model=pipeline.name),
+    "token-embedding": lambda client, pipeline: client.embed_tokens(["ready"], model=pipeline.name),
+    "sparse-embedding": lambda client, pipeline: client.embed_sparse(["ready"], model=pipeline.name),
     "text-classification": lambda client, pipeline: client.classify(
         ["ready"], text_pairs=["ready"] if pipeline.pairs else None, model=pipeline.name
     ),

@@ -24,9 +24,11 @@ NETWORKS = {
     "feature-extraction": (transformers.AutoModel, {}),
     "fill-mask": (transformers.AutoModelForMaskedLM, {}),
     "question-answering": (transformers.AutoModelForQuestionAnswering, {}),
+    "sparse-embedding": (transformers.AutoModelForMaskedLM, {}),
     "text-classification": (SEQUENCES, {"num_labels": 3}),
     "text-ranking": (SEQUENCES, {"num_labels": 1}),
     "token-classification": (transformers.AutoModelForTokenClassification, {"num_labels": 3}),
+    "token-embedding": (transformers.AutoModel, {}),
     "zero-shot-classification": (SEQUENCES, {"id2label": {0: "entailment", 1: "not_entailment"}}),
 }
 STATED = {"feature-extraction", "fill-mask", "question-answering", "text-classification", "token-classification"}

@@ -8,7 +8,9 @@ import pytest
 import torch
 import transformers
 from export.conftest import make_checkpoint
-from sentence_transformers import CrossEncoder
+from sentence_transformers import CrossEncoder, SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 from encserve import Client, InvalidInput
 from encserve_export.config import ExportConfig
@@ -32,6 +34,8 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 ENTITIES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
 PIPELINES = {
     "embed-bert": {"family": "bert"},
+    "embed-tokens-bert": {"family": "bert", "export": {"task": "token-embedding"}},
+    "embed-sparse-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -81,10 +85,17 @@ TEXTS = [
 def checkpoints(tmp_path_factory):
     """A checkpoint folder for each of `PIPELINES`."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    return {
+    made = {
         name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
         for seed, (name, made) in enumerate(PIPELINES.items())
     }
+    # A sparse encoder states its task in the files that sentence-transformers writes.
+    network = Transformer(str(made["embed-sparse-bert"]), transformer_task="fill-mask")
+    made["embed-sparse-bert"] = folder / "embed-sparse-bert-saved"
+    SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
+        str(made["embed-sparse-bert"]), create_model_card=False
+    )
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +144,34 @@ def test_shorter_vectors(client):
     assert np.abs(int8 - full * 127 / np.abs(full).max(1, keepdims=True)).max() <= 0.5 + 1e-3
     bits = client.embed(TEXTS, model="embed-bert", output_dtype="binary", dimensions=16).vectors
     np.testing.assert_array_equal(bits, np.packbits(full[:, :16] > 0, axis=1))
+
+
+def test_embed_tokens(client, reference):
+    pipeline = reference("embed-tokens-bert", "feature-extraction")
+    answer = client.embed_tokens(TEXTS, model="embed-tokens-bert")
+    for text, vectors, offsets in zip(TEXTS, answer.vectors, answer.offsets, strict=True):
+        expected = np.array(pipeline(text, tokenize_kwargs=cut(pipeline.tokenizer))[0])
+        np.testing.assert_allclose(vectors, expected, **SCORES)
+        places = pipeline.tokenizer(text, return_offsets_mapping=True, **cut(pipeline.tokenizer))["offset_mapping"]
+        assert offsets[1:-1].tolist() == [list(place) for place in places[1:-1]]
+        assert offsets[[0, -1]].tolist() == [[-1, -1], [-1, -1]]
+    short = client.embed_tokens(TEXTS, model="embed-tokens-bert", dimensions=8, normalize=True)
+    for vectors in short.vectors:
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, **SCORES)
+        assert vectors.shape[1] == 8
+
+
+def test_embed_sparse(client, checkpoints):
+    encoder = SparseEncoder(str(checkpoints["embed-sparse-bert"]), device="cpu")
+    encoder.max_seq_length = 64
+    expected = encoder.encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+    answer = client.embed_sparse(TEXTS, model="embed-sparse-bert")
+    for ids, weights, row in zip(answer.token_ids, answer.weights, expected, strict=True):
+        assert sorted(ids.tolist()) == np.flatnonzero(row).tolist()
+        np.testing.assert_allclose(weights, row[ids], **SCORES)
+        assert (np.diff(weights) <= 0).all()
+    best = client.embed_sparse(TEXTS, model="embed-sparse-bert", top_k=3)
+    assert [ids.tolist() for ids in best.token_ids] == [ids[:3].tolist() for ids in answer.token_ids]
 
 
 @pytest.mark.parametrize("name", ["classify-bert", "classify-roberta", "regress-bert"])
@@ -301,6 +340,63 @@ def test_classify_zero_shot(client, reference, multi_label, labels):
             expected = pipeline(text, candidate_labels=labels, **chosen)
             assert list(found) == expected["labels"]
             np.testing.assert_allclose(scores, expected["scores"], **SCORES)
+
+
+LONG = "\r\n".join(TEXTS * 2)
+
+
+def windows_by_hand(folder, network, *, overlap):
+    """The windows of a long text, each run through transformers by itself: (first token, tokens, output)."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = network.from_pretrained(folder).eval()
+    ids = tokenizer(LONG, add_special_tokens=False)["input_ids"]
+    begin, room = 0, 62
+    while True:
+        window = ids[begin : begin + room]
+        row = [tokenizer.cls_token_id, *window, tokenizer.sep_token_id]
+        with torch.inference_mode():
+            yield begin, len(window), model(input_ids=torch.tensor([row]))
+        if begin + room >= len(ids):
+            return
+        begin += room - overlap
+
+
+def test_embed_in_windows(client, checkpoints):
+    windows = list(windows_by_hand(checkpoints["embed-bert"], transformers.AutoModel, overlap=8))
+    vectors = np.stack([output.last_hidden_state[0].mean(0).numpy() for _, _, output in windows])
+    expected = np.average(vectors, axis=0, weights=[size + 2 for _, size, _ in windows])
+    answer = client.embed(["short", LONG, ""], model="embed-bert", long_text="chunk", overlap=8)
+    np.testing.assert_allclose(answer.vectors[1], expected, **SCORES)
+    assert answer.window_counts.tolist() == [1, len(windows), 1]
+    assert answer.dropped_counts.tolist() == [0, 0, 0]
+    alone = client.embed(["short"], model="embed-bert").vectors[0]
+    np.testing.assert_allclose(answer.vectors[0], alone, rtol=0, atol=1e-5)
+
+
+def test_classify_in_windows(client, checkpoints):
+    windows = list(windows_by_hand(checkpoints["classify-bert"], SEQUENCES, overlap=20))
+    logits = np.stack([output.logits[0].numpy() for _, _, output in windows])
+    mean = torch.tensor(np.average(logits, axis=0, weights=[size + 2 for _, size, _ in windows]))
+    answer = client.classify([LONG], model="classify-bert", long_text="chunk", overlap=20)
+    np.testing.assert_allclose(answer.scores[0], sorted(mean.softmax(0).tolist(), reverse=True), **SCORES)
+    assert answer.window_counts.tolist() == [len(windows)]
+
+
+def test_classify_tokens_in_windows(client, checkpoints):
+    folder, overlap = checkpoints["tokens-bert"], 11
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    places = tokenizer(LONG, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    tags = {}
+    for begin, size, output in windows_by_hand(folder, TOKENS, overlap=overlap):
+        first = 0 if begin == 0 else (overlap + 1) // 2
+        for index in range(first, size):  # the next window takes over what is its own
+            tags[begin + index] = TAGS[int(output.logits[0, 1 + index].argmax())]
+    expected = [(tags[index], *places[index]) for index in range(len(places)) if tags[index] != "O"]
+    (entities,) = client.classify_tokens(
+        [LONG], model="tokens-bert", long_text="chunk", overlap=overlap, aggregation="none"
+    ).entities
+    assert [(entity.label, entity.start, entity.end) for entity in entities] == expected
+    assert max(entity.end for entity in entities) > len(LONG) * 0.9
 
 
 @pytest.mark.parametrize(

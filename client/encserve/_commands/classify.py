@@ -4,7 +4,7 @@ import argparse
 
 from encserve._client import Client
 from encserve._commands.json_lines import print_texts
-from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Classifications
 
@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
     add_server_arguments(parser)
+    add_windows(parser)
     parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text of each, for a model of pairs")
     parser.add_argument("--top-k", type=int, metavar="K", help="how many labels for each text (default: all)")
     zero_shot = parser.add_argument_group("for a zero-shot-classification pipeline")
@@ -31,10 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.label is None:
             if arguments.multi_label or arguments.hypothesis_template:
                 raise InvalidInput("--multi-label and --hypothesis-template need --label")
-            answer = client.classify(texts, text_pairs=arguments.pair, top_k=arguments.top_k, **options)
+            answer = client.classify(
+                texts,
+                text_pairs=arguments.pair,
+                top_k=arguments.top_k,
+                long_text=arguments.long_text,
+                overlap=arguments.overlap,
+                **options,
+            )
         else:
-            if arguments.pair or arguments.top_k:
-                raise InvalidInput("--pair and --top-k do not go with --label")
+            if arguments.pair or arguments.top_k or arguments.long_text or arguments.overlap is not None:
+                raise InvalidInput("--pair, --top-k, --long-text and --overlap do not go with --label")
             answer = client.classify_zero_shot(
                 texts,
                 arguments.label,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from encserve._client import Client
 from encserve._commands.json_lines import print_texts
-from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
 from encserve._results import TokenClassifications
 from encserve._verbs.classify_tokens import AGGREGATIONS
 
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
     add_server_arguments(parser)
+    add_windows(parser)
     parser.add_argument("--aggregation", choices=AGGREGATIONS, help="how tokens become words and entities")
 
 
@@ -27,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
             model=arguments.model,
             aggregation=arguments.aggregation,
             truncate=arguments.truncate,
+            long_text=arguments.long_text,
+            overlap=arguments.overlap,
             timeout_s=arguments.timeout_s,
         )
     print_texts(answer, _fields)

@@ -12,7 +12,7 @@ import numpy as np
 
 from encserve._client import Client
 from encserve._commands.cut import Cut
-from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Embeddings
 from encserve._verbs.embed import OUTPUTS
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
     add_server_arguments(parser)
+    add_windows(parser)
     parser.add_argument("--prompt-name", metavar="NAME", help="the prompt to put before each text")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorten the vectors to N numbers")
     parser.add_argument("--no-normalize", action="store_true", help="leave the vectors at the length the model gives")
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         "dimensions": arguments.dimensions,
         "normalize": False if arguments.no_normalize else None,
         "output_dtype": arguments.output_dtype,
+        "long_text": arguments.long_text,
+        "overlap": arguments.overlap,
         "timeout_s": arguments.timeout_s,
     }
     texts = texts_of(arguments)

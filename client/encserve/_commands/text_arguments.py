@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from encserve._errors import InvalidInput
-from encserve._protocol import TRUNCATIONS
+from encserve._protocol import LONG_TEXTS, TRUNCATIONS
 from encserve._settings import DEFAULT_URL
 
 
@@ -23,6 +23,12 @@ def add_texts(parser: argparse.ArgumentParser, *, name: str = "TEXT") -> None:
         "texts", nargs="*", metavar=name, help=f"{article} {name.lower()}; a single - reads one per line from stdin"
     )
     parser.add_argument("--truncate", choices=TRUNCATIONS, help="which end of a text to cut when it is too long")
+
+
+def add_windows(parser: argparse.ArgumentParser) -> None:
+    """Declare how texts that are too long are read whole."""
+    parser.add_argument("--long-text", choices=LONG_TEXTS, help="chunk: read a text that is too long in windows")
+    parser.add_argument("--overlap", type=int, metavar="TOKENS", help="that two windows of a long text share")
 
 
 def texts_of(arguments: argparse.Namespace) -> Iterable[str]:

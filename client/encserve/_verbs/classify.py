@@ -7,13 +7,21 @@ import numpy as np
 from encserve._call import Verb
 from encserve._messages import Parameter
 from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, positive
+from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, positive, window_options
 from encserve._results import Classifications
 
 
-def classify_options(*, truncate: str | None, top_k: int | None) -> dict[str, Parameter]:
+def classify_options(
+    *, truncate: str | None, top_k: int | None, long_text: str | None, overlap: int | None
+) -> dict[str, Parameter]:
     """The request parameters. Raises InvalidInput."""
-    return given({"truncate": one_of("truncate", truncate, TRUNCATIONS), "top_k": positive("top_k", top_k)})
+    return given(
+        {
+            "truncate": one_of("truncate", truncate, TRUNCATIONS),
+            "top_k": positive("top_k", top_k),
+            **window_options(long_text=long_text, overlap=overlap),
+        }
+    )
 
 
 def decode_classifications(answer: AnswerReader, columns: int | None) -> Classifications:

@@ -7,19 +7,22 @@ import numpy as np
 from encserve._call import Verb
 from encserve._messages import Parameter
 from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of
+from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, window_options
 from encserve._results import Entity, TokenClassifications
 
 AGGREGATIONS = ("none", "simple", "first", "average", "max")
 """The values of `aggregation`."""
 
 
-def classify_tokens_options(*, truncate: str | None, aggregation: str | None) -> dict[str, Parameter]:
+def classify_tokens_options(
+    *, truncate: str | None, aggregation: str | None, long_text: str | None, overlap: int | None
+) -> dict[str, Parameter]:
     """The request parameters. Raises InvalidInput."""
     return given(
         {
             "truncate": one_of("truncate", truncate, TRUNCATIONS),
             "aggregation": one_of("aggregation", aggregation, AGGREGATIONS),
+            **window_options(long_text=long_text, overlap=overlap),
         }
     )
 

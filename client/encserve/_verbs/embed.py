@@ -7,7 +7,17 @@ import numpy as np
 from encserve._call import Verb
 from encserve._messages import Parameter
 from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, flag, given, nothing, one_of, positive, text_option
+from encserve._protocol import (
+    TRUNCATIONS,
+    AnswerReader,
+    flag,
+    given,
+    nothing,
+    one_of,
+    positive,
+    text_option,
+    window_options,
+)
 from encserve._results import EmbeddingRows, Embeddings
 
 OUTPUTS: dict[str, tuple[str, type[np.generic]]] = {
@@ -25,6 +35,8 @@ def embed_options(
     dimensions: int | None,
     normalize: bool | None,
     output_dtype: str | None,
+    long_text: str | None,
+    overlap: int | None,
 ) -> dict[str, Parameter]:
     """The request parameters.
 
@@ -38,6 +50,7 @@ def embed_options(
             "dimensions": positive("dimensions", dimensions),
             "normalize": flag("normalize", normalize),
             "output_dtype": one_of("output_dtype", output_dtype, tuple(OUTPUTS)),
+            **window_options(long_text=long_text, overlap=overlap),
         }
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .bytes_tensor import bytes_tensor
 from .options import Options
 from .scores import ACTIVATIONS, descending
+from .windows import mean_of_windows
 
 
 class Head:
@@ -21,7 +22,7 @@ class Head:
         self._activation = ACTIVATIONS[settings["activation"]]
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (n, C) to `label` and `score` (n, top_k)."""
-        scores = self._activation(inputs["logits"])
+        """Logits (W, C) of the windows of n texts to `label` and `score` (n, top_k)."""
+        scores = self._activation(mean_of_windows(inputs["logits"], inputs["lengths"], inputs["window_count"]))
         order = descending(scores, options["top_k"])  # (n, k)
         return {"label": self._labels[order], "score": np.take_along_axis(scores, order, -1)}

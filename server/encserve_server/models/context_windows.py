@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from .frame import frame_of_pair
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Row, check_tokens, pack
+from .windows import windows_of
 
 _NOWHERE = -1
 
@@ -64,7 +65,7 @@ class Layout:
             behind = np.full((len(frame.after), 2), _NOWHERE, np.int32)
             places = np.array(context.offsets, np.int32)  # (t, 2)
             words = np.array([_NOWHERE if word is None else word for word in context.word_ids], np.int32)  # (t,)
-            windows = list(self._windows(index, len(asked), len(ids), options["overlap"]))
+            windows = self._windows(index, len(asked), len(ids), options["overlap"])
             for begin, end in windows:
                 rows.append(Row(asked, ids[begin:end]))
                 offsets += [ahead, places[begin:end], behind]
@@ -81,7 +82,7 @@ class Layout:
             "dropped_count": np.zeros(len(sizes), np.int32),
         }
 
-    def _windows(self, index: int, asked: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+    def _windows(self, index: int, asked: int, size: int, overlap: int) -> list[tuple[int, int]]:
         """The windows of a context of `size` tokens: each repeats the last `overlap` tokens of the one before."""
         room = self._limits.max_length - self._frame.size - asked
         if room < min(size, overlap + 1):
@@ -89,11 +90,7 @@ class Layout:
                 f"text {index} has {asked} tokens and leaves {max(room, 0)} of max_length {self._limits.max_length} to "
                 f"its context; more than overlap, {overlap}, is needed"
             )
-        begin = 0
-        while begin + room < size:
-            yield begin, begin + room
-            begin += room - overlap
-        yield begin, size
+        return windows_of(size, room, overlap)
 
 
 def _of_words(places: NDArray[np.int32], words: NDArray[np.int32]) -> NDArray[np.int32]:

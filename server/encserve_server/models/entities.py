@@ -38,12 +38,15 @@ class Head:
         self._labels: list[str] = settings["labels"]
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (T, C) of n texts to `entity_count` (n,) and the E entities of all of them, text after text."""
+        """Logits (T, C) of n texts to `entity_count` (n,) and the E entities of all of them, text after text.
+
+        A text in windows has its tokens one window after another, each in its place once.
+        """
         probabilities = softmax(inputs["logits"])
-        ends = np.cumsum(inputs["lengths"])
+        ends = np.cumsum(inputs["row_count"])
         found: list[tuple[str, Entity]] = []
         counts = []
-        for raw, begin, end in zip(inputs["text"], ends - inputs["lengths"], ends, strict=True):
+        for raw, begin, end in zip(inputs["text"], ends - inputs["row_count"], ends, strict=True):
             tokens = slice(begin, end)
             entities = find_entities(
                 probabilities[tokens],

@@ -39,7 +39,7 @@ class Layout:
         (own,) = encodings
         cuts = self._texts.cut(own, options)
         counts = []
-        for index, (encoding, cut) in enumerate(zip(own, cuts, strict=True)):
+        for index, (encoding, (cut,)) in enumerate(zip(own, cuts, strict=True)):
             before, after = encoding.ids.count(self._mask_id), encoding.ids[cut.begin : cut.end].count(self._mask_id)
             if not before:
                 raise InvalidArgument(f"text {index} has no {self._mask_token}; at least one is expected")

@@ -13,6 +13,7 @@ from .frame import frame_of_text
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Cut, Row, cut_text, pack
+from .windows import windows_of
 
 
 class Layout:
@@ -46,35 +47,52 @@ class Layout:
         """
         return self.lay_cut(encodings[0], self.cut(encodings[0], options))
 
-    def cut(self, encodings: Sequence[Encoding], options: Options) -> list[Cut]:
-        """What is left of each text."""
-        room = self.limits.max_length - self._frame.size
+    def cut(self, encodings: Sequence[Encoding], options: Options) -> list[list[Cut]]:
+        """What is left of each text: one part, or overlapping windows where the request wants long texts whole."""
+        room, side = self.limits.max_length - self._frame.size, options["truncate"]
+        in_windows = options.get("long_text") == "chunk"
+        if in_windows and options["overlap"] >= room:
+            raise InvalidArgument(f"option overlap is {options['overlap']}; a window holds {room} tokens of text")
         cuts = []
         for index, encoding in enumerate(encodings):
-            size, side = len(encoding), options["truncate"]
+            size = len(encoding)
+            if size > room and in_windows:
+                cuts.append([Cut(*window) for window in windows_of(size, room, options["overlap"])])
+                continue
             if size > room and side == "error":
                 raise InvalidArgument(
                     f"text {index} has {size + self._frame.size} tokens; max_length is {self.limits.max_length} and "
                     "truncate is 'error'"
                 )
-            cuts.append(cut_text(size, room, side))
+            cuts.append([cut_text(size, room, side)])
         return cuts
 
-    def lay_cut(self, encodings: Sequence[Encoding], cuts: Sequence[Cut]) -> dict[str, NDArray[Any]]:
+    def lay_cut(self, encodings: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
         """The tensors of what is left of each text."""
-        rows = [Row(encoding.ids[cut.begin : cut.end]) for encoding, cut in zip(encodings, cuts, strict=True)]
-        packed = pack(rows, self._frame, self.limits, token_types=self._token_types)
+        rows, sizes = [], []
+        for encoding, windows in zip(encodings, cuts, strict=True):
+            ids = encoding.ids
+            rows += [Row(ids[window.begin : window.end]) for window in windows]
+            sizes.append(self._frame.size + windows[-1].end - windows[0].begin)
         return {
-            **packed,
-            "token_count": packed["lengths"].astype(np.int32),
-            "dropped_count": np.array([cut.dropped for cut in cuts], np.int32),
+            **pack(rows, self._frame, self.limits, token_types=self._token_types),
+            "token_count": np.array(sizes, np.int32),
+            "dropped_count": np.array([windows[0].dropped for windows in cuts], np.int32),
+            "window_count": np.array([len(windows) for windows in cuts], np.int32),
         }
 
-    def spread(self, cuts: Sequence[Cut], values: Sequence[NDArray[Any]], blank: Any) -> NDArray[Any]:
-        """Values (t, ...) of the tokens of each whole text, laid as its tokens are; `blank` at special tokens."""
+    def spread(self, windows: Sequence[Cut], values: NDArray[Any], blank: Any) -> NDArray[Any]:
+        """Values (t, ...) of the tokens of a whole text, laid as the tokens of its windows are; `blank` at special
+        tokens, and at those that belong to another window."""
         before, after = len(self._frame.before), len(self._frame.between) + len(self._frame.after)
+        around = [np.full((size, *values.shape[1:]), blank, values.dtype) for size in (before, after)]
         parts = []
-        for cut, value in zip(cuts, values, strict=True):
-            around = [np.full((size, *value.shape[1:]), blank, value.dtype) for size in (before, after)]
-            parts += [around[0], value[cut.begin : cut.end], around[1]]
+        for index, window in enumerate(windows):
+            own = values[window.begin : window.end].copy()
+            # Of what two windows share, each has the half that is farther from its edge.
+            if index:
+                own[: (windows[index - 1].end - window.begin + 1) // 2] = blank
+            if index + 1 < len(windows):
+                own[window.end - window.begin - (window.end - windows[index + 1].begin) // 2 :] = blank
+            parts += [around[0], own, around[1]]
         return np.concatenate(parts)

@@ -31,19 +31,25 @@ class Layout:
     def lay(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `offsets` (T, 2), -1 at special tokens, and `continues` (T,), 1 where a token
-        belongs to the word of the token before it. Raises InvalidArgument."""
+        """As for single texts, with `offsets` (T, 2), -1 at special tokens and where another window has the token;
+        `continues` (T,), 1 where a token belongs to the word of the token before it; and `row_count` (n,), the rows of
+        all windows of each text.
+
+        Raises InvalidArgument.
+        """
         (texts,), (own,) = groups, encodings
         cuts = self._texts.cut(own, options)
-        offsets = [np.array(encoding.offsets, np.int32).reshape(-1, 2) for encoding in own]
-        continues = [
-            np.fromiter(self._continues(text, encoding), np.int32, len(encoding))
-            for text, encoding in zip(texts, own, strict=True)
-        ]
+        offsets, continues = [], []
+        for text, encoding, windows in zip(texts, own, cuts, strict=True):
+            places = np.array(encoding.offsets, np.int32).reshape(-1, 2)
+            flags = np.fromiter(self._continues(text, encoding), np.int32, len(encoding))
+            offsets.append(self._texts.spread(windows, places, -1))
+            continues.append(self._texts.spread(windows, flags, 0))
         return {
             **self._texts.lay_cut(own, cuts),
-            "offsets": self._texts.spread(cuts, offsets, -1),
-            "continues": self._texts.spread(cuts, continues, 0),
+            "offsets": np.concatenate(offsets),
+            "continues": np.concatenate(continues),
+            "row_count": np.array([len(places) for places in offsets], np.int32),
         }
 
     def _continues(self, text: str, encoding: Encoding) -> Iterator[bool]:

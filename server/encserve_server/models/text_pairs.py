@@ -69,4 +69,5 @@ class Layout:
             **packed,
             "token_count": packed["lengths"].astype(np.int32),
             "dropped_count": np.array(dropped, np.int32),
+            "window_count": np.ones(len(rows), np.int32),
         }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import Options
+from .windows import mean_of_windows
 
 _SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize, so that a zero vector stays zero
 
@@ -28,8 +29,12 @@ class Head:
         pass
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Vectors (n, H) to `embedding` (n, dimensions), or to one of its shorter forms; the others have no columns."""
-        vectors = finish_vectors(inputs["sentence_embedding"], options)
+        """Vectors (W, H) of the windows of n texts to `embedding` (n, dimensions), or to one of its shorter forms.
+
+        The forms that were not asked for have no columns.
+        """
+        means = mean_of_windows(inputs["sentence_embedding"], inputs["lengths"], inputs["window_count"])
+        vectors = finish_vectors(means, options)
         answer = {name: np.empty((len(vectors), 0), dtype) for name, dtype in _FORMS.values()}
         name, _ = _FORMS[options["output_dtype"]]
         return {**answer, name: _SHORTEN[options["output_dtype"]](vectors)}

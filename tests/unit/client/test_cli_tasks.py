@@ -13,7 +13,11 @@ from encserve._cli import main
 
 COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "rerank")
 COMMON = {"model": "m", "version": "1", "certificate": "c"}
-COUNTS = {"token_counts": np.array([3, 4], np.int32), "dropped_counts": np.array([0, 2], np.int32)}
+COUNTS = {
+    "token_counts": np.array([3, 4], np.int32),
+    "dropped_counts": np.array([0, 2], np.int32),
+    "window_counts": np.array([1, 1], np.int32),
+}
 SCORES = np.array([[0.75], [0.5]], np.float32)
 ANSWERS = {
     "classify": Classifications(labels=[("ä",), ("b",)], scores=SCORES, **COUNTS, **COMMON),
@@ -25,6 +29,7 @@ ANSWERS = {
         no_answer_scores=np.zeros(1, np.float32),
         token_counts=np.array([9], np.int32),
         dropped_counts=np.array([0], np.int32),
+        window_counts=np.array([1], np.int32),
         **COMMON,
     ),
     "fill_mask": MaskFills(masks=[[[Fill("a", 1, 0.5)]], [[Fill("b", 2, 0.25)]]], **COUNTS, **COMMON),
@@ -76,6 +81,13 @@ def test_classify(asked, capsys):
     printed, said = lines(capsys)
     assert printed[0] == {"index": 0, "token_count": 3, "dropped_count": 0, "labels": ["ä"], "scores": [0.75]}
     assert said == CUT
+
+
+def test_long_texts_in_windows(asked):
+    assert main(["classify", "--model", "m", "--long-text", "chunk", "--overlap", "9", "a", "b"]) == 0
+    assert main(["classify-tokens", "--model", "m", "--long-text", "chunk", "a", "b"]) == 0
+    assert asked[0][2] == {"model": "m", "long_text": "chunk", "overlap": 9}
+    assert asked[1][2] == {"model": "m", "long_text": "chunk"}
 
 
 def test_classify_pairs(asked):

@@ -5,8 +5,9 @@ from encserve._split import as_sequence, check_collection, check_texts, split
 from encserve.testing import fake_pipeline
 
 
-def sizes(texts, *, max_texts=64, prompted=False, **limits):
-    chunks = list(split(texts, fake_pipeline(**limits), max_texts=max_texts, prompted=prompted))
+def sizes(texts, *, max_texts=64, prompted=False, in_windows=False, **limits):
+    pipeline = fake_pipeline(**limits)
+    chunks = list(split(texts, pipeline, max_texts=max_texts, prompted=prompted, in_windows=in_windows))
     assert [text for chunk in chunks for text in chunk.texts] == [text.encode() for text in texts]
     starts = [chunk.start for chunk in chunks]
     assert starts == [sum(len(chunk.texts) for chunk in chunks[:i]) for i in range(len(chunks))]
@@ -27,6 +28,12 @@ def test_by_bound_on_tokens():
 
 def test_prompted_texts_count_as_long_as_the_model_allows():
     assert sizes(["a"] * 4, prompted=True, max_length=8, max_tokens_per_request=16) == [2, 2]
+
+
+def test_texts_in_windows_count_with_all_their_bytes():
+    limits = {"max_length": 8, "max_tokens_per_request": 450}
+    assert sizes(["a" * 96] * 5, **limits) == [5]
+    assert sizes(["a" * 96] * 5, in_windows=True, **limits) == [2, 2, 1]
 
 
 def test_a_text_above_the_bound_gets_its_own_request():

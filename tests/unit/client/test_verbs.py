@@ -91,6 +91,18 @@ class TestClassify:
         assert result.scores.shape == (1, 1)
         assert requests[0].parameters == {"top_k": 1, "truncate": "start"}
 
+    def test_windows_are_reported(self, ask):
+        def windows(request):
+            return {**classes(request), "window_count": np.full((1, len(request.inputs["text"])), 3, np.int32)}
+
+        result, requests = ask(CLASSES, windows, "classify", ["x", "y", "z"], long_text="chunk", overlap=0)
+        assert result.window_counts.tolist() == [3, 3, 3]
+        assert requests[0].parameters == {"long_text": "chunk", "overlap": 0}
+        assert requests[0].outputs[-1] == "window_count"
+        assert ask(CLASSES, classes, "classify", ["x"])[0].window_counts.tolist() == [1]
+        with pytest.raises(InvalidInput, match="long_text is 'whole', expected one of 'truncate', 'chunk'"):
+            ask(CLASSES, windows, "classify", ["x"], long_text="whole")
+
     def test_pairs(self, ask):
         _, requests = ask(PAIRS, classes, "classify", ["a", "b", "c"], text_pairs=iter(["x", "y", "z"]))
         assert [texts_of(request, "text_pair") for request in requests] == [["x", "y"], ["z"]]
@@ -247,3 +259,33 @@ class TestClassifyZeroShot:
     def test_refused(self, ask, labels, message):
         with pytest.raises(InvalidInput, match=message):
             ask(ZERO, self.answer, "classify_zero_shot", ["a"], labels)
+
+
+def test_embed_tokens(ask):
+    def vectors(request):
+        lengths = [len(text) for text in request.inputs["text"]]
+        total = sum(lengths)
+        return {
+            "token_count": np.array([lengths], np.int32),
+            "embedding": np.arange(3 * total, dtype=np.float32).reshape(1, total, 3),
+            "offsets": np.zeros((1, total, 2), np.int32),
+        }
+
+    pipeline = fake_pipeline(task="token-embedding")
+    result, _ = ask(pipeline, vectors, "embed_tokens", ["aa", "b", "ccc"], normalize=True)
+    assert [each.shape for each in result.vectors] == [(2, 3), (1, 3), (3, 3)]
+    assert [each.shape for each in result.offsets] == [(2, 2), (1, 2), (3, 2)]
+    assert result.vectors[1].tolist() == [[6, 7, 8]]
+    assert ask(pipeline, vectors, "embed_tokens", [])[0].vectors == []
+
+
+def test_embed_sparse(ask):
+    def terms(request):
+        n = len(request.inputs["text"])
+        ids = np.array([[7, 8][: 2 * (n - 1)]], np.int32)
+        return {"term_count": np.array([[0, 2][:n]], np.int32), "token_id": ids, "weight": ids.astype(np.float32)}
+
+    result, requests = ask(fake_pipeline(task="sparse-embedding"), terms, "embed_sparse", ["a", "b", "c"], top_k=2)
+    assert [ids.tolist() for ids in result.token_ids] == [[], [7, 8], []]
+    assert [weights.tolist() for weights in result.weights] == [[], [7, 8], []]
+    assert requests[0].parameters == {"top_k": 2}

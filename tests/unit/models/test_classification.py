@@ -5,7 +5,11 @@ from encserve_server.models.classification import Head
 from encserve_server.models.ranking import Head as RankingHead
 from encserve_server.models.scores import sigmoid, softmax
 
-LOGITS = {"logits": np.array([[0.0, 2.0, -1.0], [5.0, 5.0, 1000.0]], np.float32)}
+LOGITS = {
+    "logits": np.array([[0.0, 2.0, -1.0], [5.0, 5.0, 1000.0]], np.float32),
+    "lengths": np.array([3, 1]),
+    "window_count": np.array([1, 1], np.int32),
+}
 
 
 def classify(activation, top_k=None):
@@ -41,3 +45,11 @@ def test_ranking(top_k, order):
     assert answer["index"].tolist() == order
     assert answer["index"].dtype == np.int32
     assert (np.diff(answer["score"]) <= 0).all()
+
+
+def test_windows_count_as_much_as_they_have_tokens():
+    answer = Head({"labels": ["a", "b", "c"], "activation": "none"}).answer(
+        {**LOGITS, "window_count": np.array([2], np.int32)}, {"top_k": None}
+    )
+    assert answer["label"].tolist() == [[b"c", b"b", b"a"]]
+    assert answer["score"].tolist() == [[(3 * -1 + 1000) / 4, (3 * 2 + 5) / 4, 5 / 4]]

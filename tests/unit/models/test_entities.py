@@ -54,7 +54,7 @@ def test_the_answer_of_several_texts():
     answer = Head({"labels": LABELS}).answer(
         {
             "logits": logits,
-            "lengths": np.array([8, 2, 8]),
+            "row_count": np.array([8, 2, 8], np.int32),
             "offsets": np.array([*OFFSETS, (-1, -1), (-1, -1), *OFFSETS], np.int32),
             "continues": np.array([*CONTINUES, 0, 0, *CONTINUES], np.int32),
             "text": np.array([TEXT.encode(), b"", TEXT.encode()], object),

@@ -64,6 +64,22 @@ class TestTaggedTexts:
         assert answer["offsets"][1:-1].tolist() == [[3 * n, 3 * n + 2] for n in range(3, 10)]
         assert answer["dropped_count"].tolist() == [3]
 
+    def test_a_token_that_two_windows_share_is_placed_once(self, tokenizer):
+        text = " ".join(f"w{number}" for number in range(17))
+        options = {"long_text": "chunk", "overlap": 3}
+        answer = lay(tokenizer, "tagged_texts", options, text=[text, "w1"])
+        assert answer["window_count"].tolist() == [4, 1]
+        assert rows(answer)[1] == [CLS, *words(4, 5, 6, 7, 8, 9, 10), SEP]
+        starts = answer["offsets"][:, 0]
+        assert starts[starts >= 0].tolist() == [*(text.index(f"w{number}") for number in range(17)), 0]
+        assert answer["row_count"].tolist() == [answer["lengths"][:4].sum(), 3]
+        assert answer["token_count"].tolist() == [19, 3]
+        assert answer["dropped_count"].tolist() == [0, 0]
+
+    def test_windows_that_would_not_advance(self, tokenizer):
+        with pytest.raises(InvalidArgument, match="option overlap is 7; a window holds 7 tokens of text"):
+            lay(tokenizer, "tagged_texts", {"long_text": "chunk", "overlap": 7}, text=["w1"])
+
 
 class TestContextWindows:
     def test_windows_overlap_and_cover_the_context(self, tokenizer):

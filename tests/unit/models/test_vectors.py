@@ -32,7 +32,9 @@ def test_answers_are_contiguous_float32(normalize):
 
 def shorten(output_dtype, vectors, **options):
     options = {"dimensions": None, "normalize": False, "output_dtype": output_dtype} | options
-    return Head({}).answer({"sentence_embedding": np.array(vectors, np.float32)}, options)
+    ones = np.ones(len(vectors), np.int32)
+    inputs = {"sentence_embedding": np.array(vectors, np.float32), "lengths": ones, "window_count": ones}
+    return Head({}).answer(inputs, options)
 
 
 def test_only_the_form_that_was_asked_for_has_columns():

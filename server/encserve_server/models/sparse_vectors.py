@@ -1,0 +1,33 @@
+"""The head of sparse-embedding: weights of the whole vocabulary to those that are not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .options import Options
+from .scores import descending
+
+
+class Head:
+    """Token ids and weights of each text, heaviest first."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        pass
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """Weights (n, V) to `term_count` (n,), and `token_id` and `weight` (E,) of the terms of all texts."""
+        ids, weights = [], []
+        for row in inputs["vocabulary_weights"]:
+            terms = np.flatnonzero(row > 0)
+            heaviest = terms[descending(row[terms], options["top_k"])]
+            ids.append(heaviest)
+            weights.append(row[heaviest])
+        return {
+            "term_count": np.array([len(terms) for terms in ids], np.int32),
+            "token_id": np.concatenate(ids).astype(np.int32),
+            "weight": np.concatenate(weights),
+        }
