@@ -134,8 +134,10 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(checkpoint_folder):
 
 
 def test_a_task_that_is_not_offered_says_what_is(checkpoint_folder):
-    change_json(checkpoint_folder / "config.json", architectures=["BertForMaskedLM"])
-    with pytest.raises(Unsupported, match=r"task fill-mask \(from architecture BertForMaskedLM\) is not supported"):
+    change_json(checkpoint_folder / "config.json", architectures=["BertForMultipleChoice"])
+    with pytest.raises(
+        Unsupported, match=r"task multiple-choice \(from architecture BertForMultipleChoice\) is not supported"
+    ):
         load(checkpoint_folder)
     assert load(checkpoint_folder, task="sentence-similarity").task.name == "feature-extraction"
     with pytest.raises(Unsupported, match=r"task text2text-generation \(from --task translation\)"):

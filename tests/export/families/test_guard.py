@@ -84,7 +84,7 @@ def test_padding_without_a_mask(checkpoint_of, monkeypatch):
     genuine = encoding.token_states
     monkeypatch.setattr(
         "encserve_export.packed_graph.token_states",
-        lambda network, input_ids, packing: genuine(Unmasked(network), input_ids, packing),
+        lambda network, *inputs: genuine(Unmasked(network), *inputs),
     )
     with pytest.raises(Unsupported, match=DIFFERS):
         check_texts_are_apart(checkpoint_of("megatron-bert"))
