@@ -23,6 +23,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from encserve import Client, EncserveError, Retry
 from encserve_loadtest.corpus import BUILT_IN, DEFAULT
+from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.quantities import parse_duration_s
 from encserve_loadtest.shapes import SHAPES
 from encserve_loadtest.tasks import TASKS, Task
@@ -49,6 +50,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare our options; Locust shows them in its web page, too, and sends them to its workers."""
     ours = parser.add_argument_group("encserve")
     ours.add_argument("--model", default="minilm", help="pipeline to ask (default: %(default)s)")
+    ours.add_argument(
+        "--task",
+        default="embed",
+        choices=[each.name for each in TASKS.values()],
+        help="what the pipeline is for, which chooses the users (default: %(default)s)",
+    )
     ours.add_argument("--texts-per-request", type=int, default=1, help="texts in each request (default: %(default)s)")
     ours.add_argument(
         "--corpus", default=DEFAULT, help=f"{', '.join(BUILT_IN)}, FILE.jsonl or FILE.csv (default: %(default)s)"
@@ -87,6 +94,14 @@ class UserShape(LoadTestShape):
         return None if share > 1 else (max(1, round(self._users * self._shape.share_at(share))), float(self._users))
 
 
+@events.init.add_listener
+def choose_users(environment: Environment, **_: Any) -> None:
+    """Keep the users of the task that was asked for. Workers keep all, as their master tells them which to run."""
+    options = environment.parsed_options
+    if options is not None and not isinstance(environment.runner, WorkerRunner):
+        environment.user_classes = [each for each in environment.user_classes if each.asks.name == options.task]
+
+
 @events.test_start.add_listener
 def connect(environment: Environment, **_: Any) -> None:
     """Open the channel of this process, and make its requests. A master sends none."""
@@ -98,6 +113,8 @@ def connect(environment: Environment, **_: Any) -> None:
         Session.workload = prepare_workload(
             Session.client, model=options.model, corpus=options.corpus, texts_per_request=options.texts_per_request
         )
+        if Session.workload.task.name != options.task:
+            raise InvalidPlan(f"{options.model!r} is for {Session.workload.task.name}, --task is {options.task}")
     except EncserveError as error:
         log.error("%s", error)
         environment.process_exit_code = EXIT_NO_SERVER

@@ -17,8 +17,18 @@ class Task:
     """(client, texts, **options) -> its answer, which has `token_counts`; with an `AsyncClient` the awaitable of it."""
 
 
+QUERY = "how does it work?"
+"""What documents are ranked for."""
+
 TASKS: Mapping[str, Task] = {
     "feature-extraction": Task(name="embed", call=lambda client, texts, **options: client.embed(texts, **options)),
+    "text-classification": Task(
+        name="classify", call=lambda client, texts, **options: client.classify(texts, **options)
+    ),
+    "text-ranking": Task(name="rerank", call=lambda client, texts, **options: client.rerank(QUERY, texts, **options)),
+    "token-classification": Task(
+        name="classify_tokens", call=lambda client, texts, **options: client.classify_tokens(texts, **options)
+    ),
 }
 """Task of a pipeline, in Hugging Face's words -> how to ask for it."""
 
