@@ -2,6 +2,7 @@
 
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm --headless -u 16 -t 30s --max-p99 200ms
+    locust -f loadtest/locustfile.py --host localhost:8001 --model my-classifier --task classify
 
 Locust's users wait for each answer before they ask again: a closed loop, in which a server that stalls is simply asked
 less. It shows how the server behaves under so many users. How much it holds at a rate is what `encserve plan` measures.

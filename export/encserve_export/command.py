@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         from .config import Engine, ExportConfig, Precision
         from .pipeline import export
 
+        transformers_logging.set_verbosity_error()  # what its warnings are about is checked here, and refused
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # reading weights takes no time
         config = ExportConfig(
             checkpoint=arguments.checkpoint,
