@@ -100,7 +100,8 @@ def choose_users(environment: Environment, **_: Any) -> None:
     """Keep the users of the task that was asked for. Workers keep all, as their master tells them which to run."""
     options = environment.parsed_options
     if options is not None and not isinstance(environment.runner, WorkerRunner):
-        environment.user_classes = [each for each in environment.user_classes if each.asks.name == options.task]
+        users = [each for each in environment.user_classes if issubclass(each, PipelineUser)]
+        environment.user_classes = [each for each in users if each.asks.name == options.task]
 
 
 @events.test_start.add_listener

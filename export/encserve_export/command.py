@@ -57,8 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         from .config import Engine, ExportConfig, Precision
         from .pipeline import export
 
-        transformers_logging.set_verbosity_error()  # what its warnings are about is checked here, and refused
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # reading weights takes no time
+        # What transformers warns of is checked here and refused, and reading weights takes no time.
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         config = ExportConfig(
             checkpoint=arguments.checkpoint,
             name=arguments.name,
