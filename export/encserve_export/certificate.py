@@ -32,6 +32,7 @@ from .steps import TOKEN_BUDGET
 TEXT_COUNT = 64
 _BYTES_PER_TOKEN = 8  # of the longest text, so that every tokenizer reaches the maximum length with it
 _COMPANY = 31  # texts beside each one, for the check that neighbours do not matter
+_COMPANY_PLACES = (_COMPANY + 1) * 512**2  # in the attention of one head; where texts are longer, fewer keep company
 _BESIDE_LONGEST = 8  # texts that are also run beside a text of the maximum length
 _SCANNED_LENGTHS = 48  # from 1 token to the maximum, evenly in their logarithm
 
@@ -176,7 +177,8 @@ def _company_difference(
     """Largest difference (n,) of each text's rows alone and in company: among others of all lengths, and beside a text
     of the maximum length."""
     order = np.random.default_rng(0).permutation(len(texts)).tolist()
-    groups = [order[begin : begin + _COMPANY + 1] for begin in range(0, len(order), _COMPANY + 1)]
+    size = min(_COMPANY + 1, max(2, _COMPANY_PLACES // len(texts[longest]["input_ids"]) ** 2))
+    groups = [order[begin : begin + size] for begin in range(0, len(order), size)]
     groups += [[index, longest] for index in order[:_BESIDE_LONGEST]]
     worst = np.zeros(len(texts))
     for group in groups:
