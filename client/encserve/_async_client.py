@@ -1,30 +1,22 @@
 """The client for asyncio: `Client` with `await`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing
-from functools import partial
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, TypeVar
 
+from encserve._async_connection import AsyncConnection, documented_by
 from encserve._call import Call
 from encserve._client import Client
-from encserve._grpc import AsyncGrpcTransport
-from encserve._pipeline import PipelineInfo, is_pipeline
 from encserve._results import (
     Answers,
     Classifications,
     Embeddings,
     MaskFills,
-    Part,
     Ranking,
     SparseEmbeddings,
     TokenClassifications,
     TokenEmbeddings,
 )
-from encserve._retry import Retry, attempt_async
-from encserve._settings import DEFAULT_URL, Settings
-from encserve._split import Chunk, as_pairs, as_sequence
-from encserve._transport import AsyncTransport
+from encserve._split import as_pairs, as_sequence
 from encserve._verbs.answer import ANSWER, answer_options
 from encserve._verbs.classify import CLASSIFY, classify_options
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
@@ -34,40 +26,18 @@ from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
 from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
-from encserve._window import in_order_async
-
-T = TypeVar("T")
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def documented_by(source: Callable[..., Any]) -> Callable[[Method], Method]:
-    """Give a method the docstring of its twin."""
-
-    def document(method: Method) -> Method:
-        method.__doc__ = source.__doc__
-        return method
-
-    return document
-
-
-class AsyncClient:
+class AsyncClient(AsyncConnection):
     """A client of the pipelines that a Triton server holds, for one event loop. Everything else is as in `Client`."""
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        timeout_s: float = 30.0,
-        retry: Retry = Retry(),  # noqa: B008 - it is frozen
-        concurrency: int = 4,
-        texts_per_request: int = 64,
-        transport: AsyncTransport | None = None,
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._settings = Settings(
-            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
-        )
-        self._transport = AsyncGrpcTransport(url) if transport is None else transport
-        self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+        await self.close()
 
     @documented_by(Client.embed)
     async def embed(
@@ -263,64 +233,3 @@ class AsyncClient:
         )
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
-
-    @documented_by(Client.models)
-    async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
-        timeout_s = self._settings.timeout_or_default(timeout_s)
-        pipelines = []
-        for model in await self._retried(lambda left_s: self._transport.pipelines(timeout_s=left_s), timeout_s):
-            parameters = await self._parameters(model.name, model.version, timeout_s)
-            if is_pipeline(parameters):
-                pipelines.append(PipelineInfo.from_parameters(model.name, parameters, version=model.version))
-        return pipelines
-
-    @documented_by(Client.close)
-    async def close(self) -> None:
-        await self._transport.close()
-
-    async def __aenter__(self) -> "AsyncClient":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _whole(self, call: Call[Part]) -> Part:
-        gathered = call.gather()
-        async with aclosing(self._parts(call)) as parts:
-            async for part in parts:
-                gathered.put(part)
-        return gathered.whole or call.nothing(await self._pipeline(call.model, "", call.timeout_s))
-
-    async def _parts(self, call: Call[Part]) -> AsyncGenerator[Part, None]:
-        pipeline = await self._pipeline(call.model, "", call.timeout_s)
-        chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
-        parts = in_order_async(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
-        with call.tally() as tally:
-            async with aclosing(parts):
-                async for part in parts:
-                    tally.add(part)
-                    yield part
-
-    async def _part(self, call: Call[Part], chunk: Chunk) -> Part:
-        request = call.request(chunk)
-        response = await self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
-        return call.part(response, chunk, await self._pipeline(call.model, response.version, call.timeout_s))
-
-    async def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:
-        """What the pipeline says of itself, asked once per version. An empty version is the one last heard of."""
-        pipeline = self._pipelines.get((model, version))
-        if pipeline is None:
-            parameters = await self._parameters(model, version, timeout_s)
-            pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
-            self._pipelines[model, version] = self._pipelines[model, ""] = pipeline
-        return pipeline
-
-    async def _parameters(self, model: str, version: str, timeout_s: float) -> Mapping[str, str]:
-        return await self._retried(
-            lambda left_s: self._transport.pipeline_config(model, version=version, timeout_s=left_s), timeout_s
-        )
-
-    async def _retried(self, call: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
-        return await attempt_async(call, self._settings.schedule(timeout_s))

@@ -17,7 +17,8 @@ class Answer:
     dropped_counts: NDArray[np.int32]
     """Tokens of each text that were cut because it was too long, (n,). Zero: the answer is about the whole text."""
     window_counts: NDArray[np.int32]
-    """Windows in which each text was read, (n,): one, unless it was too long and `long_text="chunk"` was asked for."""
+    """Windows in which each text was read, (n,): one, unless it was too long and `long_text="chunk"` was asked for; a
+    long context of a question always gets as many as it needs."""
     model: str
     """The pipeline that answered."""
     version: str

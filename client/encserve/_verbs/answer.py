@@ -50,7 +50,7 @@ def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Answer
 ANSWER = Verb(
     name="answer",
     task="question-answering",
-    outputs=("answer", "score", "start", "end", "no_answer_score"),
+    outputs=("answer", "score", "start", "end", "no_answer_score", "window_count"),
     decode=_decode,
     nothing=_nothing,
     split="context",

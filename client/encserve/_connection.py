@@ -1,0 +1,96 @@
+"""What `Client` does about the network. `AsyncConnection` is the same with `await`."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
+
+from encserve._call import Call
+from encserve._grpc import GrpcTransport
+from encserve._pipeline import PipelineInfo, is_pipeline
+from encserve._results import Part
+from encserve._retry import Retry, attempt
+from encserve._settings import DEFAULT_URL, Settings
+from encserve._split import Chunk
+from encserve._transport import Transport
+from encserve._window import in_order
+
+T = TypeVar("T")
+
+
+class Connection:
+    """The requests of a client: pipelined, retried, and each version of a pipeline asked once what it is."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = 30.0,
+        retry: Retry = Retry(),  # noqa: B008 - it is frozen
+        concurrency: int = 4,
+        texts_per_request: int = 64,
+        transport: Transport | None = None,
+    ) -> None:
+        self._settings = Settings(
+            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+        )
+        self._transport = GrpcTransport(url) if transport is None else transport
+        self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+
+    def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
+        """The pipelines of encserve that the server is ready to serve; other models are left out.
+
+        Raises:
+            Unavailable: the server was down or overloaded, and stayed so through all retries.
+            DeadlineExceeded: a request was not answered in time.
+            ContractError: a pipeline speaks another version of the contract, or its configuration is malformed.
+        """
+        timeout_s = self._settings.timeout_or_default(timeout_s)
+        pipelines = []
+        for model in self._retried(lambda left_s: self._transport.pipelines(timeout_s=left_s), timeout_s):
+            parameters = self._parameters(model.name, model.version, timeout_s)
+            if is_pipeline(parameters):
+                pipelines.append(PipelineInfo.from_parameters(model.name, parameters, version=model.version))
+        return pipelines
+
+    def close(self) -> None:
+        """Close the connection. Calls that are under way end with `TransportError`."""
+        self._transport.close()
+
+    def _whole(self, call: Call[Part]) -> Part:
+        gathered = call.gather()
+        with closing(self._parts(call)) as parts:
+            for part in parts:
+                gathered.put(part)
+        return gathered.whole or call.nothing(self._pipeline(call.model, "", call.timeout_s))
+
+    def _parts(self, call: Call[Part]) -> Generator[Part, None, None]:
+        pipeline = self._pipeline(call.model, "", call.timeout_s)
+        chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
+        parts = in_order(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
+        with call.tally() as tally, closing(parts):
+            for part in parts:
+                tally.add(part)
+                yield part
+
+    def _part(self, call: Call[Part], chunk: Chunk) -> Part:
+        request = call.request(chunk)
+        response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
+        return call.part(response, chunk, self._pipeline(call.model, response.version, call.timeout_s))
+
+    def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:
+        """What the pipeline says of itself, asked once per version. An empty version is the one last heard of."""
+        pipeline = self._pipelines.get((model, version))
+        if pipeline is None:
+            parameters = self._parameters(model, version, timeout_s)
+            pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
+            self._pipelines[model, version] = self._pipelines[model, ""] = pipeline
+        return pipeline
+
+    def _parameters(self, model: str, version: str, timeout_s: float) -> Mapping[str, str]:
+        return self._retried(
+            lambda left_s: self._transport.pipeline_config(model, version=version, timeout_s=left_s), timeout_s
+        )
+
+    def _retried(self, call: Callable[[float], T], timeout_s: float) -> T:
+        return attempt(call, self._settings.schedule(timeout_s))
