@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test check serve bench clean
+.PHONY: demo test check serve bench loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -24,6 +24,9 @@ serve: $(VENV)/installed  ## serve model_repository on loopback
 
 bench: $(VENV)/installed  ## end to end beside sentence-transformers, in one run
 	$(BIN)/python benchmarks/throughput.py
+
+loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001
+	$(BIN)/encserve plan --model minilm --p99 200ms --rate 2000 --replica-cost-per-hour 1.2 --report plan.html
 
 clean:  ## remove .venv and the generated repository
 	rm -rf $(VENV) model_repository/*/

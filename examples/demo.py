@@ -51,10 +51,14 @@ def main() -> None:
     ports, taken = replace_taken_ports({"http_port": 8000, "grpc_port": 8001, "metrics_port": 8002})
     if taken:
         print(f"ports taken by another program: {', '.join(map(str, taken))}; using {list(ports.values())} instead")
-    with (
-        TritonServer(ServeConfig(repository=REPOSITORY, models=(MODEL,), **ports)) as server,
-        Client(server.grpc_url) as client,
-    ):
+    config = ServeConfig(
+        repository=REPOSITORY,
+        models=(MODEL,),
+        http_port=ports["http_port"],
+        grpc_port=ports["grpc_port"],
+        metrics_port=ports["metrics_port"],
+    )
+    with TritonServer(config) as server, Client(server.grpc_url) as client:
         search(client)
         measure(client)
         print("stopping the server")

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from encserve import EncserveError
 
-_NEEDED = ("onnx", "onnxruntime", "onnxscript", "optimum", "tokenizers", "torch", "transformers")
+_NEEDED = ("onnx", "onnxruntime", "onnxscript", "optimum", "sentencepiece", "tokenizers", "torch", "transformers")
 
 
 def require_extra() -> None:

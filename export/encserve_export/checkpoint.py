@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,15 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
-from .families import Family, family_of, longest_text
+from .families import Family, check_model_type, check_rotary_embedding, family_of
+from .reference_tokenizers import check_conversion
 from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
 from .tasks import PAIRED, TASKS, Task, labels_of, task_of
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 _HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
+_NO_MAX_LENGTH = 10**9  # transformers gives 1e30 where a tokenizer states no length
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -44,6 +47,11 @@ class Checkpoint:
     modules: SentenceModules
     max_length: int
     """Tokens of a text that the network sees, special tokens included."""
+
+    @property
+    def encoder(self) -> PreTrainedModel:
+        """The network without its head."""
+        return self.model.base_model  # type: ignore[return-value]
 
     @property
     def dimensions(self) -> int:
@@ -87,7 +95,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     folder = _folder(config)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
-    model_config = AutoConfig.from_pretrained(folder)
+    model_config = _load_config(folder)
     family = family_of(model_config)
     task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
     modules = read_sentence_modules(folder)
@@ -95,7 +103,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
-    model = _load_model(folder, task, config.allow_pickle)
+    model = _load_model(folder, family, task, config.allow_pickle)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
@@ -111,7 +119,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         model=model,
         tokenizer=tokenizer,
         modules=modules,
-        max_length=_max_length(config.max_length, modules, tokenizer, longest_text(model_config, family)),
+        max_length=_max_length(config.max_length, modules, tokenizer, model_config, family),
     )
 
 
@@ -131,6 +139,17 @@ def _folder(config: ExportConfig) -> Path:
         raise CheckpointError(
             f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}"
         ) from error
+
+
+def _load_config(folder: Path) -> PreTrainedConfig:
+    try:
+        stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / 'config.json'} is not valid JSON: {error}") from error
+    check_model_type(stated.get("model_type"))  # first, because transformers would offer to run the checkpoint's code
+    config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    check_rotary_embedding(config)
+    return config
 
 
 def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
@@ -154,11 +173,13 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
 
 def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True)
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+    except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
         raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
+    if not (folder / "tokenizer.json").is_file():
+        check_conversion(folder, tokenizer)
     fast = tokenizer.backend_tokenizer
     if modules.lowercase:
         steps = [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
@@ -166,7 +187,13 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _load_model(folder: Path, task: Task, allow_pickle: bool) -> PreTrainedModel:
+def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) -> PreTrainedModel:
+    headless = task.network is transformers.AutoModel
+    if not headless and family.network is not transformers.AutoModel:
+        raise Unsupported(
+            f"{task.name} is not supported for {family.network.__name__} checkpoints, whose heads read a decoder; "
+            "feature-extraction is"
+        )
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
         if not pickled:
@@ -177,7 +204,7 @@ def _load_model(folder: Path, task: Task, allow_pickle: bool) -> PreTrainedModel
                 "or give --allow-pickle if you trust whoever made them"
             )
     try:
-        model, loading = task.network.from_pretrained(
+        model, loading = (family if headless else task).network.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
@@ -194,8 +221,13 @@ def _load_model(folder: Path, task: Task, allow_pickle: bool) -> PreTrainedModel
         )
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
-    unused = "pooler." if task.network is transformers.AutoModel else ()
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(unused))
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler." if headless else ()))
+    foreign = sorted({*missing, *loading["unexpected_keys"]})
+    if foreign and getattr(model.config, "auto_map", None):
+        raise Unsupported(
+            f"{folder} comes with Python code of its own, which is not run here, and its weights do not fit "
+            f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}"
+        )
     if missing:
         raise CheckpointError(
             f"the weights of {folder} lack {len(missing)} tensors that {task.name} needs, such as {missing[0]}"
@@ -203,13 +235,28 @@ def _load_model(folder: Path, task: Task, allow_pickle: bool) -> PreTrainedModel
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 
-def _max_length(asked: int | None, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase, reach: int) -> int:
-    if asked is None:
-        stated = modules.max_length if modules.max_length is not None else int(tokenizer.model_max_length)
-        return min(stated, reach)
-    if asked > reach:
-        raise InvalidConfig(f"--max-length {asked}: the network's position embeddings reach {reach} tokens")
-    return asked
+def _max_length(
+    asked: int | None,
+    modules: SentenceModules,
+    tokenizer: PreTrainedTokenizerBase,
+    config: PreTrainedConfig,
+    family: Family,
+) -> int:
+    reach = family.longest(config)
+    if asked is not None:
+        if reach is not None and asked > reach:
+            raise InvalidConfig(f"--max-length {asked}: the network takes {reach} tokens at most")
+        return asked
+    if modules.max_length is not None:
+        stated: list[int | None] = [modules.max_length]
+    else:
+        own = int(tokenizer.model_max_length)
+        stated = [own if own < _NO_MAX_LENGTH else None]
+        stated += [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
+    known = [length for length in (*stated, reach) if length is not None]
+    if not known:
+        raise InvalidConfig("neither the network nor the tokenizer says how long a text may be; give --max-length")
+    return min(known)
 
 
 def _licence(folder: Path) -> str | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from encserve_export import require_extra
 
@@ -48,11 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, and say what was published."""
     require_extra()
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1" if not sys.stderr.isatty() else "0")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with _stage("starting"):
+        from transformers.utils import logging as transformers_logging
+
         from .config import Engine, ExportConfig, Precision
         from .pipeline import export
 
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # reading weights takes no time
         config = ExportConfig(
             checkpoint=arguments.checkpoint,
             name=arguments.name,
@@ -79,12 +84,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _stage(doing: str) -> Iterator[None]:
-    """Show what is being done, and how long it took."""
-    print(f"{doing} ...", end="", file=sys.stderr, flush=True)
-    begin = time.monotonic()
+    """Show what is being done and, on a terminal, for how long it has been."""
+    begin, ended = time.monotonic(), Event()
+
+    def show(end: str) -> None:
+        print(f"{doing} ... {time.monotonic() - begin:.1f} s", end=end, file=sys.stderr, flush=True)
+
+    def tick() -> None:
+        while not ended.wait(1):
+            show("\r")
+
+    ticking = Thread(target=tick, daemon=True)
+    if sys.stderr.isatty():
+        show("\r")
+        ticking.start()
     try:
         yield
     except BaseException:
-        print(" failed", file=sys.stderr)
+        ended.set()
+        print(f"{doing} ... failed", file=sys.stderr)
         raise
-    print(f" {time.monotonic() - begin:.1f} s", file=sys.stderr)
+    ended.set()
+    show("\n")

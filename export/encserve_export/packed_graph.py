@@ -11,11 +11,10 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from .checkpoint import Checkpoint
-from .packed_attention import IMPLEMENTATION
-from .packing import Packing, attending, packing_of
+from .encoding import attention, token_states
+from .packing import Packing, packing_of
 from .pooling import POOLINGS
 
 OPSET = 20
@@ -32,11 +31,9 @@ class PackedEncoder(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.encoder = checkpoint.model.base_model
+        self.encoder = checkpoint.encoder
         self.dense = nn.Sequential(*checkpoint.modules.dense)
         self.pool = POOLINGS[checkpoint.modules.pooling]
-        self.first_position = checkpoint.family.first_position(checkpoint.config)
-        self.token_types = checkpoint.family.token_types
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H)."""
@@ -46,28 +43,13 @@ class PackedEncoder(nn.Module):
 
     def states(self, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None) -> Tensor:
         """The vector of each token: (T,) to (T, H)."""
-        row = {"input_ids": input_ids[None], "position_ids": packing.positions[None] + self.first_position}  # (1, T)
-        if self.token_types:
-            types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-            row["token_type_ids"] = types[None]
-        with attending(packing):
-            return self.encoder(**row).last_hidden_state[0]  # type: ignore[no-any-return]
-
-
-@contextmanager
-def attention(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    """Let `model` attend as registered under `implementation` for a while; the reference, its own weights, is eager."""
-    model.set_attn_implementation(implementation)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation("eager")
+        return token_states(self.encoder, input_ids, packing, token_type_ids)
 
 
 def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
     """Write the packed `network` of `checkpoint` as ONNX, with T and n left open."""
     sample = sample_inputs(checkpoint)
-    with attention(checkpoint.model, IMPLEMENTATION), _quiet_exporter():
+    with attention(checkpoint.encoder), _quiet_exporter():
         program = torch.onnx.export(
             network.eval(),
             tuple(sample.values()),
@@ -120,12 +102,14 @@ def _strip_traces(graph: onnx.ModelProto) -> None:
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """The exporter warns of its own internals, which no reader of ours can act upon."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -35,6 +35,10 @@ class Packing:
         """(T, H) -> (n, L, H); what stands past the end of a text is another token's row."""
         return rows[self.token_at]
 
+    def unpad(self, padded: Tensor) -> Tensor:
+        """(n, L, H) -> (T, H)."""
+        return padded.flatten(0, 1).index_select(0, self.place_of)
+
 
 def packing_of(lengths: Tensor, token_count: int) -> Packing:
     """Lay out texts of `lengths` int64 (n,) in a row of `token_count` tokens.

@@ -6,25 +6,34 @@ Nothing here is shared with the packed graph but the weights: no packing, no mas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint
 
-_MODES = {
+_MODES: dict[str, Callable[[Tensor], Tensor]] = {
     "cls": lambda states: states[0],
+    "lasttoken": lambda states: states[-1],
     "max": lambda states: states.amax(0),
     "mean": lambda states: states.mean(0),
+    "mean_sqrt_len_tokens": lambda states: states.sum(0) / len(states) ** 0.5,
+    "weightedmean": lambda states: torch.arange(1.0, len(states) + 1) @ states / sum(range(1, len(states) + 1)),
 }
+
+
+def _states(checkpoint: Checkpoint, input_ids: Sequence[int]) -> Tensor:
+    """The last hidden state of each token of one text, float32 (t, H)."""
+    row = torch.tensor([input_ids])
+    states: Tensor = checkpoint.encoder(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state
+    return states[0]
 
 
 @torch.inference_mode()
 def reference_vector(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
     """The pooled vector float32 (H,) of one text's token ids, before normalisation."""
-    states = checkpoint.model.base_model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]  # (t, H)
-    vector: Tensor = _MODES[checkpoint.modules.pooling](states)
+    vector = _MODES[checkpoint.modules.pooling](_states(checkpoint, input_ids))
     for layer in checkpoint.modules.dense:
         vector = layer(vector)
     return vector
@@ -36,12 +45,13 @@ def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_
     if checkpoint.task.name == "feature-extraction":
         return reference_vector(checkpoint, list(input_ids))[None]
     if checkpoint.task.name == "token-embedding":
-        states: Tensor = checkpoint.model.base_model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]
+        states = _states(checkpoint, input_ids)
         for layer in checkpoint.modules.dense:
             states = layer(states)
         return states
     types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
-    output = checkpoint.model(input_ids=torch.tensor([input_ids]), **types)
+    row = torch.tensor([input_ids])
+    output = checkpoint.model(input_ids=row, attention_mask=torch.ones_like(row), **types)
     if "start_logits" in output:
         return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
     logits: Tensor = output.logits

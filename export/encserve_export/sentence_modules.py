@@ -27,6 +27,16 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     }.items()
 }
 
+_POOLING_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+}
+"""The older form of a pooling configuration, a flag for each mode."""
+
 
 @dataclass(frozen=True)
 class SentenceModules:
@@ -56,6 +66,8 @@ def read_sentence_modules(folder: Path) -> SentenceModules:
     pooling, dense, normalize, transformer = "mean", [], False, {}
     for module in _read_json(folder / "modules.json"):
         kind, path = module["type"].rsplit(".", 1)[-1], folder / module["path"]
+        if not module["type"].startswith("sentence_transformers."):
+            raise Unsupported(f"module {module['type']!r} of {folder} is Python code of its own, which is not run here")
         if normalize:
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after Normalize, which is not supported")
         if kind in ("Transformer", "MLMTransformer"):
@@ -107,16 +119,10 @@ def _pooling_mode(config: dict[str, Any]) -> str:
         stated = config["pooling_mode"]
         modes = [stated] if isinstance(stated, str) else list(stated)
     else:
-        flags = {"pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "pooling_mode_mean_tokens": "mean"}
-        modes = [
-            flags.get(key, key.removeprefix("pooling_mode_"))
-            for key, on in config.items()
-            if key.startswith("pooling_mode_") and on
-        ]
+        flags = [key for key, on in config.items() if key.startswith("pooling_mode_") and on]
+        modes = [_POOLING_FLAGS.get(flag, flag) for flag in flags] or ["mean"]
     if len(modes) != 1 or modes[0] not in POOLINGS:
-        raise Unsupported(
-            f"pooling {', '.join(modes) or 'of no mode'} is not supported; supported are {', '.join(POOLINGS)}"
-        )
+        raise Unsupported(f"pooling {', '.join(modes)} is not supported; supported are {', '.join(POOLINGS)}")
     return str(modes[0])
 
 

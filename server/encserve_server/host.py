@@ -13,7 +13,10 @@ from encserve_server.errors import UnsupportedHost
 MIN_GLIBC = (2, 35)  # the wheel is built on Ubuntu 22.04
 PYTHONS = ((3, 11), (3, 12))  # onnxruntime has wheels from 3.11 on, numpy 1.26 up to 3.12
 MAX_NUMPY_MAJOR = 1  # with numpy 2 the Python backend of Triton 2.51 returns empty tensors
-ELSEWHERE = "`docker compose up` serves the same repository"
+ELSEWHERE = (
+    "a Linux x86-64 host, virtual machine or container (Debian 12, Ubuntu 22.04 or newer) with Python 3.11 or 3.12 "
+    "serves the same repository, and the client works from here"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,27 @@ def check_host(host: Host) -> None:
     Raises:
         UnsupportedHost: says what is wrong, what was found, and what works instead.
     """
-    python = "{}.{}".format(*host.python)
+    check_platform(host)
+    if host.libpython is None:
+        python = "{}.{}".format(*host.python)
+        raise UnsupportedHost(
+            f"libpython{python}.so.1.0, in which Triton runs the models, was not found: "
+            f"`apt-get install libpython{python}` on Debian and Ubuntu; "
+            "conda and uv bring it with their Python; pyenv does with PYTHON_CONFIGURE_OPTS=--enable-shared"
+        )
+    if host.numpy is None or int(host.numpy.split(".")[0]) > MAX_NUMPY_MAJOR:
+        raise UnsupportedHost(
+            f"the Python backend of this Triton returns empty tensors with numpy 2, and here numpy is {host.numpy}: "
+            "`pip install 'numpy>=1.26,<2'`"
+        )
+
+
+def check_platform(host: Host) -> None:
+    """Refuse a host for which the wheel, or what runs inside it, is not built: no package to install would help.
+
+    Raises:
+        UnsupportedHost: says what is wrong, what was found, and what works instead.
+    """
     if host.system != "Linux":
         raise UnsupportedHost(f"Triton runs on Linux, this is {host.system}: {ELSEWHERE}")
     if host.machine != "x86_64":
@@ -63,18 +86,10 @@ def check_host(host: Host) -> None:
             f"{ELSEWHERE}"
         )
     if host.python not in PYTHONS:
-        supported = " or ".join("{}.{}".format(*minor) for minor in PYTHONS)
-        raise UnsupportedHost(f"the local server needs Python {supported}, this is Python {python}: {ELSEWHERE}")
-    if host.libpython is None:
+        found, supported = "{}.{}".format(*host.python), " or ".join("{}.{}".format(*minor) for minor in PYTHONS)
         raise UnsupportedHost(
-            f"libpython{python}.so.1.0, in which Triton runs the models, was not found: "
-            f"`apt-get install libpython{python}` on Debian and Ubuntu; "
-            "conda and uv bring it with their Python; pyenv does with PYTHON_CONFIGURE_OPTS=--enable-shared"
-        )
-    if host.numpy is None or int(host.numpy.split(".")[0]) > MAX_NUMPY_MAJOR:
-        raise UnsupportedHost(
-            f"the Python backend of this Triton returns empty tensors with numpy 2, and here numpy is {host.numpy}: "
-            "`pip install 'numpy>=1.26,<2'`"
+            f"the local server needs Python {supported}, this is Python {found}: make an environment with one of "
+            "those, such as `python3.12 -m venv .venv`; the client works with any"
         )
 
 

@@ -44,7 +44,7 @@ def find_triton() -> Installation:
             return Installation(executable=executable, wheel=_wheel_folders(package_folder))
     raise TritonNotFound(
         "no tritonserver on PATH, and no nvidia-pytriton wheel in this Python: "
-        "`pip install 'encserve[server]'` brings one for Linux on x86-64; elsewhere use `docker compose up`"
+        "`pip install 'encserve[server]'` brings it"
     )
 
 

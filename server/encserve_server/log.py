@@ -18,6 +18,9 @@ HARMLESS_WITHOUT_DRIVER = (
     "no pinned memory pool, falling back to non-pinned system memory",
 )
 
+ORDINARY_END = ("Signal (2) received.", "Signal (15) received.")
+"""What Triton says when it was asked to stop; other signals are crashes."""
+
 
 class Log:
     """Reads a server's output to its end, in a thread of its own."""

@@ -8,10 +8,11 @@ from types import TracebackType
 from encserve import PipelineInfo
 from encserve_server.config import ServeConfig
 from encserve_server.environment import wheel_environment
+from encserve_server.errors import TritonNotFound
 from encserve_server.flags import triton_flags
-from encserve_server.host import check_host, has_nvidia_driver, read_host
+from encserve_server.host import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.locate import Installation, find_triton
-from encserve_server.log import HARMLESS_WITHOUT_DRIVER
+from encserve_server.log import HARMLESS_WITHOUT_DRIVER, ORDINARY_END
 from encserve_server.ports import check_ports
 from encserve_server.process import TritonProcess
 from encserve_server.readiness import Probe, probe_pipeline, wait_until_ready
@@ -91,7 +92,7 @@ class TritonServer:
             EncserveError: a pipeline answered its first request with an error.
         """
         self.pipelines = read_pipelines(self.config.repository, self.config.models)
-        installation = find_triton()
+        installation = self._find_triton()
         environment = dict(os.environ)
         if installation.wheel is not None:
             host = read_host()
@@ -113,6 +114,14 @@ class TritonServer:
         """Stop the server."""
         self.stop()
 
+    @staticmethod
+    def _find_triton() -> Installation:
+        try:
+            return find_triton()
+        except TritonNotFound:
+            check_platform(read_host())  # where no wheel would help, say so instead
+            raise
+
     def _start(self, installation: Installation, environment: dict[str, str]) -> None:
         self._folder = create_runtime_folder()
         wheel, has_gpu = installation.wheel, has_nvidia_driver()
@@ -129,7 +138,7 @@ class TritonServer:
             environment=environment,
             inherited_fd=self._folder.lock_fd,
             show=self._report,
-            hidden=() if has_gpu else HARMLESS_WITHOUT_DRIVER,
+            hidden=ORDINARY_END if has_gpu else ORDINARY_END + HARMLESS_WITHOUT_DRIVER,
         )
         wait_until_ready(
             self._process,

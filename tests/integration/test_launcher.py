@@ -60,11 +60,18 @@ def gone(pids: list[int], within_s: float) -> bool:
     return False
 
 
-def traces(launcher_pid: int) -> list[str]:
-    return [path.name for path in SHARED_MEMORY.glob(f"encserve_{launcher_pid}_*")]
+@pytest.fixture
+def traces():
+    """What a launcher holds in shared memory, without that of the server which other tests share."""
+
+    def of(launcher_pid: int) -> set[str]:
+        return {path.name for path in SHARED_MEMORY.glob(f"encserve_{launcher_pid}_*")}
+
+    others = of(os.getpid())
+    return lambda launcher_pid: of(launcher_pid) - others
 
 
-def test_serves_and_leaves_nothing(tmp_path):
+def test_serves_and_leaves_nothing(tmp_path, traces):
     write_toy(tmp_path)
     lines = []
     with TritonServer(make_config(tmp_path), probe=ask, report=lines.append) as server:
@@ -79,11 +86,11 @@ def test_serves_and_leaves_nothing(tmp_path):
         with pytest.raises(PortTaken, match=f"port {taken.grpc_port} .* --grpc-port"), TritonServer(taken, probe=ask):
             pass
     assert not any(map(exists, pids))
-    assert traces(os.getpid()) == []
+    assert traces(os.getpid()) == set()
     assert not any("CUDA" in line or "NVML" in line or "DCGM" in line for line in lines), lines
 
 
-def test_stops_although_a_request_hangs(tmp_path):
+def test_stops_although_a_request_hangs(tmp_path, traces):
     write_toy(tmp_path)
     with TritonServer(make_config(tmp_path, exit_timeout_s=1), probe=ask) as server:
         pids = [server.pid, *server.stub_pids()]
@@ -95,23 +102,23 @@ def test_stops_although_a_request_hangs(tmp_path):
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 15
     assert not any(map(exists, pids))
-    assert traces(os.getpid()) == []
+    assert traces(os.getpid()) == set()
 
 
-def test_says_why_a_model_did_not_load(tmp_path):
+def test_says_why_a_model_did_not_load(tmp_path, traces):
     write_toy(tmp_path, initialize="raise ValueError('these weights are bad')")
     config = make_config(tmp_path, exit_timeout_s=1)
     with pytest.raises(StartFailed, match="these weights are bad"), TritonServer(config, probe=ask):
         pass
-    assert traces(os.getpid()) == []
+    assert traces(os.getpid()) == set()
 
 
-def test_gives_up_after_the_startup_timeout(tmp_path):
+def test_gives_up_after_the_startup_timeout(tmp_path, traces):
     write_toy(tmp_path, initialize="time.sleep(3)")
     server = TritonServer(make_config(tmp_path, startup_timeout_s=0.5), probe=ask)
     with pytest.raises(StartFailed, match=r"--startup-timeout-s 0\.5"), server:
         pass
-    assert traces(os.getpid()) == []
+    assert traces(os.getpid()) == set()
 
 
 SERVE = """
@@ -149,28 +156,28 @@ def family(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_command(serving, number):
+def test_a_signal_stops_the_command(serving, number, traces):
     pids = family(serving.pid)
     assert len(pids) == 4
     serving.send_signal(number)
     assert serving.wait(15) == 0
     assert not any(map(exists, pids))
-    assert traces(serving.pid) == []
+    assert traces(serving.pid) == set()
 
 
-def test_the_death_of_the_server_ends_the_command(serving):
+def test_the_death_of_the_server_ends_the_command(serving, traces):
     server_pid, *stubs = family(serving.pid)
     os.kill(server_pid, signal.SIGKILL)
     assert serving.wait(15) == 1
     assert gone(stubs, within_s=1)
-    assert traces(serving.pid) == []
+    assert traces(serving.pid) == set()
 
 
-def test_the_server_dies_with_the_command(serving):
+def test_the_server_dies_with_the_command(serving, traces):
     pids = family(serving.pid)
     assert len(pids) == 4
     serving.kill()
     serving.wait()
     assert gone(pids, within_s=10)
     assert any(stem.startswith(f"encserve_{serving.pid}_") for stem in sweep_stale())
-    assert traces(serving.pid) == []
+    assert traces(serving.pid) == set()

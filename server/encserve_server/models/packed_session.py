@@ -17,6 +17,10 @@ from .micro_batches import micro_batches
 Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
 """Graph input -> what each text has of it; `input_ids` is among them. `lengths` is not: it follows from those."""
 
+SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""Fusions of ONNX Runtime 1.31 whose CPU kernels are slower than the operators they replace: without them a packed
+MiniLM runs 8 to 15 % faster on one core."""
+
 
 class PackedSession:
     """One session whose micro-batches run on several threads, each micro-batch on one.
@@ -33,7 +37,9 @@ class PackedSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW_FUSIONS)
+        )
         self._output = self._session.get_outputs()[0].name
         self._follows = follows
         self._token_budget = token_budget

@@ -1,0 +1,62 @@
+"""The options of the planner, checked when built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
+from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.shapes import SHAPES
+
+DEFAULT_URL = "localhost:8001"
+METRICS_PORT = 8002
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """What to plan for."""
+
+    model: str
+    target_p99_s: float
+    """The latency that 99 % of the requests should not exceed."""
+    rate_per_s: float | None = None
+    """Requests per second of all users; None to learn the capacity of one replica only."""
+    url: str = DEFAULT_URL
+    """The server's gRPC endpoint."""
+    metrics_url: str | None = None
+    """Triton's metrics endpoint; None is port 8002 of the server's host."""
+    corpus: str = DEFAULT_CORPUS
+    keep_texts: bool = False
+    texts_per_request: int = 1
+    arrivals: str = "poisson"
+    """A process, or a file of timestamps."""
+    shape: str | None = None
+    """A shape to run in the end, with the capacity as its peak."""
+    window_s: float = 5.0
+    """How long one window lasts."""
+    replica_cost_per_hour: float | None = None
+    tune: bool = False
+    """Whether to try other settings, on servers of its own."""
+    repository: Path = Path("model_repository")
+    """Where the pipeline is, for `tune`."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("target_p99_s", "rate_per_s", "window_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InvalidPlan(f"{name} is {value}, it must be positive")
+        if self.replica_cost_per_hour is not None and self.replica_cost_per_hour < 0:
+            raise InvalidPlan(f"the cost of a replica is {self.replica_cost_per_hour}, it must not be negative")
+        if self.shape is not None and self.shape not in SHAPES:
+            raise InvalidPlan(f"the shape is {self.shape!r}, expected {', '.join(SHAPES)}")
+
+    @property
+    def metrics_endpoint(self) -> str:
+        """Where to scrape."""
+        host = self.url.rpartition(":")[0]
+        return self.metrics_url or f"http://{host}:{METRICS_PORT}/metrics"
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one request may take: far beyond the target, so that its lateness is seen."""
+        return max(10 * self.target_p99_s, 10.0)

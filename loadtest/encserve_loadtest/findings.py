@@ -1,0 +1,63 @@
+"""All that a plan found, filled in as it goes: an interrupted plan reports what is there."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from encserve_loadtest.bottleneck import Bottleneck
+from encserve_loadtest.capacity import Capacity
+from encserve_loadtest.config import PlanConfig
+from encserve_loadtest.queueing import LatencyCurve
+from encserve_loadtest.served import ServedStep
+from encserve_loadtest.sizing import Cost, Sizing
+from encserve_loadtest.window import Window
+from encserve_loadtest.workload import Workload
+
+if TYPE_CHECKING:
+    from encserve_loadtest.tuning import Tuning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A percentile that the curve predicted before it was measured, at a rate that the curve was not fitted to."""
+
+    rate_per_s: float
+    predicted_s: float
+    measured_s: float
+
+    @property
+    def error(self) -> float:
+        """(predicted - measured) / measured."""
+        return self.predicted_s / self.measured_s - 1
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """The plan so far. What is None or empty was not reached."""
+
+    config: PlanConfig
+    workload: Workload | None = None
+    steps: tuple[ServedStep, ...] = ()
+    windows: list[Window] = field(default_factory=list)
+    """Every window that was measured, in order."""
+    capacity: Capacity | None = None
+    curve: LatencyCurve | None = None
+    fitted_per_s: tuple[float, ...] = ()
+    """The rates that the curve was fitted to."""
+    predictions: list[Prediction] = field(default_factory=list)
+    shaped: Window | None = None
+    """The run along the shape that was asked for."""
+    bottleneck: Bottleneck | None = None
+    sizing: Sizing | None = None
+    cost: Cost | None = None
+    tuning: "Tuning | None" = None
+    problem: str = ""
+    """Why the plan has no capacity or is not complete; empty when it is."""
+    elapsed_s: float = 0.0
+
+    @property
+    def tokens_per_request(self) -> float:
+        """Mean tokens of a request, as the server counted them in all windows."""
+        answered = [window for window in self.windows if window.tokens_per_request > 0]
+        requests = [len(window.run.tokens) for window in answered]
+        total = sum(window.tokens_per_request * count for window, count in zip(answered, requests, strict=True))
+        return total / sum(requests)

@@ -1,0 +1,216 @@
+"""The report: one HTML file that needs no network, and the same findings as JSON."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from encserve import InvalidInput, __version__
+from encserve_loadtest.charts import figures
+from encserve_loadtest.findings import Findings
+from encserve_loadtest.progress import verdict
+from encserve_loadtest.quantities import milliseconds, percent, rounded
+from encserve_loadtest.run import Loop
+from encserve_loadtest.summary import SETTING_WORDS, Line, summarize
+from encserve_loadtest.window import PERCENTILES, SETTLE_SHARE, Window
+
+CARDS = 4
+"""So many lines of the verdict stand large on top."""
+
+VERDICTS = ("holds", "misses", "invalid", "queue grows")
+"""Words that have a colour in a table."""
+
+
+def write_report(findings: Findings, path: Path) -> None:
+    """Write `path` as HTML, and beside it the JSON.
+
+    Raises:
+        InvalidInput: a file cannot be written.
+    """
+    try:
+        path.write_text(render_html(findings), encoding="utf-8")
+        json_path(path).write_text(json.dumps(to_json(findings), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+def json_path(path: Path) -> Path:
+    """Where the JSON beside a report is."""
+    return path.with_suffix(".json")
+
+
+def to_json(findings: Findings) -> dict[str, Any]:
+    """All figures, without the single requests. An infinite latency is null."""
+    parts = {
+        each.name: getattr(findings, each.name)
+        for each in fields(findings)
+        if each.name not in ("workload", "windows", "shaped", "tuning")
+    }
+    plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
+    plain["encserve"] = __version__
+    plain["windows"] = [_window_json(window) for window in findings.windows]
+    if findings.workload is not None:
+        plain["pipeline"] = _plain(findings.workload.pipeline)
+        plain["corpus"] = findings.workload.corpus
+        plain["tokens_per_request"] = _plain(findings.tokens_per_request) if findings.windows else None
+    if findings.curve is not None:
+        plain["knee_per_s"] = findings.curve.knee_per_s()
+    if findings.tuning is not None:
+        plain["tuning"] = {**_plain(findings.tuning), "changes": findings.tuning.changes}
+    return plain
+
+
+def _window_json(window: Window) -> dict[str, Any]:
+    return {
+        "loop": window.run.loop.value,
+        "users": window.users,
+        "rate_per_s": window.rate_per_s,
+        "duration_s": window.run.duration_s,
+        "requests": len(window.run.scheduled_s),
+        "offered_per_s": window.offered_per_s,
+        "achieved_per_s": window.achieved_per_s,
+        **{f"p{percentile}_s": _plain(window.percentile_s(percentile)) for percentile in PERCENTILES},
+        "lateness_p99_s": window.lateness_p99_s,
+        "lateness_worst_s": window.lateness_worst_s,
+        "valid": window.is_valid,
+        "stable": window.is_stable,
+        "holds": window.holds,
+        "failures": dict(window.run.failures),
+        "client_cpu_share": window.client_cpu_share,
+        "steps": {name: {**_plain(step), "batch_size": step.batch_size} for name, step in window.steps.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can carry."""
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def render_html(findings: Findings) -> str:
+    """The page."""
+    config = findings.config
+    style = files("encserve_loadtest").joinpath("report.css").read_text(encoding="utf-8")
+    lines = summarize(findings)
+    about = f"{config.url}, {len(findings.windows)} windows in {findings.elapsed_s:.0f} s, encserve {__version__}"
+    if findings.workload is not None:
+        pipeline = findings.workload.pipeline
+        about = f"{pipeline.task}, version {pipeline.version}, {pipeline.precision} on {pipeline.engine}, {about}"
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+            f"<title>Capacity of {escape(config.model)}</title><style>{style}</style></head><body>",
+            f'<h1>Capacity of {escape(config.model)}</h1><p class="about">{escape(about)}</p>',
+            f'<p class="problem">Incomplete: {escape(findings.problem)}</p>' if findings.problem else "",
+            '<dl class="verdict">' + "".join(map(_card, lines[:CARDS])) + "</dl>",
+            '<ul class="others">' + "".join(map(_item, lines[CARDS:])) + "</ul>",
+            '<section class="charts">',
+            *(
+                f"<figure><h2>{escape(each.title)}</h2>{each.svg}<figcaption>{escape(each.caption)}</figcaption></figure>"
+                for each in figures(findings)
+            ),
+            "</section>",
+            _windows_table(findings.windows),
+            _tuning_table(findings),
+            _steps_table(findings),
+            f'<p class="how">{escape(_how(findings))}</p>',
+            "</body></html>",
+        ]
+    )
+
+
+def _card(line: Line) -> str:
+    return (
+        f'<div><dt>{escape(line.topic)}</dt><dd class="figure">{escape(line.figure)}</dd>'
+        f'<dd class="detail">{escape(line.detail)}</dd></div>'
+    )
+
+
+def _item(line: Line) -> str:
+    return (
+        f'<li><span class="topic">{escape(line.topic)}</span> <b>{escape(line.figure)}</b> '
+        f'<span class="detail">{escape(line.detail)}</span></li>'
+    )
+
+
+def _windows_table(windows: Sequence[Window]) -> str:
+    heads = ["load", "offered/s", "achieved/s", *(f"p{percentile}" for percentile in PERCENTILES)]
+    heads += ["lateness p99", "worst", "tokens/request", "failed", "verdict"]
+    rows = []
+    for window in windows:
+        closed = window.run.loop is Loop.CLOSED
+        word = "closed loop" if closed else verdict(window).partition(":")[0]
+        shaped = "shape" if window.rate_per_s is None else f"{rounded(window.rate_per_s)}/s"
+        rows.append(
+            [
+                f"{window.users} users" if closed else shaped,
+                "" if closed else rounded(window.offered_per_s),
+                rounded(window.achieved_per_s),
+                *(milliseconds(window.percentile_s(percentile)) for percentile in PERCENTILES),
+                "" if closed else milliseconds(window.lateness_p99_s),
+                "" if closed else milliseconds(window.lateness_worst_s),
+                rounded(window.tokens_per_request),
+                window.failure_summary,
+                word,
+            ]
+        )
+    return _table("Every window, in the order of measurement", heads, rows)
+
+
+def _tuning_table(findings: Findings) -> str:
+    tuning = findings.tuning
+    if tuning is None:
+        return ""
+    rows = [
+        [
+            *(str(getattr(trial.settings, name)) for name in SETTING_WORDS),
+            f"{rounded(trial.throughput_per_s)}",
+            percent(trial.throughput_per_s / tuning.baseline.throughput_per_s - 1),
+        ]
+        for trial in (tuning.baseline, *tuning.trials)
+    ]
+    heads = [*SETTING_WORDS.values(), f"requests/s, {tuning.users} users", "gain"]
+    return _table("Settings that were tried, on servers of this host; the first is as it is", heads, rows)
+
+
+def _steps_table(findings: Findings) -> str:
+    rows = [
+        [step.name, str(step.instances), str(step.max_batch_size), str(step.queue_delay_us)] for step in findings.steps
+    ]
+    return _table("How the server ran the steps", ["step", "instances", "max batch, requests", "queue delay, µs"], rows)
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{cell if cell in VERDICTS else ""}">{escape(cell)}</td>' for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f'<h2>{escape(title)}</h2><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _how(findings: Findings) -> str:
+    config = findings.config
+    return (
+        f"How it was measured: an open loop with {config.arrivals} arrivals. Each request was sent at its scheduled "
+        "time whether or not earlier ones were answered, and its latency counts from that time, so a stalled server "
+        f"cannot hide its queue. The first {percent(SETTLE_SHARE)} of a window are sent and not counted. A window is "
+        "invalid when the generator itself was late, and misses when its latency keeps growing. The capacity is where "
+        "the 99th percentile crosses the target; its interval is a block bootstrap over windows and requests."
+    )

@@ -1,0 +1,151 @@
+"""Targets in a file, checked against a running server: for pipelines that must not get slower."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from encserve_loadtest.bench import make_bench, open_client
+from encserve_loadtest.config import DEFAULT_URL, PlanConfig
+from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
+from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.planner import prepare
+from encserve_loadtest.quantities import milliseconds, parse_duration_s, percent, rounded
+from encserve_loadtest.window import PERCENTILES, Window
+
+PERCENTILE_KEYS = {f"p{percentile}": percentile for percentile in PERCENTILES}
+OTHER_KEYS = ("model", "url", "rate", "duration", "corpus", "texts_per_request", "failures")
+DEFAULT_DURATION = "10s"
+ATTEMPTS = 2
+"""A run whose generator fell behind is repeated once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slo:
+    """What one pipeline must keep at one rate."""
+
+    model: str
+    url: str
+    rate_per_s: float
+    """Requests per second, as Poisson arrivals."""
+    limits_s: Mapping[float, float]
+    """Percentile -> latency, in seconds."""
+    failure_limit: float
+    """The share of the requests that may fail."""
+    duration_s: float
+    corpus: str
+    texts_per_request: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One target, held or missed."""
+
+    held: bool
+    line: str
+
+
+def read_slos(path: Path) -> list[Slo]:
+    """Read a file such as
+
+        targets:
+          - {model: minilm, rate: 40, p99: 100ms, failures: 0.001}
+
+    Optional are `url`, `duration`, `corpus`, `texts_per_request`, `failures` (default 0) and further percentiles.
+
+    Raises:
+        InvalidPlan: the file cannot be read, is no YAML, or a target is malformed; the message names the target.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidPlan(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidPlan(f"{path} is no YAML: {error}") from error
+    targets = content.get("targets") if isinstance(content, dict) else None
+    if not isinstance(targets, list) or not targets:
+        raise InvalidPlan(f"{path} has no list of targets under the key `targets`")
+    return [_read_slo(target, f"{path} target {number}") for number, target in enumerate(targets, start=1)]
+
+
+def _read_slo(target: Any, where: str) -> Slo:
+    if not isinstance(target, dict):
+        raise InvalidPlan(f"{where} is {target!r}, expected keys and values")
+    unknown = [key for key in target if key not in PERCENTILE_KEYS and key not in OTHER_KEYS]
+    if unknown:
+        raise InvalidPlan(
+            f"{where} has the unknown key {unknown[0]!r}; known: {', '.join((*OTHER_KEYS, *PERCENTILE_KEYS))}"
+        )
+    limits = {percentile: target[key] for key, percentile in PERCENTILE_KEYS.items() if key in target}
+    if "model" not in target or "rate" not in target or not limits:
+        raise InvalidPlan(f"{where} needs a model, a rate, and a percentile such as p99")
+    try:
+        return Slo(
+            model=str(target["model"]),
+            url=str(target.get("url", DEFAULT_URL)),
+            rate_per_s=float(target["rate"]),
+            limits_s={percentile: parse_duration_s(str(limit)) for percentile, limit in limits.items()},
+            failure_limit=float(target.get("failures", 0)),
+            duration_s=parse_duration_s(str(target.get("duration", DEFAULT_DURATION))),
+            corpus=str(target.get("corpus", DEFAULT_CORPUS)),
+            texts_per_request=int(target.get("texts_per_request", 1)),
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidPlan(f"{where}: {error}") from error
+
+
+async def check(slos: list[Slo], report: Callable[[str], None]) -> bool:
+    """Measure every target and report one line for each. Returns whether all held.
+
+    Raises:
+        EncserveError: a server is not there, or a model is not ready.
+    """
+    held = True
+    for slo in slos:
+        for outcome in judge(slo, await _measure(slo)):
+            report(outcome.line)
+            held = held and outcome.held
+    return held
+
+
+async def _measure(slo: Slo) -> Window:
+    config = PlanConfig(
+        model=slo.model,
+        target_p99_s=max(slo.limits_s.values()),
+        rate_per_s=slo.rate_per_s,
+        url=slo.url,
+        corpus=slo.corpus,
+        texts_per_request=slo.texts_per_request,
+    )
+    workload = prepare(config)
+    async with open_client(config, config.url) as client:
+        bench = make_bench(config, workload, client)
+        for _ in range(ATTEMPTS):
+            window = await bench.at_rate(slo.rate_per_s, duration_s=slo.duration_s)
+            if window.is_valid:
+                break
+    return window
+
+
+def judge(slo: Slo, window: Window) -> Iterator[Outcome]:
+    """One outcome for each percentile, and one for the failures if there were any."""
+    where = f"{slo.model} at {rounded(slo.rate_per_s)} requests/s"
+    for percentile, limit_s in slo.limits_s.items():
+        measured_s = window.percentile_s(percentile)
+        held = window.is_valid and measured_s <= limit_s
+        line = f"{where}: p{percentile:g} {milliseconds(measured_s)}, target {milliseconds(limit_s)}"
+        if not window.is_valid:
+            line += f"; not measured, the generator was {milliseconds(window.lateness_p99_s)} late"
+        yield Outcome(held=held, line=_marked(line, held))
+    failed = sum(window.run.failures.values()) / max(1, len(window.run.scheduled_s))
+    if failed or slo.failure_limit:
+        held = failed <= slo.failure_limit
+        kinds = f" ({window.failure_summary})" if failed else ""
+        line = f"{where}: {percent(failed)} failed{kinds}, target {percent(slo.failure_limit)}"
+        yield Outcome(held=held, line=_marked(line, held))
+
+
+def _marked(line: str, held: bool) -> str:
+    return f"{'held  ' if held else 'MISSED'}  {line}"

@@ -1,0 +1,106 @@
+"""The verdict in words, for the terminal and for the top of the report."""
+
+from dataclasses import dataclass
+
+from encserve_loadtest.findings import Findings
+from encserve_loadtest.quantities import milliseconds, percent, rounded
+
+SETTING_WORDS = {
+    "tokenize_instances": "instances of tokenize",
+    "encode_instances": "instances of encode",
+    "max_batch_size": "max_batch_size of every step",
+    "queue_delay_us": "queue delay of encode, µs",
+    "token_budget": "token budget of encode",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One finding: what it is about, its figure, and what stands behind the figure."""
+
+    topic: str
+    figure: str
+    detail: str = ""
+
+
+def summarize(findings: Findings) -> list[Line]:
+    """The findings that there are, the most important first."""
+    config = findings.config
+    lines = []
+    if findings.capacity is not None:
+        low, high = findings.capacity.low_per_s, findings.capacity.high_per_s
+        target = f"p99 at most {milliseconds(config.target_p99_s)}"
+        texts = "" if config.texts_per_request == 1 else f" of {config.texts_per_request} texts"
+        lines.append(
+            Line(
+                topic="one replica holds" + (" at least" if findings.problem else ""),
+                figure=f"{rounded(findings.capacity.rate_per_s)} requests/s",
+                detail=f"{target}; 95 % interval {rounded(low)} to {rounded(high)}; requests{texts} of "
+                f"{rounded(findings.tokens_per_request)} tokens",
+            )
+        )
+    if findings.sizing is not None:
+        sizing = findings.sizing
+        free = f"{percent(sizing.headroom)} free, {percent(sizing.headroom_degraded)} while one is down"
+        lines.append(
+            Line(
+                topic=f"for {rounded(sizing.rate_per_s)} requests/s",
+                figure=f"{sizing.replicas:,} replicas",
+                detail=f"{sizing.needed:,} needed and 1 spare; {free}",
+            )
+        )
+    if findings.cost is not None:
+        cost = findings.cost
+        lines.append(
+            Line(
+                topic="a million texts cost",
+                figure=rounded(cost.per_million_texts),
+                detail=f"a million tokens {rounded(cost.per_million_tokens)}, with the spare, at "
+                f"{rounded(cost.replica_cost_per_hour)} per replica and hour",
+            )
+        )
+    if findings.bottleneck is not None:
+        lines.append(Line(topic="limited by", figure=findings.bottleneck.limit, detail=findings.bottleneck.reason))
+    if findings.curve is not None:
+        knee = findings.curve.knee_per_s()
+        p99 = milliseconds(findings.curve.p99_s(knee))
+        lines.append(
+            Line(topic="knee", figure=f"{rounded(knee)} requests/s", detail=f"p99 {p99}: the most rate per latency")
+        )
+    lines += [
+        Line(
+            topic="prediction tested",
+            figure=f"{percent(abs(each.error))} too {'high' if each.error > 0 else 'low'}",
+            detail=f"at {rounded(each.rate_per_s)} requests/s: p99 {milliseconds(each.predicted_s)} predicted, "
+            f"{milliseconds(each.measured_s)} measured",
+        )
+        for each in findings.predictions
+    ]
+    return [*lines, *_tuning_lines(findings)]
+
+
+def _tuning_lines(findings: Findings) -> list[Line]:
+    tuning = findings.tuning
+    if tuning is None:
+        return []
+    if not tuning.changes:
+        tried = f"{len(tuning.trials)} other settings were tried"
+        return [Line(topic="settings", figure="change nothing", detail=f"{tried}, none was 5 % better")]
+    gain = tuning.best.throughput_per_s / tuning.baseline.throughput_per_s - 1
+    detail = f"{percent(gain)} more with {tuning.users} users"
+    if tuning.capacity is not None and findings.capacity is not None:
+        then, now = rounded(tuning.capacity.rate_per_s), rounded(findings.capacity.rate_per_s)
+        detail += f"; one replica holds {then} requests/s with all changes, {now} without"
+    return [
+        Line(topic="change", figure=f"{SETTING_WORDS[name]}: {old} to {new}", detail=detail)
+        for name, (old, new) in tuning.changes.items()
+    ]
+
+
+def render_text(findings: Findings) -> str:
+    """The verdict for a terminal."""
+    lines = summarize(findings)
+    topic_width = max((len(line.topic) for line in lines), default=0)
+    figure_width = max((len(line.figure) for line in lines), default=0)
+    rows = [f"{line.topic:<{topic_width}}  {line.figure:<{figure_width}}  {line.detail}".rstrip() for line in lines]
+    return "\n".join([*rows, *([f"incomplete: {findings.problem}"] if findings.problem else [])])

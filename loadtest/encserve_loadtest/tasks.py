@@ -1,0 +1,34 @@
+"""How each task is asked of the SDK. A task that the SDK learns becomes loadable, and plannable, with one entry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from encserve import InvalidInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task of the SDK."""
+
+    name: str
+    """What the SDK calls it."""
+    call: Callable[..., Any]
+    """(client, texts, **options) -> its answer, which has `token_counts`; with an `AsyncClient` the awaitable of it."""
+
+
+TASKS: Mapping[str, Task] = {
+    "feature-extraction": Task(name="embed", call=lambda client, texts, **options: client.embed(texts, **options)),
+}
+"""Task of a pipeline, in Hugging Face's words -> how to ask for it."""
+
+
+def task_of(pipeline_task: str, *, model: str) -> Task:
+    """The task of a pipeline.
+
+    Raises:
+        InvalidInput: the SDK has no such task.
+    """
+    if pipeline_task not in TASKS:
+        raise InvalidInput(f"{model!r} is for {pipeline_task}; the planner loads {', '.join(TASKS)}", model=model)
+    return TASKS[pipeline_task]

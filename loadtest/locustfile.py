@@ -1,0 +1,168 @@
+"""Locust users for every task of the SDK, over gRPC.
+
+    locust -f loadtest/locustfile.py --host localhost:8001 --model minilm
+    locust -f loadtest/locustfile.py --host localhost:8001 --model minilm --headless -u 16 -t 30s --max-p99 200ms
+
+Locust's users wait for each answer before they ask again: a closed loop, in which a server that stalls is simply asked
+less. It shows how the server behaves under so many users. How much it holds at a rate is what `encserve plan` measures.
+"""
+
+# mypy: disable-error-code="untyped-decorator, no-untyped-call"
+# (Locust's event hooks and LoadTestShape have no annotations.)
+
+import logging
+import random
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+import grpc.experimental.gevent
+from locust import LoadTestShape, User, constant, events, task
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from encserve import Client, EncserveError, Retry
+from encserve_loadtest.corpus import BUILT_IN, DEFAULT
+from encserve_loadtest.quantities import parse_duration_s
+from encserve_loadtest.shapes import SHAPES
+from encserve_loadtest.tasks import TASKS, Task
+from encserve_loadtest.texts import length_class
+from encserve_loadtest.workload import Workload, prepare_workload
+
+grpc.experimental.gevent.init_gevent()  # before the first channel, or a request would block all users
+
+EXIT_MISSED = 1
+EXIT_NO_SERVER = 2
+
+log = logging.getLogger("encserve.locust")
+
+
+class Session:
+    """What the users of one process share: the channel, and what to send."""
+
+    client: Client
+    workload: Workload
+
+
+@events.init_command_line_parser.add_listener
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare our options; Locust shows them in its web page, too, and sends them to its workers."""
+    ours = parser.add_argument_group("encserve")
+    ours.add_argument("--model", default="minilm", help="pipeline to ask (default: %(default)s)")
+    ours.add_argument("--texts-per-request", type=int, default=1, help="texts in each request (default: %(default)s)")
+    ours.add_argument(
+        "--corpus", default=DEFAULT, help=f"{', '.join(BUILT_IN)}, FILE.jsonl or FILE.csv (default: %(default)s)"
+    )
+    ours.add_argument("--load-shape", default="", choices=["", *SHAPES], help="how -u users come and go over -t")
+    ours.add_argument("--max-fail-ratio", type=float, default=0.0, help="exit code 1 above it (default: %(default)s)")
+    ours.add_argument("--max-p99", default="", help="exit code 1 above it, such as 200ms")
+
+
+@events.init.add_listener
+def choose_shape(environment: Environment, **_: Any) -> None:
+    """Let the users follow a shape, where one was asked for."""
+    options = environment.parsed_options
+    if options is not None and options.load_shape and environment.runner is not None:
+        environment.shape_class = UserShape(
+            options.load_shape, users=options.num_users or 1, duration_s=options.run_time
+        )
+        environment.shape_class.runner = environment.runner
+
+
+class UserShape(LoadTestShape):
+    """One of our shapes, in users."""
+
+    use_common_options = True
+    abstract = True
+
+    def __init__(self, name: str, *, users: int, duration_s: float | None) -> None:
+        super().__init__()
+        self._shape = SHAPES[name]
+        self._users = users
+        self._duration_s = duration_s or 60.0
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there shall be now, and how many may come per second; None in the end."""
+        share = self.get_run_time() / self._duration_s
+        return None if share > 1 else (max(1, round(self._users * self._shape.share_at(share))), float(self._users))
+
+
+@events.test_start.add_listener
+def connect(environment: Environment, **_: Any) -> None:
+    """Open the channel of this process, and make its requests. A master sends none."""
+    runner, options = environment.runner, environment.parsed_options
+    if runner is None or options is None or isinstance(runner, MasterRunner):
+        return
+    try:
+        Session.client = Client(environment.host or "localhost:8001", retry=Retry(attempts=1))
+        Session.workload = prepare_workload(
+            Session.client, model=options.model, corpus=options.corpus, texts_per_request=options.texts_per_request
+        )
+    except EncserveError as error:
+        log.error("%s", error)
+        environment.process_exit_code = EXIT_NO_SERVER
+        runner.quit()
+
+
+@events.test_stop.add_listener
+def disconnect(**_: Any) -> None:
+    """Close the channel."""
+    if hasattr(Session, "client"):
+        Session.client.close()
+
+
+@events.quitting.add_listener
+def judge(environment: Environment, **_: Any) -> None:
+    """Set the exit code by the thresholds; workers leave it to their master."""
+    options, total = environment.parsed_options, environment.stats.total
+    if options is None or isinstance(environment.runner, WorkerRunner) or environment.process_exit_code:
+        return
+    p99_s = (total.get_response_time_percentile(0.99) or 0.0) / 1e3
+    missed = []
+    if total.fail_ratio > options.max_fail_ratio:
+        missed.append(
+            f"{total.fail_ratio:.2%} of the requests failed, --max-fail-ratio is {options.max_fail_ratio:.2%}"
+        )
+    if options.max_p99 and p99_s > parse_duration_s(options.max_p99):
+        missed.append(f"p99 is {p99_s * 1e3:.0f} ms, --max-p99 is {options.max_p99}")
+    for line in missed:
+        log.error("%s", line)
+    environment.process_exit_code = EXIT_MISSED if missed else 0
+
+
+class PipelineUser(User):
+    """Asks one thing after another, without a pause."""
+
+    abstract = True
+    wait_time = constant(0)
+    asks: Task
+
+    @task
+    def ask(self) -> None:
+        """Send one request. Its name tells the task and how long its longest text is."""
+        workload = Session.workload
+        texts = random.choice(workload.requests)
+        began_s = time.perf_counter()
+        tokens, failure = 0, None
+        try:
+            answer = self.asks.call(Session.client, texts, model=workload.pipeline.name)
+            tokens = int(answer.token_counts.sum())
+        except EncserveError as error:
+            failure = type(error)(error.args[0])  # without the id of the request, so that Locust counts equal failures
+        self.environment.events.request.fire(
+            request_type="gRPC",
+            name=f"{self.asks.name}, {length_class(max(map(len, map(str.split, texts))))}",
+            response_time=(time.perf_counter() - began_s) * 1e3,  # ms
+            response_length=tokens,
+            exception=failure,
+            context={},
+        )
+
+
+def user_class(asks: Task) -> type[PipelineUser]:
+    """The user of one task: "embed" becomes `EmbedUser`."""
+    name = asks.name.title().replace("_", "") + "User"
+    return type(name, (PipelineUser,), {"asks": asks, "abstract": False, "__module__": __name__})
+
+
+globals().update({each.__name__: each for each in map(user_class, TASKS.values())})

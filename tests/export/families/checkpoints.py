@@ -1,0 +1,121 @@
+"""A small checkpoint of every family: the real configuration class, random weights, a tokenizer trained here.
+
+Weights are drawn wide enough that attention is peaked and texts have different answers, and narrow enough that rounding
+does not grow.
+"""
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from encserve_export.checkpoint import load_checkpoint
+from encserve_export.config import ExportConfig
+from encserve_export.corpus import _PASSAGES
+from encserve_export.families import FAMILIES
+
+from ..conftest import BEGIN, END, PAD, SPECIAL_TOKENS, byte_level_tokenizer, wordpiece_tokenizer  # noqa: TID252
+
+MAX_LENGTH = 160
+MASK_TOKEN = SPECIAL_TOKENS.index("<mask>")
+POSITIONS = {"max_position_embeddings": MAX_LENGTH + 2}
+SIZES = POSITIONS | {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "initializer_range": 0.25,
+}
+T5_SIZES = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "initializer_factor": 1.2}
+DISTILBERT_SIZES = POSITIONS | {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "initializer_range": 0.25}
+DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
+DEBERTA_V3 = DISENTANGLED | {
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "share_att_key": True,
+    "position_buckets": 16,
+    "max_relative_positions": 64,
+    "norm_rel_ebd": "layer_norm",
+}
+
+
+def unigram_tokenizer():
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS, unk_token="<unk>")
+    tokenizer.train_from_iterator(_PASSAGES, trainer)
+    return tokenizer
+
+
+WORDPIECE, BYTE_LEVEL, UNIGRAM = wordpiece_tokenizer, byte_level_tokenizer, unigram_tokenizer
+
+CASES = {
+    "albert": (transformers.AlbertConfig, SIZES | {"embedding_size": 16}, UNIGRAM),
+    "bert": (transformers.BertConfig, SIZES, WORDPIECE),
+    "big_bird": (transformers.BigBirdConfig, SIZES, UNIGRAM),
+    "camembert": (transformers.CamembertConfig, SIZES, UNIGRAM),
+    "data2vec-text": (transformers.Data2VecTextConfig, SIZES, BYTE_LEVEL),
+    "deberta": (transformers.DebertaConfig, SIZES | DISENTANGLED, BYTE_LEVEL),
+    "deberta-v2": (transformers.DebertaV2Config, SIZES | DISENTANGLED | {"conv_kernel_size": 3}, UNIGRAM),
+    "deberta-v2 like v3": (transformers.DebertaV2Config, SIZES | DEBERTA_V3, UNIGRAM),
+    "distilbert": (transformers.DistilBertConfig, DISTILBERT_SIZES, WORDPIECE),
+    "electra": (transformers.ElectraConfig, SIZES | {"embedding_size": 16}, WORDPIECE),
+    "ernie": (transformers.ErnieConfig, SIZES | {"use_task_id": True}, WORDPIECE),
+    "esm": (
+        transformers.EsmConfig,
+        SIZES | {"mask_token_id": MASK_TOKEN, "token_dropout": True, "position_embedding_type": "rotary"},
+        WORDPIECE,
+    ),
+    "esm with learned positions": (transformers.EsmConfig, SIZES | {"mask_token_id": MASK_TOKEN}, WORDPIECE),
+    "eurobert": (transformers.EuroBertConfig, SIZES | {"num_key_value_heads": 2}, BYTE_LEVEL),
+    "gte": (transformers.GteConfig, SIZES, UNIGRAM),
+    "jina_embeddings_v3": (transformers.JinaEmbeddingsV3Config, SIZES, UNIGRAM),
+    "luke": (transformers.LukeConfig, SIZES | {"entity_vocab_size": 9, "entity_emb_size": 8}, BYTE_LEVEL),
+    "megatron-bert": (transformers.MegatronBertConfig, SIZES, WORDPIECE),
+    "modernbert": (
+        transformers.ModernBertConfig,
+        SIZES | {"layer_types": ["full_attention", "sliding_attention"], "local_attention": 16},
+        BYTE_LEVEL,
+    ),
+    "mpnet": (transformers.MPNetConfig, SIZES, WORDPIECE),
+    "mt5": (transformers.MT5Config, T5_SIZES, UNIGRAM),
+    "nomic_bert": (transformers.NomicBertConfig, SIZES, WORDPIECE),
+    "rembert": (transformers.RemBertConfig, SIZES | {"input_embedding_size": 16}, UNIGRAM),
+    "roberta": (transformers.RobertaConfig, SIZES, BYTE_LEVEL),
+    "roberta-prelayernorm": (transformers.RobertaPreLayerNormConfig, SIZES, BYTE_LEVEL),
+    "roformer": (transformers.RoFormerConfig, SIZES | {"embedding_size": 16}, WORDPIECE),
+    "t5": (transformers.T5Config, T5_SIZES, UNIGRAM),
+    "t5 gated": (transformers.T5Config, T5_SIZES | {"feed_forward_proj": "gated-gelu"}, UNIGRAM),
+    "umt5": (transformers.UMT5Config, T5_SIZES, UNIGRAM),
+    "xlm-roberta": (transformers.XLMRobertaConfig, SIZES, UNIGRAM),
+    "xlm-roberta-xl": (transformers.XLMRobertaXLConfig, SIZES, UNIGRAM),
+}
+"""Configuration class, settings and tokenizer, by family and what is peculiar about the case."""
+
+
+def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, **changes):
+    """Write the checkpoint of `case` into `folder`, with `changes` to its configuration."""
+    config_class, settings, make_tokenizer = CASES[case]
+    tokenizer = make_tokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
+    names = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        cls_token="<s>",
+        sep_token="</s>",
+        **dict(zip(names, SPECIAL_TOKENS, strict=True)),
+    )
+    config = config_class(**({"vocab_size": len(fast), "pad_token_id": PAD} | settings | changes))
+    torch.manual_seed(0)
+    FAMILIES[config.model_type].network.from_config(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def load(folder, **config):
+    return load_checkpoint(
+        ExportConfig(**({"checkpoint": str(folder), "name": "tiny", "task": "feature-extraction"} | config))
+    )

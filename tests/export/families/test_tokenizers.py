@@ -1,0 +1,105 @@
+"""Checkpoints without tokenizer.json: what transformers converts is compared with the tokenizer it came from."""
+
+import io
+import json
+
+import pytest
+import sentencepiece
+import transformers
+from tokenizers import normalizers
+
+from encserve_export.corpus import _PASSAGES
+from encserve_export.errors import Unsupported
+from encserve_export.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
+
+from .checkpoints import byte_level_tokenizer, load, wordpiece_tokenizer, write_checkpoint
+
+DEBERTA_PIECES = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+
+
+def sentencepiece_folder(folder, tokenizer_class, file, **options):
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(_PASSAGES),
+        model_writer=written,
+        model_type="unigram",
+        vocab_size=350,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    (folder / file).write_bytes(written.getvalue())
+    return configured(folder, tokenizer_class)
+
+
+def wordpiece_folder(folder, tokenizer_class, **config):
+    vocabulary = wordpiece_tokenizer().get_vocab()
+    (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.get)) + "\n", encoding="utf-8")
+    special = {
+        "unk_token": "<unk>",
+        "pad_token": "<pad>",
+        "cls_token": "<s>",
+        "sep_token": "</s>",
+        "mask_token": "<mask>",
+    }
+    return configured(folder, tokenizer_class, **special, **config)
+
+
+def byte_level_folder(folder, tokenizer_class):
+    byte_level_tokenizer().model.save(str(folder))
+    return configured(folder, tokenizer_class)
+
+
+def configured(folder, tokenizer_class, **config):
+    model_type = {"BertTokenizer": "bert", "MPNetTokenizer": "mpnet", "RobertaTokenizer": "roberta"}.get(
+        tokenizer_class
+    )
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer_class} | config))
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type or "t5"}))
+    return folder
+
+
+FOLDERS = {
+    "BERT": lambda folder: wordpiece_folder(folder, "BertTokenizer"),
+    "BERT cased": lambda folder: wordpiece_folder(folder, "BertTokenizer", do_lower_case=False),
+    "MPNet": lambda folder: wordpiece_folder(folder, "MPNetTokenizer"),
+    "RoBERTa": lambda folder: byte_level_folder(folder, "RobertaTokenizer"),
+    "T5": lambda folder: sentencepiece_folder(
+        folder, "T5Tokenizer", "spiece.model", pad_id=0, eos_id=1, unk_id=2, bos_id=-1
+    ),
+    "XLM-RoBERTa": lambda folder: sentencepiece_folder(folder, "XLMRobertaTokenizer", "sentencepiece.bpe.model"),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_a_faithful_conversion_passes_and_a_changed_one_does_not(kind, tmp_path):
+    folder = FOLDERS[kind](tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    check_conversion(folder, tokenizer)
+
+    fast = tokenizer.backend_tokenizer
+    steps = [normalizers.Replace("l", "z"), *([fast.normalizer] if fast.normalizer else [])]
+    fast.normalizer = normalizers.Sequence(steps)
+    with pytest.raises(Unsupported, match=r"the tokens of '  several .* \(several spaces\) differ"):
+        check_conversion(folder, tokenizer)
+
+
+def test_a_conversion_that_is_not_faithful_is_refused(tmp_path):
+    """transformers converts DeBERTa's SentencePiece without its table of normal forms."""
+    folder = write_checkpoint(tmp_path, "deberta-v2")
+    (folder / "tokenizer.json").unlink()
+    sentencepiece_folder(
+        folder, "DebertaV2Tokenizer", "spm.model", pad_id=0, bos_id=1, eos_id=2, unk_id=3, **DEBERTA_PIECES
+    )
+    (folder / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
+    with pytest.raises(
+        Unsupported, match=r"has no tokenizer\.json, and the conversion .* is not faithful: the tokens of"
+    ):
+        load(folder)
+
+
+def test_difficult_texts_are_what_they_are_called():
+    assert "👩\u200d👩\u200d👧" in DIFFICULT_TEXTS["emoji"]
+    assert "e\u0301" in DIFFICULT_TEXTS["combining marks"]
+    assert all(end in DIFFICULT_TEXTS["mixed line ends"] for end in ("\t", "\n\n", "\r\n", "\rold"))
+    assert max(len(word) for word in DIFFICULT_TEXTS["a very long word"].split()) == 320

@@ -1,0 +1,108 @@
+"""The generator by itself."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from virtual_time import run_virtual
+
+from encserve import Unavailable
+from encserve_loadtest.arrivals import poisson, schedule_s
+from encserve_loadtest.generator import closed_loop, open_loop
+from encserve_loadtest.window import Window
+
+
+async def answer_at_once(index: int) -> int:
+    return 1
+
+
+def test_requests_are_sent_in_order_at_their_times():
+    sent: list[tuple[int, float]] = []
+
+    async def note(index: int) -> int:
+        sent.append((index, asyncio.get_running_loop().time()))
+        return 7
+
+    due_s = np.array([0.1, 0.1, 0.5])
+    run = run_virtual(open_loop(note, due_s, duration_s=1, grace_s=1))
+    assert sent == [(0, pytest.approx(0.1)), (1, pytest.approx(0.1)), (2, pytest.approx(0.5))]
+    assert run.lateness_s == pytest.approx([0, 0, 0], abs=1e-6)
+    assert run.tokens.tolist() == [7, 7, 7]
+
+
+def test_a_failure_counts_as_a_request_that_never_came():
+    async def fail_every_tenth(index: int) -> int:
+        if index % 10 == 0:
+            raise Unavailable("the queue is full")
+        return 1
+
+    due_s = np.linspace(0, 1, 100, endpoint=False)
+    window = Window(run=run_virtual(open_loop(fail_every_tenth, due_s, duration_s=1, grace_s=1)), target_p99_s=1)
+    assert window.p99_s == np.inf
+    assert window.percentile_s(50) < 1
+    assert window.failure_summary == "10 Unavailable"
+    assert not window.holds
+
+
+def test_what_is_unanswered_in_the_end_has_failed():
+    async def never(index: int) -> int:
+        await asyncio.sleep(1e9)
+        return 1
+
+    run = run_virtual(open_loop(never, np.array([0.0, 0.5]), duration_s=1, grace_s=2))
+    assert run.failures == {"unanswered": 2}
+    assert np.isinf(run.latency_s).all()
+
+
+def test_an_interrupt_leaves_no_task_behind():
+    async def interrupted() -> int:
+        async def never(index: int) -> int:
+            await asyncio.sleep(1e9)
+            return 1
+
+        run = asyncio.ensure_future(open_loop(never, np.arange(10.0), duration_s=10, grace_s=1))
+        await asyncio.sleep(5.5)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        return len(asyncio.all_tasks())
+
+    assert run_virtual(interrupted()) == 1  # the one that asks
+
+
+def test_a_schedule_that_the_generator_cannot_keep_makes_the_window_invalid():
+    async def block(index: int) -> int:
+        loop = asyncio.get_running_loop()
+        loop._jump.now_s += 0.05  # the generator's own thread computes
+        return 1
+
+    due_s = np.linspace(0, 2, 100, endpoint=False)
+    window = Window(run=run_virtual(open_loop(block, due_s, duration_s=2, grace_s=1)), target_p99_s=0.1)
+    assert window.lateness_p99_s > 1
+    assert not window.is_valid
+
+
+def test_the_users_of_a_closed_loop_wait_for_their_answers():
+    flying, most = 0, 0
+
+    async def note(index: int) -> int:
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await asyncio.sleep(0.1)
+        flying -= 1
+        return 1
+
+    window = Window(run=run_virtual(closed_loop(note, users=3, duration_s=10)), users=3, target_p99_s=1)
+    assert most == 3
+    assert window.achieved_per_s == pytest.approx(30, rel=0.05)
+    assert window.is_valid
+
+
+def test_five_thousand_arrivals_a_second_leave_time_to_spare_on_one_core():
+    """In processor time, which others on this host do not change."""
+    due_s = schedule_s(poisson, rate_per_s=5_000, duration_s=2, rng=np.random.default_rng(0))
+    run = asyncio.run(open_loop(answer_at_once, due_s, duration_s=2, grace_s=1))
+    assert np.isfinite(run.finished_s).all()
+    assert len(run.finished_s) == pytest.approx(10_000, rel=0.05)
+    assert run.client_cpu_s / len(due_s) < 0.8 / 5_000

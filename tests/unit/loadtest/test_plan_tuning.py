@@ -1,0 +1,80 @@
+"""Other settings for a pipeline, in a copy that the launcher accepts."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from encserve.testing import fake_pipeline
+from encserve_loadtest.altered_repository import Settings, altered_repository, read_settings
+from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.tuning import Trial, Tuning, alternatives
+from encserve_server.repository import read_pipelines
+
+SETTINGS = Settings(tokenize_instances=1, encode_instances=1, max_batch_size=64, queue_delay_us=0, token_budget=512)
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    files = {}
+    for step in ("tokenize", "encode", "head"):
+        config = model_config_pb2.ModelConfig(name=f"m_{step}", backend="python", max_batch_size=64)
+        config.instance_group.add(count=1)
+        config.dynamic_batching.SetInParent()
+        write_model(tmp_path, config, "settings.json", json.dumps({"token_budget": 512} if step == "encode" else {}))
+        settings = tmp_path / f"m_{step}" / "3" / "settings.json"
+        files[f"m_{step}/3/settings.json"] = hashlib.sha256(settings.read_bytes()).hexdigest()
+    ensemble = model_config_pb2.ModelConfig(name="m", platform="ensemble", max_batch_size=64)
+    for step in ("tokenize", "encode", "head"):
+        ensemble.ensemble_scheduling.step.add(model_name=f"m_{step}", model_version=3)
+    manifest = json.dumps({"files": files})
+    certificate = hashlib.sha256(manifest.encode()).hexdigest()
+    for key, value in fake_pipeline(name="m", certificate=certificate).to_parameters().items():
+        ensemble.parameters[key].string_value = value
+    write_model(tmp_path, ensemble, "manifest.json", manifest)
+    return tmp_path
+
+
+def write_model(repository: Path, config: model_config_pb2.ModelConfig, file: str, content: str) -> None:
+    config.version_policy.specific.versions.append(3)
+    (repository / config.name / "3").mkdir(parents=True)
+    (repository / config.name / "3" / file).write_text(content)
+    (repository / config.name / "config.pbtxt").write_text(text_format.MessageToString(config))
+
+
+def test_the_settings_are_read(repository):
+    assert read_settings(repository, "m") == SETTINGS
+
+
+def test_a_copy_has_other_settings_and_is_still_accepted(repository):
+    before = {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+    wanted = replace(SETTINGS, encode_instances=3, max_batch_size=8, queue_delay_us=500, token_budget=128)
+    with altered_repository(repository, "m", wanted) as copy:
+        assert read_settings(copy, "m") == wanted
+        (pipeline,) = read_pipelines(copy)  # checks every hash
+        assert pipeline.certificate != read_pipelines(repository)[0].certificate
+    assert not copy.exists()
+    assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before
+
+
+def test_a_missing_repository_is_named(tmp_path):
+    with pytest.raises(InvalidPlan, match=r"--tune needs the pipeline's repository \(--repository\)"):
+        read_settings(tmp_path / "nowhere", "m")
+
+
+def test_alternatives_change_one_setting_each():
+    changes = list(alternatives(SETTINGS))
+    assert all(len(change) == 1 for change in changes)
+    assert {name for change in changes for name in change} == set(SETTINGS.__dataclass_fields__)
+    assert not any("token_budget" in change for change in alternatives(replace(SETTINGS, token_budget=None)))
+
+
+def test_the_changes_are_those_of_the_best_trial():
+    baseline = Trial(settings=SETTINGS, throughput_per_s=100)
+    best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
+    tuning = Tuning(users=8, baseline=baseline, best=best)
+    assert tuning.changes == {"encode_instances": (1, 2), "token_budget": (512, 1024)}

@@ -1,0 +1,56 @@
+"""A stand-in for the module that Triton gives its Python backend, so that a step's shell runs without a server."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+
+class _Tensor:
+    def __init__(self, name, value):
+        self._name, self._value = name, value
+
+    def name(self):
+        return self._name
+
+    def as_numpy(self):
+        return self._value
+
+
+class _Metric:
+    def __init__(self):
+        self.value = 0
+
+    def increment(self, by):
+        self.value += by
+
+
+class _Request:
+    def __init__(self, parameters="", **tensors):
+        self._parameters, self.tensors = parameters, {name: np.asarray(value) for name, value in tensors.items()}
+
+    def parameters(self):
+        return self._parameters
+
+
+@pytest.fixture
+def triton(monkeypatch):
+    """`triton_python_backend_utils` with what the steps use of it; `triton.Request` makes a request."""
+    module = ModuleType("triton_python_backend_utils")
+    module.Tensor = _Tensor
+    module.TritonError = type("TritonError", (), {"INVALID_ARG": "invalid", "INTERNAL": "internal"})
+    module.TritonError.__init__ = lambda self, message, code: self.__dict__.update(message=message, code=code)
+    module.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(
+        tensors={tensor.name(): tensor.as_numpy() for tensor in tensors}, error=error
+    )
+    module.MetricFamily = type("MetricFamily", (), {"COUNTER": "counter", "__init__": lambda self, **_: None})
+    module.MetricFamily.Metric = lambda self, labels: _Metric()
+    module.get_input_tensor_by_name = lambda request, name: _Tensor(name, request.tensors[name])
+    module.Request = _Request
+    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", module)
+    for step in ("tokenize", "encode", "head", "replies"):
+        monkeypatch.delitem(sys.modules, f"encserve_server.models.{step}", raising=False)
+    yield module
+    for step in ("tokenize", "encode", "head", "replies"):
+        sys.modules.pop(f"encserve_server.models.{step}", None)
