@@ -49,6 +49,11 @@ class Checkpoint:
     """Tokens of a text that the network sees, special tokens included."""
 
     @property
+    def encoder(self) -> PreTrainedModel:
+        """The network without its head."""
+        return self.model.base_model  # type: ignore[return-value]
+
+    @property
     def dimensions(self) -> int:
         """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
         if self.task.name == "question-answering":
@@ -183,6 +188,12 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
 
 
 def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) -> PreTrainedModel:
+    headless = task.network is transformers.AutoModel
+    if not headless and family.network is not transformers.AutoModel:
+        raise Unsupported(
+            f"{task.name} is not supported for {family.network.__name__} checkpoints, whose heads read a decoder; "
+            "feature-extraction is"
+        )
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
         if not pickled:
@@ -192,10 +203,8 @@ def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) ->
                 f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, "
                 "or give --allow-pickle if you trust whoever made them"
             )
-    headless = task.network is transformers.AutoModel
-    network = family.network if headless else task.network
     try:
-        model, loading = network.from_pretrained(
+        model, loading = (family if headless else task).network.from_pretrained(
             folder,
             dtype=torch.float32,
             attn_implementation="eager",
@@ -212,8 +221,7 @@ def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) ->
         )
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
-    unused = "pooler." if headless else ()
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith(unused))
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler." if headless else ()))
     foreign = sorted({*missing, *loading["unexpected_keys"]})
     if foreign and getattr(model.config, "auto_map", None):
         raise Unsupported(

@@ -17,8 +17,10 @@ from .packing import Packing, attending
 def token_states(
     model: PreTrainedModel, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None
 ) -> Tensor:
-    """The last hidden state of each token (T, H), out of the token ids int64 (T,) of all texts and, for pairs, their
-    types (T,)."""
+    """The last hidden state of each token (T, H), out of the token ids int64 (T,) of all texts.
+
+    Token types int64 (T,) tell the two texts of a pair apart; they are 0 without.
+    """
     inputs = encoder_inputs(model, input_ids, packing, token_type_ids)
     with attending(packing):
         states = model(**inputs).last_hidden_state  # (1, T, H) or (n, L, H)

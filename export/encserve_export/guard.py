@@ -45,7 +45,7 @@ def check_texts_are_apart(checkpoint: Checkpoint) -> None:
         return packed_attention(module, *args, **kwargs)
 
     AttentionInterface.register(_COUNTED, counted)
-    with attention(checkpoint.model, _COUNTED):
+    with attention(checkpoint.encoder, _COUNTED):
         together = PackedEncoder(checkpoint)(input_ids, torch.tensor(lengths))  # (n, H)
     layers = checkpoint.config.num_hidden_layers
     if not checkpoint.family.padded and len(calls) != layers:

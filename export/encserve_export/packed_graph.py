@@ -11,7 +11,6 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from .checkpoint import Checkpoint
 from .encoding import attention, token_states
@@ -32,7 +31,7 @@ class PackedEncoder(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.encoder: PreTrainedModel = checkpoint.model.base_model  # type: ignore[assignment]
+        self.encoder = checkpoint.encoder
         self.dense = nn.Sequential(*checkpoint.modules.dense)
         self.pool = POOLINGS[checkpoint.modules.pooling]
 
@@ -50,7 +49,7 @@ class PackedEncoder(nn.Module):
 def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
     """Write the packed `network` of `checkpoint` as ONNX, with T and n left open."""
     sample = sample_inputs(checkpoint)
-    with attention(checkpoint.model), _quiet_exporter():
+    with attention(checkpoint.encoder), _quiet_exporter():
         program = torch.onnx.export(
             network.eval(),
             tuple(sample.values()),

@@ -23,14 +23,17 @@ _MODES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _states(checkpoint: Checkpoint, input_ids: Sequence[int]) -> Tensor:
+    """The last hidden state of each token of one text, float32 (t, H)."""
+    row = torch.tensor([input_ids])
+    states: Tensor = checkpoint.encoder(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state
+    return states[0]
+
+
 @torch.inference_mode()
 def reference_vector(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
     """The pooled vector float32 (H,) of one text's token ids, before normalisation."""
-    row = torch.tensor([input_ids])
-    states = checkpoint.model.base_model(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[
-        0
-    ]  # (t, H)
-    vector = _MODES[checkpoint.modules.pooling](states)
+    vector = _MODES[checkpoint.modules.pooling](_states(checkpoint, input_ids))
     for layer in checkpoint.modules.dense:
         vector = layer(vector)
     return vector
@@ -42,7 +45,7 @@ def reference_rows(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_
     if checkpoint.task.name == "feature-extraction":
         return reference_vector(checkpoint, list(input_ids))[None]
     if checkpoint.task.name == "token-embedding":
-        states: Tensor = checkpoint.model.base_model(input_ids=torch.tensor([input_ids])).last_hidden_state[0]
+        states = _states(checkpoint, input_ids)
         for layer in checkpoint.modules.dense:
             states = layer(states)
         return states

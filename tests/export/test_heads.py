@@ -6,8 +6,8 @@ import transformers
 
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
+from encserve_export.encoding import attention
 from encserve_export.guard import check_texts_are_apart
-from encserve_export.packed_graph import attention
 from encserve_export.packed_heads import packed_network
 from encserve_export.reference import reference_rows
 
@@ -43,7 +43,7 @@ def test_packed_heads_agree_with_each_text_alone(family, task, tmp_path):
         inputs = {"input_ids": input_ids, "lengths": torch.tensor(lengths)}
         inputs |= {"token_type_ids": types} if typed else {}
         inputs |= {"mask_at": (input_ids == MASK).nonzero()[:, 0]} if task == "fill-mask" else {}
-        with attention(checkpoint.model, "packed"), torch.inference_mode():
+        with attention(checkpoint.encoder), torch.inference_mode():
             rows = network(**inputs)
         expected = torch.cat(
             [

@@ -1,18 +1,14 @@
 """Which task a checkpoint is exported for, and which checkpoints are refused."""
 
-import ast
 import json
-from pathlib import Path
 
 import pytest
 import transformers
 from safetensors.torch import load_file, save_file
 
-import encserve_server.models
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
-from encserve_export.steps import sources_of
 from encserve_export.task_options import options_of
 from encserve_export.tasks import TASKS
 from encserve_server.models.options import KINDS, OptionRules
@@ -66,19 +62,6 @@ def test_a_task_can_be_asked_for_and_its_defaults_are_allowed(task, tmp_path):
     given = {name: rule["default"] for name, rule in options.items() if rule["default"] is not None}
     given |= {"labels": '["x"]'} if task == "zero-shot-classification" else {}
     OptionRules(options).parse(json.dumps(given))
-
-
-@pytest.mark.parametrize("task", sorted(TASKS))
-def test_each_step_gets_the_modules_that_it_imports(task):
-    folder = Path(encserve_server.models.__file__).parent
-    for sources in sources_of(TASKS[task]).values():
-        assert len(set(sources)) == len(sources)
-        imported = set()
-        for source in sources:
-            for node in ast.walk(ast.parse((folder / source).read_text())):
-                if isinstance(node, ast.ImportFrom) and node.level:
-                    imported.add(f"{node.module}.py")
-        assert imported <= set(sources)
 
 
 def test_a_cross_encoder_says_so_in_three_ways(tmp_path):

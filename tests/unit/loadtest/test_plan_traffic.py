@@ -195,8 +195,8 @@ def test_an_impossible_workload_is_refused(options, error, message):
 
 
 def test_a_task_that_the_sdk_lacks_is_refused():
-    pipelines = [fake_pipeline(task="text-classification")]
-    message = "is for text-classification; the planner loads feature-extraction"
+    pipelines = [fake_pipeline(task="fill-mask")]
+    message = "is for fill-mask; the planner loads feature-extraction, text-classification, text-ranking"
     client = Client(transport=FakeTransport(Tokenizer(), pipelines=pipelines))
     with client, pytest.raises(InvalidInput, match=message):
         prepare_workload(client, model="fake", corpus="queries")
