@@ -27,6 +27,7 @@ from encserve._results import (
     Ranking,
     Span,
     SparseEmbeddings,
+    TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "ServerError",
     "Span",
     "SparseEmbeddings",
+    "TextScores",
     "TokenClassifications",
     "TokenEmbeddings",
     "Transport",

@@ -13,6 +13,7 @@ from encserve._results import (
     MaskFills,
     Ranking,
     SparseEmbeddings,
+    TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
@@ -26,6 +27,7 @@ from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
 from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
+from encserve._verbs.score import SCORE, score_options
 
 
 class AsyncClient(AsyncConnection):
@@ -214,6 +216,19 @@ class AsyncClient(AsyncConnection):
         options = fill_mask_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return await self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    @documented_by(Client.score)
+    async def score(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TextScores:
+        terms = self._settings.terms(model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s)
+        return await self._whole(Call(SCORE, as_sequence(texts), terms))
 
     @documented_by(Client.classify_zero_shot)
     async def classify_zero_shot(

@@ -34,6 +34,8 @@ class Verb(Generic[Part]):
     """What the caller calls one of the texts that are split into requests."""
     shared: str = ""
     """What the caller calls the one text that goes with all others; empty where there is none."""
+    copied: bool = False
+    """Whether the server makes as many copies of a text as it has tokens."""
     gather: Callable[[int], Gather[Part]] = Parts
     """Makes what joins the parts of a call about so many texts."""
 
@@ -118,6 +120,7 @@ class Call(Generic[Part]):
             prompted=prompted,
             rows_per_text=self._rows_per_text,
             in_windows=self._in_windows,
+            copied=verb.copied,
         )
 
     def request(self, chunk: Chunk) -> InferRequest:

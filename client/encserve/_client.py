@@ -12,6 +12,7 @@ from encserve._results import (
     MaskFills,
     Ranking,
     SparseEmbeddings,
+    TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
@@ -25,6 +26,7 @@ from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
 from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
 from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
 from encserve._verbs.rerank import rerank_options, rerank_verb
+from encserve._verbs.score import SCORE, score_options
 
 
 class Client(Connection):
@@ -350,6 +352,30 @@ class Client(Connection):
         options = fill_mask_options(truncate=truncate, top_k=top_k)
         terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
         return self._whole(Call(FILL_MASK, as_sequence(texts), terms))
+
+    def score(
+        self,
+        texts: Iterable[str],
+        *,
+        model: str,
+        truncate: str | None = None,
+        progress: bool = False,
+        timeout_s: float | None = None,
+    ) -> TextScores:
+        """Tell how likely texts are to a masked language model: the pseudo-log-likelihood of Salazar et al. 2020.
+
+        Each token is masked in turn, so a text costs as many texts as it has tokens. Arguments that are not described
+        here, and errors, are those of `embed`.
+
+        Args:
+            texts: any number of texts, without masks.
+            model: name of a pipeline for fill-mask.
+            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            progress: whether to show a progress bar on stderr.
+            timeout_s: seconds that each request may take, with all its retries.
+        """
+        terms = self._settings.terms(model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s)
+        return self._whole(Call(SCORE, as_sequence(texts), terms))
 
     def classify_zero_shot(
         self,

@@ -141,6 +141,17 @@ class MaskFills(Answer):
     """Of each text, of each of its masks, the tokens."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextScores(Answer):
+    """How likely texts are to a masked language model."""
+
+    log_likelihoods: NDArray[np.float32]
+    """The pseudo-log-likelihood of each text: the sum, over its tokens, of the natural logarithm of the probability of
+    that token where it alone is masked, (n,)."""
+    scored_counts: NDArray[np.int32]
+    """Tokens of each text that the sum has: all that the network saw but the special ones, (n,)."""
+
+
 Part = TypeVar("Part", bound=Answer)
 
 

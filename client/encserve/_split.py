@@ -99,33 +99,37 @@ def split(
     prompted: bool = False,
     rows_per_text: int = 1,
     in_windows: bool = False,
+    copied: bool = False,
 ) -> Iterator[Chunk]:
     """Split texts into chunks, reading them no further than the chunk at hand.
 
     The tokens of a text are bounded by its bytes, as tokenizers need no more tokens than bytes, and by the length that
-    the model allows; in windows by twice its bytes, for what they repeat. `extra_bytes` go with each text. A prompt has
-    an unknown length, so a text that gets one is counted with all that the model allows. A text whose bound alone
-    exceeds the limit gets a request of its own, and the server decides.
+    the model allows; in windows by twice its bytes, for what they repeat. A text that is `copied` for each of its
+    tokens counts with all copies. `extra_bytes` go with each text. A prompt has an unknown length, so a text that gets
+    one is counted with all that the model allows. A text whose bound alone exceeds the limit gets a request of its own,
+    and the server decides.
     """
     max_texts = min(max_texts, pipeline.max_texts_per_request)
     chunk = Chunk(0, [], [])
-    tokens = 0
+    rows = tokens = 0
     for index, text in enumerate(texts):
         encoded = encode_text(text, index, max_bytes=pipeline.max_bytes_per_text)
         pair = None if pairs is None else encode_text(pairs[index], index, max_bytes=pipeline.max_bytes_per_text)
         size = len(encoded) + len(pair or b"") + extra_bytes + SPECIAL_TOKENS
+        own_rows = min(pipeline.max_length, max(len(encoded), 1)) if copied else 1
         if in_windows:
             bound = 2 * size
         else:
-            bound = rows_per_text * (pipeline.max_length if prompted else min(pipeline.max_length, size))
-        full = len(chunk.texts) == max_texts or tokens + bound > pipeline.max_tokens_per_request
+            bound = own_rows * rows_per_text * (pipeline.max_length if prompted else min(pipeline.max_length, size))
+        full = rows + own_rows > max_texts or tokens + bound > pipeline.max_tokens_per_request
         if full and chunk.texts:
             yield chunk
             chunk = Chunk(index, [], [])
-            tokens = 0
+            rows = tokens = 0
         chunk.texts.append(encoded)
         if pair is not None:
             chunk.pairs.append(pair)
+        rows += own_rows
         tokens += bound
     if chunk.texts:
         yield chunk

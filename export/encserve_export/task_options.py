@@ -44,6 +44,7 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["align_to_words"] = {"kind": "flag", "default": True}
         case "fill-mask":
             offered["top_k"] = _whole(5, 1, min(1000, checkpoint.dimensions))
+            offered["score_texts"] = {"kind": "flag", "default": False}
         case "zero-shot-classification":
             offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
             offered["multi_label"] = {"kind": "flag", "default": False}

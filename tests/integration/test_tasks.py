@@ -327,6 +327,32 @@ def test_fill_mask(client, reference, name):
     assert [len(fills) for fills in client.fill_mask(["<mask>"], model=name).masks[0]] == [5]
 
 
+def score_by_hand(folder, text):
+    """The sum over the tokens of a text of the logarithm of its probability where it alone is masked, and how many."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForMaskedLM.from_pretrained(folder).eval()
+    ids = tokenizer(text, truncation=True, max_length=64)["input_ids"]
+    total = 0.0
+    for place in range(1, len(ids) - 1):
+        masked = torch.tensor([[*ids[:place], tokenizer.mask_token_id, *ids[place + 1 :]]])
+        with torch.inference_mode():
+            total += float(model(input_ids=masked).logits[0, place].double().log_softmax(-1)[ids[place]])
+    return total, len(ids) - 2
+
+
+@pytest.mark.parametrize("name", ["mask-bert", "mask-roberta"])
+def test_score(server, checkpoints, name):
+    expected = [score_by_hand(checkpoints[name], text) for text in TEXTS]
+    with Client(server.grpc_url) as client:
+        answer = client.score(TEXTS, model=name)
+        alone = client.score(TEXTS[1:2], model=name)
+    np.testing.assert_allclose(answer.log_likelihoods, [total for total, _ in expected], rtol=1e-3)
+    assert answer.scored_counts.tolist() == [count for _, count in expected]
+    assert answer.token_counts.tolist() == [count + 2 for _, count in expected]
+    assert answer.dropped_counts[-1] > 0
+    assert (alone.log_likelihoods.tolist(), alone.scored_counts.tolist()) == ([0], [0])
+
+
 @pytest.mark.parametrize(
     ("multi_label", "labels"), [(False, ["weather", "Geld 💰", "sport"]), (True, ["weather", "x"])]
 )
@@ -407,6 +433,7 @@ def test_classify_tokens_in_windows(client, checkpoints):
             lambda client: client.fill_mask(["word " * 99 + "<mask>"], model="mask-bert"),
             "and 1 of its 1 <mask> with it",
         ),
+        (lambda client: client.score(["a", "a <mask>"], model="mask-bert"), "text 1 has a <mask>; a text without"),
         (lambda client: client.answer("Why?", "", model="answer-bert"), "text_pair 0 is empty"),
         (lambda client: client.answer("Why " * 60, "Because.", model="answer-bert"), "leaves 0 of max_length 64"),
         (lambda client: client.answer("Why?", "x", model="answer-bert", top_k=101), "option top_k is 101"),

@@ -1,4 +1,5 @@
-"""The layout of fill-mask: one row for each text, and where its masks are."""
+"""The layout of fill-mask: one row for each text, and where its masks are; or, of a text that is to be scored, a copy
+for each of its tokens, with that token masked."""
 
 from __future__ import annotations
 
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from .options import InvalidArgument, Options
+from .packed_rows import Cut, Row
 from .single_texts import Layout as SingleTexts
+
+NO_TARGET = -1
+"""The target of a mask whose own token is not known."""
 
 
 class Layout:
-    """Texts with at least one mask each."""
+    """Texts with at least one mask each, or texts without any that are to be scored."""
 
     INPUTS = ("text",)
     TRACKS_OFFSETS = False
@@ -31,13 +36,18 @@ class Layout:
     def lay(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `mask_at` (M,), the tokens of all texts that are masks, and `mask_count` (n,).
+        """As for single texts, with `mask_at` (M,), the tokens of all texts that are masks, `target_id` (M,), the
+        token that each mask hides, and `mask_count` (n,).
 
         Raises:
-            InvalidArgument: a text has no mask, or lost one because it was too long.
+            InvalidArgument: a text has no mask, or lost one because it was too long; or one that is to be scored has
+                a mask, or too many tokens.
         """
         (own,) = encodings
         cuts = self._texts.cut(own, options)
+        return self._scored(own, cuts) if options["score_texts"] else self._masked(own, cuts)
+
+    def _masked(self, own: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
         counts = []
         for index, (encoding, (cut,)) in enumerate(zip(own, cuts, strict=True)):
             before, after = encoding.ids.count(self._mask_id), encoding.ids[cut.begin : cut.end].count(self._mask_id)
@@ -54,4 +64,32 @@ class Layout:
             **tensors,
             "mask_at": np.flatnonzero(tensors["input_ids"] == self._mask_id),
             "mask_count": np.array(counts, np.int32),
+            "target_id": np.full(sum(counts), NO_TARGET, np.int32),
+        }
+
+    def _scored(self, own: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+        """The copies of all texts. A text of no tokens has one too, of a mask that hides nothing, because a request
+        has a row at least; its `mask_count` is 0."""
+        texts = []
+        for index, (encoding, (cut,)) in enumerate(zip(own, cuts, strict=True)):
+            ids = encoding.ids[cut.begin : cut.end]
+            if self._mask_id in ids:
+                raise InvalidArgument(
+                    f"text {index} has a {self._mask_token}; a text without is expected where score_texts is true"
+                )
+            texts.append(ids)
+        copies = sum(max(len(ids), 1) for ids in texts)
+        self._texts.limits.check_count(copies, "tokens to score, each in a copy of its text that counts as a text")
+        rows = [
+            Row([*ids[:place], self._mask_id, *ids[place + 1 :]]) for ids in texts for place in range(max(len(ids), 1))
+        ]
+        packed = self._texts.pack(rows)
+        around = int(packed["lengths"][0]) - len(rows[0].first)
+        return {
+            **packed,
+            "token_count": np.array([around + len(ids) for ids in texts], np.int32),
+            "dropped_count": np.array([cut.dropped for (cut,) in cuts], np.int32),
+            "mask_at": np.flatnonzero(packed["input_ids"] == self._mask_id),
+            "mask_count": np.array([len(ids) for ids in texts], np.int32),
+            "target_id": np.array([id_ for ids in texts for id_ in ids or [NO_TARGET]], np.int32),
         }

@@ -75,11 +75,15 @@ class Layout:
             rows += [Row(ids[window.begin : window.end]) for window in windows]
             sizes.append(self._frame.size + windows[-1].end - windows[0].begin)
         return {
-            **pack(rows, self._frame, self.limits, token_types=self._token_types),
+            **self.pack(rows),
             "token_count": np.array(sizes, np.int32),
             "dropped_count": np.array([windows[0].dropped for windows in cuts], np.int32),
             "window_count": np.array([len(windows) for windows in cuts], np.int32),
         }
+
+    def pack(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+        """The tensors of rows, with special tokens around each. Raises InvalidArgument."""
+        return pack(rows, self._frame, self.limits, token_types=self._token_types)
 
     def spread(self, windows: Sequence[Cut], values: NDArray[Any], blank: Any) -> NDArray[Any]:
         """Values (t, ...) of the tokens of a whole text, laid as the tokens of its windows are; `blank` at special

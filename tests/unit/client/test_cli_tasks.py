@@ -8,10 +8,10 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from encserve import Answers, Classifications, Entity, Fill, MaskFills, Ranking, Span, TokenClassifications
+from encserve import Answers, Classifications, Entity, Fill, MaskFills, Ranking, Span, TextScores, TokenClassifications
 from encserve._cli import main
 
-COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "rerank")
+COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "rerank", "score")
 COMMON = {"model": "m", "version": "1", "certificate": "c"}
 COUNTS = {
     "token_counts": np.array([3, 4], np.int32),
@@ -33,6 +33,7 @@ ANSWERS = {
         **COMMON,
     ),
     "fill_mask": MaskFills(masks=[[[Fill("a", 1, 0.5)]], [[Fill("b", 2, 0.25)]]], **COUNTS, **COMMON),
+    "score": TextScores(log_likelihoods=-SCORES[:, 0], scored_counts=np.array([1, 2], np.int32), **COUNTS, **COMMON),
 }
 
 
@@ -138,6 +139,20 @@ def test_fill_mask(asked, capsys):
     assert main(["fill-mask", "--model", "m", "[MASK]", "x [MASK]"]) == 0
     assert asked == [("fill_mask", (["[MASK]", "x [MASK]"],), {"model": "m"})]
     assert lines(capsys)[0][1]["masks"] == [[{"token": "b", "token_id": 2, "score": 0.25}]]
+
+
+def test_score(asked, capsys):
+    assert main(["score", "--model", "m", "--truncate", "start", "a", "b c"]) == 0
+    assert asked == [("score", (["a", "b c"],), {"model": "m", "truncate": "start"})]
+    printed, said = lines(capsys)
+    assert printed[1] == {
+        "index": 1,
+        "token_count": 4,
+        "dropped_count": 2,
+        "log_likelihood": -0.5,
+        "scored_count": 2,
+    }
+    assert said == CUT
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "answer"])

@@ -36,6 +36,17 @@ def test_texts_in_windows_count_with_all_their_bytes():
     assert sizes(["a" * 96] * 5, in_windows=True, **limits) == [2, 2, 1]
 
 
+def test_a_text_counts_with_its_copies():
+    pipeline = fake_pipeline(max_length=8, max_tokens_per_request=100)
+    chunks = split(["a" * 5, "a" * 4, "", "a" * 99, "a"], pipeline, max_texts=9, copied=True)
+    # 5 + 4 copies; one of the text of no bytes and the 8 that max_length allows; one more
+    assert [len(chunk.texts) for chunk in chunks] == [2, 2, 1]
+    chunks = split(["a" * 5, "a" * 4], pipeline, max_texts=64, copied=True)
+    assert [len(chunk.texts) for chunk in chunks] == [2]  # 5 * 8 + 4 * 8 tokens
+    chunks = split(["a" * 5, "a" * 4, "a" * 5], pipeline, max_texts=64, copied=True)
+    assert [len(chunk.texts) for chunk in chunks] == [2, 1]
+
+
 def test_a_text_above_the_bound_gets_its_own_request():
     assert sizes(["a", "a" * 100, "a"], max_tokens_per_request=20) == [1, 1, 1]
 

@@ -230,6 +230,29 @@ def test_fill_mask(ask):
     assert result.masks == [[pair], [pair, pair], [pair]]
 
 
+class TestScore:
+    @staticmethod
+    def answer(request):
+        sizes = [len(text) for text in request.inputs["text"]]
+        return {
+            "mask_count": np.array([sizes], np.int32),
+            "pseudo_log_likelihood": -np.array([sizes], np.float32),
+        }
+
+    def test_copies_count_as_texts(self, ask):
+        texts = ["abc", "", "de", "fghijklmn", "o"]
+        result, requests = ask(MASKS, self.answer, "score", texts, settings={"texts_per_request": 6})
+        assert result.log_likelihoods.tolist() == [-3, 0, -2, -9, -1]
+        assert result.scored_counts.tolist() == [3, 0, 2, 9, 1]
+        assert [texts_of(request) for request in requests] == [texts[:3], texts[3:4], texts[4:]]
+        assert requests[0].parameters == {"score_texts": True}
+        assert requests[0].outputs == ("mask_count", "pseudo_log_likelihood", "token_count", "dropped_count")
+
+    def test_no_texts(self, ask):
+        result, requests = ask(MASKS, self.answer, "score", [])
+        assert (len(result), result.log_likelihoods.shape, requests) == (0, (0,), [])
+
+
 class TestClassifyZeroShot:
     @staticmethod
     def answer(request):

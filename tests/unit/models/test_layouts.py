@@ -11,6 +11,8 @@ WORDS = ["[CLS]", "[SEP]", "[UNK]", "[MASK]", *(f"w{number}" for number in range
 CLS, SEP, UNKNOWN, MASK = range(4)
 LIMITS = {"max_length": 9, "max_texts_per_request": 4, "max_tokens_per_request": 40, "max_bytes_per_text": 100}
 
+FILL, SCORE = {"score_texts": False}, {"score_texts": True}
+
 
 @pytest.fixture
 def tokenizer():
@@ -25,10 +27,10 @@ def tokenizer():
     return tokenizer
 
 
-def lay(tokenizer, layout, options, **inputs):
+def lay(tokenizer, layout, options, *, limits=(), **inputs):
     settings = {
         "layout": layout,
-        "limits": LIMITS,
+        "limits": {**LIMITS, **dict(limits)},
         "tensors": ["token_type_ids"],
         "marks_subwords": False,
         "unknown_id": UNKNOWN,
@@ -114,10 +116,44 @@ class TestContextWindows:
 
 class TestMaskedTexts:
     def test_masks_are_found(self, tokenizer):
-        answer = lay(tokenizer, "masked_texts", {}, text=["w1 [MASK]", "[MASK] w2 [MASK]"])
+        answer = lay(tokenizer, "masked_texts", FILL, text=["w1 [MASK]", "[MASK] w2 [MASK]"])
         assert answer["mask_at"].tolist() == [2, 5, 7]
         assert answer["mask_at"].dtype == np.int64
         assert answer["mask_count"].tolist() == [1, 2]
+        assert answer["target_id"].tolist() == [-1, -1, -1]
+
+    def test_each_token_of_a_text_to_score_is_masked_in_a_copy(self, tokenizer):
+        answer = lay(tokenizer, "masked_texts", SCORE, text=["w1 w2", "", "w3"])
+        assert rows(answer) == [
+            [CLS, MASK, *words(2), SEP],
+            [CLS, *words(1), MASK, SEP],
+            [CLS, MASK, SEP],
+            [CLS, MASK, SEP],
+        ]
+        assert answer["mask_at"].tolist() == [1, 6, 9, 12]
+        assert answer["mask_count"].tolist() == [2, 0, 1]
+        assert answer["target_id"].tolist() == [*words(1, 2), -1, *words(3)]
+        assert answer["token_count"].tolist() == [4, 2, 3]
+        assert answer["dropped_count"].tolist() == [0, 0, 0]
+
+    def test_a_text_is_cut_before_it_is_copied(self, tokenizer):
+        settings = {"max_texts_per_request": 7, "max_tokens_per_request": 63}
+        text = "w1 w2 w3 w4 w5 w6 w7 w8 w9"
+        answer = lay(tokenizer, "masked_texts", SCORE | {"truncate": "start"}, limits=settings, text=[text])
+        assert answer["target_id"].tolist() == words(3, 4, 5, 6, 7, 8, 9)
+        assert (answer["token_count"].tolist(), answer["dropped_count"].tolist()) == ([9], [2])
+
+    @pytest.mark.parametrize(
+        ("texts", "limits", "message"),
+        [
+            (["w1", "w2 [MASK]"], {}, r"text 1 has a \[MASK\]; a text without is expected where score_texts is true"),
+            (["w1 w2 w3", "w4 w5"], {}, "5 tokens to score, .*; max_texts_per_request is 4"),
+            (["w1 w2 w3 w4"], {"max_tokens_per_request": 23}, "24 tokens; max_tokens_per_request is 23"),
+        ],
+    )
+    def test_a_text_that_cannot_be_scored(self, tokenizer, texts, limits, message):
+        with pytest.raises(InvalidArgument, match=message):
+            lay(tokenizer, "masked_texts", SCORE, limits=limits, text=texts)
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -128,7 +164,7 @@ class TestMaskedTexts:
     )
     def test_refused(self, tokenizer, text, message):
         with pytest.raises(InvalidArgument, match=message):
-            lay(tokenizer, "masked_texts", {}, text=[text])
+            lay(tokenizer, "masked_texts", FILL, text=[text])
 
 
 class TestHypotheses:
