@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
+from .kept_tokens import Tokens
 from .options import InvalidArgument, Options
 from .single_texts import Layout as SingleTexts
 
@@ -26,10 +27,14 @@ class Layout:
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """The texts to tokenize. Raises InvalidArgument."""
-        return self._texts.read(inputs, options)
+        return self._texts.read(inputs, options, whole=True)
+
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """All tokens are needed: no mask may be lost."""
+        return [None]
 
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """As for single texts, with `mask_at` (M,), the tokens of all texts that are masks, and `mask_count` (n,).
 
