@@ -8,7 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from encserve_server.models.limits import Limits
+from tokenizers import Tokenizer
+
+from encserve_server.models.limits import MAX_WHOLE_BYTES, Limits
+from encserve_server.models.safe_cuts import safe_cuts_of
 from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 
 from .checkpoint import Checkpoint
@@ -20,12 +23,23 @@ from .task_options import MAX_TEXTS_PER_REQUEST, options_of
 from .tasks import Task
 
 _COMMON = ("options.py", "replies.py", "step_settings.py")
-_TOKENIZE = ("tokenize.py", "frame.py", "limits.py", "packed_rows.py", "tokenization.py")
+_TOKENIZE = (
+    "tokenize.py",
+    "frame.py",
+    "kept_tokens.py",
+    "limits.py",
+    "packed_rows.py",
+    "safe_cuts.py",
+    "tokenization.py",
+)
 _ENCODE = ("encode.py", "micro_batches.py", "packed_session.py", "request_columns.py")
 _HEAD = ("head.py", "heads.py")
 
 MAX_TOKENS_PER_REQUEST = 65_536
-MAX_BYTES_PER_TEXT = 256 * 1024
+MAX_BYTES_PER_TEXT = 16 * 1024 * 1024
+"""Of a text that truncation cuts at a safe place, so that most of it is never tokenized; others are tokenized whole."""
+_READ_WHOLE = ("context_windows", "masked_texts")
+"""Layouts that need every token of a text."""
 TOKEN_BUDGET = 512
 """Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differs by less than 5 %; below and above it
 falls."""
@@ -42,11 +56,13 @@ def sources_of(task: Task) -> dict[str, tuple[str, ...]]:
 
 def limits_of(checkpoint: Checkpoint) -> Limits:
     """What one request may ask of a pipeline."""
+    tokenizer = Tokenizer.from_str(checkpoint.tokenizer_file())
+    whole = checkpoint.task.layout in _READ_WHOLE or safe_cuts_of(tokenizer) is None
     return Limits(
         max_length=checkpoint.max_length,
         max_texts_per_request=MAX_TEXTS_PER_REQUEST,
         max_tokens_per_request=max(MAX_TOKENS_PER_REQUEST, checkpoint.max_length),
-        max_bytes_per_text=MAX_BYTES_PER_TEXT,
+        max_bytes_per_text=MAX_WHOLE_BYTES if whole else MAX_BYTES_PER_TEXT,
     )
 
 

@@ -77,7 +77,14 @@ def raw_request(elements, shape=None, parameters=None):
 
 BAD_REQUESTS = {
     "invalid UTF-8": (raw_request([b"ok", b"caf\xe9"]), "text 1 is not valid UTF-8: .* at byte 3"),
-    "a large text": (raw_request([b"x" * 300_000]), "text 0 has 300000 bytes; max_bytes_per_text is 262144"),
+    "a large text": (
+        raw_request([b"x" * 17_000_000]),
+        "text 0 has 17000000 bytes; max_bytes_per_text is 16777216",
+    ),
+    "a large word": (
+        raw_request([b"x" * 300_000]),
+        "text 0 has 300000 characters, and the first 262144 of them hold no place to cut it",
+    ),
     "many texts": (raw_request([b"x"] * 257), "the request has 257 texts; max_texts_per_request is 256"),
     "no text": (raw_request([], shape=[1, 0]), "text"),
     "texts in rows": (raw_request([b"a", b"b"], shape=[2, 1]), r"shape \[2, 1\]; \[1, n\] is expected"),

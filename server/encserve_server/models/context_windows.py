@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from .frame import frame_of_pair
+from .kept_tokens import Tokens
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Row, check_tokens, pack
@@ -31,8 +32,8 @@ class Layout:
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """The texts to tokenize, in two groups: questions and contexts. Raises InvalidArgument."""
-        questions = self._limits.decode(inputs["text"])
-        contexts = self._limits.decode(inputs["text_pair"], name="text_pair")
+        questions = self._limits.decode(inputs["text"], whole=True)
+        contexts = self._limits.decode(inputs["text_pair"], name="text_pair", whole=True)
         if len(questions) not in (1, len(contexts)):
             raise InvalidArgument(
                 f"the request has {len(questions)} texts and {len(contexts)} text_pairs; expected are as many, or one "
@@ -40,8 +41,12 @@ class Layout:
             )
         return [questions, contexts]
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """All tokens are needed."""
+        return [None, None]
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """Rows for the W windows of n contexts: `lengths` (W,), `window_count` (n,), and for the T tokens of all rows
         `offsets` and `word_offsets` (T, 2) into the context, -1 outside it.

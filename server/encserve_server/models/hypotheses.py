@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from .frame import frame_of_pair
+from .kept_tokens import Tokens
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Row, cut_text, pack
@@ -32,8 +33,12 @@ class Layout:
         self._limits.check_count(len(texts) * len(labels), f"pairs ({len(texts)} texts and {len(labels)} labels)")
         return [texts, [options["hypothesis_template"].replace("{}", label) for label in labels]]
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """For texts and hypotheses, how many tokens truncation can keep; all of a hypothesis are needed."""
+        return [self._limits.max_length - self._frame.size, None]
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """Rows for all pairs, the first text's first. What is cut is the text; the counts are of its longest pair.
 
@@ -41,7 +46,7 @@ class Layout:
             InvalidArgument: a hypothesis leaves no room, a text is too long and may not be cut, or the request has too
                 many tokens.
         """
-        texts, hypotheses = ([encoding.ids for encoding in group] for group in encodings)
+        texts, hypotheses = encodings[0], [encoding.ids for encoding in encodings[1]]
         room = self._limits.max_length - self._frame.size
         for label, hypothesis in zip(options["labels"], hypotheses, strict=True):
             if len(hypothesis) >= room:
@@ -51,11 +56,12 @@ class Layout:
                 )
         longest = max(map(len, hypotheses))
         rows, dropped = [], []
-        for index, ids in enumerate(texts):
+        for index, text in enumerate(texts):
+            ids = text.ids
             excess = len(ids) + longest - room
             if excess > 0 and options["truncate"] == "error":
                 raise InvalidArgument(
-                    f"text {index} has {room + excess + self._frame.size} tokens with its longest hypothesis; "
+                    f"text {index} has {text.count(longest + self._frame.size)} tokens with its longest hypothesis; "
                     f"max_length is {self._limits.max_length} and truncate is 'error'"
                 )
             dropped.append(max(excess, 0))

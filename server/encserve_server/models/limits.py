@@ -8,6 +8,9 @@ from typing import Any
 
 from .options import InvalidArgument
 
+MAX_WHOLE_BYTES = 256 * 1024
+"""UTF-8 bytes of a text of which all tokens are needed; of a longer one only what truncation keeps is tokenized."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -27,8 +30,8 @@ class Limits:
         """Read the limits from the settings of the tokenize step."""
         return cls(**settings["limits"])
 
-    def decode(self, raw_texts: Sequence[bytes], *, name: str = "text") -> list[str]:
-        """The texts of one input, which errors call `name`.
+    def decode(self, raw_texts: Sequence[bytes], *, name: str = "text", whole: bool = False) -> list[str]:
+        """The texts of one input, which errors call `name`; `whole` where all their tokens are needed.
 
         Raises:
             InvalidArgument: no text, too many texts, a text that is too large, or one that is not UTF-8.
@@ -41,6 +44,10 @@ class Limits:
             if len(raw) > self.max_bytes_per_text:
                 raise InvalidArgument(
                     f"{name} {index} has {len(raw)} bytes; max_bytes_per_text is {self.max_bytes_per_text}"
+                )
+            if whole and len(raw) > MAX_WHOLE_BYTES:
+                raise InvalidArgument(
+                    f"{name} {index} has {len(raw)} bytes; {MAX_WHOLE_BYTES} is the most of a text that is read whole"
                 )
             try:
                 texts.append(raw.decode("utf-8"))

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
+from .kept_tokens import Tokens
 from .options import InvalidArgument, Options
 from .packed_rows import Cut, Row
 from .single_texts import Layout as SingleTexts
@@ -31,10 +32,14 @@ class Layout:
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """The texts to tokenize. Raises InvalidArgument."""
-        return self._texts.read(inputs, options)
+        return self._texts.read(inputs, options, whole=True)
+
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """All tokens are needed: no mask may be lost."""
+        return [None]
 
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """As for single texts, with `mask_at` (M,), the tokens of all texts that are masks, `target_id` (M,), the
         token that each mask hides, and `mask_count` (n,).

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from .frame import frame_of_text
+from .kept_tokens import Tokens
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Cut, Row, cut_text, pack
@@ -29,14 +30,22 @@ class Layout:
         self._frame = frame_of_text(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
-    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize, each with its prompt, as the only group. Raises InvalidArgument."""
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
+        """The texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are needed.
+
+        Raises InvalidArgument.
+        """
         prompt = self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
-        texts = self.limits.decode(inputs["text"])
+        texts = self.limits.decode(inputs["text"], whole=whole or options.get("long_text") == "chunk")
         return [[prompt + text for text in texts] if prompt else texts]
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """How many tokens of a text truncation can keep; all are needed where it is read in windows."""
+        in_windows = options.get("long_text") == "chunk"
+        return [None if in_windows else self.limits.max_length - self._frame.size]
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """Cut the texts of one request to the length that the network takes, and lay them end to end.
 
@@ -47,7 +56,7 @@ class Layout:
         """
         return self.lay_cut(encodings[0], self.cut(encodings[0], options))
 
-    def cut(self, encodings: Sequence[Encoding], options: Options) -> list[list[Cut]]:
+    def cut(self, encodings: Sequence[Tokens], options: Options) -> list[list[Cut]]:
         """What is left of each text: one part, or overlapping windows where the request wants long texts whole."""
         room, side = self.limits.max_length - self._frame.size, options["truncate"]
         in_windows = options.get("long_text") == "chunk"
@@ -61,13 +70,13 @@ class Layout:
                 continue
             if size > room and side == "error":
                 raise InvalidArgument(
-                    f"text {index} has {size + self._frame.size} tokens; max_length is {self.limits.max_length} and "
-                    "truncate is 'error'"
+                    f"text {index} has {encoding.count(self._frame.size)} tokens; max_length is "
+                    f"{self.limits.max_length} and truncate is 'error'"
                 )
             cuts.append([cut_text(size, room, side)])
         return cuts
 
-    def lay_cut(self, encodings: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+    def lay_cut(self, encodings: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
         """The tensors of what is left of each text."""
         rows, sizes = [], []
         for encoding, windows in zip(encodings, cuts, strict=True):

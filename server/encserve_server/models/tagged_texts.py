@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
+from .kept_tokens import Tokens
 from .options import Options
 from .single_texts import Layout as SingleTexts
 
@@ -28,8 +29,12 @@ class Layout:
         """The texts to tokenize. Raises InvalidArgument."""
         return self._texts.read(inputs, options)
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """As for single texts."""
+        return self._texts.rooms(groups, options)
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """As for single texts, with `offsets` (T, 2), -1 at special tokens and where another window has the token;
         `continues` (T,), 1 where a token belongs to the word of the token before it; and `row_count` (n,), the rows of
@@ -52,7 +57,7 @@ class Layout:
             "row_count": np.array([len(places) for places in offsets], np.int32),
         }
 
-    def _continues(self, text: str, encoding: Encoding) -> Iterator[bool]:
+    def _continues(self, text: str, encoding: Tokens) -> Iterator[bool]:
         """Whether each token continues a word, by the rule of transformers' pipeline, so that words are the same.
 
         A vocabulary that marks subwords makes them longer than the text they stand for. In others a token continues a

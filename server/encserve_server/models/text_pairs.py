@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from .frame import frame_of_pair
+from .kept_tokens import Tokens
 from .limits import Limits
 from .options import InvalidArgument, Options
 from .packed_rows import Row, cut_pair, pack
@@ -28,7 +29,7 @@ class Layout:
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """The texts to tokenize, in two groups: the first ones and the second ones. Raises InvalidArgument."""
-        first = self.limits.decode(inputs["text"])
+        first = self.limits.decode(inputs["text"], whole=True)
         second = self.limits.decode(inputs["text_pair"], name="text_pair")
         if len(first) not in (1, len(second)):
             raise InvalidArgument(
@@ -36,33 +37,39 @@ class Layout:
             )
         return [first, second]
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """For each group, how many tokens of a text truncation can keep; all of the first texts are needed."""
+        room = self.limits.max_length - self._frame.size
+        return [None, max(room, *map(len, groups[0]))]  # which of two long texts is longer decides on an odd token
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """Cut the pairs of one request to the length that the network takes, and lay them end to end.
 
         Raises:
             InvalidArgument: a pair is too long and may not be cut, or the request has too many tokens.
         """
-        first, second = ([encoding.ids for encoding in group] for group in encodings)
+        first, second = encodings
         if len(first) == 1:
-            first = first * len(second)
-        return self.lay_pairs(list(zip(first, second, strict=True)), options)
-
-    def lay_pairs(self, pairs: Sequence[tuple[list[int], list[int]]], options: Options) -> dict[str, NDArray[Any]]:
-        """The tensors of pairs of token ids."""
+            first = list(first) * len(second)
         frame, limits, side = self._frame, self.limits, options["truncate"]
         room = limits.max_length - frame.size
         rows, dropped = [], []
-        for index, (first, second) in enumerate(pairs):
-            excess = len(first) + len(second) - room
+        for index, (text, pair) in enumerate(zip(first, second, strict=True)):
+            excess = len(text) + len(pair) - room
             if excess > 0 and side == "error":
                 raise InvalidArgument(
-                    f"pair {index} has {room + excess + frame.size} tokens; max_length is {limits.max_length} and "
-                    "truncate is 'error'"
+                    f"pair {index} has {pair.count(len(text) + frame.size)} tokens; max_length is {limits.max_length} "
+                    "and truncate is 'error'"
                 )
-            one, other = cut_pair(len(first), len(second), room, side)
-            rows.append(Row(first[one.begin : one.end], second[other.begin : other.end]))
+            if not pair.whole and room < len(text) > len(pair):
+                raise InvalidArgument(
+                    f"text {index} has {len(text)} tokens and text_pair {index} perhaps more; max_length is "
+                    f"{limits.max_length}, and of two such texts it is not known which is longer"
+                )
+            one, other = cut_pair(len(text), len(pair), room, side)
+            rows.append(Row(text.ids[one.begin : one.end], pair.ids[other.begin : other.end]))
             dropped.append(one.dropped + other.dropped)
         packed = pack(rows, frame, limits, token_types=self._token_types)
         return {

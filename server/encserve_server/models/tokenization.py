@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from .kept_tokens import Tokens, Wanted, keep_tokens
 from .options import InvalidArgument, Options
+from .safe_cuts import safe_cuts_of
 
 
 class Layout(Protocol):
@@ -24,8 +26,11 @@ class Layout(Protocol):
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """The texts of a request to tokenize, in groups. Raises InvalidArgument."""
 
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """For each group, how many tokens of a text truncation can keep; None where all are needed."""
+
     def lay(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Encoding]], options: Options
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
         """The tensors of a request, without the leading dimension, from its encodings without special tokens.
 
@@ -40,6 +45,7 @@ class Tokenization:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
+        self._cuts = safe_cuts_of(tokenizer)
         self._layout: Layout = import_module(f".{settings['layout']}", __package__).Layout(tokenizer, settings)
         self.inputs = self._layout.INPUTS
 
@@ -50,15 +56,31 @@ class Tokenization:
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]
     ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:
-        """The tensors of each request that was read, or why it cannot have any; all texts are tokenized in one call."""
-        encode = self._tokenizer.encode_batch if self._layout.TRACKS_OFFSETS else self._tokenizer.encode_batch_fast
-        texts = [text for groups, _ in requests for text in chain.from_iterable(groups)]
-        encodings = iter(encode(texts, add_special_tokens=False))
+        """The tensors of each request that was read, or why it cannot have any; all texts are tokenized together."""
+        wanted = [each for groups, options in requests for each in self._wanted(groups, options)]
+        kept = iter(keep_tokens(wanted, self._encode, self._cuts))
         answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []
         for groups, options in requests:
-            own = [list(islice(encodings, len(group))) for group in groups]
+            own = [list(islice(kept, len(group))) for group in groups]
+            refused = next((each for group in own for each in group if isinstance(each, InvalidArgument)), None)
+            if refused is not None:
+                answers.append(refused)
+                continue
+            encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
             try:
-                answers.append(self._layout.lay(groups, own, options))
+                answers.append(self._layout.lay(groups, encodings, options))
             except InvalidArgument as error:
                 answers.append(error)
         return answers
+
+    def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
+        from_end = options.get("truncate") == "start"
+        names = chain(self.inputs, repeat("text"))
+        for group, room, name in zip(groups, self._layout.rooms(groups, options), names, strict=False):
+            for index, text in enumerate(group):
+                yield Wanted(text, room, from_end, f"{name} {index}")
+
+    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
+        encode = self._tokenizer.encode_batch if self._layout.TRACKS_OFFSETS else self._tokenizer.encode_batch_fast
+        encodings: Sequence[Encoding] = encode(texts, add_special_tokens=False)
+        return encodings
