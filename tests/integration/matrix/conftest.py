@@ -23,10 +23,16 @@ def asked_cases(config):
 def pytest_generate_tests(metafunc):
     """The cells of a family follow each other, so that its server can make room for the next."""
     if "matrix_case" in metafunc.fixturenames:
-        cells = [(case, task) for case in asked_cases(metafunc.config) for task in TASKS]
-        metafunc.parametrize(
-            ("matrix_case", "task"), cells, indirect=["matrix_case"], scope="session", ids=map("-".join, cells)
-        )
+        metafunc.parametrize("task", TASKS)
+        metafunc.parametrize("matrix_case", asked_cases(metafunc.config), indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without --matrix there is no cell to run."""
+    if not config.getoption("--matrix"):
+        cells = [item for item in items if "matrix_case" in item.fixturenames]
+        config.hook.pytest_deselected(items=cells)
+        items[:] = [item for item in items if item not in cells]
 
 
 @pytest.fixture(scope="session")
