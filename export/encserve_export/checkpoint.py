@@ -232,6 +232,11 @@ def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) ->
         raise CheckpointError(
             f"the weights of {folder} lack {len(missing)} tensors that {task.name} needs, such as {missing[0]}"
         )
+    if hasattr(model.base_model, "decoder"):
+        raise Unsupported(
+            f"{type(model).__name__} of transformers reads each text with a decoder too, which is not served for "
+            f"{task.name}; --task feature-extraction serves its encoder"
+        )
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -116,9 +117,19 @@ def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:
 def _pooled(encoder: nn.Module, states: Tensor) -> Tensor | None:
     """What the encoder's own pooler makes of the first tokens (n, H), for heads that read that."""
     pooler = getattr(encoder, "pooler", None)
-    if isinstance(pooler, nn.Linear):  # ALBERT has the activation beside it
-        return encoder.pooler_activation(pooler(states[:, 0]))  # type: ignore[no-any-return,operator]
+    if isinstance(pooler, nn.Linear):  # ALBERT and BigBird have the activation beside it
+        activation = encoder.pooler_activation if hasattr(encoder, "pooler_activation") else encoder.activation
+        return activation(pooler(states[:, 0]))  # type: ignore[no-any-return,operator]
     return None if pooler is None else pooler(states)
+
+
+@dataclass
+class _EncoderOutput(BaseModelOutputWithPooling):
+    """What any head may ask of its encoder's output."""
+
+    entity_last_hidden_state: None = None
+    """LUKE's heads pass on what it says of entities, even where a text comes without any."""
+    entity_hidden_states: None = None
 
 
 @contextmanager
@@ -126,7 +137,7 @@ def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
     """Let the encoder inside `model` answer any call with `states` (n, L, H) for a while."""
     encoder = model.base_model
     pooled = _pooled(encoder, states)
-    encoder.forward = lambda *args, **kwargs: BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=pooled)
+    encoder.forward = lambda *args, **kwargs: _EncoderOutput(last_hidden_state=states, pooler_output=pooled)
     try:
         yield
     finally:

@@ -52,7 +52,7 @@ class Layout:
         cuts = self._texts.cut(own, options)
         return self._scored(own, cuts) if options["score_texts"] else self._masked(own, cuts)
 
-    def _masked(self, own: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+    def _masked(self, own: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
         counts = []
         for index, (encoding, (cut,)) in enumerate(zip(own, cuts, strict=True)):
             before, after = encoding.ids.count(self._mask_id), encoding.ids[cut.begin : cut.end].count(self._mask_id)
@@ -72,7 +72,7 @@ class Layout:
             "target_id": np.full(sum(counts), NO_TARGET, np.int32),
         }
 
-    def _scored(self, own: Sequence[Encoding], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+    def _scored(self, own: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
         """The copies of all texts. A text of no tokens has one too, of a mask that hides nothing, because a request
         has a row at least; its `mask_count` is 0."""
         texts = []

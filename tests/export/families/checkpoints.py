@@ -93,12 +93,16 @@ CASES = {
 """Configuration class, settings and tokenizer, by family and what is peculiar about the case."""
 
 
-def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, **changes):
-    """Write the checkpoint of `case` into `folder`, with `changes` to its configuration."""
+def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, **changes):
+    """Write the checkpoint of `case` into `folder`, with `changes` to its configuration; `network` is the class that
+    gives it its head."""
     config_class, settings, make_tokenizer = CASES[case]
+    family = FAMILIES[config_class.model_type]
     tokenizer = make_tokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B:1 </s>:1" if family.token_types else "<s> $A </s> $B </s>",
+        special_tokens=[("<s>", BEGIN), ("</s>", END)],
     )
     names = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
     fast = transformers.PreTrainedTokenizerFast(
@@ -106,11 +110,12 @@ def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, **changes):
         model_max_length=max_length,
         cls_token="<s>",
         sep_token="</s>",
+        model_input_names=["input_ids", *(["token_type_ids"] if family.token_types else []), "attention_mask"],
         **dict(zip(names, SPECIAL_TOKENS, strict=True)),
     )
     config = config_class(**({"vocab_size": len(fast), "pad_token_id": PAD} | settings | changes))
     torch.manual_seed(0)
-    FAMILIES[config.model_type].network.from_config(config).save_pretrained(folder)
+    (network or family.network).from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
 

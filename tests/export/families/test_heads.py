@@ -1,0 +1,52 @@
+"""Heads that ask more of their encoder than its states, packed, against transformers on each text alone."""
+
+import pytest
+import torch
+import transformers
+
+from encserve_export.encoding import attention
+from encserve_export.errors import Unsupported
+from encserve_export.packed_heads import packed_network
+from encserve_export.reference import reference_rows
+
+from .checkpoints import load, write_checkpoint
+
+LENGTHS = [33, 2, 17, 64, 8]
+NETWORKS = {
+    "question-answering": transformers.AutoModelForQuestionAnswering,
+    "sparse-embedding": transformers.AutoModelForMaskedLM,
+    "text-classification": transformers.AutoModelForSequenceClassification,
+    "token-classification": transformers.AutoModelForTokenClassification,
+}
+
+
+@pytest.mark.parametrize("task", NETWORKS)
+@pytest.mark.parametrize("case", ["big_bird", "luke"])
+def test_a_head_gets_all_it_asks_of_its_encoder(case, task, tmp_path):
+    """BigBird has the activation of its pooler beside it; LUKE's heads pass on states of entities."""
+    checkpoint = load(write_checkpoint(tmp_path, case, network=NETWORKS[task]), task=task)
+    generator = torch.Generator().manual_seed(1)
+    input_ids = torch.randint(5, checkpoint.config.vocab_size, (sum(LENGTHS),), generator=generator)
+    types = torch.randint(2, input_ids.shape, generator=generator)
+    typed = "token_type_ids" in checkpoint.graph_inputs
+    inputs = {"input_ids": input_ids, "lengths": torch.tensor(LENGTHS)} | ({"token_type_ids": types} if typed else {})
+    with attention(checkpoint.model), torch.inference_mode():
+        rows = packed_network(checkpoint).eval()(**inputs)
+    texts = zip(input_ids.split(LENGTHS), types.split(LENGTHS), strict=True)
+    expected = torch.cat(
+        [
+            reference_rows(checkpoint, ids, kinds.tolist() if typed else None)
+            for ids, kinds in ((ids.tolist(), kinds) for ids, kinds in texts)
+        ]
+    )
+    assert rows.shape == expected.shape
+    assert (rows - expected).abs().max() < 1e-4
+    assert expected.std() > 0.1, "the answers are all but equal, which proves nothing"
+
+
+@pytest.mark.parametrize("case", ["mt5", "t5", "umt5"])
+@pytest.mark.parametrize("task", ["question-answering", "text-classification"])
+def test_a_head_behind_a_decoder_is_refused(case, task, tmp_path):
+    folder = write_checkpoint(tmp_path, case, network=NETWORKS[task])
+    with pytest.raises(Unsupported, match=rf"T5For\w+ of transformers reads .* decoder too, .* not served for {task};"):
+        load(folder, task=task)

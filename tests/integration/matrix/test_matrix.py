@@ -1,0 +1,51 @@
+"""Family x task on a real Triton server, against transformers and sentence-transformers.
+
+By default one family for each task; with `--matrix all` every family with every task, which takes half an hour.
+"""
+
+import pytest
+from export.families.checkpoints import CASES
+
+from encserve_export.families import FAMILIES
+from encserve_export.tasks import TASKS
+
+from . import table
+from .cells import DIAGONAL, TOKENIZERS, network_class
+from .comparisons import COMPARISONS
+
+pytestmark = pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task(task, diagonal):
+    assert diagonal.largest_difference(DIAGONAL[task], task) < 1e-4
+
+
+@pytest.mark.slow
+def test_cell(matrix_case, task, request):
+    case, served = matrix_case
+    try:
+        difference = served.largest_difference(case, task) if network_class(case, task) else None
+        cell = table.NO_HEAD if difference is None else f"{difference:.0e}"
+    except Exception as error:
+        cell = table.reason(error)
+        raise
+    finally:
+        if request.config.getoption("--update-models"):
+            table.put(case, task, cell)
+
+
+def test_the_default_cells_have_every_task_tokenizer_and_way_to_run():
+    assert DIAGONAL.keys() == COMPARISONS.keys() == TASKS.keys()
+    assert {CASES[case][2] for case in DIAGONAL.values()} == TOKENIZERS.keys()
+    assert {FAMILIES[case].padded for case in DIAGONAL.values()} == {True, False}
+
+
+def test_the_table_is_whole():
+    """docs/models.md has every family and every task, and says `no head` exactly where transformers has none."""
+    cells = table.read()
+    assert table.FILE.read_text(encoding="utf-8") == table.text(cells)
+    assert cells.keys() == {(case, task) for case in CASES for task in TASKS}
+    for (case, task), cell in cells.items():
+        if cell != table.NOT_RUN:
+            assert (cell == table.NO_HEAD) == (network_class(case, task) is None), (case, task)
