@@ -20,8 +20,13 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("task", NETWORKS)
-@pytest.mark.parametrize("case", ["big_bird", "luke"])
+CELLS = [("luke", task) for task in NETWORKS] + [
+    ("big_bird", task) for task in NETWORKS if task != "question-answering"
+]
+"""BigBird's head for question answering masks the question, which is not served."""
+
+
+@pytest.mark.parametrize(("case", "task"), CELLS)
 def test_a_head_gets_all_it_asks_of_its_encoder(case, task, tmp_path):
     """BigBird has the activation of its pooler beside it; LUKE's heads pass on states of entities."""
     checkpoint = load(write_checkpoint(tmp_path, case, network=NETWORKS[task]), task=task)

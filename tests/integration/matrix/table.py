@@ -54,7 +54,7 @@ def text(cells):
 
 def reason(error):
     """A failure as a cell."""
-    first = (str(error).strip().splitlines() or [""])[0].replace("|", "/")
+    first = (str(error).strip().splitlines() or [""])[0].replace("|", "/").partition(", ")[0]
     return f"{FAILED}: {type(error).__name__} {first[:_LONGEST_REASON]}".strip()
 
 
