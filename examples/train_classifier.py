@@ -31,7 +31,7 @@ NAME = "support"
 HELD_OUT_EVERY = 3
 """Of the messages of a label, in the order of the file, every third is held out."""
 MAX_LENGTH = 64
-"""Tokens of a message; the longest has 17."""
+"""Tokens of a message; the longest here has 18."""
 EPOCHS = 60
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-2
@@ -102,7 +102,7 @@ def read_messages(file: Path) -> tuple[list[str], Messages, Messages]:
 def train(names: list[str], messages: Messages) -> tuple[Any, Any]:
     """MiniLM with a head for `names`, and its tokenizer."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(ENCODER)  # type: ignore[no-untyped-call]
+    tokenizer = AutoTokenizer.from_pretrained(ENCODER)
     model: Any = BertForSequenceClassification.from_pretrained(
         ENCODER, id2label=dict(enumerate(names)), label2id={name: index for index, name in enumerate(names)}
     )
@@ -119,7 +119,7 @@ def train(names: list[str], messages: Messages) -> tuple[Any, Any]:
         logits = model.classifier(model.dropout(model.bert.pooler(states)))  # (n, labels)
         loss = torch.nn.functional.cross_entropy(logits, wanted)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     model.eval()
     return model, tokenizer
