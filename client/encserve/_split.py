@@ -10,6 +10,10 @@ SPECIAL_TOKENS = 4
 """No tokenizer adds more than this to a text."""
 
 
+MAX_BYTES_PER_REQUEST = 16 * 1024 * 1024
+"""Of all texts of a request that has several: what the server has to hold at once."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """The texts of one request."""
@@ -106,30 +110,36 @@ def split(
     The tokens of a text are bounded by its bytes, as tokenizers need no more tokens than bytes, and by the length that
     the model allows; in windows by twice its bytes, for what they repeat. A text that is `copied` for each of its
     tokens counts with all copies. `extra_bytes` go with each text. A prompt has an unknown length, so a text that gets
-    one is counted with all that the model allows. A text whose bound alone exceeds the limit gets a request of its own,
-    and the server decides.
+    one is counted with all that the model allows. The texts of a request have `MAX_BYTES_PER_REQUEST` together. A text
+    that alone exceeds a limit gets a request of its own, and the server decides.
     """
     max_texts = min(max_texts, pipeline.max_texts_per_request)
     chunk = Chunk(0, [], [])
-    rows = tokens = 0
+    rows = tokens = bytes_ = 0
     for index, text in enumerate(texts):
         encoded = encode_text(text, index, max_bytes=pipeline.max_bytes_per_text)
         pair = None if pairs is None else encode_text(pairs[index], index, max_bytes=pipeline.max_bytes_per_text)
-        size = len(encoded) + len(pair or b"") + extra_bytes + SPECIAL_TOKENS
+        own_bytes = len(encoded) + len(pair or b"")
+        size = own_bytes + extra_bytes + SPECIAL_TOKENS
         own_rows = min(pipeline.max_length, max(len(encoded), 1)) if copied else 1
         if in_windows:
             bound = 2 * size
         else:
             bound = own_rows * rows_per_text * (pipeline.max_length if prompted else min(pipeline.max_length, size))
-        full = rows + own_rows > max_texts or tokens + bound > pipeline.max_tokens_per_request
+        full = (
+            rows + own_rows > max_texts
+            or tokens + bound > pipeline.max_tokens_per_request
+            or bytes_ + own_bytes > MAX_BYTES_PER_REQUEST
+        )
         if full and chunk.texts:
             yield chunk
             chunk = Chunk(index, [], [])
-            rows = tokens = 0
+            rows = tokens = bytes_ = 0
         chunk.texts.append(encoded)
         if pair is not None:
             chunk.pairs.append(pair)
         rows += own_rows
         tokens += bound
+        bytes_ += own_bytes
     if chunk.texts:
         yield chunk

@@ -48,6 +48,7 @@ VERBS = {
     "embed_tokens",
     "fill_mask",
     "rerank",
+    "score",
 }
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from encserve import InvalidInput
+from encserve import InvalidInput, _split
 from encserve._split import as_sequence, check_collection, check_texts, split
 from encserve.testing import fake_pipeline
 
@@ -49,6 +49,11 @@ def test_a_text_counts_with_its_copies():
 
 def test_a_text_above_the_bound_gets_its_own_request():
     assert sizes(["a", "a" * 100, "a"], max_tokens_per_request=20) == [1, 1, 1]
+
+
+def test_by_bytes(monkeypatch):
+    monkeypatch.setattr(_split, "MAX_BYTES_PER_REQUEST", 20)
+    assert sizes(["a" * 8, "b" * 8, "c" * 8, "d" * 30, "e"]) == [2, 1, 1, 1]
 
 
 def test_reads_no_further_than_the_chunk_at_hand():
