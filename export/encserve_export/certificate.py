@@ -28,6 +28,7 @@ from .limits import PARITY_LIMITS, ParityLimits
 from .probes import Probe, probe_of
 from .reference import reference_rows
 from .steps import TOKEN_BUDGET
+from .tasks import graph_output
 
 TEXT_COUNT = 64
 _BYTES_PER_TOKEN = 8  # of the longest text, so that every tokenizer reaches the maximum length with it
@@ -57,13 +58,17 @@ class _Figure:
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
-def certify(checkpoint: Checkpoint, precision: Precision, folders: dict[str, Path]) -> dict[str, Any]:
+def certify(
+    checkpoint: Checkpoint, precision: Precision, folders: dict[str, Path], *, head: str = ""
+) -> dict[str, Any]:
     """Measure the pipeline in the version folders `folders`, by step; returns the figures for the manifest.
+
+    `head` is its head's name where it shares the encode step with others.
 
     Raises:
         CertificateFailed: a figure misses its limit; the message names the figure, the limit and the worst text.
     """
-    pipeline = _Pipeline(checkpoint, folders)
+    pipeline = _Pipeline(checkpoint, folders, head)
     probe = probe_of(checkpoint, mixed_texts(TEXT_COUNT, longest_bytes=_BYTES_PER_TOKEN * checkpoint.max_length))
     texts = pipeline.tokenize(probe)
     _check_tokens(probe, texts)
@@ -102,14 +107,14 @@ def certify(checkpoint: Checkpoint, precision: Precision, folders: dict[str, Pat
 class _Pipeline:
     """The steps of a pipeline in this process, from their published files."""
 
-    def __init__(self, checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
+    def __init__(self, checkpoint: Checkpoint, folders: dict[str, Path], head: str) -> None:
         settings = json.loads((folders["tokenize"] / "settings.json").read_text(encoding="utf-8"))
         self._tokenization = Tokenization(Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json")), settings)
         self._defaults = OptionRules.from_settings(settings).defaults
         self._graph_inputs = checkpoint.graph_inputs
-        self._session = PackedSession(
-            folders["encode"] / "model.onnx", follows=checkpoint.task.follows, token_budget=TOKEN_BUDGET
-        )
+        self._output = graph_output(checkpoint.task, head)
+        follows = {self._output: checkpoint.task.follows}
+        self._session = PackedSession(folders["encode"] / "model.onnx", follows=follows, token_budget=TOKEN_BUDGET)
 
     def tokenize(self, probe: Probe) -> list[Text]:
         """What each row of tokens of a request gives to the graph."""
@@ -124,15 +129,15 @@ class _Pipeline:
     def encode(self, texts: Sequence[Text]) -> list[Rows]:
         """Rows (r, W) of each text as a request gets them: in micro-batches."""
         columns = _columns(texts)
-        return self._split(columns, self._session.run(columns))
+        return self._split(columns, self._session.run(columns, [self._output]))
 
     def encode_pack(self, texts: Sequence[Text]) -> list[Rows]:
         """Rows (r, W) of each text out of a single pack, however long."""
         columns = _columns(texts)
-        return self._split(columns, self._session.run_pack(columns))
+        return self._split(columns, self._session.run_pack(columns, [self._output]))
 
-    def _split(self, columns: dict[str, list[NDArray[np.int64]]], rows: Rows) -> list[Rows]:
-        return np.split(rows, np.cumsum(self._session.rows_of(columns))[:-1])
+    def _split(self, columns: dict[str, list[NDArray[np.int64]]], rows: dict[str, Rows]) -> list[Rows]:
+        return np.split(rows[self._output], np.cumsum(self._session.rows_of(columns, self._output))[:-1])
 
 
 def _columns(texts: Sequence[Text]) -> dict[str, list[NDArray[np.int64]]]:

@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from encserve_export import require_extra
+
+if TYPE_CHECKING:
+    from .manifest import Manifest
 
 SUMMARY = "turn a Hugging Face checkpoint into a certified Triton pipeline"
 
@@ -22,6 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", help="a checkpoint folder, or a hub id such as sentence-transformers/all-MiniLM-L6-v2"
     )
     parser.add_argument("--name", required=True, help="name of the pipeline")
+    parser.add_argument(
+        "--head",
+        action="append",
+        default=[],
+        metavar="HEAD=CHECKPOINT",
+        help="another checkpoint on the same encoder, served as the pipeline NAME-HEAD by the same encode step; "
+        "may be given several times",
+    )
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
     parser.add_argument(
         "--pairs", action="store_true", help="text-classification of pairs of texts, as entailment or paraphrase"
@@ -55,12 +67,20 @@ def run(arguments: argparse.Namespace) -> int:
         from transformers.utils import logging as transformers_logging
 
         from .config import Engine, ExportConfig, Precision
-        from .pipeline import export
+        from .errors import InvalidConfig
+        from .pipeline import export_heads
 
         # What transformers warns of is checked here and refused, and reading weights takes no time.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        heads: dict[str, str] = {}
+        for given in arguments.head:
+            head, _, checkpoint = given.partition("=")
+            if not head or not checkpoint or head in heads:
+                raise InvalidConfig(f"--head {given!r}: HEAD=CHECKPOINT is expected, each head once")
+            heads[head] = checkpoint
         config = ExportConfig(
+            heads=heads,
             checkpoint=arguments.checkpoint,
             name=arguments.name,
             repository=arguments.repository,
@@ -72,16 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
             revision=arguments.revision,
             allow_pickle=arguments.allow_pickle,
         )
-    manifest = export(config, stage=_stage)
+    for manifest in export_heads(config, stage=_stage):
+        _report(config.repository, manifest)
+    return 0
+
+
+def _report(repository: Path, manifest: Manifest) -> None:
     unit = "labels" if manifest.labels else "dimensions"
     print(
-        f"published {config.repository / config.name} version {manifest.version}: {manifest.task} in "
-        f"{config.precision.value} on {config.engine.value}, {manifest.dimensions} {unit}, "
+        f"published {repository / manifest.name} version {manifest.version}: {manifest.task} in "
+        f"{manifest.precision.value} on {manifest.engine.value}, {manifest.dimensions} {unit}, "
         f"{manifest.limits['max_length']} tokens a text"
     )
     for name, figure in manifest.parity["figures"].items():
         print(f"  {name:<22} {figure['measured']:<12.6g} limit {figure['limit']:g}")
-    return 0
 
 
 @contextmanager

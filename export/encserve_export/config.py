@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Engine(str, Enum):
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 STEPS = ("tokenize", "encode", "head")
+_STEP_ENDINGS = tuple(f"_{step}" for step in STEPS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +53,28 @@ class ExportConfig:
     allow_pickle: bool = False
     """Whether weights may come from a pickle, which can run code when it is read."""
 
+    heads: Mapping[str, str] = field(default_factory=dict)
+    """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pipelines, the first checkpoint's first."""
+        return (self.name, *(f"{self.name}-{head}" for head in self.heads))
+
     def __post_init__(self) -> None:
+        for head in self.heads:
+            if not _NAME.fullmatch(head) or head.endswith(_STEP_ENDINGS):
+                raise InvalidConfig(
+                    f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
+                    "digit, without the endings _tokenize, _encode and _head"
+                )
+        if self.heads and self.engine is not Engine.PYTHON:
+            raise InvalidConfig(f"--head: several heads need --engine python, not {self.engine.value}")
         if not _NAME.fullmatch(self.name):
             raise InvalidConfig(
                 f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
             )
-        if self.name.endswith(tuple(f"_{step}" for step in STEPS)):
+        if self.name.endswith(_STEP_ENDINGS):
             raise InvalidConfig(
                 f"--name {self.name!r}: the endings _tokenize, _encode and _head belong to a pipeline's steps"
             )

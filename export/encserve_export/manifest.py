@@ -27,6 +27,10 @@ class Manifest:
     engine: Engine
     checkpoint: dict[str, Any]
     """source, revision, licence, architecture."""
+    head: str = ""
+    """Which head of a shared encoder it is; empty for the first or only one."""
+    body: str = ""
+    """The pipeline whose encode step it uses; empty for its own."""
     opset: int
     dimensions: int
     """Columns of what the encode step gives: components of a vector, or labels."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,10 @@ class PackedEncoder(nn.Module):
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H)."""
         packing = packing_of(lengths, input_ids.shape[0])
-        states = self.states(input_ids, packing)  # (T, H)
+        return self.head(self.states(input_ids, packing), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to vectors (n, H)."""
         return self.dense(self.pool(states, packing))  # type: ignore[no-any-return]
 
     def states(self, input_ids: Tensor, packing: Packing, token_type_ids: Tensor | None = None) -> Tensor:
@@ -46,8 +49,8 @@ class PackedEncoder(nn.Module):
         return token_states(self.encoder, input_ids, packing, token_type_ids)
 
 
-def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
-    """Write the packed `network` of `checkpoint` as ONNX, with T and n left open."""
+def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs: Sequence[str] = ()) -> None:
+    """Write the packed `network` of `checkpoint` as ONNX, with T and n left open. `outputs` defaults to the task's."""
     sample = sample_inputs(checkpoint)
     with attention(checkpoint.encoder), _quiet_exporter():
         program = torch.onnx.export(
@@ -56,7 +59,7 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path) -> None:
             dynamo=True,
             dynamic_shapes={name: {0: _DIMS[name]} for name in sample},
             input_names=list(sample),
-            output_names=[checkpoint.task.output],
+            output_names=list(outputs) or [checkpoint.task.output],
             opset_version=OPSET,
             verbose=False,
         )

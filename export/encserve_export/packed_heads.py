@@ -3,7 +3,7 @@ one that has already run packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,10 @@ class PackedTextHead(nn.Module):
     def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (n, C)."""
         packing = packing_of(lengths, input_ids.shape[0])
-        states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
+        return self.head(self.encoder.states(input_ids, packing, token_type_ids), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to logits (n, C)."""
         # Heads read the first token or average under the mask: both find what they expect in the padded view.
         padded_ids, mask = input_ids[packing.token_at], packing.is_token.to(torch.int64)  # (n, L)
         with standing_in(self.model, packing.pad(states)):  # (n, L, H)
@@ -45,8 +48,11 @@ class PackedTokenHead(nn.Module):
 
     def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (T, C)."""
-        packing: Packing = packing_of(lengths, input_ids.shape[0])
-        states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
+        packing = packing_of(lengths, input_ids.shape[0])
+        return self.head(self.encoder.states(input_ids, packing, token_type_ids), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to logits (T, C)."""
         return token_logits(self.model, states)
 
 
@@ -59,7 +65,11 @@ class PackedTokenVectors(nn.Module):
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (T, H)."""
-        states = self.encoder.states(input_ids, packing_of(lengths, input_ids.shape[0]))
+        packing = packing_of(lengths, input_ids.shape[0])
+        return self.head(self.encoder.states(input_ids, packing), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to vectors (T, H)."""
         return self.encoder.dense(states)  # type: ignore[no-any-return]
 
 
@@ -77,7 +87,11 @@ class PackedSparseHead(nn.Module):
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to weights float32 (n, V)."""
         packing = packing_of(lengths, input_ids.shape[0])
-        logits = token_logits(self.model, self.encoder.states(input_ids, packing))  # (T, V)
+        return self.head(self.encoder.states(input_ids, packing), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to weights (n, V)."""
+        logits = token_logits(self.model, states)  # (T, V)
         padded = packing.pad(logits).masked_fill(~packing.is_token[..., None], 0.0)  # (n, L, V)
         return padded.relu().amax(1).log1p()  # log1p grows, so the maximum may come first
 
@@ -103,6 +117,21 @@ class PackedMaskHead(nn.Module):
         number = torch.arange(mask_at.shape[0], device=seen.device)  # (M,)
         place = (seen[None, :] <= number[:, None]).sum(1).clamp(max=input_ids.shape[0] - 1)  # (M,)
         return token_logits(self.model, states[place])
+
+
+class PackedHeads(nn.Module):
+    """The heads of several checkpoints on the one encoder that they share, which runs once."""
+
+    def __init__(self, checkpoints: Sequence[Checkpoint]) -> None:
+        super().__init__()
+        self.encoder = PackedEncoder(checkpoints[0])
+        self.networks = nn.ModuleList(packed_network(checkpoint) for checkpoint in checkpoints)
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives."""
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
+        return tuple(network.head(states, packing, input_ids) for network in self.networks)  # type: ignore[operator]
 
 
 def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 A version is built in a hidden folder beside the others and certified there. Publishing renames its version folders into
 place and then replaces the ensemble's config.pbtxt. That one rename is the moment of publication: until then the
 ensemble still names the version before, or there is no ensemble at all, and Triton loads nothing of what is new.
+Pipelines that share an encode step are published together, one such rename right after the other.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,42 +33,50 @@ class StagedVersion:
     """A version that is being built; `root` mirrors the layout of the repository."""
 
     root: Path
-    name: str
+    names: tuple[str, ...]
+    """The pipelines; they share the encode step of the first."""
     version: int
 
     def folder(self, model: str) -> Path:
         """The version folder of one of the pipeline's models."""
         return self.root / model / str(self.version)
 
-    def step_folders(self) -> dict[str, Path]:
-        """The version folders of the three steps."""
-        return {step: self.folder(f"{self.name}_{step}") for step in STEPS}
+    def step_folders(self, name: str = "") -> dict[str, Path]:
+        """The version folders of the three steps of the pipeline `name`, or of the first."""
+        own = name or self.names[0]
+        return {step: self.folder(f"{self.names[0] if step == 'encode' else own}_{step}") for step in STEPS}
 
-    def digests(self) -> dict[str, str]:
-        """sha256 of every file of the steps, by path within the repository."""
-        found = sorted(file for folder in self.step_folders().values() for file in folder.rglob("*") if file.is_file())
+    def digests(self, name: str = "") -> dict[str, str]:
+        """sha256 of every file of the steps of a pipeline, by path within the repository."""
+        found = sorted(
+            file for folder in self.step_folders(name).values() for file in folder.rglob("*") if file.is_file()
+        )
         return {file.relative_to(self.root).as_posix(): sha256_of(file) for file in found}
 
 
 @contextmanager
-def staged_version(repository: Path, name: str) -> Iterator[StagedVersion]:
-    """Reserve the next version of a pipeline and give a folder to build it in; the folder goes away in the end.
+def staged_version(repository: Path, *names: str) -> Iterator[StagedVersion]:
+    """Reserve the next version of pipelines and give a folder to build it in; the folder goes away in the end.
+
+    All of `names` use the encode step of the first.
 
     Raises:
         PublishError: the repository cannot be written, its disk is full, or another export of `name` is running.
     """
     try:
         repository.mkdir(parents=True, exist_ok=True)
-        with _locked(repository, name):
-            _sweep(repository, name)
-            root = Path(tempfile.mkdtemp(prefix=f".{name}-staging-", dir=repository))
+        with ExitStack() as locks:
+            for name in names:
+                locks.enter_context(_locked(repository, name))
+                _sweep(repository, name)
+            root = Path(tempfile.mkdtemp(prefix=f".{names[0]}-staging-", dir=repository))
             root.chmod(0o755)
             try:
-                staged = StagedVersion(
-                    root=root, name=name, version=max(published_versions(repository, name), default=0) + 1
-                )
-                for model in _models(name):
-                    staged.folder(model).mkdir(parents=True)
+                before = (version for name in names for version in published_versions(repository, name))
+                staged = StagedVersion(root=root, names=names, version=max(before, default=0) + 1)
+                for name in names:
+                    for folder in (*staged.step_folders(name).values(), staged.folder(name)):
+                        folder.mkdir(parents=True, exist_ok=True)
                 yield staged
             finally:
                 shutil.rmtree(root, ignore_errors=True)
@@ -85,7 +94,7 @@ def published_versions(repository: Path, name: str) -> list[int]:
 
 
 def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
-    """Move a finished version into the repository; `configs` by model, the ensemble last.
+    """Move a finished version into the repository; `configs` by model, the ensembles last.
 
     Raises:
         PublishError: the version does not fit beside those that are published.
@@ -99,8 +108,9 @@ def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
         (repository / model).mkdir(exist_ok=True)
         staged.folder(model).rename(repository / model / str(staged.version))
 
-    # Until the ensemble changes, its steps must go on offering the version it names.
-    *steps, ensemble = configs
+    # Until an ensemble changes, its steps must go on offering the version it names.
+    ensembles = staged.names
+    steps = [model for model in configs if model not in ensembles]
     for step in steps:
         before = served[step]
         if before is not None:
@@ -110,7 +120,8 @@ def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
             _replace(repository / step / CONFIG_FILE, both, staged)
         else:
             _replace(repository / step / CONFIG_FILE, configs[step], staged)
-    _replace(repository / ensemble / CONFIG_FILE, configs[ensemble], staged)
+    for ensemble in ensembles:
+        _replace(repository / ensemble / CONFIG_FILE, configs[ensemble], staged)
     for step in steps:
         if served[step] is not None:
             _replace(repository / step / CONFIG_FILE, configs[step], staged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +19,9 @@ from .checkpoint import Checkpoint
 from .config import Engine
 from .manifest import sha256_of
 from .packed_graph import write_graph
-from .packed_heads import packed_network
+from .packed_heads import PackedHeads, packed_network
 from .task_options import MAX_TEXTS_PER_REQUEST, options_of
-from .tasks import Task
+from .tasks import Task, graph_output
 
 _COMMON = ("options.py", "replies.py", "step_settings.py")
 _TOKENIZE = (
@@ -77,8 +78,28 @@ def head_inputs(task: Task) -> tuple[str, ...]:
     return (task.output, *task.head_inputs)
 
 
-def write_steps(checkpoint: Checkpoint, engine: Engine, folders: dict[str, Path]) -> None:
-    """Write each step's files into its version folder, `folders` by step."""
+def write_encode(checkpoints: Mapping[str, Checkpoint], engine: Engine, folder: Path) -> None:
+    """Write the encode step's files into its version folder; `checkpoints` by the name of their head."""
+    first, *others = checkpoints.values()
+    network = PackedHeads([first, *others]) if others else packed_network(first)
+    follows = {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
+    write_graph(first, network, folder / "model.onnx", list(follows))
+    if engine is Engine.PYTHON:
+        digests = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
+        _copy_sources(first.task, "encode", folder)
+        _write_settings(
+            folder,
+            {
+                "tensors": first.graph_inputs,
+                "follows": follows,
+                "token_budget": TOKEN_BUDGET,
+                "graph_sha256": digests,
+            },
+        )
+
+
+def write_steps(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
+    """Write the files of the steps around the encode step into their version folders, `folders` by step."""
     task = checkpoint.task
     options = {"options": options_of(checkpoint)}
     own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
@@ -98,20 +119,6 @@ def write_steps(checkpoint: Checkpoint, engine: Engine, folders: dict[str, Path]
             "tokenizer_sha256": sha256_of(tokenizer),
         },
     )
-
-    write_graph(checkpoint, packed_network(checkpoint), folders["encode"] / "model.onnx")
-    if engine is Engine.PYTHON:
-        digests = {file.name: sha256_of(file) for file in sorted(folders["encode"].iterdir())}
-        _copy_sources(task, "encode", folders["encode"])
-        _write_settings(
-            folders["encode"],
-            {
-                "tensors": checkpoint.graph_inputs,
-                "follows": task.follows,
-                "token_budget": TOKEN_BUDGET,
-                "graph_sha256": digests,
-            },
-        )
 
     _copy_sources(task, "head", folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}

@@ -344,6 +344,11 @@ TASKS: dict[str, Task] = {
 }
 
 
+def graph_output(task: Task, head: str) -> str:
+    """The output of the graph that a head gives; `head` is empty for the first or only one."""
+    return f"{task.output}_{head}" if head else task.output
+
+
 def task_of(name: str, *, pairs: bool) -> Task:
     """The task `name`, of pairs of texts where `pairs` says so and the task allows both."""
     task = TASKS[name]

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from .config import STEPS, Engine
+from .config import Engine
 from .manifest import Manifest
 from .steps import head_inputs, tokenize_outputs
-from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, task_of
+from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, graph_output, task_of
 
 _TYPES = {
     BYTES: pb.TYPE_STRING,
@@ -31,14 +31,26 @@ MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
 
 def pipeline_configs(manifest: Manifest, certificate: str) -> dict[str, pb.ModelConfig]:
     """The configurations by model name: the three steps, and the ensemble last."""
-    build = {"tokenize": _tokenize, "encode": _encode, "head": _head}
-    steps = {f"{manifest.name}_{step}": build[step](manifest) for step in STEPS}
+    return shared_configs([(manifest, certificate)])
+
+
+def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.ModelConfig]:
+    """The configurations of pipelines, each with its certificate, that share the encode step of the first: by model
+    name, the ensembles last."""
+    manifests = [manifest for manifest, _ in certified]
+    first = manifests[0]
+    steps = {}
+    for manifest in manifests:
+        steps[f"{manifest.name}_tokenize"] = _tokenize(manifest)
+        if manifest is first:
+            steps[f"{manifest.name}_encode"] = _encode(manifests)
+        steps[f"{manifest.name}_head"] = _head(manifest)
     for name, config in steps.items():
         config.name = name
-        config.max_batch_size = MAX_REQUESTS_PER_BATCH[manifest.engine]
+        config.max_batch_size = MAX_REQUESTS_PER_BATCH[first.engine]
         config.dynamic_batching.SetInParent()
-        pin_versions(config, [manifest.version])
-    return {**steps, manifest.name: _ensemble(manifest, certificate)}
+        pin_versions(config, [first.version])
+    return steps | {manifest.name: _ensemble(manifest, certificate) for manifest, certificate in certified}
 
 
 def to_text(config: pb.ModelConfig) -> str:
@@ -65,18 +77,26 @@ def _tokenize(manifest: Manifest) -> pb.ModelConfig:
     )
 
 
-def _encode(manifest: Manifest) -> pb.ModelConfig:
-    task = _task(manifest)
-    inputs = [_tensor_in(task, name) for name in manifest.graph_inputs]
-    output = pb.ModelOutput(name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions])
-    if manifest.engine is Engine.PYTHON:
-        return _python_backend(inputs=inputs, outputs=[output])
+def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
+    first = manifests[0]
+    inputs = [_tensor_in(_task(first), name) for name in first.graph_inputs]
+    outputs = [
+        pb.ModelOutput(name=_graph_output(manifest), data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions])
+        for manifest in manifests
+    ]
+    if first.engine is Engine.PYTHON:
+        return _python_backend(inputs=inputs, outputs=outputs)
     # The backend hands the graph one row for the whole batch, and gives each request as many rows back as its input
     # `follows` has elements.
-    scatter = pb.BatchOutput(
-        target_name=[task.output], kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE, source_input=[task.follows]
-    )
-    return pb.ModelConfig(backend="onnxruntime", input=inputs, output=[output], batch_output=[scatter])
+    scatters = [
+        pb.BatchOutput(
+            target_name=[_graph_output(manifest)],
+            kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE,
+            source_input=[_task(manifest).follows],
+        )
+        for manifest in manifests
+    ]
+    return pb.ModelConfig(backend="onnxruntime", input=inputs, output=outputs, batch_output=scatters)
 
 
 def _head(manifest: Manifest) -> pb.ModelConfig:
@@ -96,9 +116,10 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
     tokenized = tokenize_outputs(task, manifest.graph_inputs)
     steps = [
         _step(f"{name}_tokenize", manifest.version, task.inputs, tokenized),
-        _step(f"{name}_encode", manifest.version, manifest.graph_inputs, [task.output]),
+        _step(f"{manifest.body or name}_encode", manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
         _step(f"{name}_head", manifest.version, head_inputs(task), task.answers),
     ]
+    steps[1].output_map[_graph_output(manifest)] = task.output
     config = pb.ModelConfig(
         name=name,
         platform="ensemble",
@@ -144,6 +165,10 @@ def _tensor_in(task: Task, name: str) -> pb.ModelInput:
 def _tensor_out(task: Task, name: str) -> pb.ModelOutput:
     kind, dims = task.tensor(name)
     return pb.ModelOutput(name=name, data_type=_TYPES[kind], dims=[-1] * dims)
+
+
+def _graph_output(manifest: Manifest) -> str:
+    return graph_output(_task(manifest), manifest.head)
 
 
 def _task(manifest: Manifest) -> Task:

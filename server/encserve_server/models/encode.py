@@ -26,6 +26,7 @@ class TritonPythonModel:
         for file, digest in settings["graph_sha256"].items():
             check_sha256(folder / file, digest)
         self._inputs = settings["tensors"]
+        self._outputs = list(settings["follows"])
         self._session = PackedSession(
             folder / "model.onnx", follows=settings["follows"], token_budget=settings["token_budget"]
         )
@@ -38,25 +39,34 @@ class TritonPythonModel:
         self._family = family  # the metric lives as long as its family
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request with the rows of its own texts; a row that is not finite is never an answer."""
+        """Answer each request with the rows of its own texts; a row that is not finite is never an answer.
+
+        All texts go through the encoder together. A pipeline asks for the output of its own head.
+        """
         each = [columns_of(_tensors(request, self._inputs)) for request in requests]
         together = {name: list(chain.from_iterable(columns[name] for columns in each)) for name in each[0]}
-        rows = self._session.run(together)  # (all rows, W)
+        asked = [set(request.requested_output_names()) for request in requests]
+        outputs = [output for output in self._outputs if any(output in names for names in asked)]
+        rows = self._session.run(together, outputs)  # each (all rows, W)
         responses = []
-        end = 0
-        for columns in each:
-            sizes = self._session.rows_of(columns)  # (n,)
-            begin, end = end, end + int(sizes.sum())
-            responses.append(self._answer(rows[begin:end], sizes))
+        ends = dict.fromkeys(outputs, 0)
+        for columns, names in zip(each, asked, strict=True):
+            own, bad = {}, np.zeros(len(columns["input_ids"]), bool)
+            for output in outputs:
+                sizes = self._session.rows_of(columns, output)  # (n,)
+                begin, ends[output] = ends[output], ends[output] + int(sizes.sum())
+                if output in names:
+                    own[output] = rows[output][begin : ends[output]]
+                    finite = np.isfinite(own[output]).all(axis=1)
+                    bad[np.repeat(np.arange(len(sizes)), sizes)[~finite]] = True
+            responses.append(self._answer(own, np.flatnonzero(bad)))
         return responses
 
-    def _answer(self, rows: NDArray[np.float32], sizes: NDArray[np.int64]) -> Any:
-        finite = np.isfinite(rows).all(axis=1)
-        if not finite.all():
-            texts = np.unique(np.repeat(np.arange(len(sizes)), sizes)[~finite])
-            self._nonfinite.increment(len(texts))
-            return failed(f"what the network gave for texts {texts.tolist()} of this request holds NaN or infinity")
-        return reply(**{self._session.output: rows[None]})  # (1, rows, W)
+    def _answer(self, rows: dict[str, NDArray[np.float32]], bad: NDArray[np.intp]) -> Any:
+        if len(bad):
+            self._nonfinite.increment(len(bad))
+            return failed(f"what the network gave for texts {bad.tolist()} of this request holds NaN or infinity")
+        return reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
 
     def finalize(self) -> None:
         """Stop the threads."""

@@ -1,4 +1,4 @@
-"""A packed graph in ONNX Runtime: rows of tokens in, one row of numbers for each text, token or mask out."""
+"""A packed graph in ONNX Runtime: rows of tokens in, rows of numbers for each text, token or mask out."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ class PackedSession:
     keep every core busy.
     """
 
-    def __init__(self, graph: Path, *, follows: str, token_budget: int, threads: int | None = None) -> None:
-        """Load `graph`, whose output has as many rows as its input `follows` has elements: "lengths" for one a text.
+    def __init__(
+        self, graph: Path, *, follows: Mapping[str, str], token_budget: int, threads: int | None = None
+    ) -> None:
+        """Load `graph`, each of whose outputs has as many rows as the input that it follows has elements.
 
-        `threads` defaults to the cores this process may use.
+        `follows` has that input by output, "lengths" for one row a text; `threads` defaults to the cores that this
+        process may use.
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -40,51 +43,58 @@ class PackedSession:
         self._session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW_FUSIONS)
         )
-        self._output = self._session.get_outputs()[0].name
         self._follows = follows
+        # A graph with several heads computes those that are asked for.
+        self._only_what_is_asked_for = onnxruntime.RunOptions()
+        self._only_what_is_asked_for.only_execute_path_to_fetches = len(follows) > 1
         self._token_budget = token_budget
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="micro-batch")
 
-    @property
-    def output(self) -> str:
-        """Name of the graph's output."""
-        return str(self._output)
-
-    def rows_of(self, columns: Columns) -> NDArray[np.int64]:
-        """How many rows of the output belong to each text: (n,)."""
-        if self._follows == "lengths":
+    def rows_of(self, columns: Columns, output: str) -> NDArray[np.int64]:
+        """How many rows of an output belong to each text: (n,)."""
+        if self._follows[output] == "lengths":
             return np.ones(len(columns["input_ids"]), np.int64)
-        return _sizes(columns[self._follows])
+        return _sizes(columns[self._follows[output]])
 
-    def run(self, columns: Columns) -> NDArray[np.float32]:
-        """Compute all texts in micro-batches; returns (rows, W) in the order of the texts.
+    def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Compute all texts in micro-batches; returns (rows, W) of each of `outputs` in the order of the texts.
 
         A text's rows do not depend on which others are beside it, but for rounding (below 1e-6).
         """
         groups = micro_batches(_sizes(columns["input_ids"]), token_budget=self._token_budget, workers=self._threads)
 
-        def run_group(group: NDArray[np.intp]) -> NDArray[np.float32]:
-            return self.run_pack({name: [column[index] for index in group] for name, column in columns.items()})
+        def run_group(group: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
+            return self.run_pack(
+                {name: [column[index] for index in group] for name, column in columns.items()}, outputs
+            )
 
         results = [run_group(groups[0])] if len(groups) == 1 else list(self._pool.map(run_group, groups))
-        sizes = self.rows_of(columns)
-        begins = np.cumsum(sizes) - sizes
-        rows = np.empty((int(sizes.sum()), results[0].shape[1]), np.float32)
-        for group, result in zip(groups, results, strict=True):
-            rows[np.concatenate([np.arange(begins[index], begins[index] + sizes[index]) for index in group])] = result
-        return rows
+        return {
+            output: _in_order(groups, [result[output] for result in results], self.rows_of(columns, output))
+            for output in outputs
+        }
 
-    def run_pack(self, columns: Columns) -> NDArray[np.float32]:
+    def run_pack(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Compute all texts in one pack, on the calling thread: as `run`, without the micro-batches."""
         feed = {name: np.concatenate(column) for name, column in columns.items()}
         feed["lengths"] = _sizes(columns["input_ids"])
-        (rows,) = self._session.run([self._output], feed)
-        return rows  # type: ignore[no-any-return]  # (rows, W)
+        return dict(zip(outputs, self._session.run(outputs, feed, self._only_what_is_asked_for), strict=True))
 
     def close(self) -> None:
         """Stop the threads."""
         self._pool.shutdown()
+
+
+def _in_order(
+    groups: Sequence[NDArray[np.intp]], results: Sequence[NDArray[np.float32]], sizes: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The rows of all texts in their order, out of those of groups of texts; text i has `sizes[i]`."""
+    begins = np.cumsum(sizes) - sizes
+    rows = np.empty((int(sizes.sum()), results[0].shape[1]), np.float32)
+    for group, result in zip(groups, results, strict=True):
+        rows[np.concatenate([np.arange(begins[index], begins[index] + sizes[index]) for index in group])] = result
+    return rows
 
 
 def _sizes(column: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -27,8 +27,12 @@ class _Metric:
 
 
 class _Request:
-    def __init__(self, parameters="", **tensors):
+    def __init__(self, parameters="", outputs=("sentence_embedding",), **tensors):
+        self._outputs = list(outputs)
         self._parameters, self.tensors = parameters, {name: np.asarray(value) for name, value in tensors.items()}
+
+    def requested_output_names(self):
+        return self._outputs
 
     def parameters(self):
         return self._parameters

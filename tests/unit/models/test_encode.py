@@ -5,13 +5,12 @@ import pytest
 class _Session:
     """Answers each text with its first token id, and token 9 with NaN, 8 with infinity."""
 
-    output = "sentence_embedding"
-
-    def run(self, columns):
+    def run(self, columns, outputs):
         values = {9: np.nan, 8: np.inf}
-        return np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
+        rows = np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
+        return {output: rows + place for place, output in enumerate(outputs)}
 
-    def rows_of(self, columns):
+    def rows_of(self, columns, output):
         return np.ones(len(columns["input_ids"]), np.int64)
 
 
@@ -22,6 +21,7 @@ def step(triton):
     model = TritonPythonModel()
     model._session = _Session()
     model._inputs = ["input_ids", "lengths"]
+    model._outputs = ["sentence_embedding", "logits"]
     model._nonfinite = triton.MetricFamily().Metric(labels={})
     return model
 
@@ -46,3 +46,15 @@ def test_a_vector_that_is_not_finite_is_an_error_and_a_count_never_an_answer(tri
     assert (poisoned.error.code, poisoned.tensors) == ("internal", {})
     assert healthy.tensors["sentence_embedding"].tolist() == [[[4.0, 0.0]]]
     assert step._nonfinite.value == 2
+
+
+def test_each_request_gets_the_head_that_it_asks_for(triton, step):
+    requests = [
+        triton.Request(outputs=["sentence_embedding"], input_ids=[[1, 2]], lengths=[[1, 1]]),
+        triton.Request(outputs=["logits"], input_ids=[[3]], lengths=[[1]]),
+    ]
+    vectors, logits = step.execute(requests)
+    assert {name: rows.tolist() for name, rows in vectors.tensors.items()} == {
+        "sentence_embedding": [[[1.0, 0.0], [2.0, 0.0]]]
+    }
+    assert {name: rows.tolist() for name, rows in logits.tensors.items()} == {"logits": [[[4.0, 1.0]]]}
