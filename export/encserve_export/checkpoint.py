@@ -189,11 +189,6 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
 
 def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) -> PreTrainedModel:
     headless = task.network is transformers.AutoModel
-    if not headless and family.network is not transformers.AutoModel:
-        raise Unsupported(
-            f"{task.name} is not supported for {family.network.__name__} checkpoints, whose heads read a decoder; "
-            "feature-extraction is"
-        )
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
         if not pickled:
