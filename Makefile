@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test matrix check serve bench loadtest clean
+.PHONY: demo test soak matrix check serve bench loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
-test: $(VENV)/installed  ## all tests
-	$(BIN)/pytest
+test: $(VENV)/installed  ## all tests but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+soak: $(VENV)/installed  ## the slow tests
+	$(BIN)/pytest -m slow
 
 FAMILIES ?= all
 matrix: $(VENV)/installed  ## every family with every task, into docs/models.md; FAMILIES=bert,roberta for some

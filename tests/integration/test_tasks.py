@@ -381,7 +381,7 @@ def test_classify_tokens_in_windows(client, checkpoints):
             lambda client: client.fill_mask(["word " * 99 + "<mask>"], model="mask-bert"),
             "and 1 of its 1 <mask> with it",
         ),
-        (lambda client: client.score(["a", "a <mask>"], model="mask-bert"), "text 1 has a <mask>; a text without"),
+        (lambda client: client.score(["a", "a <mask>"], model="mask-bert"), "has a <mask>; a text without"),
         (lambda client: client.answer("Why?", "", model="answer-bert"), "text_pair 0 is empty"),
         (lambda client: client.answer("Why " * 60, "Because.", model="answer-bert"), "leaves 0 of max_length 64"),
         (lambda client: client.answer("Why?", "x", model="answer-bert", top_k=101), "option top_k is 101"),
