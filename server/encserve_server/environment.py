@@ -13,7 +13,7 @@ def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: 
     The stubs find their Python, and with it their packages, through PATH; PYTHONPATH does not reach them. `libpython`
     is as in `Host`: only the folder of a path has to be added.
     """
-    libraries = [wheel.library_folder]
+    libraries = [wheel.libs_folder]
     if libpython and "/" in libpython:
         libraries.append(Path(libpython).parent)
     return {

@@ -16,7 +16,7 @@ class Wheel:
     cache_folder: Path
     stub_folder: Path
     """One folder per Python minor version, each with the `triton_python_backend_stub` that embeds it."""
-    library_folder: Path
+    libs_folder: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,5 +54,5 @@ def _wheel_folders(package_folder: Path) -> Wheel:
         backend_folder=triton_folder / "backends",
         cache_folder=triton_folder / "caches",
         stub_folder=triton_folder / "python_backend_stubs",
-        library_folder=package_folder.parent / "nvidia_pytriton.libs",
+        libs_folder=package_folder.parent / "nvidia_pytriton.libs",
     )

@@ -51,7 +51,7 @@ WHEEL = Wheel(
     backend_folder=Path("/wheel/backends"),
     cache_folder=Path("/wheel/caches"),
     stub_folder=Path("/wheel/stubs"),
-    library_folder=Path("/wheel/libs"),
+    libs_folder=Path("/wheel/libs"),
 )
 
 

@@ -41,7 +41,7 @@ def test_the_wheel_is_found_beside_its_libraries(path_folder, site):
     executable = make_executable(site / "pytriton/tritonserver/bin/tritonserver")
     installation = find_triton()
     assert installation.executable == executable
-    assert installation.wheel.library_folder == site / "nvidia_pytriton.libs"
+    assert installation.wheel.libs_folder == site / "nvidia_pytriton.libs"
 
 
 def test_neither(path_folder, site):

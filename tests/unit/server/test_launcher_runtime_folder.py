@@ -67,9 +67,7 @@ def test_link_backends_joins_the_backend_and_the_stub(tmp_path):
         file.parent.mkdir(parents=True)
         file.write_text(file.name)
     (backend / "__pycache__").mkdir()
-    wheel = Wheel(
-        backend_folder=backend.parent, cache_folder=tmp_path, stub_folder=stub.parent, library_folder=tmp_path
-    )
+    wheel = Wheel(backend_folder=backend.parent, cache_folder=tmp_path, stub_folder=stub.parent, libs_folder=tmp_path)
     folder = create_runtime_folder()
     linked = folder.link_backends(wheel) / "python"
     assert {file.name: file.read_text() for file in linked.iterdir()} == {
