@@ -42,7 +42,8 @@ MAX_BYTES_PER_TEXT = 16 * 1024 * 1024
 _READ_WHOLE = ("context_windows", "masked_texts")
 """Layouts that need every token of a text."""
 TOKEN_BUDGET = 512
-"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differed by about 10 %, as it does from run to run."""
+"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differed by about 10 %, as it does from run to
+run."""
 
 
 def sources_of(task: Task) -> dict[str, tuple[str, ...]]:
