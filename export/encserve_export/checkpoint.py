@@ -20,7 +20,8 @@ from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, check_model_type, check_rotary_embedding, family_of
 from .reference_tokenizers import check_conversion
 from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
-from .tasks import PAIRED, TASKS, Task, labels_of, task_of
+from .tasks import GRAPH_INPUTS, PAIRED, TASKS, Task, labels_of, task_of
+from .trained_dimensions import trained_dimensions
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -47,6 +48,10 @@ class Checkpoint:
     modules: SentenceModules
     max_length: int
     """Tokens of a text that the network sees, special tokens included."""
+    trained_dimensions: tuple[int, ...]
+    """Lengths of vectors that it was trained for, besides the whole; empty where it does not say."""
+    shared_inputs: tuple[str, ...] = ()
+    """What the graph takes for the sake of other heads on the same encoder."""
 
     @property
     def encoder(self) -> PreTrainedModel:
@@ -69,8 +74,10 @@ class Checkpoint:
     def graph_inputs(self) -> tuple[str, ...]:
         """What the graph takes. Token types say which text of a pair a token belongs to."""
         typed = self.task.layout in PAIRED and self.family.token_types
-        types = typed and "token_type_ids" in self.tokenizer.model_input_names
-        return ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
+        by_head = self.task.name == "question-answering" and self.family.answers_by_types
+        types = typed and (by_head or "token_type_ids" in self.tokenizer.model_input_names)
+        own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
+        return tuple(name for name in GRAPH_INPUTS if name in own or name in self.shared_inputs)
 
     @property
     def labels(self) -> list[str]:
@@ -120,6 +127,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         tokenizer=tokenizer,
         modules=modules,
         max_length=_max_length(config.max_length, modules, tokenizer, model_config, family),
+        trained_dimensions=trained_dimensions(folder, model_config),
     )
 
 

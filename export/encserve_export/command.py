@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from encserve_export import require_extra
+from encserve_export.config import TOKEN_BUDGET
 
 if TYPE_CHECKING:
     from .manifest import Manifest
@@ -39,17 +40,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pairs", action="store_true", help="text-classification of pairs of texts, as entailment or paraphrase"
     )
     parser.add_argument(
-        "--precision", choices=["fp32"], default="fp32", help="type of the graph (default: %(default)s)"
+        "--precision",
+        choices=["fp32", "fp16", "bf16", "int8", "auto"],
+        default="fp32",
+        help="type of the graph; fp16 is for --engine onnxruntime on a GPU, bf16 and int8 for --engine python; auto: "
+        "the fastest that this processor has and whose certificate holds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=["onnxruntime", "openvino"],
+        help="of --engine python (default: the one in which the precision is fastest)",
     )
     parser.add_argument(
         "--engine",
         choices=["python", "onnxruntime"],
         default="python",
-        help="python: ONNX Runtime in Triton's Python backend, runs everywhere; "
+        help="python: ONNX Runtime or OpenVINO in Triton's Python backend, runs everywhere; "
         "onnxruntime: Triton's C++ backend, on a GPU where there is one (default: %(default)s)",
     )
     parser.add_argument(
+        "--device",
+        choices=["gpu", "cpu"],
+        help="of engine onnxruntime: where it computes (default: a GPU where the server has one)",
+    )
+    parser.add_argument(
         "--max-length", type=int, metavar="N", help="tokens of a text that count (default: the checkpoint's)"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="texts like those that will be served, which int8 looks at: one a line, or JSON lines in FILE.jsonl "
+        "(default: a seeded corpus)",
+    )
+    parser.add_argument(
+        "--calibration-field", default="text", metavar="FIELD", help="of a JSON line (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--limits",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="a limit of the certificate in place of the precision's own, or a JSON file of such; the manifest says so",
+    )
+    parser.add_argument(
+        "--token-budget",
+        type=int,
+        metavar="N",
+        help=f"tokens of a micro-batch of engine python; `encserve plan --tune` tries others (default: {TOKEN_BUDGET})",
     )
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
@@ -66,8 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
     with _stage("starting"):
         from transformers.utils import logging as transformers_logging
 
-        from .config import Engine, ExportConfig, Precision
+        from .config import Device, Engine, ExportConfig, Precision, Runtime
         from .errors import InvalidConfig
+        from .limits import parse_limits
         from .pipeline import export_heads
 
         # What transformers warns of is checked here and refused, and reading weights takes no time.
@@ -86,26 +125,37 @@ def run(arguments: argparse.Namespace) -> int:
             repository=arguments.repository,
             task=arguments.task,
             pairs=arguments.pairs,
-            precision=Precision(arguments.precision),
+            precision=None if arguments.precision == "auto" else Precision(arguments.precision),
             engine=Engine(arguments.engine),
+            runtime=None if arguments.runtime is None else Runtime(arguments.runtime),
+            calibration=arguments.calibration,
+            calibration_field=arguments.calibration_field,
+            limits=parse_limits(arguments.limits),
+            device=Device(arguments.device) if arguments.device else None,
             max_length=arguments.max_length,
+            token_budget=arguments.token_budget,
             revision=arguments.revision,
             allow_pickle=arguments.allow_pickle,
         )
-    for manifest in export_heads(config, stage=_stage):
+    for manifest in export_heads(config, stage=_stage, say=_say):
         _report(config.repository, manifest)
     return 0
 
 
 def _report(repository: Path, manifest: Manifest) -> None:
+    runtime = f" with {manifest.runtime['name']}" if manifest.runtime else ""
     unit = "labels" if manifest.labels else "dimensions"
     print(
         f"published {repository / manifest.name} version {manifest.version}: {manifest.task} in "
-        f"{manifest.precision.value} on {manifest.engine.value}, {manifest.dimensions} {unit}, "
+        f"{manifest.precision.value} on {manifest.engine.value}{runtime}, {manifest.dimensions} {unit}, "
         f"{manifest.limits['max_length']} tokens a text"
     )
     for name, figure in manifest.parity["figures"].items():
         print(f"  {name:<22} {figure['measured']:<12.6g} limit {figure['limit']:g}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 @contextmanager

@@ -15,17 +15,41 @@ class Precision(str, Enum):
     """Type of the graph's weights and activations."""
 
     FP32 = "fp32"
+    FP16 = "fp16"
+    """For GPUs: linear layers in fp16; norms, softmax and sums in FP32."""
+    BF16 = "bf16"
+    """Linear layers multiply bfloat16 numbers, on processors that can."""
+    INT8 = "int8"
+    """Linear layers multiply 8-bit integers."""
+
+
+class Runtime(str, Enum):
+    """What runs the graph inside the engine `python`."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+    """Needs the extra `openvino`, here and where the pipeline is served."""
+
+
+class Device(str, Enum):
+    """Where an engine that can do both computes."""
+
+    GPU = "gpu"
+    CPU = "cpu"
 
 
 class Engine(str, Enum):
     """What runs the encode step."""
 
     PYTHON = "python"
-    """Triton's Python backend with ONNX Runtime: sorts each batch by length; needs no other backend."""
+    """Triton's Python backend with a `Runtime`: sorts each batch by length; needs no other backend."""
     ONNXRUNTIME = "onnxruntime"
     """Triton's C++ onnxruntime backend, on CUDA where the host has it."""
 
 
+TOKEN_BUDGET = 512
+"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differed by about 10 %, as it does from run to
+run."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 STEPS = ("tokenize", "encode", "head")
 _STEP_ENDINGS = tuple(f"_{step}" for step in STEPS)
@@ -44,10 +68,23 @@ class ExportConfig:
     """A Hugging Face task name; None reads it from the checkpoint."""
     pairs: bool = False
     """Whether the requests of a text-classification carry pairs of texts."""
-    precision: Precision = Precision.FP32
+    precision: Precision | None = Precision.FP32
+    """None takes the fastest one that this processor has and whose certificate holds."""
     engine: Engine = Engine.PYTHON
+    runtime: Runtime | None = None
+    """Of the engine `python`; None takes the one in which the precision is fastest."""
+    calibration: Path | None = None
+    """Texts like those that will be served, one a line or in JSON lines; None takes a seeded corpus."""
+    calibration_field: str = "text"
+    """The field of a JSON line that holds the text."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Limits of the certificate in place of those of the precision, by their names in `limits.ParityLimits`."""
+    device: Device | None = None
+    """Of engine onnxruntime; None leaves it to the host: a GPU where there is one."""
     max_length: int | None = None
     """Tokens of a text that the network sees, special tokens included; None takes the checkpoint's own."""
+    token_budget: int | None = None
+    """Tokens of a micro-batch of the encode step, of engine python; None takes the default."""
     revision: str | None = None
     """Commit or tag of a hub checkpoint."""
     allow_pickle: bool = False
@@ -55,6 +92,11 @@ class ExportConfig:
 
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
+
+    @property
+    def tokens_per_micro_batch(self) -> int | None:
+        """The token budget; None for an engine that has none."""
+        return (self.token_budget or TOKEN_BUDGET) if self.engine is Engine.PYTHON else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,8 +110,23 @@ class ExportConfig:
                     f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
                     "digit, without the endings _tokenize, _encode and _head"
                 )
-        if self.heads and self.engine is not Engine.PYTHON:
-            raise InvalidConfig(f"--head: several heads need --engine python, not {self.engine.value}")
+        if self.runtime is not None and self.engine is not Engine.PYTHON:
+            raise InvalidConfig(
+                f"--runtime {self.runtime.value}: only --engine python has runtimes, not {self.engine.value}"
+            )
+        if self.device is not None and self.engine is not Engine.ONNXRUNTIME:
+            raise InvalidConfig(
+                f"--device {self.device.value} is for --engine onnxruntime; engine {self.engine.value} has no choice"
+            )
+        if self.precision is Precision.FP16 and self.device is Device.CPU:
+            raise InvalidConfig(
+                "--precision fp16 --device cpu: a CPU has no arithmetic in fp16 and runs it slower than fp32"
+            )
+        if self.precision is Precision.FP16 and self.engine is Engine.PYTHON:
+            raise InvalidConfig(
+                "--precision fp16 --engine python: a CPU has no arithmetic in fp16, and runs such a graph slower than "
+                "fp32; fp16 is for --engine onnxruntime on a GPU"
+            )
         if not _NAME.fullmatch(self.name):
             raise InvalidConfig(
                 f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -77,6 +134,13 @@ class ExportConfig:
         if self.name.endswith(_STEP_ENDINGS):
             raise InvalidConfig(
                 f"--name {self.name!r}: the endings _tokenize, _encode and _head belong to a pipeline's steps"
+            )
+        if self.token_budget is not None and self.token_budget < 1:
+            raise InvalidConfig(f"--token-budget {self.token_budget}: must be 1 at least")
+        if self.token_budget is not None and self.engine is not Engine.PYTHON:
+            raise InvalidConfig(
+                f"--token-budget {self.token_budget}: engine {self.engine.value} runs each batch as one pack; only "
+                "engine python has micro-batches"
             )
         if self.max_length is not None and self.max_length < 3:
             raise InvalidConfig(

@@ -1,10 +1,12 @@
-"""Texts of every length for the certificate: seeded, so that two exports of one checkpoint see the same."""
+"""Texts for the certificate and for calibration: seeded, so that two exports of one checkpoint see the same."""
 
 from __future__ import annotations
 
 import random
 
-_PASSAGES = (
+from tokenizers import Tokenizer
+
+PASSAGES = (
     "The harbour lights went out one by one as the storm came in from the west, and the ferry turned back.",
     "Rechnungen, die bis zum 15. März eingehen, werden noch im selben Monat bezahlt; spätere erst im April.",
     "Why does my embedding change when I send the same sentence twice? It should not, and here it does not.",
@@ -31,8 +33,18 @@ def mixed_texts(count: int, *, longest_bytes: int, seed: int = 0) -> list[str]:
     texts = ["", "a"]
     for step in range(1, count - 1):
         size = round(2 * (longest_bytes / 2) ** (step / (count - 2)))  # from 2 bytes to longest_bytes
-        text = rng.choice(_PASSAGES)
+        text = rng.choice(PASSAGES)
         while len(text.encode()) < size:
-            text += " " + rng.choice(_PASSAGES)
+            text += " " + rng.choice(PASSAGES)
         texts.append(text.encode()[:size].decode("utf-8", errors="ignore"))
     return texts
+
+
+def vocabulary_texts(count: int, *, tokenizer: Tokenizer, seed: int = 3) -> list[str]:
+    """`count` texts of 4 to 60 tokens drawn from a tokenizer's whole vocabulary, whatever its languages are.
+
+    They make no sense, and reach what a few passages do not: the columns of a network in which a rare token is large.
+    """
+    rng = random.Random(seed)
+    size = tokenizer.get_vocab_size()
+    return [tokenizer.decode([rng.randrange(size) for _ in range(rng.randint(4, 60))]) for _ in range(count)]

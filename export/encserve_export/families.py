@@ -70,6 +70,8 @@ class Family:
     """Tokens of the longest text that the network can take; None where only distances count, which have no end."""
     token_types: bool = False
     """Whether the model takes `token_type_ids`."""
+    answers_by_types: bool = False
+    """Whether its head for question-answering makes token types by itself where the tokenizer gives none."""
     padded: bool = False
     """Whether the network pads inside the graph, because its attention cannot be told of packs."""
     own_attention: bool = False
@@ -93,7 +95,9 @@ _T5 = Family(
 FAMILIES: dict[str, Family] = {
     "albert": _BERT,
     "bert": _BERT,
-    "big_bird": replace(_BERT, padded=True, longest=longest_in_full, while_packed=big_bird_in_full),
+    "big_bird": replace(
+        _BERT, answers_by_types=True, padded=True, longest=longest_in_full, while_packed=big_bird_in_full
+    ),
     "camembert": _ROBERTA,
     "data2vec-text": _ROBERTA,
     "deberta": replace(_BERT, padded=True, longest=_deberta_longest),

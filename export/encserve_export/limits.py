@@ -6,9 +6,14 @@ same for every checkpoint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 from .config import Precision
+from .errors import InvalidConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +22,12 @@ class ParityLimits:
 
     cosine_min: float
     """Smallest cosine of any text's vector with its reference."""
+    cosine_mean: float
+    """Mean cosine of all texts' vectors with their references."""
+    neighbours: float
+    """Smallest share of a text's ten nearest texts, on average, that are its ten nearest by the reference too."""
     argmax_agreement: float
-    """Smallest share of the rows of any text in which the highest logit is the reference's highest."""
+    """Smallest share of the rows of all texts in which the highest logit is the reference's highest."""
     max_abs_diff: float
     """Largest difference of any component or logit from the reference."""
     company_max_abs_diff: float
@@ -27,6 +36,86 @@ class ParityLimits:
 
 PARITY_LIMITS: dict[Precision, ParityLimits] = {
     Precision.FP32: ParityLimits(
-        cosine_min=0.99999, argmax_agreement=1.0, max_abs_diff=1e-4, company_max_abs_diff=1e-5
+        cosine_min=0.99999,
+        cosine_mean=0.99999,
+        neighbours=0.999,
+        argmax_agreement=1.0,
+        max_abs_diff=1e-4,
+        company_max_abs_diff=1e-5,
+    ),
+    Precision.BF16: ParityLimits(
+        cosine_min=0.999,
+        cosine_mean=0.9999,
+        neighbours=0.99,
+        argmax_agreement=0.995,
+        max_abs_diff=0.02,
+        company_max_abs_diff=1e-3,
+    ),
+    Precision.INT8: ParityLimits(
+        cosine_min=0.99,
+        cosine_mean=0.999,
+        neighbours=0.97,
+        argmax_agreement=0.995,
+        max_abs_diff=0.1,
+        company_max_abs_diff=1e-3,
+    ),
+    Precision.FP16: ParityLimits(
+        cosine_min=0.9999,
+        cosine_mean=0.9999,
+        neighbours=0.99,
+        argmax_agreement=0.995,
+        max_abs_diff=1e-2,
+        company_max_abs_diff=1e-3,
     ),
 }
+
+
+def limits_for(precision: Precision, overrides: Mapping[str, float]) -> ParityLimits:
+    """The limits of a precision, some of them replaced.
+
+    Raises:
+        InvalidConfig: an override is none of the limits.
+    """
+    known = [field.name for field in fields(ParityLimits)]
+    for name in overrides:
+        if name not in known:
+            raise InvalidConfig(f"--limits {name}: no such limit; the limits are {', '.join(known)}")
+    return replace(PARITY_LIMITS[precision], **overrides)
+
+
+def overridden(precision: Precision, limits: ParityLimits) -> dict[str, dict[str, float]]:
+    """Which limits differ from those of the table, for the manifest: the table's and the one that was used."""
+    table, used = asdict(PARITY_LIMITS[precision]), asdict(limits)
+    return {name: {"table": table[name], "used": used[name]} for name in table if table[name] != used[name]}
+
+
+def parse_limits(given: Sequence[str]) -> dict[str, float]:
+    """Limits out of arguments, each `name=number` or a file with a JSON object of such pairs; later ones win.
+
+    Raises:
+        InvalidConfig: an argument is neither.
+    """
+    limits: dict[str, float] = {}
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        pairs = {name: value} if equals else _read(Path(argument))
+        for key, number in pairs.items():
+            try:
+                limits[key] = float(number)
+            except (TypeError, ValueError):
+                raise InvalidConfig(f"--limits {argument}: {key} is {number!r}, not a number") from None
+            if limits[key] != limits[key]:
+                raise InvalidConfig(f"--limits {argument}: {key} is NaN, which no figure can keep")
+    return limits
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(
+            f"--limits {file}: neither name=number nor a file with a JSON object of them: {error}"
+        ) from error
+    if not isinstance(read, dict):
+        raise InvalidConfig(f"--limits {file}: holds a {type(read).__name__}, not a JSON object")
+    return read

@@ -9,11 +9,16 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from .config import Engine, Precision
+from .config import Device, Engine, Precision
 
 CONTRACT_VERSION = 1
 FILE_NAME = "manifest.json"
 _TOOLS = ("encserve", "numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
+
+
+def tool_versions(*further: str) -> dict[str, str]:
+    """The versions of what an export is made with, by distribution."""
+    return {tool: installed_version(tool) for tool in (*_TOOLS, *further)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,14 @@ class Manifest:
     task: str
     precision: Precision
     engine: Engine
+    runtime: dict[str, Any] = field(default_factory=dict)
+    """Of the engine `python`: its name, and the hints that it is given where it chooses the precision itself."""
+    device: Device | None = None
+    """Where the engine computes, where that was chosen."""
+    made: dict[str, Any] = field(default_factory=dict)
+    """How the graph got its precision, where that is not FP32; of fp16 the nodes that stay FP32, with the reasons."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """The texts that it was made with, where it was made with texts: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]
     """source, revision, licence, architecture."""
     head: str = ""
@@ -45,6 +58,8 @@ class Manifest:
     graph_inputs: tuple[str, ...]
     limits: dict[str, int]
     """What one request may ask for, by the names of `encserve_server.models.limits.Limits`."""
+    token_budget: int | None
+    """Tokens of a micro-batch of the encode step; None for an engine that runs each batch as one pack."""
     prompts: dict[str, str]
     option_defaults: dict[str, Any]
     tokenizer_sha256: str
@@ -53,7 +68,7 @@ class Manifest:
     files: dict[str, str]
     """sha256 of every file of this version, by path within the repository."""
     contract_version: int = CONTRACT_VERSION
-    tools: dict[str, str] = field(default_factory=lambda: {tool: installed_version(tool) for tool in _TOOLS})
+    tools: dict[str, str] = field(default_factory=tool_versions)
 
     def to_json(self) -> str:
         """The text of manifest.json."""

@@ -14,16 +14,17 @@ from torch import Tensor, nn
 
 from .checkpoint import Checkpoint
 from .encoding import attention, token_states
+from .graph_file import write_graph_file
 from .packing import Packing, packing_of
 from .pooling import POOLINGS
 
+GRAPH_FILE = "model.onnx"
 OPSET = 20
 """The newest operator set before ONNX's own Attention, whose mask ONNX Runtime does not broadcast on CPU."""
 _TRACED_LENGTHS = (5, 17, 9, 33)
 _TOKENS, _TEXTS = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
 _MASKS = torch.export.Dim("masks", min=1)
 _DIMS = {"input_ids": _TOKENS, "token_type_ids": _TOKENS, "lengths": _TEXTS, "mask_at": _MASKS}
-_EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 
 
 class PackedEncoder(nn.Module):
@@ -55,7 +56,7 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs:
     with attention(checkpoint.encoder), _quiet_exporter():
         program = torch.onnx.export(
             network.eval(),
-            tuple(sample.values()),
+            kwargs=sample,
             dynamo=True,
             dynamic_shapes={name: {0: _DIMS[name]} for name in sample},
             input_names=list(sample),
@@ -66,12 +67,7 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs:
     assert program is not None
     graph = program.model_proto
     _strip_traces(graph)
-    onnx.save(
-        graph,
-        file,
-        save_as_external_data=graph.ByteSize() > _EXTERNAL_ABOVE_BYTES,
-        location=f"{file.name}.data",
-    )
+    write_graph_file(graph, file)
 
 
 def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -112,7 +112,10 @@ class PackedMaskHead(nn.Module):
         number of masks is taken from `mask_at` (M,), and the masks are found among the tokens of the batch.
         """
         packing = packing_of(lengths, input_ids.shape[0])
-        states = self.encoder.states(input_ids, packing)  # (T, H)
+        return self.masked(self.encoder.states(input_ids, packing), input_ids, mask_at)
+
+    def masked(self, states: Tensor, input_ids: Tensor, mask_at: Tensor) -> Tensor:
+        """Token vectors (T, H) to the logits of the masks (M, V)."""
         seen = (input_ids == self.mask_id).to(torch.int64).cumsum(0)  # (T,) masks up to each token
         number = torch.arange(mask_at.shape[0], device=seen.device)  # (M,)
         place = (seen[None, :] <= number[:, None]).sum(1).clamp(max=input_ids.shape[0] - 1)  # (M,)
@@ -127,11 +130,28 @@ class PackedHeads(nn.Module):
         self.encoder = PackedEncoder(checkpoints[0])
         self.networks = nn.ModuleList(packed_network(checkpoint) for checkpoint in checkpoints)
 
-    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        lengths: Tensor,
+        token_type_ids: Tensor | None = None,
+        mask_at: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives.
+
+        With a head for masks, `mask_at` int64 (M,) has an element for each mask of all texts, whichever head they are
+        meant for.
+        """
         packing = packing_of(lengths, input_ids.shape[0])
         states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
-        return tuple(network.head(states, packing, input_ids) for network in self.networks)  # type: ignore[operator]
+        rows = []
+        for network in self.networks:
+            if isinstance(network, PackedMaskHead):
+                assert mask_at is not None
+                rows.append(network.masked(states, input_ids, mask_at))
+            else:
+                rows.append(network.head(states, packing, input_ids))  # type: ignore[operator]
+        return tuple(rows)
 
 
 def token_logits(model: PreTrainedModel, states: Tensor) -> Tensor:

@@ -40,22 +40,51 @@ class Packing:
         return padded.flatten(0, 1).index_select(0, self.place_of)
 
 
+_constant_longest: ContextVar[int | None] = ContextVar("constant longest text", default=None)
+
+
+@contextmanager
+def constant_longest(longest: int) -> Iterator[None]:
+    """Let L be `longest` in every pack that is laid out meanwhile, whatever its texts.
+
+    TensorRT takes no shape from data. A text that is longer gets wrong numbers, so lengths must be limited before.
+    """
+    token = _constant_longest.set(longest)
+    try:
+        yield
+    finally:
+        _constant_longest.reset(token)
+
+
 def packing_of(lengths: Tensor, token_count: int) -> Packing:
     """Lay out texts of `lengths` int64 (n,) in a row of `token_count` tokens.
 
-    Texts of no tokens are allowed. Traceable: the token count and n stay symbolic, and L is read from the data.
+    Texts of no tokens are allowed. Traceable: the token count and n stay symbolic, and L is read from the data, or is
+    the constant of `constant_longest`.
     """
+    constant = _constant_longest.get()
+    ends = lengths.cumsum(0)  # (n,)
+    starts = ends - lengths  # (n,)
+    if constant is not None:
+        # TensorRT adds up nothing while it scatters: a token's text is the number of texts that end before it.
+        place = torch.arange(token_count, device=lengths.device)  # (T,)
+        text_of = (ends[None, :] <= place[:, None]).to(torch.int64).sum(1)  # (T,)
+        return _packing(lengths, starts, text_of, constant)
     longest = lengths.max().item()
     torch._check(longest >= 1)  # type: ignore[no-untyped-call]
     torch._check(longest <= token_count)  # type: ignore[no-untyped-call]
 
-    ends = lengths.cumsum(0)  # (n,)
-    starts = ends - lengths  # (n,)
     # One mark at each start, one place past the last token so that empty texts at the end still have somewhere to
     # stand.
     marks = torch.zeros(token_count + 1, dtype=torch.int64, device=lengths.device)
     marks = marks.scatter_add(0, starts, torch.ones_like(starts))  # (T + 1,)
     text_of = marks.cumsum(0)[:token_count] - 1  # (T,) the last text that starts at or before the token
+    return _packing(lengths, starts, text_of, longest)
+
+
+def _packing(lengths: Tensor, starts: Tensor, text_of: Tensor, longest: float) -> Packing:
+    """The layout, out of where each text starts (n,) and which text each token belongs to (T,)."""
+    token_count = text_of.shape[0]
     positions = torch.arange(token_count, device=lengths.device) - starts[text_of]  # (T,)
 
     columns = torch.arange(longest, device=lengths.device)  # (L,)

@@ -3,76 +3,175 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from encserve_server.models.cpu_flags import read_cpu_flags
+
+from .calibration import Calibration, calibrate
 from .certificate import certify
 from .checkpoint import Checkpoint
-from .config import ExportConfig
+from .config import Engine, ExportConfig, Runtime
+from .errors import CertificateFailed
 from .guard import check_texts_are_apart
+from .limits import limits_for, overridden
 from .manifest import FILE_NAME as MANIFEST_FILE
-from .manifest import Manifest, sha256_of
-from .packed_graph import OPSET
+from .manifest import Manifest, sha256_of, tool_versions
+from .onnxruntime_backend import warmup_files
+from .packed_graph import GRAPH_FILE, OPSET
+from .precisions import Way, slow_here, way_of, ways_to_try
 from .repository import StagedVersion, publish, staged_version
 from .shared_body import load_heads
-from .steps import limits_of, write_encode, write_steps
+from .steps import limits_of, trace, write_encode, write_steps
 from .task_options import options_of
 from .triton_config import shared_configs
 
+_TRACED = "traced"  # in the staging folder, so that it goes away with it
 Stage = Callable[[str], AbstractContextManager[object]]
 """Called with what is being done; the context lasts as long as that takes."""
+Say = Callable[[str], None]
+"""Called with what the user should know, such as why a precision was chosen."""
 
 
-def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext()) -> Manifest:
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """The pipelines as they were made, and what was measured of them."""
+
+    way: Way
+    how: dict[str, Any]
+    calibration: dict[str, Any]
+    parities: list[dict[str, Any]]
+    """In the order of the pipelines."""
+
+
+def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext(), say: Say = lambda line: None) -> Manifest:
     """Turn a checkpoint into the next version of a pipeline; returns its certificate, the first one of several heads.
 
     Raises:
         ExportError: and nothing was published.
     """
-    return export_heads(config, stage)[0]
+    return export_heads(config, stage, say)[0]
 
 
-def export_heads(config: ExportConfig, stage: Stage = lambda doing: nullcontext()) -> list[Manifest]:
+def export_heads(
+    config: ExportConfig, stage: Stage = lambda doing: nullcontext(), say: Say = lambda line: None
+) -> list[Manifest]:
     """Turn a checkpoint, and others with its encoder, into the next version of a pipeline for each; all or none.
 
     Returns the certificates, in the order of `config.names`. Raises ExportError: and nothing was published.
     """
+    ways = _ways(config, read_cpu_flags(), say)
     with staged_version(config.repository, *config.names) as staged:
         with stage(f"loading {', '.join([config.checkpoint, *config.heads.values()])}"):
             checkpoints = load_heads(config)
+        calibration = calibrate(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])
-        with stage(f"exporting the {config.precision.value} graph"):
-            write_encode(checkpoints, config.engine, staged.step_folders()["encode"])
+        traced = staged.root / _TRACED
+        traced.mkdir()
+        with stage("exporting the graph"):
+            trace(checkpoints, traced)
             for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
                 write_steps(checkpoint, staged.step_folders(name))
-        manifests = []
-        for name, (head, checkpoint) in zip(config.names, checkpoints.items(), strict=True):
-            with stage(f"certifying {name} against the checkpoint"):
-                parity = certify(checkpoint, config.precision, staged.step_folders(name), head=head)
-            manifests.append(_manifest(config, staged, name, head, checkpoint, parity))
+        made = _first_that_holds(ways, config, checkpoints, calibration, staged, stage, say)
+        manifests = [
+            _manifest(config, staged, name, head, checkpoint, made, parity)
+            for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
+        ]
         certified = []
         for manifest in manifests:
             text = manifest.to_json()
             (staged.folder(manifest.name) / MANIFEST_FILE).write_text(text, encoding="utf-8")
             certified.append((manifest, hashlib.sha256(text.encode()).hexdigest()))
+        if config.engine is Engine.ONNXRUNTIME:
+            staged.write_warmup(warmup_files(manifests[0]))
         publish(staged, shared_configs(certified))
     return manifests
 
 
+def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
+    """What to make, the best first; what is said is why."""
+    if config.precision is not None:
+        way = way_of(config.precision, config.engine, config.runtime, cpu)
+        limits_for(way.precision, config.limits)  # refuses what is no limit, before anything is done
+        if slow := slow_here(way, cpu):
+            say(f"warning: {slow}")
+        if config.calibration and not way.calibrated:
+            say(f"warning: --calibration {config.calibration} is not used: {way} looks at no texts")
+        return [way]
+    ways, reasons = ways_to_try(config.engine, config.runtime, cpu)
+    limits_for(ways[0].precision, config.limits)
+    for reason in reasons:
+        say(f"--precision auto passes over {reason}")
+    say(f"--precision auto takes {ways[0]}: the fastest that this processor and installation have")
+    return ways
+
+
+def _first_that_holds(
+    ways: Sequence[Way],
+    config: ExportConfig,
+    checkpoints: dict[str, Checkpoint],
+    calibration: Calibration,
+    staged: StagedVersion,
+    stage: Stage,
+    say: Say,
+) -> _Made:
+    """Make the encode step in one way after the other, until a certificate holds."""
+    for way, following in zip(ways, [*ways[1:], None], strict=True):
+        try:
+            return _make(way, config, checkpoints, calibration, staged, stage)
+        except CertificateFailed as failed:
+            if following is None:
+                raise
+            say(f"--precision auto: {way} fails its certificate ({failed}); trying {following}")
+    raise AssertionError("there is at least one way")
+
+
+def _make(
+    way: Way,
+    config: ExportConfig,
+    checkpoints: dict[str, Checkpoint],
+    calibration: Calibration,
+    staged: StagedVersion,
+    stage: Stage,
+) -> _Made:
+    encode = staged.step_folders()["encode"]
+    with stage(f"making {way}"):
+        how = write_encode(checkpoints, config, way, calibration, staged.root / _TRACED, encode)
+    limits = limits_for(way.precision, config.limits)
+    parities = []
+    for name, (head, checkpoint) in zip(config.names, checkpoints.items(), strict=True):
+        with stage(f"certifying {name} against the checkpoint"), way.as_served(encode / GRAPH_FILE) as measured:
+            folders = staged.step_folders(name) | {"encode": measured}
+            parity = certify(checkpoint, way, limits, config, folders, head=head, kept=staged.folder(name))
+        parities.append(parity | {"limits_overridden": overridden(way.precision, limits)})
+    return _Made(way=way, how=how, calibration=calibration.record if way.calibrated else {}, parities=parities)
+
+
 def _manifest(
-    config: ExportConfig, staged: StagedVersion, name: str, head: str, checkpoint: Checkpoint, parity: dict[str, Any]
+    config: ExportConfig,
+    staged: StagedVersion,
+    name: str,
+    head: str,
+    checkpoint: Checkpoint,
+    made: _Made,
+    parity: dict[str, Any],
 ) -> Manifest:
+    runtime = made.way.runtime
     return Manifest(
         name=name,
         version=staged.version,
         head=head,
         body=config.name if head else "",
         task=checkpoint.task.name,
-        precision=config.precision,
-        engine=config.engine,
+        precision=made.way.precision,
+        engine=made.way.engine,
+        device=config.device,
+        runtime={"name": runtime.value, "hints": dict(made.way.hints)} if runtime else {},
+        made=made.how,
+        calibration=made.calibration,
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
@@ -87,9 +186,11 @@ def _manifest(
         mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
         graph_inputs=checkpoint.graph_inputs,
         limits=asdict(limits_of(checkpoint)),
+        token_budget=config.tokens_per_micro_batch,
         prompts=checkpoint.modules.prompts,
         option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},
         tokenizer_sha256=sha256_of(staged.step_folders(name)["tokenize"] / "tokenizer.json"),
         parity=parity,
         files=staged.digests(name),
+        tools=tool_versions(*(["openvino"] if runtime is Runtime.OPENVINO else [])),
     )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from transformers import BatchEncoding
+
 from .checkpoint import Checkpoint
 
 Tokens: TypeAlias = tuple[list[int], list[int] | None]
@@ -21,6 +23,14 @@ class Probe:
     """The rows of tokens that it must become."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that differ from the defaults."""
+    read: list[list[int]] | None = None
+    """For each row of tokens, those whose numbers the head looks at; None for all of all. transformers takes a million
+    from BigBird's logits of a question, where no answer can be: beside that no difference would be seen."""
+
+    def shown(self, row: int) -> str:
+        """The beginning of the text that a row of tokens comes from; rows may be several to a text."""
+        texts = self.inputs["text"]
+        return repr(texts[row * len(texts) // len(self.expected)][:60])
 
 
 def probe_of(checkpoint: Checkpoint, texts: Sequence[str]) -> Probe:
@@ -42,10 +52,11 @@ def _context_windows(checkpoint: Checkpoint, texts: list[str]) -> Probe:
     questions = [("Why?", "What is it?")[index % 2] for index in range(len(texts))]
     contexts = [text or "a" for text in texts]
     windows = {"stride": min(128, checkpoint.max_length // 2), "return_overflowing_tokens": True}
-    return Probe(
-        {"text": questions, "text_pair": contexts},
-        _tokens(checkpoint, questions, contexts, truncation="only_second", **windows),
-    )
+    encoded = _encoded(checkpoint, questions, contexts, truncation="only_second", **windows)
+    tokens = _tokens_of(checkpoint, encoded)
+    in_context = [[sequence == 1 for sequence in encoded.sequence_ids(row)] for row in range(len(tokens))]
+    read = [[0, *(place for place, inside in enumerate(row) if inside)] for row in in_context]
+    return Probe({"text": questions, "text_pair": contexts}, tokens, read=read)
 
 
 def _masked_texts(checkpoint: Checkpoint, texts: list[str]) -> Probe:
@@ -77,10 +88,24 @@ _PROBES: dict[str, Callable[[Checkpoint, list[str]], Probe]] = {
 }
 
 
-def _tokens(checkpoint: Checkpoint, *texts: list[str], truncation: bool | str = True, **windows: Any) -> list[Tokens]:
-    encoded = checkpoint.tokenizer(
-        *texts, truncation=truncation, max_length=checkpoint.max_length, padding=False, **windows
+def _tokens(checkpoint: Checkpoint, *texts: list[str], truncation: bool | str = True) -> list[Tokens]:
+    return _tokens_of(checkpoint, _encoded(checkpoint, *texts, truncation=truncation))
+
+
+def _encoded(checkpoint: Checkpoint, *texts: list[str], truncation: bool | str, **windows: Any) -> BatchEncoding:
+    typed = True if "token_type_ids" in checkpoint.graph_inputs else None  # None leaves it to the tokenizer
+    encoded: BatchEncoding = checkpoint.tokenizer(
+        *texts,
+        truncation=truncation,
+        max_length=checkpoint.max_length,
+        padding=False,
+        return_token_type_ids=typed,
+        **windows,
     )
+    return encoded
+
+
+def _tokens_of(checkpoint: Checkpoint, encoded: BatchEncoding) -> list[Tokens]:
     typed = "token_type_ids" in checkpoint.graph_inputs
     types = encoded["token_type_ids"] if typed else [None] * len(encoded["input_ids"])
     return list(zip(encoded["input_ids"], types, strict=True))

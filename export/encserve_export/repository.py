@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from .config import STEPS
 from .errors import PublishError
 from .manifest import FILE_NAME as MANIFEST_FILE
 from .manifest import sha256_of
+from .onnxruntime_backend import WARMUP_FOLDER
 from .triton_config import from_text, pin_versions, to_text
 
 CONFIG_FILE = "config.pbtxt"
@@ -46,11 +47,17 @@ class StagedVersion:
         own = name or self.names[0]
         return {step: self.folder(f"{self.names[0] if step == 'encode' else own}_{step}") for step in STEPS}
 
+    def write_warmup(self, files: Mapping[str, bytes]) -> None:
+        """Write what Triton sends to the encode step before it is ready; Triton reads it beside the versions."""
+        folder = self.step_folders()["encode"].parent / WARMUP_FOLDER
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
     def digests(self, name: str = "") -> dict[str, str]:
-        """sha256 of every file of the steps of a pipeline, by path within the repository."""
-        found = sorted(
-            file for folder in self.step_folders(name).values() for file in folder.rglob("*") if file.is_file()
-        )
+        """sha256 of every file of this version of a pipeline, by path within the repository."""
+        folders = (*self.step_folders(name).values(), self.folder(name or self.names[0]))
+        found = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
         return {file.relative_to(self.root).as_posix(): sha256_of(file) for file in found}
 
 
@@ -104,9 +111,14 @@ def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
     for model, config in configs.items():
         _check_fits(served[model], config)
 
+    for ensemble in staged.names:  # beside the manifest, so that a later version can be replaced by this one
+        (staged.folder(ensemble) / CONFIG_FILE).write_text(to_text(configs[ensemble]), encoding="utf-8")
     for model in configs:
         (repository / model).mkdir(exist_ok=True)
         staged.folder(model).rename(repository / model / str(staged.version))
+        for file in (staged.root / model / WARMUP_FOLDER).glob("*"):  # named after its content: never another
+            (repository / model / WARMUP_FOLDER).mkdir(exist_ok=True)
+            file.replace(repository / model / WARMUP_FOLDER / file.name)
 
     # Until an ensemble changes, its steps must go on offering the version it names.
     ensembles = staged.names

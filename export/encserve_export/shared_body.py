@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .config import ExportConfig
+from .config import Engine, ExportConfig
 from .errors import CheckpointError, Unsupported
 
 
@@ -17,14 +17,17 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
 
     Raises:
         CheckpointError: as `load_checkpoint`; or two checkpoints differ in the encoder's tensors, or in the tokenizer.
-        Unsupported: as `load_checkpoint`; or the heads read different inputs.
+        Unsupported: as `load_checkpoint`; or the engine cannot serve a head for fill-mask beside others.
     """
     checkpoints = {"": load_checkpoint(replace(config, heads={}))}
     for head, source in config.heads.items():
         own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
         checkpoints[head] = load_checkpoint(own)
         _check_shared(checkpoints[""], checkpoints[head])
-    return checkpoints
+    shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
+    if "mask_at" in shared and config.heads and config.engine is not Engine.PYTHON:
+        raise Unsupported(f"a head for fill-mask beside others needs --engine python, not {config.engine.value}")
+    return {head: replace(checkpoint, shared_inputs=tuple(sorted(shared))) for head, checkpoint in checkpoints.items()}
 
 
 def _check_shared(first: Checkpoint, other: Checkpoint) -> None:
@@ -47,13 +50,6 @@ def _check_shared(first: Checkpoint, other: Checkpoint) -> None:
             )
     if first.tokenizer_file() != other.tokenizer_file():
         raise CheckpointError(f"the tokenizers of {between} differ; heads that share an encoder share its tokenizer")
-    if "mask_at" in (*first.graph_inputs, *other.graph_inputs):
-        raise Unsupported(f"one of {between} is for fill-mask, which cannot share its encoder with other heads")
-    if first.graph_inputs != other.graph_inputs:
-        raise Unsupported(
-            f"the networks of {between} take {', '.join(first.graph_inputs)} and {', '.join(other.graph_inputs)}; "
-            "heads that share an encoder must take the same, so not both single texts and pairs"
-        )
 
 
 def _body(checkpoint: Checkpoint) -> dict[str, Tensor]:

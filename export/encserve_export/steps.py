@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -15,15 +16,18 @@ from encserve_server.models.limits import MAX_WHOLE_BYTES, Limits
 from encserve_server.models.safe_cuts import safe_cuts_of
 from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 
+from .calibration import Calibration
 from .checkpoint import Checkpoint
-from .config import Engine
+from .config import ExportConfig, Runtime
 from .manifest import sha256_of
-from .packed_graph import write_graph
+from .packed_graph import GRAPH_FILE, write_graph
 from .packed_heads import PackedHeads, packed_network
+from .precisions import Way
 from .task_options import MAX_TEXTS_PER_REQUEST, options_of
 from .tasks import Task, graph_output
 
 _COMMON = ("options.py", "replies.py", "step_settings.py")
+_LANES = ("batch_times.py", "counters.py", "lanes.py", "load_page.py")
 _TOKENIZE = (
     "tokenize.py",
     "frame.py",
@@ -32,8 +36,17 @@ _TOKENIZE = (
     "packed_rows.py",
     "safe_cuts.py",
     "tokenization.py",
+    "turns.py",
 )
-_ENCODE = ("encode.py", "micro_batches.py", "packed_session.py", "request_columns.py")
+_ENCODE = (
+    "encode.py",
+    "cpu_flags.py",
+    "encode_lane.py",
+    "micro_batches.py",
+    "packed_session.py",
+    "recent_rows.py",
+    "request_columns.py",
+)
 _HEAD = ("head.py", "heads.py")
 
 MAX_TOKENS_PER_REQUEST = 65_536
@@ -41,16 +54,15 @@ MAX_BYTES_PER_TEXT = 16 * 1024 * 1024
 """Of a text that truncation cuts at a safe place, so that most of it is never tokenized; others are tokenized whole."""
 _READ_WHOLE = ("context_windows", "masked_texts")
 """Layouts that need every token of a text."""
-TOKEN_BUDGET = 512
-"""Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differed by about 10 %, as it does from run to
-run."""
+QUEUE = {"max_queued_texts": 8_192, "max_queued_bytes": 64 * 1024 * 1024}
+"""What may wait in each lane of a pipeline."""
 
 
-def sources_of(task: Task) -> dict[str, tuple[str, ...]]:
-    """The server modules that each step needs; the first becomes its model.py."""
+def sources_of(task: Task, runtime: Runtime = Runtime.ONNXRUNTIME) -> dict[str, tuple[str, ...]]:
+    """The server modules that each step needs; the first becomes its model.py. `runtime` is the encode step's."""
     return {
-        "tokenize": (*_TOKENIZE, *_COMMON, f"{task.layout}.py", *task.layout_sources),
-        "encode": (*_ENCODE, *_COMMON),
+        "tokenize": (*_TOKENIZE, *_LANES, *_COMMON, f"{task.layout}.py", *task.layout_sources),
+        "encode": (*_ENCODE, f"{runtime.value}_network.py", *_LANES, *_COMMON),
         "head": (*_HEAD, *_COMMON, f"{task.head}.py", *task.head_sources),
     }
 
@@ -78,24 +90,48 @@ def head_inputs(task: Task) -> tuple[str, ...]:
     return (task.output, *task.head_inputs)
 
 
-def write_encode(checkpoints: Mapping[str, Checkpoint], engine: Engine, folder: Path) -> None:
-    """Write the encode step's files into its version folder; `checkpoints` by the name of their head."""
+def trace(checkpoints: Mapping[str, Checkpoint], folder: Path) -> None:
+    """Write the FP32 graph of the encode step into `folder`; `checkpoints` by the name of their head."""
     first, *others = checkpoints.values()
     network = PackedHeads([first, *others]) if others else packed_network(first)
-    follows = {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
-    write_graph(first, network, folder / "model.onnx", list(follows))
-    if engine is Engine.PYTHON:
+    write_graph(first, network, folder / GRAPH_FILE, list(_follows(checkpoints)))
+
+
+def write_encode(
+    checkpoints: Mapping[str, Checkpoint],
+    config: ExportConfig,
+    way: Way,
+    calibration: Calibration,
+    traced: Path,
+    folder: Path,
+) -> dict[str, Any]:
+    """Write the encode step's files into its version folder, which is emptied first: the FP32 graph in the folder
+    `traced`, turned into the precision of `way`. Returns what the manifest says of how."""
+    shutil.rmtree(folder)
+    shutil.copytree(traced, folder)
+    first = next(iter(checkpoints.values()))
+    made = way.rewrite(folder / GRAPH_FILE, first, calibration)
+    if way.runtime is not None:
         digests = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-        _copy_sources(first.task, "encode", folder)
+        _copy_sources(sources_of(first.task, way.runtime)["encode"], folder)
         _write_settings(
             folder,
             {
                 "tensors": first.graph_inputs,
-                "follows": follows,
-                "token_budget": TOKEN_BUDGET,
+                "follows": _follows(checkpoints),
+                "token_budget": config.tokens_per_micro_batch,
+                "runtime": way.runtime.value,
+                "hints": way.hints,
+                "fast_on_cpu": way.fast_on_cpu,
                 "graph_sha256": digests,
             },
         )
+    return made
+
+
+def _follows(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:
+    """Output of the graph -> the input of which it has a row for each element."""
+    return {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
 
 
 def write_steps(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
@@ -103,24 +139,28 @@ def write_steps(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
     task = checkpoint.task
     options = {"options": options_of(checkpoint)}
     own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
+    masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
-    _copy_sources(task, "tokenize", folders["tokenize"])
+    _copy_sources(sources_of(task)["tokenize"], folders["tokenize"])
     _write_settings(
         folders["tokenize"],
         {
             **options,
             **own,
+            **masks,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits_of(checkpoint)),
+            "queue": QUEUE,
+            "encode_model": folders["encode"].parent.name,
             "prompts": checkpoint.modules.prompts,
             "tokenizer_sha256": sha256_of(tokenizer),
         },
     )
 
-    _copy_sources(task, "head", folders["head"])
+    _copy_sources(sources_of(task)["head"], folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
     _write_settings(folders["head"], {**options, **own, **head, **_names_of_columns(checkpoint)})
 
@@ -134,9 +174,9 @@ def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
     return {"tokens": tokens}
 
 
-def _copy_sources(task: Task, step: str, folder: Path) -> None:
+def _copy_sources(sources: Sequence[str], folder: Path) -> None:
     package = files("encserve_server.models")
-    for position, source in enumerate(sources_of(task)[step]):
+    for position, source in enumerate(sources):
         target = "model.py" if position == 0 else source
         (folder / target).write_bytes((package / source).read_bytes())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from encserve_server.models.lanes import LANES
+
 from .checkpoint import Checkpoint
 
 MAX_TEXTS_PER_REQUEST = 256
@@ -15,18 +17,16 @@ Rule = dict[str, Any]
 
 def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
     """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library."""
-    offered: dict[str, Rule] = {"truncate": _choice("end", ["end", "start", "error"])}
+    offered: dict[str, Rule] = {
+        "truncate": _choice("end", ["end", "start", "error"]),
+        "lane": _choice(LANES[0], list(LANES)),
+    }
     match checkpoint.task.name:
         case "feature-extraction":
-            modules = checkpoint.modules
-            default_prompt = modules.default_prompt_name or None
-            offered["prompt_name"] = _choice(default_prompt, ["", *sorted(modules.prompts)])
-            offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
-            offered["normalize"] = {"kind": "flag", "default": modules.normalize}
+            offered |= _of_vectors(checkpoint)
             offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
         case "token-embedding":
-            offered["dimensions"] = _whole(None, 1, checkpoint.dimensions)
-            offered["normalize"] = {"kind": "flag", "default": checkpoint.modules.normalize}
+            offered |= _of_vectors(checkpoint)
         case "sparse-embedding":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-classification":
@@ -53,6 +53,18 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
         offered["long_text"] = _choice("truncate", ["truncate", "chunk"])
         offered["overlap"] = _whole(checkpoint.max_length // 8, 0, checkpoint.max_length)
     return offered
+
+
+def _of_vectors(checkpoint: Checkpoint) -> dict[str, Rule]:
+    modules, most = checkpoint.modules, checkpoint.dimensions
+    trained = [length for length in checkpoint.trained_dimensions if length < most]
+    return {
+        "prompt_name": _choice(modules.default_prompt_name or None, ["", *sorted(modules.prompts)]),
+        "dimensions": (
+            {"kind": "trained", "default": None, "allowed": [*trained, most]} if trained else _whole(None, 1, most)
+        ),
+        "normalize": {"kind": "flag", "default": modules.normalize},
+    }
 
 
 def _choice(default: str | None, allowed: list[str]) -> Rule:

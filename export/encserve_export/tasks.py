@@ -20,12 +20,16 @@ TENSORS: dict[str, tuple[str, int]] = {
     "input_ids": (INT64, 1),
     "lengths": (INT64, 1),
     "token_type_ids": (INT64, 1),
+    "mask_at": (INT64, 1),
     "token_count": (INT32, 1),
     "dropped_count": (INT32, 1),
     "window_count": (INT32, 1),
 }
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
+
+GRAPH_INPUTS = ("input_ids", "lengths", "token_type_ids", "mask_at")
+"""All that a graph may take, in the order in which it does."""
 
 COUNTS = ("token_count", "dropped_count")
 WINDOWS = ("scores.py", "windows.py")
@@ -317,7 +321,6 @@ TASKS: dict[str, Task] = {
             head_sources=("bytes_tensor.py", "scores.py"),
             head_inputs=("target_id", "mask_count"),
             tensors={
-                "mask_at": (INT64, 1),
                 "mask_count": (INT32, 1),
                 "target_id": (INT32, 1),
                 "pseudo_log_likelihood": (FP32, 1),

@@ -6,14 +6,17 @@ what is served.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
+from encserve import PipelineInfo
+from encserve._pipeline import CONTRACT_VERSION
+
 from .config import Engine
 from .manifest import Manifest
+from .onnxruntime_backend import onnxruntime_config
 from .steps import head_inputs, tokenize_outputs
 from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, graph_output, task_of
 
@@ -96,7 +99,9 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
         )
         for manifest in manifests
     ]
-    return pb.ModelConfig(backend="onnxruntime", input=inputs, output=outputs, batch_output=scatters)
+    config = onnxruntime_config(first)
+    config.MergeFrom(pb.ModelConfig(input=inputs, output=outputs, batch_output=scatters))
+    return config
 
 
 def _head(manifest: Manifest) -> pb.ModelConfig:
@@ -135,21 +140,24 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
 
 
 def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
-    """What a client needs to know of a pipeline: it reads these with Triton's ModelConfig call."""
-    return {
-        "encserve_contract": str(manifest.contract_version),
-        "task": manifest.task,
-        "precision": manifest.precision.value,
-        "engine": manifest.engine.value,
-        "dimensions": str(manifest.dimensions),
-        "pairs": json.dumps(manifest.pairs),
-        "labels": json.dumps(manifest.labels, ensure_ascii=False),
-        "mask_token": manifest.mask_token,
-        **{name: str(value) for name, value in manifest.limits.items()},
-        "prompt_names": json.dumps(sorted(manifest.prompts)),
-        "option_defaults": json.dumps(manifest.option_defaults),
-        "certificate": certificate,
-    }
+    """What a client needs to know of a pipeline, which it reads with Triton's ModelConfig call."""
+    assert manifest.contract_version == int(CONTRACT_VERSION), "the exporter writes the contract that the SDK reads"
+    info = PipelineInfo(
+        name=manifest.name,
+        version=str(manifest.version),
+        task=manifest.task,
+        precision=manifest.precision.value,
+        engine=manifest.engine.value,
+        dimensions=manifest.dimensions,
+        pairs=manifest.pairs,
+        labels=tuple(manifest.labels),
+        mask_token=manifest.mask_token,
+        **manifest.limits,
+        prompt_names=tuple(sorted(manifest.prompts)),
+        option_defaults=manifest.option_defaults,
+        certificate=certificate,
+    )
+    return info.to_parameters()
 
 
 def _python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput]) -> pb.ModelConfig:

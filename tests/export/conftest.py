@@ -8,7 +8,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from encserve_export.config import ExportConfig
-from encserve_export.corpus import _PASSAGES
+from encserve_export.corpus import PASSAGES
 
 torch.set_num_threads(1)  # networks this small gain nothing from threads
 
@@ -33,7 +33,7 @@ def wordpiece_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(_PASSAGES, trainers.WordPieceTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS))
+    tokenizer.train_from_iterator(PASSAGES, trainers.WordPieceTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS))
     return tokenizer
 
 
@@ -43,7 +43,7 @@ def byte_level_tokenizer() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(_PASSAGES, trainer)
+    tokenizer.train_from_iterator(PASSAGES, trainer)
     return tokenizer
 
 

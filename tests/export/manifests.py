@@ -11,6 +11,9 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         task="feature-extraction",
         precision=Precision.FP32,
         engine=engine,
+        runtime={"name": "onnxruntime", "hints": {}} if engine is Engine.PYTHON else {},
+        made={},
+        calibration={},
         checkpoint={
             "source": "all-MiniLM-L6-v2",
             "revision": None,
@@ -30,6 +33,7 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
             "max_tokens_per_request": 65536,
             "max_bytes_per_text": 262144,
         },
+        token_budget=512 if engine is Engine.PYTHON else None,
         prompts={"query": "query: "},
         option_defaults={"truncate": "end", "prompt_name": None, "dimensions": None, "normalize": True},
         tokenizer_sha256="0" * 64,

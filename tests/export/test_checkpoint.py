@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
+from encserve_export.task_options import options_of
 
 from .conftest import make_checkpoint
 
@@ -50,6 +51,38 @@ def test_sentence_transformers_files_are_read(tmp_path):
     assert (checkpoint.modules.pooling, checkpoint.modules.normalize) == ("cls", True)
     assert (checkpoint.max_length, checkpoint.dimensions) == (20, 12)
     assert (checkpoint.modules.prompts, checkpoint.modules.default_prompt_name) == ({"query": "query: "}, "query")
+
+
+CARD = """\
+* Loss: [<code>MatryoshkaLoss</code>](https://sbert.net/) with these parameters:
+  ```json
+  {
+      "loss": "MultipleNegativesRankingLoss",
+      "matryoshka_dims": [
+          32,
+          16,
+          8
+      ],
+      "n_dims_per_step": -1
+  }
+  ```
+"""
+
+
+def test_the_lengths_that_a_model_was_trained_for(checkpoint_folder):
+    assert load(checkpoint_folder).trained_dimensions == ()
+    whole = {"kind": "whole", "default": None, "least": 1, "most": 32}
+    assert options_of(load(checkpoint_folder))["dimensions"] == whole
+    (checkpoint_folder / "README.md").write_text(CARD)
+    assert load(checkpoint_folder).trained_dimensions == (8, 16, 32)
+    trained = {"kind": "trained", "default": None, "allowed": [8, 16, 32]}
+    assert options_of(load(checkpoint_folder))["dimensions"] == trained
+    change_json(checkpoint_folder / "config.json", matryoshka_dimensions=[24, 4, 64])
+    assert load(checkpoint_folder).trained_dimensions == (4, 24, 64)
+    assert options_of(load(checkpoint_folder))["dimensions"]["allowed"] == [4, 24, 32]
+    change_json(checkpoint_folder / "config.json", matryoshka_dimensions=["8"])
+    with pytest.raises(CheckpointError, match=r"matryoshka_dimensions in .* is \['8'\]; a list of positive whole"):
+        load(checkpoint_folder)
 
 
 def test_max_length_asked_for_wins_within_the_reach_of_the_positions(checkpoint_folder):
@@ -159,3 +192,22 @@ def test_names_that_triton_or_a_file_system_would_trip_over(name):
 def test_a_revision_of_a_local_folder(checkpoint_folder):
     with pytest.raises(InvalidConfig, match=r"--revision main: .* is a local folder"):
         load(checkpoint_folder, revision="main")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_code_that_a_checkpoint_brings_is_never_run(tmp_path, known):
+    """Not for a model type that transformers knows, where the code is not needed, nor for another, which is refused."""
+    folder, ran = make_checkpoint(tmp_path / "checkpoint"), tmp_path / "ran"
+    (folder / "own.py").write_text(
+        f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n"
+        "from transformers import BertConfig as OwnConfig, BertModel as OwnModel, BertTokenizerFast as OwnTokenizer\n"
+    )
+    own = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel", "AutoTokenizer": ["own.OwnTokenizer"] * 2}
+    change_json(folder / "config.json", auto_map=own, **({} if known else {"model_type": "own"}))
+    change_json(folder / "tokenizer_config.json", auto_map=own)
+    if known:
+        assert load(folder).dimensions == 32
+    else:
+        with pytest.raises((CheckpointError, Unsupported, InvalidConfig)):
+            load(folder)
+    assert not ran.exists()

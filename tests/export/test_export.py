@@ -28,16 +28,24 @@ def test_an_export_publishes_a_certified_pipeline(export_config, engine):
     assert stated["parity"]["lengths_scanned"][-1] == 64
     assert set(stated["parity"]["figures"]) == {
         "cosine_min",
+        "cosine_mean",
+        "neighbours",
         "max_abs_diff",
         "company_max_abs_diff",
         "nonfinite_lengths",
     }
     assert stated["tools"]["torch"]
 
-    present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny_*/1/*")}
-    assert set(stated["files"]) == present
+    present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny*/1/*")}
+    # The configuration names the manifest by its digest, so the manifest cannot hold that of the configuration.
+    assert {*stated["files"], "tiny/1/manifest.json", "tiny/1/config.pbtxt"} == present
     for path, digest in stated["files"].items():
         assert hashlib.sha256((repository / path).read_bytes()).hexdigest() == digest
+
+    warmup = [file.name for file in repository.glob("tiny_encode/warmup/*")]
+    encode = from_text((repository / "tiny_encode/config.pbtxt").read_text())
+    assert sorted(warmup) == sorted({sample.inputs["lengths"].input_data_file for sample in encode.model_warmup})
+    assert bool(warmup) is (engine is Engine.ONNXRUNTIME)
 
     card = from_text((repository / "tiny/config.pbtxt").read_text()).parameters
     assert card["certificate"].string_value == hashlib.sha256(written).hexdigest()

@@ -5,7 +5,7 @@ import random
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 
-from encserve_export.corpus import _PASSAGES
+from encserve_export.corpus import PASSAGES
 from encserve_export.reference_tokenizers import DIFFICULT_TEXTS
 from encserve_server.models.kept_tokens import COUNTED_CHARACTERS, Tokens, Wanted, keep_tokens
 from encserve_server.models.limits import MAX_WHOLE_BYTES
@@ -55,7 +55,7 @@ TOKENIZERS = {
     ),
 }
 PIECES = [
-    *_PASSAGES,
+    *PASSAGES,
     *DIFFICULT_TEXTS.values(),
     *(" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\u200b", "\x00", "\u0301", "\ufe70", "\u0d4e", "▁", "Ġ", "##"),
     *(
@@ -147,7 +147,7 @@ def test_ten_megabytes_cost_no_more_than_ten_kilobytes(tokenizer, from_end):
         given.extend(windows)
         return tokenizer.encode_batch(windows, add_special_tokens=False)
 
-    text = _PASSAGES[0] + " "
+    text = PASSAGES[0] + " "
     large = text * (10_000_000 // len(text))
     (tokens,) = keep_tokens([Wanted(large, 254, from_end)], encode, safe_cuts_of(tokenizer))
     assert isinstance(tokens, Tokens)

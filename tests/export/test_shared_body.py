@@ -9,6 +9,7 @@ import torch
 from encserve_export.config import Engine, ExportConfig
 from encserve_export.errors import CertificateFailed, CheckpointError, InvalidConfig, Unsupported
 from encserve_export.pipeline import export_heads
+from encserve_export.triton_config import from_text
 
 from .shared_bodies import make_heads
 
@@ -78,14 +79,41 @@ def test_one_certificate_that_fails_publishes_no_head(tmp_path):
     assert nothing_published(tmp_path)
 
 
-@pytest.mark.parametrize(("other", "message"), [("words", "is for fill-mask"), ("spans", "not both single texts and")])
-def test_heads_that_read_other_inputs_are_refused(tmp_path, other, message):
-    with pytest.raises(Unsupported, match=message):
-        share(make_heads(tmp_path, ["labels", other]), tmp_path)
+def test_heads_that_read_other_inputs_share_an_encoder_too(tmp_path):
+    """Of single texts, of pairs, and of masks: each pipeline gives the graph all that any of them needs."""
+    manifests = share(make_heads(tmp_path, ["labels", "words", "spans"]), tmp_path)
+    inputs = ("input_ids", "lengths", "token_type_ids", "mask_at")
+    assert [manifest.graph_inputs for manifest in manifests] == [inputs] * 3
+    graph = onnx.load(tmp_path / "repository" / "tiny_encode" / "1" / "model.onnx").graph
+    assert tuple(given.name for given in graph.input) == inputs
+    assert [output.name for output in graph.output] == ["logits", "logits_words", "logits_spans"]
+
+
+def test_the_encode_step_of_the_other_engine_has_all_heads(tmp_path):
+    manifests = share(make_heads(tmp_path, ["labels", "tags"]), tmp_path, engine=Engine.ONNXRUNTIME)
+    assert [manifest.token_budget for manifest in manifests] == [None, None]
+    encode = from_text((tmp_path / "repository" / "tiny_encode" / "config.pbtxt").read_text())
+    assert encode.backend == "onnxruntime"
+    assert [(output.name, list(output.dims)) for output in encode.output] == [
+        ("logits", [-1, 3]),
+        ("logits_tags", [-1, 5]),
+    ]
+    scattered = {tuple(each.target_name): list(each.source_input) for each in encode.batch_output}
+    assert scattered == {("logits",): ["lengths"], ("logits_tags",): ["input_ids"]}
+    ensemble = from_text((tmp_path / "repository" / "tiny-tags" / "config.pbtxt").read_text())
+    assert dict(ensemble.ensemble_scheduling.step[1].output_map) == {"logits_tags": "logits"}
+
+
+def test_masks_beside_other_heads_need_the_engine_that_was_tried(tmp_path):
+    with pytest.raises(Unsupported, match="a head for fill-mask beside others needs --engine python, not onnxruntime"):
+        share(make_heads(tmp_path, ["labels", "words"]), tmp_path, engine=Engine.ONNXRUNTIME)
+    assert nothing_published(tmp_path)
 
 
 def test_what_cannot_be_asked_for():
-    with pytest.raises(InvalidConfig, match="several heads need --engine python, not onnxruntime"):
-        ExportConfig(checkpoint="a", name="b", heads={"c": "d"}, engine=Engine.ONNXRUNTIME)
+    with pytest.raises(InvalidConfig, match="--token-budget 512: engine onnxruntime runs each batch as one pack"):
+        ExportConfig(checkpoint="a", name="b", token_budget=512, engine=Engine.ONNXRUNTIME)
+    with pytest.raises(InvalidConfig, match="--token-budget 0: must be 1 at least"):
+        ExportConfig(checkpoint="a", name="b", token_budget=0)
     with pytest.raises(InvalidConfig, match="--head 'c_head'"):
         ExportConfig(checkpoint="a", name="b", heads={"c_head": "d"})

@@ -6,10 +6,11 @@ from importlib.resources import files
 
 import pytest
 
+from encserve_export.config import Runtime
 from encserve_export.steps import sources_of
 from encserve_export.tasks import TASKS
 
-ALLOWED = {"numpy", "onnxruntime", "tokenizers", "triton_python_backend_utils"}
+ALLOWED = {"numpy", "onnxruntime", "openvino", "tokenizers", "triton_python_backend_utils"}
 
 
 def imports(source):
@@ -26,15 +27,17 @@ def imports(source):
     return siblings, others
 
 
+@pytest.mark.parametrize("runtime", list(Runtime))
 @pytest.mark.parametrize("step", ["tokenize", "encode", "head"])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_step_brings_exactly_the_modules_it_needs(task, step):
-    sources = sources_of(TASKS[task])[step]
-    chosen_by_settings = {"tokenize": TASKS[task].layout, "head": TASKS[task].head}
-    needed, waiting = (
-        set(),
-        {sources[0], *(f"{chosen_by_settings[each]}.py" for each in chosen_by_settings if each == step)},
-    )
+def test_a_step_brings_exactly_the_modules_it_needs(task, step, runtime):
+    sources = sources_of(TASKS[task], runtime)[step]
+    chosen_by_settings = {
+        "tokenize": TASKS[task].layout,
+        "encode": f"{runtime.value}_network",
+        "head": TASKS[task].head,
+    }
+    needed, waiting = set(), {sources[0], f"{chosen_by_settings[step]}.py"}
     while waiting:
         source = waiting.pop()
         needed.add(source)
@@ -43,9 +46,10 @@ def test_a_step_brings_exactly_the_modules_it_needs(task, step):
     assert len(sources) == len(set(sources))
 
 
+@pytest.mark.parametrize("runtime", list(Runtime))
 @pytest.mark.parametrize("task", TASKS)
-def test_models_need_no_package_that_triton_images_lack(task):
-    for sources in sources_of(TASKS[task]).values():
+def test_models_need_no_package_that_triton_images_lack(task, runtime):
+    for sources in sources_of(TASKS[task], runtime).values():
         for source in sources:
             _, others = imports(source)
             assert others - set(sys.stdlib_module_names) <= ALLOWED, source

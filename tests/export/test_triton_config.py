@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve_export.config import Engine
+from encserve_export.config import Device, Engine, Precision
+from encserve_export.onnxruntime_backend import warmup_files
 from encserve_export.tasks import TASKS
 from encserve_export.triton_config import from_text, pipeline_configs, to_text
 
@@ -41,7 +43,7 @@ def test_the_cpp_backend_gets_the_packed_ragged_configuration():
     assert (list(scatter.target_name), list(scatter.source_input)) == (["sentence_embedding"], ["lengths"])
     assert scatter.kind == pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE
     assert encode.HasField("dynamic_batching")
-    assert not encode.instance_group  # Triton takes the GPU where there is one
+    assert [group.kind for group in encode.instance_group] == [pb.ModelInstanceGroup.KIND_AUTO]  # a GPU if there is one
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,70 @@ def test_an_ensemble_takes_no_larger_batches_than_its_steps_and_pins_them(engine
     assert [step.model_version for step in ensemble.ensemble_scheduling.step] == [7, 7, 7]
     for config in (*steps, ensemble):
         assert list(config.version_policy.specific.versions) == [7]
+
+
+def onnxruntime_encode(**changes):
+    manifest = replace(make_manifest(engine=Engine.ONNXRUNTIME), **changes)
+    return pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"),
+    [
+        (None, pb.ModelInstanceGroup.KIND_AUTO),
+        (Device.GPU, pb.ModelInstanceGroup.KIND_GPU),
+        (Device.CPU, pb.ModelInstanceGroup.KIND_CPU),
+    ],
+)
+def test_an_instance_is_where_it_was_asked_for(device, kind):
+    (group,) = onnxruntime_encode(device=device).instance_group
+    assert (group.kind, group.count) == (kind, 1)
+
+
+def test_memory_stays_bounded():
+    gpu, cpu = onnxruntime_encode(device=Device.GPU), onnxruntime_encode(device=Device.CPU)
+    for config in (gpu, cpu):
+        assert config.parameters["enable_mem_pattern"].string_value == "0"
+    (cuda,) = gpu.optimization.execution_accelerators.gpu_execution_accelerator
+    assert cuda.name == "cuda"
+    assert cuda.parameters["arena_extend_strategy"] == "kSameAsRequested"
+    assert not gpu.parameters["memory.enable_memory_arena_shrinkage"].string_value
+    assert cpu.parameters["memory.enable_memory_arena_shrinkage"].string_value == "cpu:0"
+    assert not cpu.HasField("optimization")
+
+
+def test_a_gpu_computes_what_was_certified():
+    """TF32 is the default of ONNX Runtime on a GPU, and no FP32."""
+    for precision, strict_norms in ((Precision.FP32, ""), (Precision.FP16, "1")):
+        config = onnxruntime_encode(device=Device.GPU, precision=precision)
+        (cuda,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+        assert cuda.parameters["use_tf32"] == "0"
+        assert cuda.parameters.get("enable_skip_layer_norm_strict_mode", "") == strict_norms
+
+
+def test_priorities_need_no_queue_delay():
+    """Before 26.08 a queue policy with a delay let the throughput collapse."""
+    batching = onnxruntime_encode().dynamic_batching
+    assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
+    assert batching.max_queue_delay_microseconds == 0
+
+
+@pytest.mark.parametrize("graph_inputs", [("input_ids", "lengths"), ("input_ids", "lengths", "token_type_ids")])
+@pytest.mark.parametrize("max_length", [8, 256, 8192])
+def test_warmup_has_several_lengths_and_fits_the_model(max_length, graph_inputs):
+    base = make_manifest(engine=Engine.ONNXRUNTIME)
+    manifest = replace(base, limits=base.limits | {"max_length": max_length}, graph_inputs=graph_inputs)
+    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    files = warmup_files(manifest)
+    assert len({sample.name for sample in encode.model_warmup}) == len(encode.model_warmup) >= 2
+    for sample in encode.model_warmup:
+        assert set(sample.inputs) == {tensor.name for tensor in encode.input}
+        lengths = np.frombuffer(files[sample.inputs["lengths"].input_data_file], np.int64)
+        assert list(sample.inputs["lengths"].dims) == [len(lengths)]
+        for name in graph_inputs:
+            if name != "lengths":
+                assert list(sample.inputs[name].dims) == [lengths.sum()]
+                assert sample.inputs[name].zero_data
+        assert lengths.max() <= max_length
+        assert lengths.sum() <= max(8192, max_length)
+    assert set(files) == {sample.inputs["lengths"].input_data_file for sample in encode.model_warmup}

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
-from encserve_export.corpus import _PASSAGES
+from encserve_export.corpus import PASSAGES
 from encserve_export.families import FAMILIES
 
 from ..conftest import BEGIN, END, PAD, SPECIAL_TOKENS, byte_level_tokenizer, wordpiece_tokenizer  # noqa: TID252
@@ -43,7 +43,7 @@ def unigram_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS, unk_token="<unk>")
-    tokenizer.train_from_iterator(_PASSAGES, trainer)
+    tokenizer.train_from_iterator(PASSAGES, trainer)
     return tokenizer
 
 
@@ -52,7 +52,7 @@ WORDPIECE, BYTE_LEVEL, UNIGRAM = wordpiece_tokenizer, byte_level_tokenizer, unig
 CASES = {
     "albert": (transformers.AlbertConfig, SIZES | {"embedding_size": 16}, UNIGRAM),
     "bert": (transformers.BertConfig, SIZES, WORDPIECE),
-    "big_bird": (transformers.BigBirdConfig, SIZES, UNIGRAM),
+    "big_bird": (transformers.BigBirdConfig, SIZES | {"sep_token_id": END}, UNIGRAM),
     "camembert": (transformers.CamembertConfig, SIZES, UNIGRAM),
     "data2vec-text": (transformers.Data2VecTextConfig, SIZES, BYTE_LEVEL),
     "deberta": (transformers.DebertaConfig, SIZES | DISENTANGLED, BYTE_LEVEL),
@@ -93,7 +93,7 @@ CASES = {
 """Configuration class, settings and tokenizer, by family and what is peculiar about the case."""
 
 
-def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, **changes):
+def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, seed=0, **changes):
     """Write the checkpoint of `case` into `folder`, with `changes` to its configuration; `network` is the class that
     gives it its head."""
     config_class, settings, make_tokenizer = CASES[case]
@@ -114,7 +114,7 @@ def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, **cha
         **dict(zip(names, SPECIAL_TOKENS, strict=True)),
     )
     config = config_class(**({"vocab_size": len(fast), "pad_token_id": PAD} | settings | changes))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     (network or family.network).from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder

@@ -1,12 +1,17 @@
 """Heads that ask more of their encoder than its states, packed, against transformers on each text alone."""
 
+import json
+
 import pytest
 import torch
 import transformers
 
+from encserve_export.config import ExportConfig
 from encserve_export.encoding import attention
 from encserve_export.errors import Unsupported
 from encserve_export.packed_heads import packed_network
+from encserve_export.pipeline import export
+from encserve_export.probes import probe_of
 from encserve_export.reference import reference_rows
 
 from .checkpoints import load, write_checkpoint
@@ -23,7 +28,7 @@ NETWORKS = {
 CELLS = [("luke", task) for task in NETWORKS] + [
     ("big_bird", task) for task in NETWORKS if task != "question-answering"
 ]
-"""BigBird's head for question answering masks the question, which is not served."""
+"""BigBird's head for question answering has a test of its own."""
 
 
 @pytest.mark.parametrize(("case", "task"), CELLS)
@@ -55,3 +60,25 @@ def test_a_head_behind_a_decoder_is_refused(case, task, tmp_path):
     folder = write_checkpoint(tmp_path, case, network=NETWORKS[task])
     with pytest.raises(Unsupported, match=rf"T5For\w+ of transformers reads .* decoder too, .* not served for {task};"):
         load(folder, task=task)
+
+
+def test_bigbird_answers_by_types_that_its_tokenizer_does_not_give(tmp_path):
+    """Its head makes them of where the question ends, and takes a million from each logit of the question, beside which
+    no difference would be seen; the certificate compares what the head step looks at."""
+    folder = write_checkpoint(tmp_path / "checkpoint", "big_bird", network=NETWORKS["question-answering"])
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    checkpoint = load(folder, task="question-answering")
+    probe = probe_of(checkpoint, ["It is a lamp."])
+    ids, types = probe.expected[0]
+    assert checkpoint.graph_inputs == ("input_ids", "lengths", "token_type_ids")
+    assert reference_rows(checkpoint, ids, types).min() < -1e5
+    assert torch.equal(reference_rows(checkpoint, ids, types), reference_rows(checkpoint, ids, None))
+    assert reference_rows(checkpoint, ids, types)[probe.read[0]].abs().max() < 1e3
+
+    config = ExportConfig(
+        checkpoint=str(folder), name="tiny", repository=tmp_path / "repository", task="question-answering"
+    )
+    assert export(config).parity["figures"]["max_abs_diff"]["measured"] < 1e-4

@@ -8,7 +8,7 @@ import sentencepiece
 import transformers
 from tokenizers import normalizers
 
-from encserve_export.corpus import _PASSAGES
+from encserve_export.corpus import PASSAGES
 from encserve_export.errors import Unsupported
 from encserve_export.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
 
@@ -20,7 +20,7 @@ DEBERTA_PIECES = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP
 def sentencepiece_folder(folder, tokenizer_class, file, **options):
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(_PASSAGES),
+        sentence_iterator=iter(PASSAGES),
         model_writer=written,
         model_type="unigram",
         vocab_size=350,

@@ -1,0 +1,161 @@
+"""A small network in each precision, exported, certified and run."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from encserve_export.config import Precision, Runtime
+from encserve_export.errors import CertificateFailed, InvalidConfig
+from encserve_export.graph_file import read_graph_file, write_graph_file
+from encserve_export.pipeline import export
+from encserve_server.models.cpu_flags import BF16, lacks, read_cpu_flags
+from encserve_server.models.packed_session import PackedSession
+
+WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
+LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_diff": 0.5}
+"""Random weights are a worse case than trained ones; what must hold for them is the rest."""
+PRECISIONS = [
+    (Precision.FP32, Runtime.OPENVINO),
+    pytest.param(
+        Precision.BF16,
+        Runtime.OPENVINO,
+        marks=pytest.mark.skipif(bool(WITHOUT_BF16), reason=f"this processor has no {WITHOUT_BF16}"),
+    ),
+    (Precision.INT8, Runtime.OPENVINO),
+    (Precision.INT8, Runtime.ONNXRUNTIME),
+]
+
+
+def needs(runtime):
+    if runtime is Runtime.OPENVINO:
+        pytest.importorskip("openvino")
+
+
+def stated(config, version=1):
+    return json.loads((config.repository / f"tiny/{version}/manifest.json").read_text())
+
+
+@pytest.mark.parametrize(("precision", "runtime"), PRECISIONS)
+def test_a_precision_is_exported_and_certified(export_config, precision, runtime):
+    needs(runtime)
+    limits = {} if precision is Precision.FP32 else LENIENT
+    manifest = export(replace(export_config, precision=precision, runtime=runtime, limits=limits))
+    assert (manifest.precision, manifest.runtime["name"]) == (precision, runtime.value)
+    figures = manifest.parity["figures"]
+    assert figures["company_max_abs_diff"]["measured"] <= 1e-5, "a text moves with its neighbours"
+    if precision is not Precision.FP32:
+        assert figures["cosine_mean"]["measured"] < 1, "nothing was rounded"
+        assert set(manifest.parity["limits_overridden"]) == {*LENIENT}
+    if precision is Precision.INT8:
+        assert manifest.calibration["texts"] > 100
+        assert manifest.made["int8_layers"] == 12
+    else:
+        assert manifest.calibration == {}
+
+    settings = json.loads((export_config.repository / "tiny_encode/1/settings.json").read_text())
+    assert (settings["runtime"], settings["hints"]) == (runtime.value, manifest.runtime["hints"])
+    assert ("openvino" in manifest.tools) == (runtime is Runtime.OPENVINO)
+
+
+@pytest.mark.parametrize("runtime", list(Runtime))
+def test_a_wrong_scale_is_found_by_the_certificate(export_config, runtime, monkeypatch):
+    """One column of one matrix dequantized to half of what it was: a slip that no type or shape shows."""
+    needs(runtime)
+    from encserve_export import int8_rows, int8_weights
+
+    module = int8_rows if runtime is Runtime.ONNXRUNTIME else int8_weights
+    genuine = module.transform
+
+    def spoiled(graph, checkpoint, calibration):
+        made = genuine(graph, checkpoint, calibration)
+        model = read_graph_file(graph)
+        scale = next(each for each in model.graph.initializer if each.name.endswith("_scale"))
+        values = numpy_helper.to_array(scale).copy()
+        values[: len(values) // 2] *= 2
+        scale.CopyFrom(numpy_helper.from_array(values, scale.name))
+        write_graph_file(model, graph)
+        return made
+
+    monkeypatch.setattr(module, "transform", spoiled)
+    with pytest.raises(CertificateFailed, match=r"cosine_\w+ is 0\.\d+, must be at least 0\.9+; worst is text \d+ of "):
+        export(replace(export_config, precision=Precision.INT8, runtime=runtime, limits={"cosine_min": 0.99}))
+    assert [path.name for path in export_config.repository.iterdir()] == [".tiny.lock"]
+
+
+def test_auto_falls_back_when_a_certificate_fails_and_says_so(export_config):
+    said = []
+    config = replace(export_config, precision=None, limits={"cosine_mean": 0.999999})
+    manifest = export(config, say=said.append)
+    assert manifest.precision is Precision.FP32
+    assert stated(config)["parity"]["limits_overridden"] == {"cosine_mean": {"table": 0.99999, "used": 0.999999}}
+    assert any(line.startswith("--precision auto takes ") for line in said)
+    if "fp32" not in said[-1].partition("takes")[2]:
+        assert "fails its certificate (cosine_m" in said[-1]
+        assert said[-1].endswith("trying fp32 on python with onnxruntime")
+
+
+def test_the_manifest_says_what_the_calibration_was(export_config, tmp_path):
+    file = tmp_path / "own.jsonl"
+    file.write_text(
+        "".join(json.dumps({"body": f"the storm came in from the west {n} times"}) + "\n" for n in range(60))
+    )
+    config = replace(
+        export_config,
+        precision=Precision.INT8,
+        runtime=Runtime.ONNXRUNTIME,
+        calibration=file,
+        calibration_field="body",
+        limits={**LENIENT, "cosine_min": 0.0, "cosine_mean": 0.5, "neighbours": 0.0, "max_abs_diff": 2.0},
+    )
+    calibration = export(config).calibration
+    assert (calibration["source"], calibration["texts"]) == ("own.jsonl", 60)
+    assert calibration["tokens"] > 512
+    assert len(calibration["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["one text"] * 15, "15 texts; 16 are the least"),
+        (["a"] * 20, "20 texts of 60 tokens together; 512 tokens are the least"),
+    ],
+)
+def test_too_little_calibration_text_is_refused(export_config, tmp_path, lines, message):
+    file = tmp_path / "short.txt"
+    file.write_text("\n".join(lines))
+    with pytest.raises(InvalidConfig, match=message):
+        export(replace(export_config, precision=Precision.INT8, runtime=Runtime.ONNXRUNTIME, calibration=file))
+
+
+def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(export_config, monkeypatch):
+    """Another file is begun where one would end; here after 1,000 bytes."""
+    monkeypatch.setattr("encserve_export.graph_file.EXTERNAL_ABOVE_BYTES", 1_000)
+    for runtime in Runtime:
+        needs(runtime)
+        manifest = export(
+            replace(export_config, precision=Precision.INT8, runtime=runtime, limits=LENIENT),
+        )
+        folder = f"tiny_encode/{manifest.version}"
+        assert {f"{folder}/model.onnx", f"{folder}/model.onnx.data"} <= set(manifest.files)
+        settings = json.loads((export_config.repository / folder / "settings.json").read_text())
+        assert set(settings["graph_sha256"]) == {"model.onnx", "model.onnx.data"}
+
+
+def test_openvino_runs_any_number_of_texts_on_any_number_of_threads(export_config):
+    needs(Runtime.OPENVINO)
+    export(replace(export_config, runtime=Runtime.OPENVINO))
+    graph = export_config.repository / "tiny_encode/1/model.onnx"
+    settings = {"follows": {"sentence_embedding": "lengths"}, "token_budget": 64}
+    ours = PackedSession(graph, runtime="openvino", hints={"INFERENCE_PRECISION_HINT": "f32"}, threads=3, **settings)
+    theirs = PackedSession(graph, **settings)
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 17, 60):
+        columns = {"input_ids": [rng.integers(5, 300, rng.integers(1, 40)) for _ in range(count)]}
+        a, b = (each.run(columns, ["sentence_embedding"])["sentence_embedding"] for each in (ours, theirs))
+        assert a.shape == (count, 32)
+        assert np.abs(a - b).max() < 1e-4
+    ours.close()
+    theirs.close()
