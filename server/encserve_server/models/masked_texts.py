@@ -41,8 +41,7 @@ class Layout:
     def lay(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `mask_at` (M,), the tokens of all texts that are masks, `target_id` (M,), the
-        token that each mask hides, and `mask_count` (n,).
+        """As for single texts, with `target_id` (M,), the token that each mask hides, and `mask_count` (n,).
 
         Raises:
             InvalidArgument: a text has no mask, or lost one because it was too long; or one that is to be scored has
@@ -67,7 +66,6 @@ class Layout:
         tensors = self._texts.lay_cut(own, cuts)
         return {
             **tensors,
-            "mask_at": np.flatnonzero(tensors["input_ids"] == self._mask_id),
             "mask_count": np.array(counts, np.int32),
             "target_id": np.full(sum(counts), NO_TARGET, np.int32),
         }
@@ -94,7 +92,6 @@ class Layout:
             **packed,
             "token_count": np.array([around + len(ids) for ids in texts], np.int32),
             "dropped_count": np.array([cut.dropped for (cut,) in cuts], np.int32),
-            "mask_at": np.flatnonzero(packed["input_ids"] == self._mask_id),
             "mask_count": np.array([len(ids) for ids in texts], np.int32),
             "target_id": np.array([id_ for ids in texts for id_ in ids or [NO_TARGET]], np.int32),
         }

@@ -13,18 +13,15 @@ from numpy.typing import NDArray
 def micro_batches(lengths: NDArray[np.int64], *, token_budget: int, workers: int) -> list[NDArray[np.intp]]:
     """Split texts of `lengths` (n,) into groups of text indices, longest texts first.
 
-    A group holds at most `token_budget` tokens, or one text. With several workers the groups get smaller where that
-    keeps all of them busy.
+    The groups share the tokens as evenly as whole texts allow, and each of the `workers` gets as many groups as the
+    others, so that all of them finish at about the same time. On average a group holds no more than `token_budget`
+    tokens; one text alone may be longer.
     """
     order = np.argsort(-lengths, kind="stable")
-    budget = max(1, min(token_budget, -(-int(lengths.sum()) // workers)))
-    groups: list[NDArray[np.intp]] = []
-    begin = tokens = 0
-    for position, length in enumerate(lengths[order].tolist()):
-        if position > begin and tokens + length > budget:
-            groups.append(order[begin:position])
-            begin, tokens = position, 0
-        tokens += length
-    if len(order) > begin:
-        groups.append(order[begin:])
-    return groups
+    ordered = lengths[order]
+    total = int(ordered.sum())
+    rounds = max(1, -(-total // (token_budget * workers)))
+    share = max(1.0, total / (rounds * workers))
+    # A text belongs to the share that its middle token lies in.
+    shares = ((np.cumsum(ordered) - ordered / 2) // share).astype(np.int64)
+    return np.split(order, np.flatnonzero(np.diff(shares)) + 1) if len(order) else []

@@ -67,6 +67,12 @@ def _whole(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return value
 
 
+def _trained(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in rule["allowed"]:
+        raise InvalidArgument(f"{problem}; the model was trained for {', '.join(map(str, rule['allowed']))}")
+    return value
+
+
 def _flag(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     if not isinstance(value, bool):
         raise InvalidArgument(f"{problem}; it must be true or false")
@@ -96,6 +102,7 @@ def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
 KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "choice": _choice,
     "whole": _whole,
+    "trained": _trained,
     "flag": _flag,
     "template": _template,
     "labels": _labels,

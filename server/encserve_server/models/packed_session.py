@@ -1,54 +1,60 @@
-"""A packed graph in ONNX Runtime: rows of tokens in, rows of numbers for each text, token or mask out."""
+"""A packed graph in a runtime: rows of tokens in, rows of numbers for each text, token or mask out."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from .micro_batches import micro_batches
 
-SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
-"""Fusions of ONNX Runtime 1.31 whose CPU kernels are slower than the operators they replace: without them a packed
-MiniLM runs 8 to 15 % faster on one core."""
+ONNXRUNTIME = "onnxruntime"
 
 Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
 """Graph input -> what each text has of it; `input_ids` is among them. `lengths` is not: it follows from those."""
 
 
+class Network(Protocol):
+    """A graph in a runtime."""
+
+    def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        """What the graph gives for its inputs, by name, in the order of `outputs`; on one core, from any thread."""
+
+
 class PackedSession:
-    """One session whose micro-batches run on several threads, each micro-batch on one.
+    """One graph whose micro-batches run on several threads, each micro-batch on one.
 
     Short texts gain nothing from threads inside an operator; whole micro-batches side by side share the weights and
     keep every core busy.
     """
 
     def __init__(
-        self, graph: Path, *, follows: Mapping[str, str], token_budget: int, threads: int | None = None
+        self,
+        graph: Path,
+        *,
+        follows: Mapping[str, str],
+        token_budget: int,
+        runtime: str = ONNXRUNTIME,
+        hints: Mapping[str, str] | None = None,
+        threads: int | None = None,
     ) -> None:
         """Load `graph`, each of whose outputs has as many rows as the input that it follows has elements.
 
-        `follows` has that input by output, "lengths" for one row a text; `threads` defaults to the cores that this
-        process may use.
+        `follows` has that input by output, "lengths" for one row a text; `hints` are what the runtime is told at load;
+        `threads` defaults to the cores that this process may use.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW_FUSIONS)
-        )
         self._follows = follows
-        # A graph with several heads computes those that are asked for.
-        self._only_what_is_asked_for = onnxruntime.RunOptions()
-        self._only_what_is_asked_for.only_execute_path_to_fetches = len(follows) > 1
         self._token_budget = token_budget
         self._threads = threads or len(os.sched_getaffinity(0))
+        self._network: Network = import_module(f".{runtime}_network", __package__).Network(
+            graph, hints or {}, self._threads
+        )
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="micro-batch")
 
     def rows_of(self, columns: Columns, output: str) -> NDArray[np.int64]:
@@ -57,8 +63,12 @@ class PackedSession:
             return np.ones(len(columns["input_ids"]), np.int64)
         return _sizes(columns[self._follows[output]])
 
-    def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def run(
+        self, columns: Columns, outputs: Sequence[str], *, pool: ThreadPoolExecutor | None = None
+    ) -> dict[str, NDArray[np.float32]]:
         """Compute all texts in micro-batches; returns (rows, W) of each of `outputs` in the order of the texts.
+
+        The micro-batches run on the threads of `pool`, by default those of the session.
 
         A text's rows do not depend on which others are beside it, but for rounding (below 1e-6).
         """
@@ -69,7 +79,7 @@ class PackedSession:
                 {name: [column[index] for index in group] for name, column in columns.items()}, outputs
             )
 
-        results = [run_group(groups[0])] if len(groups) == 1 else list(self._pool.map(run_group, groups))
+        results = [run_group(groups[0])] if len(groups) == 1 else list((pool or self._pool).map(run_group, groups))
         return {
             output: _in_order(groups, [result[output] for result in results], self.rows_of(columns, output))
             for output in outputs
@@ -79,7 +89,7 @@ class PackedSession:
         """Compute all texts in one pack, on the calling thread: as `run`, without the micro-batches."""
         feed = {name: np.concatenate(column) for name, column in columns.items()}
         feed["lengths"] = _sizes(columns["input_ids"])
-        return dict(zip(outputs, self._session.run(outputs, feed, self._only_what_is_asked_for), strict=True))
+        return dict(zip(outputs, self._network.run(feed, outputs), strict=True))
 
     def close(self) -> None:
         """Stop the threads."""

@@ -23,3 +23,16 @@ def invalid(error: InvalidArgument) -> Any:
 def failed(message: str) -> Any:
     """INTERNAL: ours."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
+
+
+def unavailable(message: str) -> Any:
+    """UNAVAILABLE: not now, try again later."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE))
+
+
+def send(sender: Any, response: Any) -> None:
+    """Answer a request for which `execute` has returned None."""
+    try:
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    except Exception as error:  # the thread that answers must go on for the others
+        pb_utils.Logger.log_error(f"a response could not be sent: {error}")

@@ -30,12 +30,16 @@ class Layout:
         self._frame = frame_of_text(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
+    def prompt(self, options: Options) -> str:
+        """What a request puts before each text."""
+        return self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
+
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
         """The texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are needed.
 
         Raises InvalidArgument.
         """
-        prompt = self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
+        prompt = self.prompt(options)
         texts = self.limits.decode(inputs["text"], whole=whole or options.get("long_text") == "chunk")
         return [[prompt + text for text in texts] if prompt else texts]
 

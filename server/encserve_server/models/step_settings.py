@@ -27,3 +27,9 @@ def check_sha256(file: Path, expected: str) -> None:
             f"{file} is not the file that was certified: its sha256 is {found}, the manifest says {expected}. "
             "Export the pipeline again, or restore the file."
         )
+
+
+def instance_of(args: dict[str, Any]) -> int:
+    """Which instance of its step this process is, of what Triton gives to `initialize`: MODEL_GROUP_INSTANCE."""
+    number = str(args["model_instance_name"]).rsplit("_", 1)[-1]
+    return int(number) if number.isdecimal() else 0

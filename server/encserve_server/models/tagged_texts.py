@@ -1,4 +1,4 @@
-"""The layout of token-classification: one row for each text, and where in the text each of its tokens stands."""
+"""The layout of tasks that answer for each token: a row for each text, and where in it each of its tokens stands."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Layout:
     def lay(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `offsets` (T, 2), -1 at special tokens and where another window has the token;
-        `continues` (T,), 1 where a token belongs to the word of the token before it; and `row_count` (n,), the rows of
-        all windows of each text.
+        """As for single texts, with `offsets` (T, 2), -1 at special tokens, those of a prompt and where another window
+        has the token; `continues` (T,), 1 where a token belongs to the word of the token before it; and `row_count`
+        (n,), the rows of all windows of each text.
 
         Raises InvalidArgument.
         """
         (texts,), (own,) = groups, encodings
-        cuts = self._texts.cut(own, options)
+        cuts, prompt = self._texts.cut(own, options), len(self._texts.prompt(options))
         offsets, continues = [], []
         for text, encoding, windows in zip(texts, own, cuts, strict=True):
-            places = np.array(encoding.offsets, np.int32).reshape(-1, 2)
+            places = _behind(prompt, np.array(encoding.offsets, np.int32).reshape(-1, 2))
             flags = np.fromiter(self._continues(text, encoding), np.int32, len(encoding))
             offsets.append(self._texts.spread(windows, places, -1))
             continues.append(self._texts.spread(windows, flags, 0))
@@ -70,3 +70,10 @@ class Layout:
                 yield len(token) != end - start
             else:
                 yield start > 0 and " " not in text[start - 1 : start + 1]
+
+
+def _behind(prompt: int, places: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Places (t, 2) in a text with a prompt of so many characters before it, counted without the prompt; -1 within."""
+    if not prompt:
+        return places
+    return np.where(places[:, 1:] > prompt, np.maximum(places - prompt, 0), -1).astype(np.int32)

@@ -7,6 +7,7 @@ from importlib import import_module
 from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
@@ -47,6 +48,8 @@ class Tokenization:
         self._tokenizer = tokenizer
         self._cuts = safe_cuts_of(tokenizer)
         self._layout: Layout = import_module(f".{settings['layout']}", __package__).Layout(tokenizer, settings)
+        self._mask_id: int | None = settings.get("mask_id")
+        """Of which places are told; None where the network does not ask."""
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
@@ -68,7 +71,10 @@ class Tokenization:
                 continue
             encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
             try:
-                answers.append(self._layout.lay(groups, encodings, options))
+                tensors = self._layout.lay(groups, encodings, options)
+                if self._mask_id is not None:
+                    tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
+                answers.append(tensors)
             except InvalidArgument as error:
                 answers.append(error)
         return answers

@@ -27,8 +27,12 @@ class _Metric:
 
 
 class _Request:
-    def __init__(self, parameters="", outputs=("sentence_embedding",), **tensors):
+    """One request; what is sent to it later is in `answers`."""
+
+    def __init__(self, parameters="", outputs=("sentence_embedding",), timeout_us=0, cancelled=False, **tensors):
         self._outputs = list(outputs)
+        self._timeout_us, self._cancelled = timeout_us, cancelled
+        self.answers = []
         self._parameters, self.tensors = parameters, {name: np.asarray(value) for name, value in tensors.items()}
 
     def requested_output_names(self):
@@ -37,13 +41,24 @@ class _Request:
     def parameters(self):
         return self._parameters
 
+    def timeout(self):
+        return self._timeout_us
+
+    def is_cancelled(self):
+        return self._cancelled
+
+    def get_response_sender(self):
+        return SimpleNamespace(send=lambda response, flags: self.answers.append(response))
+
 
 @pytest.fixture
 def triton(monkeypatch):
     """`triton_python_backend_utils` with what the steps use of it; `triton.Request` makes a request."""
     module = ModuleType("triton_python_backend_utils")
     module.Tensor = _Tensor
-    module.TritonError = type("TritonError", (), {"INVALID_ARG": "invalid", "INTERNAL": "internal"})
+    module.TritonError = type(
+        "TritonError", (), {"INVALID_ARG": "invalid", "INTERNAL": "internal", "UNAVAILABLE": "later"}
+    )
     module.TritonError.__init__ = lambda self, message, code: self.__dict__.update(message=message, code=code)
     module.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(
         tensors={tensor.name(): tensor.as_numpy() for tensor in tensors}, error=error
@@ -51,10 +66,11 @@ def triton(monkeypatch):
     module.MetricFamily = type("MetricFamily", (), {"COUNTER": "counter", "__init__": lambda self, **_: None})
     module.MetricFamily.Metric = lambda self, labels: _Metric()
     module.get_input_tensor_by_name = lambda request, name: _Tensor(name, request.tensors[name])
+    module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
     module.Request = _Request
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", module)
-    for step in ("tokenize", "encode", "head", "replies"):
+    for step in ("tokenize", "encode", "head", "replies", "counters"):
         monkeypatch.delitem(sys.modules, f"encserve_server.models.{step}", raising=False)
     yield module
-    for step in ("tokenize", "encode", "head", "replies"):
+    for step in ("tokenize", "encode", "head", "replies", "counters"):
         sys.modules.pop(f"encserve_server.models.{step}", None)

@@ -1,11 +1,20 @@
+import json
+
 import numpy as np
 import pytest
+
+from encserve_server.models.encode_lane import EncodeLane
+from encserve_server.models.lanes import LANES
+from encserve_server.models.recent_rows import RecentRows
+from encserve_server.models.request_columns import columns_of
+
+ARGS = {"model_name": "minilm_encode", "model_version": "1"}
 
 
 class _Session:
     """Answers each text with its first token id, and token 9 with NaN, 8 with infinity."""
 
-    def run(self, columns, outputs):
+    def run(self, columns, outputs, *, pool=None):
         values = {9: np.nan, 8: np.inf}
         rows = np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
         return {output: rows + place for place, output in enumerate(outputs)}
@@ -16,14 +25,37 @@ class _Session:
 
 @pytest.fixture
 def step(triton):
+    from encserve_server.models.batch_times import BatchTimes
+    from encserve_server.models.counters import Counter, Periodically
     from encserve_server.models.encode import TritonPythonModel
 
     model = TritonPythonModel()
     model._session = _Session()
+    model._rows = RecentRows(model._session, max_bytes=1 << 20)
+    model._nonfinite, model._texts, model._repeated, model._batches = (Counter(ARGS, name, "") for name in "abcd")
+    model._computed_batches = 0
+    model._times = BatchTimes(ARGS)
+    model._each_second = Periodically()
     model._inputs = ["input_ids", "lengths"]
     model._outputs = ["sentence_embedding", "logits"]
-    model._nonfinite = triton.MetricFamily().Metric(labels={})
-    return model
+    model._lanes = {
+        lane: EncodeLane(lane, model.compute, lambda load: None, threads=1, token_budget=512) for lane in LANES
+    }
+    yield model
+    close(model)
+
+
+def close(step):
+    for lane in step._lanes.values():
+        lane.close()
+
+
+def answers(step, requests):
+    """What each request is sent, once all are computed."""
+    assert step.execute(requests) == [None] * len(requests)
+    close(step)
+    assert all(len(request.answers) == 1 for request in requests)
+    return [request.answers[0] for request in requests]
 
 
 def test_each_request_gets_its_own_rows(triton, step):
@@ -31,7 +63,7 @@ def test_each_request_gets_its_own_rows(triton, step):
         triton.Request(input_ids=[[1, 1, 2]], lengths=[[2, 1]]),
         triton.Request(input_ids=[[3, 3, 3]], lengths=[[3]]),
     ]
-    first, second = step.execute(requests)
+    first, second = answers(step, requests)
     assert first.tensors["sentence_embedding"].tolist() == [[[1.0, 0.0], [2.0, 0.0]]]
     assert second.tensors["sentence_embedding"].tolist() == [[[3.0, 0.0]]]
 
@@ -41,11 +73,11 @@ def test_a_vector_that_is_not_finite_is_an_error_and_a_count_never_an_answer(tri
         triton.Request(input_ids=[[1, 9, 8]], lengths=[[1, 1, 1]]),
         triton.Request(input_ids=[[4]], lengths=[[1]]),
     ]
-    poisoned, healthy = step.execute(requests)
+    poisoned, healthy = answers(step, requests)
     assert poisoned.error.message == "what the network gave for texts [1, 2] of this request holds NaN or infinity"
     assert (poisoned.error.code, poisoned.tensors) == ("internal", {})
     assert healthy.tensors["sentence_embedding"].tolist() == [[[4.0, 0.0]]]
-    assert step._nonfinite.value == 2
+    assert step._nonfinite._metric.value == 2
 
 
 def test_each_request_gets_the_head_that_it_asks_for(triton, step):
@@ -53,8 +85,67 @@ def test_each_request_gets_the_head_that_it_asks_for(triton, step):
         triton.Request(outputs=["sentence_embedding"], input_ids=[[1, 2]], lengths=[[1, 1]]),
         triton.Request(outputs=["logits"], input_ids=[[3]], lengths=[[1]]),
     ]
-    vectors, logits = step.execute(requests)
+    vectors, logits = answers(step, requests)
     assert {name: rows.tolist() for name, rows in vectors.tensors.items()} == {
         "sentence_embedding": [[[1.0, 0.0], [2.0, 0.0]]]
     }
     assert {name: rows.tolist() for name, rows in logits.tensors.items()} == {"logits": [[[4.0, 1.0]]]}
+
+
+def test_both_lanes_answer(triton, step):
+    requests = [
+        triton.Request(json.dumps({"lane": lane}), input_ids=[[number]], lengths=[[1]])
+        for number, lane in enumerate(["bulk", "interactive", "bulk"], start=1)
+    ]
+    given = [answer.tensors["sentence_embedding"].tolist() for answer in answers(step, requests)]
+    assert given == [[[[1.0, 0.0]]], [[[2.0, 0.0]]], [[[3.0, 0.0]]]]
+
+
+def test_what_nobody_waits_for_is_not_computed(triton, step):
+    requests = [
+        triton.Request(cancelled=True, input_ids=[[1]], lengths=[[1]]),
+        triton.Request(timeout_us=1, input_ids=[[9]], lengths=[[1]]),
+        triton.Request(timeout_us=60_000_000, input_ids=[[3]], lengths=[[1]]),
+    ]
+    cancelled, late, wanted = answers(step, requests)
+    assert cancelled.error.code == late.error.code == "later"
+    assert wanted.tensors["sentence_embedding"].tolist() == [[[3.0, 0.0]]]
+    assert step._nonfinite._metric.value == 0  # text 9 would have given NaN
+
+
+def test_a_failing_network_fails_the_batch_and_not_the_lane(triton, step, monkeypatch):
+    def fail(columns, outputs, *, pool=None):
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(step._session, "run", fail, raising=False)
+        first = triton.Request(input_ids=[[1]], lengths=[[1]])
+        step.execute([first])
+        while not first.answers:
+            pass
+    assert first.answers[0].error.message == "the network failed: no memory"
+    (second,) = answers(step, [triton.Request(input_ids=[[2]], lengths=[[1]])])
+    assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+
+
+def test_a_text_that_comes_again_is_computed_once_and_counted(triton, step):
+    step._each_second = type("Always", (), {"due": lambda self: True})()
+    requests = [
+        triton.Request(input_ids=[[1, 1, 2, 1, 1]], lengths=[[2, 1, 2]]),
+        triton.Request(input_ids=[[2]], lengths=[[1]]),
+    ]
+    first, second = answers(step, requests)
+    assert first.tensors["sentence_embedding"].tolist() == [[[1.0, 0.0], [2.0, 0.0], [1.0, 0.0]]]
+    assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+    assert (step._texts._metric.value, step._repeated._metric.value) == (4, 2)
+
+
+def test_a_request_may_want_no_rows_that_were_kept(triton, step):
+    """What is asked again with `fresh` is what the network gives now; without it, what it gave before."""
+    columns = columns_of({"input_ids": np.array([5]), "lengths": np.array([1])})
+    assert step.answer([(columns, triton.Request())])[1] == 1
+    genuine = step._session.run
+    step._session.run = lambda *given, **options: {name: rows + 1 for name, rows in genuine(*given, **options).items()}
+    kept, fresh = (step.answer([(columns, triton.Request(parameters))]) for parameters in ("", '{"fresh": true}'))
+    assert kept[0][0].tensors["sentence_embedding"].tolist() == [[[5.0, 0.0]]]
+    assert (fresh[0][0].tensors["sentence_embedding"].tolist(), fresh[1]) == ([[[6.0, 1.0]]], 1)

@@ -27,10 +27,11 @@ def tokenizer():
     return tokenizer
 
 
-def lay(tokenizer, layout, options, *, limits=(), **inputs):
+def lay(tokenizer, layout, options, *, limits=(), prompts=(), **inputs):
     settings = {
         "layout": layout,
         "limits": {**LIMITS, **dict(limits)},
+        "prompts": dict(prompts),
         "tensors": ["token_type_ids"],
         "marks_subwords": False,
         "unknown_id": UNKNOWN,
@@ -65,6 +66,12 @@ class TestTaggedTexts:
         answer = lay(tokenizer, "tagged_texts", {"truncate": "start"}, text=[text])
         assert answer["offsets"][1:-1].tolist() == [[3 * n, 3 * n + 2] for n in range(3, 10)]
         assert answer["dropped_count"].tolist() == [3]
+
+    def test_tokens_of_a_prompt_have_no_place(self, tokenizer):
+        options, prompts = {"prompt_name": "ask"}, {"ask": "w9 💰 "}
+        answer = lay(tokenizer, "tagged_texts", options, prompts=prompts, text=["💰 w1"])
+        assert rows(answer) == [[CLS, *words(9), UNKNOWN, UNKNOWN, *words(1), SEP]]
+        assert answer["offsets"].tolist() == [[-1, -1], [-1, -1], [-1, -1], [0, 1], [2, 4], [-1, -1]]
 
     def test_a_token_that_two_windows_share_is_placed_once(self, tokenizer):
         text = " ".join(f"w{number}" for number in range(17))

@@ -8,7 +8,7 @@ def split(lengths, **settings):
     return [group.tolist() for group in micro_batches(np.array(lengths, np.int64), **settings)]
 
 
-def test_longest_texts_come_first_and_groups_fit_the_budget():
+def test_longest_texts_come_first_in_groups_of_about_the_budget():
     groups = split([3, 9, 1, 8, 2], token_budget=10, workers=1)
     assert groups == [[1], [3], [0, 4, 2]]
 
@@ -19,6 +19,14 @@ def test_a_text_above_the_budget_stands_alone():
 
 def test_workers_share_a_batch_that_one_group_could_hold():
     assert len(split([10] * 8, token_budget=1000, workers=4)) == 4
+
+
+def test_workers_get_equal_shares():
+    lengths = np.random.default_rng(1).lognormal(3.1, 0.8, 64).astype(np.int64)
+    groups = micro_batches(lengths, token_budget=512, workers=2)
+    tokens = [lengths[group].sum() for group in groups]
+    assert len(groups) % 2 == 0
+    assert max(tokens) - min(tokens) <= lengths.max()
 
 
 def test_texts_of_no_tokens_are_kept():
@@ -32,4 +40,4 @@ def test_every_text_is_in_exactly_one_group(workers, token_budget):
     groups = micro_batches(lengths, token_budget=token_budget, workers=workers)
     assert sorted(np.concatenate(groups).tolist()) == list(range(200))
     for group in groups:
-        assert len(group) == 1 or lengths[group].sum() <= max(token_budget, lengths[group].max())
+        assert len(group) == 1 or lengths[group].sum() <= token_budget + lengths[group].max()

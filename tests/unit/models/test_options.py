@@ -13,6 +13,7 @@ RULES = OptionRules(
         "hypothesis_template": {"kind": "template", "default": "This is {}."},
     }
 )
+TRAINED = OptionRules({"dimensions": {"kind": "trained", "default": None, "allowed": [64, 128, 384]}})
 LABELS = OptionRules({"labels": {"kind": "labels", "default": None, "most": 3, "required": True}})
 
 
@@ -87,3 +88,10 @@ def test_labels_are_a_list_in_json():
 def test_wrong_labels(given, message):
     with pytest.raises(InvalidArgument, match=f"^{message}"):
         LABELS.parse(json.dumps(given))
+
+
+def test_a_length_must_be_one_that_the_model_was_trained_for():
+    assert TRAINED.parse('{"dimensions": 128}') == {"dimensions": 128}
+    for value in ("100", '"64"', "true", "64.0"):
+        with pytest.raises(InvalidArgument, match="; the model was trained for 64, 128, 384"):
+            TRAINED.parse(f'{{"dimensions": {value}}}')

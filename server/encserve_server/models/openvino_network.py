@@ -1,0 +1,59 @@
+"""A packed graph in OpenVINO, each call on one core."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cpu_flags import BF16, lacks, read_cpu_flags
+
+try:
+    import openvino
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "this pipeline was certified with OpenVINO, which is not installed here: pip install 'encserve[openvino]' "
+        "(in a Triton image: pip install openvino), or export the pipeline with --runtime onnxruntime"
+    ) from error
+
+
+class Network:
+    """One compiled graph with a stream of one thread for each caller."""
+
+    def __init__(self, graph: Path, hints: Mapping[str, str], threads: int) -> None:
+        """Load `graph` as the certified `hints` say, properties of OpenVINO by name.
+
+        Raises:
+            RuntimeError: this processor would compute in another precision than the certified one.
+        """
+        lacking = lacks(read_cpu_flags(), BF16)
+        if hints.get("INFERENCE_PRECISION_HINT") == "bf16" and lacking:
+            raise RuntimeError(
+                f"this pipeline was certified in bf16, and this processor has no {lacking}: export it with "
+                "--precision int8 or fp32, or serve it where the processor computes in bf16"
+            )
+        streams = {"NUM_STREAMS": str(threads), "INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
+        self._compiled = openvino.Core().compile_model(graph, "CPU", {**hints, **streams})
+        for name, value in hints.items():
+            taken = self._compiled.get_property(name)
+            if _text(taken) != value:
+                raise RuntimeError(f"OpenVINO {openvino.__version__} takes {name} as {_text(taken)}, not as {value}")
+        self._places = {name: place for place, each in enumerate(self._compiled.outputs) for name in each.names}
+        self._of_thread = threading.local()
+
+    def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        """What the graph gives for its inputs, by name, in the order of `outputs`; all outputs are computed."""
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        request = self._of_thread.request
+        request.infer(dict(feed), share_inputs=True)
+        return [request.get_output_tensor(self._places[output]).data.copy() for output in outputs]
+
+
+def _text(value: Any) -> str:
+    """A property as it is written: bf16 for openvino.Type.bf16, 32 for 32."""
+    return value.get_type_name() if isinstance(value, openvino.Type) else str(value)

@@ -1,0 +1,161 @@
+"""Who goes on, who waits and who is refused, with a clock that the tests set."""
+
+import threading
+
+import pytest
+
+from encserve_server.models.load_page import Load, LoadReader, LoadWriter
+from encserve_server.models.turns import TRANSIT_S, Job, Overloaded, QueueLimits, Turns, estimate_tokens
+
+
+class Clock:
+    now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class Encoder:
+    """Says what the test wants it to have."""
+
+    def __init__(self):
+        self.loads = dict.fromkeys(("interactive", "bulk"), Load(tokens=0, rate=0, room=100))
+
+    def has(self, tokens, *, rate=100.0, room=100.0, lane="interactive"):
+        self.loads[lane] = Load(tokens=tokens, rate=rate, room=room)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def encoder():
+    return Encoder()
+
+
+@pytest.fixture
+def turns(clock, encoder):
+    limits = QueueLimits(max_queued_texts=10, max_queued_bytes=1000)
+    return Turns(limits, lambda lane: encoder.loads[lane], clock=clock)
+
+
+def job(clock, *, lane="interactive", texts=1, size=10, tokens=10, timeout_s=0.0, work=None):
+    return Job(lane=lane, texts=texts, size=size, tokens=tokens, timeout_s=timeout_s, arrived_s=clock.now_s, work=work)
+
+
+def test_goes_on_while_there_is_room(turns, clock, encoder):
+    assert turns.enter(job(clock, tokens=60))
+    assert turns.enter(job(clock, tokens=60))  # 60 of 100 are taken: there is room, if not for all of it
+    assert not turns.enter(job(clock))  # both are under way, though the encode step does not count them yet
+    clock.now_s += 2 * TRANSIT_S
+    encoder.has(120)
+    threading.Timer(0.1, encoder.has, [0]).start()
+    ready, late = turns.next()
+    assert (len(ready), late) == (1, [])
+    assert encoder.loads["interactive"].tokens == 0  # not before
+
+
+def test_keeps_the_order(turns, clock, encoder):
+    encoder.has(100)
+    for number in range(3):
+        assert not turns.enter(job(clock, work=number))
+    encoder.has(0)
+    assert not turns.enter(job(clock, work=3))  # it may not overtake
+    ready, _ = turns.next()
+    assert [each.work for each in ready] == [0, 1, 2, 3]
+
+
+def test_a_lane_does_not_wait_for_the_other(turns, clock, encoder):
+    encoder.has(100, lane="bulk")
+    assert not turns.enter(job(clock, lane="bulk", texts=10))
+    assert turns.enter(job(clock))
+    with pytest.raises(Overloaded):
+        turns.enter(job(clock, lane="bulk"))
+
+
+def test_a_full_queue_names_limit_and_value(turns, clock, encoder):
+    encoder.has(100)
+    turns.enter(job(clock, texts=8, size=900))
+    with pytest.raises(Overloaded, match=r"holds 8 texts and this request 3; max_queued_texts is 10") as refused:
+        turns.enter(job(clock, texts=3))
+    assert refused.value.limit == "max_queued_texts"
+    with pytest.raises(Overloaded, match=r"holds 900 bytes of text and this request 101; max_queued_bytes is 1000"):
+        turns.enter(job(clock, size=101))
+    assert not turns.enter(job(clock, texts=2, size=100))
+
+
+def test_refuses_what_would_be_too_late(turns, clock, encoder):
+    encoder.has(300, rate=100, room=300)
+    assert not turns.enter(job(clock, timeout_s=6.1, tokens=200))
+    with pytest.raises(
+        Overloaded, match=r"about 5\.0 s of interactive work .* timeout of 6 s it may wait 3 s"
+    ) as refused:
+        turns.enter(job(clock, timeout_s=6))
+    assert refused.value.limit == "timeout"
+    assert not turns.enter(job(clock, timeout_s=11))
+    assert not turns.enter(job(clock))  # who says no timeout waits as long as it takes
+
+
+def test_refuses_what_would_be_too_late_even_where_there_is_room(turns, clock, encoder):
+    encoder.has(200, rate=100, room=1000)
+    assert turns.enter(job(clock, timeout_s=4.1))
+    with pytest.raises(Overloaded, match="it may wait 1 s"):
+        turns.enter(job(clock, timeout_s=2))
+    encoder.has(0, rate=1)
+    clock.now_s += 2 * TRANSIT_S
+    assert turns.enter(job(clock, timeout_s=0.1))  # nothing is before it
+
+
+def test_what_waited_too_long_gives_up_its_place(turns, clock, encoder):
+    encoder.has(100, rate=0)
+    turns.enter(job(clock, texts=5, work="patient"))
+    turns.enter(job(clock, texts=5, timeout_s=1, work="late"))
+    clock.now_s += 1.5
+    ready, late = turns.next()
+    assert (ready, [each.work for each in late]) == ([], ["late"])
+    assert not turns.enter(job(clock, texts=5))
+
+
+def test_without_a_word_from_the_encode_step_nobody_waits(clock):
+    turns = Turns(QueueLimits(max_queued_texts=1, max_queued_bytes=1), lambda lane: None, clock=clock)
+    assert all(turns.enter(job(clock, tokens=10_000)) for _ in range(5))
+
+
+def test_who_waits_goes_on_when_the_encode_step_falls_silent(turns, clock, encoder):
+    """Triton then says what is wrong with it."""
+    encoder.has(100)
+    turns.enter(job(clock, work="stuck"))
+    threading.Timer(0.1, encoder.loads.update, [{"interactive": None}]).start()
+    ready, _ = turns.next()
+    assert [each.work for each in ready] == ["stuck"]
+
+
+def test_closing_ends_the_thread(turns):
+    threading.Timer(0.1, turns.close).start()
+    assert turns.next() is None
+
+
+def test_the_page_carries_the_load_of_all_instances(tmp_path):
+    file = tmp_path / "page"
+    writers = [LoadWriter(file, instance) for instance in range(2)]
+    reader = LoadReader(file)
+    for writer in writers:
+        writer.tell("interactive", Load(tokens=5, rate=10, room=100))
+        writer.tell("bulk", Load(tokens=7, rate=0, room=50))
+    assert reader.read("interactive") == Load(tokens=10, rate=20, room=200)
+    assert reader.read("bulk") == Load(tokens=14, rate=0, room=100)
+    assert not reader.has_ended()
+
+
+def test_an_instance_that_starts_again_keeps_its_readers(tmp_path):
+    file = tmp_path / "page"
+    LoadWriter(file, 0).tell("bulk", Load(tokens=7, rate=1, room=50))
+    reader = LoadReader(file)
+    LoadWriter(file, 0)
+    assert reader.read("bulk") == Load(tokens=0, rate=0, room=0)
+
+
+def test_tokens_are_estimated_within_what_the_network_takes():
+    assert estimate_tokens([["a" * 40, ""], ["b" * 10_000]], 256) == 12 + 2 + 256
