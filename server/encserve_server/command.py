@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encserve_server.config import ServeConfig
-from encserve_server.errors import ServerDied
+from encserve_server.errors import ConfigError, ServerDied
+from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:
     from encserve import PipelineInfo
@@ -27,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", default=[], metavar="NAME", help="serve this pipeline; repeatable; default: all"
     )
     parser.add_argument("--host", default=default.host, help="IPv4 address to bind (default: %(default)s)")
+    parser.add_argument(
+        "--metrics-host",
+        default=default.metrics_host,
+        metavar="HOST",
+        help="IPv4 address to bind for the metrics, which have no login (default: that of --host)",
+    )
     parser.add_argument("--http-port", type=int, default=default.http_port, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=int, default=default.grpc_port, help="default: %(default)s")
     parser.add_argument("--metrics-port", type=int, default=default.metrics_port, help="default: %(default)s")
@@ -44,6 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long requests in flight may take at the end (default: %(default)s)",
     )
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="encrypt gRPC with this certificate (PEM)")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the private key of --tls-cert")
+    parser.add_argument("--tls-client-ca", type=Path, metavar="FILE", help="let in clients of these authorities only")
+    parser.add_argument(
+        "--tls-probe-cert", type=Path, metavar="FILE", help="one from --tls-client-ca, for the server's own checks"
+    )
+    parser.add_argument("--tls-probe-key", type=Path, metavar="FILE", help="the private key of --tls-probe-cert")
+    parser.add_argument(
+        "--supervise",
+        action="store_true",
+        help="ask every pipeline a question each half second, and start the server again when one does not answer",
+    )
     parser.add_argument("--verbose", action="store_true", help="show Triton's information messages too")
 
 
@@ -56,36 +75,78 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from encserve_server.server import TritonServer, print_to_stderr  # Linux only, and gRPC takes its time to import
 
-    config = ServeConfig(
-        repository=arguments.repository,
-        models=tuple(arguments.model),
-        host=arguments.host,
-        http_port=arguments.http_port,
-        grpc_port=arguments.grpc_port,
-        metrics_port=arguments.metrics_port,
-        startup_timeout_s=arguments.startup_timeout_s,
-        exit_timeout_s=arguments.exit_timeout_s,
-        verbose=arguments.verbose,
-    )
+    config = config_of(arguments)
     if not config.is_loopback:
-        print_to_stderr(
-            f"warning: {config.host} is reachable from other hosts. Triton has no login, and releases before 26.08, "
-            "such as 2.51 of the nvidia-pytriton wheel, have known holes: put it behind a firewall or use 127.0.0.1"
-        )
+        print_to_stderr(exposure_warning(config))
     _interrupt_on_signals()
     try:
+        if arguments.supervise:
+            _supervise(config)
+            return 0
         with TritonServer(config) as server:
             print(describe(server), flush=True)
             try:
                 server.process.wait()
             except KeyboardInterrupt:
-                print_to_stderr(
-                    f"stopping: requests in flight have {config.exit_timeout_s} s; Ctrl-C again ends them at once"
-                )
+                print_to_stderr(stopping(config))
                 return 0
             raise ServerDied(server.process.describe_end())
     except KeyboardInterrupt:  # while it started, or the second one
         return 0
+
+
+def _supervise(config: ServeConfig) -> None:
+    from encserve_server.server import print_to_stderr
+    from encserve_server.supervise import supervise
+
+    try:
+        supervise(config, report=print_to_stderr, serving=lambda server: print(describe(server), flush=True))
+    except KeyboardInterrupt:
+        print_to_stderr("stopped")
+
+
+def stopping(config: ServeConfig) -> str:
+    """What happens after the first signal."""
+    return f"stopping: requests in flight have {config.exit_timeout_s} s; Ctrl-C again ends them at once"
+
+
+def config_of(arguments: argparse.Namespace) -> ServeConfig:
+    """What the arguments of the command ask for. Raises ConfigError."""
+    return ServeConfig(
+        repository=arguments.repository,
+        models=tuple(arguments.model),
+        host=arguments.host,
+        metrics_host=arguments.metrics_host,
+        http_port=arguments.http_port,
+        grpc_port=arguments.grpc_port,
+        metrics_port=arguments.metrics_port,
+        startup_timeout_s=arguments.startup_timeout_s,
+        exit_timeout_s=arguments.exit_timeout_s,
+        tls=_tls(arguments),
+        admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET", ""),
+        verbose=arguments.verbose,
+    )
+
+
+def exposure_warning(config: ServeConfig) -> str:
+    """What is wrong with an address that other hosts reach."""
+    plain = "gRPC and HTTP are not encrypted (--tls-cert encrypts gRPC), " if config.tls is None else ""
+    open_to_all = "" if config.tls and config.tls.client_ca else "whoever reaches the port may ask it, "
+    return (
+        f"warning: {config.host} is reachable from other hosts: {plain}{open_to_all}and Triton before 26.08, such as "
+        "2.51 of the nvidia-pytriton wheel, has known holes. Put it behind deploy/gateway, or use 127.0.0.1"
+    )
+
+
+def _tls(arguments: argparse.Namespace) -> ServerTls | None:
+    """The certificates, where any is given."""
+    cert, key = arguments.tls_cert, arguments.tls_key
+    others = (arguments.tls_client_ca, arguments.tls_probe_cert, arguments.tls_probe_key)
+    if cert is None and key is None and others == (None, None, None):
+        return None
+    if cert is None or key is None:
+        raise ConfigError("--tls-cert and --tls-key go together, and the other --tls options need both")
+    return ServerTls(cert=cert, key=key, client_ca=others[0], probe_cert=others[1], probe_key=others[2])
 
 
 def describe(server: "TritonServer") -> str:
@@ -94,13 +155,19 @@ def describe(server: "TritonServer") -> str:
         [
             *pipeline_table(server.pipelines),
             "",
-            f"gRPC     {server.grpc_url}",
+            f"gRPC     {server.grpc_url}{_encryption(server)}",
             f"HTTP     {server.http_url}",
             f"metrics  {server.metrics_url}",
             "",
             f"Ctrl-C or `kill {os.getpid()}` stops it",
         ]
     )
+
+
+def _encryption(server: "TritonServer") -> str:
+    if server.config.tls is None:
+        return ""
+    return " (mutual TLS)" if server.config.tls.client_ca else " (TLS)"
 
 
 def pipeline_table(pipelines: Sequence["PipelineInfo"]) -> list[str]:

@@ -1,14 +1,17 @@
 """The options of the launcher, checked when built."""
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from encserve_server.errors import ConfigError
+from encserve_server.tls import ServerTls
 
 LOOPBACK = "127.0.0.1"
 MAX_PORT = 65_535
 MAX_TIMEOUT_S = 3_600
+ADMIN_SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,8 @@ class ServeConfig:
     """The pipelines to serve; empty means every pipeline of the repository."""
     host: str = LOOPBACK
     """The IPv4 address to bind. Triton 2.51 binds 255.255.255.255 for a name and ends with a crash for IPv6."""
+    metrics_host: str = ""
+    """The IPv4 address of the metrics, which have no login; empty for `host`."""
     http_port: int = 8000
     grpc_port: int = 8001
     metrics_port: int = 8002
@@ -29,14 +34,19 @@ class ServeConfig:
     """How long requests in flight, and then the unloading of the models, may take once a stop was asked for."""
     verbose: bool = False
     """Show Triton's information messages too, not only its warnings and errors."""
+    tls: ServerTls | None = None
+    """Encrypts gRPC. HTTP, which Triton cannot encrypt, is then bound to loopback."""
+    admin_secret: str = field(default="", repr=False)
+    """Without it Triton loads no model for anybody, and shows no statistics, logs or traces. Empty: made anew."""
 
     def __post_init__(self) -> None:
-        try:
-            ipaddress.IPv4Address(self.host)
-        except ValueError as error:
-            raise ConfigError(
-                f"--host must be an IPv4 address such as {LOOPBACK} or 0.0.0.0, not {self.host!r}"
-            ) from error
+        for flag, address in (("--host", self.host), ("--metrics-host", self.metrics_address)):
+            try:
+                ipaddress.IPv4Address(address)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{flag} must be an IPv4 address such as {LOOPBACK} or 0.0.0.0, not {address!r}"
+                ) from error
         for flag, port in self.ports.items():
             if not 1 <= port <= MAX_PORT:
                 raise ConfigError(f"{flag} must be between 1 and {MAX_PORT}, not {port}")
@@ -49,6 +59,11 @@ class ServeConfig:
             )
         if not 1 <= self.exit_timeout_s <= MAX_TIMEOUT_S:
             raise ConfigError(f"--exit-timeout-s must be between 1 and {MAX_TIMEOUT_S}, not {self.exit_timeout_s}")
+        if self.admin_secret and not ADMIN_SECRET.fullmatch(self.admin_secret):
+            raise ConfigError(
+                "the admin secret must be 16 or more letters, digits, - and _, as `openssl rand -hex 32` prints them; "
+                f"the one given has {len(self.admin_secret)} characters"
+            )
 
     @property
     def ports(self) -> dict[str, int]:
@@ -56,11 +71,35 @@ class ServeConfig:
         return {"--http-port": self.http_port, "--grpc-port": self.grpc_port, "--metrics-port": self.metrics_port}
 
     @property
+    def ports_by_address(self) -> dict[str, dict[str, int]]:
+        """The ports, as in `ports`, under the address that each is bound to."""
+        addresses = {"--http-port": self.http_host, "--grpc-port": self.host, "--metrics-port": self.metrics_address}
+        ports: dict[str, dict[str, int]] = {}
+        for flag, port in self.ports.items():
+            ports.setdefault(addresses[flag], {})[flag] = port
+        return ports
+
+    @property
+    def metrics_address(self) -> str:
+        """The address that the metrics are bound to."""
+        return self.metrics_host or self.host
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this host can reach the server."""
-        return ipaddress.IPv4Address(self.host).is_loopback
+        return all(ipaddress.IPv4Address(address).is_loopback for address in (self.host, self.metrics_address))
+
+    @property
+    def http_host(self) -> str:
+        """The address to bind for HTTP: texts that gRPC encrypts shall not leave this host readable over HTTP."""
+        return LOOPBACK if self.tls is not None and not self.is_loopback else self.host
 
     @property
     def client_host(self) -> str:
         """The address under which this host reaches the server."""
-        return LOOPBACK if ipaddress.IPv4Address(self.host).is_unspecified else self.host
+        return reachable(self.host)
+
+
+def reachable(address: str) -> str:
+    """The address under which this host reaches what is bound to `address`."""
+    return LOOPBACK if ipaddress.IPv4Address(address).is_unspecified else address

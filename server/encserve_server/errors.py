@@ -33,3 +33,11 @@ class StartFailed(ServeError):
 
 class ServerDied(ServeError):
     """Triton ended without having been asked to."""
+
+
+class Unhealthy(ServeError):
+    """A pipeline that should answer does not."""
+
+
+class PromotionFailed(ServeError):
+    """A version was not put in the place of another, which goes on serving."""

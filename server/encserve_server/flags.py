@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from encserve import ADMIN_KEY
 from encserve_server.config import ServeConfig
+
+ADMIN_GROUPS = ("model-repository", "shared-memory", "logging", "trace", "statistics")
+"""What a caller of models has no need of. `model-config` stays open: from it every client reads the limits of a
+pipeline, its labels and its certificate, and it changes nothing."""
 
 
 def triton_flags(
@@ -11,6 +16,7 @@ def triton_flags(
     *,
     pipelines: Iterable[str],
     shm_prefix: str,
+    admin_secret: str,
     has_gpu: bool,
     backend_folder: Path | None = None,
     cache_folder: Path | None = None,
@@ -18,7 +24,8 @@ def triton_flags(
     """Build the arguments of `tritonserver`.
 
     `shm_prefix` begins the name of every shared-memory region of the Python backend, so that the regions of a server
-    that was killed can be told from those of others. The folders are needed where Triton is not installed as a whole.
+    that was killed can be told from those of others. `admin_secret` opens the groups of `ADMIN_GROUPS`. The folders are
+    needed where Triton is not installed as a whole.
     """
     flags = [
         f"--model-repository={config.repository}",
@@ -26,9 +33,9 @@ def triton_flags(
         *(f"--load-model={name}" for name in pipelines),  # an ensemble brings its steps
         "--disable-auto-complete-config",
         "--exit-on-error=true",
-        f"--http-address={config.host}",
+        f"--http-address={config.http_host}",
         f"--grpc-address={config.host}",
-        f"--metrics-address={config.host}",
+        f"--metrics-address={config.metrics_address}",
         f"--http-port={config.http_port}",
         f"--grpc-port={config.grpc_port}",
         f"--metrics-port={config.metrics_port}",
@@ -36,6 +43,8 @@ def triton_flags(
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
         f"--log-info={str(config.verbose).lower()}",
         "--log-format=ISO8601",
+        *restriction_flags(admin_secret),
+        *(config.tls.flags() if config.tls else ()),
     ]
     if not has_gpu:  # each of these warns about a missing driver otherwise
         flags += ["--allow-gpu-metrics=false", "--enable-peer-access=false", "--pinned-memory-pool-byte-size=0"]
@@ -44,3 +53,12 @@ def triton_flags(
     if cache_folder is not None:
         flags.append(f"--cache-directory={cache_folder}")
     return flags
+
+
+def restriction_flags(admin_secret: str) -> list[str]:
+    """Refuse the groups of `ADMIN_GROUPS` to whoever does not send the secret.
+
+    A colon ends the groups, although `tritonserver --help` of 24.10 shows a comma, which the same server refuses.
+    """
+    rule = f"{','.join(ADMIN_GROUPS)}:{ADMIN_KEY}={admin_secret}"
+    return [f"--grpc-restricted-protocol={rule}", f"--http-restricted-api={rule}"]

@@ -18,6 +18,9 @@ HARMLESS_WITHOUT_DRIVER = (
     "no pinned memory pool, falling back to non-pinned system memory",
 )
 
+OF_A_CANDIDATE = ("Failed to set config modification time: model_config_content_name_ is empty",)
+"""What Triton says of a model that is not in the repository, as the one that asks a new version before it serves."""
+
 ORDINARY_END = ("Signal (2) received.", "Signal (15) received.")
 """What Triton says when it was asked to stop; other signals are crashes."""
 

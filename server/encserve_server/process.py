@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +16,10 @@ EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unl
 
 
 class TritonProcess:
-    """A running `tritonserver` and its children, which form one process group.
+    """A running `tritonserver` and its children, which form one process group under a guard.
 
-    The kernel sends it SIGTERM when the *thread* that started it ends, so start it from one that lives as long.
+    The kernel tells the guard to stop it when the *thread* that started it ends, so start it from one that lives as
+    long.
     """
 
     def __init__(
@@ -28,8 +30,10 @@ class TritonProcess:
         inherited_fd: int,
         show: Callable[[str], None],
         hidden: tuple[str, ...],
+        exit_timeout_s: int = 30,
     ) -> None:
-        launch = [sys.executable, "-I", "-S", str(Path(__file__).with_name("exec_with_parent.py")), str(os.getpid())]
+        guard = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
+        launch = [*guard, str(os.getpid()), str(exit_timeout_s + EXIT_MARGIN_S)]
         self._popen = subprocess.Popen(
             [*launch, *command],
             env=environment,
@@ -43,16 +47,29 @@ class TritonProcess:
         )
         assert self._popen.stdout is not None
         self.log = Log(self._popen.stdout, show=show, hidden=hidden)
+        self._program_pid = self._first_child()
 
     @property
     def pid(self) -> int:
-        """The process id of `tritonserver`."""
+        """The process id of `tritonserver`; 0 where it ended before it could be asked."""
+        return self._program_pid
+
+    @property
+    def guard_pid(self) -> int:
+        """The process id of its guard, and the id of their process group."""
         return self._popen.pid
 
     @property
     def is_alive(self) -> bool:
         """Whether it still runs."""
         return self._popen.poll() is None
+
+    def _first_child(self) -> int:
+        while self.is_alive:
+            if children := child_pids(self._popen.pid):
+                return children[0]
+            time.sleep(0.005)
+        return 0
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait for its end, or until `timeout_s` has passed."""
@@ -71,24 +88,28 @@ class TritonProcess:
         return tuple(pid for pid in child_pids(self.pid) if _runs(pid, STUB_NAME))
 
     def stop(self, exit_timeout_s: float) -> None:
-        """Let requests in flight finish for `exit_timeout_s`, then end the whole group whatever it does."""
+        """Let requests in flight finish for `exit_timeout_s`, then end the whole group whatever it does.
+
+        With 0 the requests in flight are given up at once.
+        """
         try:
-            if self.is_alive:
+            if self.is_alive and exit_timeout_s:
                 self._popen.terminate()
                 self.wait(exit_timeout_s + EXIT_MARGIN_S)
         finally:  # also when a second signal interrupts the wait
             with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.guard_pid, signal.SIGKILL)
             self._popen.wait()
             self.log.close()
 
 
 def child_pids(pid: int) -> tuple[int, ...]:
-    """The children of a process, in order of their ids."""
+    """The children of a process, in order of their ids; of one that has ended, none."""
     children: set[int] = set()
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # a thread that ended meanwhile
-            children.update(map(int, listing.read_text().split()))
+    with suppress(FileNotFoundError):  # it ended meanwhile
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # a thread that ended meanwhile
+                children.update(map(int, (thread / "children").read_text().split()))
     return tuple(sorted(children))
 
 

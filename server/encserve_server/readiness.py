@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from encserve import Client, PipelineInfo, TransportError
+from encserve import Client, PipelineInfo, Retry, Tls, TransportError
 from encserve_server.errors import StartFailed
 from encserve_server.process import TritonProcess
 
@@ -15,42 +15,55 @@ POLL_S = 0.05
 ATTEMPT_TIMEOUT_S = 5.0
 FIRST_REPORT_S = 2.0
 
-Probe = Callable[[str, PipelineInfo], None]
-"""Asks the pipeline at a gRPC address one question. Raises TransportError where it may be asked again."""
+Probe = Callable[..., None]
+"""Asks the pipeline at a gRPC address one question: `probe(grpc_url, pipeline)`, with `tls=` where the server encrypts.
+
+Raises TransportError where it may be asked again.
+"""
 
 
-QUESTIONS: dict[str, Callable[[Client, PipelineInfo], object]] = {
-    "feature-extraction": lambda client, pipeline: client.embed(["ready"], model=pipeline.name),
-    "token-embedding": lambda client, pipeline: client.embed_tokens(["ready"], model=pipeline.name),
-    "sparse-embedding": lambda client, pipeline: client.embed_sparse(["ready"], model=pipeline.name),
-    "text-classification": lambda client, pipeline: client.classify(
-        ["ready"], text_pairs=["ready"] if pipeline.pairs else None, model=pipeline.name
+QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
+    "feature-extraction": lambda client, pipeline, text: client.embed([text], model=pipeline.name),
+    "token-embedding": lambda client, pipeline, text: client.embed_tokens([text], model=pipeline.name),
+    "sparse-embedding": lambda client, pipeline, text: client.embed_sparse([text], model=pipeline.name),
+    "text-classification": lambda client, pipeline, text: client.classify(
+        [text], text_pairs=[text] if pipeline.pairs else None, model=pipeline.name
     ),
-    "text-ranking": lambda client, pipeline: client.rerank("ready", ["ready"], model=pipeline.name),
-    "token-classification": lambda client, pipeline: client.classify_tokens(["ready"], model=pipeline.name),
-    "question-answering": lambda client, pipeline: client.answer("ready", "ready", model=pipeline.name),
-    "fill-mask": lambda client, pipeline: client.fill_mask([pipeline.mask_token], model=pipeline.name),
-    "zero-shot-classification": lambda client, pipeline: client.classify_zero_shot(
-        ["ready"], ["ready"], model=pipeline.name
+    "text-ranking": lambda client, pipeline, text: client.rerank(text, [text], model=pipeline.name),
+    "token-classification": lambda client, pipeline, text: client.classify_tokens([text], model=pipeline.name),
+    "question-answering": lambda client, pipeline, text: client.answer(text, text, model=pipeline.name),
+    "fill-mask": lambda client, pipeline, text: client.fill_mask(
+        [f"{text} {pipeline.mask_token}"], model=pipeline.name
+    ),
+    "zero-shot-classification": lambda client, pipeline, text: client.classify_zero_shot(
+        [text], ["ready"], model=pipeline.name
     ),
 }
-"""One question per task, to a pipeline."""
+"""One question per task, to a pipeline about a text."""
 
 
-def probe_pipeline(grpc_url: str, pipeline: PipelineInfo) -> None:
-    """Ask one question, of the kind that the task of `pipeline` wants.
+def probe_pipeline(
+    grpc_url: str, pipeline: PipelineInfo, *, tls: Tls | None = None, timeout_s: float = ATTEMPT_TIMEOUT_S
+) -> None:
+    """Ask one question, of the kind that the task of `pipeline` wants, once.
 
     Raises:
         TransportError: no answer came, for now.
         StartFailed: there is no question for this task.
         EncserveError: the pipeline answered with an error.
     """
+    with Client(grpc_url, timeout_s=timeout_s, tls=tls, retry=Retry(attempts=1)) as client:
+        ask(client, pipeline)
+
+
+def ask(client: Client, pipeline: PipelineInfo) -> None:
+    """Ask one question with a client that there is. Raises as `probe_pipeline`."""
     if pipeline.task not in QUESTIONS:
         raise StartFailed(
             f"pipeline {pipeline.name} has the task {pipeline.task!r}; this encserve serves {', '.join(QUESTIONS)}"
         )
-    with Client(grpc_url, timeout_s=ATTEMPT_TIMEOUT_S) as client:
-        QUESTIONS[pipeline.task](client, pipeline)
+    # Never the same text: the encode step keeps the rows of recent ones, and the network is what is asked.
+    QUESTIONS[pipeline.task](client, pipeline, f"ready {time.time_ns()}")
 
 
 def wait_until_ready(

@@ -55,11 +55,12 @@ def _read_pipeline(repository: Path, name: str, config: Any) -> PipelineInfo:
     pipeline = PipelineInfo.from_parameters(name, parameters, version=str(versions[0]))
     manifest = repository / name / pipeline.version / "manifest.json"
     _check_hash(manifest, pipeline.certificate)
-    _verify_files(repository, json.loads(manifest.read_bytes())["files"])
+    verify_files(repository, json.loads(manifest.read_bytes())["files"])
     return pipeline
 
 
-def _verify_files(repository: Path, files: Mapping[str, str]) -> None:
+def verify_files(repository: Path, files: Mapping[str, str]) -> None:
+    """Compare files with their sha256, by path within the repository. Raises RepositoryError."""
     for relative, sha256 in files.items():
         parts = PurePosixPath(relative)
         if parts.is_absolute() or ".." in parts.parts:  # a link may lead elsewhere: what it leads to is hashed

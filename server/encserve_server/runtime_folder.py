@@ -4,7 +4,7 @@ A server owns three things, named by one stem `encserve_<pid of the launcher>_<r
 
     /dev/shm/<stem>.lock     an flock, held by the launcher and by every process of its server
     /dev/shm/<stem>_*        the shared-memory regions of the Python backend
-    <temporary>/<stem>/      the backend folder of a server out of the wheel
+    <temporary>/<stem>/      the backend folder of a server out of the wheel, and the secret of its administration
 
 The kernel frees the lock when the last of these processes ends, however it ends. So a free lock means that everything
 under its stem is stale; unlike a process id, that stays true across reused ids and containers that share /dev/shm.
@@ -57,6 +57,12 @@ class RuntimeFolder:
             if file.is_file():
                 (python_backend / file.name).symlink_to(file)
         return python_backend.parent
+
+    def keep_admin_secret(self, secret: str, *, grpc_port: int) -> None:
+        """Write the secret to a file that only this user can read; see `encserve.local_admin_secret`."""
+        path = self.path / f"admin_secret_{grpc_port}"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret)
 
     def remove(self) -> None:
         """Remove everything under the stem, the lock last."""

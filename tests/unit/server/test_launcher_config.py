@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from encserve import PipelineInfo
 from encserve_server import command
 from encserve_server.config import ServeConfig
 from encserve_server.errors import ConfigError
+from encserve_server.tls import ServerTls
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,8 @@ from encserve_server.errors import ConfigError
         ({"metrics_port": 8000}, "must differ: --http-port 8000, --grpc-port 8001, --metrics-port 8000"),
         ({"startup_timeout_s": 0}, "--startup-timeout-s must be above 0 and at most 3600, not 0"),
         ({"startup_timeout_s": float("nan")}, "--startup-timeout-s must be .* not nan"),
+        ({"admin_secret": "short"}, "16 or more letters, digits, - and _.* has 5 characters"),
+        ({"admin_secret": "a,b:c=d" * 5}, "has 35 characters"),
         ({"exit_timeout_s": 0}, "--exit-timeout-s must be between 1 and 3600, not 0"),
     ],
 )
@@ -45,7 +49,36 @@ def test_the_command_has_the_defaults_of_the_config():
     command.add_arguments(parser)
     default, arguments = ServeConfig(), vars(parser.parse_args([]))
     assert arguments.pop("model") == list(default.models)
+    assert arguments.pop("supervise") is False
+    assert {arguments.pop(name) for name in list(arguments) if name.startswith("tls_")} == {default.tls}
     assert arguments == {name: getattr(default, name) for name in arguments}
+
+
+def test_certificates_are_all_or_none():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for incomplete in (["--tls-cert=c"], ["--tls-key=k"], ["--tls-client-ca=a"], ["--tls-cert=c", "--tls-probe-key=k"]):
+        with pytest.raises(ConfigError, match="go together"):
+            command.run(parser.parse_args(incomplete))
+
+
+def test_the_warning_says_what_is_open():
+    tls = ServerTls(cert=Path("c"), key=Path("k"))
+    mutual = ServerTls(cert=Path("c"), key=Path("k"), client_ca=Path("a"), probe_cert=Path("p"), probe_key=Path("q"))
+    plain = command.exposure_warning(ServeConfig(host="0.0.0.0"))
+    assert "0.0.0.0 is reachable from other hosts" in plain
+    assert "not encrypted" in plain
+    assert "not encrypted" not in command.exposure_warning(ServeConfig(host="0.0.0.0", tls=tls))
+    assert "may ask it" in command.exposure_warning(ServeConfig(host="0.0.0.0", tls=tls))
+    assert "may ask it" not in command.exposure_warning(ServeConfig(host="0.0.0.0", tls=mutual))
+    assert "known holes" in command.exposure_warning(ServeConfig(host="0.0.0.0", tls=mutual))
+
+
+def test_http_stays_on_loopback_where_grpc_is_encrypted():
+    tls = ServerTls(cert=Path("c"), key=Path("k"))
+    assert ServeConfig(host="10.1.2.3", tls=tls).http_host == "127.0.0.1"
+    assert ServeConfig(host="127.0.0.2", tls=tls).http_host == "127.0.0.2"
+    assert ServeConfig(host="10.1.2.3").http_host == "10.1.2.3"
 
 
 def test_pipeline_table_has_aligned_columns():

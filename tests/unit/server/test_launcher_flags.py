@@ -6,12 +6,15 @@ from encserve_server.flags import triton_flags
 from encserve_server.locate import Wheel
 from encserve_server.log import reason_of_end
 
+GROUPS = "model-repository,shared-memory,logging,trace,statistics"
+
 
 def test_flags_of_a_host_without_a_gpu():
     flags = triton_flags(
         ServeConfig(repository=Path("/models"), http_port=18000),
         pipelines=["minilm", "e5"],
         shm_prefix="encserve_7_ab_",
+        admin_secret="s" * 16,
         has_gpu=False,
         backend_folder=Path("/run/backends"),
         cache_folder=Path("/wheel/caches"),
@@ -33,6 +36,8 @@ def test_flags_of_a_host_without_a_gpu():
         "--backend-config=python,shm-region-prefix-name=encserve_7_ab_",
         "--log-info=false",
         "--log-format=ISO8601",
+        f"--grpc-restricted-protocol={GROUPS}:encserve-admin={'s' * 16}",
+        f"--http-restricted-api={GROUPS}:encserve-admin={'s' * 16}",
         "--allow-gpu-metrics=false",
         "--enable-peer-access=false",
         "--pinned-memory-pool-byte-size=0",
@@ -42,7 +47,9 @@ def test_flags_of_a_host_without_a_gpu():
 
 
 def test_a_gpu_keeps_its_metrics_and_its_pinned_memory():
-    flags = triton_flags(ServeConfig(verbose=True), pipelines=["minilm"], shm_prefix="p_", has_gpu=True)
+    flags = triton_flags(
+        ServeConfig(verbose=True), pipelines=["minilm"], shm_prefix="p_", admin_secret="s" * 16, has_gpu=True
+    )
     assert "--log-info=true" in flags
     assert not any("gpu" in flag or "pinned" in flag or "directory" in flag for flag in flags)
 

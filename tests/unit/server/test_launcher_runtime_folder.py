@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from encserve import local_admin_secret
 from encserve_server.locate import Wheel
 from encserve_server.runtime_folder import create_runtime_folder, sweep_stale
 
@@ -74,4 +75,29 @@ def test_link_backends_joins_the_backend_and_the_stub(tmp_path):
         "libtriton_python.so": "libtriton_python.so",
         "triton_python_backend_stub": "triton_python_backend_stub",
     }
+    folder.remove()
+
+
+def test_the_admin_secret_is_for_this_user_alone(tmp_path):
+    older, newer = create_runtime_folder(), create_runtime_folder()
+    older.keep_admin_secret("of a server that was killed", grpc_port=8001)
+    newer.keep_admin_secret("of the one that runs", grpc_port=8001)
+    os.utime(older.path / "admin_secret_8001", (0, 0))
+    assert (newer.path / "admin_secret_8001").stat().st_mode & 0o777 == 0o600
+    assert newer.path.stat().st_mode & 0o777 == 0o700
+    for url in ("localhost:8001", "127.0.0.1:8001", "[::1]:8001"):
+        assert local_admin_secret(url) == "of the one that runs"
+    for url in ("localhost:8002", "10.0.0.1:8001", "triton.example.org:8001", "localhost", ""):
+        assert local_admin_secret(url) is None  # another port; or another host, which must never see it
+    older.remove()
+    newer.remove()
+    assert local_admin_secret("localhost:8001") is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_what_another_user_has_put_there_is_no_secret():
+    folder = create_runtime_folder()
+    folder.keep_admin_secret("planted", grpc_port=8001)
+    os.chown(folder.path / "admin_secret_8001", 12345, 12345)
+    assert local_admin_secret("localhost:8001") is None
     folder.remove()

@@ -1,0 +1,64 @@
+"""`encserve promote`: serve another version of a pipeline, without a failed request."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from encserve import Tls
+from encserve._commands.server_arguments import add_server_arguments, open_client
+from encserve_server.administration import Administration
+from encserve_server.promotion import Promotion
+
+SUMMARY = "serve another version of a pipeline, once it has answered beside the one that serves"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument("version", type=int, metavar="VERSION", help="a version in the repository")
+    add_repository(parser)
+
+
+def add_repository(parser: argparse.ArgumentParser) -> None:
+    """Declare the repository and its server."""
+    parser.add_argument(
+        "--repository",
+        type=Path,
+        default=Path("model_repository"),
+        metavar="FOLDER",
+        help="the one that the server serves (default: %(default)s)",
+    )
+    add_server_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Promote. Raises PromotionFailed: and the version that served goes on serving."""
+    with open_promotion(arguments) as promotion:
+        promotion.promote(arguments.version)
+    return 0
+
+
+@contextmanager
+def open_promotion(arguments: argparse.Namespace) -> Iterator[Promotion]:
+    """The promotion that the arguments describe."""
+    files = (arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
+    encrypted = arguments.tls or any(file is not None for file in files)
+    administration = Administration(
+        arguments.url,
+        tls=Tls(ca_file=files[0], cert_file=files[1], key_file=files[2]) if encrypted else None,
+        admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET"),
+    )
+    try:
+        with open_client(arguments) as client:
+            yield Promotion(
+                arguments.repository,
+                arguments.name,
+                administration=administration,
+                client=client,
+                report=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+    finally:
+        administration.close()

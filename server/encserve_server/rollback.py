@@ -1,0 +1,20 @@
+"""`encserve rollback`: serve again the version that was promoted away last."""
+
+import argparse
+
+from encserve_server.promote import add_repository, open_promotion
+
+SUMMARY = "serve again the version of a pipeline that was promoted away last"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    add_repository(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Roll back. Raises PromotionFailed: and the version that served goes on serving."""
+    with open_promotion(arguments) as promotion:
+        promotion.rollback()
+    return 0
