@@ -1,14 +1,17 @@
 """The Python SDK of encserve: transformer encoders on NVIDIA Triton, without padding."""
 
+from encserve._admin_secret import ADMIN_KEY, local_admin_secret
 from encserve._async_client import AsyncClient
 from encserve._client import Client
 from encserve._errors import (
+    AccessDenied,
     ContractError,
     DeadlineExceeded,
     EncserveError,
     InferenceFailed,
     InvalidInput,
     ModelNotFound,
+    RateLimited,
     ServerError,
     TransportError,
     Unavailable,
@@ -32,10 +35,13 @@ from encserve._results import (
     TokenEmbeddings,
 )
 from encserve._retry import Retry
+from encserve._tls import Tls
 from encserve._transport import AsyncTransport, Transport
 from encserve._version import __version__
 
 __all__ = [
+    "ADMIN_KEY",
+    "AccessDenied",
     "Answer",
     "Answers",
     "AsyncClient",
@@ -58,16 +64,19 @@ __all__ = [
     "ModelNotFound",
     "PipelineInfo",
     "Ranking",
+    "RateLimited",
     "Retry",
     "ServedModel",
     "ServerError",
     "Span",
     "SparseEmbeddings",
     "TextScores",
+    "Tls",
     "TokenClassifications",
     "TokenEmbeddings",
     "Transport",
     "TransportError",
     "Unavailable",
     "__version__",
+    "local_admin_secret",
 ]

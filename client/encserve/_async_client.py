@@ -31,7 +31,14 @@ from encserve._verbs.score import SCORE, score_options
 
 
 class AsyncClient(AsyncConnection):
-    """A client of the pipelines that a Triton server holds, for one event loop. Everything else is as in `Client`."""
+    """A client of the pipelines that a Triton server holds, for one event loop. Everything else is as in `Client`.
+
+    Args:
+        coalesce: whether calls that run at the same time and ask the same, with the same timeout, may share requests,
+            so that many calls about one text each cost the server little more than one call about them all. Each keeps
+            its own result, its own error and its own end. A text waits for company only while a request is under way,
+            and for at most 1 ms, or as many seconds as are given here.
+    """
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -56,6 +63,7 @@ class AsyncClient(AsyncConnection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Embeddings:
         options = embed_options(
             truncate=truncate,
@@ -66,7 +74,7 @@ class AsyncClient(AsyncConnection):
             long_text=long_text,
             overlap=overlap,
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     @documented_by(Client.embed_iter)
@@ -84,6 +92,7 @@ class AsyncClient(AsyncConnection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> AsyncIterator[Embeddings]:
         options = embed_options(
             truncate=truncate,
@@ -94,7 +103,7 @@ class AsyncClient(AsyncConnection):
             long_text=long_text,
             overlap=overlap,
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
 
     @documented_by(Client.embed_tokens)
@@ -104,13 +113,17 @@ class AsyncClient(AsyncConnection):
         *,
         model: str,
         truncate: str | None = None,
+        prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TokenEmbeddings:
-        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        options = embed_tokens_options(
+            truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
 
     @documented_by(Client.embed_sparse)
@@ -123,9 +136,10 @@ class AsyncClient(AsyncConnection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> SparseEmbeddings:
         options = embed_sparse_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     @documented_by(Client.classify)
@@ -141,9 +155,10 @@ class AsyncClient(AsyncConnection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Classifications:
         options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         texts, pairs = as_pairs(texts, text_pairs)
         return await self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
 
@@ -158,9 +173,10 @@ class AsyncClient(AsyncConnection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Ranking:
         options = rerank_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(
             Call(rerank_verb(top_k), as_sequence(documents, name="documents"), terms, shared=query)
         )
@@ -177,11 +193,12 @@ class AsyncClient(AsyncConnection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TokenClassifications:
         options = classify_tokens_options(
             truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 
     @documented_by(Client.answer)
@@ -197,9 +214,10 @@ class AsyncClient(AsyncConnection):
         no_answer: bool | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Answers:
         options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(ANSWER, [context], terms, shared=question))
 
     @documented_by(Client.fill_mask)
@@ -212,9 +230,10 @@ class AsyncClient(AsyncConnection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> MaskFills:
         options = fill_mask_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(FILL_MASK, as_sequence(texts), terms))
 
     @documented_by(Client.score)
@@ -226,8 +245,11 @@ class AsyncClient(AsyncConnection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TextScores:
-        terms = self._settings.terms(model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(
+            model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s, priority=priority
+        )
         return await self._whole(Call(SCORE, as_sequence(texts), terms))
 
     @documented_by(Client.classify_zero_shot)
@@ -242,9 +264,10 @@ class AsyncClient(AsyncConnection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Classifications:
         count, options = classify_zero_shot_options(
             labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return await self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))

@@ -6,13 +6,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from encserve._call import Call
+from encserve._coalesce import Coalescer, max_delay_of
 from encserve._connection import Connection
 from encserve._grpc import AsyncGrpcTransport
 from encserve._pipeline import PipelineInfo, is_pipeline
 from encserve._results import Part
-from encserve._retry import Retry, attempt_async
+from encserve._retry import Retry, Schedule, attempt_async
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk
+from encserve._tls import Tls
 from encserve._transport import AsyncTransport
 from encserve._window import in_order_async
 
@@ -41,13 +43,23 @@ class AsyncConnection:
         retry: Retry = Retry(),  # noqa: B008 - it is frozen
         concurrency: int = 4,
         texts_per_request: int = 64,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
+        coalesce: bool | float = True,
         transport: AsyncTransport | None = None,
     ) -> None:
         self._settings = Settings(
             timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
         )
-        self._transport = AsyncGrpcTransport(url) if transport is None else transport
+        if transport is None:
+            transport = AsyncGrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
+        self._transport = transport
         self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+        max_delay_s = max_delay_of(coalesce)
+        self._coalescer = (
+            None if max_delay_s is None else Coalescer(self._send, self._settings, max_delay_s=max_delay_s)
+        )
 
     @documented_by(Connection.models)
     async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
@@ -73,16 +85,22 @@ class AsyncConnection:
     async def _parts(self, call: Call[Part]) -> AsyncGenerator[Part, None]:
         pipeline = await self._pipeline(call.model, "", call.timeout_s)
         chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
-        parts = in_order_async(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
+        ask = partial(self._part, call, pipeline=pipeline)
+        parts = in_order_async(ask, chunks, concurrency=self._settings.concurrency)
         with call.tally() as tally:
             async with aclosing(parts):
                 async for part in parts:
                     tally.add(part)
                     yield part
 
-    async def _part(self, call: Call[Part], chunk: Chunk) -> Part:
+    async def _part(self, call: Call[Part], chunk: Chunk, *, pipeline: PipelineInfo) -> Part:
+        if self._coalescer is None:
+            return await self._send(call, chunk, self._settings.schedule(call.timeout_s))
+        return await self._coalescer.part(call, chunk, pipeline)
+
+    async def _send(self, call: Call[Part], chunk: Chunk, schedule: Schedule) -> Part:
         request = call.request(chunk)
-        response = await self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
+        response = await attempt_async(lambda left_s: self._transport.infer(request, timeout_s=left_s), schedule)
         return call.part(response, chunk, await self._pipeline(call.model, response.version, call.timeout_s))
 
     async def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:

@@ -5,7 +5,7 @@ into a part of the result.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -48,6 +48,13 @@ class Terms:
     options: Mapping[str, Parameter]
     progress: bool
     timeout_s: float
+    priority: str | None = None
+    """None: by the number of texts."""
+
+
+MOST_INTERACTIVE_TEXTS = 1_024
+"""A call about more texts goes in bulk unless it says otherwise: nobody waits for each of so many answers, and others
+must not wait for all of them."""
 
 
 class Call(Generic[Part]):
@@ -85,9 +92,11 @@ class Call(Generic[Part]):
         self._rows_per_text = rows_per_text
         self._options = terms.options
         self._progress = terms.progress
+        self._priority = terms.priority
         self._total = len(texts) if isinstance(texts, Sequence) else None
         self._in_windows = terms.options.get("long_text") == "chunk"
         self._id = secrets.token_hex(8)
+        self._parameters = terms.options
 
     def chunks(self, pipeline: PipelineInfo, *, texts_per_request: int) -> Iterator[Chunk]:
         """The texts in chunks. A list is checked as a whole at once, other iterables as they are read.
@@ -108,20 +117,45 @@ class Call(Generic[Part]):
             if isinstance(texts, Sequence):
                 check_texts(texts, max_bytes=max_bytes, name=name)
         shared_bytes = len(encode_text(self._shared, max_bytes=max_bytes, name=verb.shared)) if verb.shared else 0
+        lane = self._lane()
+        if lane != pipeline.option_defaults.get("lane", lane):  # pipelines of earlier exports have one lane
+            self._parameters = {**self._options, "lane": lane}
         # "" is no prompt
         prompted = bool(self._options.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
-        max_texts = min(texts_per_request, pipeline.max_texts_per_request) // self._rows_per_text
         return split(
             self._texts,
             pipeline,
             pairs=self._pairs,
-            max_texts=max(1, max_texts),
+            max_texts=self.max_texts(pipeline, texts_per_request=texts_per_request),
             extra_bytes=shared_bytes,
             prompted=prompted,
             rows_per_text=self._rows_per_text,
             in_windows=self._in_windows,
             copied=verb.copied,
         )
+
+    def max_texts(self, pipeline: PipelineInfo, *, texts_per_request: int) -> int:
+        """How many texts one request takes, where the client wants no more than `texts_per_request`."""
+        return max(1, min(texts_per_request, pipeline.max_texts_per_request) // self._rows_per_text)
+
+    @property
+    def mergeable(self) -> Hashable | None:
+        """Calls for which this is equal ask the same about their texts, and may share a request; None: never."""
+        if self._verb.shared:
+            return None
+        return (
+            self.model,
+            self._verb.name,
+            frozenset(self._options.items()),
+            self._pairs is not None,
+            self._rows_per_text,
+            self._lane(),
+            self.timeout_s,
+        )
+
+    def _lane(self) -> str:
+        few = self._total is not None and self._total * self._rows_per_text <= MOST_INTERACTIVE_TEXTS
+        return self._priority or ("interactive" if few else "bulk")
 
     def request(self, chunk: Chunk) -> InferRequest:
         """The request for a chunk. Its id tells the call and the first row."""
@@ -134,7 +168,7 @@ class Call(Generic[Part]):
             model=self.model,
             inputs=inputs,
             outputs=(*self._verb.outputs, *COUNTS, *(("window_count",) if self._in_windows else ())),
-            parameters=self._options,
+            parameters=self._parameters,
             request_id=f"{self._id}-{chunk.start}",
         )
 

@@ -38,10 +38,13 @@ class Client(Connection):
         retry: how to repeat a request that found the server unavailable.
         concurrency: requests in flight at a time, per call.
         texts_per_request: longer lists are split; the limits of the server hold as well.
+        tls: how to encrypt the connection; without it, it is plain.
+        api_key: of a gateway before the server; sent over TLS, or to this host, only.
+        admin_secret: of the server, which `models` needs; looked up where this user runs the server on this host.
         transport: what to use in place of a gRPC channel. The client closes it.
 
     Raises:
-        InvalidInput: an argument has an impossible value.
+        InvalidInput: an argument has an impossible value, or a file of `tls` is unfit.
     """
 
     def __enter__(self) -> "Client":
@@ -66,6 +69,7 @@ class Client(Connection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Embeddings:
         """Embed texts. Returns one row per text, in order.
 
@@ -85,6 +89,8 @@ class Client(Connection):
             overlap: tokens that two neighbouring windows share.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
+            priority: "interactive" for what somebody waits for, "bulk" for what may wait for that. Without it, lists of
+                more than 1,024 texts, and texts that come from an iterator, are "bulk".
 
         Raises:
             InvalidInput: the client or the server refused a text or an option.
@@ -103,7 +109,7 @@ class Client(Connection):
             long_text=long_text,
             overlap=overlap,
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
 
     def embed_iter(
@@ -120,6 +126,7 @@ class Client(Connection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Iterator[Embeddings]:
         """Embed texts as they come. Yields the embeddings of consecutive texts, in order; `start` tells the first.
 
@@ -135,7 +142,7 @@ class Client(Connection):
             long_text=long_text,
             overlap=overlap,
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._parts(Call(embed_verb(output_dtype), texts, terms))
 
     def embed_tokens(
@@ -144,10 +151,12 @@ class Client(Connection):
         *,
         model: str,
         truncate: str | None = None,
+        prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TokenEmbeddings:
         """Embed each token of texts, as late interaction needs it.
 
@@ -157,13 +166,17 @@ class Client(Connection):
             texts: any number of texts.
             model: name of the pipeline.
             truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
+            prompt_name: a prompt of the checkpoint to put before each text, "" for none. Its tokens have vectors too,
+                and the offsets -1.
             dimensions: shorten the vectors to this length, for models that were trained for it.
             normalize: whether to scale the vectors to unit length.
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        options = embed_tokens_options(truncate=truncate, dimensions=dimensions, normalize=normalize)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        options = embed_tokens_options(
+            truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize
+        )
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
 
     def embed_sparse(
@@ -175,6 +188,7 @@ class Client(Connection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> SparseEmbeddings:
         """Embed texts as weighted tokens of the vocabulary, for an inverted index.
 
@@ -189,7 +203,7 @@ class Client(Connection):
             timeout_s: seconds that each request may take, with all its retries.
         """
         options = embed_sparse_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
 
     def classify(
@@ -204,6 +218,7 @@ class Client(Connection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Classifications:
         """Give texts, or pairs of texts, the labels of the pipeline, highest score first.
 
@@ -224,7 +239,7 @@ class Client(Connection):
             timeout_s: seconds that each request may take, with all its retries.
         """
         options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         texts, pairs = as_pairs(texts, text_pairs)
         return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
 
@@ -238,6 +253,7 @@ class Client(Connection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Ranking:
         """Order documents by how well they answer a query, best first.
 
@@ -254,7 +270,7 @@ class Client(Connection):
             timeout_s: seconds that each request may take, with all its retries.
         """
         options = rerank_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         documents = as_sequence(documents, name="documents")
         return self._whole(Call(rerank_verb(top_k), documents, terms, shared=query))
 
@@ -269,6 +285,7 @@ class Client(Connection):
         overlap: int | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TokenClassifications:
         """Find the entities of texts, with their places as Python string indices.
 
@@ -290,7 +307,7 @@ class Client(Connection):
         options = classify_tokens_options(
             truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
 
     def answer(
@@ -305,6 +322,7 @@ class Client(Connection):
         no_answer: bool | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Answers:
         """Find the spans of a context that answer a question, best first, with their places as Python string indices.
 
@@ -323,7 +341,7 @@ class Client(Connection):
             timeout_s: seconds that the request may take, with all its retries.
         """
         options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(ANSWER, [context], terms, shared=question))
 
     def fill_mask(
@@ -335,6 +353,7 @@ class Client(Connection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> MaskFills:
         """Find the likeliest tokens for each mask of texts, such as "Paris is the [MASK] of France.".
 
@@ -350,7 +369,7 @@ class Client(Connection):
             timeout_s: seconds that each request may take, with all its retries.
         """
         options = fill_mask_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(FILL_MASK, as_sequence(texts), terms))
 
     def score(
@@ -361,6 +380,7 @@ class Client(Connection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> TextScores:
         """Tell how likely texts are to a masked language model: the pseudo-log-likelihood of Salazar et al. 2020.
 
@@ -374,7 +394,9 @@ class Client(Connection):
             progress: whether to show a progress bar on stderr.
             timeout_s: seconds that each request may take, with all its retries.
         """
-        terms = self._settings.terms(model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(
+            model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s, priority=priority
+        )
         return self._whole(Call(SCORE, as_sequence(texts), terms))
 
     def classify_zero_shot(
@@ -388,6 +410,7 @@ class Client(Connection):
         truncate: str | None = None,
         progress: bool = False,
         timeout_s: float | None = None,
+        priority: str | None = None,
     ) -> Classifications:
         """Give texts labels that the model was not trained for: each label becomes a hypothesis that a text may entail.
 
@@ -406,5 +429,5 @@ class Client(Connection):
         count, options = classify_zero_shot_options(
             labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
         )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s)
+        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
         return self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))

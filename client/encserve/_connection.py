@@ -12,6 +12,7 @@ from encserve._results import Part
 from encserve._retry import Retry, attempt
 from encserve._settings import DEFAULT_URL, Settings
 from encserve._split import Chunk
+from encserve._tls import Tls
 from encserve._transport import Transport
 from encserve._window import in_order
 
@@ -29,18 +30,24 @@ class Connection:
         retry: Retry = Retry(),  # noqa: B008 - it is frozen
         concurrency: int = 4,
         texts_per_request: int = 64,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._settings = Settings(
             timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
         )
-        self._transport = GrpcTransport(url) if transport is None else transport
+        if transport is None:
+            transport = GrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
+        self._transport = transport
         self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
 
     def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         """The pipelines of encserve that the server is ready to serve; other models are left out.
 
         Raises:
+            AccessDenied: the server lists its models for operators only, and `admin_secret` is missing or wrong.
             Unavailable: the server was down or overloaded, and stayed so through all retries.
             DeadlineExceeded: a request was not answered in time.
             ContractError: a pipeline speaks another version of the contract, or its configuration is malformed.

@@ -4,8 +4,10 @@ EncserveError
 ├── InvalidInput (also ValueError)
 ├── TransportError
 │   ├── Unavailable
+│   │   └── RateLimited
 │   └── DeadlineExceeded
 ├── ServerError
+│   ├── AccessDenied
 │   ├── ModelNotFound
 │   └── InferenceFailed
 └── ContractError
@@ -83,12 +85,26 @@ class Unavailable(TransportError):
     """The server is down, or its queue is full, and stayed so through all retries."""
 
 
+class RateLimited(Unavailable):
+    """A gateway let no more requests of this key through, and said when to come back.
+
+    It is repeated like other `Unavailable`, but not before that time, and not at all where the deadline comes first.
+    """
+
+    retry_after_s: float | None = None
+    """Seconds to wait before the next request."""
+
+
 class DeadlineExceeded(TransportError):
     """No answer came within `timeout_s`."""
 
 
 class ServerError(EncserveError):
     """The server answered, with an error that is not the caller's."""
+
+
+class AccessDenied(ServerError):
+    """The server, or the gateway before it, wants a secret or a key for this, and none or a wrong one was sent."""
 
 
 class ModelNotFound(ServerError):

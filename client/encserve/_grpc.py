@@ -5,6 +5,7 @@ everything but the await.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,17 +13,21 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from encserve._admin_secret import ADMIN_METADATA, local_admin_secret
 from encserve._errors import (
+    AccessDenied,
     DeadlineExceeded,
     EncserveError,
     InferenceFailed,
     InvalidInput,
     ModelNotFound,
+    RateLimited,
     TransportError,
     Unavailable,
 )
 from encserve._messages import InferRequest, InferResponse, ServedModel
-from encserve._transport import check_address
+from encserve._tls import Tls
+from encserve._transport import check_address, check_api_key
 from encserve._wire import request_to_proto, response_from_proto
 
 CHANNEL_OPTIONS = [
@@ -46,23 +51,58 @@ ERRORS: dict[grpc.StatusCode, type[EncserveError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: TransportError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDenied,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
 }
 """gRPC status -> the error it becomes; `InferenceFailed` for all others."""
 
 
-class _Endpoint:
-    """What the two transports share: the address, whether it was closed, and the words for what went wrong."""
+RESTRICTED = "This protocol is restricted"
+"""How Triton begins to refuse who did not send the secret, with the status of a server that is down: UNAVAILABLE."""
 
-    def __init__(self, url: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+
+DEAD_PROCESS = re.compile(r"Stub process '[^']*' is not healthy")
+"""How Triton says that a process of the Python backend has died. Whoever watches the server starts it again."""
+
+
+class _Endpoint:
+    """What the two transports share: the address, what is shown to be let in, and the words for what went wrong."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: Tls | None,
+        api_key: str | None,
+        admin_secret: str | None,
+        credentials: grpc.ChannelCredentials | None,
+    ) -> None:
+        if tls is not None and credentials is not None:
+            raise InvalidInput("tls and credentials are two ways to say the same; give one of them")
         self._url = check_address(url)
+        self._options: list[tuple[str, int | str]] = [*CHANNEL_OPTIONS]
         self._credentials = credentials
+        if tls is not None:
+            self._credentials = grpc.ssl_channel_credentials(*tls.read())
+            if tls.server_name:
+                self._options.append(("grpc.ssl_target_name_override", tls.server_name))
+        self._metadata: list[tuple[str, str]] = []
+        if api_key is not None:
+            check_api_key(api_key, url=url, encrypted=self._credentials is not None)
+            self._metadata.append(("authorization", f"Bearer {api_key}"))
+        self._admin_secret = admin_secret
         self._closed = False
 
     def _open(self, module: Any) -> Any:
         """A channel of `grpc` or of `grpc.aio`."""
         if self._credentials is None:
-            return module.insecure_channel(self._url, options=CHANNEL_OPTIONS)
-        return module.secure_channel(self._url, self._credentials, options=CHANNEL_OPTIONS)
+            return module.insecure_channel(self._url, options=self._options)
+        return module.secure_channel(self._url, self._credentials, options=self._options)
+
+    def _admin_metadata(self) -> list[tuple[str, str]]:
+        """What goes with a request that only an operator may make, and with no other."""
+        secret = self._admin_secret or local_admin_secret(self._url)
+        return [*self._metadata, *([(ADMIN_METADATA, secret)] if secret else [])]
 
     @contextmanager
     def _translating(self, *, model: str = "", version: str = "", request_id: str = "") -> Iterator[None]:
@@ -72,10 +112,12 @@ class _Endpoint:
         try:
             yield
         except grpc.RpcError as error:
-            kind = ERRORS.get(error.code(), InferenceFailed)
-            raise kind(
+            failed = self._kind(error)(
                 self._message(error), model=model, version=version, request_id=request_id, status=error.code().name
-            ) from error
+            )
+            if isinstance(failed, RateLimited):
+                failed.retry_after_s = _retry_after_s(error)
+            raise failed from error
         except (ValueError, asyncio.CancelledError) as error:  # what gRPC raises when the channel closes under a call
             if self._closed:
                 raise self._closed_error() from error
@@ -84,9 +126,28 @@ class _Endpoint:
     def _closed_error(self) -> TransportError:
         return TransportError(f"the client of {self._url} is closed")
 
+    @staticmethod
+    def _kind(error: Any) -> type[EncserveError]:
+        if (error.details() or "").startswith(RESTRICTED):  # no status tells it from a server that is down
+            return AccessDenied
+        if DEAD_PROCESS.search(error.details() or ""):  # INTERNAL, as for what no other attempt would help
+            return Unavailable
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _retry_after_s(error) is not None:
+            return RateLimited
+        return ERRORS.get(error.code(), InferenceFailed)
+
     def _message(self, error: Any) -> str:
         details = error.details() or "no reason given"
+        if details.startswith(RESTRICTED):
+            return (
+                f"{self._url} does this for operators only ({details}): give `admin_secret=`, "
+                "or ENCSERVE_ADMIN_SECRET to a command"
+            )
         match error.code():
+            case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+                known = "the API key that was sent is not valid there"
+                hint = known if self._metadata else "give `api_key=`, or ENCSERVE_API_KEY to a command"
+                return f"{self._url} refused: {details} ({hint})"
             case grpc.StatusCode.UNAVAILABLE:
                 return f"{self._url} is down or overloaded: {details} (`encserve serve` starts a local server)"
             case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -100,34 +161,46 @@ class GrpcTransport(_Endpoint):
 
     Args:
         url: "host:port".
-        credentials: for TLS, and for the tokens of a gateway; without them the connection is plain.
+        tls: how to encrypt; without it and `credentials` the connection is plain.
+        api_key: of a gateway, sent with each request.
+        admin_secret: of the server, for `pipelines`; by default that of a server which this user runs on this host.
+        credentials: what gRPC has beyond `tls`, in place of it.
 
     Raises:
-        InvalidInput: `url` is not "host:port".
+        InvalidInput: `url` is not "host:port", a file of `tls` is unfit, or `api_key` would travel unencrypted.
     """
 
-    def __init__(self, url: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
-        super().__init__(url, credentials=credentials)
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        super().__init__(url, tls=tls, api_key=api_key, admin_secret=admin_secret, credentials=credentials)
         self._channel = self._open(grpc)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
-        proto = request_to_proto(request)
+        proto = request_to_proto(request, timeout_s=timeout_s)
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
-            answer = self._stub.ModelInfer(proto, timeout=timeout_s)
+            answer = self._stub.ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
         return response_from_proto(answer)
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""
         proto = service_pb2.ModelConfigRequest(name=model, version=version)
         with self._translating(model=model, version=version):
-            return _string_parameters(self._stub.ModelConfig(proto, timeout=timeout_s))
+            return _string_parameters(self._stub.ModelConfig(proto, timeout=timeout_s, metadata=self._metadata))
 
     def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """All models that are ready."""
         with self._translating():
-            return _served_models(self._stub.RepositoryIndex(READY_MODELS, timeout=timeout_s))
+            index = self._stub.RepositoryIndex(READY_MODELS, timeout=timeout_s, metadata=self._admin_metadata())
+            return _served_models(index)
 
     def close(self) -> None:
         """Close the channel. Requests in flight end with `TransportError`."""
@@ -142,34 +215,47 @@ class AsyncGrpcTransport(_Endpoint):
 
     Args:
         url: "host:port".
-        credentials: for TLS, and for the tokens of a gateway; without them the connection is plain.
+        tls: how to encrypt; without it and `credentials` the connection is plain.
+        api_key: of a gateway, sent with each request.
+        admin_secret: of the server, for `pipelines`; by default that of a server which this user runs on this host.
+        credentials: what gRPC has beyond `tls`, in place of it.
 
     Raises:
-        InvalidInput: `url` is not "host:port".
+        InvalidInput: `url` is not "host:port", a file of `tls` is unfit, or `api_key` would travel unencrypted.
     """
 
-    def __init__(self, url: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
-        super().__init__(url, credentials=credentials)
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        super().__init__(url, tls=tls, api_key=api_key, admin_secret=admin_secret, credentials=credentials)
         self._channel: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
-        proto = request_to_proto(request)
+        proto = request_to_proto(request, timeout_s=timeout_s)
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
-            answer = await self._stub().ModelInfer(proto, timeout=timeout_s)
+            answer = await self._stub().ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
         return response_from_proto(answer)
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""
         proto = service_pb2.ModelConfigRequest(name=model, version=version)
         with self._translating(model=model, version=version):
-            return _string_parameters(await self._stub().ModelConfig(proto, timeout=timeout_s))
+            call = self._stub().ModelConfig(proto, timeout=timeout_s, metadata=self._metadata)
+            return _string_parameters(await call)
 
     async def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """All models that are ready."""
         with self._translating():
-            return _served_models(await self._stub().RepositoryIndex(READY_MODELS, timeout=timeout_s))
+            call = self._stub().RepositoryIndex(READY_MODELS, timeout=timeout_s, metadata=self._admin_metadata())
+            return _served_models(await call)
 
     async def close(self) -> None:
         """Close the channel. Requests in flight end with `TransportError`."""
@@ -184,6 +270,14 @@ class AsyncGrpcTransport(_Endpoint):
         elif self._loop is not asyncio.get_running_loop():
             raise TransportError(f"the client of {self._url} belongs to another event loop; make one client per loop")
         return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+
+def _retry_after_s(error: Any) -> float | None:
+    """The seconds after which a gateway wants to be asked again; None where it does not say."""
+    for name, value in error.trailing_metadata() or ():
+        if name == "retry-after" and value.isdecimal():  # it may also be a date, which no gateway of ours sends
+            return float(value)
+    return None
 
 
 def _string_parameters(response: Any) -> dict[str, str]:

@@ -17,6 +17,9 @@ TRUNCATIONS = ("end", "start", "error")
 LONG_TEXTS = ("truncate", "chunk")
 """The values of `long_text`."""
 
+LANES = ("interactive", "bulk")
+"""The values of `priority`, which the server knows as the option `lane`."""
+
 COUNTS = ("token_count", "dropped_count")
 """The outputs that every task has."""
 

@@ -223,3 +223,20 @@ def join(parts: Sequence[Part]) -> Part:
         else:
             joined[field.name] = values[0]
     return type(first)(**joined)
+
+
+def texts_of(part: Part, begin: int, end: int, *, start: int) -> Part:
+    """The answer about the texts from `begin` to `end` of a part, as texts `start` and later of a call.
+
+    Arrays are copied, so that one text's answer does not keep those of all others in memory. `Ranking` has no such
+    parts.
+    """
+    own: dict[str, Any] = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, np.ndarray):
+            value = value[begin:end].copy()
+        elif isinstance(value, list):
+            value = [each.copy() if isinstance(each, np.ndarray) else each for each in value[begin:end]]
+        own[field.name] = value
+    return type(part)(**{**own, "start": start})

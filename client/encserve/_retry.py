@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from encserve._errors import EncserveError, InvalidInput, Unavailable
+from encserve._errors import EncserveError, InvalidInput, RateLimited, Unavailable
 
 T = TypeVar("T")
 
@@ -21,7 +21,8 @@ class Retry:
     """How often and how fast to repeat a request that found the server unavailable.
 
     Before attempt k + 1 the client waits for a random time between 0 and `min(maximum_s, initial_s * 2 ** (k - 1))`:
-    full jitter, so that clients which were refused together do not come back together.
+    full jitter, so that clients which were refused together do not come back together. A gateway that said when to come
+    back is asked so much later.
     """
 
     attempts: int = 5
@@ -68,6 +69,8 @@ class Schedule:
             return None
         ceiling_s = min(self._retry.maximum_s, self._retry.initial_s * 2 ** (self._failures - 1))
         delay_s = self._uniform(0.0, ceiling_s)
+        if isinstance(error, RateLimited):
+            delay_s += error.retry_after_s or 0.0
         return delay_s if delay_s < self.left_s() else None
 
 

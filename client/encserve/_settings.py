@@ -3,10 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 from encserve._call import Terms
 from encserve._errors import InvalidInput
 from encserve._messages import Parameter
+from encserve._protocol import LANES, one_of
 from encserve._retry import Retry, Schedule
 
 DEFAULT_URL = "localhost:8001"
@@ -32,10 +34,24 @@ class Settings:
         """The timeout of a call that may have its own, in seconds."""
         return self.timeout_s if timeout_s is None else check_timeout(timeout_s)
 
-    def terms(self, model: str, options: Mapping[str, Parameter], *, progress: bool, timeout_s: float | None) -> Terms:
+    def terms(
+        self,
+        model: str,
+        options: Mapping[str, Parameter],
+        *,
+        progress: bool,
+        timeout_s: float | None,
+        priority: str | None,
+    ) -> Terms:
         """The arguments that every call has, with the timeout of this client where the call has none of its own."""
         timeout_s = self.timeout_or_default(timeout_s)
-        return Terms(model=model, options=options, progress=progress, timeout_s=timeout_s)
+        return Terms(
+            model=model,
+            options=options,
+            progress=progress,
+            timeout_s=timeout_s,
+            priority=one_of("priority", priority, LANES),
+        )
 
     def schedule(self, timeout_s: float) -> Schedule:
         """The attempts of one request that begins now."""
@@ -48,6 +64,6 @@ def check_timeout(timeout_s: float) -> float:
     Raises:
         InvalidInput: it is not.
     """
-    if not (math.isfinite(timeout_s) and timeout_s > 0):
-        raise InvalidInput(f"timeout_s is {timeout_s}, expected a positive number of seconds")
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, Real) or not 0 < timeout_s < math.inf:
+        raise InvalidInput(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
     return timeout_s

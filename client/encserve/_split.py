@@ -15,6 +15,27 @@ MAX_BYTES_PER_REQUEST = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Load:
+    """How much texts take of the limits of a request."""
+
+    rows: int = 0
+    """Texts, or what the server makes of them."""
+    tokens: int = 0
+    """A bound of them."""
+    bytes: int = 0
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(self.rows + other.rows, self.tokens + other.tokens, self.bytes + other.bytes)
+
+    def fits(self, *, max_rows: int, max_tokens: int) -> bool:
+        """Whether one request may carry it."""
+        return self.rows <= max_rows and self.tokens <= max_tokens and self.bytes <= MAX_BYTES_PER_REQUEST
+
+
+NOTHING = Load()
+
+
+@dataclass(frozen=True)
 class Chunk:
     """The texts of one request."""
 
@@ -24,6 +45,7 @@ class Chunk:
     """In UTF-8."""
     pairs: list[bytes]
     """The second text of each, where texts are paired."""
+    load: Load = NOTHING
 
 
 def check_collection(texts: object, *, name: str = "texts") -> None:
@@ -114,7 +136,7 @@ def split(
     that alone exceeds a limit gets a request of its own, and the server decides.
     """
     max_texts = min(max_texts, pipeline.max_texts_per_request)
-    chunk = Chunk(0, [], [])
+    begin, firsts, seconds = 0, list[bytes](), list[bytes]()
     rows = tokens = bytes_ = 0
     for index, text in enumerate(texts):
         encoded = encode_text(text, index, max_bytes=pipeline.max_bytes_per_text)
@@ -131,15 +153,15 @@ def split(
             or tokens + bound > pipeline.max_tokens_per_request
             or bytes_ + own_bytes > MAX_BYTES_PER_REQUEST
         )
-        if full and chunk.texts:
-            yield chunk
-            chunk = Chunk(index, [], [])
+        if full and firsts:
+            yield Chunk(begin, firsts, seconds, Load(rows, tokens, bytes_))
+            begin, firsts, seconds = index, [], []
             rows = tokens = bytes_ = 0
-        chunk.texts.append(encoded)
+        firsts.append(encoded)
         if pair is not None:
-            chunk.pairs.append(pair)
+            seconds.append(pair)
         rows += own_rows
         tokens += bound
         bytes_ += own_bytes
-    if chunk.texts:
-        yield chunk
+    if firsts:
+        yield Chunk(begin, firsts, seconds, Load(rows, tokens, bytes_))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
+from encserve._admin_secret import is_loopback
 from encserve._errors import InvalidInput
 from encserve._messages import InferRequest, InferResponse, ServedModel
 
@@ -57,3 +58,18 @@ def check_address(url: str) -> str:
     if match is None or not 0 < int(match["port"]) < 65536:
         raise InvalidInput(f'url is {url!r}, expected "host:port" of the gRPC endpoint, such as "localhost:8001"')
     return url
+
+
+API_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{8,}")
+
+
+def check_api_key(key: str, *, url: str, encrypted: bool) -> None:
+    """Refuse a key that cannot be sent, or would be readable on its way.
+
+    Raises:
+        InvalidInput: the message does not repeat the key.
+    """
+    if not API_KEY.fullmatch(key):
+        raise InvalidInput("api_key must be 8 or more letters, digits and characters of . _ ~ + / = -, without spaces")
+    if not (encrypted or is_loopback(url.rpartition(":")[0])):
+        raise InvalidInput(f"the api_key would travel to {url} unencrypted: give tls=Tls() as well")

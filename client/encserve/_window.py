@@ -43,9 +43,15 @@ async def in_order_async(
     function: Callable[[Item], Coroutine[Any, Any, Result]], items: Iterable[Item], *, concurrency: int
 ) -> AsyncGenerator[Result, None]:
     """`in_order`, with tasks of the running event loop."""
+    items = iter(items)
+    head = list(islice(items, 2))
+    if len(head) < 2:  # a single request needs no task
+        for item in head:
+            yield await function(item)
+        return
     window: deque[asyncio.Task[Result]] = deque()
     try:
-        for item in items:
+        for item in chain(head, items):
             if len(window) == concurrency:
                 yield await window.popleft()
             window.append(asyncio.create_task(function(item)))

@@ -36,11 +36,13 @@ DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
 """numpy dtype -> KServe datatype."""
 
 
-def request_to_proto(request: InferRequest) -> Any:
-    """The `ModelInferRequest` of a request."""
+def request_to_proto(request: InferRequest, *, timeout_s: float | None = None) -> Any:
+    """The `ModelInferRequest` of a request; `timeout_s` tells the server how long its answer is waited for."""
     proto = service_pb2.ModelInferRequest(
         model_name=request.model, model_version=request.model_version, id=request.request_id
     )
+    if timeout_s is not None:
+        proto.parameters["timeout"].int64_param = max(1, int(timeout_s * 1e6))
     for name, value in request.parameters.items():
         _set_parameter(proto.parameters[name], value)
     for name, tensor in request.inputs.items():

@@ -5,8 +5,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from encserve._client import Client
-from encserve._commands.text_arguments import add_server_arguments
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments
 from encserve._errors import InvalidInput
 
 SUMMARY = "find the spans of a text that answer a question"
@@ -15,7 +15,7 @@ SUMMARY = "find the spans of a text that answer a question"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("context", metavar="CONTEXT", help="the text that may hold the answer; - reads all of stdin")
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
     parser.add_argument("--question", required=True, metavar="TEXT")
     parser.add_argument("--top-k", type=int, metavar="K", help="how many spans (default: 1)")
     parser.add_argument("--max-answer-length", type=int, metavar="TOKENS", help="of the longest span (default: 15)")
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer the question."""
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         answers = client.answer(
             arguments.question,
             _read_stdin() if arguments.context == "-" else arguments.context,

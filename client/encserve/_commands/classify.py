@@ -2,9 +2,9 @@
 
 import argparse
 
-from encserve._client import Client
 from encserve._commands.json_lines import print_texts
-from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, add_windows, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Classifications
 
@@ -14,7 +14,7 @@ SUMMARY = "give texts labels, of the model or, with --label, your own"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
     add_windows(parser)
     parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text of each, for a model of pairs")
     parser.add_argument("--top-k", type=int, metavar="K", help="how many labels for each text (default: all)")
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Classify the texts."""
     options = {"model": arguments.model, "truncate": arguments.truncate, "timeout_s": arguments.timeout_s}
     texts = list(texts_of(arguments))
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         if arguments.label is None:
             if arguments.multi_label or arguments.hypothesis_template:
                 raise InvalidInput("--multi-label and --hypothesis-template need --label")

@@ -3,9 +3,9 @@
 import argparse
 from dataclasses import asdict
 
-from encserve._client import Client
 from encserve._commands.json_lines import print_texts
-from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, add_windows, texts_of
 from encserve._results import TokenClassifications
 from encserve._verbs.classify_tokens import AGGREGATIONS
 
@@ -15,14 +15,14 @@ SUMMARY = "find the entities of texts"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
     add_windows(parser)
     parser.add_argument("--aggregation", choices=AGGREGATIONS, help="how tokens become words and entities")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Find the entities."""
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         answer = client.classify_tokens(
             texts_of(arguments),
             model=arguments.model,

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from encserve._client import Client
 from encserve._commands.cut import Cut
-from encserve._commands.text_arguments import add_server_arguments, add_texts, add_windows, texts_of
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, add_windows, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Embeddings
 from encserve._verbs.embed import OUTPUTS
@@ -23,7 +23,7 @@ SUMMARY = "embed texts, from the command line or from standard input"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
     add_windows(parser)
     parser.add_argument("--prompt-name", metavar="NAME", help="the prompt to put before each text")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorten the vectors to N numbers")
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     texts = texts_of(arguments)
     if arguments.output and not arguments.output.parent.is_dir():
         raise InvalidInput(f"cannot write {arguments.output}: there is no folder {arguments.output.parent}")
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         if arguments.output is None:
             _print_lines(client.embed_iter(texts, **options))
         else:

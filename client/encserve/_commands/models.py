@@ -5,9 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from encserve._client import Client
+from encserve._commands.server_arguments import add_server_arguments, open_client
 from encserve._pipeline import PipelineInfo
-from encserve._settings import DEFAULT_URL
 
 SUMMARY = "list the pipelines of a server"
 
@@ -28,14 +27,13 @@ COLUMNS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
+    add_server_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
-    parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the pipelines."""
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         pipelines = client.models(timeout_s=arguments.timeout_s)
     if arguments.json:
         print(json.dumps([asdict(pipeline) for pipeline in pipelines], indent=2))

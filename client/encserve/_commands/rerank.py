@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from encserve._client import Client
 from encserve._commands.json_lines import report_cut
-from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, texts_of
 
 SUMMARY = "order documents by how well they answer a query"
 
@@ -13,7 +13,7 @@ SUMMARY = "order documents by how well they answer a query"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser, name="DOCUMENT")
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
     parser.add_argument("--query", required=True, metavar="TEXT", help="what the documents are to answer")
     parser.add_argument("--top-k", type=int, metavar="K", help="how many documents to print (default: all)")
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Rank the documents."""
     documents = list(texts_of(arguments))
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         ranking = client.rerank(
             arguments.query,
             documents,

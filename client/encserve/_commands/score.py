@@ -2,9 +2,9 @@
 
 import argparse
 
-from encserve._client import Client
 from encserve._commands.json_lines import print_texts
-from encserve._commands.text_arguments import add_server_arguments, add_texts, texts_of
+from encserve._commands.server_arguments import open_client
+from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, texts_of
 from encserve._results import TextScores
 
 SUMMARY = "tell how likely texts are to a masked language model"
@@ -13,12 +13,12 @@ SUMMARY = "tell how likely texts are to a masked language model"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_texts(parser)
-    add_server_arguments(parser)
+    add_pipeline_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the texts."""
-    with Client(arguments.url) as client:
+    with open_client(arguments) as client:
         answer = client.score(
             texts_of(arguments),
             model=arguments.model,

@@ -4,16 +4,15 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 
+from encserve._commands.server_arguments import add_server_arguments
 from encserve._errors import InvalidInput
 from encserve._protocol import LONG_TEXTS, TRUNCATIONS
-from encserve._settings import DEFAULT_URL
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which pipeline of which server is asked."""
     parser.add_argument("--model", required=True, metavar="NAME", help="the pipeline, as `encserve models` lists it")
-    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
-    parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
+    add_server_arguments(parser)
 
 
 def add_texts(parser: argparse.ArgumentParser, *, name: str = "TEXT") -> None:

@@ -7,17 +7,18 @@ import numpy as np
 from encserve._call import Verb
 from encserve._messages import Parameter
 from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, flag, given, nothing, one_of, positive
+from encserve._protocol import TRUNCATIONS, AnswerReader, flag, given, nothing, one_of, positive, text_option
 from encserve._results import TokenEmbeddings
 
 
 def embed_tokens_options(
-    *, truncate: str | None, dimensions: int | None, normalize: bool | None
+    *, truncate: str | None, prompt_name: str | None, dimensions: int | None, normalize: bool | None
 ) -> dict[str, Parameter]:
     """The request parameters. Raises InvalidInput."""
     return given(
         {
             "truncate": one_of("truncate", truncate, TRUNCATIONS),
+            "prompt_name": text_option("prompt_name", prompt_name),
             "dimensions": positive("dimensions", dimensions),
             "normalize": flag("normalize", normalize),
         }

@@ -11,7 +11,7 @@ import pytest
 import tomllib
 
 import encserve
-from encserve import Client, EncserveError
+from encserve import Client, EncserveError, Tls
 from encserve._cli import main
 from encserve.testing import FakeTransport, fake_pipeline
 
@@ -43,11 +43,10 @@ def served(monkeypatch, model):
     """What the commands find at any address: a list of pipelines. A test may change it."""
     pipelines = [fake_pipeline()]
 
-    def connect(url):
+    def connect(url, **_):
         return Client(url, texts_per_request=2, transport=FakeTransport(model, pipelines=pipelines))
 
-    for module in COMMANDS.values():
-        monkeypatch.setattr(f"{module}.Client", connect)
+    monkeypatch.setattr("encserve._commands.server_arguments.Client", connect)
     return pipelines
 
 
@@ -250,3 +249,27 @@ def test_broken_pipe_is_quiet(tmp_path):
         child.stdout.close()
         assert child.stderr.read() == b""
     assert child.returncode == 141
+
+
+def test_what_a_command_shows_to_be_let_in(monkeypatch, authority):
+    shown = []
+
+    def connect(url, *, tls, api_key, admin_secret, **_):
+        shown.append((url, tls, api_key, admin_secret))
+        return Client(transport=FakeTransport(lambda request: {}))
+
+    monkeypatch.setattr("encserve._commands.server_arguments.Client", connect)
+    monkeypatch.delenv("ENCSERVE_API_KEY", raising=False)
+    monkeypatch.delenv("ENCSERVE_ADMIN_SECRET", raising=False)
+    assert main(["models"]) == 0
+    monkeypatch.setenv("ENCSERVE_API_KEY", "a-key")
+    monkeypatch.setenv("ENCSERVE_ADMIN_SECRET", "a-secret")
+    assert main(["models", "--url=far:1", "--tls"]) == 0
+    ours = authority.issue("client")
+    files = [f"--tls-ca={authority.cert}", f"--tls-cert={ours.cert}", f"--tls-key={ours.key}"]
+    assert main(["models", *files]) == 0
+    assert shown == [
+        ("localhost:8001", None, None, None),
+        ("far:1", Tls(), "a-key", "a-secret"),
+        ("localhost:8001", Tls(ca_file=authority.cert, cert_file=ours.cert, key_file=ours.key), "a-key", "a-secret"),
+    ]

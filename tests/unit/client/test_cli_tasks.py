@@ -43,7 +43,7 @@ def asked(monkeypatch):
     calls = []
 
     class Recorder:
-        def __init__(self, url):
+        def __init__(self, url, **_):
             pass
 
         def __enter__(self):
@@ -63,8 +63,7 @@ def asked(monkeypatch):
     modules = {name: f"encserve._commands.{name.replace('-', '_')}" for name in COMMANDS}
     entries = [EntryPoint(name, module, "encserve.commands") for name, module in modules.items()]
     monkeypatch.setattr("encserve._cli.entry_points", lambda group: entries)
-    for module in modules.values():
-        monkeypatch.setattr(f"{module}.Client", Recorder)
+    monkeypatch.setattr("encserve._commands.server_arguments.Client", Recorder)
     return calls
 
 

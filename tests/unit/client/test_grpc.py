@@ -8,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from certificates import Authority, openssl
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from encserve import (
+    AccessDenied,
     AsyncClient,
     Client,
     DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
     ModelNotFound,
+    RateLimited,
     Retry,
+    Tls,
     TransportError,
     Unavailable,
 )
@@ -36,19 +40,30 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.refusals = []
         self.requests = []
         self.delay_s = 0.0
+        self.admin_secret = ""
+        self.api_key = ""
+        self.retry_after = ""
         self.release = threading.Event()
 
+    def _check_key(self, context):
+        if self.api_key and ("authorization", f"Bearer {self.api_key}") not in context.invocation_metadata():
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no key")
+
     def ModelInfer(self, proto, context):
+        self._check_key(context)
         request = request_from_proto(proto)
         self.requests.append(request)
         if self.delay_s:
             self.release.wait(self.delay_s)
         if self.refusals:
+            if self.retry_after:
+                context.set_trailing_metadata((("retry-after", self.retry_after),))
             context.abort(self.refusals.pop(0), "the server's own words")
         tensors = answer([len(text) for text in request.inputs["text"]])
         return response_to_proto(tensors, model=proto.model_name, version="1", request_id=proto.id)
 
     def ModelConfig(self, proto, context):
+        self._check_key(context)
         if proto.name not in ("fake", "fake_head"):
             context.abort(grpc.StatusCode.NOT_FOUND, f"no model {proto.name}")
         response = service_pb2.ModelConfigResponse()
@@ -59,6 +74,11 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def RepositoryIndex(self, proto, context):
         assert proto.ready
+        if self.admin_secret and ("triton-grpc-protocol-encserve-admin", self.admin_secret) not in (
+            context.invocation_metadata()
+        ):
+            words = "This protocol is restricted, expecting header 'triton-grpc-protocol-encserve-admin'"
+            context.abort(grpc.StatusCode.UNAVAILABLE, words)
         models = [
             service_pb2.RepositoryIndexResponse.ModelIndex(name=name, version="1", state="READY")
             for name in ("fake", "fake_head")
@@ -87,6 +107,29 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]  # bound, but nobody listens
+
+
+@pytest.fixture
+def encrypted_port(triton, authority):
+    """The port of a server that encrypts, and knows its clients where `clients` are given."""
+    servers = []
+
+    def start(*, clients=None):
+        own = authority.issue("server")
+        credentials = grpc.ssl_server_credentials(
+            [(own.key.read_bytes(), own.cert.read_bytes())],
+            root_certificates=clients.cert.read_bytes() if clients else None,
+            require_client_auth=clients is not None,
+        )
+        servers.append(grpc.server(ThreadPoolExecutor(8)))
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, servers[-1])
+        port = servers[-1].add_secure_port("127.0.0.1:0", credentials)
+        servers[-1].start()
+        return port
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()
 
 
 def embed(url, texts=("a", "bb"), **settings):
@@ -129,6 +172,8 @@ def test_large_messages(url, embed):
         (grpc.StatusCode.RESOURCE_EXHAUSTED, Unavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
         (grpc.StatusCode.CANCELLED, TransportError),
+        (grpc.StatusCode.UNAUTHENTICATED, AccessDenied),
+        (grpc.StatusCode.PERMISSION_DENIED, AccessDenied),
         (grpc.StatusCode.INTERNAL, InferenceFailed),
         (grpc.StatusCode.UNKNOWN, InferenceFailed),
         (grpc.StatusCode.UNIMPLEMENTED, InferenceFailed),
@@ -181,6 +226,27 @@ def test_models(url):
 
 async def test_models_async(url):
     async with AsyncClient(url) as client:
+        assert await client.models() == [fake_pipeline()]
+
+
+def test_models_of_a_restricted_server(triton, url):
+    triton.admin_secret = "right"
+    for wrong in (None, "wrong"):
+        with (
+            Client(url, admin_secret=wrong) as client,
+            pytest.raises(AccessDenied, match=r"operators only.*admin_secret="),
+        ):
+            client.models()
+    with Client(url, admin_secret="right") as client:
+        assert client.models() == [fake_pipeline()]
+
+
+async def test_models_of_a_restricted_server_async(triton, url):
+    triton.admin_secret = "right"
+    async with AsyncClient(url) as client:
+        with pytest.raises(AccessDenied, match="operators only"):
+            await client.models()
+    async with AsyncClient(url, admin_secret="right") as client:
         assert await client.models() == [fake_pipeline()]
 
 
@@ -242,3 +308,89 @@ def test_an_async_client_belongs_to_one_loop(url):
         asyncio.run(first())
     loop.run_until_complete(client.close())
     loop.close()
+
+
+@both
+def test_tls(encrypted_port, authority, embed):
+    port = encrypted_port()
+    assert len(embed(f"localhost:{port}", tls=Tls(ca_file=authority.cert))) == 2
+    for refused in (None, Tls()):  # plain; and the public authorities, which do not know ours
+        with pytest.raises(Unavailable, match=f"localhost:{port}"):
+            embed(f"localhost:{port}", tls=refused, retry=Retry(attempts=1))
+
+
+@both
+def test_the_name_in_the_certificate_counts(encrypted_port, authority, embed):
+    port = encrypted_port()
+    with pytest.raises(Unavailable, match=r"not match|verif|peer name|Hostname"):
+        embed(f"127.0.0.1:{port}", tls=Tls(ca_file=authority.cert, server_name="example.org"), retry=Retry(attempts=1))
+    assert len(embed(f"127.0.0.1:{port}", tls=Tls(ca_file=authority.cert, server_name="localhost"))) == 2
+
+
+@both
+def test_mutual_tls(encrypted_port, authority, tmp_path, embed):
+    url = f"localhost:{encrypted_port(clients=authority)}"
+    ours, theirs = authority.issue("client"), Authority(tmp_path, "stranger").issue("client")
+    for refused in (Tls(ca_file=authority.cert), identified(authority, theirs)):
+        with pytest.raises(Unavailable):
+            embed(url, tls=refused, retry=Retry(attempts=1))
+    assert len(embed(url, tls=identified(authority, ours))) == 2
+
+
+def identified(authority, issued):
+    return Tls(ca_file=authority.cert, cert_file=issued.cert, key_file=issued.key)
+
+
+@both
+def test_files_that_are_unfit(authority, tmp_path, embed):
+    one, other, empty = authority.issue("one"), authority.issue("other"), tmp_path / "empty"
+    empty.touch()
+    locked = tmp_path / "locked.key"
+    openssl("ec", "-in", one.key, "-out", locked, "-aes128", "-passout", "pass:secret")
+    for files, message in [
+        ({"ca_file": tmp_path / "absent"}, "ca_file .*absent cannot be read: No such file"),
+        ({"ca_file": tmp_path}, "ca_file .* cannot be read: Is a directory"),
+        ({"ca_file": empty}, "ca_file .*empty holds no PEM certificate"),
+        ({"ca_file": one.key}, "holds no PEM certificate"),
+        ({"cert_file": one.cert, "key_file": other.key}, "key_file .*other.key is not the key of cert_file .*one.pem"),
+        ({"cert_file": one.cert, "key_file": tmp_path / "absent"}, "key_file .*absent cannot be read"),
+        ({"cert_file": one.cert, "key_file": locked}, "no PEM certificate and unencrypted private key"),
+        ({"cert_file": one.cert}, "has cert_file and no key_file"),
+        ({"key_file": one.key}, "has key_file and no cert_file"),
+    ]:
+        with pytest.raises(InvalidInput, match=message):
+            embed("localhost:1", tls=Tls(**files))
+
+
+@both
+def test_an_api_key_goes_with_every_request(triton, url, embed):
+    triton.api_key = "right-key"
+    assert len(embed(url, api_key="right-key")) == 2
+    with pytest.raises(AccessDenied, match=r"no key \(give `api_key=`.*ENCSERVE_API_KEY"):
+        embed(url)
+    with pytest.raises(AccessDenied, match="the API key that was sent is not valid there") as refused:
+        embed(url, api_key="wrong-key")
+    assert "wrong-key" not in str(refused.value)
+    assert (refused.value.status, len(triton.requests)) == ("UNAUTHENTICATED", 1)
+
+
+@both
+def test_an_api_key_does_not_travel_unencrypted(embed):
+    with pytest.raises(InvalidInput, match=r"api_key would travel to 10.0.0.1:8001 unencrypted: give tls=Tls\(\)"):
+        embed("10.0.0.1:8001", api_key="secret-key")
+    with pytest.raises(InvalidInput, match="api_key must be") as refused:
+        embed("localhost:8001", api_key="secret key\n")
+    assert "secret" not in str(refused.value)
+
+
+@both
+def test_retry_after(triton, url, embed):
+    """The wait itself is tested with a clock of its own, in test_retry.py."""
+    triton.retry_after = "0"
+    triton.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert len(embed(url, retry=QUICK)) == 2
+    triton.retry_after = "3600"
+    triton.refusals = [grpc.StatusCode.RESOURCE_EXHAUSTED] * 3
+    with pytest.raises(RateLimited, match="the server's own words") as refused:
+        embed(url, retry=QUICK)
+    assert (refused.value.retry_after_s, len(triton.refusals)) == (3600.0, 2)  # not asked again within the deadline

@@ -1,6 +1,6 @@
 import pytest
 
-from encserve import InferenceFailed, InvalidInput, Retry, Unavailable
+from encserve import InferenceFailed, InvalidInput, RateLimited, Retry, Unavailable
 from encserve._retry import Schedule, attempt, attempt_async
 
 
@@ -89,3 +89,26 @@ async def test_async_is_the_same():
 def test_impossible_values(arguments):
     with pytest.raises(InvalidInput):
         Retry(**arguments)
+
+
+def limited(retry_after_s):
+    def make(message):
+        error = RateLimited(message)
+        error.retry_after_s = retry_after_s
+        return error
+
+    return make
+
+
+def test_a_gateway_is_asked_again_when_it_said():
+    time, calls = Time(), []
+    call = refuse(calls, successes_after=2, error=limited(4.0))
+    assert attempt(call, schedule(time, Retry()), sleep=time.sleep) == "answer"
+    assert time.slept == pytest.approx([4.1, 4.2])  # and a little later, so that all who were refused do not collide
+
+
+def test_a_gateway_that_names_a_time_after_the_deadline_is_not_asked_again():
+    time, calls = Time(), []
+    with pytest.raises(RateLimited, match="refused 1"):
+        attempt(refuse(calls, error=limited(31.0)), schedule(time, Retry(), timeout_s=30.0), sleep=time.sleep)
+    assert (time.slept, len(calls)) == ([], 1)
