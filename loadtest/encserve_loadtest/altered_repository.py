@@ -39,7 +39,8 @@ def read_settings(repository: Path, pipeline: str) -> Settings:
     Raises:
         InvalidPlan: the repository has no such pipeline.
     """
-    tokenize, encode = (_read_config(repository, f"{pipeline}_{step}") for step in ("tokenize", "encode"))
+    steps = _read_steps(repository, _read_config(repository, pipeline))
+    tokenize, encode = steps["tokenize"], steps["encode"]
     step_settings = repository / encode.name / _version(encode) / STEP_SETTINGS
     budget = (
         json.loads(step_settings.read_text(encoding="utf-8")).get("token_budget") if step_settings.exists() else None
@@ -62,14 +63,12 @@ def altered_repository(repository: Path, pipeline: str, settings: Settings) -> I
     with TemporaryDirectory(prefix="encserve-plan-") as folder:
         copy = Path(folder)
         ensemble = _read_config(repository, pipeline)
-        steps = {
-            step.model_name: _read_config(repository, step.model_name) for step in ensemble.ensemble_scheduling.step
-        }
+        steps = _read_steps(repository, ensemble)
         for config in (ensemble, *steps.values()):
             _link_version(repository / config.name, copy / config.name, _version(config))
             config.max_batch_size = settings.max_batch_size
-        _set_instances(steps[f"{pipeline}_tokenize"], settings.tokenize_instances)
-        encode = steps[f"{pipeline}_encode"]
+        _set_instances(steps["tokenize"], settings.tokenize_instances)
+        encode = steps["encode"]
         _set_instances(encode, settings.encode_instances)
         encode.dynamic_batching.max_queue_delay_microseconds = settings.queue_delay_us
         if settings.token_budget is not None:
@@ -85,6 +84,12 @@ def _read_config(repository: Path, model: str) -> Any:
         return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
     except OSError as error:
         raise InvalidPlan(f"--tune needs the pipeline's repository (--repository): {path}: {error.strerror}") from error
+
+
+def _read_steps(repository: Path, ensemble: Any) -> dict[str, Any]:
+    """The configurations of "tokenize", "encode" and "head". The pipelines of several heads share one encode step."""
+    models = [step.model_name for step in ensemble.ensemble_scheduling.step]
+    return {model.rpartition("_")[2]: _read_config(repository, model) for model in models}
 
 
 def _version(config: Any) -> str:
@@ -114,6 +119,7 @@ def _set_token_budget(copy: Path, ensemble: Any, encode: Any, token_budget: int)
     manifest_file = copy / ensemble.name / _version(ensemble) / MANIFEST
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
     digest = _rewrite(step_file, json.loads(step_file.read_text(encoding="utf-8")) | {"token_budget": token_budget})
+    manifest["token_budget"] = token_budget
     manifest["files"][step_file.relative_to(copy).as_posix()] = digest
     ensemble.parameters["certificate"].string_value = _rewrite(manifest_file, manifest)
 

@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--window", default=f"{default.window_s:g}s", metavar="DURATION", help="default: %(default)s")
     how.add_argument("--tune", action="store_true", help="try other settings, on servers started on this host")
     how.add_argument(
+        "--time-limit",
+        default=f"{default.time_limit_s:g}s",
+        metavar="DURATION",
+        help="for --tune: leaves out what would take longer, and says so (default: %(default)s)",
+    )
+    how.add_argument(
         "--repository",
         type=Path,
         default=default.repository,
@@ -146,6 +152,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
         arrivals=arguments.arrivals,
         shape=arguments.shape,
         window_s=parse_duration_s(arguments.window),
+        time_limit_s=parse_duration_s(arguments.time_limit),
         replica_cost_per_hour=arguments.replica_cost_per_hour,
         tune=arguments.tune,
         repository=arguments.repository,

@@ -31,8 +31,10 @@ class PlanConfig:
     """A process, or a file of timestamps."""
     shape: str | None = None
     """A shape to run in the end, with the capacity as its peak."""
-    window_s: float = 5.0
-    """How long one window lasts."""
+    window_s: float = 4.0
+    """How long one window lasts; at low rates it is longer."""
+    time_limit_s: float = 240.0
+    """After so long no other settings are tried, and the search with the better ones is shorter."""
     replica_cost_per_hour: float | None = None
     tune: bool = False
     """Whether to try other settings, on servers of its own."""
@@ -41,7 +43,7 @@ class PlanConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("target_p99_s", "rate_per_s", "window_s"):
+        for name in ("target_p99_s", "rate_per_s", "window_s", "time_limit_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidPlan(f"{name} is {value}, it must be positive")

@@ -131,7 +131,9 @@ async def draw_curve(findings: Findings, bench: Bench, *, throughput_per_s: floa
         if all(window.is_stable for window in windows)
     }
     points = {rate: p99_s for rate, p99_s in points.items() if p99_s <= FITTED_LIMIT * bench.target_p99_s}
-    findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=throughput_per_s)
+    alone_s = [window.percentile_s(50) for window in bench.windows if window.users == 1]
+    least_s = min([*alone_s, *points.values()], default=0.0)
+    findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=throughput_per_s, least_s=least_s)
     findings.fitted_per_s = tuple(points)
 
 

@@ -9,13 +9,22 @@ from numpy.typing import NDArray
 SERVERS = (1, 2, 4, 8, 16, 32)
 """Numbers of servers that are tried. A dynamic batcher acts as many: it serves more at a time as its queue grows."""
 
-SATURATIONS = np.linspace(0.9, 1.15, 26)
-"""Saturation rates that are tried, as multiples of the throughput of a closed loop with many users ..."""
+SATURATIONS = np.linspace(0.85, 1.6, 40)
+"""Saturation rates that are tried, as multiples of the throughput of a closed loop with many users. A batcher saturates
+beyond that throughput, since its batches and with them its speed still grow with the queue ..."""
 
 CLOSEST = 1.005
 """... and at least so many times the highest rate with a steady queue."""
 
 MIN_POINTS = 4
+
+DOUBT = 0.3
+"""What a saturation far from that throughput costs, times the square of the logarithm of their ratio: where the points
+leave it open, as they do far below it, the measured throughput is the better guess."""
+
+SMALLEST_RATIO = 1e-6
+REWEIGHTINGS = 4
+"""So often the linear fit is repeated on its way to the least squares of the logarithms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +70,20 @@ class LatencyCurve:
         return float(rates[int(np.argmax(power))])
 
 
-def fit_curve(rates_per_s: Sequence[float], p99s_s: Sequence[float], *, throughput_per_s: float) -> LatencyCurve | None:
-    """Fit the curve by least squares of the relative errors. None for fewer than four points.
+def fit_curve(
+    rates_per_s: Sequence[float], p99s_s: Sequence[float], *, throughput_per_s: float, least_s: float = 0.0
+) -> LatencyCurve | None:
+    """Fit the curve by least squares of the logarithms. None for fewer than four points.
 
-    For each saturation and number of servers of a grid the two other parameters are linear.
+    A percentile that is twice too high counts as much as one of half; of relative errors the least squares would lean
+    to curves that are too low. For each saturation and number of servers of a grid the two other parameters are linear,
+    but for the weights of the points.
 
     Args:
         rates_per_s: measured rates, (points,).
         p99s_s: the 99th percentiles there, (points,).
         throughput_per_s: the most that the server answered in a closed loop: about where it is saturated.
+        least_s: what the percentile is at least without load, such as the median of a user who is alone.
     """
     rates, p99s = np.array(rates_per_s), np.array(p99s_s)  # (points,)
     if len(rates) < MIN_POINTS:
@@ -78,9 +92,15 @@ def fit_curve(rates_per_s: Sequence[float], p99s_s: Sequence[float], *, throughp
     for saturation in np.unique(np.maximum(SATURATIONS * throughput_per_s, CLOSEST * rates.max())):
         for servers in SERVERS:
             load = _load(rates / saturation, servers)  # (points,)
-            idle, wait = _non_negative_fit(1 / p99s, load / p99s)
-            errors = (idle + wait * load) / p99s - 1  # (points,)
-            loss = float(np.sum(errors**2))
+            weights = np.ones(len(p99s))
+            for _ in range(REWEIGHTINGS):
+                above = weights * (1 - least_s / p99s)
+                more, wait = _non_negative_fit(weights / p99s, weights * load / p99s, above)
+                idle = least_s + more
+                errors = (idle + wait * load) / p99s - 1  # (points,)
+                logs = np.log(np.maximum(1 + errors, SMALLEST_RATIO))
+                weights = np.where(np.abs(errors) > SMALLEST_RATIO, logs / errors, 1.0)
+            loss = float(np.sum(logs**2) + DOUBT * np.log(saturation / throughput_per_s) ** 2)
             if best is None or loss < best[0]:
                 curve = LatencyCurve(
                     idle_s=idle,
@@ -99,11 +119,13 @@ def _load(rho: NDArray[np.float64], servers: int) -> NDArray[np.float64]:
     return np.asarray(rho ** (np.sqrt(2 * (servers + 1)) - 1) / (1 - rho))
 
 
-def _non_negative_fit(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """The a, b >= 0 that bring a x + b y closest to 1 at all points."""
-    (a, b), *_ = np.linalg.lstsq(np.stack([x, y], axis=1), np.ones(len(x)), rcond=None)
+def _non_negative_fit(
+    x: NDArray[np.float64], y: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The a, b >= 0 that bring a x + b y closest to what is wanted at all points."""
+    (a, b), *_ = np.linalg.lstsq(np.stack([x, y], axis=1), wanted, rcond=None)
     if a < 0:
-        return 0.0, float(y.sum() / (y @ y))
+        return 0.0, float(y @ wanted / (y @ y))
     if b < 0:
-        return float(x.sum() / (x @ x)), 0.0
+        return float(x @ wanted / (x @ x)), 0.0
     return float(a), float(b)

@@ -175,13 +175,13 @@ def _tuning_table(findings: Findings) -> str:
         return ""
     rows = [
         [
-            *(str(getattr(trial.settings, name)) for name in SETTING_WORDS),
             f"{rounded(trial.throughput_per_s)}",
             percent(trial.throughput_per_s / tuning.baseline.throughput_per_s - 1),
+            *(str(getattr(trial.settings, name)) for name in SETTING_WORDS),
         ]
         for trial in (tuning.baseline, *tuning.trials)
     ]
-    heads = [*SETTING_WORDS.values(), f"requests/s, {tuning.users} users", "gain"]
+    heads = [f"requests/s, {tuning.users} users", "gain", *SETTING_WORDS.values()]
     return _table("Settings that were tried, on servers of this host; the first is as it is", heads, rows)
 
 

@@ -28,7 +28,7 @@ MAX_RATES = 12
 MAX_INVALID = 3
 
 
-async def find_capacity(measure: Measure, *, first_per_s: float) -> tuple[float, float]:
+async def find_capacity(measure: Measure, *, first_per_s: float, max_rates: int = MAX_RATES) -> tuple[float, float]:
     """Return the highest rate that held and the lowest that missed, in requests per second.
 
     A rate that missed is measured once more in the end, since something else may have slowed the host then: if it holds
@@ -37,6 +37,7 @@ async def find_capacity(measure: Measure, *, first_per_s: float) -> tuple[float,
     Args:
         measure: measures one window.
         first_per_s: where to begin.
+        max_rates: after so many rates the search ends, however far apart the two are.
 
     Raises:
         TargetImpossible: the target missed at every rate.
@@ -45,7 +46,7 @@ async def find_capacity(measure: Measure, *, first_per_s: float) -> tuple[float,
     held, misses = 0.0, {float("inf")}
     windows: list[Window] = []
     rate, confirming = first_per_s, False
-    for _ in range(MAX_RATES):
+    for _ in range(max_rates):
         windows += (latest := await measure_repeatedly(measure, rate, held_per_s=held))
         if holds(latest):
             held = max(held, rate)

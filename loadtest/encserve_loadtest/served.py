@@ -15,7 +15,7 @@ class ServedStep:
     """One step of a pipeline."""
 
     name: str
-    """The model's name without that of the pipeline: "tokenize", "encode", "head"."""
+    """What it does: "tokenize", "encode", "head". The pipelines of several heads share the encode step of the first."""
     model: str
     """Its name in Triton."""
     instances: int
@@ -35,7 +35,7 @@ def served_steps(url: str, pipeline: str) -> tuple[ServedStep, ...]:
     try:
         with triton.InferenceServerClient(url) as client:
             ensemble = _config(client, pipeline).ensemble_scheduling
-            return tuple(_step(pipeline, _config(client, step.model_name)) for step in ensemble.step)
+            return tuple(_step(_config(client, step.model_name)) for step in ensemble.step)
     except InferenceServerException as error:
         raise Unavailable(f"{url} does not tell how {pipeline!r} is configured: {error}", model=pipeline) from error
 
@@ -44,9 +44,9 @@ def _config(client: "triton.InferenceServerClient", model: str) -> "triton.model
     return client.get_model_config(model, client_timeout=ASK_TIMEOUT_S).config
 
 
-def _step(pipeline: str, config: "triton.model_config_pb2.ModelConfig") -> ServedStep:
+def _step(config: "triton.model_config_pb2.ModelConfig") -> ServedStep:
     return ServedStep(
-        name=config.name.removeprefix(f"{pipeline}_"),
+        name=config.name.rpartition("_")[2],
         model=config.name,
         instances=sum(group.count * max(1, len(group.gpus)) for group in config.instance_group) or 1,
         max_batch_size=config.max_batch_size,

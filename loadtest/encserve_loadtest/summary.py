@@ -12,6 +12,14 @@ SETTING_WORDS = {
     "queue_delay_us": "queue delay of encode, µs",
     "token_budget": "token budget of encode",
 }
+_SETTING_PLACES = {
+    "tokenize_instances": "instance_group in {tokenize}/config.pbtxt",
+    "encode_instances": "instance_group in {encode}/config.pbtxt",
+    "max_batch_size": "max_batch_size in each config.pbtxt of {model}",
+    "queue_delay_us": "dynamic_batching.max_queue_delay_microseconds in {encode}/config.pbtxt",
+    "token_budget": "export again with --token-budget {value}",
+}
+"""Where each setting is changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +92,26 @@ def _tuning_lines(findings: Findings) -> list[Line]:
     if tuning is None:
         return []
     if not tuning.changes:
-        tried = f"{len(tuning.trials)} other settings were tried"
-        return [Line(topic="settings", figure="change nothing", detail=f"{tried}, none was 5 % better")]
+        if not tuning.trials:
+            return [Line(topic="settings", figure="not tried", detail="there was no time within --time-limit")]
+        tried = f"of {len(tuning.trials)} other settings that were tried none was 5 % better"
+        tried += f"; for {len(tuning.untried)} there was no time" if tuning.untried else ""
+        return [Line(topic="settings", figure="change nothing", detail=tried)]
     gain = tuning.best.throughput_per_s / tuning.baseline.throughput_per_s - 1
     detail = f"{percent(gain)} more with {tuning.users} users"
     if tuning.capacity is not None and findings.capacity is not None:
         then, now = rounded(tuning.capacity.rate_per_s), rounded(findings.capacity.rate_per_s)
         detail += f"; one replica holds {then} requests/s with all changes, {now} without"
+    model = findings.config.model
+    models = {name: f"{model}_{name}" for name in ("tokenize", "encode")} | {
+        step.name: step.model for step in findings.steps
+    }
     return [
-        Line(topic="change", figure=f"{SETTING_WORDS[name]}: {old} to {new}", detail=detail)
+        Line(
+            topic="change",
+            figure=f"{SETTING_WORDS[name]}: {old} to {new}",
+            detail=f"{detail}; {_SETTING_PLACES[name].format(model=model, value=new, **models)}",
+        )
         for name, (old, new) in tuning.changes.items()
     ]
 

@@ -11,9 +11,12 @@ from typing import TypeAlias
 from encserve_loadtest.served import ServedStep
 
 Counters: TypeAlias = Mapping[tuple[str, str], float]
-"""(model, counter without its prefix) -> value, over all versions of the model."""
+"""(model, counter without its prefix) -> value, over all versions of the model. A step that answers after its `execute`
+counts what Triton cannot see, under the same names with a prefix of ours: the two are added."""
 
-LINE = re.compile(r"^nv_inference_(?P<counter>\w+)\{(?P<labels>[^}]*)\} (?P<value>[-+.\deE]+)$", re.MULTILINE)
+LINE = re.compile(
+    r"^(?:nv_inference|encserve)_(?P<counter>\w+)\{(?P<labels>[^}]*)\} (?P<value>[-+.\deE]+)$", re.MULTILINE
+)
 MODEL = re.compile(r'(?:^|,)model="([^"]*)"')
 
 SCRAPE_TIMEOUT_S = 2.0
@@ -72,7 +75,7 @@ def times_between(
     times = {}
     for step in steps:
         grown = {name: after.get((step.model, name), 0) - before.get((step.model, name), 0) for name in _COUNTERS}
-        requests, batches = int(grown["request_success"]), int(grown["exec_count"])
+        requests, batches = int(grown["request_success"]), int(grown["batches"] or grown["exec_count"])
         if requests <= 0:
             continue
         compute_s = sum(grown[name] for name in COMPUTE) * 1e-6 / requests
@@ -86,4 +89,4 @@ def times_between(
     return times
 
 
-_COUNTERS = ("request_success", "exec_count", "queue_duration_us", *COMPUTE)
+_COUNTERS = ("request_success", "exec_count", "batches", "queue_duration_us", *COMPUTE)

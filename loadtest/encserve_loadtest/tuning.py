@@ -13,7 +13,7 @@ from encserve_loadtest.errors import PlanError
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.quantities import percent, rounded
-from encserve_loadtest.search import find_capacity
+from encserve_loadtest.search import MAX_RATES, find_capacity
 
 if TYPE_CHECKING:
     from encserve_server.server import TritonServer
@@ -23,6 +23,14 @@ MIN_GAIN = 0.05
 
 MIN_USERS = 4
 WARM_UP_S = 1.0
+
+TRIALS_SHARE = 0.7
+"""No trial begins after this share of the time limit; the rest is for the search with the best settings ..."""
+
+WINDOWS_PER_RATE = 2.3
+"""... which needs so many windows for each rate, of which there are at least MIN_RATES."""
+
+MIN_RATES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +52,8 @@ class Tuning:
     """The settings of the repository."""
     trials: list[Trial] = field(default_factory=list)
     """All others."""
+    untried: list[dict[str, int]] = field(default_factory=list)
+    """Changes for which there was no time."""
     best: Trial
     capacity: Capacity | None = None
     """Of the best settings, searched as that of the served ones; None where the best are those of the repository."""
@@ -87,6 +97,11 @@ async def tune(findings: Findings, progress: Progress) -> None:
     progress.note(f"{users} users     {rounded(baseline.throughput_per_s):>6}/s   as it is")
     tuning = findings.tuning = Tuning(users=users, baseline=baseline, best=baseline)
     for change in alternatives(now):
+        named = ", ".join(f"{name} {value}" for name, value in change.items())
+        if progress.elapsed_s > TRIALS_SHARE * config.time_limit_s:
+            tuning.untried.append(change)
+            progress.note(f"not tried, for want of time: {named}")
+            continue
         trial = await _try(findings, replace(tuning.best.settings, **change), users)
         tuning.trials.append(trial)
         if _gain(trial, tuning.best) >= MIN_GAIN:  # so far the best may have had a bad moment
@@ -94,7 +109,6 @@ async def tune(findings: Findings, progress: Progress) -> None:
             tuning.best = max(tuning.best, again, key=lambda each: each.throughput_per_s)
         gain = _gain(trial, tuning.best)
         kept = gain >= MIN_GAIN
-        named = ", ".join(f"{name} {value}" for name, value in change.items())
         verdict = f"kept, {percent(gain)} more" if kept else "no better"
         progress.note(f"{users} users     {rounded(trial.throughput_per_s):>6}/s   {named}: {verdict}")
         if kept:
@@ -127,7 +141,9 @@ async def _search(findings: Findings, settings: Settings, progress: Progress) ->
     async with _bench_on(findings, settings) as bench:
         await bench.with_users(MIN_USERS, duration_s=WARM_UP_S)
         bench.on_window = progress.window
-        await find_capacity(bench.at_rate, first_per_s=findings.capacity.rate_per_s)
+        left_s = findings.config.time_limit_s - progress.elapsed_s
+        max_rates = max(MIN_RATES, min(MAX_RATES, int(left_s / (WINDOWS_PER_RATE * bench.window_s))))
+        await find_capacity(bench.at_rate, first_per_s=findings.capacity.rate_per_s, max_rates=max_rates)
     return estimate_capacity(bench.windows, target_p99_s=bench.target_p99_s, seed=bench.seed)
 
 

@@ -13,7 +13,7 @@ def mdc_wait_cdf(wait_s: float, *, rate_per_s: float, service_s: float, servers:
     """
     queue = np.cumsum(_queue_lengths(rate_per_s * service_s, servers))  # P(queue <= j)
     k = math.floor(wait_s / service_s) + 1
-    load = rate_per_s * (k * service_s - wait_s)
+    load = max(rate_per_s * (k * service_s - wait_s), 1e-12)  # of a whole number of services rounding may leave none
     j = np.arange(k * servers)
     terms = np.exp(-load + j * math.log(load) - np.array([math.lgamma(i + 1) for i in j]))
     return float(np.sum(queue[k * servers - 1 - j] * terms))

@@ -70,6 +70,35 @@ def test_the_curve_predicts_rates_that_it_has_not_seen():
     assert 20 < curve.knee_per_s() < 45
 
 
+def batched_s(due_s: np.ndarray, *, fixed_s: float, each_s: float, most: int = 64) -> np.ndarray:
+    """The latency of each request of a server that takes all who wait as one batch, as a dynamic batcher does."""
+    latency_s, free_s, first = np.empty(len(due_s)), 0.0, 0
+    while first < len(due_s):
+        begin_s = max(free_s, due_s[first])
+        last = min(int(np.searchsorted(due_s, begin_s, side="right")), first + most)
+        free_s = begin_s + fixed_s + each_s * (last - first)
+        latency_s[first:last] = free_s - due_s[first:last]
+        first = last
+    return latency_s
+
+
+def test_the_curve_predicts_a_batcher_which_saturates_beyond_its_closed_loop():
+    """With 32 users a batch has 32 requests; at the rate where its queue has no end it has twice as many."""
+    fixed_s, each_s = 0.02, 0.001
+    rng = np.random.default_rng(0)
+
+    def p99_s(rate_per_s: float) -> float:
+        due_s = schedule_s(poisson, rate_per_s=rate_per_s, duration_s=60, rng=rng)
+        return float(np.percentile(batched_s(due_s, fixed_s=fixed_s, each_s=each_s), 99))
+
+    seen, unseen = [160, 320, 480, 600, 640, 670], [256, 544]
+    throughput_per_s = 32 / (fixed_s + 32 * each_s)
+    curve = fit_curve(seen, [p99_s(rate) for rate in seen], throughput_per_s=throughput_per_s)
+    for rate_per_s in unseen:
+        assert curve.p99_s(rate_per_s) == pytest.approx(p99_s(rate_per_s), rel=0.1)
+    assert curve.saturation_per_s > 1.2 * throughput_per_s
+
+
 def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed():
     def server() -> StubServer:
         return StubServer(service_s=0.005, stall=(4.0, 6.0))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from tritonclient.grpc import model_config_pb2
 
 from encserve.testing import fake_pipeline
 from encserve_loadtest.altered_repository import Settings, altered_repository, read_settings
+from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.findings import Findings
+from encserve_loadtest.served import ServedStep
+from encserve_loadtest.summary import render_text
 from encserve_loadtest.tuning import Trial, Tuning, alternatives
 from encserve_server.repository import read_pipelines
 
@@ -61,6 +66,23 @@ def test_a_copy_has_other_settings_and_is_still_accepted(repository):
     assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before
 
 
+def test_a_pipeline_on_the_encode_step_of_another(repository):
+    """`m` becomes `m-tags`, as the head "tags" of the pipeline `m` would be."""
+    for model in ("m_tokenize", "m_head", "m"):
+        other = repository / f"m-tags{model[1:]}"
+        shutil.move(repository / model, other)
+        config = text_format.Parse((other / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+        config.name = other.name
+        for step in config.ensemble_scheduling.step:
+            if step.model_name != "m_encode":
+                step.model_name = f"m-tags{step.model_name[1:]}"
+        (other / "config.pbtxt").write_text(text_format.MessageToString(config))
+    assert read_settings(repository, "m-tags") == SETTINGS
+    with altered_repository(repository, "m-tags", replace(SETTINGS, encode_instances=2, token_budget=64)) as copy:
+        assert read_settings(copy, "m-tags").token_budget == 64
+        assert sorted(each.name for each in copy.iterdir()) == ["m-tags", "m-tags_head", "m-tags_tokenize", "m_encode"]
+
+
 def test_a_missing_repository_is_named(tmp_path):
     with pytest.raises(InvalidPlan, match=r"--tune needs the pipeline's repository \(--repository\)"):
         read_settings(tmp_path / "nowhere", "m")
@@ -78,3 +100,22 @@ def test_the_changes_are_those_of_the_best_trial():
     best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
     tuning = Tuning(users=8, baseline=baseline, best=best)
     assert tuning.changes == {"encode_instances": (1, 2), "token_budget": (512, 1024)}
+
+
+def test_a_change_says_where_it_is_made():
+    steps = [("tokenize", "m-tags_tokenize"), ("encode", "m_encode"), ("head", "m-tags_head")]
+    found = Findings(config=PlanConfig(model="m-tags", target_p99_s=0.1))
+    found.steps = tuple(
+        ServedStep(name=name, model=model, instances=1, max_batch_size=64, queue_delay_us=0) for name, model in steps
+    )
+    best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
+    baseline = Trial(settings=SETTINGS, throughput_per_s=100)
+    found.tuning = Tuning(users=8, baseline=baseline, best=best, untried=[{"max_batch_size": 16}])
+    text = render_text(found)
+    assert "instances of encode: 1 to 2" in text
+    assert "instance_group in m_encode/config.pbtxt" in text
+    assert "export again with --token-budget 1024" in text
+    found.tuning.best = baseline
+    assert "there was no time within --time-limit" in render_text(found)
+    found.tuning.trials = [baseline]
+    assert "of 1 other settings that were tried none was 5 % better; for 1 there was no time" in render_text(found)

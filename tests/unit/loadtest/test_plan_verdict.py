@@ -85,6 +85,19 @@ def test_two_scrapes_make_the_times_of_a_step():
     assert times["encode"].batch_size == 2
 
 
+def test_what_a_step_counts_after_its_execute_is_added():
+    late = """
+encserve_queue_duration_us{model="m_encode",version="2"} 1000000
+encserve_compute_infer_duration_us{model="m_encode",version="2"} 3000000
+encserve_batches{model="m_encode",version="2"} 20
+"""
+    after = parse_counters(METRICS.format(requests=100, batches=50, queue_us=1_000_000, compute_us=1_000_000) + late)
+    step = ServedStep(name="encode", model="m_encode", instances=1, max_batch_size=8, queue_delay_us=0)
+    before = parse_counters(METRICS.format(requests=0, batches=0, queue_us=0, compute_us=0))
+    (times,) = times_between(before, after, [step], elapsed_s=4).values()
+    assert times == StepTimes(requests=100, batches=20, queue_s=0.02, compute_s=0.04, busy_share=0.2)
+
+
 @pytest.mark.parametrize(
     ("steps", "cpu_s", "limit"),
     [
@@ -129,6 +142,15 @@ def test_the_price_of_texts_and_tokens():
 
 def test_a_fit_needs_four_points():
     assert fit_curve([1, 2, 3], [0.1, 0.1, 0.2], throughput_per_s=5) is None
+
+
+def test_a_curve_begins_no_lower_than_a_user_who_is_alone():
+    """Percentiles that grow with the rate from the beginning leave nothing to a server without load."""
+    rates, p99s_s = [8, 16, 24, 32], [0.3 * rate / (40 - rate) for rate in (8, 16, 24, 32)]
+    free = fit_curve(rates, p99s_s, throughput_per_s=40)
+    held = fit_curve(rates, p99s_s, throughput_per_s=40, least_s=0.016)
+    assert free.idle_s < 0.016 <= held.idle_s
+    assert free.knee_per_s() < 1 < 4 < held.knee_per_s()
 
 
 SLO = """targets:
