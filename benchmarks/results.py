@@ -1,0 +1,146 @@
+"""All measurements of a run, their medians, and the ratios that count."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.measurement import Measurement
+from benchmarks.plan import SYSTEMS
+
+BOUND = "the in-process bound"
+"""Stands for the best of the bounds, round by round."""
+FIGURES = (
+    "texts_per_s",
+    "tokens_per_s",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "cpu_s_per_1000_texts",
+    "client_cpu_s_per_1000_texts",
+    "peak_mib",
+    "padding",
+)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Of two systems, round by round."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass
+class Results:
+    """What a run found."""
+
+    facts: dict[str, Any]
+    measurements: list[Measurement] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """System -> why it could not be measured, or no longer."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """System, workload and mode -> what went wrong in one measurement."""
+
+    def add(self, measurement: Measurement) -> None:
+        """Keep one."""
+        self.measurements.append(measurement)
+
+    def find(self, system: str, workload: str, mode: str) -> list[Measurement]:
+        """Those of one cell, in the order of the rounds. Of `BOUND` the best bound of each round."""
+        if system != BOUND:
+            return [
+                each
+                for each in self.measurements
+                if (each.system, each.workload, each.mode) == (system, workload, mode)
+            ]
+        best: dict[int, Measurement] = {}
+        for name in SYSTEMS:
+            if SYSTEMS[name].process == "bound":
+                for each in self.find(name, workload, mode):
+                    if each.round not in best or each.texts_per_s > best[each.round].texts_per_s:
+                        best[each.round] = each
+        return [best[number] for number in sorted(best)]
+
+    def cells(self) -> list[tuple[str, str]]:
+        """(workload, mode) in the order of the run."""
+        return list(dict.fromkeys((each.workload, each.mode) for each in self.measurements))
+
+    def systems(self, workload: str, mode: str) -> list[str]:
+        """The systems of a cell, the fastest first."""
+        found = {each.system for each in self.measurements if (each.workload, each.mode) == (workload, mode)}
+        return sorted(found, key=lambda name: -(self.median(name, workload, mode, "texts_per_s") or 0))
+
+    def median(self, system: str, workload: str, mode: str, figure: str) -> float | None:
+        """Of the rounds."""
+        values = [getattr(each, figure) for each in self.find(system, workload, mode)]
+        known = [value for value in values if value is not None]
+        return statistics.median(known) if known else None
+
+    def ratio(self, system: str, to: str, workload: str, mode: str) -> Ratio | None:
+        """Of two systems' texts per second, round by round; None where one of them was not measured."""
+        own = {each.round: each.texts_per_s for each in self.find(system, workload, mode)}
+        other = {each.round: each.texts_per_s for each in self.find(to, workload, mode)}
+        ratios = [own[number] / other[number] for number in own if number in other]
+        return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file; `from_json` reads it."""
+        summary = [
+            {
+                "system": system,
+                "workload": workload,
+                "mode": mode,
+                **{figure: self.median(system, workload, mode, figure) for figure in FIGURES},
+                "ratio_to_bound": _rounded(self.ratio(system, BOUND, workload, mode)),
+                "ratio_to_sentence_transformers": _rounded(self.ratio(system, "sentence-transformers", workload, mode)),
+            }
+            for workload, mode in self.cells()
+            for system in self.systems(workload, mode)
+        ]
+        return {
+            "facts": self.facts,
+            "refused": self.refused,
+            "failed": self.failed,
+            "summary": summary,
+            "measurements": [asdict(each) for each in self.measurements],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Results:
+        """The inverse of `to_json`; the summary is computed anew."""
+        return cls(
+            facts=dict(data["facts"]),
+            measurements=[Measurement(**each) for each in data["measurements"]],
+            refused=dict(data["refused"]),
+            failed=dict(data["failed"]),
+        )
+
+
+def _rounded(ratio: Ratio | None) -> dict[str, float] | None:
+    return None if ratio is None else {name: round(value, 3) for name, value in asdict(ratio).items()}
+
+
+def print_table(results: Results) -> None:
+    """The medians, for a terminal."""
+    for workload, mode in results.cells():
+        print(f"\n{workload}, {mode}")
+        print(
+            f"  {'':<44}{'texts/s':>9}{'tokens/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU s/1000':>12}   ratio to the bound"
+        )
+        for system in results.systems(workload, mode):
+            values = [
+                results.median(system, workload, mode, figure)
+                for figure in ("texts_per_s", "tokens_per_s", "p50_ms", "p99_ms", "cpu_s_per_1000_texts")
+            ]
+            texts, tokens, p50, p99, cpu = ("-" if value is None else f"{value:,.1f}" for value in values)
+            ratio = results.ratio(system, BOUND, workload, mode) or "-"
+            print(f"  {system:<44}{texts:>9}{tokens:>10}{p50:>9}{p99:>9}{cpu:>12}   {ratio}")
+    for name, reason in {**results.refused, **results.failed}.items():
+        print(f"\n{name} was not measured: {reason}")

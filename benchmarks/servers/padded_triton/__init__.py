@@ -1,0 +1,1 @@
+"""A Triton model repository as tutorials write one: a tokenizer step that pads, an encoder with dynamic batching."""

@@ -1,0 +1,111 @@
+"""The processes of the systems under measurement, seen from the one that measures."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.places import REPOSITORY_ROOT, interpreter
+from benchmarks.plan import Process
+from benchmarks.processes import Cost, cost_of, pause, resume
+
+
+class Refused(Exception):
+    """A system cannot be measured; the message says why."""
+
+
+class Worker:
+    """One worker. It is paused whenever it is not asked, so that idle loops of one system cost the others nothing."""
+
+    def __init__(self, name: str, process: Process, arguments: Sequence[str], log: Path) -> None:
+        """Start it.
+
+        Raises:
+            Refused: it does not start here.
+        """
+        self.name = name
+        self._log = log
+        try:
+            python = interpreter(process.environment) if process.environment else Path(sys.executable)
+        except SystemExit as error:
+            raise Refused(str(error)) from error
+        path = os.environ.get("PYTHONPATH", "")
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.worker", process.module, *arguments],
+            cwd=REPOSITORY_ROOT,
+            # Other environments have packages of their own; they need the benchmarks alone.
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT) if process.environment else path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.open("w"),
+            text=True,
+        )
+        try:
+            message = self._read(timeout_s=300)
+            if "refused" in message:
+                said = self._last_line()
+                raise Refused(message["refused"] + (f"; it said: {said}" if said else ""))
+        except Refused:
+            self.close()
+            raise
+        self.versions: Mapping[str, str] = message["ready"]
+        pause(self._process.pid)
+
+    def run(self, load: Mapping[str, Any], variant: str, *, timeout_s: float) -> tuple[dict[str, Any], Cost, Cost]:
+        """Let it send a load; returns its answer, and its cost before and after.
+
+        Raises:
+            Refused: it ended, or did not answer in time.
+        """
+        assert self._process.stdin is not None
+        pid = self._process.pid
+        resume(pid)
+        before = cost_of(pid)
+        try:
+            self._process.stdin.write(json.dumps({"load": load, "variant": variant}) + "\n")
+            self._process.stdin.flush()
+            answer = self._read(timeout_s=timeout_s)
+        except BrokenPipeError:
+            raise Refused(self._end()) from None
+        after = cost_of(pid)
+        pause(pid)
+        return answer, before, after
+
+    def _read(self, *, timeout_s: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout_s):
+                raise Refused(f"it did not answer within {timeout_s:.0f} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise Refused(self._end())
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _end(self) -> str:
+        code = self._process.wait(30)
+        return f"its process ended with exit code {code}: {self._last_line() or 'it said nothing'}"
+
+    def _last_line(self) -> str:
+        lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip()[:300] if lines else ""
+
+    def close(self) -> None:
+        """End it, and with it what it started."""
+        assert self._process.stdin is not None
+        resume(self._process.pid)
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,158 @@
+"""The arithmetic of a run: ratios round by round, the best bound, and the table of what is asked."""
+
+import json
+import os
+import sys
+import time
+
+import pytest
+from benchmarks.asked import BEGIN, END, main, table
+from benchmarks.closed_loop import Load, as_tasks, on_threads, serially
+from benchmarks.measurement import Measurement
+from benchmarks.page import write_page
+from benchmarks.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
+from benchmarks.processes import Cost, cost_of
+from benchmarks.results import BOUND, Results
+
+FACTS = {
+    "command": "python -m benchmarks",
+    "date": "today",
+    "machine": {"cpu": "a <processor>", "cores": 2},
+    "model": "a model",
+    "rounds": 3,
+    "workloads": {"mixed": {"mean_tokens": 35.0, "max_tokens": 256}},
+    "versions": {"encserve": {"encserve": "1"}},
+}
+
+
+def measurement(system, texts_per_s, *, number=1, mode="4x32", **figures):
+    values = {
+        "workload": "mixed",
+        "texts": 100,
+        "tokens_per_s": 35 * texts_per_s,
+        "p50_ms": None,
+        "p95_ms": None,
+        "p99_ms": None,
+        "cpu_s_per_1000_texts": 9.0,
+        "client_cpu_s_per_1000_texts": None,
+        "peak_mib": 400.0,
+        "padding": 0.0,
+    }
+    return Measurement(system=system, mode=mode, round=number, texts_per_s=texts_per_s, **{**values, **figures})
+
+
+@pytest.fixture
+def results():
+    rates = {
+        "encserve": [190.0, 95.0, 180.0],
+        "bound, packed": [200.0, 90.0, 200.0],
+        "bound, padded": [150.0, 100.0, 150.0],
+        "sentence-transformers": [60.0, 30.0, 66.0],
+    }
+    found = Results(facts=dict(FACTS), refused={"MLServer": "it is <not> installed"})
+    for system, values in rates.items():
+        for number, value in enumerate(values, start=1):
+            found.add(measurement(system, value, number=number))
+    for number in (1, 2, 3):
+        found.add(measurement("encserve", 100.0, number=number, mode="1x1", p50_ms=6.0 + number, p99_ms=20.0))
+        found.add(measurement("bound, packed", 120.0, number=number, mode="1x1", p50_ms=5.5 + number))
+        found.add(measurement("encserve", 70.0, number=number, mode="open, 70 %", p99_ms=28.0 * number))
+    return found
+
+
+def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_medians(results):
+    ratio = results.ratio("encserve", BOUND, "mixed", "4x32")
+    assert (ratio.median, ratio.low, ratio.high) == (0.95, 0.9, 0.95)  # in round 2 the padded bound was the best
+    assert results.ratio("encserve", "LitServe", "mixed", "4x32") is None
+    assert results.median("encserve", "mixed", "4x32", "texts_per_s") == 180.0
+
+
+def test_the_table_says_what_was_measured_and_what_was_not(results):
+    lines = table(results).splitlines()
+    assert any("| 0.95 | 0.95 (0.90 to 0.95) |" in line for line in lines)
+    assert any("| 0.7 ms | 0.50 ms (8.00 - 7.50) |" in line for line in lines)
+    assert any("| 5 or less | 7.0 (4.0 to 9.3) |" in line for line in lines)
+    torch = next(line for line in lines if line.startswith("| FP32"))
+    assert "4x32: 3.17 (2.73 to 3.17) to it request by request" in torch
+    assert any(line.endswith("| 4 | not measured |") for line in lines)
+
+
+def test_the_table_is_written_between_its_marks(results, tmp_path, monkeypatch):
+    file, document = tmp_path / "bench.json", tmp_path / "performance.md"
+    file.write_text(json.dumps(results.to_json()))
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    monkeypatch.setattr(sys, "argv", ["asked", "--json", str(file), "--write", str(document)])
+    main()
+    assert document.read_text() == f"before\n{BEGIN}\n{table(results)}\n{END}\nafter\n"
+    document.write_text("no marks")
+    with pytest.raises(SystemExit, match="has no place for the table"):
+        main()
+
+
+def test_results_come_back_from_their_file(results):
+    again = Results.from_json(json.loads(json.dumps(results.to_json())))
+    assert again == results
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_it_shows(results, tmp_path):
+    write_page(results, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<svg" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "a &lt;processor&gt;" in page
+    assert "it is &lt;not&gt; installed" in page
+
+
+def test_all_systems_are_measured_with_the_first_workload_and_few_with_the_others():
+    plan = cells(list(SYSTEMS), ["mixed", "long"], ["1x1", "4x32"])
+    assert len(plan) == 2 * len(SYSTEMS) + len(FIRST_TIER)
+    assert Cell("encserve", "long", "4x32") in plan
+    assert plan[: len(SYSTEMS)] == [Cell(name, "mixed", "1x1") for name in SYSTEMS]  # in turn
+    assert {system.process for system in SYSTEMS.values()} == set(PROCESSES)
+
+
+def test_a_measurement_counts_server_and_client():
+    before = Cost(own_cpu_s=1.0, children_cpu_s=2.0, own_peak_bytes=1 << 20, children_peak_bytes=3 << 20)
+    after = Cost(own_cpu_s=2.0, children_cpu_s=6.0, own_peak_bytes=2 << 20, children_peak_bytes=5 << 20)
+    answer = {"texts": 100, "wall_s": 2.0, "latencies_s": [0.1, 0.2, 0.3], "padding": None}
+    found = Measurement.of(Cell("encserve", "mixed", "1x1"), 1, answer, before, after, [10] * 200, padding=0.0)
+    assert (found.texts_per_s, found.tokens_per_s, found.p50_ms) == (50.0, 500.0, 200.0)
+    assert (found.cpu_s_per_1000_texts, found.client_cpu_s_per_1000_texts) == (50.0, 10.0)
+    assert found.peak_mib == 5.0
+    in_process = Cost(own_cpu_s=2.0, children_cpu_s=0.0, own_peak_bytes=2 << 20, children_peak_bytes=0)
+    found = Measurement.of(Cell("bound, packed", "mixed", "1x1"), 1, answer, before, in_process, [10], padding=None)
+    assert (found.client_cpu_s_per_1000_texts, found.peak_mib) == (None, 2.0)
+
+
+async def test_every_loop_sends_all_and_none_after_the_time_is_up():
+    requests = [[str(number)] for number in range(20)]
+    seen = []
+
+    async def call(texts):
+        seen.extend(texts)
+
+    async def all_at_once():
+        return serially(Load(requests, 4, 60.0), seen.extend)
+
+    async def threads():
+        return on_threads(Load(requests, 4, 60.0), seen.extend)
+
+    open_loop = Load(requests, 1, 60.0, due_s=[0.001 * number for number in range(20)])
+    for loop in (all_at_once(), threads(), as_tasks(Load(requests, 4, 60.0), call), as_tasks(open_loop, call)):
+        done = await loop
+        assert sorted(seen, key=int) == [text for (text,) in requests]
+        assert (done.texts, len(done.latencies_s)) == (20, 20)
+        assert done.wall_s > 0
+        seen.clear()
+    done = serially(Load(requests, 1, 0.02), lambda texts: time.sleep(0.015))
+    assert 0 < done.texts < 20
+
+
+def test_a_process_costs_something():
+    end = time.process_time() + 0.05
+    before = cost_of(os.getpid())
+    while time.process_time() < end:
+        pass
+    after = cost_of(os.getpid())
+    assert after.own_cpu_s > before.own_cpu_s
+    assert after.own_peak_bytes > 1 << 20
