@@ -1,0 +1,34 @@
+"""The files of the deployment, as their tools would read them."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+MONITORING = ROOT / "deploy" / "monitoring"
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+):-(?P<default>[^}]*)\}")
+METRIC = re.compile(r"\b(?:nv|encserve)_[a-z_]+\b")
+
+
+def compose_text():
+    """docker-compose.yml as it is."""
+    return (ROOT / "docker-compose.yml").read_text()
+
+
+def read_compose():
+    """docker-compose.yml with the defaults of its variables, and its anchors resolved."""
+    filled = VARIABLE.sub(lambda match: match["default"], compose_text())
+    assert "$" not in filled, "a variable without a default"
+    return yaml.safe_load(filled)
+
+
+def queries():
+    """The PromQL of every dashboard and alert."""
+    for file in sorted((MONITORING / "grafana" / "dashboards").glob("*.json")):
+        dashboard = json.loads(file.read_text())
+        yield from (target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+        yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"])
+    alerts = yaml.safe_load((MONITORING / "alerts.yml").read_text())
+    yield from (rule["expr"] for group in alerts["groups"] for rule in group["rules"])

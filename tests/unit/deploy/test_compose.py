@@ -1,0 +1,151 @@
+"""docker-compose.yml without a Docker engine: its schema, what it promises, and the flags of its servers."""
+
+import argparse
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+import yaml
+from deploy_files import ROOT, VARIABLE
+
+from encserve_server import command
+from encserve_server.flags import triton_flags
+
+SERVERS = ("triton", "triton-cpu")
+
+
+def serve_config(service):
+    """What the command of a service makes of its arguments, through the parser of `encserve serve`."""
+    program, verb, *arguments = service["command"]
+    assert (program, verb) == ("encserve", "serve")
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.config_of(parser.parse_args(arguments))
+
+
+def test_it_keeps_to_the_compose_specification():
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run(
+        [*check, str(ROOT / "docker-compose.yml")], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_schema_would_refuse_a_mistake(tmp_path, compose_text):
+    """The check above can fail."""
+    wrong = tmp_path / "docker-compose.yml"
+    wrong.write_text(compose_text.replace("read_only: true", "read_only: [1]"))
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(wrong)]
+    assert subprocess.run(check, capture_output=True, timeout=120, check=False).returncode != 0
+
+
+def test_every_variable_is_in_the_example_with_its_default(compose_text):
+    used = {match["name"]: match["default"] for match in VARIABLE.finditer(compose_text)}
+    lines = [line.removeprefix("# ") for line in (ROOT / ".env.example").read_text().splitlines()]
+    stated = dict(line.split("=", 1) for line in lines if line.partition("=")[0].replace("_", "").isupper())
+    assert stated == used
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_is_closed_but_for_what_it_needs(name, compose):
+    service = compose["services"][name]
+    assert service["user"] == "1000:1000"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["volumes"] == ["./model_repository:/models:ro"]
+    assert service["shm_size"] == "1gb"
+    assert [port.rsplit(":", 1)[1] for port in service["ports"]] == ["8000", "8001"], "the metrics are not published"
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_metrics_listen_on_their_own_network_alone(name, compose):
+    service = compose["services"][name]
+    config = serve_config(service)
+    assert config.metrics_host == service["networks"]["metrics"]["ipv4_address"]
+    network = compose["networks"]["metrics"]
+    assert network["internal"] is True
+    (subnet,) = network["ipam"]["config"]
+    assert config.metrics_host.rpartition(".")[0] == subnet["subnet"].rpartition(".")[0]
+    flags = triton_flags(config, pipelines=["minilm"], shm_prefix="p_", admin_secret="s", has_gpu=name == "triton")
+    assert f"--metrics-address={config.metrics_host}" in flags
+    assert "--grpc-address=0.0.0.0" in flags
+    assert "--model-repository=/models" in flags
+
+
+def test_a_gpu_is_reserved_where_one_is_needed(compose):
+    reserving = {name for name, service in compose["services"].items() if "deploy" in service}
+    assert reserving == {"triton"}
+    (device,) = compose["services"]["triton"]["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_profiles(compose):
+    profiles = {name: service.get("profiles", []) for name, service in compose["services"].items()}
+    assert profiles == {
+        "triton": [],
+        "triton-cpu": ["cpu"],
+        "export": ["export"],
+        "loadtest": ["loadtest"],
+        "prometheus": ["monitoring"],
+        "grafana": ["monitoring"],
+    }
+
+
+def test_a_stop_waits_for_what_triton_waits_for(compose):
+    for name in SERVERS:
+        service = compose["services"][name]
+        assert int(service["stop_grace_period"].removesuffix("s")) > serve_config(service).exit_timeout_s
+
+
+def test_the_health_check_is_a_command(compose):
+    commands = {entry.name for entry in importlib.metadata.entry_points(group="encserve.commands")}
+    for name in SERVERS:
+        program, command = compose["services"][name]["healthcheck"]["test"][1:]
+        assert program == "encserve"
+        assert command in commands
+
+
+def test_what_is_mounted_from_the_repository_is_there(compose):
+    mounted = [
+        volume.partition(":")[0]
+        for service in compose["services"].values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./deploy")
+    ]
+    assert len(mounted) == 4
+    for path in mounted:
+        assert (ROOT / path).exists(), path
+
+
+def test_every_network_and_volume_is_declared(compose):
+    for service in compose["services"].values():
+        assert set(service.get("networks", [])) <= set(compose["networks"])
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source.startswith("./") or source in compose["volumes"]
+
+
+def test_one_image_serves_with_and_without_a_gpu(compose):
+    services = compose["services"]
+    assert {services[name]["image"] for name in SERVERS} == {"encserve-triton"}
+    assert services["triton"]["build"]["args"]["TRITON_IMAGE"].endswith(":26.10-py3")
+    differs = {key for key in services["triton"] if services["triton"][key] != services["triton-cpu"].get(key)}
+    assert differs == {"command", "deploy", "networks"}
+
+
+def test_yaml_has_no_key_twice(compose_text):
+    """PyYAML keeps the last of two equal keys in silence; Docker refuses them."""
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader, node, deep=False):
+        keys = [loader.construct_object(key) for key, _ in node.value if key.value != "<<"]
+        assert len(keys) == len(set(keys)), keys
+        return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
+    yaml.load(compose_text, Strict)
