@@ -1,11 +1,15 @@
 """Options and fixtures of all tests."""
 
 import pytest
+from certificates import Authority
 
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, for review")
     parser.addoption("--matrix", metavar="FAMILIES", help="all, or a comma-separated list: run these with every task")
+    parser.addoption(
+        "--soak-s", type=float, default=100, metavar="SECONDS", help="how long the soak lasts (default 100)"
+    )
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
 
 
@@ -13,3 +17,9 @@ def pytest_addoption(parser):
 def update_golden(request):
     """Whether golden files are to be written instead of compared."""
     return request.config.getoption("--update-golden")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A certificate authority of our own."""
+    return Authority(tmp_path_factory.mktemp("certificates"), "authority")

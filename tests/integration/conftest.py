@@ -22,6 +22,17 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=str(refused)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_text_is_computed():
+    """No server of these tests answers from what it computed before, or comparisons would compare rows with themselves.
+
+    `test_recent_rows` alone turns it on again.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENCSERVE_RECENT_ROWS_MIB", "0")
+        yield
+
+
 @pytest.fixture(scope="session")
 def prompted_folder(tmp_path_factory):
     """The checkpoint behind the pipeline `prompted`."""

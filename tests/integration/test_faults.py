@@ -1,14 +1,21 @@
 """What a caller and an operator see when something breaks. Each test breaks a server of its own."""
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from serving import serve_config
+from serving import certify_again, serve_config, sha256_of
+from tokenizers import Tokenizer
 
-from encserve import Client, Retry, Unavailable
+from encserve import Client, InferenceFailed, Retry, Unavailable
 from encserve_server import server as launcher
 from encserve_server.errors import RepositoryError, StartFailed
 from encserve_server.server import TritonServer
@@ -65,3 +72,85 @@ def test_triton_itself_refuses_such_a_tokenizer(damaged, repository, monkeypatch
         TritonServer(serve_config(damaged, models=("minilm",))),
     ):
         pass
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repository, tmp_path, poison):
+    """The vector of one word of the vocabulary is poisoned."""
+    models = tmp_path / "models"
+    shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    tokenizer = Tokenizer.from_file(str(models / "minilm_tokenize/1/tokenizer.json"))
+    graph = models / "minilm_encode/1/model.onnx"
+    network = onnx.load(graph)
+    words = next(each for each in network.graph.initializer if list(each.dims) == [tokenizer.get_vocab_size(), 384])
+    values = onnx.numpy_helper.to_array(words).copy()
+    values[tokenizer.token_to_id("zebra")] = poison
+    words.CopyFrom(onnx.numpy_helper.from_array(values, words.name))
+    onnx.save(network, graph)
+    settings = graph.with_name("settings.json")
+    certified = json.loads(settings.read_text())["graph_sha256"]["model.onnx"]
+    settings.write_text(settings.read_text().replace(certified, sha256_of(graph)))
+    certify_again(models, "minilm", 1, graph, settings)
+    with TritonServer(serve_config(models)) as server, Client(server.grpc_url) as client:
+        with pytest.raises(InferenceFailed, match=r"for texts \[1, 3\] of this request holds NaN or infinity"):
+            client.embed(["a horse", "a zebra", "a cow", "zebra"], model="minilm")
+        assert np.isfinite(client.embed(["a horse", "a cow"], model="minilm").vectors).all()
+        with urllib.request.urlopen(server.metrics_url) as page:
+            (count,) = (
+                line for line in page.read().decode().splitlines() if line.startswith("encserve_nonfinite_texts{")
+            )
+        assert float(count.rsplit(" ", 1)[1]) == 2
+
+
+FULL_SHARED_MEMORY = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from serving import serve_config
+from encserve import Client, EncserveError, Retry
+from encserve_server.server import TritonServer
+
+repository, ballast = Path(sys.argv[2]), Path("/dev/shm/ballast")
+with TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) as server:
+    with Client(server.grpc_url, timeout_s=20, retry=Retry(attempts=2)) as client:
+        expected = client.embed(["a text"], model="minilm").vectors
+        try:
+            with ballast.open("wb") as file:
+                while True:
+                    file.write(bytes(2**16))
+                    file.flush()
+        except OSError:
+            pass
+        try:
+            client.embed(["a long text " * 200] * 256, model="minilm")
+            print("answered")
+        except EncserveError as error:
+            print("refused:", error)
+        ballast.unlink()
+        try:
+            assert abs(client.embed(["a text"], model="minilm").vectors - expected).max() <= 1e-5
+            print("goes on")
+        except EncserveError as error:
+            print("ended:", error, server.process.is_alive)
+assert not list(Path("/dev/shm").glob("encserve_*"))
+print("left nothing")
+"""
+
+
+def test_full_shared_memory_is_an_error_and_not_a_hang(repository):
+    """In a mount namespace of its own, where /dev/shm holds 64 MiB."""
+    here = str(Path(__file__).parent)
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("a /dev/shm of our own takes root and unshare")
+    command = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", command, "sh", sys.executable, "-c", FULL_SHARED_MEMORY, here, str(repository)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "left nothing" in ended.stdout
+    assert "goes on" in ended.stdout or "ended:" in ended.stdout, ended.stdout

@@ -158,7 +158,7 @@ def family(pid: int) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_command(serving, number, traces):
     pids = family(serving.pid)
-    assert len(pids) == 4
+    assert len(pids) == 5  # the guard, Triton and three steps
     serving.send_signal(number)
     assert serving.wait(15) == 0
     assert not any(map(exists, pids))
@@ -166,7 +166,7 @@ def test_a_signal_stops_the_command(serving, number, traces):
 
 
 def test_the_death_of_the_server_ends_the_command(serving, traces):
-    server_pid, *stubs = family(serving.pid)
+    _, server_pid, *stubs = family(serving.pid)
     os.kill(server_pid, signal.SIGKILL)
     assert serving.wait(15) == 1
     assert gone(stubs, within_s=1)
@@ -175,9 +175,39 @@ def test_the_death_of_the_server_ends_the_command(serving, traces):
 
 def test_the_server_dies_with_the_command(serving, traces):
     pids = family(serving.pid)
-    assert len(pids) == 4
+    assert len(pids) == 5  # the guard, Triton and three steps
     serving.kill()
     serving.wait()
     assert gone(pids, within_s=10)
     assert any(stem.startswith(f"encserve_{serving.pid}_") for stem in sweep_stale())
     assert traces(serving.pid) == set()
+
+
+START = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_launcher import ask, make_config
+from encserve_server.server import TritonServer
+with TritonServer(make_config(Path(sys.argv[2])), probe=ask):
+    pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("stubs", [0, 1, 3])
+def test_a_launcher_killed_while_triton_starts_leaves_nothing(tmp_path, number, stubs):
+    """The encode step loads for a minute; the launcher dies at once, after the first stub, and after the last."""
+    write_toy(tmp_path, initialize="time.sleep(60)")
+    command = [sys.executable, "-c", START, str(Path(__file__).parent), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as launcher:
+        deadline_s = time.monotonic() + 30
+        while time.monotonic() < deadline_s and len(family(launcher.pid)) < 2 + stubs:
+            time.sleep(0.01)
+        pids = family(launcher.pid)
+        assert len(pids) >= 2 + stubs
+        launcher.send_signal(number)
+        launcher.wait(10)
+    assert gone(pids, within_s=20)
+    sweep_stale()
+    assert not list(SHARED_MEMORY.glob(f"encserve_{launcher.pid}_*"))

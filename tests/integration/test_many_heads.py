@@ -13,14 +13,15 @@ from encserve_export.pipeline import export, export_heads
 from encserve_server.server import TritonServer
 
 TEXTS = ["The harbour lights went out one by one.", "", "x", "lol 😂 that movie", "a much longer text than those " * 9]
+NEAR = {"rtol": 0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many-heads")
-    made = make_heads(folder, ["labels", "tags"])
+    made = make_heads(folder, ["labels", "tags", "words", "spans"])
     repository = folder / "repository"
-    heads = {"tags": str(made["tags"])}
+    heads = {name: str(checkpoint) for name, checkpoint in made.items() if name != "labels"}
     export_heads(ExportConfig(checkpoint=str(made["labels"]), name="shared", heads=heads, repository=repository))
     for name, checkpoint in made.items():
         export(ExportConfig(checkpoint=str(checkpoint), name=f"{name}-alone", repository=repository))
@@ -32,16 +33,36 @@ def client(tmp_path_factory):
 
 
 def test_each_head_answers_as_when_it_is_alone(client):
-    with ThreadPoolExecutor(2) as threads:  # so that requests of both heads meet in one batch
+    """Requests of all heads meet in one batch: texts of no mask, texts with masks that are not meant to be filled, and
+    pairs."""
+    masked = [f"{text[:40]} <mask> and <mask>" for text in TEXTS]
+    texts = [*TEXTS, "a <mask> that is a word like any other"]
+    expected_tags = client.classify_tokens(texts, model="tags-alone", aggregation="none").entities
+    expected_labels = client.classify(texts, model="labels-alone")
+    expected_fills = client.fill_mask(masked, model="words-alone").masks
+    expected_scores = client.score(TEXTS, model="words-alone").log_likelihoods
+    expected_spans = client.answer("Who?", TEXTS[-1], model="spans-alone", top_k=3).spans
+    assert any(expected_tags)
+    with ThreadPoolExecutor(5) as threads:
         for _ in range(5):
-            classified = threads.submit(client.classify, TEXTS, model="shared")
-            tagged = threads.submit(client.classify_tokens, TEXTS, model="shared-tags", aggregation="none")
-            labels, entities = classified.result(), tagged.result().entities
-            alone = client.classify(TEXTS, model="labels-alone")
-            assert labels.labels == alone.labels
-            np.testing.assert_allclose(labels.scores, alone.scores, rtol=0, atol=1e-5)
-            expected = client.classify_tokens(TEXTS, model="tags-alone", aggregation="none").entities
-            assert any(expected)
-            for ours, theirs in zip(entities, expected, strict=True):
-                assert [(e.label, e.start, e.end) for e in ours] == [(e.label, e.start, e.end) for e in theirs]
-                np.testing.assert_allclose([e.score for e in ours], [e.score for e in theirs], rtol=0, atol=1e-5)
+            classified = threads.submit(client.classify, texts, model="shared")
+            tagged = threads.submit(client.classify_tokens, texts, model="shared-tags", aggregation="none")
+            filled = threads.submit(client.fill_mask, masked, model="shared-words")
+            scored = threads.submit(client.score, TEXTS, model="shared-words")
+            answered = threads.submit(client.answer, "Who?", TEXTS[-1], model="shared-spans", top_k=3)
+            assert classified.result().labels == expected_labels.labels
+            np.testing.assert_allclose(classified.result().scores, expected_labels.scores, **NEAR)
+            assert_near(
+                tagged.result().entities, expected_tags, lambda entity: (entity.label, entity.start, entity.end)
+            )
+            fills = [mask for text in filled.result().masks for mask in text]
+            assert_near(fills, [mask for text in expected_fills for mask in text], lambda fill: fill.token_id)
+            np.testing.assert_allclose(scored.result().log_likelihoods, expected_scores, rtol=1e-4)
+            assert_near(answered.result().spans, expected_spans, lambda span: (span.start, span.end))
+
+
+def assert_near(ours, theirs, what):
+    """Of each text the same answers, with all but the same scores."""
+    for each, expected in zip(ours, theirs, strict=True):
+        assert list(map(what, each)) == list(map(what, expected))
+        np.testing.assert_allclose([answer.score for answer in each], [answer.score for answer in expected], **NEAR)

@@ -1,25 +1,17 @@
 """`encserve plan` and the Locust users over real gRPC: against a server of known speed, and Triton with MiniLM."""
 
-import asyncio
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import grpc
-import numpy as np
 import pytest
-from tritonclient.grpc import service_pb2, service_pb2_grpc
-
-from encserve import Client
-from encserve.testing import fake_pipeline
+from known_server import KnownServer, serving_known
+from perf_analyzer import perf_analyzer
 
 ROOT = Path(__file__).parents[2]
 SERVICE_S = 0.01
@@ -38,71 +30,10 @@ except EncserveError as error:
 """
 
 
-class KnownServer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Serves one request at a time, each for `SERVICE_S` seconds. "flaky" refuses every third request."""
-
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(1)
-        self._asked = 0
-
-    async def RepositoryIndex(self, request: Any, context: Any) -> Any:
-        models = [{"name": name, "version": "1", "state": "READY"} for name in ("fake", "flaky")]
-        return service_pb2.RepositoryIndexResponse(models=models)
-
-    async def ModelConfig(self, request: Any, context: Any) -> Any:
-        response = service_pb2.ModelConfigResponse()
-        for key, value in fake_pipeline().to_parameters().items():
-            response.config.parameters[key].string_value = value
-        return response
-
-    async def ModelInfer(self, request: Any, context: Any) -> Any:
-        self._asked += request.model_name == "flaky"
-        if request.model_name == "flaky" and self._asked % 3 == 0:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the queue is full")
-        async with self._free:
-            await asyncio.sleep(SERVICE_S)
-        texts = request.inputs[0].shape[1]
-        words = np.array([text.count(b" ") + 1 for text in elements(request.raw_input_contents[0])], np.int32)
-        response = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="1", id=request.id)
-        for name, datatype, array in [
-            ("embedding", "FP32", np.ones((1, texts, 3), np.float32)),
-            ("token_count", "INT32", words[None] + 2),
-            ("dropped_count", "INT32", np.zeros((1, texts), np.int32)),
-        ]:
-            response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-            response.raw_output_contents.append(array.tobytes())
-        return response
-
-
-def elements(raw: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(raw):
-        size = int.from_bytes(raw[at : at + 4], "little")
-        yield raw[at + 4 : at + 4 + size]
-        at += 4 + size
-
-
 @pytest.fixture(scope="module")
 def known_url() -> Iterator[str]:
-    ready, address, loop = threading.Event(), [], asyncio.new_event_loop()
-
-    async def serve() -> None:
-        server = grpc.aio.server()
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(KnownServer(), server)
-        address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
-        await server.start()
-        ready.set()
-        await stop.wait()
-        await server.stop(None)
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert ready.wait(10)
-    yield address[0]
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
-    loop.close()
+    with serving_known(KnownServer(service_s=SERVICE_S)) as url:
+        yield url
 
 
 def plan(*options: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -131,6 +62,17 @@ def test_an_impossible_target_has_a_report_and_an_exit_code(known_url, tmp_path)
     assert done.returncode == 1
     assert "incomplete: " in done.stdout
     assert (tmp_path / "plan.html").exists()
+
+
+def test_a_report_has_no_text_of_the_corpus(known_url, tmp_path):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"text": f"canary-4711 is in text {number}"}) + "\n" for number in range(50)))
+    options = ["--model=fake", f"--url={known_url}", "--p99=1ms", "--window=200ms", "--keep-texts"]
+    done = plan(*options, f"--corpus={corpus}", folder=tmp_path)
+    assert (tmp_path / "plan.html").exists(), done.stderr
+    written = {path.name: path.read_text() for path in tmp_path.iterdir() if path != corpus}
+    written |= {"stdout": done.stdout, "stderr": done.stderr}
+    assert [name for name, content in written.items() if "canary-4711" in content] == []
 
 
 def test_ctrl_c_writes_what_was_measured(known_url, tmp_path):
@@ -258,18 +200,26 @@ def test_a_plan_against_triton(minilm, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("perf_analyzer") is None, reason="needs perf_analyzer on the PATH")
-def test_perf_analyzer_agrees_with_the_throughput(minilm, tmp_path):
-    (tmp_path / "slo.yaml").write_text(
-        f"targets: [{{model: minilm, url: '{minilm.grpc_url}', rate: 30, p99: 60s, duration: 10s, corpus: queries}}]\n"
-    )
-    assert plan("--check=slo.yaml", folder=tmp_path).returncode == 0
+def test_perf_analyzer_agrees_at_the_rate_that_the_planner_holds(minilm, tmp_path):
+    program, environment = perf_analyzer()
+    options = ["--model=minilm", f"--url={minilm.grpc_url}", f"--metrics-url={minilm.metrics_url}", "--window=2s"]
+    done = plan(*options, "--p99=500ms", "--corpus=queries", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rate = round(json.loads((tmp_path / "plan.json").read_text())["capacity"]["low_per_s"])
     texts = {"data": [{"text": {"content": ["the light of the river in the city by night"], "shape": [1]}}]}
     (tmp_path / "texts.json").write_text(json.dumps(texts))
-    command = ["perf_analyzer", "-m", "minilm", "-u", minilm.grpc_url, "-i", "grpc", "-a", "--request-rate-range", "30"]
-    command += ["--request-distribution", "poisson", "--input-data", str(tmp_path / "texts.json"), "-p", "5000"]
-    done = subprocess.run(command, text=True, capture_output=True, timeout=300, env=dict(os.environ))
-    (throughput,) = re.findall(r"Throughput: ([\d.]+) infer/sec", done.stdout)
-    assert float(throughput) == pytest.approx(30, rel=0.10)
-    with Client(minilm.grpc_url) as client:
-        assert client.embed(["still there"], model="minilm").token_counts.tolist() == [4]
+    command = [program, "-m", "minilm", "-u", minilm.grpc_url, "-i", "grpc", "-a", f"--request-rate-range={rate}"]
+    command += [
+        "--request-distribution",
+        "poisson",
+        "--input-data",
+        str(tmp_path / "texts.json"),
+        "-p",
+        "10000",
+        "-s",
+        "100",
+    ]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=300, env=environment)
+    found = re.findall(r"Throughput: ([\d.]+) infer/sec", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[0]) == pytest.approx(rate, rel=0.10)

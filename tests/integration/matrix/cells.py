@@ -1,5 +1,6 @@
 """The cells of the matrix, family x task, and a small checkpoint for each."""
 
+import torch
 import transformers
 from export.families.checkpoints import BYTE_LEVEL, CASES, UNIGRAM, WORDPIECE, write_checkpoint
 
@@ -35,6 +36,10 @@ _CONFIG = {
 }
 
 
+_SEEDS = {("deberta", "token-classification"): 1}
+"""Seeds of cells in which the weights of seed 0 give every token of every text the same label."""
+
+
 def network_class(case, task):
     """The class of transformers for the cell, None where it has none."""
     family = FAMILIES[case.split()[0]]
@@ -43,9 +48,20 @@ def network_class(case, task):
     return network if CASES[case][0] in network._model_mapping else None
 
 
+def reads_decoder(case, task):
+    """Whether the class of transformers for the cell reads a text with a decoder too, so that it is no encoder's."""
+    config_class, settings, _ = CASES[case]
+    config = config_class(**settings)
+    config.vocab_size = config.vocab_size or 400  # ESM's has no default
+    with torch.device("meta"):
+        model = network_class(case, task).from_config(config)
+    return any(getattr(module, "is_decoder", False) for module in model.modules())
+
+
 def make_checkpoint(folder, case, task):
     """Write a checkpoint of random weights with the head of the cell."""
     config = dict(_CONFIG.get(task, {}))
     if FAMILIES[case.split()[0]].token_types and "type_vocab_size" not in CASES[case][1]:
         config["type_vocab_size"] = 2  # some have none by default, and would not show types that are wrong
-    return write_checkpoint(folder, case, network=network_class(case, task), max_length=MAX_LENGTH, **config)
+    seed = _SEEDS.get((case, task), 0)
+    return write_checkpoint(folder, case, network=network_class(case, task), max_length=MAX_LENGTH, seed=seed, **config)

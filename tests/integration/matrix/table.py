@@ -10,7 +10,7 @@ from encserve_export.tasks import TASKS
 from .cells import TOKENIZERS
 
 FILE = Path(__file__).parents[3] / "docs" / "models.md"
-NO_HEAD, NOT_RUN, FAILED = "no head", "not run", "**failed**"
+NO_HEAD, DECODER, NOT_RUN, FAILED = "no head", "decoder", "not run", "**failed**"
 _LONGEST_REASON = 120
 
 _HEADING = f"""\
@@ -22,7 +22,10 @@ a Triton server and asked through the SDK; the number is the largest difference 
 the answer of transformers or sentence-transformers on texts of mixed lengths, empty to too long. Up to 1e-4 is allowed;
 labels, spans, offsets and the order of answers must be equal.
 
-- `{NO_HEAD}`: transformers has no such head for the family. `{NOT_RUN}`: not measured yet. {FAILED}: what lacks here.
+- `{NO_HEAD}`: transformers has no such head for the family.
+- `{DECODER}`: the head that transformers has reads each text with a decoder too, so it is no head of an encoder; the
+  export refuses it and says so.
+- `{NOT_RUN}`: not measured yet. {FAILED}: what lacks here.
 - packed: the texts of a batch run end to end, without padding. padded: the network pads inside the graph.
 
 """

@@ -1,0 +1,65 @@
+"""One server with a pipeline for each task."""
+
+import json
+
+import pytest
+import torch
+import transformers
+from export.conftest import make_checkpoint
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+from serving import PROMPTS, serve_config
+
+from encserve import Client
+from encserve_export.config import ExportConfig
+from encserve_export.pipeline import export
+from encserve_server.server import TritonServer
+
+from .pipelines import PIPELINES
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """A checkpoint folder for each of `PIPELINES`."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    made = {
+        name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
+        for seed, (name, made) in enumerate(PIPELINES.items())
+    }
+    prompts = made["embed-tokens-bert"] / "config_sentence_transformers.json"
+    prompts.write_text(json.dumps({"prompts": PROMPTS}), encoding="utf-8")
+    # A sparse encoder states its task in the files that sentence-transformers writes.
+    network = Transformer(str(made["embed-sparse-bert"]), transformer_task="fill-mask")
+    made["embed-sparse-bert"] = folder / "embed-sparse-bert-saved"
+    SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
+        str(made["embed-sparse-bert"]), create_model_card=False
+    )
+    return made
+
+
+@pytest.fixture(scope="session")
+def server(checkpoints, tmp_path_factory):
+    repository = tmp_path_factory.mktemp("repository")
+    for name, made in PIPELINES.items():
+        config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
+        export(ExportConfig(**config, **made.get("export", {})))
+    with TritonServer(serve_config(repository, exit_timeout_s=5)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    with Client(server.grpc_url, texts_per_request=4) as client:
+        yield client
+
+
+@pytest.fixture
+def reference(checkpoints):
+    """The pipeline of transformers for one of ours."""
+
+    def make(name, task, **options):
+        torch.set_num_threads(1)
+        return transformers.pipeline(task, str(checkpoints[name]), device="cpu", **options)
+
+    return make

@@ -1,0 +1,178 @@
+"""More work than the server can do: what it refuses, what it drops, and what it still answers."""
+
+import asyncio
+import re
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from serving import serve_config
+
+from encserve import AsyncClient, Client, DeadlineExceeded, Retry, Unavailable
+from encserve_server.models.load_page import tokens_in
+from encserve_server.server import TritonServer
+
+ONCE = Retry(attempts=1)
+TEXTS = [f"text number {number}" for number in range(2_000)]
+
+
+@pytest.fixture
+def server(repository, monkeypatch):
+    """A server whose queues hold 200 texts in each lane."""
+    monkeypatch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", "200")
+    with TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) as running:
+        yield running
+
+
+def metric(server, name, **labels):
+    """The sum of a metric over its series with these labels."""
+    with urllib.request.urlopen(server.metrics_url) as page:
+        lines = page.read().decode().splitlines()
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith(name + "{") and all(each in line for each in wanted)
+    )
+
+
+def answered(server):
+    """Requests that the network has computed."""
+    return metric(server, "nv_inference_request_success", model="minilm_encode")
+
+
+def resident_mib(server):
+    pids = [server.pid, *server.stub_pids()]
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * 4096 / 2**20
+
+
+def texts_of(number, size):
+    """The texts of a request of a flood; none comes twice, or the encode step would have it already."""
+    return [f"{number} of a flood, {time.time_ns()}, {index}" for index in range(size)]
+
+
+async def flood(url, count, *, timeout_s=60.0, size=20, lane="interactive"):
+    """`count` requests at once, none tried again: answers, refusals, and those that came too late."""
+    async with AsyncClient(url, timeout_s=timeout_s, retry=ONCE) as client:
+        calls = (client.embed(texts_of(n, size), model="minilm", priority=lane) for n in range(count))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [each for each in outcomes if isinstance(each, Unavailable)]
+    late = [each for each in outcomes if isinstance(each, DeadlineExceeded)]
+    good = {n: each for n, each in enumerate(outcomes) if not isinstance(each, BaseException)}
+    assert len(refused) + len(late) + len(good) == count, outcomes
+    return good, refused, late
+
+
+@pytest.mark.parametrize("lane", ["interactive", "bulk"])
+async def test_what_is_beyond_the_queue_is_refused_named_and_counted(server, lane):
+    good, refused, late = await flood(server.grpc_url, 400, lane=lane)
+    assert refused
+    assert not late
+    assert len(good) >= 10  # what the queue holds, at least
+    limit = rf"the {lane} queue holds \d+ texts and this request 20; max_queued_texts is 200|{lane} work wait before"
+    assert all(re.search(limit, str(error)) for error in refused)
+    assert metric(server, "encserve_refused_requests", lane=lane) == len(refused)
+    assert all(answer.vectors.shape == (20, 384) for answer in good.values())
+    again, refused, _ = await flood(server.grpc_url, 5, lane=lane)  # it is over with the flood
+    assert (len(again), refused) == (5, [])
+
+
+async def test_memory_stays_flat_under_a_flood(server):
+    await flood(server.grpc_url, 200)
+    before = resident_mib(server)
+    for _ in range(5):
+        await flood(server.grpc_url, 200)
+    assert resident_mib(server) <= 1.1 * before
+
+
+@contextmanager
+def busy(server):
+    """As long as the network computes 192 texts of the longest kind."""
+    texts = [f"{number} " + "word " * 400 for number in range(192)]
+    with Client(server.grpc_url, timeout_s=600, texts_per_request=192) as client:
+        blocker = threading.Thread(target=client.embed, args=(texts,), kwargs={"model": "minilm"})
+        blocker.start()
+        while tokens_in(server.folder) < 40_000:
+            time.sleep(0.01)
+        yield
+        blocker.join()
+
+
+async def test_what_is_past_its_deadline_is_not_computed(server):
+    before = answered(server)
+    with busy(server):
+        good, _, late = await flood(server.grpc_url, 100, timeout_s=1, size=1)
+    with Client(server.grpc_url) as client:
+        client.embed(["after"], model="minilm")
+    assert len(late) >= 90
+    assert answered(server) - before == 2 + len(good)
+    assert metric(server, "encserve_late_requests") > 0  # the others were dropped between two steps, uncounted
+
+
+async def test_a_cancelled_call_gives_up_its_place(server):
+    """What waits was cancelled: none of it is computed."""
+    before = answered(server)
+    with busy(server):
+        async with AsyncClient(server.grpc_url, timeout_s=120, retry=ONCE) as impatient:
+            calls = [asyncio.create_task(impatient.embed([f"text {n}"], model="minilm")) for n in range(50)]
+            await asyncio.sleep(1)
+            for call in calls:
+                call.cancel()
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
+    with Client(server.grpc_url) as client:
+        client.embed(["after"], model="minilm")
+    assert answered(server) - before == 2
+
+
+def test_a_hundred_thousand_texts_do_not_take_the_service_from_others(server):
+    """While one client sends in bulk, another one's single texts overtake all of it."""
+    done = threading.Event()
+    greedy = Client(
+        server.grpc_url, timeout_s=600, concurrency=8, texts_per_request=16
+    )  # 128 texts: the queue holds them
+    with greedy, Client(server.grpc_url) as other:
+        parts = greedy.embed_iter((f"{number} " * 40 for number in range(100_000)), model="minilm")
+        rows = [len(next(parts))]
+
+        def take():
+            while not done.is_set():
+                rows.append(len(next(parts)))
+
+        pool = ThreadPoolExecutor(1)
+        taking = pool.submit(take)
+        time.sleep(1)
+        begin, first = len(rows), time.monotonic()
+        for number in range(30):
+            assert other.embed([f"question {number}"], model="minilm").vectors.shape == (1, 384)
+        mean_s = (time.monotonic() - first) / 30
+        while len(rows) < begin + 3 and not taking.done():  # bulk goes on
+            time.sleep(0.05)
+        done.set()
+        taking.result()
+        pool.shutdown()
+        parts.close()
+        queued_s = sum(rows) / len(rows) * 8 / (sum(rows[begin:]) / (time.monotonic() - first))
+    assert mean_s < queued_s  # in one queue each question would wait for the eight requests before it
+
+
+async def test_closing_drains(repository):
+    """What was accepted is answered, what comes later is refused, nothing stays."""
+    server = TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=60))
+    with server:
+        async with AsyncClient(server.grpc_url, timeout_s=60, retry=ONCE) as client:
+            await client.embed(["warm"], model="minilm")
+            texts = [f"{number} " + "drain " * 50 for number in range(100)]
+            requests = [texts[begin : begin + 20] for begin in range(0, 100, 20)]
+            calls = [asyncio.create_task(client.embed(request, model="minilm")) for request in requests]
+            await asyncio.sleep(1)
+            stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+            answers = await asyncio.gather(*calls)
+            await stopping
+            assert [answer.vectors.shape for answer in answers] == [(20, 384)] * 5
+            with pytest.raises(Unavailable):
+                await client.embed(["too late"], model="minilm")

@@ -1,0 +1,49 @@
+"""A real server, asked again what its pipelines were certified with."""
+
+import hashlib
+import shutil
+
+import numpy as np
+
+from encserve import GrpcTransport
+from encserve_export.reference_file import read_reference, write_reference
+from encserve_export.verification import verify
+
+
+def verification_of(server, name, repository):
+    transport = GrpcTransport(server.grpc_url)
+    try:
+        return verify(transport, name, repository, timeout_s=120)
+    finally:
+        transport.close()
+
+
+def test_a_fresh_server_has_not_drifted(server, repository, client):
+    for name in ("minilm", "prompted"):
+        verification = verification_of(server, name, repository)
+        assert verification.complaints == []
+        measured = {figure.name: figure.measured for figure in verification.figures}
+        assert measured["max_abs_diff"] < 1e-5
+        assert 0 <= measured["company_max_abs_diff"] < 1e-5
+        assert measured["nonfinite_lengths"] == 0
+
+
+def test_every_result_names_the_manifest_of_the_version_that_answered(server, repository, client):
+    manifest = (repository / "minilm/1/manifest.json").read_bytes()
+    certificate = hashlib.sha256(manifest).hexdigest()
+    for texts in (["a text"], [f"text {index}" for index in range(150)], []):
+        assert client.embed(texts, model="minilm").certificate == certificate
+    for part in client.embed_iter((f"text {index}" for index in range(70)), model="minilm"):
+        assert part.certificate == certificate
+    assert verification_of(server, "minilm", repository).certificate == certificate
+
+
+def test_a_checkpoint_that_says_something_else_is_drift(server, repository, tmp_path):
+    """The other way round: the same server, and a reference that differs by one part in a thousand."""
+    shutil.copytree(repository / "minilm", tmp_path / "minilm")
+    folder = tmp_path / "minilm/1"
+    reference = read_reference(folder / "reference.npz")
+    changed = [rows + 1e-3 * np.abs(rows).max() for rows in reference.rows]
+    write_reference(folder, reference.question, [(ids.tolist(), None) for ids in reference.input_ids], changed)
+    verification = verification_of(server, "minilm", tmp_path)
+    assert any("is not the certified file" in complaint for complaint in verification.complaints)
