@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test soak matrix check serve bench loadtest clean
+.PHONY: demo test soak matrix check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -13,8 +13,9 @@ demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 test: $(VENV)/installed  ## all tests but the slow ones
 	$(BIN)/pytest -m "not slow"
 
-soak: $(VENV)/installed  ## the slow tests
-	$(BIN)/pytest -m slow
+SOAK_S ?= 1200
+soak: $(VENV)/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less
+	$(BIN)/pytest -m slow --soak-s $(SOAK_S)
 
 FAMILIES ?= all
 matrix: $(VENV)/installed  ## every family with every task, into docs/models.md; FAMILIES=bert,roberta for some
@@ -26,10 +27,21 @@ check: $(VENV)/installed  ## linters, types and unit tests
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit
 
+audit:  ## known holes of the pinned dependencies; asks pypi.org, so it needs the network; what it cannot look up fails it
+	$(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
 serve: $(VENV)/installed  ## serve model_repository on loopback
 	$(BIN)/encserve serve
 
-bench: $(VENV)/installed  ## end to end beside sentence-transformers, in one run
+bench: $(VENV)/installed  ## end to end beside peers and the in-process bound, in one run: BENCH='--rounds 1' and the like
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: $(VENV)/installed  ## environments of the peers, some GB; one that cannot be made says so in the results
+	PYTHON=$(BIN)/python benchmarks/environments/make.sh all || true
+
+bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone: the table of the README
 	$(BIN)/python benchmarks/throughput.py
 
 loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001
@@ -44,5 +56,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): torch, Triton and the rest, about 2 GB; some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[dev,export,loadtest,server]' | grep -v 'already satisfied'
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[dev,export,loadtest,openvino,server]' | grep -v 'already satisfied'
 	@touch $@
