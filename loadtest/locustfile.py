@@ -3,6 +3,10 @@
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm --headless -u 16 -t 30s --max-p99 200ms
     locust -f loadtest/locustfile.py --host localhost:8001 --model my-classifier --task classify
+    locust -f loadtest/locustfile.py --host gateway.example.org:8443 --server-ca authority.pem
+
+The key of a gateway and the secret of the server's administration come from the environment of each process,
+`ENCSERVE_API_KEY` and `ENCSERVE_ADMIN_SECRET`. What is an option, Locust sends to its workers and shows in its page.
 
 Locust's users wait for each answer before they ask again: a closed loop, in which a server that stalls is simply asked
 less. It shows how the server behaves under so many users. How much it holds at a rate is what `encserve plan` measures.
@@ -14,7 +18,7 @@ less. It shows how the server behaves under so many users. How much it holds at 
 import logging
 import random
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 import grpc.experimental.gevent
@@ -23,6 +27,8 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from encserve import Client, EncserveError, Retry
+from encserve._commands.access import read_access
+from encserve._settings import DEFAULT_URL
 from encserve_loadtest.corpus import BUILT_IN, DEFAULT
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.quantities import parse_duration_s
@@ -62,6 +68,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--corpus", default=DEFAULT, help=f"{', '.join(BUILT_IN)}, FILE.jsonl or FILE.csv (default: %(default)s)"
     )
     ours.add_argument("--load-shape", default="", choices=["", *SHAPES], help="how -u users come and go over -t")
+    tls = parser.add_argument_group("encserve, encrypted", "Locust's own --tls-cert and --tls-key are of its web page.")
+    tls.add_argument("--server-tls", action="store_true", help="encrypt, and trust the public authorities")
+    tls.add_argument("--server-ca", default="", metavar="FILE", help="encrypt, and trust these authorities (PEM)")
+    tls.add_argument("--client-cert", default="", metavar="FILE", help="our certificate, where the server wants one")
+    tls.add_argument("--client-key", default="", metavar="FILE", help="the private key of --client-cert")
     ours.add_argument("--max-fail-ratio", type=float, default=0.0, help="exit code 1 above it (default: %(default)s)")
     ours.add_argument("--max-p99", default="", help="exit code 1 above it, such as 200ms")
 
@@ -111,7 +122,7 @@ def connect(environment: Environment, **_: Any) -> None:
     if runner is None or options is None or isinstance(runner, MasterRunner):
         return
     try:
-        Session.client = Client(environment.host or "localhost:8001", retry=Retry(attempts=1))
+        Session.client = _client(environment.host or DEFAULT_URL, options)
         Session.workload = prepare_workload(
             Session.client, model=options.model, corpus=options.corpus, texts_per_request=options.texts_per_request
         )
@@ -121,6 +132,18 @@ def connect(environment: Environment, **_: Any) -> None:
         log.error("%s", error)
         environment.process_exit_code = EXIT_NO_SERVER
         runner.quit()
+
+
+def _client(url: str, options: Namespace) -> Client:
+    access = read_access(
+        encrypted=options.server_tls,
+        ca_file=options.server_ca or None,
+        cert_file=options.client_cert or None,
+        key_file=options.client_key or None,
+    )
+    return Client(
+        url, retry=Retry(attempts=1), tls=access.tls, api_key=access.api_key, admin_secret=access.admin_secret
+    )
 
 
 @events.test_stop.add_listener

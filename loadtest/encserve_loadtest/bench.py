@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from encserve import AsyncClient, Retry
+from encserve._commands.access import Access
 from encserve_loadtest.arrivals import Process, poisson, process_of, schedule_s
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.generator import Send, closed_loop, open_loop
@@ -32,9 +33,17 @@ SEND_ONCE = Retry(attempts=1)
 """A request that is sent again would hide an overload."""
 
 
-def open_client(config: PlanConfig, url: str) -> AsyncClient:
+def open_client(config: PlanConfig, url: str, access: Access) -> AsyncClient:
     """A client that sends every request once."""
-    return AsyncClient(url, timeout_s=config.timeout_s, retry=SEND_ONCE, texts_per_request=config.texts_per_request)
+    return AsyncClient(
+        url,
+        timeout_s=config.timeout_s,
+        retry=SEND_ONCE,
+        texts_per_request=config.texts_per_request,
+        tls=access.tls,
+        api_key=access.api_key,
+        admin_secret=access.admin_secret,
+    )
 
 
 def make_bench(config: PlanConfig, workload: Workload, client: AsyncClient) -> "Bench":

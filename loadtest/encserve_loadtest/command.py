@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encserve import EncserveError
+from encserve._commands.server_arguments import access_of, add_endpoint_arguments
 
 if TYPE_CHECKING:
     from encserve_loadtest.findings import Findings
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     traffic.add_argument("--shape", choices=SHAPES, help="run this shape in the end, with the capacity as its peak")
     traffic.add_argument("--seed", type=int, default=default.seed, help="of arrivals and texts (default: %(default)s)")
     how = parser.add_argument_group("where, and how")
-    how.add_argument("--url", default=default.url, help="gRPC endpoint of one replica (default: %(default)s)")
+    add_endpoint_arguments(how)
     how.add_argument(
         "--metrics-url", metavar="URL", help=f"Triton's metrics (default: port {METRICS_PORT} of the same host)"
     )
@@ -88,13 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan or check. Returns 0, 1 for a target that is missed or impossible, or 130 after Ctrl-C."""
-    return _check(arguments.check) if arguments.check else _plan(arguments)
+    return _check(arguments) if arguments.check else _plan(arguments)
 
 
-def _check(path: Path) -> int:
+def _check(arguments: argparse.Namespace) -> int:
     from encserve_loadtest.slo import check, read_slos
 
-    held = asyncio.run(check(read_slos(path), lambda line: print(line, flush=True)))
+    slos = read_slos(arguments.check, url=arguments.url)
+    held = asyncio.run(check(slos, access_of(arguments), lambda line: print(line, flush=True)))
     return 0 if held else EXIT_MISSED
 
 
@@ -105,11 +107,11 @@ def _plan(arguments: argparse.Namespace) -> int:
     from encserve_loadtest.report import json_path, write_report
     from encserve_loadtest.summary import render_text
 
-    findings = _findings(arguments)
+    findings, access = _findings(arguments), access_of(arguments)
     progress = Progress()
     interrupted = False
     try:
-        asyncio.run(plan(findings, progress))
+        asyncio.run(plan(findings, progress, access))
     except KeyboardInterrupt:
         interrupted = True
         findings.problem = "it was interrupted; this is what was measured before"

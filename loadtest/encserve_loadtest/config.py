@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from encserve._settings import DEFAULT_URL
 from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.shapes import SHAPES
 
-DEFAULT_URL = "localhost:8001"
 METRICS_PORT = 8002
 
 

@@ -9,7 +9,7 @@ from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
 from encserve_loadtest.sizing import Cost, Sizing
-from encserve_loadtest.window import Window
+from encserve_loadtest.window import Window, repeated_share
 from encserve_loadtest.workload import Workload
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class Findings:
     problem: str = ""
     """Why the plan has no capacity or is not complete; empty when it is."""
     elapsed_s: float = 0.0
+
+    @property
+    def repeated_share(self) -> float:
+        """Share of the texts of all windows that the server did not compute, since it remembered them."""
+        return repeated_share(self.windows)
 
     @property
     def tokens_per_request(self) -> float:

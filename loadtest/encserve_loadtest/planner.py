@@ -1,6 +1,7 @@
 """The plan, from an address to replicas and a price: reads from top to bottom."""
 
 from encserve import Client
+from encserve._commands.access import Access
 from encserve_loadtest.bench import SEND_ONCE, Bench, make_bench, open_client
 from encserve_loadtest.bottleneck import Bottleneck, find_bottleneck
 from encserve_loadtest.capacity import by_rate, estimate_capacity, nearest_window, pooled_p99_s
@@ -44,8 +45,8 @@ SHAPED_WINDOWS = 4
 """A run along a shape lasts so many windows."""
 
 
-async def plan(findings: Findings, progress: Progress) -> None:
-    """Fill in the findings.
+async def plan(findings: Findings, progress: Progress, access: Access) -> None:
+    """Fill in the findings. They know nothing of the access, since a report is made of all they know.
 
     Raises:
         EncserveError: the server is not there, the model is not ready, an option is malformed, the target is
@@ -53,9 +54,9 @@ async def plan(findings: Findings, progress: Progress) -> None:
     """
     config = findings.config
     progress.stage(f"asking {config.url} for {config.model!r}")
-    findings.workload = prepare(config)
-    findings.steps = served_steps(config.url, config.model)
-    async with open_client(config, config.url) as client:
+    findings.workload = prepare(config, access)
+    findings.steps = served_steps(config.url, config.model, access)
+    async with open_client(config, config.url, access) as client:
         bench = make_bench(config, findings.workload, client)
         bench.windows, bench.on_window = findings.windows, progress.window
         bench.steps, bench.metrics_url = findings.steps, config.metrics_endpoint
@@ -78,9 +79,15 @@ async def plan(findings: Findings, progress: Progress) -> None:
         await tune(findings, progress)
 
 
-def prepare(config: PlanConfig) -> Workload:
+def prepare(config: PlanConfig, access: Access) -> Workload:
     """Ask the server what it serves, and make the requests."""
-    with Client(config.url, retry=SEND_ONCE) as client:
+    with Client(
+        config.url,
+        retry=SEND_ONCE,
+        tls=access.tls,
+        api_key=access.api_key,
+        admin_secret=access.admin_secret,
+    ) as client:
         return prepare_workload(
             client,
             model=config.model,

@@ -15,7 +15,7 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import verdict
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
-from encserve_loadtest.summary import SETTING_WORDS, Line, summarize
+from encserve_loadtest.summary import SETTING_WORDS, Line, summarize, warning
 from encserve_loadtest.window import PERCENTILES, SETTLE_SHARE, Window
 
 CARDS = 4
@@ -52,6 +52,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     }
     plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
     plain["encserve"] = __version__
+    plain["repeated_share"] = findings.repeated_share
     plain["windows"] = [_window_json(window) for window in findings.windows]
     if findings.workload is not None:
         plain["pipeline"] = _plain(findings.workload.pipeline)
@@ -102,7 +103,7 @@ def render_html(findings: Findings) -> str:
     """The page."""
     config = findings.config
     style = files("encserve_loadtest").joinpath("report.css").read_text(encoding="utf-8")
-    lines = summarize(findings)
+    lines, flattered = summarize(findings), warning(findings)
     about = f"{config.url}, {len(findings.windows)} windows in {findings.elapsed_s:.0f} s, encserve {__version__}"
     if findings.workload is not None:
         pipeline = findings.workload.pipeline
@@ -114,6 +115,7 @@ def render_html(findings: Findings) -> str:
             f"<title>Capacity of {escape(config.model)}</title><style>{style}</style></head><body>",
             f'<h1>Capacity of {escape(config.model)}</h1><p class="about">{escape(about)}</p>',
             f'<p class="problem">Incomplete: {escape(findings.problem)}</p>' if findings.problem else "",
+            f'<p class="problem">{escape(flattered[0].upper() + flattered[1:])}.</p>' if flattered else "",
             '<dl class="verdict">' + "".join(map(_card, lines[:CARDS])) + "</dl>",
             '<ul class="others">' + "".join(map(_item, lines[CARDS:])) + "</ul>",
             '<section class="charts">',

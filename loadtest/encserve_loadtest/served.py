@@ -1,11 +1,12 @@
 """The settings with which a server runs the steps of a pipeline, asked of the server itself."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
-import tritonclient.grpc as triton
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import model_config_pb2, service_pb2
 
-from encserve import Unavailable
+from encserve import GrpcTransport
+from encserve._commands.access import Access
 
 ASK_TIMEOUT_S = 5.0
 
@@ -26,25 +27,27 @@ class ServedStep:
     """How long a request may wait for others to share its batch."""
 
 
-def served_steps(url: str, pipeline: str) -> tuple[ServedStep, ...]:
+class _Configurations(GrpcTransport):
+    """A channel over which whole configurations are asked for."""
+
+    def config(self, model: str) -> model_config_pb2.ModelConfig:
+        request = service_pb2.ModelConfigRequest(name=model)
+        with self._translating(model=model):
+            return self._stub.ModelConfig(request, timeout=ASK_TIMEOUT_S, metadata=self._metadata).config
+
+
+def served_steps(url: str, pipeline: str, access: Access) -> tuple[ServedStep, ...]:
     """The steps of a pipeline in their order. Empty for a model that is no ensemble.
 
     Raises:
-        Unavailable: the server does not answer.
+        EncserveError: the server does not answer, or lets nobody in with this access.
     """
-    try:
-        with triton.InferenceServerClient(url) as client:
-            ensemble = _config(client, pipeline).ensemble_scheduling
-            return tuple(_step(_config(client, step.model_name)) for step in ensemble.step)
-    except InferenceServerException as error:
-        raise Unavailable(f"{url} does not tell how {pipeline!r} is configured: {error}", model=pipeline) from error
+    with closing(_Configurations(url, tls=access.tls, api_key=access.api_key)) as server:
+        ensemble = server.config(pipeline).ensemble_scheduling
+        return tuple(_step(server.config(step.model_name)) for step in ensemble.step)
 
 
-def _config(client: "triton.InferenceServerClient", model: str) -> "triton.model_config_pb2.ModelConfig":
-    return client.get_model_config(model, client_timeout=ASK_TIMEOUT_S).config
-
-
-def _step(config: "triton.model_config_pb2.ModelConfig") -> ServedStep:
+def _step(config: model_config_pb2.ModelConfig) -> ServedStep:
     return ServedStep(
         name=config.name.rpartition("_")[2],
         model=config.name,

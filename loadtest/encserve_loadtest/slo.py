@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from encserve._commands.access import Access
+from encserve._settings import DEFAULT_URL
 from encserve_loadtest.bench import make_bench, open_client
-from encserve_loadtest.config import DEFAULT_URL, PlanConfig
+from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.planner import prepare
 from encserve_loadtest.quantities import milliseconds, parse_duration_s, percent, rounded
-from encserve_loadtest.window import PERCENTILES, Window
+from encserve_loadtest.served import served_steps
+from encserve_loadtest.summary import remembered
+from encserve_loadtest.window import PERCENTILES, Window, repeated_share
 
 PERCENTILE_KEYS = {f"p{percentile}": percentile for percentile in PERCENTILES}
-OTHER_KEYS = ("model", "url", "rate", "duration", "corpus", "texts_per_request", "failures")
+OTHER_KEYS = ("model", "url", "metrics_url", "rate", "duration", "corpus", "texts_per_request", "failures")
 DEFAULT_DURATION = "10s"
 ATTEMPTS = 2
 """A run whose generator fell behind is repeated once."""
@@ -26,6 +30,8 @@ class Slo:
 
     model: str
     url: str
+    metrics_url: str | None
+    """Triton's metrics endpoint; None is port 8002 of the server's host."""
     rate_per_s: float
     """Requests per second, as Poisson arrivals."""
     limits_s: Mapping[float, float]
@@ -45,13 +51,14 @@ class Outcome:
     line: str
 
 
-def read_slos(path: Path) -> list[Slo]:
+def read_slos(path: Path, *, url: str = DEFAULT_URL) -> list[Slo]:
     """Read a file such as
 
         targets:
           - {model: minilm, rate: 40, p99: 100ms, failures: 0.001}
 
-    Optional are `url`, `duration`, `corpus`, `texts_per_request`, `failures` (default 0) and further percentiles.
+    Optional are `url` (default: the argument), `metrics_url`, `duration`, `corpus`, `texts_per_request`, `failures`
+    (default 0) and further percentiles.
 
     Raises:
         InvalidPlan: the file cannot be read, is no YAML, or a target is malformed; the message names the target.
@@ -67,10 +74,10 @@ def read_slos(path: Path) -> list[Slo]:
     targets = content.get("targets") if isinstance(content, dict) else None
     if not isinstance(targets, list) or not targets:
         raise InvalidPlan(f"{path} has no list of targets under the key `targets`")
-    return [_read_slo(target, f"{path} target {number}") for number, target in enumerate(targets, start=1)]
+    return [_read_slo(target, f"{path} target {number}", url) for number, target in enumerate(targets, start=1)]
 
 
-def _read_slo(target: Any, where: str) -> Slo:
+def _read_slo(target: Any, where: str, url: str) -> Slo:
     if not isinstance(target, dict):
         raise InvalidPlan(f"{where} is {target!r}, expected keys and values")
     unknown = [key for key in target if key not in PERCENTILE_KEYS and key not in OTHER_KEYS]
@@ -84,7 +91,8 @@ def _read_slo(target: Any, where: str) -> Slo:
     try:
         return Slo(
             model=str(target["model"]),
-            url=str(target.get("url", DEFAULT_URL)),
+            url=str(target.get("url", url)),
+            metrics_url=target.get("metrics_url"),
             rate_per_s=float(target["rate"]),
             limits_s={percentile: parse_duration_s(str(limit)) for percentile, limit in limits.items()},
             failure_limit=float(target.get("failures", 0)),
@@ -96,7 +104,7 @@ def _read_slo(target: Any, where: str) -> Slo:
         raise InvalidPlan(f"{where}: {error}") from error
 
 
-async def check(slos: list[Slo], report: Callable[[str], None]) -> bool:
+async def check(slos: list[Slo], access: Access, report: Callable[[str], None]) -> bool:
     """Measure every target and report one line for each. Returns whether all held.
 
     Raises:
@@ -104,24 +112,26 @@ async def check(slos: list[Slo], report: Callable[[str], None]) -> bool:
     """
     held = True
     for slo in slos:
-        for outcome in judge(slo, await _measure(slo)):
+        for outcome in judge(slo, await _measure(slo, access)):
             report(outcome.line)
             held = held and outcome.held
     return held
 
 
-async def _measure(slo: Slo) -> Window:
+async def _measure(slo: Slo, access: Access) -> Window:
     config = PlanConfig(
         model=slo.model,
         target_p99_s=max(slo.limits_s.values()),
         rate_per_s=slo.rate_per_s,
         url=slo.url,
+        metrics_url=slo.metrics_url,
         corpus=slo.corpus,
         texts_per_request=slo.texts_per_request,
     )
-    workload = prepare(config)
-    async with open_client(config, config.url) as client:
+    workload = prepare(config, access)
+    async with open_client(config, config.url, access) as client:
         bench = make_bench(config, workload, client)
+        bench.steps, bench.metrics_url = served_steps(config.url, config.model, access), config.metrics_endpoint
         for _ in range(ATTEMPTS):
             window = await bench.at_rate(slo.rate_per_s, duration_s=slo.duration_s)
             if window.is_valid:
@@ -132,10 +142,13 @@ async def _measure(slo: Slo) -> Window:
 def judge(slo: Slo, window: Window) -> Iterator[Outcome]:
     """One outcome for each percentile, and one for the failures if there were any."""
     where = f"{slo.model} at {rounded(slo.rate_per_s)} requests/s"
+    flattered = remembered(repeated_share([window]))
     for percentile, limit_s in slo.limits_s.items():
         measured_s = window.percentile_s(percentile)
         held = window.is_valid and measured_s <= limit_s
         line = f"{where}: p{percentile:g} {milliseconds(measured_s)}, target {milliseconds(limit_s)}"
+        if flattered:
+            line += f"; {flattered}"
         if not window.is_valid:
             line += f"; not measured, the generator was {milliseconds(window.lateness_p99_s)} late"
         yield Outcome(held=held, line=_marked(line, held))

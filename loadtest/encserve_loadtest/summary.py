@@ -31,6 +31,21 @@ class Line:
     detail: str = ""
 
 
+def warning(findings: Findings) -> str:
+    """Why the figures are better than the encoder is; empty where they are not."""
+    return remembered(findings.repeated_share)
+
+
+def remembered(share: float) -> str:
+    """What a share of texts that were not computed means for the figures; empty for none."""
+    if not share:
+        return ""
+    return (
+        f"flattered: {percent(share)} of the texts were not computed, the server remembered them. With "
+        "ENCSERVE_RECENT_ROWS_MIB=0 in the environment of `encserve serve` every text is computed"
+    )
+
+
 def summarize(findings: Findings) -> list[Line]:
     """The findings that there are, the most important first."""
     config = findings.config
@@ -122,4 +137,5 @@ def render_text(findings: Findings) -> str:
     topic_width = max((len(line.topic) for line in lines), default=0)
     figure_width = max((len(line.figure) for line in lines), default=0)
     rows = [f"{line.topic:<{topic_width}}  {line.figure:<{figure_width}}  {line.detail}".rstrip() for line in lines]
-    return "\n".join([*rows, *([f"incomplete: {findings.problem}"] if findings.problem else [])])
+    ends = [warning(findings), f"incomplete: {findings.problem}" if findings.problem else ""]
+    return "\n".join([*rows, *filter(None, ends)])

@@ -37,6 +37,10 @@ class StepTimes:
     """Mean time of the execution that a request was part of, with the copies into and out of it."""
     busy_share: float
     """Share of the run in which an instance of the step was executing, mean over the instances."""
+    texts: int = 0
+    """Texts that it answered; zero of a step that does not count them."""
+    repeated_texts: int = 0
+    """Those of them that it did not compute, since it remembered what it had computed for the same text."""
 
     @property
     def batch_size(self) -> float:
@@ -85,8 +89,13 @@ def times_between(
             queue_s=grown["queue_duration_us"] * 1e-6 / requests,
             compute_s=compute_s,
             busy_share=min(1.0, compute_s * batches / (elapsed_s * step.instances)),
+            texts=int(grown["encoded_texts"]),
+            repeated_texts=int(grown["repeated_texts"]),
         )
     return times
 
 
-_COUNTERS = ("request_success", "exec_count", "batches", "queue_duration_us", *COMPUTE)
+_COUNTERS = (
+    *("request_success", "exec_count", "batches", "queue_duration_us", *COMPUTE),
+    *("encoded_texts", "repeated_texts"),
+)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encserve._commands.access import Access
 from encserve_loadtest.altered_repository import Settings, altered_repository, read_settings
 from encserve_loadtest.bench import Bench, make_bench, open_client
 from encserve_loadtest.capacity import Capacity, estimate_capacity, nearest_window
@@ -153,7 +154,7 @@ async def _bench_on(findings: Findings, settings: Settings) -> AsyncIterator[Ben
     config = findings.config
     assert findings.workload is not None
     with altered_repository(config.repository, config.model, settings) as copy, _serve(copy) as server:
-        async with open_client(config, server.grpc_url) as client:
+        async with open_client(config, server.grpc_url, Access()) as client:
             yield make_bench(config, findings.workload, client)
 
 

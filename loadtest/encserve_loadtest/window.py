@@ -1,6 +1,6 @@
 """One measured window: a run at one rate or concurrency, what the server said of it, and whether it counts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,6 +129,13 @@ class Window:
     def holds(self) -> bool:
         """Whether the target holds, with a steady queue."""
         return self.p99_s <= self.target_p99_s and self.is_stable
+
+
+def repeated_share(windows: Iterable[Window]) -> float:
+    """Share of the texts of some windows that the server did not compute, since it remembered them."""
+    steps = [step for window in windows for step in window.steps.values()]
+    texts = sum(step.texts for step in steps)
+    return sum(step.repeated_texts for step in steps) / texts if texts else 0.0
 
 
 def percentile_s(latency_s: NDArray[np.float64], percentile: float) -> float:

@@ -1,14 +1,12 @@
 """`encserve promote`: serve another version of a pipeline, without a failed request."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from encserve import Tls
-from encserve._commands.server_arguments import add_server_arguments, open_client
+from encserve._commands.server_arguments import access_of, add_server_arguments, open_client
 from encserve_server.administration import Administration
 from encserve_server.promotion import Promotion
 
@@ -44,13 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def open_promotion(arguments: argparse.Namespace) -> Iterator[Promotion]:
     """The promotion that the arguments describe."""
-    files = (arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
-    encrypted = arguments.tls or any(file is not None for file in files)
-    administration = Administration(
-        arguments.url,
-        tls=Tls(ca_file=files[0], cert_file=files[1], key_file=files[2]) if encrypted else None,
-        admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET"),
-    )
+    access = access_of(arguments)
+    administration = Administration(arguments.url, tls=access.tls, admin_secret=access.admin_secret)
     try:
         with open_client(arguments) as client:
             yield Promotion(

@@ -1,34 +1,47 @@
-"""Which server a command asks, and what it shows there to be let in."""
+"""Which server a command asks, and how it gets in."""
 
 import argparse
-import os
 from pathlib import Path
 
 from encserve._client import Client
+from encserve._commands.access import Access, read_access
 from encserve._retry import Retry
 from encserve._settings import DEFAULT_URL
-from encserve._tls import Tls
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the server."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
+    """Declare the server, and the time it has."""
+    add_endpoint_arguments(parser)
     parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
+
+
+def add_endpoint_arguments(parser: argparse._ActionsContainer) -> None:
+    """Declare the server, of a command or of a group of its options."""
+    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
     parser.add_argument("--tls", action="store_true", help="encrypt, and trust the public authorities")
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="encrypt, and trust these authorities (PEM)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="our certificate, where the server wants one")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the private key of --tls-cert")
 
 
+def access_of(arguments: argparse.Namespace) -> Access:
+    """The access that the arguments and the environment give."""
+    return read_access(
+        encrypted=arguments.tls,
+        ca_file=arguments.tls_ca,
+        cert_file=arguments.tls_cert,
+        key_file=arguments.tls_key,
+    )
+
+
 def open_client(arguments: argparse.Namespace, *, timeout_s: float = 30.0, retry: Retry | None = None) -> Client:
-    """A client of the server. Secrets come from the environment: what stands on a command line, all users can read."""
-    files = (arguments.tls_ca, arguments.tls_cert, arguments.tls_key)
-    encrypted = arguments.tls or any(file is not None for file in files)
+    """A client of the server."""
+    access = access_of(arguments)
     return Client(
         arguments.url,
         timeout_s=timeout_s,
         retry=retry or Retry(),
-        tls=Tls(ca_file=files[0], cert_file=files[1], key_file=files[2]) if encrypted else None,
-        api_key=os.environ.get("ENCSERVE_API_KEY"),
-        admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET"),
+        tls=access.tls,
+        api_key=access.api_key,
+        admin_secret=access.admin_secret,
     )

@@ -68,8 +68,16 @@ def window(
     return Window(run=run, rate_per_s=rate_per_s, users=users, target_p99_s=target_s, steps=steps or {})
 
 
-def step(*, busy: float = 0.5, queue_s: float = 0.01, compute_s: float = 0.02) -> StepTimes:
-    return StepTimes(requests=100, batches=50, queue_s=queue_s, compute_s=compute_s, busy_share=busy)
+def step(*, busy: float = 0.5, queue_s: float = 0.01, compute_s: float = 0.02, repeated: int = 0) -> StepTimes:
+    return StepTimes(
+        requests=100,
+        batches=50,
+        queue_s=queue_s,
+        compute_s=compute_s,
+        busy_share=busy,
+        texts=100,
+        repeated_texts=repeated,
+    )
 
 
 def test_two_scrapes_make_the_times_of_a_step():
@@ -96,6 +104,22 @@ encserve_batches{model="m_encode",version="2"} 20
     before = parse_counters(METRICS.format(requests=0, batches=0, queue_us=0, compute_us=0))
     (times,) = times_between(before, after, [step], elapsed_s=4).values()
     assert times == StepTimes(requests=100, batches=20, queue_s=0.02, compute_s=0.04, busy_share=0.2)
+
+
+def test_texts_that_were_not_computed_are_counted():
+    counts = """
+encserve_encoded_texts{{model="m_encode",version="2"}} {0}
+encserve_repeated_texts{{model="m_encode",version="2"}} {1}
+"""
+    scrapes = [
+        parse_counters(
+            METRICS.format(requests=each, batches=each, queue_us=0, compute_us=0) + counts.format(each, part)
+        )
+        for each, part in ((100, 90), (300, 130))
+    ]
+    step = ServedStep(name="encode", model="m_encode", instances=1, max_batch_size=8, queue_delay_us=0)
+    (times,) = times_between(*scrapes, [step], elapsed_s=4).values()
+    assert (times.texts, times.repeated_texts) == (200, 40)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +283,19 @@ def test_a_prediction_is_held_against_valid_windows_only():
     windows = asyncio.run(valid_windows(bench, 30, count=2))
     assert [each.is_valid for each in windows] == [True, True]
     assert next(late, "all measured") == "all measured"
+
+
+def test_figures_that_a_memory_flattered_are_marked(findings, slo, tmp_path):
+    words = "25 % of the texts were not computed, the server remembered them"
+    assert "remembered" not in render_text(findings)
+    assert to_json(findings)["repeated_share"] == 0
+    steps = {"tokenize": replace(step(), texts=0), "encode": step(repeated=25)}
+    findings.windows = [replace(each, steps=steps) for each in findings.windows]
+    assert f"flattered: {words}" in render_text(findings)
+    assert to_json(findings)["repeated_share"] == 0.25
+    write_report(findings, tmp_path / "plan.html")
+    assert f"Flattered: {words}" in (tmp_path / "plan.html").read_text()
+    assert all(words in outcome.line for outcome in judge(slo, findings.windows[-1]))
 
 
 def test_the_report_needs_no_network(findings, tmp_path):
