@@ -58,10 +58,10 @@ class Gateway:
 
     def __exit__(self, *error):
         self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
 
     def _wait(self):
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while time.monotonic() < deadline_s:
             assert self.process.poll() is None, self.process.stderr.read()
             try:

@@ -65,7 +65,7 @@ def serving_known(server: KnownServer) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield address[0]
     finally:
         loop.call_soon_threadsafe(stop.set)

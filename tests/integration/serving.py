@@ -18,7 +18,7 @@ PROMPTS = {"query": "Represent this question: ", "document": "passage: "}
 def serve_config(repository, **options):
     """A server on free ports."""
     ports = dict(zip(("http_port", "grpc_port", "metrics_port"), free_ports(3), strict=True))
-    return ServeConfig(repository=repository, startup_timeout_s=60, **{**ports, **options})
+    return ServeConfig(repository=repository, startup_timeout_s=300, **{**ports, **options})
 
 
 def export(checkpoint, name, repository):

@@ -9,7 +9,7 @@ import numpy as np
 
 def encserve(*arguments, stdin=b""):
     command = [sys.executable, "-m", "encserve", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=300, check=False)
 
 
 def test_embed_arguments_gives_json_lines(server, client):

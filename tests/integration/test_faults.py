@@ -148,7 +148,7 @@ def test_full_shared_memory_is_an_error_and_not_a_hang(repository):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout

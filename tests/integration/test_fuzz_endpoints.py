@@ -150,7 +150,7 @@ def stubs(target):
 def settled(target, before_mib):
     """Whether the memory is back where it was, once the allocators had time."""
     gc.collect()
-    for _ in range(20):
+    for _ in range(200):
         growth_mib = target.memory_mib() - before_mib
         if growth_mib <= GROWTH_MIB:
             break

@@ -33,7 +33,7 @@ def ask(grpc_url: str, pipeline: PipelineInfo, text: str = "ready") -> str:
         tensor = triton.InferInput("text", [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[text]], dtype=np.object_))
         try:
-            return client.infer(pipeline.name, [tensor], client_timeout=5).as_numpy("answer")[0, 0].decode()
+            return client.infer(pipeline.name, [tensor], client_timeout=30).as_numpy("answer")[0, 0].decode()
         except InferenceServerException as error:
             raise Unavailable(str(error)) from error
 
@@ -41,7 +41,7 @@ def ask(grpc_url: str, pipeline: PipelineInfo, text: str = "ready") -> str:
 def make_config(repository: Path, **options: object) -> ServeConfig:
     http_port, grpc_port, metrics_port = free_ports(3)
     ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
-    return ServeConfig(**{"repository": repository, **ports, "startup_timeout_s": 30, "exit_timeout_s": 5, **options})
+    return ServeConfig(**{"repository": repository, **ports, "startup_timeout_s": 180, "exit_timeout_s": 5, **options})
 
 
 def exists(pid: int) -> bool:
@@ -100,7 +100,7 @@ def test_stops_although_a_request_hangs(tmp_path, traces):
             client.async_infer("toy", [tensor], callback=lambda result, error: None)
             time.sleep(0.5)
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 15
+    assert time.monotonic() - began_s < 50  # the request takes a minute
     assert not any(map(exists, pids))
     assert traces(os.getpid()) == set()
 
@@ -160,7 +160,7 @@ def test_a_signal_stops_the_command(serving, number, traces):
     pids = family(serving.pid)
     assert len(pids) == 5  # the guard, Triton and three steps
     serving.send_signal(number)
-    assert serving.wait(15) == 0
+    assert serving.wait(120) == 0
     assert not any(map(exists, pids))
     assert traces(serving.pid) == set()
 
@@ -168,8 +168,8 @@ def test_a_signal_stops_the_command(serving, number, traces):
 def test_the_death_of_the_server_ends_the_command(serving, traces):
     _, server_pid, *stubs = family(serving.pid)
     os.kill(server_pid, signal.SIGKILL)
-    assert serving.wait(15) == 1
-    assert gone(stubs, within_s=1)
+    assert serving.wait(120) == 1
+    assert gone(stubs, within_s=60)
     assert traces(serving.pid) == set()
 
 
@@ -178,7 +178,7 @@ def test_the_server_dies_with_the_command(serving, traces):
     assert len(pids) == 5  # the guard, Triton and three steps
     serving.kill()
     serving.wait()
-    assert gone(pids, within_s=10)
+    assert gone(pids, within_s=60)
     assert any(stem.startswith(f"encserve_{serving.pid}_") for stem in sweep_stale())
     assert traces(serving.pid) == set()
 
@@ -201,13 +201,13 @@ def test_a_launcher_killed_while_triton_starts_leaves_nothing(tmp_path, number, 
     write_toy(tmp_path, initialize="time.sleep(60)")
     command = [sys.executable, "-c", START, str(Path(__file__).parent), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as launcher:
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 150
         while time.monotonic() < deadline_s and len(family(launcher.pid)) < 2 + stubs:
             time.sleep(0.01)
         pids = family(launcher.pid)
         assert len(pids) >= 2 + stubs
         launcher.send_signal(number)
-        launcher.wait(10)
-    assert gone(pids, within_s=20)
+        launcher.wait(50)
+    assert gone(pids, within_s=50)  # sooner than the step would have loaded and seen for itself
     sweep_stale()
     assert not list(SHARED_MEMORY.glob(f"encserve_{launcher.pid}_*"))

@@ -67,15 +67,15 @@ def stub(server):
 @pytest.mark.parametrize("metadata", [(), ((f"triton-grpc-protocol-{ADMIN_KEY}", "a guess"),)])
 def test_administration_over_grpc_needs_the_secret(server, stub, call, metadata):
     with pytest.raises(grpc.RpcError, match="This protocol is restricted") as refused:
-        getattr(stub, call)(RESTRICTED[call], timeout=20, metadata=metadata)
+        getattr(stub, call)(RESTRICTED[call], timeout=120, metadata=metadata)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # so Triton says; the SDK makes AccessDenied of it
     right = ((f"triton-grpc-protocol-{ADMIN_KEY}", server.admin_secret),)
-    getattr(stub, call)(RESTRICTED[call], timeout=20, metadata=right)
+    getattr(stub, call)(RESTRICTED[call], timeout=120, metadata=right)
 
 
 @pytest.mark.parametrize("call", OPEN)
 def test_what_callers_need_is_open(stub, call):
-    getattr(stub, call)(OPEN[call], timeout=20)
+    getattr(stub, call)(OPEN[call], timeout=120)
 
 
 @pytest.mark.parametrize(("method", "path"), RESTRICTED_PATHS)
@@ -92,7 +92,7 @@ def http(server, method, path, headers):
     body = b"{}" if method == "POST" else None
     request = urllib.request.Request(server.http_url + path, method=method, headers=headers, data=body)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read()

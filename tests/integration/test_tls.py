@@ -15,7 +15,7 @@ from encserve_server.tls import ServerTls
 
 def listing(url, tls):
     """The SDK against the toy pipeline, which has no vectors to give."""
-    with Client(url, tls=tls, retry=Retry(attempts=1), timeout_s=20) as client:
+    with Client(url, tls=tls, retry=Retry(attempts=1), timeout_s=120) as client:
         return [pipeline.name for pipeline in client.models()]
 
 

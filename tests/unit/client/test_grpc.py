@@ -199,11 +199,11 @@ def test_retries(triton, url, embed):
 
 @both
 def test_deadline(triton, url, embed):
-    triton.delay_s = 5.0
+    triton.delay_s = 60.0
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=rf"{url} gave no answer in time: .*timeout 0.2 s"):
         embed(url, timeout_s=0.2)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 30.0  # the answer would have taken a minute
 
 
 @both
@@ -211,7 +211,7 @@ def test_nobody_listens(free_port, embed):
     began = time.monotonic()
     with pytest.raises(Unavailable, match=rf"127.0.0.1:{free_port} is down or overloaded: .*`encserve serve`"):
         embed(f"127.0.0.1:{free_port}")
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 25.0  # of the 30 s that it had
 
 
 def test_unknown_model(url):
@@ -271,7 +271,7 @@ def test_closed(url):
 
 
 def test_closing_ends_what_is_in_flight(triton, url):
-    triton.delay_s = 5.0
+    triton.delay_s = 60.0
     client = Client(url)
     with ThreadPoolExecutor(1) as thread:
         call = thread.submit(client.embed, ["a"], model="fake")
@@ -279,18 +279,18 @@ def test_closing_ends_what_is_in_flight(triton, url):
             time.sleep(0.001)
         client.close()
         with pytest.raises(TransportError):
-            call.result(timeout=2.0)
+            call.result(timeout=30.0)
 
 
 async def test_closing_ends_what_is_in_flight_async(triton, url):
-    triton.delay_s = 5.0
+    triton.delay_s = 60.0
     client = AsyncClient(url)
     call = asyncio.create_task(client.embed(["a"], model="fake"))
     while not triton.requests:
         await asyncio.sleep(0.001)
     await client.close()
     with pytest.raises(TransportError, match="closed"):
-        await asyncio.wait_for(call, 2.0)
+        await asyncio.wait_for(call, 30.0)
     with pytest.raises(TransportError, match="closed"):
         await client.embed(["a"], model="fake")
 

@@ -1,6 +1,7 @@
 """The generator by itself."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -99,10 +100,21 @@ def test_the_users_of_a_closed_loop_wait_for_their_answers():
     assert window.is_valid
 
 
-def test_five_thousand_arrivals_a_second_leave_time_to_spare_on_one_core():
-    """In processor time, which others on this host do not change."""
-    due_s = schedule_s(poisson, rate_per_s=5_000, duration_s=2, rng=np.random.default_rng(0))
-    run = asyncio.run(open_loop(answer_at_once, due_s, duration_s=2, grace_s=1))
-    assert np.isfinite(run.finished_s).all()
-    assert len(run.finished_s) == pytest.approx(10_000, rel=0.05)
-    assert run.client_cpu_s / len(due_s) < 0.8 / 5_000
+def test_an_arrival_costs_little_more_than_a_task_of_asyncio():
+    """In processor time, and as a ratio: neither others on this host nor its speed change it."""
+    due_s = schedule_s(poisson, rate_per_s=5_000, duration_s=1, rng=np.random.default_rng(0))
+
+    async def bare_tasks() -> None:
+        for index in range(len(due_s)):
+            await asyncio.create_task(answer_at_once(index))
+
+    def ratio() -> float:
+        began_s = time.process_time()
+        asyncio.run(bare_tasks())
+        bare_s = time.process_time() - began_s
+        run = asyncio.run(open_loop(answer_at_once, due_s, duration_s=1, grace_s=60))
+        assert np.isfinite(run.finished_s).all()
+        assert len(run.finished_s) == pytest.approx(5_000, rel=0.05)
+        return run.client_cpu_s / bare_s
+
+    assert min(ratio() for _ in range(3)) < 10
