@@ -51,7 +51,7 @@ def main() -> None:
         answer(refused=str(error))
         return
     # A server in an environment of its own has versions of its own.
-    answer(ready=getattr(system, "versions", None) or versions())
+    answer(ready=getattr(system, "versions", None) or versions(), pid=os.getpid())
     try:
         for line in sys.stdin:
             order = json.loads(line)

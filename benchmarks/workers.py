@@ -15,6 +15,10 @@ from typing import Any
 from benchmarks.places import REPOSITORY_ROOT, interpreter
 from benchmarks.plan import Process
 from benchmarks.processes import Cost, cost_of, pause, resume
+from encserve_server.process import guarded
+
+EXIT_TIMEOUT_S = 1
+"""Of a worker whose harness has died: most are paused then, and will not hear that they shall end."""
 
 
 class Refused(Exception):
@@ -22,7 +26,10 @@ class Refused(Exception):
 
 
 class Worker:
-    """One worker. It is paused whenever it is not asked, so that idle loops of one system cost the others nothing."""
+    """One worker. It is paused whenever it is not asked, so that idle loops of one system cost the others nothing.
+
+    A guard, which is never paused, ends it and all that it has started when this process ends, even if it is killed.
+    """
 
     def __init__(self, name: str, process: Process, arguments: Sequence[str], log: Path) -> None:
         """Start it.
@@ -37,8 +44,10 @@ class Worker:
         except SystemExit as error:
             raise Refused(str(error)) from error
         path = os.environ.get("PYTHONPATH", "")
+        self._pid = 0
+        command = [str(python), "-m", "benchmarks.worker", process.module, *arguments]
         self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.worker", process.module, *arguments],
+            guarded(command, exit_timeout_s=EXIT_TIMEOUT_S),
             cwd=REPOSITORY_ROOT,
             # Other environments have packages of their own; they need the benchmarks alone.
             env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT) if process.environment else path},
@@ -46,6 +55,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=log.open("w"),
             text=True,
+            start_new_session=True,  # a Ctrl-C of the terminal reaches the harness alone, which closes its workers
         )
         try:
             message = self._read(timeout_s=300)
@@ -56,7 +66,8 @@ class Worker:
             self.close()
             raise
         self.versions: Mapping[str, str] = message["ready"]
-        pause(self._process.pid)
+        self._pid = message["pid"]
+        pause(self._pid)
 
     def run(self, load: Mapping[str, Any], variant: str, *, timeout_s: float) -> tuple[dict[str, Any], Cost, Cost]:
         """Let it send a load; returns its answer, and its cost before and after.
@@ -65,7 +76,7 @@ class Worker:
             Refused: it ended, or did not answer in time.
         """
         assert self._process.stdin is not None
-        pid = self._process.pid
+        pid = self._pid
         resume(pid)
         before = cost_of(pid)
         try:
@@ -101,11 +112,12 @@ class Worker:
     def close(self) -> None:
         """End it, and with it what it started."""
         assert self._process.stdin is not None
-        resume(self._process.pid)
+        if self._pid:
+            resume(self._pid)
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
             self._process.wait(60)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.terminate()
             self._process.wait()

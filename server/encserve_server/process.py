@@ -15,6 +15,17 @@ STUB_NAME = "triton_python_backend_stub"
 EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unless something in it hangs
 
 
+def guarded(command: Sequence[str], *, exit_timeout_s: int) -> list[str]:
+    """The command that runs another under a guard, which ends it when this process ends; see `guard.py`.
+
+    Args:
+        command: a program, by its path, and its arguments.
+        exit_timeout_s: what it has to end by itself, 1 at least.
+    """
+    guard = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
+    return [*guard, str(os.getpid()), str(exit_timeout_s), *command]
+
+
 class TritonProcess:
     """A running `tritonserver` and its children, which form one process group under a guard.
 
@@ -32,10 +43,8 @@ class TritonProcess:
         hidden: tuple[str, ...],
         exit_timeout_s: int = 30,
     ) -> None:
-        guard = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
-        launch = [*guard, str(os.getpid()), str(exit_timeout_s + EXIT_MARGIN_S)]
         self._popen = subprocess.Popen(
-            [*launch, *command],
+            guarded(command, exit_timeout_s=exit_timeout_s + EXIT_MARGIN_S),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
