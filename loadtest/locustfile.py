@@ -128,6 +128,7 @@ def connect(environment: Environment, **_: Any) -> None:
         )
         if Session.workload.task.name != options.task:
             raise InvalidPlan(f"{options.model!r} is for {Session.workload.task.name}, --task is {options.task}")
+        environment.process_exit_code = None  # from the web page it may have been tried before
     except EncserveError as error:
         log.error("%s", error)
         environment.process_exit_code = EXIT_NO_SERVER
@@ -160,7 +161,7 @@ def judge(environment: Environment, **_: Any) -> None:
     if options is None or isinstance(environment.runner, WorkerRunner) or environment.process_exit_code:
         return
     p99_s = (total.get_response_time_percentile(0.99) or 0.0) / 1e3
-    missed = []
+    missed = [] if total.num_requests else ["no request was answered or refused; a longer -t may leave time for some"]
     if total.fail_ratio > options.max_fail_ratio:
         missed.append(
             f"{total.fail_ratio:.2%} of the requests failed, --max-fail-ratio is {options.max_fail_ratio:.2%}"

@@ -104,9 +104,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     """Plan, and write what was measured however it ends."""
     from encserve_loadtest.planner import plan
     from encserve_loadtest.progress import Progress
-    from encserve_loadtest.report import json_path, write_report
+    from encserve_loadtest.report import check_report, json_path, write_report
     from encserve_loadtest.summary import render_text
 
+    check_report(arguments.report)
     findings, access = _findings(arguments), access_of(arguments)
     progress = Progress()
     interrupted = False

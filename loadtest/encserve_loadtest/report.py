@@ -25,6 +25,18 @@ VERDICTS = ("holds", "misses", "invalid", "queue grows")
 """Words that have a colour in a table."""
 
 
+def check_report(path: Path) -> None:
+    """Refuse, before anything is measured, a report that could not be written.
+
+    Raises:
+        InvalidInput: there is no such folder, or the path is a folder.
+    """
+    if path.is_dir():
+        raise InvalidInput(f"the report {path} cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"the report {path} cannot be written: there is no folder {path.parent}")
+
+
 def write_report(findings: Findings, path: Path) -> None:
     """Write `path` as HTML, and beside it the JSON.
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from encserve_loadtest.bottleneck import CLIENT_CPU_LIMIT
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.quantities import milliseconds, rounded
 from encserve_loadtest.window import Window
@@ -22,7 +23,8 @@ DECISIVE = 3.0
 """A window whose p99 is more than so many times the target, or whose queue grows, decides alone that a rate misses.
 
 If that is so even from when the requests were really sent, it does not matter that the generator was late as well, as
-it may be on a host that it shares with an overloaded server."""
+it may be on a host that it shares with an overloaded server; unless it computed all the time, and so was late to take
+in the answers, too."""
 
 MAX_RATES = 12
 MAX_INVALID = 3
@@ -86,7 +88,8 @@ async def measure_repeatedly(measure: Measure, rate_per_s: float, *, held_per_s:
     while True:
         window = await measure(rate_per_s)
         limit_s = DECISIVE * window.target_p99_s
-        if not window.is_valid and window.p99_since_sent_s <= limit_s:
+        by_itself = window.p99_since_sent_s <= limit_s or window.client_cpu_share > CLIENT_CPU_LIMIT
+        if not window.is_valid and by_itself:
             late.append(window)
             if len(late) == MAX_INVALID:
                 raise _too_slow(late, held_per_s)

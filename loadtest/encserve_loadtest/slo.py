@@ -71,6 +71,9 @@ def read_slos(path: Path, *, url: str = DEFAULT_URL) -> list[Slo]:
         raise InvalidPlan(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidPlan(f"{path} is no YAML: {error}") from error
+    unknown = [key for key in content if key != "targets"] if isinstance(content, dict) else []
+    if unknown:
+        raise InvalidPlan(f"{path} has the unknown key {unknown[0]!r}; known: targets")
     targets = content.get("targets") if isinstance(content, dict) else None
     if not isinstance(targets, list) or not targets:
         raise InvalidPlan(f"{path} has no list of targets under the key `targets`")
@@ -89,7 +92,7 @@ def _read_slo(target: Any, where: str, url: str) -> Slo:
     if "model" not in target or "rate" not in target or not limits:
         raise InvalidPlan(f"{where} needs a model, a rate, and a percentile such as p99")
     try:
-        return Slo(
+        slo = Slo(
             model=str(target["model"]),
             url=str(target.get("url", url)),
             metrics_url=target.get("metrics_url"),
@@ -102,6 +105,11 @@ def _read_slo(target: Any, where: str, url: str) -> Slo:
         )
     except (TypeError, ValueError) as error:
         raise InvalidPlan(f"{where}: {error}") from error
+    if not 0 < slo.rate_per_s < float("inf"):
+        raise InvalidPlan(f"{where}: the rate is {slo.rate_per_s:g}, it must be positive")
+    if not 0 <= slo.failure_limit <= 1:
+        raise InvalidPlan(f"{where}: failures is {slo.failure_limit:g}, it must be a share between 0 and 1")
+    return slo
 
 
 async def check(slos: list[Slo], access: Access, report: Callable[[str], None]) -> bool:

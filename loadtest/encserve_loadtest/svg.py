@@ -8,7 +8,7 @@ from html import escape
 from encserve_loadtest.quantities import rounded
 
 WIDTH, HEIGHT = 560, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 14, 44
 TICKS = 6
 
 

@@ -95,6 +95,7 @@ def test_ctrl_c_writes_what_was_measured(known_url, tmp_path):
         (["--url=127.0.0.1:9", "--model=fake"], "127.0.0.1:9 is down or overloaded"),
         (["--model=other"], "no pipeline 'other' that is ready; those that are: fake"),
         (["--model=fake", "--corpus=bad.jsonl"], "bad.jsonl line 2 is no JSON"),
+        (["--model=fake", "--report=nowhere/plan.html"], "there is no folder nowhere"),
     ],
 )
 def test_bad_input_is_explained(known_url, tmp_path, options, message):
@@ -122,7 +123,7 @@ def locust(*options: str, host: str) -> list[str]:
 
 @pytest.mark.parametrize(("options", "code"), [([], 0), (["--max-p99=1ms"], 1), (["--model=other"], 2)])
 def test_locust_ends_with_the_code_of_its_thresholds(known_url, options, code):
-    command = locust("--headless", "-u", "4", "-r", "4", "-t", "3s", "--only-summary", *options, host=known_url)
+    command = locust("--headless", "-u", "4", "-r", "4", "-t", "10s", "--only-summary", *options, host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == code, done.stderr
     if code == 0:
@@ -130,14 +131,21 @@ def test_locust_ends_with_the_code_of_its_thresholds(known_url, options, code):
 
 
 def test_locust_counts_failures_by_their_type(known_url):
-    command = locust("--headless", "-u", "2", "-t", "3s", "--only-summary", "--model=flaky", host=known_url)
+    command = locust("--headless", "-u", "2", "-t", "10s", "--only-summary", "--model=flaky", host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert re.search(r"gRPC +embed, short.*Unavailable\(", done.stdout + done.stderr)
 
 
+def test_locust_without_a_request_proves_nothing(known_url):
+    command = locust("--headless", "-u", "1", "-t", "1s", "--only-summary", host=known_url)
+    done = subprocess.run(command, text=True, capture_output=True, timeout=300)
+    assert done.returncode == 1
+    assert "no request was answered or refused" in done.stderr
+
+
 def test_locust_says_that_there_is_no_server():
-    command = locust("--headless", "-u", "1", "-t", "2s", "--only-summary", host="127.0.0.1:9")
+    command = locust("--headless", "-u", "1", "-t", "60s", "--only-summary", host="127.0.0.1:9")
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == 2
     assert "127.0.0.1:9 is down or overloaded" in done.stderr
@@ -149,7 +157,7 @@ def test_locust_runs_on_a_master_and_workers(known_url):
         subprocess.Popen(locust("--worker", "--master-port", port, host=known_url), stderr=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    options = ["--master", "--master-bind-port", port, "--expect-workers", "2", "--headless", "-u", "4", "-t", "3s"]
+    options = ["--master", "--master-bind-port", port, "--expect-workers", "2", "--headless", "-u", "4", "-t", "10s"]
     done = subprocess.run(locust(*options, host=known_url), text=True, capture_output=True, timeout=300)
     assert [worker.wait(60) for worker in workers] == [0, 0]
     assert done.returncode == 0, done.stderr

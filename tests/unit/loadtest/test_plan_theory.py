@@ -147,6 +147,19 @@ def test_a_slow_generator_is_not_blamed_on_the_server():
         run_virtual(find_capacity(late, first_per_s=20))
 
 
+def test_a_generator_that_computes_all_the_time_does_not_blame_the_server():
+    async def slow_to_take_in_answers(rate_per_s: float) -> Window:
+        window = await bench.at_rate(rate_per_s)
+        object.__setattr__(window.run, "sent_s", window.run.sent_s + 0.5)
+        object.__setattr__(window.run, "finished_s", window.run.finished_s + 5)
+        object.__setattr__(window.run, "client_cpu_s", 0.98 * window.run.duration_s)
+        return window
+
+    bench = bench_on(StubServer(service_s=0.001), target_p99_s=0.1, window_s=5)
+    with pytest.raises(GeneratorTooSlow, match="This is no limit of the server"):
+        run_virtual(find_capacity(slow_to_take_in_answers, first_per_s=20))
+
+
 def test_an_overload_is_seen_although_it_made_the_generator_late():
     async def shared_host(rate_per_s: float) -> Window:
         window = await bench.at_rate(rate_per_s)

@@ -217,12 +217,15 @@ def test_a_late_generator_proves_no_target(slo):
     ("content", "message"),
     [
         ("targets: [", "is no YAML"),
-        ("goals: []", "no list of targets"),
+        ("{}", "no list of targets"),
         ("targets: [7]", "target 1 is 7"),
         ("targets: [{model: a, rate: 5, p98: 1s}]", "target 1 has the unknown key 'p98'"),
         ("targets: [{model: a, rate: 5}]", "target 1 needs a model, a rate, and a percentile"),
         ("targets: [{model: a, rate: 5, p99: 100}]", "target 1: '100' is no duration"),
         ("targets: [{model: a, rate: fast, p99: 1s}]", "target 1: could not convert"),
+        ("targets: [{model: a, rate: -5, p99: 1s}]", "target 1: the rate is -5, it must be positive"),
+        ("targets: [{model: a, rate: 5, p99: 1s, failures: 3}]", "target 1: failures is 3, it must be a share"),
+        ("{goals: 1, targets: [{model: a, rate: 5, p99: 1s}]}", "has the unknown key 'goals'; known: targets"),
     ],
 )
 def test_a_malformed_slo_is_named(tmp_path, content, message):
