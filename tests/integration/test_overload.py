@@ -122,10 +122,11 @@ def halted(server):
 async def test_what_is_past_its_deadline_is_not_computed(server):
     before = answered(server)
     with halted(server):
-        good, _, late = await flood(server.grpc_url, 100, timeout_s=1, size=1)
+        good, refused, _ = await flood(server.grpc_url, 100, timeout_s=1, size=1)
     with Client(server.grpc_url) as client:
         client.embed(["after"], model="minilm")
-    assert (len(good), len(late)) == (0, 100)
+    assert not good
+    assert all("passed" in str(error) for error in refused)  # the server may know before the caller
     assert answered(server) - before == 2  # what the network was at, and the text after
     assert metric(server, "encserve_late_requests") > 0  # the others were dropped between two steps, uncounted
 
