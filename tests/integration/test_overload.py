@@ -13,7 +13,7 @@ import pytest
 from serving import serve_config
 
 from encserve import AsyncClient, Client, DeadlineExceeded, Retry, Unavailable
-from encserve_server.models.load_page import tokens_in
+from encserve_server.models.load_page import LoadReader, tokens_in
 from encserve_server.server import TritonServer
 
 ONCE = Retry(attempts=1)
@@ -114,19 +114,32 @@ async def test_what_is_past_its_deadline_is_not_computed(server):
     assert metric(server, "encserve_late_requests") > 0  # the others were dropped between two steps, uncounted
 
 
-async def test_a_cancelled_call_gives_up_its_place(server):
-    """What waits was cancelled: none of it is computed."""
+def waiting_tokens(server):
+    """What waits at the door, as the door estimates it."""
+    (page,) = server.folder.glob("*minilm_tokenize*.load")
+    return LoadReader(page).read("interactive").tokens
+
+
+async def test_cancelled_calls_free_their_places_and_are_not_computed(server):
+    """The queue holds 200 texts: twice it is filled by calls that are cancelled, and then there is room for another."""
     before = answered(server)
     with busy(server):
-        async with AsyncClient(server.grpc_url, timeout_s=120, retry=ONCE) as impatient:
-            calls = [asyncio.create_task(impatient.embed([f"text {n}"], model="minilm")) for n in range(50)]
-            await asyncio.sleep(1)
-            for call in calls:
-                call.cancel()
-            outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
-    with Client(server.grpc_url) as client:
-        client.embed(["after"], model="minilm")
+        async with AsyncClient(server.grpc_url, timeout_s=600, retry=ONCE) as client:
+            for _ in range(2):
+                calls = [asyncio.create_task(client.embed(texts_of(n, 20), model="minilm")) for n in range(10)]
+                while waiting_tokens(server) < 2_000 and not any(call.done() for call in calls):
+                    await asyncio.sleep(0.01)
+                with pytest.raises(Unavailable, match=r"holds 200 texts and this request 20"):
+                    await client.embed(texts_of(10, 20), model="minilm")
+                for call in calls:
+                    call.cancel()
+                outcomes = await asyncio.gather(*calls, return_exceptions=True)
+                assert all(isinstance(each, asyncio.CancelledError) for each in outcomes), outcomes
+                while waiting_tokens(server):
+                    await asyncio.sleep(0.01)
+            await client.embed(texts_of(11, 20), model="minilm")
+    assert metric(server, "encserve_cancelled_requests", lane="interactive") == 20
+    assert metric(server, "encserve_refused_requests") == 2
     assert answered(server) - before == 2
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .batch_times import BatchTimes
 from .counters import Periodically
 from .load_page import Load, LoadReader, LoadWriter, closing_file, page_file
 from .options import InvalidArgument, OptionRules, Options
-from .replies import invalid, reply, send, unavailable
+from .replies import cancelled, invalid, reply, send, unavailable
 from .step_settings import check_sha256, instance_of, read_settings
 from .tokenization import Tokenization
 from .turns import Job, Overloaded, QueueLimits, Turns, estimate_tokens
@@ -58,6 +58,9 @@ class TritonPythonModel:
             "encserve_late_requests",
             "Requests whose timeout passed while they waited, and that were not computed",
         )
+        self._cancelled = _Counter(
+            args, "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
+        )
         self._times = BatchTimes(args)
         self._each_second = Periodically()
         threading.Thread(target=self._serve_turns, name="turns", daemon=True).start()
@@ -68,9 +71,15 @@ class TritonPythonModel:
             return [unavailable("the server is closing and lets no new request in") for _ in requests]
         responses: list[Any] = [None] * len(requests)
         now: list[tuple[int, Read]] = []
+        given_up: set[str] = set()
         for index, request in enumerate(requests):
             try:
-                read = self._read(request)
+                options = self._rules.parse(request.parameters())
+                if options["cancel"]:
+                    given_up.add(options["cancel"])
+                    responses[index] = cancelled(f"request {options['cancel']} is given up")
+                    continue
+                read = self._read(request, options)
                 if self._turns.enter(self._job(request, read)):
                     now.append((index, read))
             except InvalidArgument as error:
@@ -78,13 +87,19 @@ class TritonPythonModel:
             except Overloaded as error:
                 self._refused.add(lane=read[1]["lane"], limit=error.limit)
                 responses[index] = unavailable(str(error))
+        if given_up:
+            self._forget(given_up)
 
         for (index, _), response in zip(now, self._tokenize([read for _, read in now]), strict=True):
             responses[index] = response
         return responses
 
-    def _read(self, request: Any) -> Read:
-        options = self._rules.parse(request.parameters())
+    def _forget(self, request_ids: Set[str]) -> None:
+        for job in self._turns.cancel(request_ids):
+            self._cancelled.add(lane=job.lane)
+            send(job.work[1], cancelled("the caller gave the request up while it waited"))
+
+    def _read(self, request: Any, options: Options) -> Read:
         inputs = {name: _raw_texts(request, name) for name in self._tokenization.inputs}
         return self._tokenization.read(inputs, options), options
 
@@ -95,6 +110,7 @@ class TritonPythonModel:
             texts=sum(map(len, groups)),
             size=sum(len(text) for group in groups for text in group),
             tokens=estimate_tokens(groups, self._max_length),
+            request_id=request.request_id(),
             timeout_s=request.timeout() / 1e6,
             arrived_s=time.monotonic(),
             work=(read, request.get_response_sender()),

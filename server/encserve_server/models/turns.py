@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class Job:
     """Bytes of its texts."""
     tokens: int
     """Roughly."""
+    request_id: str
+    """By which its caller may cancel it; empty where it has none."""
     timeout_s: float
     """How long its caller waits; 0 for ever."""
     arrived_s: float
@@ -80,13 +82,13 @@ class _Queue:
         self._count(job, -1)
         return job
 
-    def drop_late(self, now_s: float) -> list[Job]:
-        late = [job for job in self.jobs if job.is_late(now_s)]
-        if late:
-            self.jobs = deque(job for job in self.jobs if not job.is_late(now_s))
-            for job in late:
+    def drop(self, unwanted: Callable[[Job], bool]) -> list[Job]:
+        dropped = [job for job in self.jobs if unwanted(job)]
+        if dropped:
+            self.jobs = deque(job for job in self.jobs if not unwanted(job))
+            for job in dropped:
                 self._count(job, -1)
-        return late
+        return dropped
 
     def in_transit(self, now_s: float) -> int:
         while self.gone_on and self.gone_on[0][0] < now_s - TRANSIT_S:
@@ -139,9 +141,18 @@ class Turns:
                 return True
             self._check_size(job, queue)
             queue.push(job)
-            self._tell(job.lane, Load(tokens=queue.tokens, rate=0, room=0))
+            self._tell_of(job.lane)
             self._changed.notify()
             return False
+
+    def cancel(self, request_ids: Set[str]) -> list[Job]:
+        """Take out what waits under these ids: their callers have given up."""
+        cancelled: list[Job] = []
+        with self._changed:
+            for lane, queue in self._queues.items():
+                cancelled += queue.drop(lambda job: job.request_id in request_ids)
+                self._tell_of(lane)
+        return cancelled
 
     def next(self) -> tuple[list[Job], list[Job]] | None:
         """Wait for the next turn: those who may go on, and those whose time is up. None once it is closed."""
@@ -177,11 +188,14 @@ class Turns:
                     tokens += job.tokens
                     ready.append(job)
                 else:
-                    late += queue.drop_late(now_s)
+                    late += queue.drop(lambda job: job.is_late(now_s))
                     break
             if ready or late:
-                self._tell(lane, Load(tokens=queue.tokens, rate=0, room=0))
+                self._tell_of(lane)
         return ready, late
+
+    def _tell_of(self, lane: str) -> None:
+        self._tell(lane, Load(tokens=self._queues[lane].tokens, rate=0, room=0))
 
     @staticmethod
     def _fits(queue: _Queue, load: Load | None, now_s: float) -> bool:

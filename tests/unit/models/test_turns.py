@@ -41,8 +41,17 @@ def turns(clock, encoder):
     return Turns(limits, lambda lane: encoder.loads[lane], clock=clock)
 
 
-def job(clock, *, lane="interactive", texts=1, size=10, tokens=10, timeout_s=0.0, work=None):
-    return Job(lane=lane, texts=texts, size=size, tokens=tokens, timeout_s=timeout_s, arrived_s=clock.now_s, work=work)
+def job(clock, *, lane="interactive", texts=1, size=10, tokens=10, timeout_s=0.0, request_id="", work=None):
+    return Job(
+        lane=lane,
+        texts=texts,
+        size=size,
+        tokens=tokens,
+        request_id=request_id,
+        timeout_s=timeout_s,
+        arrived_s=clock.now_s,
+        work=work,
+    )
 
 
 def test_goes_on_while_there_is_room(turns, clock, encoder):
@@ -116,6 +125,20 @@ def test_what_waited_too_long_gives_up_its_place(turns, clock, encoder):
     ready, late = turns.next()
     assert (ready, [each.work for each in late]) == ([], ["late"])
     assert not turns.enter(job(clock, texts=5))
+
+
+def test_who_is_cancelled_gives_up_its_place(turns, clock, encoder):
+    encoder.has(100)
+    for number in range(5):
+        turns.enter(job(clock, texts=2, size=100, request_id=f"{number}", work=number))
+    assert [each.work for each in turns.cancel({"1", "3", "unknown"})] == [1, 3]
+    assert turns.cancel({"1"}) == []
+    assert not turns.enter(job(clock, texts=4, work="now there is room"))
+    with pytest.raises(Overloaded, match="holds 10 texts"):
+        turns.enter(job(clock))
+    encoder.has(0)
+    ready, _ = turns.next()
+    assert [each.work for each in ready] == [0, 2, 4, "now there is room"]
 
 
 def test_without_a_word_from_the_encode_step_nobody_waits(clock):
