@@ -154,17 +154,18 @@ class Turns:
                 self._tell_of(lane)
         return cancelled
 
-    def next(self) -> tuple[list[Job], list[Job]] | None:
-        """Wait for the next turn: those who may go on, and those whose time is up. None once it is closed."""
+    def next(self, *, within_s: float) -> tuple[list[Job], list[Job]] | None:
+        """Wait for the next turn: those who may go on, and those whose time is up, or will be before the encode step
+        has done what it has. Nobody, if the turn does not come in time; None once it is closed."""
         with self._changed:
+            end_s = self._clock() + within_s
             while not self._closed:
                 ready, late = self._take()
-                if ready or late:
+                left_s = end_s - self._clock()
+                if ready or late or left_s <= 0:
                     return ready, late
-                if not any(queue.jobs for queue in self._queues.values()):
-                    self._changed.wait()
-                else:
-                    self._changed.wait(POLL_S)
+                waits = any(queue.jobs for queue in self._queues.values())
+                self._changed.wait(min(POLL_S, left_s) if waits else left_s)
             return None
 
     def close(self) -> None:
@@ -179,8 +180,9 @@ class Turns:
         now_s = self._clock()
         for lane, queue in self._queues.items():
             tokens, load = 0, self._load(lane)
+            computed_s = now_s + (load.tokens / load.rate if load and load.rate else 0.0)  # at the soonest
             while queue.jobs and tokens < TURN_TOKENS:
-                if queue.jobs[0].is_late(now_s):
+                if queue.jobs[0].is_late(computed_s):
                     late.append(queue.pop())
                 elif self._fits(queue, load, now_s):
                     job = queue.pop()
@@ -188,11 +190,15 @@ class Turns:
                     tokens += job.tokens
                     ready.append(job)
                 else:
-                    late += queue.drop(lambda job: job.is_late(now_s))
+                    late += self._drop_late(queue, computed_s)
                     break
             if ready or late:
                 self._tell_of(lane)
         return ready, late
+
+    @staticmethod
+    def _drop_late(queue: _Queue, now_s: float) -> list[Job]:
+        return queue.drop(lambda job: job.is_late(now_s))
 
     def _tell_of(self, lane: str) -> None:
         self._tell(lane, Load(tokens=self._queues[lane].tokens, rate=0, room=0))

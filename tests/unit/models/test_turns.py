@@ -61,7 +61,7 @@ def test_goes_on_while_there_is_room(turns, clock, encoder):
     clock.now_s += 2 * TRANSIT_S
     encoder.has(120)
     threading.Timer(0.1, encoder.has, [0]).start()
-    ready, late = turns.next()
+    ready, late = turns.next(within_s=60)
     assert (len(ready), late) == (1, [])
     assert encoder.loads["interactive"].tokens == 0  # not before
 
@@ -72,7 +72,7 @@ def test_keeps_the_order(turns, clock, encoder):
         assert not turns.enter(job(clock, work=number))
     encoder.has(0)
     assert not turns.enter(job(clock, work=3))  # it may not overtake
-    ready, _ = turns.next()
+    ready, _ = turns.next(within_s=60)
     assert [each.work for each in ready] == [0, 1, 2, 3]
 
 
@@ -122,9 +122,20 @@ def test_what_waited_too_long_gives_up_its_place(turns, clock, encoder):
     turns.enter(job(clock, texts=5, work="patient"))
     turns.enter(job(clock, texts=5, timeout_s=1, work="late"))
     clock.now_s += 1.5
-    ready, late = turns.next()
+    ready, late = turns.next(within_s=60)
     assert (ready, [each.work for each in late]) == ([], ["late"])
     assert not turns.enter(job(clock, texts=5))
+
+
+def test_the_timeout_is_for_the_encode_step_too(turns, clock, encoder):
+    """What could not be computed in time is not let in, though its time is not up yet and there is room."""
+    encoder.has(100, rate=100)
+    turns.enter(job(clock, timeout_s=2.5, work="would be late"))
+    turns.enter(job(clock, timeout_s=4, work="in time"))
+    clock.now_s += 2
+    encoder.has(60, rate=100)
+    ready, late = turns.next(within_s=60)
+    assert ([each.work for each in ready], [each.work for each in late]) == (["in time"], ["would be late"])
 
 
 def test_who_is_cancelled_gives_up_its_place(turns, clock, encoder):
@@ -137,7 +148,7 @@ def test_who_is_cancelled_gives_up_its_place(turns, clock, encoder):
     with pytest.raises(Overloaded, match="holds 10 texts"):
         turns.enter(job(clock))
     encoder.has(0)
-    ready, _ = turns.next()
+    ready, _ = turns.next(within_s=60)
     assert [each.work for each in ready] == [0, 2, 4, "now there is room"]
 
 
@@ -151,13 +162,19 @@ def test_who_waits_goes_on_when_the_encode_step_falls_silent(turns, clock, encod
     encoder.has(100)
     turns.enter(job(clock, work="stuck"))
     threading.Timer(0.1, encoder.loads.update, [{"interactive": None}]).start()
-    ready, _ = turns.next()
+    ready, _ = turns.next(within_s=60)
     assert [each.work for each in ready] == ["stuck"]
+
+
+def test_a_turn_that_does_not_come_in_time_is_nobodys(turns, clock, encoder):
+    encoder.has(100)
+    turns.enter(job(clock))
+    assert turns.next(within_s=0) == ([], [])
 
 
 def test_closing_ends_the_thread(turns):
     threading.Timer(0.1, turns.close).start()
-    assert turns.next() is None
+    assert turns.next(within_s=60) is None
 
 
 def test_the_page_carries_the_load_of_all_instances(tmp_path):
