@@ -92,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
     parser.add_argument(
+        "--trust-remote-code",
+        metavar="REVISION",
+        help="run the Python code that the checkpoint brings, in exactly this state: the commit of a hub checkpoint, "
+        "as --revision names it, or the digest of a folder's .py files, which the refusal without this option prints",
+    )
+    parser.add_argument(
         "--repository", type=Path, default=Path("model_repository"), help="model repository (default: %(default)s)"
     )
 
@@ -136,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
             token_budget=arguments.token_budget,
             revision=arguments.revision,
             allow_pickle=arguments.allow_pickle,
+            trust_remote_code=arguments.trust_remote_code,
         )
     for manifest in export_heads(config, stage=_stage, say=_say):
         _report(config.repository, manifest)

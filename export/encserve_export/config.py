@@ -90,6 +90,8 @@ class ExportConfig:
     allow_pickle: bool = False
     """Whether weights may come from a pickle, which can run code when it is read."""
 
+    trust_remote_code: str | None = None
+    """The commit of a hub checkpoint, or the digest of a folder's Python files, whose code may run; None runs none."""
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
 

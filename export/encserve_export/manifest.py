@@ -39,7 +39,7 @@ class Manifest:
     calibration: dict[str, Any] = field(default_factory=dict)
     """The texts that it was made with, where it was made with texts: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]
-    """source, revision, licence, architecture."""
+    """source, revision, licence, architecture, and where it ran code of its own, `code`: the state of it."""
     head: str = ""
     """Which head of a shared encoder it is; empty for the first or only one."""
     body: str = ""

@@ -175,6 +175,7 @@ def _manifest(
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
+            **({"code": checkpoint.code} if checkpoint.code else {}),
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,
         },

@@ -22,7 +22,7 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
     checkpoints = {"": load_checkpoint(replace(config, heads={}))}
     for head, source in config.heads.items():
         own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
-        checkpoints[head] = load_checkpoint(own)
+        checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))
         _check_shared(checkpoints[""], checkpoints[head])
     shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
     if "mask_at" in shared and config.heads and config.engine is not Engine.PYTHON:

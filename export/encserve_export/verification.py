@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from encserve import InferRequest, PipelineInfo, Transport
+from encserve import InferenceFailed, InferRequest, PipelineInfo, Transport
 
 from .config import Precision
 from .errors import CertificateFailed
@@ -150,21 +150,22 @@ def _token_complaints(texts: Sequence[Text], reference: Reference) -> list[str]:
 def _answer_complaints(
     transport: Transport, name: str, version: str, reference: Reference, timeout_s: float
 ) -> list[str]:
-    """What is not finite in the pipeline's own answers, which went through all of its steps."""
+    """What is wrong or not finite in the pipeline's own answers, which went through all of its steps."""
     question = reference.question
-    response = transport.infer(
-        InferRequest(
-            model=name,
-            model_version=version,
-            inputs={tensor: [text.encode() for text in texts] for tensor, texts in question.inputs.items()},
-            outputs=(),
-            parameters={
-                option: json.dumps(value) if isinstance(value, list | dict) else value
-                for option, value in question.options.items()
-            },
-        ),
-        timeout_s=timeout_s,
+    request = InferRequest(
+        model=name,
+        model_version=version,
+        inputs={tensor: [text.encode() for text in texts] for tensor, texts in question.inputs.items()},
+        outputs=(),
+        parameters={
+            option: json.dumps(value) if isinstance(value, list | dict) else value
+            for option, value in question.options.items()
+        },
     )
+    try:
+        response = transport.infer(request, timeout_s=timeout_s)
+    except InferenceFailed as error:
+        return [f"the pipeline says: {error}"]
     return [
         f"the pipeline's answer {tensor} holds NaN or infinity"
         for tensor, values in response.tensors.items()
