@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["fp32", "fp16", "bf16", "int8", "auto"],
         default="fp32",
-        help="type of the graph; fp16 is for --engine onnxruntime on a GPU, bf16 and int8 for --engine python; auto: "
-        "the fastest that this processor has and whose certificate holds (default: %(default)s)",
+        help="type of the graph; fp16 is for --engine onnxruntime or tensorrt on a GPU, bf16 and int8 for --engine "
+        "python; auto: the fastest that this processor has and whose certificate holds (default: %(default)s)",
     )
     parser.add_argument(
         "--runtime",
@@ -53,10 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--engine",
-        choices=["python", "onnxruntime"],
+        choices=["python", "onnxruntime", "tensorrt"],
         default="python",
         help="python: ONNX Runtime or OpenVINO in Triton's Python backend, runs everywhere; "
-        "onnxruntime: Triton's C++ backend, on a GPU where there is one (default: %(default)s)",
+        "onnxruntime: Triton's C++ backend, on a GPU where there is one; tensorrt: a plan for the GPU of this host "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--device",

@@ -27,6 +27,12 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
     shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
     if "mask_at" in shared and config.heads and config.engine is not Engine.PYTHON:
         raise Unsupported(f"a head for fill-mask beside others needs --engine python, not {config.engine.value}")
+    longest = {head: checkpoint.max_length for head, checkpoint in checkpoints.items()}
+    if len(set(longest.values())) > 1 and Engine.TENSORRT in (config.engine, config.followed_by):
+        raise Unsupported(
+            f"a plan pads the texts of all heads to one length, and their checkpoints take {list(longest.values())} "
+            "tokens: give --max-length"
+        )
     return {head: replace(checkpoint, shared_inputs=tuple(sorted(shared))) for head, checkpoint in checkpoints.items()}
 
 
