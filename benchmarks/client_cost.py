@@ -43,6 +43,9 @@ class Null:
         assert raw
         return response_from_proto(service_pb2.ModelInferResponse.FromString(self._answer(len(request.inputs["text"]))))
 
+    def give_up(self, request: InferRequest) -> None:
+        """All requests are answered."""
+
     def _answer(self, texts: int) -> bytes:
         if texts not in self._answers:
             tensors = {
@@ -76,6 +79,9 @@ class AsyncNull:
         """The answer that was made for as many texts before."""
         await asyncio.sleep(0)
         return self._null.infer(request, timeout_s=timeout_s)
+
+    def give_up(self, request: InferRequest) -> None:
+        """All requests are answered."""
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The fake pipeline's."""

@@ -3,7 +3,8 @@
     python -m benchmarks.overload [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
 
 The flood comes in an open loop, so it does not slow down when the server does. Its callers wait for 2 s and do not try
-again. Prints what docs/reliability.md reports.
+again. A refusal is timed twice: by the flooder, whose event loop has hundreds of calls under way, and by a process that
+asks one question at a time beside it (`refusal_probe.py`). Prints what docs/reliability.md reports.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -29,6 +31,9 @@ from encserve_server.server import TritonServer
 
 TEXTS_PER_REQUEST = 16
 FLOOD_TIMEOUT_S = 2.0
+PAUSE_S = 0.002
+"""Of the flooder, between two looks whether the next requests are due."""
+PROBE = Path(__file__).with_name("refusal_probe.py")
 WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
 
 
@@ -41,6 +46,10 @@ class Flood:
     late: int = 0
     refusals_s: list[float] = field(default_factory=list)
     reasons: set[str] = field(default_factory=set)
+    lags_s: list[float] = field(default_factory=list)
+    """How much later than it wanted the flooder's event loop woke up."""
+    probe: dict[str, list[float]] = field(default_factory=dict)
+    """What `refusal_probe.py` printed."""
 
 
 def main() -> None:
@@ -87,6 +96,7 @@ async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[s
             if np.median(await latencies(client, texts, 5)) <= 2 * np.median(alone_s):
                 recovered_s = round(time.perf_counter() - ended_s, 2)
         refusals_ms = np.array(flood.refusals_s or [np.nan]) * 1e3
+        probe_ms, probe_without_core_ms = (flood.probe[name] or [np.nan] for name in ("refusals_ms", "without_core_ms"))
         return {
             "saturated texts/s": round(saturated, 1),
             "offered / saturated": round(flood.offered * TEXTS_PER_REQUEST / flood_s / saturated, 2),
@@ -94,8 +104,13 @@ async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[s
             "requests offered": flood.offered,
             "requests refused": len(flood.refusals_s),
             "requests late": flood.late,
-            "refusal ms, p50": round(float(np.percentile(refusals_ms, 50)), 1),
-            "refusal ms, p99": round(float(np.percentile(refusals_ms, 99)), 1),
+            "refusals of the probe": len(flood.probe["refusals_ms"]),
+            "refusal of the probe ms, p50": round(float(np.percentile(probe_ms, 50)), 1),
+            "refusal of the probe ms, p99": round(float(np.percentile(probe_ms, 99)), 1),
+            "of it the probe had no core ms, p99": round(float(np.percentile(probe_without_core_ms, 99)), 1),
+            "refusal of the flood ms, p50": round(float(np.percentile(refusals_ms, 50)), 1),
+            "refusal of the flood ms, p99": round(float(np.percentile(refusals_ms, 99)), 1),
+            "the flooder's event loop late ms, p99": round(float(np.percentile(flood.lags_s, 99)) * 1e3, 1),
             "latency alone ms, p50": round(float(np.median(alone_s)) * 1e3, 1),
             "first latency after the flood ms": round(first_s * 1e3, 1),
             "seconds until latency is normal": recovered_s,
@@ -112,6 +127,9 @@ async def run_flood(
     """Send at a fixed rate whatever comes back; returns what became of it, its seconds, and the server's MiB."""
     flood = Flood()
     tasks: list[asyncio.Task[None]] = []
+    probe = await asyncio.create_subprocess_exec(
+        sys.executable, PROBE, server.grpc_url, f"--seconds={seconds}", stdout=asyncio.subprocess.PIPE
+    )
     begin_s = time.perf_counter()
     async with AsyncClient(server.grpc_url, timeout_s=FLOOD_TIMEOUT_S, retry=Retry(attempts=1)) as client:
         while (elapsed_s := time.perf_counter() - begin_s) < seconds:
@@ -119,10 +137,13 @@ async def run_flood(
                 start = flood.offered * TEXTS_PER_REQUEST % (len(texts) - TEXTS_PER_REQUEST)
                 tasks.append(asyncio.create_task(one(client, texts[start : start + TEXTS_PER_REQUEST], flood)))
                 flood.offered += 1
-            await asyncio.sleep(0.002)
+            slept_from_s = time.perf_counter()
+            await asyncio.sleep(PAUSE_S)
+            flood.lags_s.append(time.perf_counter() - slept_from_s - PAUSE_S)
         during_mib = resident_mib(server)
         await asyncio.gather(*tasks)
         flood_s = time.perf_counter() - begin_s  # the answers of the last two seconds count, and their seconds too
+    flood.probe = json.loads((await probe.communicate())[0])
     return flood, flood_s, during_mib
 
 

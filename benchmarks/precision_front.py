@@ -139,7 +139,7 @@ def main() -> None:
         texts = tokens_of(checkpoint, docstring_paragraphs(arguments.texts))
         traced = Path(folder) / "traced"
         traced.mkdir()
-        trace({"": checkpoint}, traced)
+        trace({"": checkpoint}, config, traced)
         results, sessions = compare(chosen, traced / GRAPH_FILE, calibration, texts)
         for name, (wall, processor) in time_in_turn(sessions, texts, arguments.rounds).items():
             results[name].speed, results[name].speed_by_processor_time = wall, processor

@@ -1,5 +1,6 @@
 """What `AsyncClient` does about the network: `Connection` with `await`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -9,6 +10,7 @@ from encserve._call import Call
 from encserve._coalesce import Coalescer, max_delay_of
 from encserve._connection import Connection
 from encserve._grpc import AsyncGrpcTransport
+from encserve._messages import InferRequest
 from encserve._pipeline import PipelineInfo, is_pipeline
 from encserve._results import Part
 from encserve._retry import Retry, Schedule, attempt_async
@@ -56,6 +58,7 @@ class AsyncConnection:
             transport = AsyncGrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
         self._transport = transport
         self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+        self._under_way: set[InferRequest] = set()
         max_delay_s = max_delay_of(coalesce)
         self._coalescer = (
             None if max_delay_s is None else Coalescer(self._send, self._settings, max_delay_s=max_delay_s)
@@ -73,6 +76,8 @@ class AsyncConnection:
 
     @documented_by(Connection.close)
     async def close(self) -> None:
+        for request in self._under_way:
+            self._transport.give_up(request)
         await self._transport.close()
 
     async def _whole(self, call: Call[Part]) -> Part:
@@ -100,7 +105,14 @@ class AsyncConnection:
 
     async def _send(self, call: Call[Part], chunk: Chunk, schedule: Schedule) -> Part:
         request = call.request(chunk)
-        response = await attempt_async(lambda left_s: self._transport.infer(request, timeout_s=left_s), schedule)
+        self._under_way.add(request)
+        try:
+            response = await attempt_async(lambda left_s: self._transport.infer(request, timeout_s=left_s), schedule)
+        except asyncio.CancelledError:
+            self._transport.give_up(request)
+            raise
+        finally:
+            self._under_way.discard(request)
         return call.part(response, chunk, await self._pipeline(call.model, response.version, call.timeout_s))
 
     async def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:

@@ -172,6 +172,10 @@ class Call(Generic[Part]):
             request_id=f"{self._id}-{chunk.start}",
         )
 
+    def has(self, request: InferRequest) -> bool:
+        """Whether a request is one of this call's."""
+        return request.request_id.startswith(f"{self._id}-")
+
     def part(self, response: InferResponse, chunk: Chunk, pipeline: PipelineInfo) -> Part:
         """The part of the result in the answer to a chunk, from a pipeline of the version that answered."""
         return self._verb.decode(

@@ -1,12 +1,13 @@
 """What `Client` does about the network. `AsyncConnection` is the same with `await`."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
 from encserve._call import Call
 from encserve._grpc import GrpcTransport
+from encserve._messages import InferRequest
 from encserve._pipeline import PipelineInfo, is_pipeline
 from encserve._results import Part
 from encserve._retry import Retry, attempt
@@ -42,6 +43,7 @@ class Connection:
             transport = GrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
         self._transport = transport
         self._pipelines: dict[tuple[str, str], PipelineInfo] = {}
+        self._under_way: set[InferRequest] = set()
 
     def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         """The pipelines of encserve that the server is ready to serve; other models are left out.
@@ -62,7 +64,12 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection. Calls that are under way end with `TransportError`."""
+        self._give_up(list(self._under_way))
         self._transport.close()
+
+    def _give_up(self, requests: Iterable[InferRequest]) -> None:
+        for request in requests:
+            self._transport.give_up(request)
 
     def _whole(self, call: Call[Part]) -> Part:
         gathered = call.gather()
@@ -74,7 +81,12 @@ class Connection:
     def _parts(self, call: Call[Part]) -> Generator[Part, None, None]:
         pipeline = self._pipeline(call.model, "", call.timeout_s)
         chunks = call.chunks(pipeline, texts_per_request=self._settings.texts_per_request)
-        parts = in_order(partial(self._part, call), chunks, concurrency=self._settings.concurrency)
+        parts = in_order(
+            partial(self._part, call),
+            chunks,
+            concurrency=self._settings.concurrency,
+            stop=lambda: self._give_up([request for request in list(self._under_way) if call.has(request)]),
+        )
         with call.tally() as tally, closing(parts):
             for part in parts:
                 tally.add(part)
@@ -82,7 +94,14 @@ class Connection:
 
     def _part(self, call: Call[Part], chunk: Chunk) -> Part:
         request = call.request(chunk)
-        response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
+        self._under_way.add(request)
+        try:
+            response = self._retried(lambda left_s: self._transport.infer(request, timeout_s=left_s), call.timeout_s)
+        except KeyboardInterrupt:
+            self._transport.give_up(request)
+            raise
+        finally:
+            self._under_way.discard(request)
         return call.part(response, chunk, self._pipeline(call.model, response.version, call.timeout_s))
 
     def _pipeline(self, model: str, version: str, timeout_s: float) -> PipelineInfo:

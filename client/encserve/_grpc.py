@@ -7,7 +7,7 @@ everything but the await.
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -25,7 +25,7 @@ from encserve._errors import (
     TransportError,
     Unavailable,
 )
-from encserve._messages import InferRequest, InferResponse, ServedModel
+from encserve._messages import InferRequest, InferResponse, ServedModel, giving_up
 from encserve._tls import Tls
 from encserve._transport import check_address, check_api_key
 from encserve._wire import request_to_proto, response_from_proto
@@ -41,6 +41,9 @@ CHANNEL_OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_time_ms", 300_000),
 ]
+
+GIVE_UP_S = 1.0
+"""How long a server may take to hear that an answer is not wanted any more."""
 
 READY_MODELS = service_pb2.RepositoryIndexRequest(ready=True)
 
@@ -190,6 +193,11 @@ class GrpcTransport(_Endpoint):
             answer = self._stub.ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
         return response_from_proto(answer)
 
+    def give_up(self, request: InferRequest) -> None:
+        """Tell the server that nobody waits for the answer to `request` any more."""
+        with suppress(grpc.RpcError, ValueError):  # it answers with an error; a closed channel raises ValueError
+            self._stub.ModelInfer(request_to_proto(giving_up(request)), timeout=GIVE_UP_S, metadata=self._metadata)
+
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""
         proto = service_pb2.ModelConfigRequest(name=model, version=version)
@@ -235,6 +243,7 @@ class AsyncGrpcTransport(_Endpoint):
     ) -> None:
         super().__init__(url, tls=tls, api_key=api_key, admin_secret=admin_secret, credentials=credentials)
         self._channel: Any = None
+        self._messages: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
@@ -243,6 +252,17 @@ class AsyncGrpcTransport(_Endpoint):
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
             answer = await self._stub().ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
         return response_from_proto(answer)
+
+    def give_up(self, request: InferRequest) -> None:
+        """Tell the server, in a task of its own, that nobody waits for the answer to `request` any more."""
+        message = asyncio.get_running_loop().create_task(self._tell_given_up(request))
+        self._messages.add(message)
+        message.add_done_callback(self._messages.discard)
+
+    async def _tell_given_up(self, request: InferRequest) -> None:
+        proto = request_to_proto(giving_up(request))
+        with suppress(grpc.RpcError):  # the answer is an error
+            await self._stub().ModelInfer(proto, timeout=GIVE_UP_S, metadata=self._metadata)
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""
@@ -260,6 +280,8 @@ class AsyncGrpcTransport(_Endpoint):
     async def close(self) -> None:
         """Close the channel. Requests in flight end with `TransportError`."""
         self._closed = True
+        if self._messages:
+            await asyncio.wait(self._messages, timeout=GIVE_UP_S)
         if self._channel is not None:
             await self._channel.close()
 

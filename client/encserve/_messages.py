@@ -1,7 +1,7 @@
 """One question to a model and its answer, free of protobuf: what a transport carries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +28,16 @@ class InferRequest:
     request_id: str = ""
     model_version: str = ""
     """Empty: the version that the server chooses, by default the newest."""
+
+
+def giving_up(request: InferRequest) -> InferRequest:
+    """The message that nobody waits any more for the answer to `request`. Its own answer is an error."""
+    return replace(
+        request,
+        inputs={name: [b""] for name in request.inputs},
+        parameters={**request.parameters, "cancel": request.request_id},
+        request_id="",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -19,6 +19,10 @@ class Transport(Protocol):
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
 
+    def give_up(self, request: InferRequest) -> None:
+        """Tell the server that nobody waits for the answer to `request` any more, which frees its place in the queue.
+        It may not hear it; nothing is raised."""
+
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration. An empty version is the one the server chooses."""
 
@@ -34,6 +38,10 @@ class AsyncTransport(Protocol):
 
     async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
+
+    def give_up(self, request: InferRequest) -> None:
+        """Begin to tell the server that nobody waits for the answer to `request` any more, which frees its place in the
+        queue. It may not hear it; nothing is raised."""
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration. An empty version is the one the server chooses."""

@@ -17,9 +17,12 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, concurrency: int
+    function: Callable[[Item], Result], items: Iterable[Item], *, concurrency: int, stop: Callable[[], None]
 ) -> Generator[Result, None, None]:
-    """Yield `function(item)` for each item in order, with at most `concurrency` calls at a time, each in a thread."""
+    """Yield `function(item)` for each item in order, with at most `concurrency` calls at a time, each in a thread.
+
+    `stop` is called where the results of calls that run are not wanted any more; it may make them end sooner.
+    """
     items = iter(items)
     head = list(islice(items, 2))
     if len(head) < 2:  # a single request needs no threads
@@ -37,6 +40,8 @@ def in_order(
         finally:
             for future in window:
                 future.cancel()
+            if not all(future.done() for future in window):
+                stop()
 
 
 async def in_order_async(

@@ -64,6 +64,12 @@ class _Fake:
     def __init__(self, pipelines: Sequence[PipelineInfo]) -> None:
         self._served = {pipeline.name: pipeline for pipeline in pipelines}
         self._closed = False
+        self.given_up: list[InferRequest] = []
+        """Requests whose callers went away before they had the answer."""
+
+    def give_up(self, request: InferRequest) -> None:
+        """Note it in `given_up`."""
+        self.given_up.append(request)
 
     def _pipeline(self, model: str, version: str) -> PipelineInfo:
         if self._closed:

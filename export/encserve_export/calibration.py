@@ -36,6 +36,11 @@ class Calibration:
     record: dict[str, Any]
     """What the manifest says: where the texts come from, their digest, how many texts and tokens."""
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return [length for pack in self.packs for length in pack["lengths"].tolist()]
+
 
 def calibrate(config: ExportConfig, checkpoint: Checkpoint) -> Calibration:
     """The calibration texts of an export, tokenized as transformers does.

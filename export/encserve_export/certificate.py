@@ -27,13 +27,17 @@ from .limits import ParityLimits
 from .neighbours import overlap, related_texts
 from .packed_graph import GRAPH_FILE
 from .parity import Figure, Rows, Text, measure, unit
+from .plan_session import PlanSession
 from .precisions import Way
 from .probes import Probe, probe_of
 from .reference import reference_rows
 from .reference_file import Question, write_reference
 from .tasks import graph_output
+from .tensorrt_plan import PLAN_FILE, Target
+from .tensorrt_profile import bounds_of
 
 TEXT_COUNT = 64
+_WHATEVER_IS_ASKED = {"max_texts_per_request": 2**31, "max_tokens_per_request": 2**31}
 _BYTES_PER_TOKEN = 8  # of the longest text, so that every tokenizer reaches the maximum length with it
 
 
@@ -46,17 +50,32 @@ def certify(
     *,
     head: str = "",
     kept: Path | None = None,
+    target: Target | None = None,
 ) -> dict[str, Any]:
     """Measure the pipeline in the version folders `folders`, by step; returns the figures for the manifest.
 
     `head` is its head's name where it shares the encode step with others. What it was asked and what the checkpoint
     says is kept in the folder `kept`, so that `encserve verify` can ask again. A graph for another backend is run in
-    ONNX Runtime.
+    ONNX Runtime; with `target` the plan is run that was built from it.
 
     Raises:
         CertificateFailed: a figure misses its limit; the message names the figure, the limit and the worst text.
     """
-    pipeline = _Pipeline(checkpoint, way, folders, head, config.tokens_per_micro_batch or TOKEN_BUDGET)
+    output = graph_output(checkpoint.task, head)
+    follows = {output: checkpoint.task.follows}
+    session: PackedSession | PlanSession
+    if target is not None:
+        bounds = bounds_of(checkpoint.max_length)
+        session = PlanSession(target, folders["encode"] / PLAN_FILE, follows=follows, bounds=bounds)
+    else:
+        session = PackedSession(
+            folders["encode"] / GRAPH_FILE,
+            follows=follows,
+            token_budget=config.tokens_per_micro_batch or TOKEN_BUDGET,
+            runtime=(way.runtime or Runtime.ONNXRUNTIME).value,
+            hints=way.hints,
+        )
+    pipeline = _Pipeline(checkpoint, session, folders["tokenize"], output)
     probe = probe_of(checkpoint, mixed_texts(TEXT_COUNT, longest_bytes=_BYTES_PER_TOKEN * checkpoint.max_length))
     texts = pipeline.tokenize(probe)
     _check_tokens(probe, texts)
@@ -79,7 +98,7 @@ def certify(
         question = Question(
             inputs=probe.inputs,
             options=probe.options,
-            output=graph_output(checkpoint.task, head),
+            output=output,
             follows=checkpoint.task.follows,
             logits=checkpoint.task.logits,
             read=probe.read,
@@ -101,20 +120,16 @@ class _Pipeline:
     """The steps of a pipeline in this process, from their published files."""
 
     def __init__(
-        self, checkpoint: Checkpoint, way: Way, folders: dict[str, Path], head: str, token_budget: int
+        self, checkpoint: Checkpoint, session: PackedSession | PlanSession, tokenize: Path, output: str
     ) -> None:
-        settings = json.loads((folders["tokenize"] / "settings.json").read_text(encoding="utf-8"))
-        self._tokenization = Tokenization(Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json")), settings)
+        """`session` has the network, and `tokenize` is the version folder of its tokenize step."""
+        settings = json.loads((tokenize / "settings.json").read_text(encoding="utf-8"))
+        settings["limits"] |= _WHATEVER_IS_ASKED
+        self._tokenization = Tokenization(Tokenizer.from_file(str(tokenize / "tokenizer.json")), settings)
         self._defaults = OptionRules.from_settings(settings).defaults
         self._graph_inputs = checkpoint.graph_inputs
-        self._output = graph_output(checkpoint.task, head)
-        self._session = PackedSession(
-            folders["encode"] / GRAPH_FILE,
-            follows={self._output: checkpoint.task.follows},
-            token_budget=token_budget,
-            runtime=(way.runtime or Runtime.ONNXRUNTIME).value,
-            hints=way.hints,
-        )
+        self._output = output
+        self._session = session
 
     def tokenize(self, probe: Probe) -> list[Text]:
         """What each row of tokens of a request gives to the graph."""

@@ -13,12 +13,20 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
 from tokenizers import Tokenizer, normalizers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, check_model_type, check_rotary_embedding, family_of
 from .reference_tokenizers import check_conversion
+from .remote_code import check_brought_code, check_commit, hint, trusted_code
 from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
 from .tasks import GRAPH_INPUTS, PAIRED, TASKS, Task, labels_of, task_of
 from .trained_dimensions import trained_dimensions
@@ -38,6 +46,8 @@ class Checkpoint:
     """The folder's name or the hub id that was asked for."""
     revision: str | None
     """Commit of a hub checkpoint."""
+    code: str | None
+    """The state of the Python code that it brings and that was run; None where none was."""
     licence: str | None
     """What the model card states."""
     task: Task
@@ -100,17 +110,18 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
     folder = _folder(config)
+    code = trusted_code(folder, config)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
-    model_config = _load_config(folder)
+    model_config = _load_config(folder, code)
     family = family_of(model_config)
     task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
     modules = read_sentence_modules(folder)
-    tokenizer = _load_tokenizer(folder, modules)
+    tokenizer = _load_tokenizer(folder, modules, code)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
-    model = _load_model(folder, family, task, config.allow_pickle)
+    model = _load_model(folder, family, task, code, config.allow_pickle)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
@@ -119,6 +130,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     return Checkpoint(
         source=config.checkpoint if _HUB_ID.fullmatch(config.checkpoint) else folder.resolve().name,
         revision=folder.name if folder.parent.name == "snapshots" else None,
+        code=code,
         licence=_licence(folder),
         task=task,
         config=model_config,
@@ -139,7 +151,12 @@ def _folder(config: ExportConfig) -> Path:
         return local
     if not _HUB_ID.fullmatch(config.checkpoint):
         raise CheckpointError(f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)")
-    patterns = [*_HUB_FILES, *(_PICKLES if config.allow_pickle else ())]
+    check_commit(config)
+    patterns = [
+        *_HUB_FILES,
+        *(_PICKLES if config.allow_pickle else ()),
+        *(["*.py"] if config.trust_remote_code is not None else ()),
+    ]
     try:
         return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -149,13 +166,19 @@ def _folder(config: ExportConfig) -> Path:
         ) from error
 
 
-def _load_config(folder: Path) -> PreTrainedConfig:
+def _load_config(folder: Path, code: str | None) -> PreTrainedConfig:
     try:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'} is not valid JSON: {error}") from error
-    check_model_type(stated.get("model_type"))  # first, because transformers would offer to run the checkpoint's code
-    config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    # First, because transformers would offer to run the checkpoint's code.
+    needed = stated.get("model_type") not in CONFIG_MAPPING
+    check_brought_code(stated, folder, needed=needed, trusted=code is not None)
+    if code is None:
+        check_model_type(stated.get("model_type"))
+    config: PreTrainedConfig = AutoConfig.from_pretrained(
+        folder, trust_remote_code=code is not None, code_revision=code
+    )
     check_rotary_embedding(config)
     return config
 
@@ -179,9 +202,11 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
     return str(task)
 
 
-def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, modules: SentenceModules, code: str | None) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, use_fast=True, trust_remote_code=code is not None, code_revision=code
+        )
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -195,7 +220,7 @@ def _load_tokenizer(folder: Path, modules: SentenceModules) -> PreTrainedTokeniz
     return tokenizer
 
 
-def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) -> PreTrainedModel:
+def _load_model(folder: Path, family: Family, task: Task, code: str | None, allow_pickle: bool) -> PreTrainedModel:
     headless = task.network is transformers.AutoModel
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
@@ -212,6 +237,8 @@ def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) ->
             dtype=torch.float32,
             attn_implementation="eager",
             use_safetensors=None if allow_pickle else True,
+            trust_remote_code=code is not None,
+            code_revision=code,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # to name them below, where transformers would fill them anew
         )
@@ -226,10 +253,11 @@ def _load_model(folder: Path, family: Family, task: Task, allow_pickle: bool) ->
     # case.
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler." if headless else ()))
     foreign = sorted({*missing, *loading["unexpected_keys"]})
-    if foreign and getattr(model.config, "auto_map", None):
+    if foreign and code is None and getattr(model.config, "auto_map", None):
         raise Unsupported(
-            f"{folder} comes with Python code of its own, which is not run here, and its weights do not fit "
-            f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}"
+            f"{folder} comes with Python code of its own, which is not run, and its weights do not fit "
+            f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}. To run it, "
+            f"{hint(folder)}"
         )
     if missing:
         raise CheckpointError(

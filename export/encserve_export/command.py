@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["fp32", "fp16", "bf16", "int8", "auto"],
         default="fp32",
-        help="type of the graph; fp16 is for --engine onnxruntime on a GPU, bf16 and int8 for --engine python; auto: "
-        "the fastest that this processor has and whose certificate holds (default: %(default)s)",
+        help="type of the graph; fp16 is for --engine onnxruntime or tensorrt on a GPU, bf16 and int8 for --engine "
+        "python; auto: the fastest that this processor has and whose certificate holds (default: %(default)s)",
     )
     parser.add_argument(
         "--runtime",
@@ -53,10 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--engine",
-        choices=["python", "onnxruntime"],
+        choices=["python", "onnxruntime", "tensorrt"],
         default="python",
         help="python: ONNX Runtime or OpenVINO in Triton's Python backend, runs everywhere; "
-        "onnxruntime: Triton's C++ backend, on a GPU where there is one (default: %(default)s)",
+        "onnxruntime: Triton's C++ backend, on a GPU where there is one; tensorrt: a plan for the GPU of this host "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -91,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
+    parser.add_argument(
+        "--trust-remote-code",
+        metavar="REVISION",
+        help="run the Python code that the checkpoint brings, in exactly this state: the commit of a hub checkpoint, "
+        "as --revision names it, or the digest of a folder's .py files, which the refusal without this option prints",
+    )
     parser.add_argument(
         "--repository", type=Path, default=Path("model_repository"), help="model repository (default: %(default)s)"
     )
@@ -136,6 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
             token_budget=arguments.token_budget,
             revision=arguments.revision,
             allow_pickle=arguments.allow_pickle,
+            trust_remote_code=arguments.trust_remote_code,
         )
     for manifest in export_heads(config, stage=_stage, say=_say):
         _report(config.repository, manifest)

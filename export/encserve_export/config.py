@@ -45,6 +45,8 @@ class Engine(str, Enum):
     """Triton's Python backend with a `Runtime`: sorts each batch by length; needs no other backend."""
     ONNXRUNTIME = "onnxruntime"
     """Triton's C++ onnxruntime backend, on CUDA where the host has it."""
+    TENSORRT = "tensorrt"
+    """Triton's tensorrt backend, with a plan for one GPU architecture and one TensorRT."""
 
 
 TOKEN_BUDGET = 512
@@ -52,7 +54,16 @@ TOKEN_BUDGET = 512
 run."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 STEPS = ("tokenize", "encode", "head")
-_STEP_ENDINGS = tuple(f"_{step}" for step in STEPS)
+_STEP_ENDINGS = (*(f"_{step}" for step in STEPS), "_encode_tensorrt")
+
+
+def encode_model(name: str, engine: str) -> str:
+    """The Triton model that runs the encode step of the pipeline `name`.
+
+    All versions of a model share one backend, so a plan has a model of its own beside that of other engines, and may
+    follow them as the next version of the pipeline.
+    """
+    return f"{name}_encode_tensorrt" if engine == Engine.TENSORRT.value else f"{name}_encode"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +101,10 @@ class ExportConfig:
     allow_pickle: bool = False
     """Whether weights may come from a pickle, which can run code when it is read."""
 
+    trust_remote_code: str | None = None
+    """The commit of a hub checkpoint, or the digest of a folder's Python files, whose code may run; None runs none."""
+    followed_by: Engine | None = None
+    """The engine of the version that will take this one's place: what one request may ask for is its limits already."""
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
 
@@ -108,7 +123,7 @@ class ExportConfig:
             if not _NAME.fullmatch(head) or head.endswith(_STEP_ENDINGS):
                 raise InvalidConfig(
                     f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
-                    "digit, without the endings _tokenize, _encode and _head"
+                    f"digit, without the endings {', '.join(_STEP_ENDINGS)}"
                 )
         if self.runtime is not None and self.engine is not Engine.PYTHON:
             raise InvalidConfig(
@@ -125,7 +140,7 @@ class ExportConfig:
         if self.precision is Precision.FP16 and self.engine is Engine.PYTHON:
             raise InvalidConfig(
                 "--precision fp16 --engine python: a CPU has no arithmetic in fp16, and runs such a graph slower than "
-                "fp32; fp16 is for --engine onnxruntime on a GPU"
+                "fp32; fp16 is for --engine onnxruntime or tensorrt on a GPU"
             )
         if not _NAME.fullmatch(self.name):
             raise InvalidConfig(
@@ -133,7 +148,7 @@ class ExportConfig:
             )
         if self.name.endswith(_STEP_ENDINGS):
             raise InvalidConfig(
-                f"--name {self.name!r}: the endings _tokenize, _encode and _head belong to a pipeline's steps"
+                f"--name {self.name!r}: the endings {', '.join(_STEP_ENDINGS)} belong to a pipeline's steps"
             )
         if self.token_budget is not None and self.token_budget < 1:
             raise InvalidConfig(f"--token-budget {self.token_budget}: must be 1 at least")

@@ -21,6 +21,10 @@ class Unsupported(ExportError):
     """The checkpoint holds something that cannot be served correctly, so it is refused."""
 
 
+class UnsupportedHost(ExportError):
+    """This host cannot make what was asked for."""
+
+
 class CertificateFailed(ExportError):
     """The graph does not agree with the checkpoint; the message says which number failed its limit."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import transformers
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
+from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
 from .disentangled_attention import deberta_v2_packed
 from .errors import Unsupported
@@ -40,6 +41,10 @@ def _to_the_last_position_after_padding(config: PreTrainedConfig) -> int:
 
 def _to_the_last_position_from_two(config: PreTrainedConfig) -> int:
     return int(config.max_position_embeddings) - 2
+
+
+def _as_stated(config: PreTrainedConfig) -> int | None:
+    return getattr(config, "max_position_embeddings", None)
 
 
 def _without_end(config: PreTrainedConfig) -> None:
@@ -131,6 +136,9 @@ FAMILIES: dict[str, Family] = {
     "xlm-roberta-xl": _ROBERTA,
 }
 
+_BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
+"""A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""
+
 _REFUSED = {
     "convbert": "its convolutions read the padding",
     "fnet": "its Fourier transform runs over the padding",
@@ -142,6 +150,8 @@ _ROTARY_THAT_DEPENDS_ON_COMPANY = ("dynamic", "longrope")
 
 def family_of(config: PreTrainedConfig) -> Family:
     """The family of a checkpoint. Raises Unsupported with the list of those that are."""
+    if type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}."):
+        return _BROUGHT
     check_model_type(config.model_type)
     return FAMILIES[config.model_type]
 
@@ -157,10 +167,7 @@ def check_model_type(model_type: str | None) -> None:
     elif model_type in CONFIG_MAPPING:
         reason = "is not supported"
     else:
-        reason = (
-            f"is not part of transformers {transformers.__version__}: it needs Python code from the checkpoint, which "
-            "is not run here"
-        )
+        reason = f"is not part of transformers {transformers.__version__}, and the checkpoint brings no code for it"
     raise Unsupported(f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES))}")
 
 

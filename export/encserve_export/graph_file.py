@@ -15,6 +15,12 @@ def read_graph_file(file: Path) -> onnx.ModelProto:
     return onnx.load(file)
 
 
+def remove_graph_file(file: Path) -> None:
+    """Remove the graph with its weights, wherever they lie."""
+    file.unlink()
+    file.with_name(file.name + _DATA).unlink(missing_ok=True)
+
+
 def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
     """Write the graph in place of what `file` held; large weights go to a second file named after it."""
     data = file.with_name(file.name + _DATA)

@@ -141,7 +141,7 @@ class _Plan:
         graph = model.graph
         if any(attribute.type in (attribute.GRAPH, attribute.GRAPHS) for n in graph.node for attribute in n.attribute):
             raise Unsupported("the graph has branches or loops, which fp16 is not offered for")
-        self._types = _types_of(model)
+        self._types = types_of(model)
         self._weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == FULL}
         self.kept: dict[str, str] = {}
         """Nodes that no choice brings to fp16 -> why."""
@@ -249,7 +249,7 @@ class _Plan:
         return typed
 
 
-def _types_of(model: onnx.ModelProto) -> dict[str, int]:
+def types_of(model: onnx.ModelProto) -> dict[str, int]:
     """Element type of each tensor that is not a weight."""
     graph = model.graph
     known = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output, *graph.value_info)}

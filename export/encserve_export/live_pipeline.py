@@ -8,11 +8,48 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve import InferenceFailed, InferRequest, Transport
+from encserve import InferenceFailed, InferRequest, InferResponse, InvalidInput, Transport
 from encserve_server.models.request_columns import columns_of
 
 from .parity import Rows, Text
 from .reference_file import Question
+
+
+def ask(
+    transport: Transport,
+    question: Question,
+    *,
+    model: str,
+    version: str,
+    outputs: Sequence[str],
+    most_texts: int,
+    timeout_s: float,
+) -> list[InferResponse]:
+    """Ask a model the question, in requests of `most_texts` texts or pairs at most, and fewer where it refuses so many.
+
+    Raises:
+        EncserveError: the model does not answer, or refuses a text by itself.
+    """
+    parameters = {
+        name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in question.options.items()
+    }
+
+    def asked(begin: int, end: int) -> list[InferResponse]:
+        inputs = {name: [text.encode() for text in texts[begin:end]] for name, texts in question.inputs.items()}
+        request = InferRequest(
+            model=model, model_version=version, inputs=inputs, outputs=tuple(outputs), parameters=parameters
+        )
+        try:
+            return [transport.infer(request, timeout_s=timeout_s)]
+        except InvalidInput:
+            if end - begin == 1:
+                raise
+        middle = (begin + end) // 2
+        return asked(begin, middle) + asked(middle, end)
+
+    count = len(question.inputs["text"])
+    size = max(1, most_texts // len(question.options.get("labels", [""])))
+    return [each for begin in range(0, count, size) for each in asked(begin, min(begin + size, count))]
 
 
 class LivePipeline:
@@ -49,20 +86,18 @@ class LivePipeline:
         Raises:
             EncserveError: the step does not answer.
         """
-        question = self._question
-        response = self._transport.infer(
-            InferRequest(
-                model=self._tokenize,
-                model_version=self._version,
-                inputs={name: [text.encode() for text in texts] for name, texts in question.inputs.items()},
-                outputs=self._graph_inputs,
-                parameters={
-                    name: json.dumps(value) if isinstance(value, list | dict) else value
-                    for name, value in question.options.items()
-                },
-            ),
+        responses = ask(
+            self._transport,
+            self._question,
+            model=self._tokenize,
+            version=self._version,
+            outputs=self._graph_inputs,
+            most_texts=self._limits["max_texts_per_request"],
             timeout_s=self._timeout_s,
         )
+        return [text for response in responses for text in self._texts_of(response)]
+
+    def _texts_of(self, response: InferResponse) -> list[Text]:
         columns = columns_of({name: response.tensors[name][0] for name in self._graph_inputs})
         texts = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         begin = 0

@@ -36,10 +36,12 @@ class Manifest:
     """Where the engine computes, where that was chosen."""
     made: dict[str, Any] = field(default_factory=dict)
     """How the graph got its precision, where that is not FP32; of fp16 the nodes that stay FP32, with the reasons."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """Of the engine `tensorrt`: what the plan was built with and for, from `tensorrt_plan.build_plan`."""
     calibration: dict[str, Any] = field(default_factory=dict)
     """The texts that it was made with, where it was made with texts: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]
-    """source, revision, licence, architecture."""
+    """source, revision, licence, architecture, and where it ran code of its own, `code`: the state of it."""
     head: str = ""
     """Which head of a shared encoder it is; empty for the first or only one."""
     body: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -36,23 +38,34 @@ def onnxruntime_config(manifest: Manifest) -> pb.ModelConfig:
         cuda.parameters["use_tf32"] = "0"  # the certificate is of FP32, and TF32 keeps 10 bits of 23
         if manifest.precision is Precision.FP16:
             cuda.parameters["enable_skip_layer_norm_strict_mode"] = "1"  # norms add up in FP32, as was certified
-    config.dynamic_batching.priority_levels = PRIORITY_LEVELS
-    config.dynamic_batching.default_priority_level = PRIORITY_LEVELS
-    for lengths in warmup_lengths(manifest.limits["max_length"]):
-        config.model_warmup.append(_warmup(manifest, lengths))
+    add_priorities(config)
+    add_warmup(config, manifest)
     return config
 
 
-def warmup_lengths(max_length: int) -> list[list[int]]:
+def add_priorities(config: pb.ModelConfig) -> None:
+    """Let requests with a priority go first."""
+    config.dynamic_batching.priority_levels = PRIORITY_LEVELS
+    config.dynamic_batching.default_priority_level = PRIORITY_LEVELS
+
+
+def add_warmup(config: pb.ModelConfig, manifest: Manifest) -> None:
+    """Name the requests that come before those of callers; `warmup_files` has what they read."""
+    for lengths in warmup_lengths(manifest.limits):
+        config.model_warmup.append(_warmup(manifest, lengths))
+
+
+def warmup_lengths(limits: Mapping[str, int]) -> list[list[int]]:
     """Lengths of the texts of each sample: one short, one middling and one long text, and many long ones."""
+    max_length = limits["max_length"]
     singles = sorted({min(16, max_length), min(64, max_length), max_length})
-    many = min(16, _WARMUP_TOKENS // max_length)
+    many = min(16, limits["max_texts_per_request"], _WARMUP_TOKENS // max_length)
     return [*([length] for length in singles), *([[max_length] * many] if many > 1 else [])]
 
 
 def warmup_files(manifest: Manifest) -> dict[str, bytes]:
     """The files that the samples read, by name within the model's folder `warmup`: lengths, int64."""
-    samples = warmup_lengths(manifest.limits["max_length"])
+    samples = warmup_lengths(manifest.limits)
     return {_file_of(lengths): np.array(lengths, "<i8").tobytes() for lengths in samples}
 
 

@@ -15,6 +15,7 @@ from .certificate import certify
 from .checkpoint import Checkpoint
 from .config import Engine, ExportConfig, Runtime
 from .errors import CertificateFailed
+from .graph_file import remove_graph_file
 from .guard import check_texts_are_apart
 from .limits import limits_for, overridden
 from .manifest import FILE_NAME as MANIFEST_FILE
@@ -26,6 +27,8 @@ from .repository import StagedVersion, publish, staged_version
 from .shared_body import load_heads
 from .steps import limits_of, trace, write_encode, write_steps
 from .task_options import options_of
+from .tensorrt_plan import PLAN_FILE, Target, build_plan, find_target
+from .tensorrt_profile import bounds_of, profile_of
 from .triton_config import shared_configs
 
 _TRACED = "traced"  # in the staging folder, so that it goes away with it
@@ -41,6 +44,7 @@ class _Made:
 
     way: Way
     how: dict[str, Any]
+    plan: dict[str, Any]
     calibration: dict[str, Any]
     parities: list[dict[str, Any]]
     """In the order of the pipelines."""
@@ -63,7 +67,8 @@ def export_heads(
     Returns the certificates, in the order of `config.names`. Raises ExportError: and nothing was published.
     """
     ways = _ways(config, read_cpu_flags(), say)
-    with staged_version(config.repository, *config.names) as staged:
+    target = find_target() if config.engine is Engine.TENSORRT else None
+    with staged_version(config.repository, *config.names, engine=config.engine) as staged:
         with stage(f"loading {', '.join([config.checkpoint, *config.heads.values()])}"):
             checkpoints = load_heads(config)
         calibration = calibrate(config, checkpoints[""])
@@ -72,10 +77,10 @@ def export_heads(
         traced = staged.root / _TRACED
         traced.mkdir()
         with stage("exporting the graph"):
-            trace(checkpoints, traced)
+            trace(checkpoints, config, traced)
             for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
-                write_steps(checkpoint, staged.step_folders(name))
-        made = _first_that_holds(ways, config, checkpoints, calibration, staged, stage, say)
+                write_steps(checkpoint, config, staged.step_folders(name))
+        made = _first_that_holds(ways, target, config, checkpoints, calibration, staged, stage, say)
         manifests = [
             _manifest(config, staged, name, head, checkpoint, made, parity)
             for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
@@ -85,7 +90,7 @@ def export_heads(
             text = manifest.to_json()
             (staged.folder(manifest.name) / MANIFEST_FILE).write_text(text, encoding="utf-8")
             certified.append((manifest, hashlib.sha256(text.encode()).hexdigest()))
-        if config.engine is Engine.ONNXRUNTIME:
+        if config.engine is not Engine.PYTHON:
             staged.write_warmup(warmup_files(manifests[0]))
         publish(staged, shared_configs(certified))
     return manifests
@@ -98,7 +103,7 @@ def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
         limits_for(way.precision, config.limits)  # refuses what is no limit, before anything is done
         if slow := slow_here(way, cpu):
             say(f"warning: {slow}")
-        if config.calibration and not way.calibrated:
+        if config.calibration and not way.calibrated and config.engine is not Engine.TENSORRT:
             say(f"warning: --calibration {config.calibration} is not used: {way} looks at no texts")
         return [way]
     ways, reasons = ways_to_try(config.engine, config.runtime, cpu)
@@ -111,6 +116,7 @@ def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
 
 def _first_that_holds(
     ways: Sequence[Way],
+    target: Target | None,
     config: ExportConfig,
     checkpoints: dict[str, Checkpoint],
     calibration: Calibration,
@@ -121,7 +127,7 @@ def _first_that_holds(
     """Make the encode step in one way after the other, until a certificate holds."""
     for way, following in zip(ways, [*ways[1:], None], strict=True):
         try:
-            return _make(way, config, checkpoints, calibration, staged, stage)
+            return _make(way, target, config, checkpoints, calibration, staged, stage)
         except CertificateFailed as failed:
             if following is None:
                 raise
@@ -131,6 +137,7 @@ def _first_that_holds(
 
 def _make(
     way: Way,
+    target: Target | None,
     config: ExportConfig,
     checkpoints: dict[str, Checkpoint],
     calibration: Calibration,
@@ -141,13 +148,29 @@ def _make(
     with stage(f"making {way}"):
         how = write_encode(checkpoints, config, way, calibration, staged.root / _TRACED, encode)
     limits = limits_for(way.precision, config.limits)
-    parities = []
-    for name, (head, checkpoint) in zip(config.names, checkpoints.items(), strict=True):
-        with stage(f"certifying {name} against the checkpoint"), way.as_served(encode / GRAPH_FILE) as measured:
-            folders = staged.step_folders(name) | {"encode": measured}
-            parity = certify(checkpoint, way, limits, config, folders, head=head, kept=staged.folder(name))
-        parities.append(parity | {"limits_overridden": overridden(way.precision, limits)})
-    return _Made(way=way, how=how, calibration=calibration.record if way.calibrated else {}, parities=parities)
+
+    def certified(target: Target | None = None) -> list[dict[str, Any]]:
+        parities = []
+        for name, (head, checkpoint) in zip(config.names, checkpoints.items(), strict=True):
+            what = f"the plan of {name}" if target else name
+            with stage(f"certifying {what} against the checkpoint"), way.as_served(encode / GRAPH_FILE) as measured:
+                folders = staged.step_folders(name) | {"encode": measured}
+                kept = staged.folder(name)
+                parity = certify(checkpoint, way, limits, config, folders, head=head, kept=kept, target=target)
+            parities.append(parity | {"limits_overridden": overridden(way.precision, limits)})
+        return parities
+
+    parities, plan = certified(), {}
+    if target is not None:
+        checkpoint = checkpoints[""]
+        profile = profile_of(bounds_of(checkpoint.max_length), checkpoint.graph_inputs, calibration.lengths)
+        with stage(f"building a plan for {target.gpu}"):
+            graph, timing = encode / GRAPH_FILE, config.repository
+            plan = build_plan(target, graph, encode / PLAN_FILE, profile, timing)
+        remove_graph_file(graph)
+        parities = certified(target)
+    record = calibration.record if way.calibrated or target is not None else {}
+    return _Made(way=way, how=how, plan=plan, calibration=record, parities=parities)
 
 
 def _manifest(
@@ -171,10 +194,12 @@ def _manifest(
         device=config.device,
         runtime={"name": runtime.value, "hints": dict(made.way.hints)} if runtime else {},
         made=made.how,
+        plan=made.plan,
         calibration=made.calibration,
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
+            **({"code": checkpoint.code} if checkpoint.code else {}),
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,
         },
@@ -185,7 +210,7 @@ def _manifest(
         labels=checkpoint.labels,
         mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
         graph_inputs=checkpoint.graph_inputs,
-        limits=asdict(limits_of(checkpoint)),
+        limits=asdict(limits_of(checkpoint, config)),
         token_budget=config.tokens_per_micro_batch,
         prompts=checkpoint.modules.prompts,
         option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},

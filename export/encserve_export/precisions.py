@@ -60,8 +60,8 @@ class Way:
         return transform(graph, checkpoint, calibration)
 
     def as_served(self, graph: Path) -> AbstractContextManager[Path]:
-        """A folder with a graph that rounds here as `graph` will where it is served, for a while."""
-        if not self.rounds_on_gpu:
+        """A folder with a graph that rounds here as `graph` will where it is served, for a while. A plan does so."""
+        if not self.rounds_on_gpu or not graph.is_file():
             return nullcontext(graph.parent)
         rounding: AbstractContextManager[Path] = import_module(f".{self.transform}", __package__).as_gpus_round(graph)
         return rounding
@@ -71,6 +71,8 @@ PRECISIONS: tuple[Way, ...] = (
     Way(precision=Precision.FP32, engine=Engine.PYTHON, runtime=Runtime.ONNXRUNTIME),
     Way(precision=Precision.FP32, engine=Engine.ONNXRUNTIME),
     Way(precision=Precision.FP16, engine=Engine.ONNXRUNTIME, transform="fp16", calibrated=True, rounds_on_gpu=True),
+    Way(precision=Precision.FP32, engine=Engine.TENSORRT),
+    Way(precision=Precision.FP16, engine=Engine.TENSORRT, transform="fp16", calibrated=True, rounds_on_gpu=True),
     Way(
         precision=Precision.FP32,
         engine=Engine.PYTHON,

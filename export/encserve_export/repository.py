@@ -19,7 +19,7 @@ from pathlib import Path
 from google.protobuf.text_format import ParseError
 from tritonclient.grpc import model_config_pb2 as pb
 
-from .config import STEPS
+from .config import STEPS, Engine, encode_model
 from .errors import PublishError
 from .manifest import FILE_NAME as MANIFEST_FILE
 from .manifest import sha256_of
@@ -37,6 +37,7 @@ class StagedVersion:
     names: tuple[str, ...]
     """The pipelines; they share the encode step of the first."""
     version: int
+    engine: Engine
 
     def folder(self, model: str) -> Path:
         """The version folder of one of the pipeline's models."""
@@ -45,7 +46,9 @@ class StagedVersion:
     def step_folders(self, name: str = "") -> dict[str, Path]:
         """The version folders of the three steps of the pipeline `name`, or of the first."""
         own = name or self.names[0]
-        return {step: self.folder(f"{self.names[0] if step == 'encode' else own}_{step}") for step in STEPS}
+        models = {step: f"{own}_{step}" for step in STEPS}
+        models["encode"] = encode_model(self.names[0], self.engine.value)
+        return {step: self.folder(model) for step, model in models.items()}
 
     def write_warmup(self, files: Mapping[str, bytes]) -> None:
         """Write what Triton sends to the encode step before it is ready; Triton reads it beside the versions."""
@@ -62,10 +65,10 @@ class StagedVersion:
 
 
 @contextmanager
-def staged_version(repository: Path, *names: str) -> Iterator[StagedVersion]:
+def staged_version(repository: Path, *names: str, engine: Engine = Engine.PYTHON) -> Iterator[StagedVersion]:
     """Reserve the next version of pipelines and give a folder to build it in; the folder goes away in the end.
 
-    All of `names` use the encode step of the first.
+    All of `names` use the encode step of the first, which runs in `engine`.
 
     Raises:
         PublishError: the repository cannot be written, its disk is full, or another export of `name` is running.
@@ -80,7 +83,8 @@ def staged_version(repository: Path, *names: str) -> Iterator[StagedVersion]:
             root.chmod(0o755)
             try:
                 before = (version for name in names for version in published_versions(repository, name))
-                staged = StagedVersion(root=root, names=names, version=max(before, default=0) + 1)
+                version = max(before, default=0) + 1
+                staged = StagedVersion(root=root, names=names, version=version, engine=engine)
                 for name in names:
                     for folder in (*staged.step_folders(name).values(), staged.folder(name)):
                         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +144,8 @@ def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
 
 
 def _models(name: str) -> list[str]:
-    return [*(f"{name}_{step}" for step in STEPS), name]
+    encodes = dict.fromkeys(encode_model(name, engine.value) for engine in Engine)
+    return [f"{name}_tokenize", *encodes, f"{name}_head", name]
 
 
 @contextmanager
@@ -182,8 +187,8 @@ def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
         old, new = getattr(before, field), getattr(config, field)
         if old != new:
             raise PublishError(
-                f"{config.name} is published with another {field}: versions of one pipeline share engine and tensors. "
-                "Export under another --name, or remove the old pipeline first"
+                f"{config.name} is published with another {field}: versions of one pipeline share tensors, and engine "
+                "but for tensorrt. Export under another --name, or remove the old pipeline first"
             )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .config import encode_model
 from .errors import ExportError
 from .manifest import FILE_NAME as MANIFEST_FILE
 from .reference_file import FILE_NAME as REFERENCE_FILE
@@ -71,7 +72,7 @@ def _versions(repository: Path, name: str) -> list[Published]:
     for file in files:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         body = manifest.get("body") or name
-        encode = repository / f"{body}_encode" / file.parent.name
+        encode = repository / encode_model(body, manifest["engine"]) / file.parent.name
         found.append(Published(manifest=manifest, encode_folder=encode, reference=file.parent / REFERENCE_FILE))
     return found
 

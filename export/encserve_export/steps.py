@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -18,13 +19,17 @@ from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 
 from .calibration import Calibration
 from .checkpoint import Checkpoint
-from .config import ExportConfig, Runtime
+from .config import Engine, ExportConfig, Runtime
+from .graph_file import read_graph_file, write_graph_file
 from .manifest import sha256_of
 from .packed_graph import GRAPH_FILE, write_graph
 from .packed_heads import PackedHeads, packed_network
+from .packing import constant_longest
 from .precisions import Way
 from .task_options import MAX_TEXTS_PER_REQUEST, options_of
 from .tasks import Task, graph_output
+from .tensorrt_operators import check_operators, rewrite_integers
+from .tensorrt_profile import bounds_of
 
 _COMMON = ("options.py", "replies.py", "step_settings.py")
 _LANES = ("batch_times.py", "counters.py", "lanes.py", "load_page.py")
@@ -67,14 +72,18 @@ def sources_of(task: Task, runtime: Runtime = Runtime.ONNXRUNTIME) -> dict[str, 
     }
 
 
-def limits_of(checkpoint: Checkpoint) -> Limits:
+def limits_of(checkpoint: Checkpoint, config: ExportConfig) -> Limits:
     """What one request may ask of a pipeline."""
     tokenizer = Tokenizer.from_str(checkpoint.tokenizer_file())
     whole = checkpoint.task.layout in _READ_WHOLE or safe_cuts_of(tokenizer) is None
+    texts, tokens = MAX_TEXTS_PER_REQUEST, max(MAX_TOKENS_PER_REQUEST, checkpoint.max_length)
+    if Engine.TENSORRT in (config.engine, config.followed_by):
+        bounds = bounds_of(checkpoint.max_length)
+        texts, tokens = bounds.texts_per_request, bounds.tokens_per_request
     return Limits(
         max_length=checkpoint.max_length,
-        max_texts_per_request=MAX_TEXTS_PER_REQUEST,
-        max_tokens_per_request=max(MAX_TOKENS_PER_REQUEST, checkpoint.max_length),
+        max_texts_per_request=texts,
+        max_tokens_per_request=tokens,
         max_bytes_per_text=MAX_WHOLE_BYTES if whole else MAX_BYTES_PER_TEXT,
     )
 
@@ -90,11 +99,13 @@ def head_inputs(task: Task) -> tuple[str, ...]:
     return (task.output, *task.head_inputs)
 
 
-def trace(checkpoints: Mapping[str, Checkpoint], folder: Path) -> None:
+def trace(checkpoints: Mapping[str, Checkpoint], config: ExportConfig, folder: Path) -> None:
     """Write the FP32 graph of the encode step into `folder`; `checkpoints` by the name of their head."""
     first, *others = checkpoints.values()
     network = PackedHeads([first, *others]) if others else packed_network(first)
-    write_graph(first, network, folder / GRAPH_FILE, list(_follows(checkpoints)))
+    longest = max(checkpoint.max_length for checkpoint in checkpoints.values())
+    with constant_longest(longest) if config.engine is Engine.TENSORRT else nullcontext():
+        write_graph(first, network, folder / GRAPH_FILE, list(follows_of(checkpoints)))
 
 
 def write_encode(
@@ -111,6 +122,11 @@ def write_encode(
     shutil.copytree(traced, folder)
     first = next(iter(checkpoints.values()))
     made = way.rewrite(folder / GRAPH_FILE, first, calibration)
+    if way.engine is Engine.TENSORRT:
+        graph = read_graph_file(folder / GRAPH_FILE)
+        rewrite_integers(graph)
+        check_operators(graph)
+        write_graph_file(graph, folder / GRAPH_FILE)
     if way.runtime is not None:
         digests = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
         _copy_sources(sources_of(first.task, way.runtime)["encode"], folder)
@@ -118,7 +134,7 @@ def write_encode(
             folder,
             {
                 "tensors": first.graph_inputs,
-                "follows": _follows(checkpoints),
+                "follows": follows_of(checkpoints),
                 "token_budget": config.tokens_per_micro_batch,
                 "runtime": way.runtime.value,
                 "hints": way.hints,
@@ -129,12 +145,12 @@ def write_encode(
     return made
 
 
-def _follows(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:
+def follows_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:
     """Output of the graph -> the input of which it has a row for each element."""
     return {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
 
 
-def write_steps(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
+def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str, Path]) -> None:
     """Write the files of the steps around the encode step into their version folders, `folders` by step."""
     task = checkpoint.task
     options = {"options": options_of(checkpoint)}
@@ -152,7 +168,7 @@ def write_steps(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
             **masks,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
-            "limits": asdict(limits_of(checkpoint)),
+            "limits": asdict(limits_of(checkpoint, config)),
             "queue": QUEUE,
             "encode_model": folders["encode"].parent.name,
             "prompts": checkpoint.modules.prompts,

@@ -20,6 +20,7 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
     offered: dict[str, Rule] = {
         "truncate": _choice("end", ["end", "start", "error"]),
         "lane": _choice(LANES[0], list(LANES)),
+        "cancel": {"kind": "id", "default": None},
     }
     match checkpoint.task.name:
         case "feature-extraction":

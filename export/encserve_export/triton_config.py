@@ -14,11 +14,13 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve import PipelineInfo
 from encserve._pipeline import CONTRACT_VERSION
 
-from .config import Engine
+from .config import Engine, encode_model
 from .manifest import Manifest
 from .onnxruntime_backend import onnxruntime_config
 from .steps import head_inputs, tokenize_outputs
 from .tasks import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, graph_output, task_of
+from .tensorrt_backend import tensorrt_config
+from .tensorrt_profile import bounds_of
 
 _TYPES = {
     BYTES: pb.TYPE_STRING,
@@ -28,8 +30,10 @@ _TYPES = {
     INT64: pb.TYPE_INT64,
     UINT8: pb.TYPE_UINT8,
 }
-MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
-"""max_batch_size by engine. The C++ backend runs a batch as one pack, so its batches stay smaller."""
+_MAX_REQUESTS_PER_BATCH = {Engine.PYTHON: 64, Engine.ONNXRUNTIME: 16}
+"""The C++ backend runs a batch as one pack, so its batches stay smaller."""
+_REQUESTS_AROUND = max(_MAX_REQUESTS_PER_BATCH.values())
+"""Of the steps around the encode step. Versions of a pipeline share their configuration, whatever engine each has."""
 
 
 def pipeline_configs(manifest: Manifest, certificate: str) -> dict[str, pb.ModelConfig]:
@@ -46,11 +50,11 @@ def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.Mo
     for manifest in manifests:
         steps[f"{manifest.name}_tokenize"] = _tokenize(manifest)
         if manifest is first:
-            steps[f"{manifest.name}_encode"] = _encode(manifests)
+            steps[encode_model(manifest.name, manifest.engine.value)] = _encode(manifests)
         steps[f"{manifest.name}_head"] = _head(manifest)
     for name, config in steps.items():
         config.name = name
-        config.max_batch_size = MAX_REQUESTS_PER_BATCH[first.engine]
+        config.max_batch_size = config.max_batch_size or _REQUESTS_AROUND
         config.dynamic_batching.SetInParent()
         pin_versions(config, [first.version])
     return steps | {manifest.name: _ensemble(manifest, certificate) for manifest, certificate in certified}
@@ -88,7 +92,9 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
         for manifest in manifests
     ]
     if first.engine is Engine.PYTHON:
-        return _python_backend(inputs=inputs, outputs=outputs)
+        config = _python_backend(inputs=inputs, outputs=outputs)
+        config.max_batch_size = _max_requests(first)
+        return config
     # The backend hands the graph one row for the whole batch, and gives each request as many rows back as its input
     # `follows` has elements.
     scatters = [
@@ -99,9 +105,17 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
         )
         for manifest in manifests
     ]
-    config = onnxruntime_config(first)
+    config = onnxruntime_config(first) if first.engine is Engine.ONNXRUNTIME else tensorrt_config(first)
     config.MergeFrom(pb.ModelConfig(input=inputs, output=outputs, batch_output=scatters))
+    config.max_batch_size = _max_requests(first)
     return config
+
+
+def _max_requests(manifest: Manifest) -> int:
+    """Requests of a batch of the encode step."""
+    if manifest.engine is Engine.TENSORRT:
+        return bounds_of(manifest.limits["max_length"]).requests
+    return _MAX_REQUESTS_PER_BATCH[manifest.engine]
 
 
 def _head(manifest: Manifest) -> pb.ModelConfig:
@@ -119,16 +133,17 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
     """A linear chain: the head waits for what the encode step gives, whatever else it takes."""
     name, task = manifest.name, _task(manifest)
     tokenized = tokenize_outputs(task, manifest.graph_inputs)
+    encode = encode_model(manifest.body or name, manifest.engine.value)
     steps = [
         _step(f"{name}_tokenize", manifest.version, task.inputs, tokenized),
-        _step(f"{manifest.body or name}_encode", manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
+        _step(encode, manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
         _step(f"{name}_head", manifest.version, head_inputs(task), task.answers),
     ]
     steps[1].output_map[_graph_output(manifest)] = task.output
     config = pb.ModelConfig(
         name=name,
         platform="ensemble",
-        max_batch_size=MAX_REQUESTS_PER_BATCH[manifest.engine],
+        max_batch_size=_max_requests(manifest),
         input=[pb.ModelInput(name=name, data_type=pb.TYPE_STRING, dims=[-1]) for name in task.inputs],
         output=[_tensor_out(task, name) for name in (*task.answers, *task.counts)],
         ensemble_scheduling=pb.ModelEnsembling(step=steps),

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from encserve import InferRequest, PipelineInfo, Transport
+from encserve import InferenceFailed, PipelineInfo, Transport
 
-from .config import Precision
+from .config import Precision, encode_model
 from .errors import CertificateFailed
 from .limits import PARITY_LIMITS, ParityLimits
-from .live_pipeline import LivePipeline
+from .live_pipeline import LivePipeline, ask
 from .manifest import FILE_NAME as MANIFEST_FILE
 from .parity import Figure, Text, measure
 from .reference_file import FILE_NAME as REFERENCE_FILE
@@ -59,7 +59,7 @@ def verify(transport: Transport, name: str, repository: Path, *, timeout_s: floa
         transport,
         reference.question,
         tokenize=f"{name}_tokenize",
-        encode=f"{manifest['body'] or name}_encode",
+        encode=encode_model(manifest["body"] or name, manifest["engine"]),
         graph_inputs=manifest["graph_inputs"],
         width=manifest["dimensions"],
         version=version,
@@ -84,7 +84,7 @@ def verify(transport: Transport, name: str, repository: Path, *, timeout_s: floa
         figures = parity.figures
         complaints += parity.complaints()
         complaints += [f"the encode step says: {failure}" for failure in live.failures]
-        complaints += _answer_complaints(transport, name, version, reference, timeout_s)
+        complaints += _answer_complaints(transport, name, version, reference, manifest["limits"], timeout_s)
     return Verification(
         name=name,
         version=version,
@@ -148,25 +148,20 @@ def _token_complaints(texts: Sequence[Text], reference: Reference) -> list[str]:
 
 
 def _answer_complaints(
-    transport: Transport, name: str, version: str, reference: Reference, timeout_s: float
+    transport: Transport, name: str, version: str, reference: Reference, limits: dict[str, int], timeout_s: float
 ) -> list[str]:
-    """What is not finite in the pipeline's own answers, which went through all of its steps."""
-    question = reference.question
-    response = transport.infer(
-        InferRequest(
-            model=name,
-            model_version=version,
-            inputs={tensor: [text.encode() for text in texts] for tensor, texts in question.inputs.items()},
-            outputs=(),
-            parameters={
-                option: json.dumps(value) if isinstance(value, list | dict) else value
-                for option, value in question.options.items()
-            },
-        ),
-        timeout_s=timeout_s,
-    )
-    return [
-        f"the pipeline's answer {tensor} holds NaN or infinity"
+    """What is wrong or not finite in the pipeline's own answers, which went through all of its steps."""
+    most, question = limits["max_texts_per_request"], reference.question
+    try:
+        responses = ask(
+            transport, question, model=name, version=version, outputs=(), most_texts=most, timeout_s=timeout_s
+        )
+    except InferenceFailed as error:
+        return [f"the pipeline says: {error}"]
+    wrong = {
+        tensor: None
+        for response in responses
         for tensor, values in response.tensors.items()
         if values.dtype.kind == "f" and not np.isfinite(values).all()
-    ]
+    }
+    return [f"the pipeline's answer {tensor} holds NaN or infinity" for tensor in wrong]

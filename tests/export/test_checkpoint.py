@@ -192,22 +192,3 @@ def test_names_that_triton_or_a_file_system_would_trip_over(name):
 def test_a_revision_of_a_local_folder(checkpoint_folder):
     with pytest.raises(InvalidConfig, match=r"--revision main: .* is a local folder"):
         load(checkpoint_folder, revision="main")
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_code_that_a_checkpoint_brings_is_never_run(tmp_path, known):
-    """Not for a model type that transformers knows, where the code is not needed, nor for another, which is refused."""
-    folder, ran = make_checkpoint(tmp_path / "checkpoint"), tmp_path / "ran"
-    (folder / "own.py").write_text(
-        f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n"
-        "from transformers import BertConfig as OwnConfig, BertModel as OwnModel, BertTokenizerFast as OwnTokenizer\n"
-    )
-    own = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel", "AutoTokenizer": ["own.OwnTokenizer"] * 2}
-    change_json(folder / "config.json", auto_map=own, **({} if known else {"model_type": "own"}))
-    change_json(folder / "tokenizer_config.json", auto_map=own)
-    if known:
-        assert load(folder).dimensions == 32
-    else:
-        with pytest.raises((CheckpointError, Unsupported, InvalidConfig)):
-            load(folder)
-    assert not ran.exists()

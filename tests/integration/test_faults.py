@@ -1,6 +1,5 @@
 """What a caller and an operator see when something breaks. Each test breaks a server of its own."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,10 +9,8 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from serving import certify_again, serve_config, sha256_of
-from tokenizers import Tokenizer
+from serving import poison_word, serve_config
 
 from encserve import Client, InferenceFailed, Retry, Unavailable
 from encserve_server import server as launcher
@@ -76,21 +73,9 @@ def test_triton_itself_refuses_such_a_tokenizer(damaged, repository, monkeypatch
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repository, tmp_path, poison):
-    """The vector of one word of the vocabulary is poisoned."""
     models = tmp_path / "models"
     shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
-    tokenizer = Tokenizer.from_file(str(models / "minilm_tokenize/1/tokenizer.json"))
-    graph = models / "minilm_encode/1/model.onnx"
-    network = onnx.load(graph)
-    words = next(each for each in network.graph.initializer if list(each.dims) == [tokenizer.get_vocab_size(), 384])
-    values = onnx.numpy_helper.to_array(words).copy()
-    values[tokenizer.token_to_id("zebra")] = poison
-    words.CopyFrom(onnx.numpy_helper.from_array(values, words.name))
-    onnx.save(network, graph)
-    settings = graph.with_name("settings.json")
-    certified = json.loads(settings.read_text())["graph_sha256"]["model.onnx"]
-    settings.write_text(settings.read_text().replace(certified, sha256_of(graph)))
-    certify_again(models, "minilm", 1, graph, settings)
+    poison_word(models, "minilm", "zebra", poison)
     with TritonServer(serve_config(models)) as server, Client(server.grpc_url) as client:
         with pytest.raises(InferenceFailed, match=r"for texts \[1, 3\] of this request holds NaN or infinity"):
             client.embed(["a horse", "a zebra", "a cow", "zebra"], model="minilm")

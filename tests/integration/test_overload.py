@@ -15,7 +15,7 @@ import pytest
 from serving import serve_config
 
 from encserve import AsyncClient, Client, DeadlineExceeded, Retry, Unavailable
-from encserve_server.models.load_page import tokens_in
+from encserve_server.models.load_page import LoadReader, tokens_in
 from encserve_server.server import TritonServer
 
 ONCE = Retry(attempts=1)
@@ -40,6 +40,14 @@ def metric(server, name, **labels):
         for line in lines
         if line.startswith(name + "{") and all(each in line for each in wanted)
     )
+
+
+def wait_for_metric(server, name, value, **labels):
+    """The door tells its counts once a second."""
+    deadline_s = time.monotonic() + 60
+    while metric(server, name, **labels) < value and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert metric(server, name, **labels) == value
 
 
 def answered(server):
@@ -77,7 +85,7 @@ async def test_what_is_beyond_the_queue_is_refused_named_and_counted(server, lan
     assert len(good) >= 10  # what the queue holds, at least
     limit = rf"the {lane} queue holds \d+ texts and this request 20; max_queued_texts is 200|{lane} work wait before"
     assert all(re.search(limit, str(error)) for error in refused)
-    assert metric(server, "encserve_refused_requests", lane=lane) == len(refused)
+    wait_for_metric(server, "encserve_refused_requests", len(refused), lane=lane)
     assert all(answer.vectors.shape == (20, 384) for answer in good.values())
     again, refused, _ = await flood(server.grpc_url, 5, lane=lane)  # it is over with the flood
     assert (len(again), refused) == (5, [])
@@ -128,22 +136,41 @@ async def test_what_is_past_its_deadline_is_not_computed(server):
     assert not good
     assert all("passed" in str(error) for error in refused)  # the server may know before the caller
     assert answered(server) - before == 2  # what the network was at, and the text after
-    assert metric(server, "encserve_late_requests") > 0  # the others were dropped between two steps, uncounted
+    deadline_s = time.monotonic() + 60
+    while not metric(server, "encserve_late_requests"):  # the others were dropped between two steps, uncounted
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
 
 
-async def test_a_cancelled_call_gives_up_its_place(server):
-    """What waits was cancelled: none of it is computed."""
+def waiting_tokens(server):
+    """What waits at the door, as the door estimates it."""
+    (page,) = server.folder.glob("*minilm_tokenize*.load")
+    return LoadReader(page).read("interactive").tokens
+
+
+async def test_cancelled_calls_free_their_places_and_are_not_computed(server):
+    """The queue holds 200 texts: twice it is filled by calls that are cancelled, and then there is room for another."""
     before = answered(server)
-    with busy(server):
-        async with AsyncClient(server.grpc_url, timeout_s=120, retry=ONCE) as impatient:
-            calls = [asyncio.create_task(impatient.embed([f"text {n}"], model="minilm")) for n in range(50)]
-            await asyncio.sleep(1)
-            for call in calls:
-                call.cancel()
-            outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
-    with Client(server.grpc_url) as client:
-        client.embed(["after"], model="minilm")
+    async with AsyncClient(server.grpc_url, timeout_s=600, retry=ONCE) as client:
+        with halted(server):
+            for _ in range(2):
+                calls = [asyncio.create_task(client.embed(texts_of(n, 20), model="minilm")) for n in range(10)]
+                while waiting_tokens(server) < 2_000 and not any(call.done() for call in calls):
+                    await asyncio.sleep(0.01)
+                with pytest.raises(Unavailable, match=r"holds 200 texts and this request 20"):
+                    await client.embed(texts_of(10, 20), model="minilm")
+                for call in calls:
+                    call.cancel()
+                outcomes = await asyncio.gather(*calls, return_exceptions=True)
+                assert all(isinstance(each, asyncio.CancelledError) for each in outcomes), outcomes
+                while waiting_tokens(server):
+                    await asyncio.sleep(0.01)
+            another = asyncio.create_task(client.embed(texts_of(11, 20), model="minilm"))
+            while not waiting_tokens(server) and not another.done():
+                await asyncio.sleep(0.01)
+        await another
+    wait_for_metric(server, "encserve_cancelled_requests", 20, lane="interactive")
+    wait_for_metric(server, "encserve_refused_requests", 2)
     assert answered(server) - before == 2
 
 

@@ -1,13 +1,18 @@
 """A real server, asked again what its pipelines were certified with."""
 
+import argparse
 import hashlib
 import shutil
+import urllib.request
 
 import numpy as np
+from serving import poison_word, serve_config
 
 from encserve import GrpcTransport
+from encserve_export import verify_command
 from encserve_export.reference_file import read_reference, write_reference
 from encserve_export.verification import verify
+from encserve_server.server import TritonServer
 
 
 def verification_of(server, name, repository):
@@ -26,6 +31,26 @@ def test_a_fresh_server_has_not_drifted(server, repository, client):
         assert measured["max_abs_diff"] < 1e-5
         assert 0 <= measured["company_max_abs_diff"] < 1e-5
         assert measured["nonfinite_lengths"] == 0
+
+
+def test_a_network_that_gives_nan_is_drift(repository, tmp_path, capsys):
+    """Of one word, which texts of the certificate have."""
+    models = tmp_path / "models"
+    shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    poison_word(models, "minilm", "the", np.nan)
+    parser = argparse.ArgumentParser()
+    verify_command.add_arguments(parser)
+    with TritonServer(serve_config(models)) as server:
+        code = verify_command.run(parser.parse_args(["minilm", f"--url={server.grpc_url}", f"--repository={models}"]))
+        said = capsys.readouterr().out
+        with urllib.request.urlopen(server.metrics_url) as page:
+            (count,) = (
+                line for line in page.read().decode().splitlines() if line.startswith("encserve_nonfinite_texts{")
+            )
+    assert code == 1
+    assert "has drifted" in said
+    assert "holds NaN or infinity" in said
+    assert float(count.rsplit(" ", 1)[1]) > 0
 
 
 def test_every_result_names_the_manifest_of_the_version_that_answered(server, repository, client):

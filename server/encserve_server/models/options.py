@@ -79,6 +79,12 @@ def _flag(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return value
 
 
+def _id(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or not value:
+        raise InvalidArgument(f"{problem}; it must be the id of a request")
+    return value
+
+
 def _template(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     if not isinstance(value, str) or value.count("{}") != 1:
         raise InvalidArgument(f"{problem}; it must hold {{}} once, where a label goes")
@@ -104,6 +110,7 @@ KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "whole": _whole,
     "trained": _trained,
     "flag": _flag,
+    "id": _id,
     "template": _template,
     "labels": _labels,
 }

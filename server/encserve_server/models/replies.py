@@ -30,6 +30,11 @@ def unavailable(message: str) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE))
 
 
+def cancelled(message: str) -> Any:
+    """CANCELLED: its caller does not want it any more."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.CANCELLED))
+
+
 def send(sender: Any, response: Any) -> None:
     """Answer a request for which `execute` has returned None."""
     try:

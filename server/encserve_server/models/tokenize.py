@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter as Counts
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
 from .batch_times import BatchTimes
-from .counters import Periodically
+from .counters import PERIOD_S, Periodically
 from .load_page import Load, LoadReader, LoadWriter, closing_file, page_file
 from .options import InvalidArgument, OptionRules, Options
-from .replies import invalid, reply, send, unavailable
+from .replies import cancelled, invalid, reply, send, unavailable
 from .step_settings import check_sha256, instance_of, read_settings
 from .tokenization import Tokenization
 from .turns import Job, Overloaded, QueueLimits, Turns, estimate_tokens
@@ -58,6 +59,9 @@ class TritonPythonModel:
             "encserve_late_requests",
             "Requests whose timeout passed while they waited, and that were not computed",
         )
+        self._cancelled = _Counter(
+            args, "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
+        )
         self._times = BatchTimes(args)
         self._each_second = Periodically()
         threading.Thread(target=self._serve_turns, name="turns", daemon=True).start()
@@ -68,9 +72,16 @@ class TritonPythonModel:
             return [unavailable("the server is closing and lets no new request in") for _ in requests]
         responses: list[Any] = [None] * len(requests)
         now: list[tuple[int, Read]] = []
+        refused: list[int] = []
+        given_up: set[str] = set()
         for index, request in enumerate(requests):
             try:
-                read = self._read(request)
+                options = self._rules.parse(request.parameters())
+                if options["cancel"]:
+                    given_up.add(options["cancel"])
+                    responses[index] = cancelled(f"request {options['cancel']} is given up")
+                    continue
+                read = self._read(request, options)
                 if self._turns.enter(self._job(request, read)):
                     now.append((index, read))
             except InvalidArgument as error:
@@ -78,13 +89,24 @@ class TritonPythonModel:
             except Overloaded as error:
                 self._refused.add(lane=read[1]["lane"], limit=error.limit)
                 responses[index] = unavailable(str(error))
+                refused.append(index)
+        if given_up:
+            self._forget(given_up)
+        if now:  # no refusal waits for the tokenizer
+            for index in refused:
+                send(requests[index].get_response_sender(), responses[index])
+                responses[index] = None
 
         for (index, _), response in zip(now, self._tokenize([read for _, read in now]), strict=True):
             responses[index] = response
         return responses
 
-    def _read(self, request: Any) -> Read:
-        options = self._rules.parse(request.parameters())
+    def _forget(self, request_ids: Set[str]) -> None:
+        for job in self._turns.cancel(request_ids):
+            self._cancelled.add(lane=job.lane)
+            send(job.work[1], cancelled("the caller gave the request up while it waited"))
+
+    def _read(self, request: Any, options: Options) -> Read:
         inputs = {name: _raw_texts(request, name) for name in self._tokenization.inputs}
         return self._tokenization.read(inputs, options), options
 
@@ -95,6 +117,7 @@ class TritonPythonModel:
             texts=sum(map(len, groups)),
             size=sum(len(text) for group in groups for text in group),
             tokens=estimate_tokens(groups, self._max_length),
+            request_id=request.request_id(),
             timeout_s=request.timeout() / 1e6,
             arrived_s=time.monotonic(),
             work=(read, request.get_response_sender()),
@@ -109,17 +132,25 @@ class TritonPythonModel:
         ]
 
     def _serve_turns(self) -> None:
-        while (turn := self._turns.next()) is not None:
+        while (turn := self._turns.next(within_s=PERIOD_S)) is not None:
             ready, late = turn
             for job in late:
                 self._late.add(lane=job.lane)
-                send(job.work[1], unavailable(f"the timeout of {job.timeout_s:g} s passed while the request waited"))
+                send(
+                    job.work[1], unavailable(f"the timeout of {job.timeout_s:g} s was used up while the request waited")
+                )
             began_s = time.monotonic()
             for job, response in zip(ready, self._tokenize([job.work[0] for job in ready]), strict=True):
                 send(job.work[1], response)
-            self._times.add([began_s - job.arrived_s for job in ready], time.monotonic() - began_s)
+            if ready:
+                self._times.add([began_s - job.arrived_s for job in ready], time.monotonic() - began_s)
             if self._each_second.due():
-                self._times.tell()
+                self._tell()
+
+    def _tell(self) -> None:
+        self._times.tell()
+        for counter in (self._refused, self._late, self._cancelled):
+            counter.tell()
 
     def finalize(self) -> None:
         """End the thread."""
@@ -155,13 +186,22 @@ class _Counter:
     def __init__(self, args: dict[str, Any], name: str, description: str) -> None:
         self._labels = {"model": args["model_name"], "version": args["model_version"]}
         self._family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
-        self._metrics: dict[tuple[str, ...], Any] = {}
+        self._metrics: dict[tuple[tuple[str, str], ...], Any] = {}
+        self._counts: Counts[tuple[tuple[str, str], ...]] = Counts()
+        self._told: Counts[tuple[tuple[str, str], ...]] = Counts()
 
     def add(self, **labels: str) -> None:
-        key = tuple(labels.values())
-        if key not in self._metrics:
-            self._metrics[key] = self._family.Metric(labels={**self._labels, **labels})
-        self._metrics[key].increment(1)
+        """Count one. From one thread only."""
+        self._counts[tuple(labels.items())] += 1
+
+    def tell(self) -> None:
+        """Bring the metrics up to date: messages that wait for Triton, which a refusal must not."""
+        for key, count in self._counts.copy().items():
+            if key not in self._metrics:
+                self._metrics[key] = self._family.Metric(labels=self._labels | dict(key))
+            if count > self._told[key]:
+                self._metrics[key].increment(count - self._told[key])
+                self._told[key] = count
 
 
 def queue_limits(settings: dict[str, Any]) -> QueueLimits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class Job:
     """Bytes of its texts."""
     tokens: int
     """Roughly."""
+    request_id: str
+    """By which its caller may cancel it; empty where it has none."""
     timeout_s: float
     """How long its caller waits; 0 for ever."""
     arrived_s: float
@@ -80,13 +82,13 @@ class _Queue:
         self._count(job, -1)
         return job
 
-    def drop_late(self, now_s: float) -> list[Job]:
-        late = [job for job in self.jobs if job.is_late(now_s)]
-        if late:
-            self.jobs = deque(job for job in self.jobs if not job.is_late(now_s))
-            for job in late:
+    def drop(self, unwanted: Callable[[Job], bool]) -> list[Job]:
+        dropped = [job for job in self.jobs if unwanted(job)]
+        if dropped:
+            self.jobs = deque(job for job in self.jobs if not unwanted(job))
+            for job in dropped:
                 self._count(job, -1)
-        return late
+        return dropped
 
     def in_transit(self, now_s: float) -> int:
         while self.gone_on and self.gone_on[0][0] < now_s - TRANSIT_S:
@@ -139,21 +141,31 @@ class Turns:
                 return True
             self._check_size(job, queue)
             queue.push(job)
-            self._tell(job.lane, Load(tokens=queue.tokens, rate=0, room=0))
+            self._tell_of(job.lane)
             self._changed.notify()
             return False
 
-    def next(self) -> tuple[list[Job], list[Job]] | None:
-        """Wait for the next turn: those who may go on, and those whose time is up. None once it is closed."""
+    def cancel(self, request_ids: Set[str]) -> list[Job]:
+        """Take out what waits under these ids: their callers have given up."""
+        cancelled: list[Job] = []
         with self._changed:
+            for lane, queue in self._queues.items():
+                cancelled += queue.drop(lambda job: job.request_id in request_ids)
+                self._tell_of(lane)
+        return cancelled
+
+    def next(self, *, within_s: float) -> tuple[list[Job], list[Job]] | None:
+        """Wait for the next turn: those who may go on, and those whose time is up, or will be before the encode step
+        has done what it has. Nobody, if the turn does not come in time; None once it is closed."""
+        with self._changed:
+            end_s = self._clock() + within_s
             while not self._closed:
                 ready, late = self._take()
-                if ready or late:
+                left_s = end_s - self._clock()
+                if ready or late or left_s <= 0:
                     return ready, late
-                if not any(queue.jobs for queue in self._queues.values()):
-                    self._changed.wait()
-                else:
-                    self._changed.wait(POLL_S)
+                waits = any(queue.jobs for queue in self._queues.values())
+                self._changed.wait(min(POLL_S, left_s) if waits else left_s)
             return None
 
     def close(self) -> None:
@@ -168,8 +180,9 @@ class Turns:
         now_s = self._clock()
         for lane, queue in self._queues.items():
             tokens, load = 0, self._load(lane)
+            computed_s = now_s + (load.tokens / load.rate if load and load.rate else 0.0)  # at the soonest
             while queue.jobs and tokens < TURN_TOKENS:
-                if queue.jobs[0].is_late(now_s):
+                if queue.jobs[0].is_late(computed_s):
                     late.append(queue.pop())
                 elif self._fits(queue, load, now_s):
                     job = queue.pop()
@@ -177,11 +190,18 @@ class Turns:
                     tokens += job.tokens
                     ready.append(job)
                 else:
-                    late += queue.drop_late(now_s)
+                    late += self._drop_late(queue, computed_s)
                     break
             if ready or late:
-                self._tell(lane, Load(tokens=queue.tokens, rate=0, room=0))
+                self._tell_of(lane)
         return ready, late
+
+    @staticmethod
+    def _drop_late(queue: _Queue, now_s: float) -> list[Job]:
+        return queue.drop(lambda job: job.is_late(now_s))
+
+    def _tell_of(self, lane: str) -> None:
+        self._tell(lane, Load(tokens=self._queues[lane].tokens, rate=0, room=0))
 
     @staticmethod
     def _fits(queue: _Queue, load: Load | None, now_s: float) -> bool:

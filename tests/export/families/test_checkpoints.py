@@ -64,7 +64,7 @@ def test_big_bird_ends_where_its_attention_turns_sparse(tmp_path):
     [
         ("gpt2", "model type 'gpt2' is not supported; supported are albert, bert, big_bird, camembert, .*, xlm-rob"),
         ("convbert", "model type 'convbert' is not supported: its convolutions read the padding, so that its answer"),
-        ("new", f"'new' is not part of transformers {transformers.__version__}: it needs Python code .* supported are"),
+        ("new", f"'new' is not part of transformers {transformers.__version__}, and .* brings no code .* supported"),
         (None, "model type None is not part of"),
     ],
 )

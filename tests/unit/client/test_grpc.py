@@ -1,7 +1,10 @@
 """The real transports against a gRPC server in this process that plays Triton."""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +42,9 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self):
         self.refusals = []
         self.requests = []
-        self.delay_s = 0.0
+        self.given_up = []
+        self.delay_s = 0.0  # of all but the first `prompt` requests
+        self.prompt = 0
         self.admin_secret = ""
         self.api_key = ""
         self.retry_after = ""
@@ -52,8 +57,12 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelInfer(self, proto, context):
         self._check_key(context)
         request = request_from_proto(proto)
+        if "cancel" in request.parameters:
+            self.given_up.append(request)
+            self.release.set()
+            context.abort(grpc.StatusCode.CANCELLED, "given up")
         self.requests.append(request)
-        if self.delay_s:
+        if self.delay_s and len(self.requests) > self.prompt:
             self.release.wait(self.delay_s)
         if self.refusals:
             if self.retry_after:
@@ -293,6 +302,74 @@ async def test_closing_ends_what_is_in_flight_async(triton, url):
         await asyncio.wait_for(call, 30.0)
     with pytest.raises(TransportError, match="closed"):
         await client.embed(["a"], model="fake")
+
+
+def assert_all_given_up(triton):
+    """Each request under its own id, with the inputs that its pipeline wants and none of their texts."""
+    given_up = {request.parameters["cancel"]: request for request in triton.given_up}
+    assert given_up.keys() == {request.request_id for request in triton.requests}
+    assert all(request.inputs == {"text": [b""]} for request in given_up.values())
+    assert all(request.model == "fake" for request in given_up.values())
+
+
+async def test_a_cancelled_call_gives_up_its_place(triton, url):
+    triton.delay_s = 60
+    async with AsyncClient(url, texts_per_request=1) as client:
+        calls = [asyncio.create_task(client.embed(texts, model="fake")) for texts in (["a"], ["b", "c"])]
+        while len(triton.requests) < 3:
+            await asyncio.sleep(0.001)
+        for call in calls:
+            call.cancel()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in outcomes)
+    assert_all_given_up(triton)
+
+
+async def test_closing_gives_up_all_places(triton, url):
+    triton.delay_s = 60
+    client = AsyncClient(url)
+    call = asyncio.create_task(client.embed(["a"], model="fake"))
+    while not triton.requests:
+        await asyncio.sleep(0.001)
+    await client.close()
+    with pytest.raises(TransportError):
+        await call
+    assert_all_given_up(triton)
+
+
+def test_a_stopped_iterator_gives_up_its_places_and_does_not_wait(triton, url):
+    with Client(url, texts_per_request=1, concurrency=3) as client:
+        parts = client.embed_iter(["a"] * 100, model="fake")
+        triton.delay_s, triton.prompt = 60, 3
+        for _ in range(3):
+            next(parts)
+        while len(triton.requests) < 5:
+            time.sleep(0.001)
+        parts.close()
+    del triton.requests[:3]
+    assert_all_given_up(triton)
+
+
+INTERRUPTED = """
+import signal, sys
+from encserve import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Client(sys.argv[1], texts_per_request=int(sys.argv[2])) as client:
+    client.embed(["a", "b"], model="fake")
+"""
+
+
+@pytest.mark.parametrize("texts_per_request", [1, 2])
+def test_ctrl_c_gives_up_the_places(triton, url, texts_per_request):
+    triton.delay_s = 60
+    program = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, url, str(texts_per_request)], stderr=subprocess.PIPE, text=True
+    )
+    while len(triton.requests) < 2 // texts_per_request:
+        time.sleep(0.001)
+    program.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in program.communicate(timeout=60)[1]
+    assert_all_given_up(triton)
 
 
 def test_an_async_client_belongs_to_one_loop(url):

@@ -14,6 +14,10 @@ def encserve_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("encserve")]
 
 
+def never():
+    pytest.fail("everything had ended")
+
+
 class Gauge:
     """Squares numbers after a random delay, and knows how many calls ran at once at most."""
 
@@ -53,7 +57,7 @@ class Gauge:
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
 def test_order_and_bound(count):
     gauge = Gauge()
-    assert list(in_order(gauge, iter(range(count)), concurrency=4)) == [i * i for i in range(count)]
+    assert list(in_order(gauge, iter(range(count)), concurrency=4, stop=never)) == [i * i for i in range(count)]
     assert gauge.most <= 4
     assert count < 100 or gauge.most == 4
     assert not encserve_threads()
@@ -70,7 +74,7 @@ def test_failure_comes_in_its_turn():
     gauge = Gauge(fails_at=10)
     results = []
     with pytest.raises(RuntimeError, match="item 10"):
-        results.extend(x for x in in_order(gauge, itertools.count(), concurrency=4))
+        results.extend(x for x in in_order(gauge, itertools.count(), concurrency=4, stop=lambda: None))
     assert gauge.begun <= set(range(16))
     assert not encserve_threads()
 
@@ -90,21 +94,35 @@ async def test_failure_comes_in_its_turn_async():
     assert len(asyncio.all_tasks()) == 1
 
 
+class Blocked:
+    """Calls after the first wait until they are stopped."""
+
+    def __init__(self):
+        self.stopped = threading.Event()
+        self.began = threading.Event()
+
+    def __call__(self, item):
+        if item:
+            self.began.set()
+            assert self.stopped.wait(60)
+        return item
+
+
 def test_abandoned():
-    gauge = Gauge()
-    with closing(in_order(gauge, itertools.count(), concurrency=4)) as results:
+    blocked = Blocked()
+    with closing(in_order(blocked, itertools.count(), concurrency=4, stop=blocked.stopped.set)) as results:
         assert next(results) == 0
-    assert gauge.running == 0
+        assert blocked.began.wait(60)
     assert not encserve_threads()
 
 
 def test_interrupted():
-    gauge = Gauge()
-    results = in_order(gauge, itertools.count(), concurrency=4)
+    blocked = Blocked()
+    results = in_order(blocked, itertools.count(), concurrency=4, stop=blocked.stopped.set)
     next(results)
+    assert blocked.began.wait(60)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt())
-    assert gauge.running == 0
     assert not encserve_threads()
 
 
@@ -119,12 +137,12 @@ async def test_abandoned_async():
 async def test_cancelled():
     started = asyncio.Event()
 
-    async def never(item):
+    async def wait(item):
         started.set()
         await asyncio.sleep(60)
 
     async def collect():
-        return [x async for x in in_order_async(never, itertools.count(), concurrency=4)]
+        return [x async for x in in_order_async(wait, itertools.count(), concurrency=4)]
 
     task = asyncio.create_task(collect())
     await started.wait()
@@ -140,7 +158,7 @@ def test_the_source_fails():
         yield from range(10)
         raise RuntimeError("source")
 
-    results = in_order(Gauge(), source(), concurrency=4)
+    results = in_order(Gauge(), source(), concurrency=4, stop=lambda: None)
     with pytest.raises(RuntimeError, match="source"):
         list(results)
     assert not encserve_threads()

@@ -61,6 +61,7 @@ def folder(tmp_path):
     figures = {name: {"measured": 0.0, "limit": limit} for name, limit in [("max_abs_diff", 1e-4)]}
     manifest = {
         "body": "",
+        "engine": "python",
         "graph_inputs": ["input_ids", "lengths"],
         "dimensions": WIDTH,
         "precision": "fp32",

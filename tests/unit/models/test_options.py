@@ -14,6 +14,7 @@ RULES = OptionRules(
     }
 )
 TRAINED = OptionRules({"dimensions": {"kind": "trained", "default": None, "allowed": [64, 128, 384]}})
+CANCEL = OptionRules({"cancel": {"kind": "id", "default": None}})
 LABELS = OptionRules({"labels": {"kind": "labels", "default": None, "most": 3, "required": True}})
 
 
@@ -67,6 +68,13 @@ def test_every_option_can_be_chosen():
 def test_a_wrong_option_is_named_with_its_value(given, message):
     with pytest.raises(InvalidArgument, match=f"^{message}"):
         RULES.parse(json.dumps(given))
+
+
+def test_an_id_is_a_string_that_is_not_empty():
+    assert CANCEL.parse('{"cancel": "a-0"}') == {"cancel": "a-0"}
+    for wrong in ("", 7, None):
+        with pytest.raises(InvalidArgument, match=f"option cancel is {wrong!r}; it must be the id of a request"):
+            CANCEL.parse(json.dumps({"cancel": wrong}))
 
 
 def test_labels_are_a_list_in_json():

@@ -41,8 +41,17 @@ def turns(clock, encoder):
     return Turns(limits, lambda lane: encoder.loads[lane], clock=clock)
 
 
-def job(clock, *, lane="interactive", texts=1, size=10, tokens=10, timeout_s=0.0, work=None):
-    return Job(lane=lane, texts=texts, size=size, tokens=tokens, timeout_s=timeout_s, arrived_s=clock.now_s, work=work)
+def job(clock, *, lane="interactive", texts=1, size=10, tokens=10, timeout_s=0.0, request_id="", work=None):
+    return Job(
+        lane=lane,
+        texts=texts,
+        size=size,
+        tokens=tokens,
+        request_id=request_id,
+        timeout_s=timeout_s,
+        arrived_s=clock.now_s,
+        work=work,
+    )
 
 
 def test_goes_on_while_there_is_room(turns, clock, encoder):
@@ -52,7 +61,7 @@ def test_goes_on_while_there_is_room(turns, clock, encoder):
     clock.now_s += 2 * TRANSIT_S
     encoder.has(120)
     threading.Timer(0.1, encoder.has, [0]).start()
-    ready, late = turns.next()
+    ready, late = turns.next(within_s=60)
     assert (len(ready), late) == (1, [])
     assert encoder.loads["interactive"].tokens == 0  # not before
 
@@ -63,7 +72,7 @@ def test_keeps_the_order(turns, clock, encoder):
         assert not turns.enter(job(clock, work=number))
     encoder.has(0)
     assert not turns.enter(job(clock, work=3))  # it may not overtake
-    ready, _ = turns.next()
+    ready, _ = turns.next(within_s=60)
     assert [each.work for each in ready] == [0, 1, 2, 3]
 
 
@@ -113,9 +122,34 @@ def test_what_waited_too_long_gives_up_its_place(turns, clock, encoder):
     turns.enter(job(clock, texts=5, work="patient"))
     turns.enter(job(clock, texts=5, timeout_s=1, work="late"))
     clock.now_s += 1.5
-    ready, late = turns.next()
+    ready, late = turns.next(within_s=60)
     assert (ready, [each.work for each in late]) == ([], ["late"])
     assert not turns.enter(job(clock, texts=5))
+
+
+def test_the_timeout_is_for_the_encode_step_too(turns, clock, encoder):
+    """What could not be computed in time is not let in, though its time is not up yet and there is room."""
+    encoder.has(100, rate=100)
+    turns.enter(job(clock, timeout_s=2.5, work="would be late"))
+    turns.enter(job(clock, timeout_s=4, work="in time"))
+    clock.now_s += 2
+    encoder.has(60, rate=100)
+    ready, late = turns.next(within_s=60)
+    assert ([each.work for each in ready], [each.work for each in late]) == (["in time"], ["would be late"])
+
+
+def test_who_is_cancelled_gives_up_its_place(turns, clock, encoder):
+    encoder.has(100)
+    for number in range(5):
+        turns.enter(job(clock, texts=2, size=100, request_id=f"{number}", work=number))
+    assert [each.work for each in turns.cancel({"1", "3", "unknown"})] == [1, 3]
+    assert turns.cancel({"1"}) == []
+    assert not turns.enter(job(clock, texts=4, work="now there is room"))
+    with pytest.raises(Overloaded, match="holds 10 texts"):
+        turns.enter(job(clock))
+    encoder.has(0)
+    ready, _ = turns.next(within_s=60)
+    assert [each.work for each in ready] == [0, 2, 4, "now there is room"]
 
 
 def test_without_a_word_from_the_encode_step_nobody_waits(clock):
@@ -128,13 +162,19 @@ def test_who_waits_goes_on_when_the_encode_step_falls_silent(turns, clock, encod
     encoder.has(100)
     turns.enter(job(clock, work="stuck"))
     threading.Timer(0.1, encoder.loads.update, [{"interactive": None}]).start()
-    ready, _ = turns.next()
+    ready, _ = turns.next(within_s=60)
     assert [each.work for each in ready] == ["stuck"]
+
+
+def test_a_turn_that_does_not_come_in_time_is_nobodys(turns, clock, encoder):
+    encoder.has(100)
+    turns.enter(job(clock))
+    assert turns.next(within_s=0) == ([], [])
 
 
 def test_closing_ends_the_thread(turns):
     threading.Timer(0.1, turns.close).start()
-    assert turns.next() is None
+    assert turns.next(within_s=60) is None
 
 
 def test_the_page_carries_the_load_of_all_instances(tmp_path):
