@@ -1,6 +1,8 @@
 """Triton's own load generator, `perf_analyzer`: from the PATH, else out of the wheel that last shipped it."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,10 @@ from zipfile import ZipFile
 import pytest
 
 WHEEL = "tritonclient==2.51.0"
+MIN_REQUESTS = 2_000
+"""Of a window: their number, that of a Poisson process, is then within 5 % of the asked one."""
+ATTEMPTS = 3
+UNSTABLE = "Failed to obtain stable measurement"
 _LIBRARIES = ("libb64.so.0d", "libcudart.so.12")
 """What the binary wants and the wheel lacks; the wheel of nvidia-pytriton has both, under names with a hash."""
 
@@ -32,6 +38,25 @@ def perf_analyzer() -> tuple[str, dict[str, str]]:
         (cache / name).unlink(missing_ok=True)
         (cache / name).symlink_to(library)
     return str(program), dict(os.environ) | {"LD_LIBRARY_PATH": f"{cache}:{libraries}"}
+
+
+def throughput_at(rate_per_s: int, *, url: str, model: str, text: str, folder: Path) -> tuple[float, str]:
+    """Requests per second that were answered when so many came at random times, and the lines that say so.
+
+    A measurement that perf_analyzer itself calls unstable is none: it is repeated, and in the end fails the test.
+    """
+    program, environment = perf_analyzer()
+    texts = folder / "texts.json"
+    texts.write_text(json.dumps({"data": [{"text": {"content": [text], "shape": [1]}}]}))
+    window_ms = max(10_000, 1_000 * MIN_REQUESTS // rate_per_s)
+    command = [program, "-m", model, "-u", url, "-i", "grpc", "-a", f"--request-rate-range={rate_per_s}"]
+    command += ["--request-distribution", "poisson", "--input-data", str(texts), "-p", str(window_ms), "-s", "20"]
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(command, text=True, capture_output=True, timeout=1_800, env=environment, check=False)
+        found = re.search(r"Throughput: ([\d.]+) infer/sec", done.stdout)
+        if found and UNSTABLE not in done.stdout + done.stderr:
+            return float(found[1]), "\n".join(line for line in done.stdout.splitlines() if "infer/sec" in line)
+    pytest.fail(f"perf_analyzer gave no stable measurement in {ATTEMPTS} attempts:\n{done.stdout}{done.stderr}")
 
 
 def _download(program: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter as Counts
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
 from .batch_times import BatchTimes
-from .counters import PERIOD_S, Periodically
+from .counters import PERIOD_S, LabelledCounter, Periodically
 from .load_page import Load, LoadReader, LoadWriter, closing_file, page_file
 from .options import InvalidArgument, OptionRules, Options
 from .replies import cancelled, invalid, reply, send, unavailable
@@ -51,15 +50,15 @@ class TritonPythonModel:
         page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
         self._turns = Turns(queue_limits(settings), self._encoder.load, tell=page.tell)
         self._closing = closing_file()
-        self._refused = _Counter(
+        self._refused = LabelledCounter(
             args, "encserve_refused_requests", "Requests that were refused because too much waits already"
         )
-        self._late = _Counter(
+        self._late = LabelledCounter(
             args,
             "encserve_late_requests",
             "Requests whose timeout passed while they waited, and that were not computed",
         )
-        self._cancelled = _Counter(
+        self._cancelled = LabelledCounter(
             args, "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
         )
         self._times = BatchTimes(args)
@@ -178,30 +177,6 @@ class _Encoder:
         if self._page is None and self._file.exists():  # not every engine says it
             self._page = LoadReader(self._file)
         self._has_ended = self._page is not None and self._page.has_ended()
-
-
-class _Counter:
-    """A metric of this step, with one series for each combination of labels that occurs."""
-
-    def __init__(self, args: dict[str, Any], name: str, description: str) -> None:
-        self._labels = {"model": args["model_name"], "version": args["model_version"]}
-        self._family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
-        self._metrics: dict[tuple[tuple[str, str], ...], Any] = {}
-        self._counts: Counts[tuple[tuple[str, str], ...]] = Counts()
-        self._told: Counts[tuple[tuple[str, str], ...]] = Counts()
-
-    def add(self, **labels: str) -> None:
-        """Count one. From one thread only."""
-        self._counts[tuple(labels.items())] += 1
-
-    def tell(self) -> None:
-        """Bring the metrics up to date: messages that wait for Triton, which a refusal must not."""
-        for key, count in self._counts.copy().items():
-            if key not in self._metrics:
-                self._metrics[key] = self._family.Metric(labels=self._labels | dict(key))
-            if count > self._told[key]:
-                self._metrics[key].increment(count - self._told[key])
-                self._told[key] = count
 
 
 def queue_limits(settings: dict[str, Any]) -> QueueLimits:
