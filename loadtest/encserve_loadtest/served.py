@@ -26,6 +26,11 @@ class ServedStep:
     """How long a request may wait for others to share its batch."""
 
 
+def role_of(model: str) -> str:
+    """What a step does, out of the name of its model: NAME_encode and NAME_encode_tensorrt both encode."""
+    return model.removesuffix("_tensorrt").rpartition("_")[2]
+
+
 def served_steps(url: str, pipeline: str) -> tuple[ServedStep, ...]:
     """The steps of a pipeline in their order. Empty for a model that is no ensemble.
 
@@ -46,7 +51,7 @@ def _config(client: "triton.InferenceServerClient", model: str) -> "triton.model
 
 def _step(config: "triton.model_config_pb2.ModelConfig") -> ServedStep:
     return ServedStep(
-        name=config.name.rpartition("_")[2],
+        name=role_of(config.name),
         model=config.name,
         instances=sum(group.count * max(1, len(group.gpus)) for group in config.instance_group) or 1,
         max_batch_size=config.max_batch_size,
