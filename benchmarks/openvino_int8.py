@@ -1,31 +1,26 @@
-"""Weights in 8 bits for OpenVINO, which rounds activations to 8 bits in groups as it computes (hints in
-`precisions.py`)."""
+"""Weights in 8 bits for OpenVINO, which rounds activations to 8 bits in groups as it computes.
+
+Measured beside what encserve offers; not offered, for what docs/precision.md says.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from .calibration import Calibration
-from .checkpoint import Checkpoint
-from .graph_file import read_graph_file, write_graph_file
-from .linear_layers import drop_unused, input_statistics, linear_layers, weights_of
-from .weight_rounding import column_scales, round_weights
-from .whole_blocks import BLOCK, attend_in_whole_blocks
+from encserve_export.calibration import Calibration
+from encserve_export.graph_file import read_graph_file, write_graph_file
+from encserve_export.linear_layers import drop_unused, input_statistics, linear_layers, weights_of
+from encserve_export.weight_rounding import column_scales, round_weights
+from encserve_export.whole_blocks import attend_in_whole_blocks
 
 
-def transform(graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> dict[str, Any]:
+def compress_weights(graph: Path, calibration: Calibration) -> None:
     """Replace the matrix of each linear layer of the graph file by integers and one scale a column."""
-    return compress_weights(graph, calibration)
-
-
-def compress_weights(graph: Path, calibration: Calibration) -> dict[str, Any]:
-    """As `transform`."""
     model = read_graph_file(graph)
     layers = linear_layers(model.graph)
     statistics = input_statistics(graph, layers, calibration)
@@ -37,7 +32,6 @@ def compress_weights(graph: Path, calibration: Calibration) -> dict[str, Any]:
     drop_unused(model.graph)
     attend_in_whole_blocks(model)
     write_graph_file(model, graph)
-    return {"attention_block": BLOCK, "int8_layers": len(layers), "weight_rounding": "gptq"}
 
 
 def _dequantize(
