@@ -98,6 +98,48 @@ def test_versions_roll_in_and_out_under_load_and_no_request_fails(server):
     assert command(health, server) == 0
 
 
+def give_encode_its_own_model(repository):
+    """Let version 2 have its encode step where a plan has it, in batches of fewer requests; in the Python backend."""
+    encode, plan = repository / "minilm_encode", repository / "minilm_encode_tensorrt"
+    plan.mkdir()
+    (encode / "2").rename(plan / "2")
+    config = (encode / "config.pbtxt").read_text().replace('name: "minilm_encode"', 'name: "minilm_encode_tensorrt"')
+    config = config.replace("versions: 1", "versions: 2").replace("max_batch_size: 64", "max_batch_size: 8")
+    (plan / "config.pbtxt").write_text(config)
+    folder = repository / "minilm/2"
+    old = sha256_of(folder / "manifest.json")
+    settings = repository / "minilm_tokenize/2/settings.json"
+    settings.write_text(settings.read_text().replace('"minilm_encode"', '"minilm_encode_tensorrt"'))
+    stated = json.loads((folder / "manifest.json").read_text())
+    files = {path.replace("minilm_encode/", "minilm_encode_tensorrt/"): each for path, each in stated["files"].items()}
+    files["minilm_tokenize/2/settings.json"] = sha256_of(settings)
+    (folder / "manifest.json").write_text(json.dumps(stated | {"files": files}))
+    ensemble = (folder / "config.pbtxt").read_text().replace(old, sha256_of(folder / "manifest.json"))
+    ensemble = ensemble.replace('model_name: "minilm_encode"', 'model_name: "minilm_encode_tensorrt"')
+    (folder / "config.pbtxt").write_text(ensemble.replace("max_batch_size: 64", "max_batch_size: 8"))
+
+
+def test_a_version_whose_encode_step_is_another_model_rolls_in_and_out(repository, tmp_path):
+    """As a plan does after ONNX Runtime."""
+    models = tmp_path / "models"
+    shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    copy_version(models, "minilm", 1, 2)
+    give_encode_its_own_model(models)
+    with TritonServer(serve_config(models)) as server:
+        with callers(server) as versions:
+            wait_for(versions, 20)
+            command(promote, server, "minilm", "2")
+            assert answers_from(server, 2)
+            wait_for(versions, 20)
+            command(rollback, server, "minilm")
+            assert answers_from(server, 1)
+            command(promote, server, "minilm", "2")
+            wait_for(versions, 20)
+        assert set(versions) == {"1", "2"}
+    with TritonServer(serve_config(models)) as again:
+        assert answers_from(again, 2)
+
+
 def break_network(repository):
     """Weights that give NaN, with the certificate of those files: only a question shows it."""
     change_weights(
