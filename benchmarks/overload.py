@@ -31,6 +31,8 @@ from encserve_server.server import TritonServer
 
 TEXTS_PER_REQUEST = 16
 FLOOD_TIMEOUT_S = 2.0
+TOO_LATE = "was used up while the request waited"
+"""What the door says to a request that it had let wait."""
 PAUSE_S = 0.002
 """Of the flooder, between two looks whether the next requests are due."""
 PROBE = Path(__file__).with_name("refusal_probe.py")
@@ -154,8 +156,11 @@ async def one(client: AsyncClient, texts: list[str], flood: Flood) -> None:
         await client.embed(texts, model=MODEL)
         flood.answered_texts += len(texts)
     except Unavailable as error:
-        flood.refusals_s.append(time.perf_counter() - begin_s)
-        flood.reasons.add(str(error))
+        if TOO_LATE in str(error):
+            flood.late += 1
+        else:
+            flood.refusals_s.append(time.perf_counter() - begin_s)
+            flood.reasons.add(str(error))
     except DeadlineExceeded:
         flood.late += 1
 

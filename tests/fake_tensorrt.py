@@ -116,7 +116,7 @@ class _Engine:
         self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
         self._inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [each.name for each in self._session.get_outputs()]
-        self._widths = {each.name: each.shape[-1] for each in self._session.get_outputs()}
+        self._symbols = {each.name: each.shape for each in (*self._session.get_inputs(), *self._session.get_outputs())}
         self.num_io_tensors = len(self._inputs) + len(self._outputs)
 
     def get_tensor_name(self, index):
@@ -135,8 +135,9 @@ class _Engine:
         self._given[name] = shape
 
     def get_tensor_shape(self, name):
-        rows = self._given["lengths" if name == "sentence_embedding" else "input_ids"][0]
-        return (rows, self._widths[name])
+        rows, width = self._symbols[name]
+        known = {self._symbols[given][0]: shape[0] for given, shape in self._given.items()}
+        return (known[rows], width)
 
     def set_tensor_address(self, name, address):
         self._at[name] = address

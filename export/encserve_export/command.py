@@ -16,6 +16,7 @@ from encserve_export import require_extra
 from encserve_export.config import TOKEN_BUDGET
 
 if TYPE_CHECKING:
+    from .config import ExportConfig
     from .manifest import Manifest
 
 SUMMARY = "turn a Hugging Face checkpoint into a certified Triton pipeline"
@@ -58,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="python: ONNX Runtime or OpenVINO in Triton's Python backend, runs everywhere; "
         "onnxruntime: Triton's C++ backend, on a GPU where there is one; tensorrt: a plan for the GPU of this host "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--build",
+        choices=["foreground", "background"],
+        default="foreground",
+        help="of engine tensorrt: background publishes a version for onnxruntime at once, and the plan as the next one "
+        "when it is built and certified (default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -111,10 +119,10 @@ def run(arguments: argparse.Namespace) -> int:
     with _stage("starting"):
         from transformers.utils import logging as transformers_logging
 
+        from .background import export_ahead, failed_build, start_build
         from .config import Device, Engine, ExportConfig, Precision, Runtime
         from .errors import InvalidConfig
         from .limits import parse_limits
-        from .pipeline import export_heads
 
         # What transformers warns of is checked here and refused, and reading weights takes no time.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -145,9 +153,25 @@ def run(arguments: argparse.Namespace) -> int:
             allow_pickle=arguments.allow_pickle,
             trust_remote_code=arguments.trust_remote_code,
         )
-    for manifest in export_heads(config, stage=_stage, say=_say):
-        _report(config.repository, manifest)
+    if failure := failed_build(config.repository, config.name):
+        _say(f"the last plan of {config.name} that was built in the background was not published: {failure}")
+    if arguments.build == "foreground":
+        publish(config)
+        return 0
+    export_ahead(config, publish)
+    process, log = start_build(config)
+    print(f"building a plan in process {process.pid}; {log} has what it says until it is published as the next version")
     return 0
+
+
+def publish(config: ExportConfig) -> list[Manifest]:
+    """Export, and say what was published. Raises ExportError: and nothing was."""
+    from .pipeline import export_heads
+
+    manifests = export_heads(config, stage=_stage, say=_say)
+    for manifest in manifests:
+        _report(config.repository, manifest)
+    return manifests
 
 
 def _report(repository: Path, manifest: Manifest) -> None:

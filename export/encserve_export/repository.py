@@ -143,6 +143,11 @@ def publish(staged: StagedVersion, configs: dict[str, pb.ModelConfig]) -> None:
             _replace(repository / step / CONFIG_FILE, configs[step], staged)
 
 
+def build_log(repository: Path, name: str) -> Path:
+    """What a build in the background says, until its plan is published."""
+    return repository / f".{name}-plan.log"
+
+
 def _models(name: str) -> list[str]:
     encodes = dict.fromkeys(encode_model(name, engine.value) for engine in Engine)
     return [f"{name}_tokenize", *encodes, f"{name}_head", name]
@@ -155,7 +160,9 @@ def _locked(repository: Path, name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PublishError(f"another export of {name!r} to {repository} is running") from None
+            log = build_log(repository, name)
+            said = f"; {log} has what it says" if log.is_file() else ""
+            raise PublishError(f"another export of {name!r} to {repository} is running{said}") from None
         yield
 
 

@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.served import role_of
 
 CONFIG = "config.pbtxt"
 MANIFEST = "manifest.json"
@@ -89,7 +90,7 @@ def _read_config(repository: Path, model: str) -> Any:
 def _read_steps(repository: Path, ensemble: Any) -> dict[str, Any]:
     """The configurations of "tokenize", "encode" and "head". The pipelines of several heads share one encode step."""
     models = [step.model_name for step in ensemble.ensemble_scheduling.step]
-    return {model.rpartition("_")[2]: _read_config(repository, model) for model in models}
+    return {role_of(model): _read_config(repository, model) for model in models}
 
 
 def _version(config: Any) -> str:

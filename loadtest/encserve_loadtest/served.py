@@ -36,6 +36,11 @@ class _Configurations(GrpcTransport):
             return self._stub.ModelConfig(request, timeout=ASK_TIMEOUT_S, metadata=self._metadata).config
 
 
+def role_of(model: str) -> str:
+    """What a step does, out of the name of its model: NAME_encode and NAME_encode_tensorrt both encode."""
+    return model.removesuffix("_tensorrt").rpartition("_")[2]
+
+
 def served_steps(url: str, pipeline: str, access: Access) -> tuple[ServedStep, ...]:
     """The steps of a pipeline in their order. Empty for a model that is no ensemble.
 
@@ -49,7 +54,7 @@ def served_steps(url: str, pipeline: str, access: Access) -> tuple[ServedStep, .
 
 def _step(config: model_config_pb2.ModelConfig) -> ServedStep:
     return ServedStep(
-        name=config.name.rpartition("_")[2],
+        name=role_of(config.name),
         model=config.name,
         instances=sum(group.count * max(1, len(group.gpus)) for group in config.instance_group) or 1,
         max_batch_size=config.max_batch_size,

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import transformers
 from fake_tensorrt import FakeTensorRt, fake_target
 from onnx import TensorProto, helper
 
@@ -16,7 +17,7 @@ from encserve_export import pipeline, plan_session, tensorrt_plan
 from encserve_export.certificate import certify
 from encserve_export.config import Engine, Precision
 from encserve_export.errors import CertificateFailed, InvalidConfig, PublishError, Unsupported, UnsupportedHost
-from encserve_export.pipeline import export
+from encserve_export.pipeline import export, export_heads
 from encserve_export.repository import published_versions
 from encserve_export.tensorrt_operators import check_operators, rewrite_integers
 from encserve_export.tensorrt_plan import find_target
@@ -24,6 +25,7 @@ from encserve_export.triton_config import from_text
 from encserve_server.repository import read_pipelines
 
 from .conftest import make_checkpoint
+from .shared_bodies import make_heads
 
 HAS_TENSORRT = torch.cuda.is_available()
 
@@ -71,6 +73,40 @@ def test_a_plan_is_built_certified_and_published(precision, export_config, targe
     assert {file.name for file in (encode / "warmup").iterdir()} == {"lengths_1x16", "lengths_1x64", "lengths_16x64"}
     (found,) = read_pipelines(repository)
     assert found.engine == "tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("network", "task"),
+    [
+        ("AutoModelForTokenClassification", "token-classification"),
+        ("AutoModelForQuestionAnswering", "question-answering"),
+        ("AutoModelForMaskedLM", "fill-mask"),
+    ],
+)
+def test_plans_of_other_tasks(network, task, tmp_path, target):
+    """A row for each token, texts in windows, a row for each mask."""
+    folder = make_checkpoint(tmp_path / "checkpoint", "roberta", network=getattr(transformers, network))
+    config = pipeline.ExportConfig(
+        checkpoint=str(folder), name="tiny", repository=tmp_path / "repository", task=task, engine=Engine.TENSORRT
+    )
+    manifest = export(config)
+    assert set(manifest.plan["profile"]) == set(manifest.graph_inputs)
+
+
+def test_heads_share_a_plan(tmp_path, target):
+    folders = make_heads(tmp_path, ["labels", "tags"])
+    config = pipeline.ExportConfig(
+        checkpoint=str(folders["labels"]),
+        name="tiny",
+        heads={"tags": str(folders["tags"])},
+        repository=tmp_path / "repository",
+        engine=Engine.TENSORRT,
+    )
+    pipelines = export_heads(config)
+    assert [each.name for each in pipelines] == ["tiny", "tiny-tags"]
+    assert pipelines[0].plan == pipelines[1].plan
+    assert {each.engine for each in read_pipelines(config.repository)} == {"tensorrt"}
+    assert not (config.repository / "tiny-tags_encode_tensorrt").exists()
 
 
 def test_a_plan_follows_a_version_of_another_engine(export_config, target):

@@ -156,6 +156,15 @@ def test_compressed_requests_do_not_pass(gateway, stub):
     assert gateway.http("POST", "/v2/models/minilm/infer", key=gateway.key, body=b"x", headers=headers)[0] == 415
 
 
+@pytest.mark.parametrize("encoding", ["", "identity"])
+def test_an_encoding_that_is_none_passes(gateway, encoding):
+    """Triton answers it with 501."""
+    headers = {"Content-Encoding": encoding}
+    url = "/v2/models/minilm/infer"
+    status, _, answer = gateway.http("POST", url, key=gateway.key, body=infer_body("a text"), headers=headers)
+    assert status == 200, answer
+
+
 def test_deep_nesting_does_not_pass(gateway):
     for opening in (b"[", b'{"a":', b'[{"a":'):
         status, _, answer = gateway.http("POST", "/v2/models/minilm/infer", key=gateway.key, body=opening * 100_000)

@@ -77,9 +77,16 @@ def test_the_metrics_listen_on_their_own_network_alone(name, compose):
 
 def test_a_gpu_is_reserved_where_one_is_needed(compose):
     reserving = {name for name, service in compose["services"].items() if "deploy" in service}
-    assert reserving == {"triton"}
-    (device,) = compose["services"]["triton"]["deploy"]["resources"]["reservations"]["devices"]
-    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert reserving == {"triton", "export-plan"}
+    for name in reserving:
+        (device,) = compose["services"][name]["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_plans_are_built_in_the_image_that_serves_them(compose):
+    services = compose["services"]
+    images = [services[name]["build"]["args"]["TRITON_IMAGE"] for name in ("triton", "export-plan")]
+    assert images[0] == images[1]
 
 
 def test_profiles(compose):
@@ -88,6 +95,7 @@ def test_profiles(compose):
         "triton": [],
         "triton-cpu": ["cpu"],
         "export": ["export"],
+        "export-plan": ["export"],
         "loadtest": ["loadtest"],
         "prometheus": ["monitoring"],
         "grafana": ["monitoring"],

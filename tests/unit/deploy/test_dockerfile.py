@@ -54,7 +54,7 @@ def test_everything_that_is_copied_is_there_and_in_the_build_context(stages):
 
 
 def test_no_stage_that_runs_ends_as_root(stages):
-    for name in ("serve", "export", "loadtest"):
+    for name in ("serve", "export-plan", "export", "loadtest"):
         users = [line.split()[1] for line in stages[name] if line.startswith("USER")]
         assert users[-1] == "1000:1000", name
 
@@ -70,9 +70,11 @@ def test_the_image_serves_and_checks_itself_as_the_compose_file_does(stages, com
 
 def test_what_is_installed_is_pinned(stages):
     installs = [line for lines in stages.values() for line in lines if "pip install" in line]
-    assert len(installs) == 4
+    assert len(installs) == 5
     for line in installs:
         assert "--constraint constraints.txt" in line or "--no-deps ." in line
+    (plan,) = [line for line in stages["export-plan"] if "pip install" in line]
+    assert '"tensorrt==${TRT_VERSION%%+*}"' in plan, "that of the image"
     pinned = (ROOT / "constraints.txt").read_text()
     for package in ("numpy", "onnxruntime", "tokenizers", "tritonclient"):
         assert re.search(rf"^{package}==", pinned, re.MULTILINE)

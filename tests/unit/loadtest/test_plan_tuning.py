@@ -15,12 +15,17 @@ from encserve_loadtest.altered_repository import Settings, altered_repository, r
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.findings import Findings
-from encserve_loadtest.served import ServedStep
+from encserve_loadtest.served import ServedStep, role_of
 from encserve_loadtest.summary import render_text
 from encserve_loadtest.tuning import Trial, Tuning, alternatives
 from encserve_server.repository import read_pipelines
 
 SETTINGS = Settings(tokenize_instances=1, encode_instances=1, max_batch_size=64, queue_delay_us=0, token_budget=512)
+
+
+def test_a_step_is_known_by_its_model():
+    models = ("m_tokenize", "m_encode", "m_encode_tensorrt", "m_tensorrt_head")
+    assert [role_of(model) for model in models] == ["tokenize", "encode", "encode", "head"]
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""A version for ONNX Runtime at once, and the plan after it; TensorRT is a stand-in, or not there at all."""
+
+import argparse
+import io
+import json
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from fake_tensorrt import fake_target
+
+from encserve import EncserveError
+from encserve_export import background, command, pipeline, plan_session
+from encserve_export.background import export_ahead, failed_build, main, start_build
+from encserve_export.config import Engine
+from encserve_export.errors import InvalidConfig, PublishError, UnsupportedHost
+from encserve_export.pipeline import export
+from encserve_export.repository import build_log, published_versions, staged_version
+from encserve_server.repository import read_pipelines
+
+
+class Stream:
+    cuda_stream = 0
+
+    def synchronize(self):
+        pass
+
+
+@pytest.fixture
+def target(monkeypatch):
+    found = fake_target()
+    for module in (background, pipeline):
+        monkeypatch.setattr(module, "find_target", lambda: found)
+    monkeypatch.setattr(plan_session, "_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    return found
+
+
+def test_onnxruntime_serves_until_the_plan_follows(export_config, target):
+    config = replace(export_config, engine=Engine.TENSORRT)
+    export_ahead(config, command.publish)
+    (first,) = read_pipelines(config.repository)
+    assert (first.engine, first.version) == ("onnxruntime", "1")
+    build_log(config.repository, "tiny").write_text("a log\n")
+    assert main(io.BytesIO(pickle.dumps(config))) == 0
+    (second,) = read_pipelines(config.repository)
+    assert (second.engine, second.version) == ("tensorrt", "2")
+    assert (config.repository / "tiny/2/build.log").read_text() == "a log\n"
+    assert failed_build(config.repository, "tiny") == ""
+    # What a client may ask for stays the same.
+    manifests = [json.loads((config.repository / f"tiny/{version}/manifest.json").read_text()) for version in (1, 2)]
+    assert manifests[0]["limits"] == manifests[1]["limits"]
+
+
+def test_a_build_that_fails_leaves_the_first_version_and_says_why(export_config, target):
+    """A real process, which looks for a real GPU."""
+    if torch.cuda.is_available():
+        pytest.skip("this host could build the plan")
+    config = replace(export_config, engine=Engine.TENSORRT)
+    export_ahead(config, command.publish)
+    process, log = start_build(config)
+    assert process.wait(timeout=300) == 1
+    assert log.name == ".tiny-plan.log"
+    assert "builds a plan on the GPU that will run it" in failed_build(config.repository, "tiny")
+    assert published_versions(config.repository, "tiny") == [1]
+    (served,) = read_pipelines(config.repository)
+    assert served.engine == "onnxruntime"
+
+
+def test_the_next_export_says_what_failed(tmp_path, capsys):
+    build_log(tmp_path, "tiny").write_text("loading ... 1 s\nencserve: error: max_abs_diff is 1, must be\n\n")
+    arguments = ["nowhere", "--name", "tiny", "--repository", str(tmp_path)]
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(EncserveError):
+        command.run(parser.parse_args(arguments))
+    assert "was not published: encserve: error: max_abs_diff is 1, must be" in capsys.readouterr().err
+
+
+def test_a_host_without_a_gpu_publishes_nothing(export_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UnsupportedHost, match="GPU"):
+        export_ahead(replace(export_config, engine=Engine.TENSORRT), command.publish)
+    assert not export_config.repository.exists()
+
+
+def test_other_engines_have_nothing_to_build(export_config):
+    with pytest.raises(InvalidConfig, match="--build background is for --engine tensorrt; python has nothing to build"):
+        export_ahead(export_config, command.publish)
+
+
+def test_a_second_export_meanwhile_is_refused_and_names_the_log(export_config):
+    repository = export_config.repository
+    with staged_version(repository, "tiny"):
+        build_log(repository, "tiny").write_text("building\n")
+        with pytest.raises(PublishError, match=r"another export of 'tiny' .* is running; .*\.tiny-plan\.log has what"):
+            export(export_config)
