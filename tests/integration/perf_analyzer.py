@@ -13,6 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from encserve import ADMIN_KEY
+
 WHEEL = "tritonclient==2.51.0"
 MIN_REQUESTS = 2_000
 """Of a window: their number, that of a Poisson process, is then within 5 % of the asked one."""
@@ -40,9 +42,10 @@ def perf_analyzer() -> tuple[str, dict[str, str]]:
     return str(program), dict(os.environ) | {"LD_LIBRARY_PATH": f"{cache}:{libraries}"}
 
 
-def throughput_at(rate_per_s: int, *, url: str, model: str, text: str, folder: Path) -> tuple[float, str]:
+def throughput_at(rate_per_s: int, *, url: str, secret: str, model: str, text: str, folder: Path) -> tuple[float, str]:
     """Requests per second that were answered when so many came at random times, and the lines that say so.
 
+    It reads the server's statistics, for which it needs the operator's `secret`.
     A measurement that perf_analyzer itself calls unstable is none: it is repeated, and in the end fails the test.
     """
     program, environment = perf_analyzer()
@@ -51,11 +54,14 @@ def throughput_at(rate_per_s: int, *, url: str, model: str, text: str, folder: P
     window_ms = max(10_000, 1_000 * MIN_REQUESTS // rate_per_s)
     command = [program, "-m", model, "-u", url, "-i", "grpc", "-a", f"--request-rate-range={rate_per_s}"]
     command += ["--request-distribution", "poisson", "--input-data", str(texts), "-p", str(window_ms), "-s", "20"]
+    command += ["-H", f"triton-grpc-protocol-{ADMIN_KEY}:{secret}"]
     for _ in range(ATTEMPTS):
         done = subprocess.run(command, text=True, capture_output=True, timeout=1_800, env=environment, check=False)
         found = re.search(r"Throughput: ([\d.]+) infer/sec", done.stdout)
-        if found and UNSTABLE not in done.stdout + done.stderr:
-            return float(found[1]), "\n".join(line for line in done.stdout.splitlines() if "infer/sec" in line)
+        if UNSTABLE in done.stdout + done.stderr:
+            continue
+        assert found, done.stdout + done.stderr
+        return float(found[1]), "\n".join(line for line in done.stdout.splitlines() if "infer/sec" in line)
     pytest.fail(f"perf_analyzer gave no stable measurement in {ATTEMPTS} attempts:\n{done.stdout}{done.stderr}")
 
 

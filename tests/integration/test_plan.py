@@ -215,7 +215,12 @@ def test_perf_analyzer_agrees_at_the_rate_that_the_planner_holds(minilm, tmp_pat
     capacity = json.loads((tmp_path / "plan.json").read_text())["capacity"]
     rate = round(capacity["low_per_s"])
     measured_per_s, said = throughput_at(
-        rate, url=minilm.grpc_url, model="minilm", text="the light of the river in the city by night", folder=tmp_path
+        rate,
+        url=minilm.grpc_url,
+        secret=minilm.admin_secret,
+        model="minilm",
+        text="the light of the river in the city by night",
+        folder=tmp_path,
     )
     print(
         f"\nthe planner holds {capacity['rate_per_s']:.1f} requests/s, 95 % interval {capacity['low_per_s']:.1f} to "
