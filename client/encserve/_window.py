@@ -2,7 +2,7 @@
 
 Both functions pull at most one item more than there is room for, so an endless iterator is fine. When an item or the
 iterator fails, or the caller stops early, what has not begun is cancelled. Neither leaves a thread or a task behind:
-threads finish the request that they are in, which has a deadline; tasks are cancelled.
+threads finish the request that they are in, which the caller may shorten; tasks are cancelled.
 """
 
 import asyncio

@@ -26,7 +26,7 @@ from .config import ExportConfig
 from .errors import CheckpointError, InvalidConfig, Unsupported
 from .families import Family, check_model_type, check_rotary_embedding, family_of
 from .reference_tokenizers import check_conversion
-from .remote_code import check_brought_code, check_commit, hint, trusted_code
+from .remote_code import check_commit, check_trusted_code, hint, refuse_needed_code
 from .sentence_modules import SentenceModules, read_sentence_modules, stated_task
 from .tasks import GRAPH_INPUTS, PAIRED, TASKS, Task, labels_of, task_of
 from .trained_dimensions import trained_dimensions
@@ -110,18 +110,17 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
     folder = _folder(config)
-    code = trusted_code(folder, config)
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
-    model_config = _load_config(folder, code)
+    model_config = _load_config(folder, config)
     family = family_of(model_config)
     task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
     modules = read_sentence_modules(folder)
-    tokenizer = _load_tokenizer(folder, modules, code)
+    tokenizer = _load_tokenizer(folder, modules, config.trust_remote_code)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
-    model = _load_model(folder, family, task, code, config.allow_pickle)
+    model = _load_model(folder, family, task, config)
     if len(tokenizer) > model_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
@@ -130,7 +129,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     return Checkpoint(
         source=config.checkpoint if _HUB_ID.fullmatch(config.checkpoint) else folder.resolve().name,
         revision=folder.name if folder.parent.name == "snapshots" else None,
-        code=code,
+        code=config.trust_remote_code,
         licence=_licence(folder),
         task=task,
         config=model_config,
@@ -166,16 +165,17 @@ def _folder(config: ExportConfig) -> Path:
         ) from error
 
 
-def _load_config(folder: Path, code: str | None) -> PreTrainedConfig:
+def _load_config(folder: Path, asked: ExportConfig) -> PreTrainedConfig:
     try:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'} is not valid JSON: {error}") from error
-    # First, because transformers would offer to run the checkpoint's code.
-    needed = stated.get("model_type") not in CONFIG_MAPPING
-    check_brought_code(stated, folder, needed=needed, trusted=code is not None)
-    if code is None:
-        check_model_type(stated.get("model_type"))
+    check_trusted_code(folder, asked)
+    code, model_type = asked.trust_remote_code, stated.get("model_type")
+    if code is None:  # first, because transformers would offer to run the checkpoint's code
+        if model_type not in CONFIG_MAPPING:
+            refuse_needed_code(model_type, folder, asked)
+        check_model_type(model_type)
     config: PreTrainedConfig = AutoConfig.from_pretrained(
         folder, trust_remote_code=code is not None, code_revision=code
     )
@@ -220,7 +220,8 @@ def _load_tokenizer(folder: Path, modules: SentenceModules, code: str | None) ->
     return tokenizer
 
 
-def _load_model(folder: Path, family: Family, task: Task, code: str | None, allow_pickle: bool) -> PreTrainedModel:
+def _load_model(folder: Path, family: Family, task: Task, asked: ExportConfig) -> PreTrainedModel:
+    code, allow_pickle = asked.trust_remote_code, asked.allow_pickle
     headless = task.network is transformers.AutoModel
     if not any((folder / file).is_file() for file in _WEIGHTS):
         pickled = any((folder / file).is_file() for file in _PICKLES)
@@ -257,7 +258,7 @@ def _load_model(folder: Path, family: Family, task: Task, code: str | None, allo
         raise Unsupported(
             f"{folder} comes with Python code of its own, which is not run, and its weights do not fit "
             f"{type(model).__name__} of transformers: {len(foreign)} tensors differ, such as {foreign[0]}. To run it, "
-            f"{hint(folder)}"
+            f"{hint(folder, asked)}"
         )
     if missing:
         raise CheckpointError(

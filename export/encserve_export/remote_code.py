@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from .config import ExportConfig
 from .errors import InvalidConfig, Unsupported
 from .manifest import sha256_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_STATING = ("config.json", "tokenizer_config.json")
+"""The files that may say, as `auto_map`, which classes of a checkpoint's code transformers is to use."""
 
 
 def check_commit(config: ExportConfig) -> None:
@@ -25,64 +27,59 @@ def check_commit(config: ExportConfig) -> None:
         )
 
 
-def trusted_code(folder: Path, config: ExportConfig) -> str | None:
-    """The state of the code in `folder` that may run; None where none may.
+def check_trusted_code(folder: Path, config: ExportConfig) -> None:
+    """Refuse to run any other code than that which `config` names.
 
     Raises:
         InvalidConfig: `config` trusts another state.
+        Unsupported: some of the code lies in another repository.
     """
-    if config.trust_remote_code is not None and config.trust_remote_code != state_of(folder):
-        raise InvalidConfig(
-            f"--trust-remote-code {config.trust_remote_code}: that is not the code in {folder}: {hint(folder)}"
-        )
-    return config.trust_remote_code
+    code = config.trust_remote_code
+    if code is None:
+        return
+    if code != state_of(folder, config):
+        raise InvalidConfig(f"--trust-remote-code {code}: that is not the code in {folder}: {hint(folder, config)}")
+    for reference in _references(folder):
+        if "--" in reference:
+            raise Unsupported(
+                f"{folder} takes {reference} from another repository, whose code --trust-remote-code does not name"
+            )
 
 
-def state_of(folder: Path) -> str:
-    """The commit of a hub checkpoint. Of another folder the digest of its Python files, which is also what
+def state_of(folder: Path, config: ExportConfig) -> str:
+    """The commit of a hub checkpoint. Of a local folder the digest of its Python files, which is also what
     `find . -name '*.py' | LC_ALL=C sort | xargs sha256sum | sha256sum` says."""
-    if _is_of_hub(folder):
+    if not _is_local(config):
         return folder.name
     files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).as_posix().encode())
     lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def check_brought_code(stated: Mapping[str, Any], folder: Path, *, needed: bool, trusted: bool) -> None:
-    """Refuse, by what a config.json states, code that is needed and not trusted, or that lies somewhere else.
-
-    Raises:
-        Unsupported: and nothing of it was run.
-    """
-    if trusted:
-        for reference in _references(stated.get("auto_map", {})):
-            if "--" in reference:
-                raise Unsupported(
-                    f"{folder} takes {reference} from another repository, whose code --trust-remote-code does not name"
-                )
-    elif needed and "auto_map" in stated and (_is_of_hub(folder) or any(folder.rglob("*.py"))):
+def refuse_needed_code(model_type: str | None, folder: Path, config: ExportConfig) -> None:
+    """Raise Unsupported, with how to run it, where `folder` brings code for a model type that transformers does not
+    know. Of a hub checkpoint only the trusted code is downloaded, so its word is taken for it."""
+    if list(_references(folder)) and (not _is_local(config) or any(folder.rglob("*.py"))):
         raise Unsupported(
-            f"model type {stated.get('model_type')!r} needs Python code that {folder} brings, which is not run: "
-            f"{hint(folder)}"
+            f"model type {model_type!r} needs Python code that {folder} brings, which is not run: "
+            f"{hint(folder, config)}"
         )
 
 
-def hint(folder: Path) -> str:
+def hint(folder: Path, config: ExportConfig) -> str:
     """How to let the code of a checkpoint run."""
-    return f"look at its .py files; if you trust them, give {_option(folder)}"
+    state = state_of(folder, config)
+    revision = "" if _is_local(config) else f"--revision {state} "
+    return f"look at its .py files; if you trust them, give {revision}--trust-remote-code {state}"
 
 
-def _option(folder: Path) -> str:
-    state = state_of(folder)
-    revision = f"--revision {state} " if _is_of_hub(folder) else ""
-    return f"{revision}--trust-remote-code {state}"
+def _is_local(config: ExportConfig) -> bool:
+    return Path(config.checkpoint).is_dir()
 
 
-def _is_of_hub(folder: Path) -> bool:
-    return folder.parent.name == "snapshots"
-
-
-def _references(auto_map: Mapping[str, Any]) -> Iterator[str]:
-    """The classes of an auto_map, of which tokenizers have two or one and None."""
-    for value in auto_map.values():
-        yield from filter(None, value if isinstance(value, list) else [value])
+def _references(folder: Path) -> Iterator[str]:
+    """The classes that a checkpoint's files name. Of a tokenizer there are two, or one and None."""
+    for file in (folder / name for name in _STATING):
+        stated = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for value in stated.get("auto_map", {}).values():
+            yield from filter(None, value if isinstance(value, list) else [value])

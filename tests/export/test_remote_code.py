@@ -8,11 +8,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from encserve_export import remote_code
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig, Unsupported
 from encserve_export.pipeline import export
-from encserve_export.remote_code import state_of
 
 from .conftest import make_checkpoint
 
@@ -68,6 +68,10 @@ def ran(tmp_path):
 @pytest.fixture
 def folder(tmp_path, ran):
     return brings_code(tmp_path / "checkpoint", ran)
+
+
+def state_of(folder):
+    return remote_code.state_of(folder, ExportConfig(checkpoint=str(folder), name="tiny"))
 
 
 def load(folder, **config):
@@ -131,8 +135,17 @@ def test_trusted_code_is_what_is_exported_and_the_manifest_says_so(folder, ran, 
     assert torch.allclose(ratio, torch.full_like(ratio, 3.0), atol=1e-4)
 
 
-def test_code_of_another_repository_is_not_covered(folder, ran):
-    change_json(folder / "config.json", auto_map={"AutoModel": "somebody/else--own.OwnModel"})
+def test_a_folder_is_known_by_its_files_wherever_it_lies(tmp_path, ran):
+    """In the cache of a hub the name of the folder is a commit, which says nothing of files that were changed there."""
+    folder = brings_code(tmp_path / "snapshots" / ("0" * 40), ran)
+    with pytest.raises(InvalidConfig, match="that is not the code"):
+        load(folder, trust_remote_code=folder.name)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_of_another_repository_is_not_covered(folder, ran, file):
+    change_json(folder / file, auto_map={"AutoModel": "somebody/else--own.OwnModel"})
     with pytest.raises(Unsupported, match=r"takes somebody/else--own\.OwnModel from another repository"):
         load(folder, trust_remote_code=state_of(folder))
     assert not ran.exists()
