@@ -1,6 +1,7 @@
 """Versions of a pipeline rolled in and out while callers ask: no request fails, and each answer says who made it."""
 
 import argparse
+import json
 import shutil
 import subprocess
 import threading
@@ -10,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from serving import certify_again, change_weights, copy_version, serve_config
+from serving import certify_again, change_weights, copy_version, serve_config, sha256_of
 
 from encserve import Client, Retry
 from encserve_server import health, promote, rollback
