@@ -20,7 +20,7 @@ class Precision(str, Enum):
     BF16 = "bf16"
     """Linear layers multiply bfloat16 numbers, on processors that can."""
     INT8 = "int8"
-    """Linear layers multiply 8-bit integers."""
+    """Linear layers multiply 8-bit integers; on engines for GPUs those that can, and the rest is fp16."""
 
 
 class Runtime(str, Enum):
@@ -136,6 +136,11 @@ class ExportConfig:
         if self.precision is Precision.FP16 and self.device is Device.CPU:
             raise InvalidConfig(
                 "--precision fp16 --device cpu: a CPU has no arithmetic in fp16 and runs it slower than fp32"
+            )
+        if self.precision is Precision.INT8 and self.device is Device.CPU:
+            raise InvalidConfig(
+                "--precision int8 --device cpu: on engine onnxruntime int8 has fp16 beside it, which a CPU has no "
+                "arithmetic in; int8 on a CPU is for --engine python"
             )
         if self.precision is Precision.FP16 and self.engine is Engine.PYTHON:
             raise InvalidConfig(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
+import onnxruntime
 
 EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 _DATA = ".data"
@@ -22,8 +24,25 @@ def remove_graph_file(file: Path) -> None:
 
 
 def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
-    """Write the graph in place of what `file` held; large weights go to a second file named after it."""
+    """Write the graph in place of what `file` held; large weights go to a second file named after it.
+
+    They leave `graph`, which is of no use afterwards.
+    """
     data = file.with_name(file.name + _DATA)
     data.unlink(missing_ok=True)  # onnx appends to it
-    weights = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
-    onnx.save(graph, file, save_as_external_data=weights > EXTERNAL_ABOVE_BYTES, location=data.name)
+    onnx.save(graph, file, save_as_external_data=_is_large(graph), location=data.name)
+
+
+def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
+    """A session of a graph in memory, on the CPU; a large one goes through a file for a while."""
+    if not _is_large(graph):
+        return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with TemporaryDirectory(prefix="encserve-graph-") as folder:
+        file, copy = Path(folder) / "model.onnx", onnx.ModelProto()
+        copy.CopyFrom(graph)
+        write_graph_file(copy, file)
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _is_large(graph: onnx.ModelProto) -> bool:
+    return sum(len(tensor.raw_data) for tensor in graph.graph.initializer) > EXTERNAL_ABOVE_BYTES

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from .errors import Unsupported
+from .graph_file import session_of
 
 FULL, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = float(np.finfo(np.float16).max)
@@ -128,8 +129,7 @@ def _failing(model: onnx.ModelProto, packs: Sequence[Pack]) -> list[Pack]:
         return []
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    serialized = strictly_rounded(model).SerializeToString()
-    session = onnxruntime.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+    session = session_of(strictly_rounded(model), options)
     return [pack for pack in packs if not all(np.isfinite(rows).all() for rows in session.run(None, dict(pack)))]
 
 
@@ -255,12 +255,24 @@ def types_of(model: onnx.ModelProto) -> dict[str, int]:
     known = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output, *graph.value_info)}
     missing = [name for node in graph.node for name in node.output if name and name not in known]
     if missing:
-        inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+        inferred = onnx.shape_inference.infer_shapes(_without_weights(model)).graph.value_info
         known |= {value.name: value.type.tensor_type.elem_type for value in inferred}
     lost = [name for name in missing if name not in known]
     if lost:
         raise Unsupported(f"the type of the tensor {lost[0]} in the graph is not known, so fp16 is not offered for it")
     return known
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with its weights as inputs: what infers types takes no graph of more than 2 GiB."""
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    graph = light.graph
+    graph.name = model.graph.name
+    for part in ("node", "input", "output", "value_info"):
+        getattr(graph, part).extend(getattr(model.graph, part))
+    weights = model.graph.initializer
+    graph.input.extend(helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in weights)
+    return light
 
 
 def _half_name(weight: str) -> str:

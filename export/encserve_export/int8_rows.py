@@ -22,7 +22,9 @@ from onnx import helper, numpy_helper
 from .calibration import Calibration
 from .checkpoint import Checkpoint
 from .graph_file import read_graph_file, write_graph_file
+from .layer_errors import layer_errors
 from .linear_layers import InputStatistics, LinearLayer, drop_unused, input_statistics, linear_layers, weights_of
+from .trial_texts import ordinary_packs, trial_packs
 from .weight_rounding import column_scales, round_weights
 
 BALANCE = 0.65
@@ -40,7 +42,11 @@ _ZERO_POINTS = range(4, 129, 4)
 
 def transform(graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> dict[str, Any]:
     """Replace the linear layers of the graph file by integer ones."""
-    return quantize_rows(graph, calibration, balance=BALANCE)
+    full = read_graph_file(graph)
+    made = quantize_rows(graph, calibration, balance=BALANCE)
+    integers = {layer.node.output[0] for layer in linear_layers(full.graph)}
+    packs = ordinary_packs(trial_packs(checkpoint))
+    return made | {"layers": layer_errors(full, read_graph_file(graph), packs, integers=integers)}
 
 
 def quantize_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,21 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from .graph_file import session_of
+
 _TYPES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
 
 def layer_errors(
-    full: onnx.ModelProto, other: onnx.ModelProto, packs: Sequence[Mapping[str, NDArray[np.int64]]]
+    full: onnx.ModelProto,
+    other: onnx.ModelProto,
+    packs: Sequence[Mapping[str, NDArray[np.int64]]],
+    *,
+    integers: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """For each linear layer that both graphs have, in order: its name, its precision, and its relative error.
+
+    `integers` are the outputs of the layers that multiply 8-bit integers, whose type does not say so.
 
     The error is the largest difference of its output from that of the FP32 graph, over the largest output: with all
     that the layers before it have added.
@@ -36,7 +44,7 @@ def layer_errors(
     return [
         {
             "layer": layers[name],
-            "precision": _TYPES.get(types.get(name, TensorProto.FLOAT), "other"),
+            "precision": "int8" if name in integers else _TYPES[types.get(name, TensorProto.FLOAT)],
             "error": float(f"{worst[index] / max(largest[index], 1e-12):.3g}"),
         }
         for index, name in enumerate(names)
@@ -79,4 +87,4 @@ def _session(model: onnx.ModelProto, outputs: Sequence[str]) -> onnxruntime.Infe
         for name in outputs
         if name not in there
     )
-    return onnxruntime.InferenceSession(opened.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session_of(opened)

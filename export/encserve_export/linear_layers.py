@@ -36,10 +36,21 @@ class InputStatistics:
 
     products: NDArray[np.float64]
     """Sum over tokens of x x^T: (K, K)."""
-    largest: NDArray[np.float32]
-    """Largest absolute value of each column: (K,)."""
+    total: NDArray[np.float64]
+    """Sum over tokens of x: (K,)."""
+    tokens: int
+    """How many there were."""
+    least: NDArray[np.float32]
+    """Smallest value of each column: (K,)."""
+    most: NDArray[np.float32]
+    """Largest value of each column: (K,)."""
     sample: NDArray[np.float32]
     """Some of the rows: (m, K)."""
+
+    @property
+    def largest(self) -> NDArray[np.float32]:
+        """Largest absolute value of each column: (K,)."""
+        return np.maximum(np.abs(self.least), np.abs(self.most))
 
 
 def linear_layers(graph: onnx.GraphProto) -> list[LinearLayer]:
@@ -60,21 +71,33 @@ def weights_of(graph: onnx.GraphProto, layers: Sequence[LinearLayer]) -> dict[st
 
 def input_statistics(file: Path, layers: Sequence[LinearLayer], calibration: Calibration) -> dict[str, InputStatistics]:
     """Run the calibration texts through the graph in `file`; statistics by the tensor that a layer multiplies."""
-    products: dict[str, NDArray[np.float64]] = {}
-    largest: dict[str, NDArray[np.float32]] = {}
-    samples: dict[str, list[NDArray[np.float32]]] = {}
+    seen: dict[str, list[InputStatistics]] = {}
     for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), calibration):
-        magnitude = np.abs(rows).max(0, initial=0)
-        samples.setdefault(source, []).append(rows[:: max(1, len(rows) // _SAMPLED_ROWS)].copy())
-        product = (rows.T @ rows).astype(np.float64)
-        products[source] = products[source] + product if source in products else product
-        largest[source] = np.maximum(largest[source], magnitude) if source in largest else magnitude
-    return {
-        source: InputStatistics(
-            products=products[source], largest=largest[source], sample=np.concatenate(samples[source])
-        )
-        for source in products
-    }
+        seen.setdefault(source, []).append(_statistics_of(rows))
+        seen[source] = [_together(seen[source])]
+    return {source: statistics for source, (statistics,) in seen.items()}
+
+
+def _statistics_of(rows: NDArray[np.float32]) -> InputStatistics:
+    return InputStatistics(
+        products=(rows.T @ rows).astype(np.float64),
+        total=rows.sum(0, dtype=np.float64),
+        tokens=len(rows),
+        least=rows.min(0),
+        most=rows.max(0),
+        sample=rows[:: max(1, len(rows) // _SAMPLED_ROWS)].copy(),
+    )
+
+
+def _together(parts: Sequence[InputStatistics]) -> InputStatistics:
+    return InputStatistics(
+        products=np.sum([part.products for part in parts], axis=0),
+        total=np.sum([part.total for part in parts], axis=0),
+        tokens=sum(part.tokens for part in parts),
+        least=np.min([part.least for part in parts], axis=0),
+        most=np.max([part.most for part in parts], axis=0),
+        sample=np.concatenate([part.sample for part in parts]),
+    )
 
 
 def _inputs_of(

@@ -36,7 +36,7 @@ def onnxruntime_config(manifest: Manifest) -> pb.ModelConfig:
         cuda = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="cuda")
         cuda.parameters["arena_extend_strategy"] = "kSameAsRequested"  # the default doubles
         cuda.parameters["use_tf32"] = "0"  # the certificate is of FP32, and TF32 keeps 10 bits of 23
-        if manifest.precision is Precision.FP16:
+        if manifest.precision in (Precision.FP16, Precision.INT8):
             cuda.parameters["enable_skip_layer_norm_strict_mode"] = "1"  # norms add up in FP32, as was certified
     add_priorities(config)
     add_warmup(config, manifest)

@@ -73,6 +73,10 @@ PRECISIONS: tuple[Way, ...] = (
     Way(precision=Precision.FP16, engine=Engine.ONNXRUNTIME, transform="fp16", calibrated=True, rounds_on_gpu=True),
     Way(precision=Precision.FP32, engine=Engine.TENSORRT),
     Way(precision=Precision.FP16, engine=Engine.TENSORRT, transform="fp16", calibrated=True, rounds_on_gpu=True),
+    *(
+        Way(precision=Precision.INT8, engine=engine, transform="int8_static", calibrated=True, rounds_on_gpu=True)
+        for engine in (Engine.ONNXRUNTIME, Engine.TENSORRT)
+    ),
     Way(
         precision=Precision.FP32,
         engine=Engine.PYTHON,
@@ -131,6 +135,8 @@ def ways_to_try(engine: Engine, runtime: Runtime | None, cpu: frozenset[str]) ->
     reasons: list[str] = []
     for precision in _AUTO:
         for way in _ways(precision, engine, runtime):
+            if way.rounds_on_gpu:
+                continue
             missing = _refusal(way, cpu) or (lacks(cpu, way.fast_on_cpu) and _no_flag(way, way.fast_on_cpu))
             if missing:
                 reasons.append(missing)

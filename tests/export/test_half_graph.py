@@ -13,11 +13,12 @@ from encserve_export.calibration import Calibration
 from encserve_export.checkpoint import load_checkpoint
 from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.errors import InvalidConfig, Unsupported
-from encserve_export.fp16 import as_gpus_round, transform, trial_packs
+from encserve_export.fp16 import as_gpus_round, transform
 from encserve_export.half_graph import FULL, HALF, halve, strictly_rounded
 from encserve_export.packed_graph import write_graph
 from encserve_export.packed_heads import packed_network
 from encserve_export.pipeline import export
+from encserve_export.trial_texts import trial_packs
 
 from .conftest import make_checkpoint
 

@@ -4,13 +4,15 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from onnx import numpy_helper
 
 from encserve_export import int8_rows
-from encserve_export.config import Precision, Runtime
+from encserve_export.config import Engine, Precision, Runtime
 from encserve_export.errors import CertificateFailed, InvalidConfig
 from encserve_export.graph_file import read_graph_file, write_graph_file
+from encserve_export.manifest import sha256_of
 from encserve_export.pipeline import export
 from encserve_server.models.cpu_flags import BF16, lacks, read_cpu_flags
 from encserve_server.models.packed_session import PackedSession
@@ -125,17 +127,33 @@ def test_too_little_calibration_text_is_refused(export_config, tmp_path, lines, 
         export(replace(export_config, precision=Precision.INT8, runtime=Runtime.ONNXRUNTIME, calibration=file))
 
 
-def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(export_config, monkeypatch):
-    """Another file is begun where one would end; here after 1,000 bytes."""
+@pytest.mark.parametrize(
+    ("precision", "engine", "runtime"),
+    [
+        (Precision.FP32, Engine.PYTHON, Runtime.OPENVINO),
+        (Precision.INT8, Engine.PYTHON, Runtime.ONNXRUNTIME),
+        (Precision.INT8, Engine.ONNXRUNTIME, None),
+        (Precision.FP16, Engine.ONNXRUNTIME, None),
+        (Precision.FP32, Engine.ONNXRUNTIME, None),
+    ],
+)
+def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(
+    export_config, monkeypatch, precision, engine, runtime
+):
+    """Another file is begun where one would end; here after 1,000 bytes. It is among what is certified and digested."""
+    needs(runtime)
     monkeypatch.setattr("encserve_export.graph_file.EXTERNAL_ABOVE_BYTES", 1_000)
-    for precision, runtime in ((Precision.INT8, Runtime.ONNXRUNTIME), (Precision.FP32, Runtime.OPENVINO)):
-        needs(runtime)
-        limits = {} if precision is Precision.FP32 else LENIENT
-        manifest = export(replace(export_config, precision=precision, runtime=runtime, limits=limits))
-        folder = f"tiny_encode/{manifest.version}"
-        assert {f"{folder}/model.onnx", f"{folder}/model.onnx.data"} <= set(manifest.files)
-        settings = json.loads((export_config.repository / folder / "settings.json").read_text())
-        assert set(settings["graph_sha256"]) == {"model.onnx", "model.onnx.data"}
+    manifest = export(replace(export_config, precision=precision, engine=engine, runtime=runtime, limits=LENIENT))
+    folder = export_config.repository / f"tiny_encode/{manifest.version}"
+    graph, weights = folder / "model.onnx", folder / "model.onnx.data"
+    assert weights.stat().st_size > 30_000
+    apart = {each.name for each in onnx.load(graph, load_external_data=False).graph.initializer if each.external_data}
+    assert len(apart) > 10
+    for file in (graph, weights):
+        assert manifest.files[file.relative_to(export_config.repository).as_posix()] == sha256_of(file)
+    if runtime is not None:
+        settings = json.loads((folder / "settings.json").read_text())
+        assert settings["graph_sha256"] == {file.name: sha256_of(file) for file in (graph, weights)}
 
 
 def test_openvino_runs_any_number_of_texts_on_any_number_of_threads(export_config):
