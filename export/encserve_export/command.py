@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["fp32", "fp16", "bf16", "int8", "auto"],
         default="fp32",
-        help="type of the graph; fp16 is for --engine onnxruntime or tensorrt on a GPU, bf16 and int8 for --engine "
-        "python; auto: the most exact that is fast on this processor and whose certificate holds "
+        help="type of the graph; fp16 is for --engine onnxruntime or tensorrt on a GPU, bf16 for --engine python, "
+        "int8 for each; auto: the most exact that is fast on this processor and whose certificate holds "
         "(default: %(default)s)",
     )
     parser.add_argument(

@@ -9,7 +9,10 @@ from html import escape
 
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 12, 44
-BAR, BAR_LEFT, BAR_RIGHT = 30, 210, 90
+_MOST_TICKS = 9
+_STEPS = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
+BAR, BAR_RIGHT = 30, 90
+CHARACTER, MOST_NAME = 6.6, 330  # the width of one, and of a bar's name
 
 Points = Sequence[tuple[float, float, str]]
 """x, y, and what a point says when it is pointed at."""
@@ -45,7 +48,9 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """The values to mark, with their words."""
         if not self.log:
-            return []
+            step = next(each for each in _STEPS if (self.high - self.low) / each <= _MOST_TICKS)
+            first = math.ceil(self.low / step) * step
+            return [(float(value), f"{value:,}") for value in range(first, math.floor(self.high) + 1, step)]
         first, last = round(math.log10(self.low)), round(math.log10(self.high))
         step = max(1, (last - first) // 6)
         return [
@@ -54,8 +59,18 @@ class Axis:
         ]
 
 
-def scatter(x: Axis, y: Axis, series: Mapping[str, Points], limits: Mapping[str, float] | None = None) -> str:
-    """Points of each series, by its name, which is its class too; and horizontal lines at `limits`."""
+def scatter(
+    x: Axis,
+    y: Axis,
+    series: Mapping[str, Points],
+    limits: Mapping[str, float] | None = None,
+    rings: Mapping[str, Points] | None = None,
+) -> str:
+    """Points of each series, by its name; some of them as `rings`; and horizontal lines at `limits`.
+
+    A series without points keeps its colour free, so that one name has one colour in several plots.
+    """
+    rings = rings or {}
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
 
     def at_x(value: float) -> float:
@@ -79,14 +94,18 @@ def scatter(x: Axis, y: Axis, series: Mapping[str, Points], limits: Mapping[str,
         at = at_y(limit)
         parts.append(f'<line class="limit" x1="{LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text class="limit" text-anchor="end" x="{right - 4}" y="{at - 5:.1f}">{escape(name)}</text>')
-    for index, points in enumerate(series.values()):
-        for a, b, words in points:
-            parts.append(
-                f'<circle class="series-{index % SERIES}" cx="{at_x(a):.1f}" cy="{at_y(b):.1f}" r="3.2">'
-                f"<title>{escape(words)}</title></circle>"
-            )
+    shown = []
+    for index, (name, points) in enumerate(series.items()):
+        for kind, some in (("", points), (" ring", rings.get(name, ()))):
+            for a, b, words in some:
+                parts.append(
+                    f'<circle class="series-{index % SERIES}{kind}" cx="{at_x(a):.1f}" cy="{at_y(b):.1f}" r="3.2">'
+                    f"<title>{escape(words)}</title></circle>"
+                )
+        if points or rings.get(name):
+            shown.append((index, name))
     label = escape(f"{y.label} by {x.label}")
-    return legend(list(series)) + (
+    return legend(shown) + (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
 
@@ -95,24 +114,25 @@ SERIES = 6
 """Colours of the style sheet."""
 
 
-def legend(names: Sequence[str]) -> str:
-    """The name of each series with its colour."""
-    keys = (f'<span class="key series-{index % SERIES}">{escape(name)}</span>' for index, name in enumerate(names))
+def legend(series: Sequence[tuple[int, str]]) -> str:
+    """The number and name of each series, with its colour."""
+    keys = (f'<span class="key series-{index % SERIES}">{escape(name)}</span>' for index, name in series)
     return f'<div class="legend">{"".join(keys)}</div>'
 
 
 def bars(label: str, values: Sequence[tuple[int, str, float, str]]) -> str:
     """A bar for each (number of its series, name, value, words), from the same left end."""
     largest = max((value for _, _, value, _ in values), default=0.0) or 1.0
-    room = WIDTH - BAR_LEFT - BAR_RIGHT
+    left = min(MOST_NAME, 20 + CHARACTER * max((len(name) for _, name, _, _ in values), default=0))
+    room = WIDTH - left - BAR_RIGHT
     parts = []
     for index, (series, name, value, words) in enumerate(values):
         top = index * BAR
-        parts.append(f'<text text-anchor="end" x="{BAR_LEFT - 10}" y="{top + 19}">{escape(name)}</text>')
+        parts.append(f'<text text-anchor="end" x="{left - 10:.1f}" y="{top + 19}">{escape(name)}</text>')
         parts.append(
-            f'<rect class="series-{series % SERIES}" x="{BAR_LEFT}" y="{top + 6}" width="{value / largest * room:.1f}" '
+            f'<rect class="series-{series % SERIES}" x="{left:.1f}" y="{top + 6}" width="{value / largest * room:.1f}" '
             f'height="{BAR - 12}"/>'
         )
-        parts.append(f'<text x="{BAR_LEFT + value / largest * room + 8:.1f}" y="{top + 19}">{escape(words)}</text>')
+        parts.append(f'<text x="{left + value / largest * room + 8:.1f}" y="{top + 19}">{escape(words)}</text>')
     height = len(values) * BAR + 4
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

@@ -21,7 +21,7 @@ _LENGTH_CAPTION = (
 )
 _LAYER_CAPTION = (
     "Of each linear layer, from the input on: the largest difference from the same layer in FP32, over its largest "
-    "output."
+    "output. Rings are layers that stay in a wider precision. OpenVINO does not show what is inside a network."
 )
 
 
@@ -88,19 +88,21 @@ def _by_length(siblings: Sequence[Published]) -> str:
 
 
 def _by_layer(siblings: Sequence[Published]) -> str:
-    series: dict[str, list[tuple[float, float, str]]] = {}
+    own: dict[str, list[tuple[float, float, str]]] = {each.title: [] for each in siblings}
+    wider: dict[str, list[tuple[float, float, str]]] = {each.title: [] for each in siblings}
     for each in siblings:
         for index, layer in enumerate((each.manifest.get("made") or {}).get("layers", [])):
-            words = f"{layer['layer']} in {layer['precision']}: {layer['error']:.3g}"
-            name = f"{each.title}: layers in {layer['precision']}"
-            series.setdefault(name, []).append((index + 1.0, max(layer["error"], _FLOOR), words))
-    if not series:
+            words = f"{each.title}: {layer['layer']} in {layer['precision']}: {layer['error']:.3g}"
+            points = own if layer["precision"] == each.manifest["precision"] else wider
+            points[each.title].append((index + 1.0, max(layer["error"], _FLOOR), words))
+    everything = [point for series in (own, wider) for points in series.values() for point in points]
+    if not everything:
         return ""
-    everything = [point for points in series.values() for point in points]
     return scatter(
         Axis.around("linear layers, in order", [x for x, _, _ in everything], log=False),
         Axis.around("relative error", [y for _, y, _ in everything]),
-        series,
+        own,
+        rings=wider,
     )
 
 
@@ -146,12 +148,11 @@ def _siblings_table(siblings: Sequence[Published], speed: Mapping[str, float]) -
             [
                 each.title,
                 f"{graph_megabytes(each):,.1f}",
-                "" if own is None else f"{own:,.0f}",
-                "" if own is None else f"{own / base:.2f}",
+                *([] if not speed else ["", ""] if own is None else [f"{own:,.0f}", f"{own / base:.2f}"]),
                 *(f"{figures[name]['measured']:.6g}" if name in figures else "" for name in names),
             ]
         )
-    heads = ["pipeline and version", "MB", "tokens/s here", "x FP32", *names]
+    heads = ["pipeline and version", "MB", *(["tokens/s here", "x FP32"] if speed else []), *names]
     return _table("Every precision of this checkpoint in the repository", heads, rows)
 
 

@@ -54,6 +54,9 @@ def test_a_precision_is_exported_and_certified(export_config, precision, runtime
     if precision is Precision.INT8:
         assert manifest.calibration["texts"] > 100
         assert manifest.made["int8_layers"] == 12
+        layers = manifest.made.get("layers", [])  # OpenVINO does not show what is inside a network
+        assert [layer["precision"] for layer in layers] == ["int8"] * (12 if runtime is Runtime.ONNXRUNTIME else 0)
+        assert all(0 < layer["error"] < 0.5 for layer in layers)
     else:
         assert manifest.calibration == {}
 

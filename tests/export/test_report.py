@@ -85,6 +85,8 @@ def test_layers_have_their_name_their_precision_and_their_error():
     first, second = layer_errors(full, small_network(scale=1.1), packs)
     assert first == {"layer": "encoder.first", "precision": "fp32", "error": 0.0}
     assert second == {"layer": "second_matmul", "precision": "fp32", "error": pytest.approx(0.1, rel=1e-2)}
+    quantized = layer_errors(full, small_network(scale=1.1), packs, integers={"product"})
+    assert [layer["precision"] for layer in quantized] == ["int8", "fp32"]
     half = halve(full, packs).model
     assert [layer["precision"] for layer in layer_errors(full, half, packs)] == ["fp16", "fp32"], "the output is cast"
 
@@ -114,6 +116,20 @@ def test_points_stand_where_their_values_are():
     assert float(first.get("cx")) < float(second.get("cx"))
     assert float(limit.get("y1")) < float(second.get("cy")) < float(first.get("cy"))
     assert "limit <" in "".join(svg.itertext())
+
+
+def test_a_series_without_points_keeps_its_colour_and_is_not_in_the_legend():
+    x, y = Axis.around("layer", [1, 36], log=False), Axis.around("error", [1e-3])
+    page = scatter(x, y, {"none": [], "one": [(1, 1e-3, "own")]}, rings={"one": [(2, 1e-3, "wider")]})
+    assert [circle.get("class") for circle in titled(svgs(page)[0], "circle")] == ["series-1", "series-1 ring"]
+    assert re.findall(r'class="key (series-\d)">(\w+)<', page) == [("series-1", "one")]
+
+
+def test_an_even_axis_has_round_marks():
+    assert [words for _, words in Axis.around("layer", [1, 36], log=False).ticks()] == [
+        "0", "5", "10", "15", "20", "25", "30", "35",
+    ]  # fmt: skip
+    assert [words for _, words in Axis.around("layer", [1, 3], log=False).ticks()] == ["0", "1", "2", "3", "4"]
 
 
 def test_values_that_cannot_be_drawn_are_at_the_edge():
