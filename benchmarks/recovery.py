@@ -1,6 +1,6 @@
 """How long it takes to notice a process that died or stopped, to serve again, and to roll a version back. One run.
 
-    python benchmarks/recovery.py [--repository FOLDER] [--json FILE]
+    python -m benchmarks.recovery [--repository FOLDER] [--json FILE]
 
 Runs `encserve serve --supervise`, kills the server and each of its steps in turn, and stops each of them with SIGSTOP.
 Prints the seconds until the supervisor said so, and from then on until every pipeline had answered. Then it promotes
