@@ -15,6 +15,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,15 @@ EXPORTS: dict[str, tuple[str, ...]] = {"encserve": (), "bound": (), "encserve-in
 def main() -> None:
     arguments = parse_arguments()
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        results = measure(arguments, Path(folder))
-    results.facts["duration_s"] = round(time.monotonic() - begin)
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results.to_json(), indent=1) + "\n")
-    write_page(results, arguments.page)
+
+    def keep(results: Results) -> None:
+        results.facts["duration_s"] = round(time.monotonic() - begin)
+        arguments.json.write_text(json.dumps(results.to_json(), indent=1) + "\n")
+        write_page(results, arguments.page)
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(arguments, Path(folder), keep)
     print_table(results)
     print(f"\n{arguments.json} and {arguments.page}")
 
@@ -83,8 +87,8 @@ def _names(known: Any) -> Any:
     return parse
 
 
-def measure(arguments: argparse.Namespace, work: Path) -> Results:
-    """All cells, in as many rounds as are wanted."""
+def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results], None]) -> Results:
+    """All cells, in as many rounds as are wanted; what there is after each round is kept."""
     workloads = {name: make_workload(name, exported.CHECKPOINT) for name in arguments.workloads}
     results = Results(facts=facts(arguments, workloads))
     places = Places(work, arguments.repository)
@@ -103,6 +107,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> Results:
             if OPEN_SYSTEM in systems and "32x1" in arguments.modes:
                 show(f"round {number} of {arguments.rounds}: {OPEN_LOOP}")
                 measure_open_loop(number, workers, workloads, paddings, arguments, results)
+            keep(results)
         show("")
     finally:
         for worker in set(workers.values()):
