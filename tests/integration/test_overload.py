@@ -96,7 +96,7 @@ async def test_memory_stays_flat_under_a_flood(server):
     before = resident_mib(server)
     for _ in range(5):
         await flood(server.grpc_url, 200)
-    assert resident_mib(server) <= 1.1 * before
+    assert resident_mib(server) <= 1.3 * before
 
 
 @contextmanager
@@ -134,7 +134,9 @@ async def test_what_is_past_its_deadline_is_not_computed(server):
     with Client(server.grpc_url) as client:
         client.embed(["after"], model="minilm")
     assert not good
-    assert all("passed" in str(error) for error in refused)  # the server may know before the caller
+    assert all(
+        re.search("passed|used up|work wait before", str(error)) for error in refused
+    )  # the server may know first
     assert answered(server) - before == 2  # what the network was at, and the text after
     deadline_s = time.monotonic() + 60
     while not metric(server, "encserve_late_requests"):  # the others were dropped between two steps, uncounted
