@@ -92,11 +92,12 @@ async def test_what_is_beyond_the_queue_is_refused_named_and_counted(server, lan
 
 
 async def test_memory_stays_flat_under_a_flood(server):
-    await flood(server.grpc_url, 200)
+    for _ in range(5):  # memory that the first floods touch stays
+        await flood(server.grpc_url, 200)
     before = resident_mib(server)
     for _ in range(5):
         await flood(server.grpc_url, 200)
-    assert resident_mib(server) <= 1.3 * before
+    assert resident_mib(server) <= 1.1 * before
 
 
 @contextmanager
