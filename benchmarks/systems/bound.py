@@ -22,7 +22,6 @@ from tokenizers import Tokenizer
 from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.workloads import LONGEST
-from encserve_server.models.micro_batches import micro_batches
 from encserve_server.models.onnxruntime_network import SLOW_FUSIONS
 from encserve_server.models.packed_session import ONNXRUNTIME, PackedSession
 from encserve_server.models.step_settings import read_settings
@@ -46,6 +45,7 @@ class System:
             self._folder / "model.onnx",
             follows=self._settings["follows"],
             token_budget=self._settings["token_budget"],
+            pair_cost=self._settings["pair_cost"],
             runtime=self._settings.get("runtime", ONNXRUNTIME),
             hints=self._settings.get("hints"),
         )
@@ -111,7 +111,7 @@ class System:
 
     def _groups(self, ids: Ids) -> list[NDArray[np.intp]]:
         lengths = np.array([len(each) for each in ids])
-        return micro_batches(lengths, token_budget=self._settings["token_budget"], workers=self._cores)
+        return self._session.groups(lengths)
 
     def _on_padded(self, groups: Sequence[NDArray[np.intp]], ids: Ids) -> NDArray[np.float32]:
         """Run each group on the next session that is free."""

@@ -6,6 +6,7 @@ What is compared is the composed pipeline, tokenizer to network, out of the very
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from encserve_server.models.lone_threads import lone_threads
 from encserve_server.models.options import OptionRules
 from encserve_server.models.packed_session import PackedSession
 from encserve_server.models.request_columns import columns_of
@@ -68,12 +70,14 @@ def certify(
         bounds = bounds_of(checkpoint.max_length)
         session = PlanSession(target, folders["encode"] / PLAN_FILE, follows=follows, bounds=bounds)
     else:
+        graph_bytes = sum(file.stat().st_size for file in folders["encode"].iterdir() if file.is_file())
         session = PackedSession(
             folders["encode"] / GRAPH_FILE,
             follows=follows,
             token_budget=config.tokens_per_micro_batch or TOKEN_BUDGET,
             runtime=(way.runtime or Runtime.ONNXRUNTIME).value,
             hints=way.hints,
+            lone_threads=lone_threads({}, graph_bytes, len(os.sched_getaffinity(0))),
         )
     pipeline = _Pipeline(checkpoint, session, folders["tokenize"], output)
     probe = probe_of(checkpoint, mixed_texts(TEXT_COUNT, longest_bytes=_BYTES_PER_TOKEN * checkpoint.max_length))

@@ -118,7 +118,7 @@ def _session_settings(each: Published, output: str, follows: str) -> dict[str, A
     """How the encode step loads its graph."""
     file = each.encode_folder / "settings.json"
     stated = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    settings = {name: stated[name] for name in ("runtime", "hints") if name in stated}
+    settings = {name: stated[name] for name in ("pair_cost", "runtime", "hints") if name in stated}
     return {"follows": {output: follows}, "token_budget": stated.get("token_budget", 512), **settings}
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from collections import Counter as Counts
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from .batch_times import BatchTimes
 from .counters import Counter, Periodically
 from .cpu_flags import lacks, read_cpu_flags
+from .encode_batch import MicroBatch, Question, Rows, cut
 from .encode_lane import EncodeLane, Waiting
 from .lanes import INTERACTIVE, LANES
 from .load_page import LoadWriter, page_file
+from .lone_threads import lone_threads
 from .packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
 from .replies import failed, reply, send, unavailable
@@ -44,7 +46,7 @@ COUNTERS = (
 
 
 class TritonPythonModel:
-    """Runs the texts of all requests of a batch together, sorted by length; each lane has batches of its own."""
+    """Runs the texts of all requests that wait together, sorted by length; each lane has threads of its own."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the graph, after checking that it is the certified one."""
@@ -54,28 +56,34 @@ class TritonPythonModel:
             check_sha256(folder / file, digest)
         self._inputs = settings["tensors"]
         self._outputs = list(settings["follows"])
+        self._threads = len(os.sched_getaffinity(0))
+        graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
         self._session = PackedSession(
             folder / "model.onnx",
             follows=settings["follows"],
             token_budget=settings["token_budget"],
+            pair_cost=settings["pair_cost"],
             runtime=settings["runtime"],
             hints=settings["hints"],
+            threads=self._threads,
+            lone_threads=lone_threads(os.environ, graph_bytes, self._threads),
         )
         lacking = lacks(read_cpu_flags(), tuple(settings["fast_on_cpu"]))
         if lacking:
             pb_utils.Logger.log_warn(f"{args['model_name']} is slow here: this processor has no {lacking}")
-        self._rows = RecentRows(self._session, max_bytes=max_bytes_from(os.environ))
+        self._recent = RecentRows(max_bytes=max_bytes_from(os.environ))
         self._nonfinite, self._texts, self._repeated, self._batches = (Counter(args, *each) for each in COUNTERS)
-        self._computed_batches = 0
+        self._counts: Counts[str] = Counts()
+        self._counting = threading.Lock()
         self._times = BatchTimes(args)
         self._each_second = Periodically()
         page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
         self._lanes = {
             lane: EncodeLane(
                 lane,
-                self.compute,
+                partial(self.cut, lane),
                 partial(page.tell, lane),
-                threads=len(os.sched_getaffinity(0)),
+                threads=self._threads,
                 token_budget=settings["token_budget"],
             )
             for lane in LANES
@@ -102,69 +110,68 @@ class TritonPythonModel:
             jobs.setdefault(lane_of(request.parameters()), []).append(job)
         return jobs
 
-    def compute(self, batch: Sequence[Waiting], pool: ThreadPoolExecutor) -> int:
-        """Answer each request with the rows of its own texts. Those that nobody waits for any more are left out.
-
-        Returns the tokens that were computed.
-        """
-        began_s = time.monotonic()
-        wanted = [job for job in batch if _is_wanted(job)]
+    def cut(self, lane: str, jobs: Sequence[Waiting], workers: int) -> list[MicroBatch]:
+        """Cut the texts of requests into micro-batches; each request will be answered with the rows of its own texts.
+        Those that nobody waits for any more are left out."""
+        questions = [self._question(job) for job in jobs if _is_wanted(job)]
         try:
-            responses, computed = (
-                self.answer([(job.columns, job.request) for job in wanted], pool) if wanted else ([], 0)
+            batches = cut(
+                questions,
+                self._session,
+                self._recent,
+                lane=lane,
+                workers=workers,
+                alone=lane == INTERACTIVE and workers == self._threads,  # bulk must be able to make way
             )
-        except Exception as error:  # a thread that ended would leave its lane without answers for ever
-            responses, computed = [failed(f"the network failed: {error}") for _ in wanted], 0
-        for job, response in zip(wanted, responses, strict=True):
-            send(job.sender, response)
-        if wanted:
-            self._computed_batches += 1
-            self._times.add([began_s - job.arrived_s for job in wanted], time.monotonic() - began_s)
-        if self._each_second.due():
-            self._tell()
-        return computed
+        except Exception as error:  # a thread that ended would be missing for ever
+            batches = []
+            for question in questions:
+                question.answer(error)
+        with self._counting:
+            texts = sum(len(question.columns["input_ids"]) for question in questions)
+            self._counts += Counts(
+                batches=int(bool(questions)), texts=texts, repeated=texts - sum(batch.texts for batch in batches)
+            )
+            if self._each_second.due():
+                self._tell()
+        return batches
 
-    def answer(
-        self, each: Sequence[tuple[dict[str, list[NDArray[Any]]], Any]], pool: ThreadPoolExecutor | None = None
-    ) -> tuple[list[Any], int]:
-        """Responses to requests, each given with its columns, and the tokens that were computed for them; a row that is
-        not finite is never an answer.
+    def _question(self, job: Waiting) -> Question:
+        """What a request asks: a pipeline asks for the output of its own head."""
+        asked = set(job.request.requested_output_names())
+        return Question(
+            columns=job.columns,
+            outputs=tuple(output for output in self._outputs if output in asked),
+            fresh=wants_fresh(job.request.parameters()),
+            answer=partial(self._answer, job, time.monotonic()),
+        )
 
-        All texts go through the encoder together. A pipeline asks for the output of its own head.
-        """
-        together = {name: list(chain.from_iterable(columns[name] for columns, _ in each)) for name in each[0][0]}
-        asked = [set(request.requested_output_names()) for _, request in each]
-        outputs = [output for output in self._outputs if any(output in names for names in asked)]
-        if any(wants_fresh(request.parameters()) for _, request in each):
-            rows = self._session.run(together, outputs, pool=pool)
-            computed = sum(map(len, together["input_ids"]))
-        else:
-            rows, computed = self._rows.run(together, outputs, pool=pool)  # each (all rows, W)
-        responses = []
-        ends = dict.fromkeys(outputs, 0)
-        for (columns, _), names in zip(each, asked, strict=True):
-            own, bad = {}, np.zeros(len(columns["input_ids"]), bool)
-            for output in outputs:
-                sizes = self._session.rows_of(columns, output)  # (n,)
-                begin, ends[output] = ends[output], ends[output] + int(sizes.sum())
-                if output in names:
-                    own[output] = rows[output][begin : ends[output]]
-                    finite = np.isfinite(own[output]).all(axis=1)
-                    bad[np.repeat(np.arange(len(sizes)), sizes)[~finite]] = True
-            responses.append(self._answer(own, np.flatnonzero(bad)))
-        return responses, computed
-
-    def _answer(self, rows: dict[str, NDArray[np.float32]], bad: NDArray[np.intp]) -> Any:
-        if len(bad):
+    def _answer(self, job: Waiting, began_s: float, rows: Rows | Exception) -> None:
+        """Answer a request; a row that is not finite is never an answer."""
+        if isinstance(rows, Exception):
+            response = failed(f"the network failed: {rows}")
+        elif bad := self._texts_of_nonfinite(job, rows):
             self._nonfinite.increment(len(bad))
-            return failed(f"what the network gave for texts {bad.tolist()} of this request holds NaN or infinity")
-        return reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
+            response = failed(f"what the network gave for texts {bad} of this request holds NaN or infinity")
+        else:
+            response = reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
+        send(job.sender, response)
+        self._times.add([began_s - job.arrived_s], time.monotonic() - began_s)
+
+    def _texts_of_nonfinite(self, job: Waiting, rows: Rows) -> list[int]:
+        bad = np.zeros(len(job.columns["input_ids"]), bool)
+        for output, own in rows.items():
+            finite = np.isfinite(own).all(axis=1)
+            if not finite.all():
+                sizes = self._session.rows_of(job.columns, output)  # (n,)
+                bad[np.repeat(np.arange(len(sizes)), sizes)[~finite]] = True
+        return [index for index, is_bad in enumerate(bad.tolist()) if is_bad]
 
     def _tell(self) -> None:
-        self._batches.reach(self._computed_batches)
         self._times.tell()
-        self._texts.reach(self._rows.texts)
-        self._repeated.reach(self._rows.repeated)
+        self._batches.reach(self._counts["batches"])
+        self._texts.reach(self._counts["texts"])
+        self._repeated.reach(self._counts["repeated"])
 
     def finalize(self) -> None:
         """Stop the threads."""

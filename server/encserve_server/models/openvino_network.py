@@ -1,4 +1,4 @@
-"""A packed graph in OpenVINO, each call on one core."""
+"""A packed graph in OpenVINO."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ except ModuleNotFoundError as error:
 
 
 class Network:
-    """One compiled graph with a stream of one thread for each caller."""
+    """One compiled graph with a stream for each of the calls that run side by side."""
 
-    def __init__(self, graph: Path, hints: Mapping[str, str], threads: int) -> None:
-        """Load `graph` as the certified `hints` say, properties of OpenVINO by name.
+    def __init__(self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1) -> None:
+        """Load `graph` as the certified `hints` say, properties of OpenVINO by name; each stream has `threads`.
 
         Raises:
             RuntimeError: this processor would compute in another precision than the certified one.
@@ -36,7 +36,11 @@ class Network:
                 f"this pipeline was certified in bf16, and this processor has no {lacking}: export it with "
                 "--precision int8 or fp32, or serve it where the processor computes in bf16"
             )
-        streams = {"NUM_STREAMS": str(threads), "INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
+        streams = {
+            "NUM_STREAMS": str(side_by_side),
+            "INFERENCE_NUM_THREADS": str(side_by_side * threads),
+            "ENABLE_CPU_PINNING": "NO",
+        }
         self._compiled = openvino.Core().compile_model(graph, "CPU", {**hints, **streams})
         for name, value in hints.items():
             taken = self._compiled.get_property(name)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .micro_batches import micro_batches
+from .micro_batches import PAIR_COST, micro_batches
 
 ONNXRUNTIME = "onnxruntime"
 
@@ -24,14 +24,15 @@ class Network(Protocol):
     """A graph in a runtime."""
 
     def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """What the graph gives for its inputs, by name, in the order of `outputs`; on one core, from any thread."""
+        """What the graph gives for its inputs, by name, in the order of `outputs`; from any thread."""
 
 
 class PackedSession:
-    """One graph whose micro-batches run on several threads, each micro-batch on one.
+    """One graph whose micro-batches run side by side, each micro-batch on one thread.
 
-    Short texts gain nothing from threads inside an operator; whole micro-batches side by side share the weights and
-    keep every core busy.
+    Short texts gain little from threads inside an operator; whole micro-batches side by side share the weights and keep
+    every core busy. A micro-batch that has the machine to itself is another matter: with `lone_threads` there is a
+    second network for it, with weights of its own, whose operators share those threads.
     """
 
     def __init__(
@@ -40,20 +41,26 @@ class PackedSession:
         *,
         follows: Mapping[str, str],
         token_budget: int,
+        pair_cost: float = PAIR_COST / 768,
         runtime: str = ONNXRUNTIME,
         hints: Mapping[str, str] | None = None,
         threads: int | None = None,
+        lone_threads: int = 1,
     ) -> None:
         """Load `graph`, each of whose outputs has as many rows as the input that it follows has elements.
 
-        `follows` has that input by output, "lengths" for one row a text; `hints` are what the runtime is told at load;
-        `threads` defaults to the cores that this process may use.
+        `follows` has that input by output, "lengths" for one row a text; `token_budget` and `pair_cost` are those of
+        `micro_batches`; `hints` are what the runtime is told at load; `threads` defaults to the cores that this process
+        may use.
         """
         self._follows = follows
         self._token_budget = token_budget
+        self._pair_cost = pair_cost
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._network: Network = import_module(f".{runtime}_network", __package__).Network(
-            graph, hints or {}, self._threads
+        load = import_module(f".{runtime}_network", __package__).Network
+        self._network: Network = load(graph, hints or {}, side_by_side=self._threads)
+        self._lone: Network = (
+            load(graph, hints or {}, side_by_side=1, threads=lone_threads) if lone_threads > 1 else self._network
         )
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="micro-batch")
 
@@ -63,33 +70,39 @@ class PackedSession:
             return np.ones(len(columns["input_ids"]), np.int64)
         return _sizes(columns[self._follows[output]])
 
-    def run(
-        self, columns: Columns, outputs: Sequence[str], *, pool: ThreadPoolExecutor | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Compute all texts in micro-batches; returns (rows, W) of each of `outputs` in the order of the texts.
+    def groups(self, lengths: NDArray[np.int64], *, workers: int | None = None) -> list[NDArray[np.intp]]:
+        """Texts of `lengths` (n,) as micro-batches of their indices, for so many threads: by default those of the
+        session."""
+        return micro_batches(
+            lengths, token_budget=self._token_budget, workers=workers or self._threads, pair_cost=self._pair_cost
+        )
 
-        The micro-batches run on the threads of `pool`, by default those of the session.
+    def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Compute all texts in micro-batches; returns (rows, W) of each of `outputs` in the order of the texts.
 
         A text's rows do not depend on which others are beside it, but for rounding (below 1e-6).
         """
-        groups = micro_batches(_sizes(columns["input_ids"]), token_budget=self._token_budget, workers=self._threads)
+        groups = self.groups(_sizes(columns["input_ids"]))
 
         def run_group(group: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
-            return self.run_pack(
-                {name: [column[index] for index in group] for name, column in columns.items()}, outputs
-            )
+            own = {name: [column[index] for index in group] for name, column in columns.items()}
+            return self.run_pack(own, outputs, alone=len(groups) == 1)
 
-        results = [run_group(groups[0])] if len(groups) == 1 else list((pool or self._pool).map(run_group, groups))
+        results = [run_group(groups[0])] if len(groups) == 1 else list(self._pool.map(run_group, groups))
         return {
             output: _in_order(groups, [result[output] for result in results], self.rows_of(columns, output))
             for output in outputs
         }
 
-    def run_pack(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Compute all texts in one pack, on the calling thread: as `run`, without the micro-batches."""
+    def run_pack(
+        self, columns: Columns, outputs: Sequence[str], *, alone: bool = False
+    ) -> dict[str, NDArray[np.float32]]:
+        """Compute all texts in one pack, on the calling thread, or on all cores if it is `alone`; as `run`, without the
+        micro-batches."""
         feed = {name: np.concatenate(column) for name, column in columns.items()}
         feed["lengths"] = _sizes(columns["input_ids"])
-        return dict(zip(outputs, self._network.run(feed, outputs), strict=True))
+        network = self._lone if alone else self._network
+        return dict(zip(outputs, network.run(feed, outputs), strict=True))
 
     def close(self) -> None:
         """Stop the threads."""

@@ -1,4 +1,4 @@
-"""Texts that come again: computed once where they share a batch or come soon after one another.
+"""Texts that come again: computed once where they are under way together or come soon after one another.
 
 The encode step is the place for it. What the network gives for a text depends on its token ids and on the graph alone;
 prompts and truncation are in the ids already, and the other options are applied by the head. So one entry serves every
@@ -14,9 +14,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,22 +29,21 @@ LARGEST_SHARE = 8
 OVERHEAD_BYTES = 400
 """Of an entry beside its ids and its rows: the objects that Python makes of it, about."""
 
-Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
-"""Graph input -> what each text has of it."""
 Key: TypeAlias = tuple[bytes, ...]
 """What a text has of each graph input."""
+Rows: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""Output -> the rows of one text, (rows, W)."""
+Take: TypeAlias = Callable[[Rows | Exception], None]
+"""Takes the rows of a text, or why there are none."""
 
 
-class Session(Protocol):
-    """What computes rows; see `PackedSession`."""
+class Claim(NamedTuple):
+    """What is computed once."""
 
-    def run(
-        self, columns: Columns, outputs: Sequence[str], *, pool: ThreadPoolExecutor | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """The rows of all texts, (rows, W) of each output."""
-
-    def rows_of(self, columns: Columns, output: str) -> NDArray[np.int64]:
-        """How many rows of an output belong to each text: (n,)."""
+    lane: str
+    """Nobody waits for what another lane computes: it may take long."""
+    outputs: tuple[str, ...]
+    key: Key
 
 
 def max_bytes_from(environment: Mapping[str, str] = os.environ) -> int:
@@ -61,78 +59,54 @@ def max_bytes_from(environment: Mapping[str, str] = os.environ) -> int:
 
 
 class RecentRows:
-    """Rows that are not computed again, at most `max_bytes` of them; what was not asked for longest goes first."""
+    """Rows that are not computed again, at most `max_bytes` of them; what was not asked for longest goes first.
 
-    def __init__(self, session: Session, *, max_bytes: int) -> None:
-        self._session = session
+    Any number of threads may use it.
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self.keeps = max_bytes > 0
+        """Whether it does anything; without it nothing needs to be claimed."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, Key], NDArray[np.float32]] = OrderedDict()
+        self._under_way: dict[Claim, list[Take]] = {}
         self.bytes = 0
         """Taken by entries now."""
-        self.texts = 0
-        """Texts asked for so far."""
-        self.repeated = 0
-        """Those of them that were not computed."""
 
-    def run(
-        self, columns: Columns, outputs: Sequence[str], *, pool: ThreadPoolExecutor | None = None
-    ) -> tuple[dict[str, NDArray[np.float32]], int]:
-        """The rows of all texts, (rows, W) of each of `outputs` in the order of the texts; and how many tokens were
-        computed for them. Several threads may call it; they compute side by side."""
-        count = len(columns["input_ids"])
-        if not self._max_bytes:
-            with self._lock:
-                self.texts += count
-            return self._session.run(columns, outputs, pool=pool), _tokens(columns)
-        keys = _keys(columns)
+    def claim(self, claim: Claim, take: Take) -> bool:
+        """Whether the caller must compute a text, and `settle` it. `take` gets its rows, now or then."""
         with self._lock:
-            known = {key: rows for key in dict.fromkeys(keys) if (rows := self._find(key, outputs)) is not None}
-            fresh: dict[Key, int] = {}  # -> the first text that has it
-            for index, key in enumerate(keys):
-                if key not in known:
-                    fresh.setdefault(key, index)
-            self.texts += count
-            self.repeated += count - len(fresh)
-        if not fresh:
-            return _together(keys, known, outputs), 0
-        if len(fresh) == count:
-            computed = self._session.run(columns, outputs, pool=pool)
-            self._keep(keys, columns, computed)
-            return computed, _tokens(columns)
-        own = {name: [column[index] for index in fresh.values()] for name, column in columns.items()}
-        computed = self._session.run(own, outputs, pool=pool)
-        known |= self._keep(list(fresh), own, computed)
-        return _together(keys, known, outputs), _tokens(own)
+            known = self._find(claim)
+            if known is None:
+                takers = self._under_way.setdefault(claim, [])
+                takers.append(take)
+                return len(takers) == 1
+        take(known)
+        return False
 
-    def _find(self, key: Key, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]] | None:
+    def settle(self, claim: Claim, rows: Rows | Exception) -> None:
+        """Hand the rows of a text to all who wait for them, or why there are none; they are kept if they are finite."""
+        with self._lock:
+            takers = self._under_way.pop(claim)
+            if not isinstance(rows, Exception):
+                for output, own in rows.items():
+                    if np.isfinite(own).all():
+                        self._put((output, claim.key), own)
+        for take in takers:
+            take(rows)
+
+    def _find(self, claim: Claim) -> dict[str, NDArray[np.float32]] | None:
         """The rows of a text; None where one of the outputs is missing."""
         found = {}
-        for output in outputs:
-            rows = self._entries.get((output, key))
+        for output in claim.outputs:
+            rows = self._entries.get((output, claim.key))
             if rows is None:
                 return None
             found[output] = rows
-        for output in outputs:
-            self._entries.move_to_end((output, key))
+        for output in claim.outputs:
+            self._entries.move_to_end((output, claim.key))
         return found
-
-    def _keep(
-        self, keys: Sequence[Key], columns: Columns, computed: Mapping[str, NDArray[np.float32]]
-    ) -> dict[Key, dict[str, NDArray[np.float32]]]:
-        """Keep the rows of texts, those that are finite; returns the rows of each."""
-        each: dict[Key, dict[str, NDArray[np.float32]]] = {key: {} for key in keys}
-        for output, rows in computed.items():
-            ends = np.cumsum(self._session.rows_of(columns, output)).tolist()
-            finite = bool(np.isfinite(rows).all())
-            begin = 0
-            for key, end in zip(keys, ends, strict=True):
-                each[key][output] = own = rows[begin:end]
-                if finite or np.isfinite(own).all():
-                    with self._lock:
-                        self._put((output, key), own)
-                begin = end
-        return each
 
     def _put(self, place: tuple[str, Key], rows: NDArray[np.float32]) -> None:
         size = _size(place, rows)
@@ -147,20 +121,10 @@ class RecentRows:
             self.bytes -= _size(*self._entries.popitem(last=False))
 
 
-def _keys(columns: Columns) -> list[Key]:
-    """Of each text; ids fit into half of what they travel in."""
+def keys_of(columns: Mapping[str, Sequence[NDArray[np.int64]]]) -> list[Key]:
+    """Of each text, from what it has of each graph input; ids fit into half of what they travel in."""
     parts = [[values.astype(np.int32).tobytes() for values in column] for column in columns.values()]
     return list(zip(*parts, strict=True))
-
-
-def _tokens(columns: Columns) -> int:
-    return sum(map(len, columns["input_ids"]))
-
-
-def _together(
-    keys: Sequence[Key], known: Mapping[Key, Mapping[str, NDArray[np.float32]]], outputs: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    return {output: np.concatenate([known[key][output] for key in keys]) for output in outputs}
 
 
 def _size(place: tuple[str, Key], rows: NDArray[np.float32]) -> int:

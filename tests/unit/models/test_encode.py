@@ -1,4 +1,7 @@
 import json
+import threading
+from collections import Counter as Counts
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,7 +9,6 @@ import pytest
 from encserve_server.models.encode_lane import EncodeLane
 from encserve_server.models.lanes import LANES
 from encserve_server.models.recent_rows import RecentRows
-from encserve_server.models.request_columns import columns_of
 
 ARGS = {"model_name": "minilm_encode", "model_version": "1"}
 
@@ -14,7 +16,14 @@ ARGS = {"model_name": "minilm_encode", "model_version": "1"}
 class _Session:
     """Answers each text with its first token id, and token 9 with NaN, 8 with infinity."""
 
-    def run(self, columns, outputs, *, pool=None):
+    def __init__(self):
+        self.alone = []
+
+    def groups(self, lengths, *, workers=None):
+        return np.array_split(np.arange(len(lengths)), workers) if len(lengths) else []
+
+    def run_pack(self, columns, outputs, *, alone=False):
+        self.alone.append(alone)
         values = {9: np.nan, 8: np.inf}
         rows = np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
         return {output: rows + place for place, output in enumerate(outputs)}
@@ -31,15 +40,18 @@ def step(triton):
 
     model = TritonPythonModel()
     model._session = _Session()
-    model._rows = RecentRows(model._session, max_bytes=1 << 20)
+    model._threads = 1
+    model._recent = RecentRows(max_bytes=1 << 20)
     model._nonfinite, model._texts, model._repeated, model._batches = (Counter(ARGS, name, "") for name in "abcd")
-    model._computed_batches = 0
+    model._counts = Counts()
+    model._counting = threading.Lock()
     model._times = BatchTimes(ARGS)
     model._each_second = Periodically()
     model._inputs = ["input_ids", "lengths"]
     model._outputs = ["sentence_embedding", "logits"]
     model._lanes = {
-        lane: EncodeLane(lane, model.compute, lambda load: None, threads=1, token_budget=512) for lane in LANES
+        lane: EncodeLane(lane, partial(model.cut, lane), lambda load: None, threads=1, token_budget=512)
+        for lane in LANES
     }
     yield model
     close(model)
@@ -114,11 +126,11 @@ def test_what_nobody_waits_for_is_not_computed(triton, step):
 
 
 def test_a_failing_network_fails_the_batch_and_not_the_lane(triton, step, monkeypatch):
-    def fail(columns, outputs, *, pool=None):
+    def fail(columns, outputs, *, alone=False):
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr(step._session, "run", fail, raising=False)
+        broken.setattr(step._session, "run_pack", fail, raising=False)
         first = triton.Request(input_ids=[[1]], lengths=[[1]])
         step.execute([first])
         while not first.answers:
@@ -126,6 +138,36 @@ def test_a_failing_network_fails_the_batch_and_not_the_lane(triton, step, monkey
     assert first.answers[0].error.message == "the network failed: no memory"
     (second,) = answers(step, [triton.Request(input_ids=[[2]], lengths=[[1]])])
     assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+
+
+def test_texts_that_cannot_be_cut_fail_their_requests_and_not_the_lane(triton, step, monkeypatch):
+    def fail(lengths, *, workers=None):
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(step._session, "groups", fail, raising=False)
+        first = triton.Request('{"fresh": true}', input_ids=[[1]], lengths=[[1]])
+        step.execute([first])
+        while not first.answers:
+            pass
+    assert first.answers[0].error.message == "the network failed: no room"
+    (second,) = answers(step, [triton.Request(input_ids=[[2]], lengths=[[1]])])
+    assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+
+
+def test_a_request_without_texts_is_an_error(triton, step):
+    (empty,) = answers(step, [triton.Request(input_ids=[[]], lengths=[np.zeros(0, np.int64)])])
+    assert empty.error.message == "the network failed: the request has no texts"
+
+
+def test_an_interactive_text_that_is_alone_may_have_all_cores(triton, step):
+    answers(step, [triton.Request(input_ids=[[1]], lengths=[[1]])])
+    assert step._session.alone == [True]
+
+
+def test_a_text_in_bulk_may_not(triton, step):
+    answers(step, [triton.Request('{"lane": "bulk"}', input_ids=[[1]], lengths=[[1]])])
+    assert step._session.alone == [False]
 
 
 def test_a_text_that_comes_again_is_computed_once_and_counted(triton, step):
@@ -142,10 +184,18 @@ def test_a_text_that_comes_again_is_computed_once_and_counted(triton, step):
 
 def test_a_request_may_want_no_rows_that_were_kept(triton, step):
     """What is asked again with `fresh` is what the network gives now; without it, what it gave before."""
-    columns = columns_of({"input_ids": np.array([5]), "lengths": np.array([1])})
-    assert step.answer([(columns, triton.Request())])[1] == 1
-    genuine = step._session.run
-    step._session.run = lambda *given, **options: {name: rows + 1 for name, rows in genuine(*given, **options).items()}
-    kept, fresh = (step.answer([(columns, triton.Request(parameters))]) for parameters in ("", '{"fresh": true}'))
-    assert kept[0][0].tensors["sentence_embedding"].tolist() == [[[5.0, 0.0]]]
-    assert (fresh[0][0].tensors["sentence_embedding"].tolist(), fresh[1]) == ([[[6.0, 1.0]]], 1)
+
+    def ask(parameters=""):
+        request = triton.Request(parameters, input_ids=[[5]], lengths=[[1]])
+        step.execute([request])
+        while not request.answers:
+            pass
+        return request.answers[0].tensors["sentence_embedding"].tolist()
+
+    assert ask() == [[[5.0, 0.0]]]
+    genuine = step._session.run_pack
+    step._session.run_pack = lambda *given, **options: {
+        name: rows + 1 for name, rows in genuine(*given, **options).items()
+    }
+    assert ask() == [[[5.0, 0.0]]]
+    assert ask('{"fresh": true}') == [[[6.0, 1.0]]]

@@ -1,43 +1,83 @@
 import numpy as np
 import pytest
 
-from encserve_server.models.micro_batches import micro_batches
+from encserve_server.models.micro_batches import OVERHEAD, PAIR_COST, micro_batches
+
+MINILM = PAIR_COST / 384
 
 
-def split(lengths, **settings):
-    return [group.tolist() for group in micro_batches(np.array(lengths, np.int64), **settings)]
+def split(lengths, *, token_budget=512, workers=1, pair_cost=MINILM):
+    groups = micro_batches(np.array(lengths, np.int64), token_budget=token_budget, workers=workers, pair_cost=pair_cost)
+    return [group.tolist() for group in groups]
 
 
-def test_longest_texts_come_first_in_groups_of_about_the_budget():
-    groups = split([3, 9, 1, 8, 2], token_budget=10, workers=1)
-    assert groups == [[1], [3], [0, 4, 2]]
+def cost(lengths, groups):
+    """By the formula of the module."""
+    lengths = np.array(lengths)
+    return sum(
+        OVERHEAD + lengths[group].sum() + MINILM * len(group) * lengths[group].max() ** 2 for group in map(list, groups)
+    )
+
+
+def test_texts_of_similar_lengths_share_a_group():
+    assert split([200, 10, 190, 12, 9]) == [[0, 2], [3, 1, 4]]
+
+
+def test_where_attention_costs_nothing_groups_fill_the_budget():
+    assert split([9, 5, 1, 8, 2], token_budget=10, pair_cost=0) == [[0], [3], [1, 4, 2]]
 
 
 def test_a_text_above_the_budget_stands_alone():
-    assert split([500, 2], token_budget=100, workers=1) == [[0], [1]]
+    assert split([500, 2], token_budget=100) == [[0], [1]]
+
+
+def test_the_groups_with_most_tokens_come_first():
+    lengths = np.random.default_rng(2).integers(1, 256, 80)
+    tokens = [lengths[group].sum() for group in split(lengths)]
+    assert tokens == sorted(tokens, reverse=True)
 
 
 def test_workers_share_a_batch_that_one_group_could_hold():
     assert len(split([10] * 8, token_budget=1000, workers=4)) == 4
+    assert split([10, 10], workers=2) == [[0], [1]]
+    assert split([30], workers=2) == [[0]]
 
 
-def test_workers_get_equal_shares():
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_that_take_the_next_group_end_at_about_the_same_time(workers):
     lengths = np.random.default_rng(1).lognormal(3.1, 0.8, 64).astype(np.int64)
-    groups = micro_batches(lengths, token_budget=512, workers=2)
-    tokens = [lengths[group].sum() for group in groups]
-    assert len(groups) % 2 == 0
-    assert max(tokens) - min(tokens) <= lengths.max()
+    ends = [0.0] * workers
+    for group in split(lengths, workers=workers):
+        ends[ends.index(min(ends))] += lengths[group].sum()
+    assert max(ends) <= 1.25 * lengths.sum() / workers
+
+
+@pytest.mark.parametrize("count", [8, 16, 32, 64])
+def test_it_costs_little_more_than_the_best_cut_of_texts_in_this_order(count):
+    """The best by dynamic programming over all cuts."""
+    lengths = np.random.default_rng(count).lognormal(3.3, 0.7, count).clip(3, 256).astype(np.int64)
+    ordered = np.sort(lengths)[::-1]
+    best = [0.0]
+    for end in range(1, count + 1):
+        best.append(
+            min(
+                best[begin] + OVERHEAD + ordered[begin:end].sum() + MINILM * (end - begin) * ordered[begin] ** 2
+                for begin in range(end)
+            )
+        )
+    assert best[-1] <= cost(lengths, split(lengths, token_budget=100_000)) <= 1.05 * best[-1]
 
 
 def test_texts_of_no_tokens_are_kept():
     assert split([0, 0], token_budget=10, workers=2) == [[0, 1]]
+    assert split([]) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize("token_budget", [1, 64, 10_000])
 def test_every_text_is_in_exactly_one_group(workers, token_budget):
     lengths = np.random.default_rng(0).integers(0, 300, 200)
-    groups = micro_batches(lengths, token_budget=token_budget, workers=workers)
+    groups = split(lengths, token_budget=token_budget, workers=workers)
     assert sorted(np.concatenate(groups).tolist()) == list(range(200))
     for group in groups:
-        assert len(group) == 1 or lengths[group].sum() <= token_budget + lengths[group].max()
+        assert len(group) == 1 or lengths[group].sum() <= token_budget
