@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.workloads import LONGEST
+from encserve_server.models.micro_batches import Cost
 from encserve_server.models.onnxruntime_network import SLOW_FUSIONS
 from encserve_server.models.packed_session import ONNXRUNTIME, PackedSession
 from encserve_server.models.step_settings import read_settings
@@ -45,7 +46,7 @@ class System:
             self._folder / "model.onnx",
             follows=self._settings["follows"],
             token_budget=self._settings["token_budget"],
-            pair_cost=self._settings["pair_cost"],
+            cost=Cost(**self._settings["micro_batch_cost"]),
             runtime=self._settings.get("runtime", ONNXRUNTIME),
             hints=self._settings.get("hints"),
         )

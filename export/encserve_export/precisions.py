@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from encserve_server.models.cpu_flags import BF16, VNNI, lacks
+from encserve_server.models.micro_batches import Cost
 
 from .config import Engine, Precision, Runtime
 from .errors import InvalidConfig
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 Transform: TypeAlias = "Callable[[Path, Checkpoint, Calibration], dict[str, Any]]"
 """Rewrites an FP32 graph file in place, and returns what the manifest shall say of how."""
+
+
+_FP32_COST = Cost(overhead=10, pair=0.44)
+"""This and the others as `benchmarks/micro_batch_cost.py` measured them with MiniLM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,12 @@ class Way:
     """Processor flags, one of which must be there for the precision to be what it says."""
     fast_on_cpu: tuple[str, ...] = ()
     """Processor flags without which it works, but slowly."""
+    cost: Cost = _FP32_COST
+    """Of a micro-batch, for a network of width 1."""
+
+    def micro_batch_cost(self, width: int) -> Cost:
+        """For a network of a width: attention grows with it, linear layers with its square."""
+        return Cost(overhead=self.cost.overhead, pair=self.cost.pair / width)
 
     def __str__(self) -> str:
         on = self.engine.value if self.runtime is None else f"{self.engine.value} with {self.runtime.value}"
@@ -83,6 +94,7 @@ PRECISIONS: tuple[Way, ...] = (
         runtime=Runtime.OPENVINO,
         transform="whole_blocks",
         hints={"INFERENCE_PRECISION_HINT": "f32"},
+        cost=Cost(overhead=15, pair=0.31),
     ),
     Way(
         precision=Precision.BF16,
@@ -91,6 +103,7 @@ PRECISIONS: tuple[Way, ...] = (
         transform="whole_blocks",
         hints={"INFERENCE_PRECISION_HINT": "bf16"},
         needs_cpu=BF16,
+        cost=Cost(overhead=30, pair=0.37),
     ),
     Way(
         precision=Precision.INT8,
@@ -99,6 +112,7 @@ PRECISIONS: tuple[Way, ...] = (
         transform="int8_rows",
         calibrated=True,
         fast_on_cpu=VNNI,
+        cost=Cost(overhead=18, pair=1.03),
     ),
 )
 """For each precision and engine the preferred runtime first."""

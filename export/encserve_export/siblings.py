@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from encserve_server.models.micro_batches import Cost
+
 from .config import encode_model
 from .errors import ExportError
 from .manifest import FILE_NAME as MANIFEST_FILE
@@ -118,7 +120,9 @@ def _session_settings(each: Published, output: str, follows: str) -> dict[str, A
     """How the encode step loads its graph."""
     file = each.encode_folder / "settings.json"
     stated = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    settings = {name: stated[name] for name in ("pair_cost", "runtime", "hints") if name in stated}
+    settings = {name: stated[name] for name in ("runtime", "hints") if name in stated}
+    if "micro_batch_cost" in stated:
+        settings["cost"] = Cost(**stated["micro_batch_cost"])
     return {"follows": {output: follows}, "token_budget": stated.get("token_budget", 512), **settings}
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from encserve_server.models.limits import MAX_WHOLE_BYTES, Limits
-from encserve_server.models.micro_batches import PAIR_COST
 from encserve_server.models.safe_cuts import safe_cuts_of
 from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 
@@ -139,7 +138,7 @@ def write_encode(
                 "tensors": first.graph_inputs,
                 "follows": follows_of(checkpoints),
                 "token_budget": config.tokens_per_micro_batch,
-                "pair_cost": PAIR_COST / first.config.hidden_size,
+                "micro_batch_cost": asdict(way.micro_batch_cost(first.config.hidden_size)),
                 "runtime": way.runtime.value,
                 "hints": way.hints,
                 "fast_on_cpu": way.fast_on_cpu,

@@ -28,6 +28,7 @@ from .encode_lane import EncodeLane, Waiting
 from .lanes import INTERACTIVE, LANES
 from .load_page import LoadWriter, page_file
 from .lone_threads import lone_threads
+from .micro_batches import Cost
 from .packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
 from .replies import failed, reply, send, unavailable
@@ -62,7 +63,7 @@ class TritonPythonModel:
             folder / "model.onnx",
             follows=settings["follows"],
             token_budget=settings["token_budget"],
-            pair_cost=settings["pair_cost"],
+            cost=Cost(**settings["micro_batch_cost"]),
             runtime=settings["runtime"],
             hints=settings["hints"],
             threads=self._threads,

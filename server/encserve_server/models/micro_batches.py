@@ -3,26 +3,30 @@
 Attention works on a padded view, so a text costs more beside a longer one; linear layers see only real tokens. Where a
 micro-batch is cut follows from what it costs: one of n texts with T tokens, the longest of L, takes as long as
 
-    OVERHEAD + T + pair_cost n L**2
+    overhead + T + pair n L**2
 
-tokens in the linear layers do, within 2 % at the median for MiniLM in FP32 with ONNX Runtime 1.31 on two cores.
+tokens in the linear layers do (`benchmarks/micro_batch_cost.py` fits it to what a machine measures).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-OVERHEAD = 10.0
-"""Of a micro-batch: reading the weights, and starting each operator."""
-PAIR_COST = 0.44
-"""Of one pair of a query and a key, all heads together, times the width of the network: attention grows with the
-width, linear layers with its square."""
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a micro-batch costs beside the linear layers of its tokens; the unit is those of one token."""
+
+    overhead: float
+    """Of each micro-batch: reading the weights, and starting each operator."""
+    pair: float
+    """Of one pair of a query and a key, all heads together."""
 
 
-def micro_batches(
-    lengths: NDArray[np.int64], *, token_budget: int, workers: int, pair_cost: float
-) -> list[NDArray[np.intp]]:
+def micro_batches(lengths: NDArray[np.int64], *, token_budget: int, workers: int, cost: Cost) -> list[NDArray[np.intp]]:
     """Split texts of `lengths` (n,) into groups of text indices, those with most tokens first.
 
     Texts are taken by length, the longest first. A group ends where one more text would make its padding worth an
@@ -30,13 +34,13 @@ def micro_batches(
     longer.
     """
     order = np.argsort(-lengths, kind="stable")
-    budget = min(token_budget, _share(int(lengths.sum()), workers))
+    budget = min(token_budget, _share(int(lengths.sum()), workers, cost))
     groups: list[tuple[int, int, int]] = []  # tokens, begin, end
     begin = tokens = longest = 0
     padding = 0.0
     for place, length in enumerate(lengths[order].tolist()):
-        padding += pair_cost * (longest**2 - length**2)
-        if place > begin and (padding > OVERHEAD or tokens + length > budget):
+        padding += cost.pair * (longest**2 - length**2)
+        if place > begin and (padding > cost.overhead or tokens + length > budget):
             groups.append((tokens, begin, place))
             begin, tokens = place, 0
         if place == begin:
@@ -48,9 +52,9 @@ def micro_batches(
     return [order[begin:end] for _, begin, end in groups]
 
 
-def _share(tokens: int, workers: int) -> float:
+def _share(tokens: int, workers: int, cost: Cost) -> float:
     """Tokens that a group may hold, so that several workers finish at about the same time."""
     share = tokens / workers
     if workers == 1:
         return share
-    return share / 2 if share > 10 * OVERHEAD else max(share, 1.0)
+    return share / 2 if share > 10 * cost.overhead else max(share, 1.0)

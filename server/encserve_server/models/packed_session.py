@@ -12,9 +12,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .micro_batches import PAIR_COST, micro_batches
+from .micro_batches import Cost, micro_batches
 
 ONNXRUNTIME = "onnxruntime"
+_COST = Cost(overhead=10, pair=0.0006)
+"""About that of a network of width 768 in FP32."""
 
 Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
 """Graph input -> what each text has of it; `input_ids` is among them. `lengths` is not: it follows from those."""
@@ -41,7 +43,7 @@ class PackedSession:
         *,
         follows: Mapping[str, str],
         token_budget: int,
-        pair_cost: float = PAIR_COST / 768,
+        cost: Cost = _COST,
         runtime: str = ONNXRUNTIME,
         hints: Mapping[str, str] | None = None,
         threads: int | None = None,
@@ -49,13 +51,13 @@ class PackedSession:
     ) -> None:
         """Load `graph`, each of whose outputs has as many rows as the input that it follows has elements.
 
-        `follows` has that input by output, "lengths" for one row a text; `token_budget` and `pair_cost` are those of
+        `follows` has that input by output, "lengths" for one row a text; `token_budget` and `cost` are those of
         `micro_batches`; `hints` are what the runtime is told at load; `threads` defaults to the cores that this process
         may use.
         """
         self._follows = follows
         self._token_budget = token_budget
-        self._pair_cost = pair_cost
+        self._cost = cost
         self._threads = threads or len(os.sched_getaffinity(0))
         load = import_module(f".{runtime}_network", __package__).Network
         self._network: Network = load(graph, hints or {}, side_by_side=self._threads)
@@ -74,7 +76,7 @@ class PackedSession:
         """Texts of `lengths` (n,) as micro-batches of their indices, for so many threads: by default those of the
         session."""
         return micro_batches(
-            lengths, token_budget=self._token_budget, workers=workers or self._threads, pair_cost=self._pair_cost
+            lengths, token_budget=self._token_budget, workers=workers or self._threads, cost=self._cost
         )
 
     def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from encserve_server.models.encode_batch import Question, cut
+from encserve_server.models.micro_batches import Cost
 from encserve_server.models.packed_session import PackedSession
 from encserve_server.models.recent_rows import RecentRows
 from encserve_server.models.request_columns import columns_of
@@ -14,7 +15,7 @@ class Session(PackedSession):
 
     def __init__(self, token_budget=4):
         self._follows = {"vectors": "lengths", "tags": "input_ids"}
-        self._token_budget, self._pair_cost, self._threads = token_budget, 0.0, 1
+        self._token_budget, self._cost, self._threads = token_budget, Cost(overhead=1, pair=0), 1
         self.packs = []
 
     def run_pack(self, columns, outputs, *, alone=False):

@@ -1,21 +1,22 @@
 import numpy as np
 import pytest
 
-from encserve_server.models.micro_batches import OVERHEAD, PAIR_COST, micro_batches
+from encserve_server.models.micro_batches import Cost, micro_batches
 
-MINILM = PAIR_COST / 384
+MINILM = Cost(overhead=10, pair=0.44 / 384)
 
 
-def split(lengths, *, token_budget=512, workers=1, pair_cost=MINILM):
-    groups = micro_batches(np.array(lengths, np.int64), token_budget=token_budget, workers=workers, pair_cost=pair_cost)
+def split(lengths, *, token_budget=512, workers=1, cost=MINILM):
+    groups = micro_batches(np.array(lengths, np.int64), token_budget=token_budget, workers=workers, cost=cost)
     return [group.tolist() for group in groups]
 
 
-def cost(lengths, groups):
+def cost_of(lengths, groups):
     """By the formula of the module."""
     lengths = np.array(lengths)
     return sum(
-        OVERHEAD + lengths[group].sum() + MINILM * len(group) * lengths[group].max() ** 2 for group in map(list, groups)
+        MINILM.overhead + lengths[group].sum() + MINILM.pair * len(group) * lengths[group].max() ** 2
+        for group in map(list, groups)
     )
 
 
@@ -24,7 +25,7 @@ def test_texts_of_similar_lengths_share_a_group():
 
 
 def test_where_attention_costs_nothing_groups_fill_the_budget():
-    assert split([9, 5, 1, 8, 2], token_budget=10, pair_cost=0) == [[0], [3], [1, 4, 2]]
+    assert split([9, 5, 1, 8, 2], token_budget=10, cost=Cost(overhead=10, pair=0)) == [[0], [3], [1, 4, 2]]
 
 
 def test_a_text_above_the_budget_stands_alone():
@@ -61,11 +62,14 @@ def test_it_costs_little_more_than_the_best_cut_of_texts_in_this_order(count):
     for end in range(1, count + 1):
         best.append(
             min(
-                best[begin] + OVERHEAD + ordered[begin:end].sum() + MINILM * (end - begin) * ordered[begin] ** 2
+                best[begin]
+                + MINILM.overhead
+                + ordered[begin:end].sum()
+                + MINILM.pair * (end - begin) * ordered[begin] ** 2
                 for begin in range(end)
             )
         )
-    assert best[-1] <= cost(lengths, split(lengths, token_budget=100_000)) <= 1.05 * best[-1]
+    assert best[-1] <= cost_of(lengths, split(lengths, token_budget=100_000)) <= 1.05 * best[-1]
 
 
 def test_texts_of_no_tokens_are_kept():
