@@ -2,9 +2,10 @@
 
     python -m benchmarks.overload [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
 
-The flood comes in an open loop, so it does not slow down when the server does. Its callers wait for 2 s and do not try
-again. A refusal is timed twice: by the flooder, whose event loop has hundreds of calls under way, and by a process that
-asks one question at a time beside it (`refusal_probe.py`). Prints what docs/reliability.md reports.
+The flood (`flood.py`) comes in an open loop, so it does not slow down when the server does. A refusal is timed twice:
+by the flooder, whose event loop has hundreds of calls under way, and by a process that asks one question at a time
+beside it (`refusal_probe.py`). Flooder and probe compute on the same cores as the server, so the processor time that they took
+is told as well. Prints what docs/reliability.md reports.
 """
 
 from __future__ import annotations
@@ -13,45 +14,23 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.exported import MODEL, pipeline
-from encserve import AsyncClient, DeadlineExceeded, Retry, Unavailable
+from benchmarks.flood import run_flood
+from encserve import AsyncClient
 from encserve_server.config import ServeConfig
 from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
 from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
 TEXTS_PER_REQUEST = 16
-FLOOD_TIMEOUT_S = 2.0
-TOO_LATE = "was used up while the request waited"
-"""What the door says to a request that it had let wait."""
-PAUSE_S = 0.002
-"""Of the flooder, between two looks whether the next requests are due."""
-PROBE = Path(__file__).with_name("refusal_probe.py")
 WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
-
-
-@dataclass
-class Flood:
-    """What became of the requests of a flood."""
-
-    offered: int = 0
-    answered_texts: int = 0
-    late: int = 0
-    refusals_s: list[float] = field(default_factory=list)
-    reasons: set[str] = field(default_factory=set)
-    lags_s: list[float] = field(default_factory=list)
-    """How much later than it wanted the flooder's event loop woke up."""
-    probe: dict[str, list[float]] = field(default_factory=dict)
-    """What `refusal_probe.py` printed."""
 
 
 def main() -> None:
@@ -90,7 +69,17 @@ async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[s
         saturated = len(texts) / (time.perf_counter() - begin_s)
         alone_s = await latencies(client, texts, 50)
         before_mib = resident_mib(server)
-        flood, flood_s, during_mib = await run_flood(server, texts, saturated * arguments.factor, arguments.seconds)
+        used_s = cpu_s()
+        flood, during_mib = await asyncio.gather(
+            run_flood(
+                server.grpc_url,
+                [texts[begin : begin + TEXTS_PER_REQUEST] for begin in range(0, len(texts), TEXTS_PER_REQUEST)],
+                requests_per_s=saturated * arguments.factor / TEXTS_PER_REQUEST,
+                seconds=arguments.seconds,
+            ),
+            memory_after(server, arguments.seconds),
+        )
+        used_s = cpu_s() - used_s
         ended_s = time.perf_counter()
         first_s = (await latencies(client, texts, 1))[0]
         recovered_s = None
@@ -101,8 +90,9 @@ async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[s
         probe_ms, probe_without_core_ms = (flood.probe[name] or [np.nan] for name in ("refusals_ms", "without_core_ms"))
         return {
             "saturated texts/s": round(saturated, 1),
-            "offered / saturated": round(flood.offered * TEXTS_PER_REQUEST / flood_s / saturated, 2),
-            "answered / saturated": round(flood.answered_texts / flood_s / saturated, 3),
+            "offered / saturated": round(flood.offered * TEXTS_PER_REQUEST / flood.took_s / saturated, 2),
+            "answered / saturated": round(flood.answered_texts / flood.took_s / saturated, 3),
+            "of the cores, flooder and probe had": round(used_s / flood.took_s / len(os.sched_getaffinity(0)), 3),
             "requests offered": flood.offered,
             "requests refused": len(flood.refusals_s),
             "requests late": flood.late,
@@ -123,48 +113,6 @@ async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[s
         }
 
 
-async def run_flood(
-    server: TritonServer, texts: list[str], texts_per_s: float, seconds: float
-) -> tuple[Flood, float, float]:
-    """Send at a fixed rate whatever comes back; returns what became of it, its seconds, and the server's MiB."""
-    flood = Flood()
-    tasks: list[asyncio.Task[None]] = []
-    probe = await asyncio.create_subprocess_exec(
-        sys.executable, PROBE, server.grpc_url, f"--seconds={seconds}", stdout=asyncio.subprocess.PIPE
-    )
-    begin_s = time.perf_counter()
-    async with AsyncClient(server.grpc_url, timeout_s=FLOOD_TIMEOUT_S, retry=Retry(attempts=1)) as client:
-        while (elapsed_s := time.perf_counter() - begin_s) < seconds:
-            while flood.offered * TEXTS_PER_REQUEST < elapsed_s * texts_per_s:
-                start = flood.offered * TEXTS_PER_REQUEST % (len(texts) - TEXTS_PER_REQUEST)
-                tasks.append(asyncio.create_task(one(client, texts[start : start + TEXTS_PER_REQUEST], flood)))
-                flood.offered += 1
-            slept_from_s = time.perf_counter()
-            await asyncio.sleep(PAUSE_S)
-            flood.lags_s.append(time.perf_counter() - slept_from_s - PAUSE_S)
-        during_mib = resident_mib(server)
-        await asyncio.gather(*tasks)
-        flood_s = time.perf_counter() - begin_s  # the answers of the last two seconds count, and their seconds too
-    flood.probe = json.loads((await probe.communicate())[0])
-    return flood, flood_s, during_mib
-
-
-async def one(client: AsyncClient, texts: list[str], flood: Flood) -> None:
-    """One request of the flood."""
-    begin_s = time.perf_counter()
-    try:
-        await client.embed(texts, model=MODEL)
-        flood.answered_texts += len(texts)
-    except Unavailable as error:
-        if TOO_LATE in str(error):
-            flood.late += 1
-        else:
-            flood.refusals_s.append(time.perf_counter() - begin_s)
-            flood.reasons.add(str(error))
-    except DeadlineExceeded:
-        flood.late += 1
-
-
 async def latencies(client: AsyncClient, texts: list[str], count: int) -> list[float]:
     """Seconds of single texts, one after the other."""
     seconds = []
@@ -173,6 +121,18 @@ async def latencies(client: AsyncClient, texts: list[str], count: int) -> list[f
         await client.embed([text], model=MODEL)
         seconds.append(time.perf_counter() - begin_s)
     return seconds
+
+
+async def memory_after(server: TritonServer, seconds: float) -> float:
+    """MiB of the server after a while."""
+    await asyncio.sleep(seconds)
+    return resident_mib(server)
+
+
+def cpu_s() -> float:
+    """That this process and its children which have ended have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def make_texts(count: int) -> list[str]:

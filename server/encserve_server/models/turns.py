@@ -18,7 +18,7 @@ from .load_page import Load
 
 TRANSIT_S = 0.02
 """How long a request that went on may take until the encode step counts it."""
-POLL_S = 0.002
+POLL_S = 0.01
 """How often a full encode step is looked at."""
 SHARE_OF_TIMEOUT = 0.5
 """A request that would wait for more than this share of its timeout is refused: it would be computed for nobody."""
