@@ -11,26 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import cycle, takewhile
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.exported import MODEL, pipeline
+from benchmarks.exported import CHECKPOINT, MODEL
+from benchmarks.served import served
+from benchmarks.workloads import make_workload
 from encserve import AsyncClient
-from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
-from encserve_server.server import TritonServer
 
 PAUSE_S = 0.1
 """Between two interactive requests: about a tenth of the machine's time, so that bulk has something to keep."""
-WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
 
 
 def main() -> None:
@@ -41,14 +35,7 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
-    with ExitStack() as cleanup:
-        repository = arguments.repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
-        http_port, grpc_port, metrics_port = free_ports(3)
-        config = ServeConfig(
-            repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
-        )
-        server = cleanup.enter_context(TritonServer(config))
+    with served(arguments.repository) as server:
         figures = asyncio.run(measure(server.grpc_url, arguments))
     for name, value in figures.items():
         print(f"{name:<42}{value}")
@@ -58,8 +45,8 @@ def main() -> None:
 
 async def measure(url: str, arguments: argparse.Namespace) -> dict[str, float]:
     """The figures, by name."""
-    texts = make_texts(arguments.texts)
-    questions = make_texts(arguments.requests)
+    texts = make_workload("mixed", CHECKPOINT).texts[: arguments.texts]
+    questions = texts[: arguments.requests]
     async with AsyncClient(url, timeout_s=600, concurrency=8) as bulk, AsyncClient(url, timeout_s=60) as interactive:
         await bulk.embed(texts[:300], model=MODEL, priority="bulk")
         alone_s = await ask(interactive, questions)
@@ -109,13 +96,6 @@ async def keep_busy(client: AsyncClient, texts: list[str], done: asyncio.Event) 
 def repeated(texts: list[str], done: asyncio.Event) -> Iterator[str]:
     """The texts, again and again until `done`."""
     return takewhile(lambda text: not done.is_set(), cycle(texts))
-
-
-def make_texts(count: int) -> list[str]:
-    """Lognormal lengths with a mean of about 30 words; seeded."""
-    rng = np.random.default_rng(0)
-    lengths = rng.lognormal(mean=3.05, sigma=0.8, size=count).clip(1, 220).astype(int)
-    return [" ".join(rng.choice(WORDS.split(), length)) for length in lengths]
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 The flood (`flood.py`) comes in an open loop, so it does not slow down when the server does. A refusal is timed twice:
 by the flooder, whose event loop has hundreds of calls under way, and by a process that asks one question at a time
-beside it (`refusal_probe.py`). Flooder and probe compute on the same cores as the server, so the processor time that they took
-is told as well. Prints what docs/reliability.md reports.
+beside it (`refusal_probe.py`). Flooder and probe compute on the same cores as the server, so the processor time that
+they took is told as well. Prints what docs/reliability.md reports.
 """
 
 from __future__ import annotations
@@ -14,23 +14,19 @@ import argparse
 import asyncio
 import json
 import os
-import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.exported import MODEL, pipeline
+from benchmarks.exported import CHECKPOINT, MODEL
 from benchmarks.flood import run_flood
+from benchmarks.served import served
+from benchmarks.workloads import make_workload
 from encserve import AsyncClient
-from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
 TEXTS_PER_REQUEST = 16
-WORDS = "the of and to in a is that for it was on with as by at from server batch latency queue model text token"
 
 
 def main() -> None:
@@ -42,14 +38,7 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    os.environ[RECENT_ROWS] = "0"  # the same texts come again and again, and all are to be computed
-    with ExitStack() as cleanup:
-        repository = arguments.repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
-        http_port, grpc_port, metrics_port = free_ports(3)
-        config = ServeConfig(
-            repository=repository, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
-        )
-        server = cleanup.enter_context(TritonServer(config))
+    with served(arguments.repository) as server:
         figures = asyncio.run(measure(server, arguments))
     for name, value in figures.items():
         print(f"{name:<42}{value}")
@@ -59,7 +48,7 @@ def main() -> None:
 
 async def measure(server: TritonServer, arguments: argparse.Namespace) -> dict[str, object]:
     """The figures, by name."""
-    texts = make_texts(arguments.texts)
+    texts = make_workload("mixed", CHECKPOINT).texts[: arguments.texts]
     async with AsyncClient(
         server.grpc_url, timeout_s=120, concurrency=8, texts_per_request=TEXTS_PER_REQUEST
     ) as client:
@@ -133,13 +122,6 @@ def cpu_s() -> float:
     """That this process and its children which have ended have used."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def make_texts(count: int) -> list[str]:
-    """Lognormal lengths with a mean of about 30 words; seeded."""
-    rng = np.random.default_rng(0)
-    lengths = rng.lognormal(mean=3.05, sigma=0.8, size=count).clip(1, 220).astype(int)
-    return [" ".join(rng.choice(WORDS.split(), length)) for length in lengths]
 
 
 def resident_mib(server: TritonServer) -> float:

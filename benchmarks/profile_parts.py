@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import re
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +27,10 @@ from benchmarks import exported
 from benchmarks.closed_loop import Done, Load, as_tasks
 from benchmarks.modes import MODES
 from benchmarks.processes import cost_of
+from benchmarks.served import served
 from benchmarks.systems.bound import System as Bound
 from benchmarks.workloads import WORKLOADS, make_workload
 from encserve import AsyncClient
-from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
 STEPS = ("tokenize", "encode", "head")
@@ -54,10 +50,8 @@ class Reading:
 
 def main() -> None:
     arguments = parse_arguments()
-    os.environ[RECENT_ROWS] = "0"
-    with tempfile.TemporaryDirectory() as folder:
-        repository = arguments.repository or exported.pipeline(Path(folder))
-        found = profile(repository, arguments)
+    with served(arguments.repository) as server:
+        found = profile(server, arguments)
     print_parts(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
@@ -74,26 +68,23 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def profile(repository: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Serve, send the load, and read before and after."""
+def profile(server: TritonServer, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Send the load, and read before and after."""
     workload, mode = make_workload(arguments.workload, exported.CHECKPOINT), MODES[arguments.mode]
     texts = [workload.texts[index % len(workload.texts)] for index in range(64 * mode.texts)]
     requests = [texts[begin : begin + mode.size] for begin in range(0, len(texts), mode.size)]
     load = Load(requests, mode.streams, arguments.seconds)
-    http_port, grpc_port, metrics_port = free_ports(3)
-    config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
-    with TritonServer(config) as server:
 
-        async def send(load: Load) -> Done:
-            async with AsyncClient(server.grpc_url, coalesce=not arguments.each_alone) as client:
-                return await as_tasks(load, lambda each: client.embed(each, model=exported.MODEL))
+    async def send(load: Load) -> Done:
+        async with AsyncClient(server.grpc_url, coalesce=not arguments.each_alone) as client:
+            return await as_tasks(load, lambda each: client.embed(each, model=exported.MODEL))
 
-        asyncio.run(send(Load(requests[: 2 * mode.streams], mode.streams, 60.0)))
-        time.sleep(2.1)  # Triton refreshes its metrics every two seconds
-        before = read(server)
-        done = asyncio.run(send(load))
-        time.sleep(2.1)
-        after = read(server)
+    asyncio.run(send(Load(requests[: 2 * mode.streams], mode.streams, 60.0)))
+    time.sleep(2.1)  # Triton refreshes its metrics every two seconds
+    before = read(server)
+    done = asyncio.run(send(load))
+    time.sleep(2.1)
+    after = read(server)
     return {
         "workload": workload.name,
         "mode": mode.name,
@@ -103,7 +94,7 @@ def profile(repository: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "cpu_s_per_1000_texts": {
             part: round(1000 * (after.cpu_s[part] - before.cpu_s[part]) / done.texts, 3) for part in after.cpu_s
         },
-        "encoder_alone_cpu_s_per_1000_texts": round(encoder_alone(repository, workload.texts), 3),
+        "encoder_alone_cpu_s_per_1000_texts": round(encoder_alone(server.config.repository, workload.texts), 3),
         "steps": {step: per_request(step, before, after) for step in STEPS},
     }
 

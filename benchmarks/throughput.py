@@ -17,7 +17,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -28,11 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.exported import CHECKPOINT, MODEL, pipeline
+from benchmarks.exported import CHECKPOINT, MODEL
+from benchmarks.served import served
 from encserve import AsyncClient
-from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
 from encserve_server.server import TritonServer
 
 if TYPE_CHECKING:
@@ -66,26 +63,17 @@ def main() -> None:
         f"{workload.longest} at most",
         file=sys.stderr,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        repository = pipeline(Path(folder))
-        os.environ[RECENT_ROWS] = "0"  # every round sends the same texts, which the server must not get for nothing
-        http_port, grpc_port, metrics_port = free_ports(3)
-        config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
-        with TritonServer(config) as server:
-            model = load_reference()
-            systems = {
-                BEST_CASE: in_process(model, workload, size=len(workload.texts)),
-                f"{REFERENCE}, 1 text a call": in_process(model, workload, size=1),
-                f"{SERVED}, 32 concurrent requests of 1 text": end_to_end(
-                    server.grpc_url, workload, streams=32, size=1
-                ),
-                f"{REFERENCE}, 32 texts a call": in_process(model, workload, size=32),
-                f"{SERVED}, 4 concurrent requests of 32 texts": end_to_end(
-                    server.grpc_url, workload, streams=4, size=32
-                ),
-            }
-            rounds = measure(systems, arguments.rounds)
-            resident_mib = resident(server) / 2**20
+    with served() as server:
+        model = load_reference()
+        systems = {
+            BEST_CASE: in_process(model, workload, size=len(workload.texts)),
+            f"{REFERENCE}, 1 text a call": in_process(model, workload, size=1),
+            f"{SERVED}, 32 concurrent requests of 1 text": end_to_end(server.grpc_url, workload, streams=32, size=1),
+            f"{REFERENCE}, 32 texts a call": in_process(model, workload, size=32),
+            f"{SERVED}, 4 concurrent requests of 32 texts": end_to_end(server.grpc_url, workload, streams=4, size=32),
+        }
+        rounds = measure(systems, arguments.rounds)
+        resident_mib = resident(server) / 2**20
     report(workload, rounds, resident_mib, arguments.json)
 
 

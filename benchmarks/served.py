@@ -1,0 +1,31 @@
+"""A server with the pipeline of the benchmarks, whose every text is computed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.exported import MODEL, pipeline
+from encserve_server.config import ServeConfig
+from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
+from encserve_server.ports import free_ports
+from encserve_server.server import TritonServer
+
+
+@contextmanager
+def served(repository: Path | None = None) -> Iterator[TritonServer]:
+    """Serve the pipeline `minilm` of `repository`, or a fresh export of this tree.
+
+    Benchmarks send the same texts again and again, so the server must not remember their rows.
+    """
+    os.environ[RECENT_ROWS] = "0"
+    with ExitStack() as cleanup:
+        folder = repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
+        http_port, grpc_port, metrics_port = free_ports(3)
+        config = ServeConfig(
+            repository=folder, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+        )
+        yield cleanup.enter_context(TritonServer(config))
