@@ -199,7 +199,10 @@ def measure_cell(
     try:
         answer, before, after = worker.run(load, system.variant, timeout_s=60 + 20 * arguments.seconds)
     except Refused as error:
-        results.refused[cell.system] = f"in {cell.workload}, {cell.mode}: {error}"
+        workers.pop(system.process).close()
+        for name in SYSTEMS:  # all that this process stood for
+            if SYSTEMS[name].process == system.process and name in arguments.systems:
+                results.refused[name] = f"since {cell.system}, {cell.workload}, {cell.mode}: {error}"
         return
     padding = None if cell.system == "bound, padded" else paddings.get((system.process, cell.workload))
     if "failed" in answer:

@@ -46,7 +46,12 @@ def perf_analyzer(load: Load, *, url: str, model: str, secret: str, batched: boo
             *(program, "-m", model, "-i", "grpc", "-u", url, "--input-data", folder / "texts.json"),
             # Three windows of a third of the requests each, stable or not: the rounds say how stable it is.
             *("--concurrency-range", str(load.streams), "--percentile=50", "-s", "999", "--max-trials", "10"),
-            *("--measurement-mode", "count_windows", "--measurement-request-count", str(max(1, len(data) // 3))),
+            *(
+                "--measurement-mode",
+                "count_windows",
+                "--measurement-request-count",
+                str(max(1, len(load.requests) // 3)),
+            ),
             *("-f", folder / "figures.csv"),
             *("-H", f"{ADMIN_METADATA}:{secret}", "--verbose-csv", "--async", "-b", str(size if batched else 1)),
         ]

@@ -60,6 +60,12 @@ def resume(pid: int) -> None:
         _signal(each, signal.SIGCONT)
 
 
+def kill(pid: int) -> None:
+    """End them at once, whatever they do."""
+    for each in (pid, *descendants(pid)):
+        _signal(each, signal.SIGKILL)
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)

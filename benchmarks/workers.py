@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.places import REPOSITORY_ROOT, interpreter
 from benchmarks.plan import Process
-from benchmarks.processes import Cost, cost_of, pause, resume
+from benchmarks.processes import Cost, cost_of, kill, pause, resume
 from encserve_server.process import guarded
 
 EXIT_TIMEOUT_S = 1
@@ -85,6 +85,9 @@ class Worker:
             answer = self._read(timeout_s=timeout_s)
         except BrokenPipeError:
             raise Refused(self._end()) from None
+        except Refused:  # what it does would go on beside the others
+            kill(pid)
+            raise
         after = cost_of(pid)
         pause(pid)
         return answer, before, after

@@ -22,8 +22,16 @@ from benchmarks.plan import Process
 workers.REPOSITORY_ROOT = Path(sys.argv[1])
 worker = workers.Worker("sleeping", Process("sleeping"), (), workers.REPOSITORY_ROOT / "log")
 print("paused", flush=True)
-if sys.stdin.readline():
-    worker.close()
+match sys.stdin.readline().strip():
+    case "close":
+        worker.close()
+    case "hang":
+        load = {"requests": [["a"]], "streams": 1, "cap_s": 1, "due_s": []}
+        try:
+            worker.run(load, "any", timeout_s=1)
+        except workers.Refused as refused:
+            print(refused, flush=True)
+        sys.stdin.readline()
 """
 SYSTEM = """
 import subprocess
@@ -31,6 +39,9 @@ import subprocess
 class System:
     def __init__(self):
         self._server = subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    def run(self, load, variant):
+        subprocess.run(["sleep", "600"])
 
     def close(self):
         self._server.kill()
@@ -89,3 +100,15 @@ def test_a_worker_that_is_closed_ends_its_system(tmp_path):
         harness.stdin.write("close\n")
     assert harness.returncode == 0
     assert become(pids, *ENDED)
+
+
+def test_a_system_that_does_not_answer_is_ended_at_once_with_what_it_started(tmp_path):
+    """Else it would go on computing beside the systems that are measured after it."""
+    harness, (guard, *pids) = start_harness(tmp_path)
+    with harness:
+        harness.stdin.write("hang\n")
+        harness.stdin.flush()
+        assert harness.stdout.readline() == "it did not answer within 1 s\n"
+        assert become(pids, *ENDED)
+        harness.stdin.write("end\n")
+    assert become([guard], *ENDED)
