@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from tritonclient.grpc import model_config_pb2 as pb
 
+from .backend_queue import add_queue
 from .config import Device, Precision
 from .manifest import Manifest
 
-PRIORITY_LEVELS = 2
-"""Of the requests of KServe's own `priority`: 1 goes first, 2 is the default."""
 WARMUP_FOLDER = "warmup"
 _WARMUP_TOKENS = 8_192
 """Of the largest sample."""
@@ -38,15 +37,9 @@ def onnxruntime_config(manifest: Manifest) -> pb.ModelConfig:
         cuda.parameters["use_tf32"] = "0"  # the certificate is of FP32, and TF32 keeps 10 bits of 23
         if manifest.precision in (Precision.FP16, Precision.INT8):
             cuda.parameters["enable_skip_layer_norm_strict_mode"] = "1"  # norms add up in FP32, as was certified
-    add_priorities(config)
+    add_queue(config)
     add_warmup(config, manifest)
     return config
-
-
-def add_priorities(config: pb.ModelConfig) -> None:
-    """Let requests with a priority go first."""
-    config.dynamic_batching.priority_levels = PRIORITY_LEVELS
-    config.dynamic_batching.default_priority_level = PRIORITY_LEVELS
 
 
 def add_warmup(config: pb.ModelConfig, manifest: Manifest) -> None:

@@ -132,11 +132,16 @@ def test_a_gpu_computes_what_was_certified():
         assert cuda.parameters.get("enable_skip_layer_norm_strict_mode", "") == strict_norms
 
 
-def test_priorities_need_no_queue_delay():
-    """Before 26.08 a queue policy with a delay let the throughput collapse."""
+def test_the_queue_of_a_cpp_backend_is_bounded_has_priorities_and_needs_no_delay():
+    """Before 26.08 a queue policy with a delay let the throughput collapse. `test_backend_queue.py` asks a Triton."""
     batching = onnxruntime_encode().dynamic_batching
     assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
     assert batching.max_queue_delay_microseconds == 0
+    policy = batching.default_queue_policy
+    assert policy.max_queue_size == 256
+    assert policy.allow_timeout_override
+    assert policy.default_timeout_microseconds > 0  # without it timeouts of requests are not heeded
+    assert policy.timeout_action == pb.ModelQueuePolicy.REJECT
 
 
 @pytest.mark.parametrize("graph_inputs", [("input_ids", "lengths"), ("input_ids", "lengths", "token_type_ids")])
