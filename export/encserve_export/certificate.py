@@ -6,7 +6,6 @@ What is compared is the composed pipeline, tokenizer to network, out of the very
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from encserve_server.models.cores import usable_cores
 from encserve_server.models.lone_threads import lone_threads
 from encserve_server.models.options import OptionRules
 from encserve_server.models.packed_session import PackedSession
@@ -77,7 +77,7 @@ def certify(
             token_budget=config.tokens_per_micro_batch or TOKEN_BUDGET,
             runtime=(way.runtime or Runtime.ONNXRUNTIME).value,
             hints=way.hints,
-            lone_threads=lone_threads({}, graph_bytes, len(os.sched_getaffinity(0))),
+            lone_threads=lone_threads({}, graph_bytes, usable_cores()),
         )
     pipeline = _Pipeline(checkpoint, session, folders["tokenize"], output)
     probe = probe_of(checkpoint, mixed_texts(TEXT_COUNT, longest_bytes=_BYTES_PER_TOKEN * checkpoint.max_length))

@@ -45,6 +45,7 @@ _TOKENIZE = (
 )
 _ENCODE = (
     "encode.py",
+    "cores.py",
     "cpu_flags.py",
     "encode_batch.py",
     "encode_lane.py",

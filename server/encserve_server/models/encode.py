@@ -21,6 +21,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from .batch_times import BatchTimes
+from .cores import usable_cores
 from .counters import Counter, Periodically
 from .cpu_flags import lacks, read_cpu_flags
 from .encode_batch import MicroBatch, Question, Rows, cut
@@ -57,7 +58,7 @@ class TritonPythonModel:
             check_sha256(folder / file, digest)
         self._inputs = settings["tensors"]
         self._outputs = list(settings["follows"])
-        self._threads = len(os.sched_getaffinity(0))
+        self._threads = usable_cores()
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
         self._session = PackedSession(
             folder / "model.onnx",

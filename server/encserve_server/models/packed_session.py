@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -12,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .cores import usable_cores
 from .micro_batches import Cost, micro_batches
 
 ONNXRUNTIME = "onnxruntime"
@@ -58,7 +58,7 @@ class PackedSession:
         self._follows = follows
         self._token_budget = token_budget
         self._cost = cost
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or usable_cores()
         load = import_module(f".{runtime}_network", __package__).Network
         self._network: Network = load(graph, hints or {}, side_by_side=self._threads)
         self._lone: Network = (
