@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,7 @@ def _open_loop(results: Results) -> str:
     single = results.find("encserve", "mixed", "1x1")
     loaded = results.find("encserve", "mixed", "open, 70 %")
     ratios = [b.p99_ms / a.p50_ms for a, b in zip(single, loaded, strict=False) if a.p50_ms and b.p99_ms]
-    return (
-        f"{sorted(ratios)[len(ratios) // 2]:.1f} ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else "not measured"
-    )
+    return f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else "not measured"
 
 
 def _peak(results: Results) -> str:
