@@ -8,7 +8,7 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew, for review")
     parser.addoption("--matrix", metavar="FAMILIES", help="all, or a comma-separated list: run these with every task")
     parser.addoption(
-        "--soak-s", type=float, default=100, metavar="SECONDS", help="how long the soak lasts (default 100)"
+        "--soak-s", type=float, default=120, metavar="SECONDS", help="how long the soak lasts (default 120)"
     )
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
 
