@@ -149,16 +149,21 @@ class TritonPythonModel:
         )
 
     def _answer(self, job: Waiting, began_s: float, rows: Rows | Exception) -> None:
-        """Answer a request; a row that is not finite is never an answer."""
-        if isinstance(rows, Exception):
-            response = failed(f"the network failed: {rows}")
-        elif bad := self._texts_of_nonfinite(job, rows):
-            self._nonfinite.increment(len(bad))
-            response = failed(f"what the network gave for texts {bad} of this request holds NaN or infinity")
-        else:
-            response = reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
+        try:
+            response = self._response(job, rows)
+        except Exception as error:  # a thread that ended would be missing for ever
+            response = failed(f"the answer could not be made: {error}")
         send(job.sender, response)
         self._times.add([began_s - job.arrived_s], time.monotonic() - began_s)
+
+    def _response(self, job: Waiting, rows: Rows | Exception) -> Any:
+        """A row that is not finite is never an answer."""
+        if isinstance(rows, Exception):
+            return failed(f"the network failed: {rows}")
+        if bad := self._texts_of_nonfinite(job, rows):
+            self._nonfinite.increment(len(bad))
+            return failed(f"what the network gave for texts {bad} of this request holds NaN or infinity")
+        return reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
 
     def _texts_of_nonfinite(self, job: Waiting, rows: Rows) -> list[int]:
         bad = np.zeros(len(job.columns["input_ids"]), bool)

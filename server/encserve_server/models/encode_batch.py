@@ -52,7 +52,12 @@ def cut(
             if claim is None or recent.claim(claim, text.take):
                 texts.append(text)
     lengths = np.array([text.tokens for text in texts], np.int64)
-    groups = session.groups(lengths, workers=workers)
+    try:
+        groups = session.groups(lengths, workers=workers)
+    except Exception as error:  # others may wait for these texts already
+        for text in texts:
+            text.settle(error, recent)
+        return []
     return [
         MicroBatch([texts[index] for index in group], outputs, session, recent, alone and len(groups) == 1)
         for group in groups
@@ -86,10 +91,7 @@ class MicroBatch:
         except Exception as error:  # fails the requests of these texts, and no others
             each = [error] * len(self._texts)
         for text, rows in zip(self._texts, each, strict=True):
-            if text.claim is None:
-                text.take(rows)
-            else:
-                self._recent.settle(text.claim, rows)
+            text.settle(rows, self._recent)
 
     def _each(self, columns: Columns, rows: Rows) -> list[Rows | Exception]:
         parts = {
@@ -148,3 +150,10 @@ class _Text:
 
     def take(self, rows: Rows | Exception) -> None:
         self.answer.take(self.index, rows)
+
+    def settle(self, rows: Rows | Exception, recent: RecentRows) -> None:
+        """Hand its rows to its own request, and to all others that wait for them."""
+        if self.claim is None:
+            self.take(rows)
+        else:
+            recent.settle(self.claim, rows)

@@ -146,12 +146,23 @@ def test_texts_that_cannot_be_cut_fail_their_requests_and_not_the_lane(triton, s
 
     with monkeypatch.context() as broken:
         broken.setattr(step._session, "groups", fail, raising=False)
-        first = triton.Request('{"fresh": true}', input_ids=[[1]], lengths=[[1]])
+        first = triton.Request(input_ids=[[1]], lengths=[[1]])
         step.execute([first])
         while not first.answers:
             pass
     assert first.answers[0].error.message == "the network failed: no room"
-    (second,) = answers(step, [triton.Request(input_ids=[[2]], lengths=[[1]])])
+    (again,) = answers(step, [triton.Request(input_ids=[[1]], lengths=[[1]])])  # it waits for no text that failed
+    assert again.tensors["sentence_embedding"].tolist() == [[[1.0, 0.0]]]
+
+
+def test_an_answer_that_cannot_be_made_fails_its_request_and_not_the_lane(triton, step, monkeypatch):
+    def fail(by):
+        raise MemoryError("no shared memory")
+
+    monkeypatch.setattr(step._nonfinite, "increment", fail)
+    requests = [triton.Request(input_ids=[[text]], lengths=[[1]]) for text in (9, 2)]
+    first, second = answers(step, requests)
+    assert first.error.message == "the answer could not be made: no shared memory"
     assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
 
 
