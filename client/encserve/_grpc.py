@@ -25,6 +25,7 @@ from encserve._errors import (
     TransportError,
     Unavailable,
 )
+from encserve._leaving import END_S, AsyncCalls, Calls
 from encserve._messages import InferRequest, InferResponse, ServedModel, giving_up
 from encserve._tls import Tls
 from encserve._transport import check_address, check_api_key
@@ -114,7 +115,12 @@ class _Endpoint:
             raise self._closed_error()
         try:
             yield
+        except TimeoutError as error:
+            message = f"{self._url} gave no answer in time"
+            raise DeadlineExceeded(message, model=model, version=version, request_id=request_id) from error
         except grpc.RpcError as error:
+            if self._closed:
+                raise self._closed_error() from error
             failed = self._kind(error)(
                 self._message(error), model=model, version=version, request_id=request_id, status=error.code().name
             )
@@ -185,12 +191,14 @@ class GrpcTransport(_Endpoint):
         super().__init__(url, tls=tls, api_key=api_key, admin_secret=admin_secret, credentials=credentials)
         self._channel = self._open(grpc)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._calls = Calls()
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
         proto = request_to_proto(request, timeout_s=timeout_s)
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
-            answer = self._stub.ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
+            call = self._stub.ModelInfer.future(proto, timeout=timeout_s + END_S, metadata=self._metadata)
+            answer = self._calls.result(call, timeout_s=timeout_s)
         return response_from_proto(answer)
 
     def give_up(self, request: InferRequest) -> None:
@@ -213,6 +221,7 @@ class GrpcTransport(_Endpoint):
     def close(self) -> None:
         """Close the channel. Requests in flight end with `TransportError`."""
         self._closed = True
+        self._calls.wait()
         self._channel.close()
 
 
@@ -243,6 +252,7 @@ class AsyncGrpcTransport(_Endpoint):
     ) -> None:
         super().__init__(url, tls=tls, api_key=api_key, admin_secret=admin_secret, credentials=credentials)
         self._channel: Any = None
+        self._calls = AsyncCalls()
         self._messages: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -250,7 +260,8 @@ class AsyncGrpcTransport(_Endpoint):
         """Answer one request."""
         proto = request_to_proto(request, timeout_s=timeout_s)
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
-            answer = await self._stub().ModelInfer(proto, timeout=timeout_s, metadata=self._metadata)
+            call = self._stub().ModelInfer(proto, timeout=timeout_s + END_S, metadata=self._metadata)
+            answer = await self._calls.result(call, timeout_s=timeout_s)
         return response_from_proto(answer)
 
     def give_up(self, request: InferRequest) -> None:
@@ -282,6 +293,7 @@ class AsyncGrpcTransport(_Endpoint):
         self._closed = True
         if self._messages:
             await asyncio.wait(self._messages, timeout=GIVE_UP_S)
+        await self._calls.wait()
         if self._channel is not None:
             await self._channel.close()
 

@@ -52,6 +52,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.api_key = ""
         self.retry_after = ""
         self.release = threading.Event()
+        self.cancelled = []  # whether each delayed call ended so
 
     def _check_key(self, context):
         if self.api_key and ("authorization", f"Bearer {self.api_key}") not in context.invocation_metadata():
@@ -68,7 +69,10 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         number = next(self.numbers)
         self.requests.append(request)
         if self.delay_s and number >= self.prompt:
-            self.release.wait(self.delay_s)
+            until_s = time.monotonic() + self.delay_s
+            while context.is_active() and time.monotonic() < until_s and not self.release.wait(0.001):
+                pass
+            self.cancelled.append(not context.is_active())
         if self.refusals:
             if self.retry_after:
                 context.set_trailing_metadata((("retry-after", self.retry_after),))
@@ -215,9 +219,30 @@ def test_retries(triton, url, embed):
 def test_deadline(triton, url, embed):
     triton.delay_s = 60.0
     began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=rf"{url} gave no answer in time: .*timeout 0.2 s"):
+    with pytest.raises(DeadlineExceeded, match=rf"{url} gave no answer in time .*timeout 0.2 s"):
         embed(url, timeout_s=0.2)
     assert time.monotonic() - began < 30.0  # the answer would have taken a minute
+
+
+@both
+def test_a_late_call_is_left_and_not_cancelled(triton, url, embed, monkeypatch):
+    monkeypatch.setattr("encserve._grpc.END_S", 60.0)
+    monkeypatch.setattr("encserve._leaving.END_S", 60.0)
+    triton.delay_s = 60.0
+    threading.Timer(1.0, triton.release.set).start()  # while the client closes
+    with pytest.raises(DeadlineExceeded):
+        embed(url, timeout_s=0.2)
+    assert triton.cancelled == [False]
+
+
+@both
+def test_a_call_that_never_ends_is_cancelled(triton, url, embed):
+    triton.delay_s = 60.0
+    with pytest.raises(DeadlineExceeded):
+        embed(url, timeout_s=0.01)
+    while not triton.cancelled:
+        time.sleep(0.001)
+    assert triton.cancelled == [True]
 
 
 @both
