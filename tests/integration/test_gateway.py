@@ -122,6 +122,8 @@ def test_streams_do_not_pass(gateway, stub):
         ("GET", "/metrics"),
         ("POST", "/v2/models/minilm/generate"),
         ("GET", "/etc/passwd"),
+        ("POST", "/2.2/a"),  # as if it were a call of gRPC
+        ("POST", "/inference.GRPCInferenceService/ModelInfer"),
     ],
 )
 def test_other_paths_do_not_pass(gateway, server, method, path):
