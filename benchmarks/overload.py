@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.exported import CHECKPOINT, MODEL
 from benchmarks.flood import run_flood
-from benchmarks.served import served
+from benchmarks.served import resident_mib, served
 from benchmarks.workloads import make_workload
 from encserve import AsyncClient
 from encserve_server.server import TritonServer
@@ -122,13 +122,6 @@ def cpu_s() -> float:
     """That this process and its children which have ended have used."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def resident_mib(server: TritonServer) -> float:
-    """Memory that the server and its Python-backend processes hold now."""
-    pids = [server.pid, *server.stub_pids()]
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server with the pipeline of the benchmarks, whose every text is computed."""
+"""A server with the pipeline of the benchmarks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from encserve_server.server import TritonServer
 
 
 @contextmanager
-def served(repository: Path | None = None) -> Iterator[TritonServer]:
+def served(repository: Path | None = None, *, remembers: bool = False) -> Iterator[TritonServer]:
     """Serve the pipeline `minilm` of `repository`, or a fresh export of this tree.
 
-    Benchmarks send the same texts again and again, so the server must not remember their rows.
+    Benchmarks that send the same texts again and again want a server that does not remember their rows.
     """
-    os.environ[RECENT_ROWS] = "0"
+    if not remembers:
+        os.environ[RECENT_ROWS] = "0"
     with ExitStack() as cleanup:
         folder = repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
         http_port, grpc_port, metrics_port = free_ports(3)
@@ -29,3 +30,10 @@ def served(repository: Path | None = None) -> Iterator[TritonServer]:
             repository=folder, models=(MODEL,), http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
         )
         yield cleanup.enter_context(TritonServer(config))
+
+
+def resident_mib(server: TritonServer) -> float:
+    """Memory that the server and its Python-backend processes hold now."""
+    pids = [server.pid, *server.stub_pids()]
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

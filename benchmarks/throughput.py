@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.exported import CHECKPOINT, MODEL
-from benchmarks.served import served
+from benchmarks.served import resident_mib, served
 from encserve import AsyncClient
-from encserve_server.server import TritonServer
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -73,8 +72,8 @@ def main() -> None:
             f"{SERVED}, 4 concurrent requests of 32 texts": end_to_end(server.grpc_url, workload, streams=4, size=32),
         }
         rounds = measure(systems, arguments.rounds)
-        resident_mib = resident(server) / 2**20
-    report(workload, rounds, resident_mib, arguments.json)
+        memory_mib = resident_mib(server)
+    report(workload, rounds, memory_mib, arguments.json)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -148,14 +147,7 @@ def measure(systems: dict[str, Callable[[], None]], rounds: int) -> dict[str, li
     return seconds
 
 
-def resident(server: TritonServer) -> int:
-    """Bytes of memory that the server and its Python-backend processes hold now."""
-    pids = [server.pid, *server.stub_pids()]
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def report(workload: Workload, rounds: dict[str, list[float]], resident_mib: float, file: Path | None) -> None:
+def report(workload: Workload, rounds: dict[str, list[float]], memory_mib: float, file: Path | None) -> None:
     """Print the medians and the ratios; write them if asked."""
     count = len(workload.texts)
     rows: dict[str, dict[str, Any]] = {}
@@ -171,7 +163,7 @@ def report(workload: Workload, rounds: dict[str, list[float]], resident_mib: flo
     for name, row in rows.items():
         ratios = [f"{r['median']:.2f} ({r['min']:.2f} to {r['max']:.2f})" for key, r in row.items() if "ratio" in key]
         print(f"{name:<58}{row['texts_per_s']:>9,.0f}{row['tokens_per_s']:>10,}   {', '.join(ratios)}".rstrip())
-    print(f"server memory after the load: {resident_mib:,.0f} MiB resident")
+    print(f"server memory after the load: {memory_mib:,.0f} MiB resident")
     if file:
         machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
         tools = {name: version(name) for name in ("encserve", "onnxruntime", "sentence-transformers", "torch")}
@@ -180,7 +172,7 @@ def report(workload: Workload, rounds: dict[str, list[float]], resident_mib: flo
             "workload": {"texts": count, "tokens": workload.tokens, "longest": workload.longest},
             "machine": machine,
             "tools": tools,
-            "server_resident_mib": round(resident_mib),
+            "server_resident_mib": round(memory_mib),
             "systems": rows,
         }
         file.write_text(json.dumps(figures, indent=2) + "\n")
