@@ -9,11 +9,12 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tokenizers import Tokenizer
 
 from encserve_server.models.limits import MAX_WHOLE_BYTES, Limits
+from encserve_server.models.request_bounds import Bounds
 from encserve_server.models.safe_cuts import safe_cuts_of
 from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 
@@ -31,7 +32,10 @@ from .tasks import Task, graph_output
 from .tensorrt_operators import check_operators, rewrite_integers
 from .tensorrt_profile import bounds_of
 
-_COMMON = ("options.py", "replies.py", "step_settings.py")
+if TYPE_CHECKING:
+    import torch
+
+_COMMON = ("options.py", "replies.py", "request_tensors.py", "step_settings.py")
 _LANES = ("batch_times.py", "counters.py", "lanes.py", "load_page.py")
 _TOKENIZE = (
     "tokenize.py",
@@ -53,6 +57,7 @@ _ENCODE = (
     "micro_batches.py",
     "packed_session.py",
     "recent_rows.py",
+    "request_bounds.py",
     "request_columns.py",
 )
 _HEAD = ("head.py", "heads.py")
@@ -137,6 +142,7 @@ def write_encode(
             folder,
             {
                 "tensors": first.graph_inputs,
+                "bounds": asdict(encode_bounds(checkpoints, config)),
                 "follows": follows_of(checkpoints),
                 "token_budget": config.tokens_per_micro_batch,
                 "micro_batch_cost": asdict(way.micro_batch_cost(first.config.hidden_size)),
@@ -147,6 +153,19 @@ def write_encode(
             },
         )
     return made
+
+
+def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -> Bounds:
+    """What one request may ask of the encode step, whoever sent it."""
+    first = next(iter(checkpoints.values()))
+    embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
+    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": getattr(first.config, "type_vocab_size", 1)}
+    limits = [limits_of(checkpoint, config) for checkpoint in checkpoints.values()]
+    return Bounds(
+        max_length=max(each.max_length for each in limits),
+        max_tokens=max(each.max_tokens_per_request for each in limits),
+        vocabularies={name: sizes[name] for name in first.graph_inputs if name in sizes},
+    )
 
 
 def follows_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:

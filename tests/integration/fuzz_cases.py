@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as pb
 
@@ -17,6 +18,12 @@ CONTENTS = {
     "bytes_contents": st.lists(st.binary(max_size=16), max_size=4),
 }
 MODELS = ("minilm", "minilm_tokenize", "minilm_encode", "minilm_head")
+
+
+def mostly(good, other):
+    """A strategy of three good values to one that is not."""
+    return st.integers(0, 3).flatmap(lambda die: other if die == 0 else good)
+
 
 names = st.text(max_size=12)
 model_names = st.one_of(st.sampled_from(["minilm"] * 4 + [*MODELS, "", "absent", "..", "minilm/1"]), names)
@@ -103,6 +110,40 @@ def grpc_requests(draw):
     return request
 
 
+counts = st.lists(mostly(st.integers(0, 4), sizes), min_size=1, max_size=5)
+token_ids = st.lists(mostly(st.integers(0, 30_521), sizes), max_size=12)
+vectors = st.lists(st.floats(width=32), max_size=3).map(lambda values: np.repeat(np.array(values, np.float32), 384))
+
+
+@st.composite
+def step_requests(draw):
+    """A request to a step behind the tokenizer, with the inputs that it has; what they hold rarely fits together."""
+    lengths = np.array(draw(counts), np.int64)
+    model, tensors = draw(
+        st.sampled_from(
+            [
+                ("minilm_encode", {"input_ids": np.array(draw(token_ids), np.int64), "lengths": lengths}),
+                (
+                    "minilm_head",
+                    {
+                        "sentence_embedding": draw(vectors).reshape(-1, 384),
+                        "lengths": lengths,
+                        "window_count": np.array(draw(counts)).clip(-(2**31), 2**31 - 1).astype(np.int32),
+                    },
+                ),
+            ]
+        )
+    )
+    request = pb.ModelInferRequest(model_name=model)
+    for key, value in draw(mostly(st.just({}), parameters)).items():
+        set_parameter(request.parameters[key], value)
+    for name, tensor in tensors.items():
+        datatype = {"float32": "FP32", "int32": "INT32", "int64": "INT64"}[tensor.dtype.name]
+        request.inputs.add(name=name, datatype=datatype, shape=[1, *tensor.shape])
+        request.raw_input_contents.append(tensor.tobytes())
+    return request
+
+
 SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 
 json_values = st.recursive(
@@ -110,11 +151,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-
-
-def mostly(good, other):
-    """A strategy of three good values to one that is not."""
-    return st.integers(0, 3).flatmap(lambda die: other if die == 0 else good)
 
 
 json_tensors = st.fixed_dictionaries(

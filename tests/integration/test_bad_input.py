@@ -75,6 +75,15 @@ def raw_request(elements, shape=None, parameters=None):
     return request
 
 
+def step_request(step, **tensors):
+    """A request to a step of the pipeline, past those before it."""
+    request = pb.ModelInferRequest(model_name=f"minilm_{step}")
+    for name, values in tensors.items():
+        request.inputs.add(name=name, datatype="INT64", shape=[1, len(values)])
+        request.raw_input_contents.append(np.array(values, np.int64).tobytes())
+    return request
+
+
 BAD_REQUESTS = {
     "invalid UTF-8": (raw_request([b"ok", b"caf\xe9"]), "text 1 is not valid UTF-8: .* at byte 3"),
     "a large text": (
@@ -94,6 +103,18 @@ BAD_REQUESTS = {
     ),
     "an option of another type": (raw_request([b"a"], parameters={"normalize": 1}), "option normalize is 1"),
     "a missing input": (pb.ModelInferRequest(model_name="minilm"), "expected 1 inputs but got 0|text"),
+    "a token that the network does not know": (
+        step_request("encode", input_ids=[101, 30_522, 102], lengths=[3]),
+        "input_ids holds 30522; 0 to 30521 are expected",
+    ),
+    "more tokens than the network takes": (
+        step_request("encode", input_ids=[101] * 1_000, lengths=[1_000]),
+        "a text has 1000 tokens; 1 to 256 are expected",
+    ),
+    "lengths of other tokens": (
+        step_request("encode", input_ids=[101, 102], lengths=[1]),
+        "lengths add up to 1, and input_ids has 2 tokens",
+    ),
     "half an element": (raw_request([b"abc"], shape=[1, 2]), "text|expected"),
 }
 

@@ -31,6 +31,7 @@ from fuzz_cases import (
     json_bodies,
     names,
     option_values,
+    step_requests,
 )
 from gateway import Gateway
 from hypothesis import HealthCheck, given, settings
@@ -180,9 +181,9 @@ def test_grpc(target, stubs, amount):
         assert status is grpc.StatusCode.OK or len(details) > 10, (status, request)
         target.count("grpc", status.name)
 
-    run(case, count=WARM_UP, few=True, request=grpc_requests())
+    run(case, count=WARM_UP, few=True, request=grpc_requests() | step_requests())
     before_mib = target.memory_mib()
-    run(case, count=amount["grpc"], few=amount is FEW, request=grpc_requests())
+    run(case, count=amount["grpc"], few=amount is FEW, request=grpc_requests() | step_requests())
     settled(target, before_mib)
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 
 from .batch_times import BatchTimes
 from .cores import usable_cores
@@ -30,10 +29,13 @@ from .lanes import INTERACTIVE, LANES
 from .load_page import LoadWriter, page_file
 from .lone_threads import lone_threads
 from .micro_batches import Cost
+from .options import InvalidArgument
 from .packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
-from .replies import failed, reply, send, unavailable
+from .replies import failed, invalid, reply, send, unavailable
+from .request_bounds import Bounds
 from .request_columns import columns_of
+from .request_tensors import tensor_of
 from .step_settings import check_sha256, instance_of, read_settings
 
 COUNTERS = (
@@ -58,6 +60,7 @@ class TritonPythonModel:
             check_sha256(folder / file, digest)
         self._inputs = settings["tensors"]
         self._outputs = list(settings["follows"])
+        self._bounds = Bounds(**settings["bounds"])
         self._threads = usable_cores()
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
         self._session = PackedSession(
@@ -92,25 +95,30 @@ class TritonPythonModel:
         }
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Put each request into its lane, which answers it."""
+        """Put each request into its lane, which answers it; a wrong request fails alone."""
         now_s = time.monotonic()
-        for lane, jobs in self._by_lane(requests, now_s).items():
-            self._lanes[lane].put(jobs)
-        return [None] * len(requests)
+        responses: list[Any] = [None] * len(requests)
+        jobs: dict[str, list[Waiting]] = {lane: [] for lane in LANES}
+        for index, request in enumerate(requests):
+            try:
+                jobs[lane_of(request.parameters())].append(self._waiting(request, now_s))
+            except InvalidArgument as error:
+                responses[index] = invalid(error)
+        for lane, waiting in jobs.items():
+            if waiting:
+                self._lanes[lane].put(waiting)
+        return responses
 
-    def _by_lane(self, requests: list[Any], now_s: float) -> dict[str, list[Waiting]]:
-        jobs: dict[str, list[Waiting]] = {}
-        for request in requests:
-            columns = columns_of(_tensors(request, self._inputs))
-            job = Waiting(
-                columns=columns,
-                tokens=sum(map(len, columns["input_ids"])),
-                arrived_s=now_s,
-                request=request,
-                sender=request.get_response_sender(),
-            )
-            jobs.setdefault(lane_of(request.parameters()), []).append(job)
-        return jobs
+    def _waiting(self, request: Any, now_s: float) -> Waiting:
+        tensors = {name: tensor_of(request, name).copy() for name in self._inputs}
+        self._bounds.check(tensors)
+        return Waiting(
+            columns=columns_of(tensors),
+            tokens=len(tensors["input_ids"]),
+            arrived_s=now_s,
+            request=request,
+            sender=request.get_response_sender(),
+        )
 
     def cut(self, lane: str, jobs: Sequence[Waiting], workers: int) -> list[MicroBatch]:
         """Cut the texts of requests into micro-batches; each request will be answered with the rows of its own texts.
@@ -188,8 +196,10 @@ class TritonPythonModel:
 
 
 def lane_of(parameters: str) -> str:
-    """The lane of a request, from its parameters as Triton hands them over; the tokenize step has checked it."""
+    """The lane of a request, from its parameters as Triton hands them over. Raises InvalidArgument."""
     lane = json.loads(parameters).get("lane", INTERACTIVE) if parameters else INTERACTIVE
+    if lane not in LANES:
+        raise InvalidArgument(f"option lane is {lane!r}; {' or '.join(LANES)} is expected")
     return str(lane)
 
 
@@ -206,8 +216,3 @@ def _is_wanted(job: Waiting) -> bool:
         send(job.sender, unavailable("the request was cancelled, or its timeout passed, before it was computed"))
         return False
     return True
-
-
-def _tensors(request: Any, names: list[str]) -> dict[str, NDArray[np.int64]]:
-    """Copies: Triton's own memory is given back when `execute` returns."""
-    return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy()[0].copy() for name in names}

@@ -41,9 +41,6 @@ def cut(
     outputs = tuple(dict.fromkeys(output for question in questions for output in question.outputs))
     texts: list[_Text] = []
     for question in questions:
-        if not len(question.columns["input_ids"]):
-            question.answer(ValueError("the request has no texts"))
-            continue
         answer = _Answer(question, session)
         keys = repeat(None) if question.fresh or not recent.keeps else keys_of(question.columns)
         for index, key in zip(range(len(question.columns["input_ids"])), keys, strict=False):
@@ -85,20 +82,23 @@ class MicroBatch:
 
     def run(self) -> None:
         """Compute the texts on this thread, and answer the requests that are complete then."""
-        columns = {name: [text.columns[name][text.index] for text in self._texts] for name in self._texts[0].columns}
-        try:
-            each = self._each(columns, self._session.run_pack(columns, self._outputs, alone=self._alone))
-        except Exception as error:  # fails the requests of these texts, and no others
-            each = [error] * len(self._texts)
-        for text, rows in zip(self._texts, each, strict=True):
+        for text, rows in zip(self._texts, self._each(self._texts), strict=True):
             text.settle(rows, self._recent)
 
-    def _each(self, columns: Columns, rows: Rows) -> list[Rows | Exception]:
+    def _each(self, texts: Sequence[_Text]) -> list[Rows | Exception]:
+        """The rows of each text. Where the network fails each is tried by itself: one may have failed the others."""
+        columns = {name: [text.columns[name][text.index] for text in texts] for name in texts[0].columns}
+        try:
+            return self._parts(columns, self._session.run_pack(columns, self._outputs, alone=self._alone))
+        except Exception as error:
+            return [error] if len(texts) == 1 else [rows for text in texts for rows in self._each([text])]
+
+    def _parts(self, columns: Columns, rows: Rows) -> list[Rows | Exception]:
         parts = {
             output: np.split(of_all, np.cumsum(self._session.rows_of(columns, output))[:-1])
             for output, of_all in rows.items()
         }
-        return [{output: part[index] for output, part in parts.items()} for index in range(len(self._texts))]
+        return [{output: part[index] for output, part in parts.items()} for index in range(len(columns["input_ids"]))]
 
 
 class _Answer:

@@ -13,14 +13,14 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
-import triton_python_backend_utils as pb_utils
 from tokenizers import Tokenizer
 
 from .batch_times import BatchTimes
 from .counters import PERIOD_S, LabelledCounter, Periodically
 from .load_page import Load, LoadReader, LoadWriter, closing_file, page_file
 from .options import InvalidArgument, OptionRules, Options
-from .replies import cancelled, invalid, reply, send, unavailable
+from .replies import cancelled, failed, invalid, reply, send, unavailable
+from .request_tensors import tensor_of
 from .step_settings import check_sha256, instance_of, read_settings
 from .tokenization import Tokenization
 from .turns import Job, Overloaded, QueueLimits, Turns, estimate_tokens
@@ -106,7 +106,7 @@ class TritonPythonModel:
             send(job.work[1], cancelled("the caller gave the request up while it waited"))
 
     def _read(self, request: Any, options: Options) -> Read:
-        inputs = {name: _raw_texts(request, name) for name in self._tokenization.inputs}
+        inputs: dict[str, Any] = {name: tensor_of(request, name) for name in self._tokenization.inputs}
         return self._tokenization.read(inputs, options), options
 
     def _job(self, request: Any, read: Read) -> Job:
@@ -123,12 +123,18 @@ class TritonPythonModel:
         )
 
     def _tokenize(self, requests: Sequence[Read]) -> list[Any]:
-        return [
-            invalid(answer)
-            if isinstance(answer, InvalidArgument)
-            else reply(**{name: answer[name][None] for name in self._tensors})  # (1, ...)
-            for answer in self._tokenization.tokenize(requests)
-        ]
+        """The answer to each request. One at which the tokenizer fails does so alone, and ends no thread."""
+        try:
+            return [
+                invalid(answer)
+                if isinstance(answer, InvalidArgument)
+                else reply(**{name: answer[name][None] for name in self._tensors})  # (1, ...)
+                for answer in self._tokenization.tokenize(requests)
+            ]
+        except BaseException as error:  # a panic of the tokenizer is no Exception
+            if len(requests) == 1:
+                return [failed(f"the tokenizer failed: {error}")]
+            return [answer for request in requests for answer in self._tokenize([request])]
 
     def _serve_turns(self) -> None:
         while (turn := self._turns.next(within_s=PERIOD_S)) is not None:
@@ -185,11 +191,3 @@ def queue_limits(settings: dict[str, Any]) -> QueueLimits:
     if given := os.environ.get(MAX_QUEUED_TEXTS_VARIABLE):
         limits["max_queued_texts"] = int(given)
     return QueueLimits(**limits)
-
-
-def _raw_texts(request: Any, name: str) -> Sequence[bytes]:
-    """The texts of one input of a request as they came: UTF-8 bytes, (n,)."""
-    texts = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-    if texts.shape[0] != 1:
-        raise InvalidArgument(f"input {name} has shape {list(texts.shape)}; [1, n] is expected, all texts in one row")
-    return texts[0]  # type: ignore[no-any-return]

@@ -6,6 +6,9 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+STEPS = ("tokenize", "encode", "head", "replies", "request_tensors", "counters")
+"""What imports the module."""
+
 
 class _Tensor:
     def __init__(self, name, value):
@@ -69,8 +72,8 @@ def triton(monkeypatch):
     module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
     module.Request = _Request
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", module)
-    for step in ("tokenize", "encode", "head", "replies", "counters"):
+    for step in STEPS:
         monkeypatch.delitem(sys.modules, f"encserve_server.models.{step}", raising=False)
     yield module
-    for step in ("tokenize", "encode", "head", "replies", "counters"):
+    for step in STEPS:
         sys.modules.pop(f"encserve_server.models.{step}", None)

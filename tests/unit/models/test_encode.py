@@ -9,6 +9,7 @@ import pytest
 from encserve_server.models.encode_lane import EncodeLane
 from encserve_server.models.lanes import LANES
 from encserve_server.models.recent_rows import RecentRows
+from encserve_server.models.request_bounds import Bounds
 
 ARGS = {"model_name": "minilm_encode", "model_version": "1"}
 
@@ -48,6 +49,7 @@ def step(triton):
     model._times = BatchTimes(ARGS)
     model._each_second = Periodically()
     model._inputs = ["input_ids", "lengths"]
+    model._bounds = Bounds(max_length=4, max_tokens=8, vocabularies={"input_ids": 10})
     model._outputs = ["sentence_embedding", "logits"]
     model._lanes = {
         lane: EncodeLane(lane, partial(model.cut, lane), lambda load: None, threads=1, token_budget=512)
@@ -166,9 +168,19 @@ def test_an_answer_that_cannot_be_made_fails_its_request_and_not_the_lane(triton
     assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
 
 
-def test_a_request_without_texts_is_an_error(triton, step):
-    (empty,) = answers(step, [triton.Request(input_ids=[[]], lengths=[np.zeros(0, np.int64)])])
-    assert empty.error.message == "the network failed: the request has no texts"
+def test_what_no_other_step_sends_is_refused_and_fails_nobody_else(triton, step):
+    wrong = [
+        triton.Request(input_ids=[[10]], lengths=[[1]]),
+        triton.Request('{"lane": "fast"}', input_ids=[[1]], lengths=[[1]]),
+        triton.Request(input_ids=[[1], [1]], lengths=[[1]]),
+    ]
+    good = triton.Request(input_ids=[[3]], lengths=[[1]])
+    *refused, answered = step.execute([*wrong, good])
+    assert [each.error.code for each in refused] == ["invalid"] * 3
+    assert answered is None
+    close(step)
+    assert good.answers[0].tensors["sentence_embedding"].tolist() == [[[3.0, 0.0]]]
+    assert not any(request.answers for request in wrong)
 
 
 def test_an_interactive_text_that_is_alone_may_have_all_cores(triton, step):

@@ -80,10 +80,11 @@ def test_a_request_is_answered_with_its_last_text_and_waits_for_no_other(asker):
     assert [name for name, _ in asker.answers] == ["long", "both"]
 
 
-def test_what_fails_fails_the_requests_of_its_texts_alone(asker):
-    session = Session(token_budget=1)
+def test_a_text_that_fails_fails_its_request_and_none_beside_it(asker):
+    session = Session(token_budget=8)
     run(session, [asker.question("good", [1]), asker.question("bad", [2], [13])])
     assert dict(asker.answers) == {"good": {"vectors": [1]}, "bad": "unlucky"}
+    assert len(session.packs[0][0]) == 3  # they were in one micro-batch
 
 
 def test_texts_that_repeat_are_computed_once(asker):
