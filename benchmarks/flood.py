@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 from tritonclient.grpc import service_pb2
@@ -27,7 +26,7 @@ TOO_LATE = "was used up while the request waited"
 PAUSE_S = 0.002
 """Of the flooder, between two looks whether the next requests are due."""
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-PROBE = Path(__file__).with_name("refusal_probe.py")
+PROBE = ("-m", "benchmarks.refusal_probe")
 
 
 @dataclass
@@ -53,7 +52,7 @@ async def run_flood(url: str, requests: Sequence[list[str]], *, requests_per_s: 
     messages = [(message_of(texts), len(texts)) for texts in requests]
     tasks: list[asyncio.Task[None]] = []
     probe = await asyncio.create_subprocess_exec(
-        sys.executable, PROBE, url, f"--seconds={seconds}", stdout=asyncio.subprocess.PIPE
+        sys.executable, *PROBE, url, f"--seconds={seconds}", stdout=asyncio.subprocess.PIPE
     )
     begin_s = time.perf_counter()
     async with grpc.aio.insecure_channel(url) as channel:

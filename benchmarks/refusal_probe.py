@@ -1,6 +1,6 @@
 """A caller of its own beside a flood: how long the server takes to refuse it, apart from what delays the flooder.
 
-    python benchmarks/refusal_probe.py localhost:8001 [--seconds 20] [--pause-s 0.05]
+    python -m benchmarks.refusal_probe localhost:8001 [--seconds 20] [--pause-s 0.05]
 
 Asks about one text at a time, one request after the other, each with 2 s to live. Prints JSON: for each refusal its
 milliseconds, and how many of them the threads of this process were ready to run and had no core.
@@ -13,12 +13,9 @@ import json
 import time
 from pathlib import Path
 
+from benchmarks.exported import MODEL
+from benchmarks.flood import TIMEOUT_S, TOO_LATE
 from encserve import Client, DeadlineExceeded, Retry, Unavailable
-
-MODEL = "minilm"
-TIMEOUT_S = 2.0
-TOO_LATE = "was used up while the request waited"
-"""What the door says to a request that it had let wait."""
 
 
 def main() -> None:

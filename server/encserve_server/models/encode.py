@@ -123,7 +123,7 @@ class TritonPythonModel:
     def cut(self, lane: str, jobs: Sequence[Waiting], workers: int) -> list[MicroBatch]:
         """Cut the texts of requests into micro-batches; each request will be answered with the rows of its own texts.
         Those that nobody waits for any more are left out."""
-        questions = [self._question(job) for job in jobs if _is_wanted(job)]
+        questions = [question for job in jobs if (question := self._question(job))]
         try:
             batches = cut(
                 questions,
@@ -146,15 +146,21 @@ class TritonPythonModel:
                 self._tell()
         return batches
 
-    def _question(self, job: Waiting) -> Question:
-        """What a request asks: a pipeline asks for the output of its own head."""
-        asked = set(job.request.requested_output_names())
-        return Question(
-            columns=job.columns,
-            outputs=tuple(output for output in self._outputs if output in asked),
-            fresh=wants_fresh(job.request.parameters()),
-            answer=partial(self._answer, job, time.monotonic()),
-        )
+    def _question(self, job: Waiting) -> Question | None:
+        """What a request asks: a pipeline asks for the output of its own head. None: nothing any more."""
+        try:
+            if not _is_wanted(job):
+                return None
+            asked = set(job.request.requested_output_names())
+            return Question(
+                columns=job.columns,
+                outputs=tuple(output for output in self._outputs if output in asked),
+                fresh=wants_fresh(job.request.parameters()),
+                answer=partial(self._answer, job, time.monotonic()),
+            )
+        except Exception as error:  # a thread that ended would be missing for ever
+            send(job.sender, failed(f"the request could not be read: {error}"))
+            return None
 
     def _answer(self, job: Waiting, began_s: float, rows: Rows | Exception) -> None:
         try:

@@ -116,16 +116,18 @@ class _Answer:
 
     def take(self, index: int, rows: Rows | Exception) -> None:
         with self._lock:
-            if isinstance(rows, Exception):
-                self._error = rows
-            else:
+            try:
                 self._put(index, rows)
+            except Exception as error:  # also where there is no memory for the rows
+                self._error = error
             self._left -= 1
             complete = self._left == 0
         if complete:
             self._question.answer(self._error or self._rows)
 
-    def _put(self, index: int, rows: Rows) -> None:
+    def _put(self, index: int, rows: Rows | Exception) -> None:
+        if isinstance(rows, Exception):
+            raise rows
         for output, ends in self._ends.items():
             own = rows[output]
             if output not in self._rows:

@@ -183,6 +183,17 @@ def test_what_no_other_step_sends_is_refused_and_fails_nobody_else(triton, step)
     assert not any(request.answers for request in wrong)
 
 
+def test_a_request_that_cannot_be_read_fails_alone(triton, step, monkeypatch):
+    def fail():
+        raise RuntimeError("gone")
+
+    first, second = (triton.Request(input_ids=[[text]], lengths=[[1]]) for text in (1, 2))
+    monkeypatch.setattr(first, "timeout", fail)
+    gone, good = answers(step, [first, second])
+    assert gone.error.message == "the request could not be read: gone"
+    assert good.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+
+
 def test_an_interactive_text_that_is_alone_may_have_all_cores(triton, step):
     answers(step, [triton.Request(input_ids=[[1]], lengths=[[1]])])
     assert step._session.alone == [True]
