@@ -159,7 +159,8 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     """What one request may ask of the encode step, whoever sent it."""
     first = next(iter(checkpoints.values()))
     embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
-    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": getattr(first.config, "type_vocab_size", 1)}
+    types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
+    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types}
     limits = [limits_of(checkpoint, config) for checkpoint in checkpoints.values()]
     return Bounds(
         max_length=max(each.max_length for each in limits),

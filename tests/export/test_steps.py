@@ -4,11 +4,17 @@ import ast
 import sys
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from transformers import AutoModelForSequenceClassification
 
-from encserve_export.config import Runtime
-from encserve_export.steps import sources_of
+from encserve_export.checkpoint import load_checkpoint
+from encserve_export.config import ExportConfig, Runtime
+from encserve_export.families import FAMILIES
+from encserve_export.steps import encode_bounds, sources_of
 from encserve_export.tasks import TASKS
+
+from .families.checkpoints import CASES, write_checkpoint
 
 ALLOWED = {"numpy", "onnxruntime", "openvino", "tokenizers", "triton_python_backend_utils"}
 
@@ -53,3 +59,17 @@ def test_models_need_no_package_that_triton_images_lack(task, runtime):
         for source in sources:
             _, others = imports(source)
             assert others - set(sys.stdlib_module_names) <= ALLOWED, source
+
+
+TYPED = [case for case, (config, _, _) in CASES.items() if FAMILIES[config.model_type].token_types]
+
+
+@pytest.mark.parametrize("case", TYPED)
+def test_the_encode_step_takes_what_the_tokenizer_gives_of_a_pair(case, tmp_path):
+    folder = write_checkpoint(tmp_path / case, case, network=AutoModelForSequenceClassification, num_labels=1)
+    config = ExportConfig(checkpoint=str(folder), name="ranker", repository=tmp_path, task="text-ranking")
+    checkpoint = load_checkpoint(config)
+    encoding = checkpoint.tokenizer("a text", "another", return_token_type_ids=True)
+    tensors = {name: np.array(encoding[name]) for name in ("input_ids", "token_type_ids")}
+    tensors["input_ids"][0] = len(checkpoint.tokenizer) - 1
+    encode_bounds({"": checkpoint}, config).check({**tensors, "lengths": np.array([len(tensors["input_ids"])])})
