@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 from encserve import EncserveError
 
-from .command import publish
 from .config import Engine, ExportConfig
 from .errors import InvalidConfig
 from .manifest import Manifest
+from .publishing import publish
 from .repository import build_log
 from .tensorrt_plan import find_target
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 from encserve_export import require_extra
 from encserve_export.config import TOKEN_BUDGET
-
-if TYPE_CHECKING:
-    from .config import ExportConfig
-    from .manifest import Manifest
+from encserve_export.stages import say, stage
 
 SUMMARY = "turn a Hugging Face checkpoint into a certified Triton pipeline"
 
@@ -117,13 +109,14 @@ def run(arguments: argparse.Namespace) -> int:
     require_extra()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    with _stage("starting"):
+    with stage("starting"):
         from transformers.utils import logging as transformers_logging
 
         from .background import export_ahead, failed_build, start_build
         from .config import Device, Engine, ExportConfig, Precision, Runtime
         from .errors import InvalidConfig
         from .limits import parse_limits
+        from .publishing import publish
 
         # What transformers warns of is checked here and refused, and reading weights takes no time.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -155,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
             trust_remote_code=arguments.trust_remote_code,
         )
     if failure := failed_build(config.repository, config.name):
-        _say(f"the last plan of {config.name} that was built in the background was not published: {failure}")
+        say(f"the last plan of {config.name} that was built in the background was not published: {failure}")
     if arguments.build == "foreground":
         publish(config)
         return 0
@@ -163,55 +156,3 @@ def run(arguments: argparse.Namespace) -> int:
     process, log = start_build(config)
     print(f"building a plan in process {process.pid}; {log} has what it says until it is published as the next version")
     return 0
-
-
-def publish(config: ExportConfig) -> list[Manifest]:
-    """Export, and say what was published. Raises ExportError: and nothing was."""
-    from .pipeline import export_heads
-
-    manifests = export_heads(config, stage=_stage, say=_say)
-    for manifest in manifests:
-        _report(config.repository, manifest)
-    return manifests
-
-
-def _report(repository: Path, manifest: Manifest) -> None:
-    runtime = f" with {manifest.runtime['name']}" if manifest.runtime else ""
-    unit = "labels" if manifest.labels else "dimensions"
-    print(
-        f"published {repository / manifest.name} version {manifest.version}: {manifest.task} in "
-        f"{manifest.precision.value} on {manifest.engine.value}{runtime}, {manifest.dimensions} {unit}, "
-        f"{manifest.limits['max_length']} tokens a text"
-    )
-    for name, figure in manifest.parity["figures"].items():
-        print(f"  {name:<22} {figure['measured']:<12.6g} limit {figure['limit']:g}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-@contextmanager
-def _stage(doing: str) -> Iterator[None]:
-    """Show what is being done and, on a terminal, for how long it has been."""
-    begin, ended = time.monotonic(), Event()
-
-    def show(end: str) -> None:
-        print(f"{doing} ... {time.monotonic() - begin:.1f} s", end=end, file=sys.stderr, flush=True)
-
-    def tick() -> None:
-        while not ended.wait(1):
-            show("\r")
-
-    ticking = Thread(target=tick, daemon=True)
-    if sys.stderr.isatty():
-        show("\r")
-        ticking.start()
-    try:
-        yield
-    except BaseException:
-        ended.set()
-        print(f"{doing} ... failed", file=sys.stderr)
-        raise
-    ended.set()
-    show("\n")

@@ -1,7 +1,6 @@
 """All that a plan found, filled in as it goes: an interrupted plan reports what is there."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from encserve_loadtest.bottleneck import Bottleneck
 from encserve_loadtest.capacity import Capacity
@@ -9,11 +8,9 @@ from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
 from encserve_loadtest.sizing import Cost, Sizing
+from encserve_loadtest.trials import Tuning
 from encserve_loadtest.window import Window, repeated_share
 from encserve_loadtest.workload import Workload
-
-if TYPE_CHECKING:
-    from encserve_loadtest.tuning import Tuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Findings:
     bottleneck: Bottleneck | None = None
     sizing: Sizing | None = None
     cost: Cost | None = None
-    tuning: "Tuning | None" = None
+    tuning: Tuning | None = None
     problem: str = ""
     """Why the plan has no capacity or is not complete; empty when it is."""
     elapsed_s: float = 0.0

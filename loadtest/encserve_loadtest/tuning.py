@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.quantities import percent, rounded
 from encserve_loadtest.search import MAX_RATES, find_capacity
+from encserve_loadtest.trials import Trial, Tuning
 
 if TYPE_CHECKING:
     from encserve_server.server import TritonServer
@@ -32,43 +33,6 @@ WINDOWS_PER_RATE = 2.3
 """... which needs so many windows for each rate, of which there are at least MIN_RATES."""
 
 MIN_RATES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One set of settings."""
-
-    settings: Settings
-    throughput_per_s: float
-    """Of the closed loop, in requests per second: its users, divided by their mean latency (Little's law)."""
-
-
-@dataclass(kw_only=True)
-class Tuning:
-    """The trials, and what they recommend."""
-
-    users: int
-    """Users of the closed loop: as many as are in the server at its capacity."""
-    baseline: Trial
-    """The settings of the repository."""
-    trials: list[Trial] = field(default_factory=list)
-    """All others."""
-    untried: list[dict[str, int]] = field(default_factory=list)
-    """Changes for which there was no time."""
-    best: Trial
-    capacity: Capacity | None = None
-    """Of the best settings, searched as that of the served ones; None where the best are those of the repository."""
-
-    @property
-    def changes(self) -> dict[str, tuple[int | None, int | None]]:
-        """Setting -> (now, better); empty where nothing was better."""
-        return differences(self.baseline.settings, self.best.settings)
-
-
-def differences(old: Settings, new: Settings) -> dict[str, tuple[int | None, int | None]]:
-    """The settings that differ: name -> (old, new)."""
-    pairs = {each.name: (getattr(old, each.name), getattr(new, each.name)) for each in fields(Settings)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def alternatives(settings: Settings) -> Iterator[dict[str, int]]:

@@ -11,7 +11,7 @@ import torch
 from fake_tensorrt import fake_target
 
 from encserve import EncserveError
-from encserve_export import background, command, pipeline, plan_session
+from encserve_export import background, command, pipeline, plan_session, publishing
 from encserve_export.background import export_ahead, failed_build, main, start_build
 from encserve_export.config import Engine
 from encserve_export.errors import InvalidConfig, PublishError, UnsupportedHost
@@ -39,7 +39,7 @@ def target(monkeypatch):
 
 def test_onnxruntime_serves_until_the_plan_follows(export_config, target):
     config = replace(export_config, engine=Engine.TENSORRT)
-    export_ahead(config, command.publish)
+    export_ahead(config, publishing.publish)
     (first,) = read_pipelines(config.repository)
     assert (first.engine, first.version) == ("onnxruntime", "1")
     build_log(config.repository, "tiny").write_text("a log\n")
@@ -58,7 +58,7 @@ def test_a_build_that_fails_leaves_the_first_version_and_says_why(export_config,
     if torch.cuda.is_available():
         pytest.skip("this host could build the plan")
     config = replace(export_config, engine=Engine.TENSORRT)
-    export_ahead(config, command.publish)
+    export_ahead(config, publishing.publish)
     process, log = start_build(config)
     assert process.wait(timeout=300) == 1
     assert log.name == ".tiny-plan.log"
@@ -81,13 +81,13 @@ def test_the_next_export_says_what_failed(tmp_path, capsys):
 def test_a_host_without_a_gpu_publishes_nothing(export_config, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UnsupportedHost, match="GPU"):
-        export_ahead(replace(export_config, engine=Engine.TENSORRT), command.publish)
+        export_ahead(replace(export_config, engine=Engine.TENSORRT), publishing.publish)
     assert not export_config.repository.exists()
 
 
 def test_other_engines_have_nothing_to_build(export_config):
     with pytest.raises(InvalidConfig, match="--build background is for --engine tensorrt; python has nothing to build"):
-        export_ahead(export_config, command.publish)
+        export_ahead(export_config, publishing.publish)
 
 
 def test_a_second_export_meanwhile_is_refused_and_names_the_log(export_config):

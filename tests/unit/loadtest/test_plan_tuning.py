@@ -17,7 +17,8 @@ from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.served import ServedStep, role_of
 from encserve_loadtest.summary import render_text
-from encserve_loadtest.tuning import Trial, Tuning, alternatives
+from encserve_loadtest.trials import Trial, Tuning
+from encserve_loadtest.tuning import alternatives
 from encserve_server.repository import read_pipelines
 
 SETTINGS = Settings(tokenize_instances=1, encode_instances=1, max_batch_size=64, queue_delay_us=0, token_budget=512)
