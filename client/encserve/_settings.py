@@ -1,6 +1,5 @@
 """How a client sends: checked once, when the client is made."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -58,12 +57,18 @@ class Settings:
         return Schedule(self.retry, timeout_s=timeout_s)
 
 
+MAX_TIMEOUT_S = 1e9
+"""Thirty years: what clocks, threads and Triton's microseconds can still count."""
+
+
 def check_timeout(timeout_s: float) -> float:
-    """Return `timeout_s` if it is a positive, finite number of seconds.
+    """Return `timeout_s` if it is a positive number of seconds, at most `MAX_TIMEOUT_S`.
 
     Raises:
         InvalidInput: it is not.
     """
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, Real) or not 0 < timeout_s < math.inf:
-        raise InvalidInput(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, Real) or not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise InvalidInput(
+            f"timeout_s is {timeout_s!r}, expected a positive number of seconds, at most {MAX_TIMEOUT_S:.0e}"
+        )
     return timeout_s

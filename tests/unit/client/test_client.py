@@ -164,7 +164,15 @@ def test_bad_texts_are_refused_before_anything_is_sent(connect, model, texts):
 
 
 @pytest.mark.parametrize(
-    "options", [{"model": ""}, {"model": None}, {"truncate": "middle"}, {"timeout_s": 0}, {"timeout_s": float("nan")}]
+    "options",
+    [
+        {"model": ""},
+        {"model": None},
+        {"truncate": "middle"},
+        {"timeout_s": 0},
+        {"timeout_s": 1e10},
+        {"timeout_s": float("nan")},
+    ],
 )
 def test_bad_arguments(connect, model, options):
     with pytest.raises(InvalidInput):

@@ -225,6 +225,11 @@ def test_deadline(triton, url, embed):
 
 
 @both
+def test_the_longest_timeout(url, embed):
+    assert len(embed(url, timeout_s=1e9)) == 2
+
+
+@both
 def test_a_late_call_is_left_and_not_cancelled(triton, url, embed, monkeypatch):
     monkeypatch.setattr("encserve._grpc.END_S", 60.0)
     monkeypatch.setattr("encserve._leaving.END_S", 60.0)
