@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test soak matrix check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -21,10 +21,12 @@ FAMILIES ?= all
 matrix: $(VENV)/installed  ## every family with every task, into docs/models.md; FAMILIES=bert,roberta for some
 	$(BIN)/pytest tests/integration/matrix -k test_cell --matrix '$(FAMILIES)' --update-models
 
-check: $(VENV)/installed  ## linters, types and unit tests
+lint: $(VENV)/installed  ## linters and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+check: lint  ## linters, types and unit tests
 	$(BIN)/pytest -q tests/unit
 
 audit:  ## known holes of the pinned dependencies; asks pypi.org, so it needs the network; what it cannot look up fails it
