@@ -21,6 +21,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+import gevent
 import grpc.experimental.gevent
 from locust import LoadTestShape, User, constant, events, task
 from locust.env import Environment
@@ -132,7 +133,7 @@ def connect(environment: Environment, **_: Any) -> None:
     except EncserveError as error:
         log.error("%s", error)
         environment.process_exit_code = EXIT_NO_SERVER
-        runner.quit()
+        gevent.spawn(runner.quit)  # when locust has started: what it starts later would go on
 
 
 def _client(url: str, options: Namespace) -> Client:

@@ -1,7 +1,12 @@
 """Options and fixtures of all tests."""
 
+import signal
+
 import pytest
 from certificates import Authority
+
+# Shells start background jobs with Ctrl-C ignored, and programs under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
