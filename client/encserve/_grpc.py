@@ -197,7 +197,8 @@ class GrpcTransport(_Endpoint):
         """Answer one request."""
         proto = request_to_proto(request, timeout_s=timeout_s)
         with self._translating(model=request.model, version=request.model_version, request_id=request.request_id):
-            answer = self._calls.result(self._stub.ModelInfer, proto, timeout_s=timeout_s, metadata=self._metadata)
+            call = self._stub.ModelInfer.future(proto, timeout=timeout_s + END_S, metadata=self._metadata)
+            answer = self._calls.result(call, timeout_s=timeout_s)
         return response_from_proto(answer)
 
     def give_up(self, request: InferRequest) -> None:
