@@ -2,7 +2,8 @@
 
     python -m benchmarks.memory [--minutes 60] [--repository FOLDER] [--json FILE]
 
-No text comes twice, and the server remembers recent rows, as servers do. What is asked: at most 900 MiB, and flat.
+No text comes twice. Recent rows are not kept, as by default; they would add what they are given. What is asked: at most
+900 MiB, and flat.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    with served(arguments.repository, remembers=True) as server, watched(server) as samples_mib:
+    with served(arguments.repository) as server, watched(server) as samples_mib:
         texts = load(server.grpc_url, seconds=60.0 * arguments.minutes)
     figures = {"minutes": arguments.minutes, "texts": texts, **summary(samples_mib)}
     for name, value in figures.items():

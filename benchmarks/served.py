@@ -16,13 +16,12 @@ from encserve_server.server import TritonServer
 
 
 @contextmanager
-def served(repository: Path | None = None, *, remembers: bool = False) -> Iterator[TritonServer]:
+def served(repository: Path | None = None) -> Iterator[TritonServer]:
     """Serve the pipeline `minilm` of `repository`, or a fresh export of this tree.
 
-    Benchmarks that send the same texts again and again want a server that does not remember their rows.
+    Benchmarks send the same texts again and again, so the server must not remember their rows.
     """
-    if not remembers:
-        os.environ[RECENT_ROWS] = "0"
+    os.environ[RECENT_ROWS] = "0"
     with ExitStack() as cleanup:
         folder = repository or pipeline(Path(cleanup.enter_context(tempfile.TemporaryDirectory())))
         http_port, grpc_port, metrics_port = free_ports(3)

@@ -1,6 +1,6 @@
 """Leave a call that is not waited for any more, in place of cancelling it.
 
-Triton before 25.04 can die of a call that is cancelled, by its deadline too, in the moment in which it is answered
+Triton of 2024 can die of a call that is cancelled, by its deadline too, in the moment in which it is answered
 (triton-inference-server/server#7368, #8034). The two meet often: a server that was told how long its answer is waited
 for gives up together with its caller. So the caller goes, and the call stays until the server has ended it.
 """
