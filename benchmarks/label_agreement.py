@@ -107,7 +107,6 @@ def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: di
     }
     calibration = calibrate(config, checkpoint)
     traced = folder / "traced"
-    traced.mkdir()
     trace({"": checkpoint}, config, traced)
     rows = []
     for way in PRECISIONS:

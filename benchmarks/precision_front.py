@@ -138,7 +138,6 @@ def main() -> None:
         calibration = calibrate(config, checkpoint)
         texts = tokens_of(checkpoint, docstring_paragraphs(arguments.texts))
         traced = Path(folder) / "traced"
-        traced.mkdir()
         trace({"": checkpoint}, config, traced)
         results, sessions = compare(chosen, traced / GRAPH_FILE, calibration, texts)
         for name, (wall, processor) in time_in_turn(sessions, texts, arguments.rounds).items():

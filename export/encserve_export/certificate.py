@@ -21,9 +21,11 @@ from encserve_server.models.packed_session import PackedSession
 from encserve_server.models.request_columns import columns_of
 from encserve_server.models.tokenization import Tokenization
 
+from .batched_session import BatchedSession
 from .checkpoint import Checkpoint
 from .config import TOKEN_BUDGET, ExportConfig, Runtime
 from .corpus import mixed_texts
+from .cuda_session import CudaSession
 from .errors import CertificateFailed
 from .limits import ParityLimits
 from .neighbours import overlap, related_texts
@@ -58,15 +60,17 @@ def certify(
 
     `head` is its head's name where it shares the encode step with others. What it was asked and what the checkpoint
     says is kept in the folder `kept`, so that `encserve verify` can ask again. A graph for another backend is run in
-    ONNX Runtime; with `target` the plan is run that was built from it.
+    ONNX Runtime, on the GPU of this host if its way says so; with `target` the plan is run that was built from it.
 
     Raises:
         CertificateFailed: a figure misses its limit; the message names the figure, the limit and the worst text.
     """
     output = graph_output(checkpoint.task, head)
     follows = {output: checkpoint.task.follows}
-    session: PackedSession | PlanSession
-    if target is not None:
+    session: PackedSession | BatchedSession
+    if way.on_cuda:
+        session = CudaSession(folders["encode"] / GRAPH_FILE, way.precision, follows=follows)
+    elif target is not None:
         bounds = bounds_of(checkpoint.max_length)
         session = PlanSession(target, folders["encode"] / PLAN_FILE, follows=follows, bounds=bounds)
     else:
@@ -109,6 +113,7 @@ def certify(
         )
         write_reference(kept, question, probe.expected, expected)
     return {
+        "measured_on": "gpu" if way.on_cuda or target is not None else "cpu",
         "texts": len(texts),
         "token_counts": parity.token_counts,
         "lengths_scanned": parity.lengths_scanned,
@@ -124,7 +129,7 @@ class _Pipeline:
     """The steps of a pipeline in this process, from their published files."""
 
     def __init__(
-        self, checkpoint: Checkpoint, session: PackedSession | PlanSession, tokenize: Path, output: str
+        self, checkpoint: Checkpoint, session: PackedSession | BatchedSession, tokenize: Path, output: str
     ) -> None:
         """`session` has the network, and `tokenize` is the version folder of its tokenize step."""
         settings = json.loads((tokenize / "settings.json").read_text(encoding="utf-8"))

@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 import onnx
 import onnxruntime
 
+from .fused_attention import written_out
+
 EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 _DATA = ".data"
 
@@ -35,6 +37,7 @@ def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
 
 def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
     """A session of a graph in memory, on the CPU; a large one goes through a file for a while."""
+    graph = written_out(graph)
     if not _is_large(graph):
         return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     with TemporaryDirectory(prefix="encserve-graph-") as folder:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from .calibration import Calibration
+from .fused_attention import written_out
 
 _FLOAT = onnx.TensorProto.FLOAT
 _SAMPLED_ROWS = 64  # of each pack
@@ -108,7 +109,7 @@ def _inputs_of(
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.helper.make_tensor_value_info(source, _FLOAT, None) for source in sources)
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".onnx") as beside:  # where external data is found
-        beside.write(shown.SerializeToString())
+        beside.write(written_out(shown).SerializeToString())
         beside.flush()
         session = onnxruntime.InferenceSession(beside.name, providers=["CPUExecutionProvider"])
         for pack in calibration.packs:

@@ -33,13 +33,22 @@ def onnxruntime_config(manifest: Manifest) -> pb.ModelConfig:
         config.parameters["memory.enable_memory_arena_shrinkage"].string_value = "cpu:0"
     else:
         cuda = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="cuda")
-        cuda.parameters["arena_extend_strategy"] = "kSameAsRequested"  # the default doubles
-        cuda.parameters["use_tf32"] = "0"  # the certificate is of FP32, and TF32 keeps 10 bits of 23
-        if manifest.precision in (Precision.FP16, Precision.INT8):
-            cuda.parameters["enable_skip_layer_norm_strict_mode"] = "1"  # norms add up in FP32, as was certified
+        for name, value in cuda_options(manifest.precision).items():
+            cuda.parameters[name] = value
     add_queue(config)
     add_warmup(config, manifest)
     return config
+
+
+def cuda_options(precision: Precision) -> dict[str, str]:
+    """What ONNX Runtime's CUDA provider is told."""
+    options = {
+        "arena_extend_strategy": "kSameAsRequested",  # the default doubles
+        "use_tf32": "0",  # the certificate is of FP32, and TF32 keeps 10 bits of 23
+    }
+    if precision in (Precision.FP16, Precision.INT8):
+        options["enable_skip_layer_norm_strict_mode"] = "1"  # norms add up in FP32, as was certified
+    return options
 
 
 def add_warmup(config: pb.ModelConfig, manifest: Manifest) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from .fused_attention import fused_attention, is_fusing
 from .packing import Packing, current_packing
 
 IMPLEMENTATION = "packed"
@@ -49,13 +50,16 @@ def packed_attention(
     packing = current_packing()
     n, longest = packing.is_token.shape
     heads, dim = query.shape[1], query.shape[3]
+    scale = dim**-0.5 if scaling is None else scaling
+    if is_fusing() and score_bias is None and sliding_window is None:
+        return fused_attention(query, key, value, packing, scale=scale, position_bias=position_bias), None
 
     def pad(states: Tensor) -> Tensor:  # (1, heads or fewer, T, dim) -> (heads, n, L, dim)
         padded = states[0].index_select(1, packing.token_at.reshape(-1)).reshape(-1, n, longest, dim)
         return padded if states.shape[1] == heads else padded.repeat_interleave(heads // states.shape[1], dim=0)
 
     padded_query, padded_key = pad(query), pad(key)
-    scores = (padded_query * (dim**-0.5 if scaling is None else scaling)) @ padded_key.transpose(2, 3)
+    scores = (padded_query * scale) @ padded_key.transpose(2, 3)
     if position_bias is not None:
         scores = scores + position_bias.transpose(0, 1)  # (heads, 1, L, L)
     if score_bias is not None:

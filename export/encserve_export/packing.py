@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,6 +31,23 @@ class Packing:
     """Index into the flattened padded view (n * L) of each token: int64 (T,)."""
     is_token: Tensor
     """Which padded places hold a token: bool (n, L)."""
+
+    @cached_property
+    def cumulative_lengths(self) -> Tensor:
+        """Tokens before each text, and of all: int32 (n + 1,). The `cu_seqlens` of flash attention."""
+        ends = self.lengths.cumsum(0)  # (n,)
+        return torch.cat([torch.zeros_like(ends[:1]), ends]).to(torch.int32)
+
+    @cached_property
+    def token_offset(self) -> Tensor:
+        """The padded places in the order of the row, then those that hold no token: int32 (n, L), in one sequence."""
+        n, longest = self.is_token.shape
+        ends = self.lengths.cumsum(0)[:, None]  # (n, 1)
+        place = torch.arange(n * longest, device=ends.device).reshape(n, longest)
+        # Before a place past the end of its text stand all tokens of the pack, and of the places before it those that
+        # hold none.
+        order = torch.where(self.is_token, self.token_at, self.place_of.shape[0] + place - ends)
+        return torch.zeros_like(place).flatten().scatter(0, order.flatten(), place.flatten()).reshape(n, longest).int()
 
     def pad(self, rows: Tensor) -> Tensor:
         """(T, H) -> (n, L, H); what stands past the end of a text is another token's row."""

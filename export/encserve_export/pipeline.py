@@ -13,8 +13,10 @@ from encserve_server.models.cpu_flags import read_cpu_flags
 from .calibration import Calibration, calibrate
 from .certificate import certify
 from .checkpoint import Checkpoint
-from .config import Engine, ExportConfig, Runtime
+from .config import Device, Engine, ExportConfig, Runtime
+from .cuda_session import why_no_cuda
 from .errors import CertificateFailed
+from .fused_attention import DOMAIN, OPERATOR
 from .graph_file import remove_graph_file
 from .guard import check_texts_are_apart
 from .limits import limits_for, overridden
@@ -22,7 +24,7 @@ from .manifest import FILE_NAME as MANIFEST_FILE
 from .manifest import Manifest, sha256_of, tool_versions
 from .onnxruntime_backend import warmup_files
 from .packed_graph import GRAPH_FILE, OPSET
-from .precisions import Way, slow_here, way_of, ways_to_try
+from .precisions import Way, on_this_gpu, slow_here, way_of, ways_to_try
 from .repository import StagedVersion, publish, staged_version
 from .shared_body import load_heads
 from .steps import limits_of, trace, write_encode, write_steps
@@ -31,7 +33,7 @@ from .tensorrt_plan import PLAN_FILE, Target, build_plan, find_target
 from .tensorrt_profile import bounds_of, profile_of
 from .triton_config import shared_configs
 
-_TRACED = "traced"  # in the staging folder, so that it goes away with it
+_TRACED, _TRACED_FUSED = "traced", "traced-fused"  # in the staging folder, so that they go away with it
 Stage = Callable[[str], AbstractContextManager[object]]
 """Called with what is being done; the context lasts as long as that takes."""
 Say = Callable[[str], None]
@@ -74,10 +76,8 @@ def export_heads(
         calibration = calibrate(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])
-        traced = staged.root / _TRACED
-        traced.mkdir()
         with stage("exporting the graph"):
-            trace(checkpoints, config, traced)
+            ways = _trace(ways, checkpoints, config, staged, say)
             for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
                 write_steps(checkpoint, config, staged.step_folders(name))
         made = _first_that_holds(ways, target, config, checkpoints, calibration, staged, stage, say)
@@ -96,6 +96,19 @@ def export_heads(
     return manifests
 
 
+def _trace(
+    ways: Sequence[Way], checkpoints: dict[str, Checkpoint], config: ExportConfig, staged: StagedVersion, say: Say
+) -> list[Way]:
+    """Write the FP32 graphs that `ways` start from; returns those ways that there is a graph for."""
+    trace(checkpoints, config, staged.root / _TRACED)
+    if any(way.fused_attention for way in ways) and not trace(
+        checkpoints, config, staged.root / _TRACED_FUSED, fused_attention=True
+    ):
+        say(f"attention is written out: no layer of the network is one that {OPERATOR} can compute")
+        return [way for way in ways if not way.fused_attention]
+    return list(ways)
+
+
 def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
     """What to make, the best first; what is said is why."""
     if config.precision is not None:
@@ -105,13 +118,23 @@ def _ways(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
             say(f"warning: {slow}")
         if config.calibration and not way.calibrated and config.engine is not Engine.TENSORRT:
             say(f"warning: --calibration {config.calibration} is not used: {way} looks at no texts")
-        return [way]
+        return _on_device([way], config, say)
     ways, reasons = ways_to_try(config.engine, config.runtime, cpu)
     limits_for(ways[0].precision, config.limits)
     for reason in reasons:
         say(f"--precision auto passes over {reason}")
     say(f"--precision auto takes {ways[0]}: of what is fast with this processor and installation the most exact")
-    return ways
+    return _on_device(ways, config, say)
+
+
+def _on_device(ways: Sequence[Way], config: ExportConfig, say: Say) -> list[Way]:
+    """What is for a GPU alone is certified on the GPU of this host, if there is one."""
+    if config.device is not Device.GPU:
+        return list(ways)
+    if lacking := why_no_cuda():
+        say(f"warning: certified on the CPU, with attention written out and not as {OPERATOR}: {lacking}")
+        return list(ways)
+    return on_this_gpu(ways)
 
 
 def _first_that_holds(
@@ -131,7 +154,7 @@ def _first_that_holds(
         except CertificateFailed as failed:
             if following is None:
                 raise
-            say(f"--precision auto: {way} fails its certificate ({failed}); trying {following}")
+            say(f"{way} fails its certificate ({failed}); trying {following}")
     raise AssertionError("there is at least one way")
 
 
@@ -146,7 +169,8 @@ def _make(
 ) -> _Made:
     encode = staged.step_folders()["encode"]
     with stage(f"making {way}"):
-        how = write_encode(checkpoints, config, way, calibration, staged.root / _TRACED, encode)
+        traced = staged.root / (_TRACED_FUSED if way.fused_attention else _TRACED)
+        how = write_encode(checkpoints, config, way, calibration, traced, encode)
     limits = limits_for(way.precision, config.limits)
 
     def certified(target: Target | None = None) -> list[dict[str, Any]]:
@@ -170,6 +194,7 @@ def _make(
         remove_graph_file(graph)
         parities = certified(target)
     record = calibration.record if way.calibrated or target is not None else {}
+    how |= {"attention": f"{DOMAIN}.{OPERATOR}"} if way.fused_attention else {}
     return _Made(way=way, how=how, plan=plan, calibration=record, parities=parities)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from encserve_server.models.micro_batches import Cost
 
 from .config import Engine, Precision, Runtime
 from .errors import InvalidConfig
+from .fused_attention import OPERATOR
 
 if TYPE_CHECKING:
     from .calibration import Calibration
@@ -54,6 +55,10 @@ class Way:
     """Processor flags without which it works, but slowly."""
     cost: Cost = _FP32_COST
     """Of a micro-batch, for a network of width 1."""
+    on_cuda: bool = False
+    """Whether it is for a GPU like the one of this host, which its certificate is taken on."""
+    fused_attention: bool = False
+    """Whether attention is `fused_attention.OPERATOR`, which CUDA alone computes."""
 
     def micro_batch_cost(self, width: int) -> Cost:
         """For a network of a width: attention grows with it, linear layers with its square."""
@@ -61,7 +66,8 @@ class Way:
 
     def __str__(self) -> str:
         on = self.engine.value if self.runtime is None else f"{self.engine.value} with {self.runtime.value}"
-        return f"{self.precision.value} on {on}"
+        attention = f", attention as {OPERATOR}" if self.fused_attention else ""
+        return f"{self.precision.value} on {on}{attention}"
 
     def rewrite(self, graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> dict[str, Any]:
         """Turn the FP32 `graph` into this precision, in place; returns what the manifest says of how."""
@@ -71,8 +77,9 @@ class Way:
         return transform(graph, checkpoint, calibration)
 
     def as_served(self, graph: Path) -> AbstractContextManager[Path]:
-        """A folder with a graph that rounds here as `graph` will where it is served, for a while. A plan does so."""
-        if not self.rounds_on_gpu or not graph.is_file():
+        """A folder with a graph that rounds here as `graph` will where it is served, for a while. Plans and what runs
+        on CUDA do so by themselves."""
+        if not self.rounds_on_gpu or self.on_cuda or not graph.is_file():
             return nullcontext(graph.parent)
         rounding: AbstractContextManager[Path] = import_module(f".{self.transform}", __package__).as_gpus_round(graph)
         return rounding
@@ -159,6 +166,11 @@ def ways_to_try(engine: Engine, runtime: Runtime | None, cpu: frozenset[str]) ->
                 if way.precision is Precision.FP32:
                     return chosen, reasons
     return chosen, reasons
+
+
+def on_this_gpu(ways: Sequence[Way]) -> list[Way]:
+    """The same for the GPU of this host: each with attention in one operator first, and written out."""
+    return [replace(way, on_cuda=True, fused_attention=fused) for way in ways for fused in (True, False)]
 
 
 def slow_here(way: Way, cpu: frozenset[str]) -> str:

@@ -82,14 +82,16 @@ def _versions(repository: Path, name: str) -> list[Published]:
 def measure_speed(siblings: Sequence[Published], rounds: int = _ROUNDS) -> dict[str, float]:
     """Tokens a second of each that runs on a CPU, by title: side by side in this process, on the certificate's texts.
 
-    Graphs in fp16, or in int8 and fp16, and plans are for GPUs, and are left out.
+    Graphs in fp16, or in int8 and fp16, those for a GPU alone, and plans are left out.
     """
     from encserve_server.models.packed_session import PackedSession
 
     sessions = {}
     for each in siblings:
         graph = each.encode_folder / "model.onnx"
-        for_gpus = each.manifest["engine"] != "python" and each.manifest["precision"] != "fp32"
+        for_gpus = each.manifest["engine"] != "python" and (
+            each.manifest["precision"] != "fp32" or each.manifest.get("device") == "gpu"
+        )
         if for_gpus or not graph.is_file() or "mask_at" in each.manifest["graph_inputs"]:
             continue
         question = read_reference(each.reference).question

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import onnx
 from tokenizers import Tokenizer
 
 from encserve_server.models.limits import MAX_WHOLE_BYTES, Limits
@@ -21,6 +22,7 @@ from encserve_server.models.step_settings import FILE_NAME as SETTINGS_FILE
 from .calibration import Calibration
 from .checkpoint import Checkpoint
 from .config import Engine, ExportConfig, Runtime
+from .fused_attention import fused_layers, fusing
 from .graph_file import read_graph_file, write_graph_file
 from .manifest import sha256_of
 from .packed_graph import GRAPH_FILE, write_graph
@@ -107,13 +109,21 @@ def head_inputs(task: Task) -> tuple[str, ...]:
     return (task.output, *task.head_inputs)
 
 
-def trace(checkpoints: Mapping[str, Checkpoint], config: ExportConfig, folder: Path) -> None:
-    """Write the FP32 graph of the encode step into `folder`; `checkpoints` by the name of their head."""
+def trace(
+    checkpoints: Mapping[str, Checkpoint], config: ExportConfig, folder: Path, *, fused_attention: bool = False
+) -> int:
+    """Write the FP32 graph of the encode step into `folder`; `checkpoints` by the name of their head.
+
+    With `fused_attention` layers attend by one operator where they can; returns how many do.
+    """
+    folder.mkdir(parents=True)
     first, *others = checkpoints.values()
     network = PackedHeads([first, *others]) if others else packed_network(first)
     longest = max(checkpoint.max_length for checkpoint in checkpoints.values())
-    with constant_longest(longest) if config.engine is Engine.TENSORRT else nullcontext():
+    constant = constant_longest(longest) if config.engine is Engine.TENSORRT else nullcontext()
+    with constant, fusing() if fused_attention else nullcontext():
         write_graph(first, network, folder / GRAPH_FILE, list(follows_of(checkpoints)))
+    return fused_layers(onnx.load(folder / GRAPH_FILE, load_external_data=False))
 
 
 def write_encode(
