@@ -90,6 +90,15 @@ CANDIDATES = {
         )
         for group in ("0", "32", "64", "128")
     },
+    **{
+        f"openvino int8 weights, groups of {group}, the rest bf16": Candidate(
+            runtime="openvino",
+            make=compress_weights,
+            hints={"INFERENCE_PRECISION_HINT": "bf16", "DYNAMIC_QUANTIZATION_GROUP_SIZE": group},
+            needs_cpu=BF16,
+        )
+        for group in ("32", "64", "128")
+    },
     "onnxruntime MatMulNBits 8 bit, blocks of 32": Candidate(runtime="onnxruntime", make=nbits),
     **{
         f"onnxruntime int8 rows, balance {balance}": Candidate(runtime="onnxruntime", make=rows(balance))
