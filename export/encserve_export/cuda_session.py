@@ -30,10 +30,12 @@ def why_no_cuda() -> str:
         [nothing], "nothing", [value], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=[PROVIDER])
-    if PROVIDER in session.get_providers():
-        return ""
-    return f"ONNX Runtime {onnxruntime.__version__} cannot use a GPU here; what is above says why"
+    cannot = f"ONNX Runtime {onnxruntime.__version__} cannot use a GPU here"
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=[PROVIDER])
+    except Exception as error:  # ONNX Runtime's exceptions have no base of their own
+        return f"{cannot}: {error}"
+    return "" if PROVIDER in session.get_providers() else f"{cannot}; what it wrote above says why"
 
 
 class CudaSession(BatchedSession):

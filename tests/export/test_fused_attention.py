@@ -234,6 +234,13 @@ def test_without_a_gpu_it_is_said_and_certified_on_the_cpu(export_config):
     assert manifest.parity["measured_on"] == "cpu"
 
 
+@pytest.mark.skipif(HAS_CUDA, reason="ONNX Runtime has CUDA here")
+def test_a_provider_that_does_not_start_is_no_gpu(monkeypatch):
+    """onnxruntime-gpu lists CUDA on every host, and falls back to the CPU where it does not start."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [PROVIDER, *ON_CPU])
+    assert why_no_cuda().startswith(f"ONNX Runtime {onnxruntime.__version__} cannot use a GPU here")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not HAS_CUDA, reason="needs an NVIDIA GPU and onnxruntime-gpu")
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
