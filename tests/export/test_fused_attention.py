@@ -3,6 +3,7 @@ a CPU, and a stand-in for CUDA does the same; what a real one does is marked `gp
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import onnx
@@ -57,21 +58,28 @@ def test_every_place_is_told_once(lengths):
     assert told[: sum(lengths)].tolist() == packing.place_of.tolist()
 
 
-def graphs_of(tmp_path, case):
-    """The ordinary graph, and the one with the operator."""
-    checkpoint = load(write_checkpoint(tmp_path / "checkpoint", case))
-    network = packed_network(checkpoint)
-    write_graph(checkpoint, network, tmp_path / "ordinary.onnx")
-    with fusing():
-        write_graph(checkpoint, network, tmp_path / "fused.onnx")
-    return onnx.load(tmp_path / "ordinary.onnx"), onnx.load(tmp_path / "fused.onnx")
+@pytest.fixture(scope="module")
+def graphs_of(tmp_path_factory):
+    """The ordinary graph of a case, and the one with the operator; tracing takes seconds."""
+
+    @cache
+    def trace(case):
+        folder = tmp_path_factory.mktemp("graphs")
+        checkpoint = load(write_checkpoint(folder / "checkpoint", case))
+        network = packed_network(checkpoint)
+        write_graph(checkpoint, network, folder / "ordinary.onnx")
+        with fusing():
+            write_graph(checkpoint, network, folder / "fused.onnx")
+        return folder / "ordinary.onnx", folder / "fused.onnx"
+
+    return lambda case: [onnx.load(file) for file in trace(case)]
 
 
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=[] if case in FEW else [pytest.mark.slow]) for case in sorted(CASES)]
 )
-def test_written_out_it_gives_the_numbers_of_the_ordinary_graph(case, tmp_path):
-    ordinary, fused = graphs_of(tmp_path, case)
+def test_written_out_it_gives_the_numbers_of_the_ordinary_graph(case, graphs_of):
+    ordinary, fused = graphs_of(case)
     layers = fused_layers(fused)
     assert layers == LAYERS.get(case, layers)
     assert (fused_layers(ordinary), fused_layers(written_out(fused))) == (0, 0)
@@ -91,8 +99,8 @@ def test_written_out_it_gives_the_numbers_of_the_ordinary_graph(case, tmp_path):
         assert np.abs(a - b)[real].max() < 1e-5, lengths
 
 
-def test_a_wrong_scale_would_be_seen(tmp_path):
-    ordinary, fused = graphs_of(tmp_path, "bert")
+def test_a_wrong_scale_would_be_seen(graphs_of):
+    ordinary, fused = graphs_of("bert")
     node = next(node for node in fused.graph.node if node.op_type == OPERATOR)
     next(attribute for attribute in node.attribute if attribute.name == "scale").f *= 1.1
     feed = {"input_ids": np.arange(5, 60), "lengths": np.array([20, 35])}
@@ -104,8 +112,8 @@ def test_a_wrong_scale_would_be_seen(tmp_path):
 
 
 @pytest.mark.parametrize("case", ["bert", "mpnet"])
-def test_the_graph_is_one_that_onnx_runtime_takes_wherever_the_kernel_is(case, tmp_path):
-    _, fused = graphs_of(tmp_path, case)
+def test_the_graph_is_one_that_onnx_runtime_takes_wherever_the_kernel_is(case, graphs_of):
+    _, fused = graphs_of(case)
     (schema,) = [each for each in get_all_operator_schema() if (each.domain, each.name) == (DOMAIN, OPERATOR)]
     inferred = onnx.shape_inference.infer_shapes(fused).graph
     types = {value.name: value.type.tensor_type.elem_type for value in inferred.value_info}
@@ -166,7 +174,8 @@ def test_every_precision_for_gpus_attends_by_it_where_it_can_be_certified(precis
 
 
 @pytest.mark.parametrize(
-    "how", ["wrong numbers", "not loaded", pytest.param("fails when it runs", marks=pytest.mark.slow)]
+    "how",
+    ["wrong numbers", *(pytest.param(how, marks=pytest.mark.slow) for how in ("not loaded", "fails when it runs"))],
 )
 def test_what_does_not_certify_is_written_out_and_said(how, on_a_gpu, monkeypatch):
     good = cuda_session.open_on_cuda
@@ -215,6 +224,7 @@ def test_a_gpu_on_which_nothing_certifies_publishes_nothing(on_a_gpu, monkeypatc
     assert not (on_a_gpu.repository / "tiny").exists()
 
 
+@pytest.mark.slow
 def test_a_network_that_the_operator_cannot_compute_is_written_out_and_said(on_a_gpu, tmp_path):
     folder = write_checkpoint(tmp_path / "deberta", "deberta-v2")
     said = []
