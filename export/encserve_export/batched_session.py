@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
-"""Graph input -> what each text has of it; `input_ids` is among them. `lengths` is not: it follows from those."""
+from encserve_server.models.packed_session import Columns
 
 
 class BatchedSession(ABC):

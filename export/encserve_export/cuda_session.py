@@ -10,7 +10,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from .batched_session import BatchedSession, Columns, packed
+from encserve_server.models.packed_session import Columns
+
+from .batched_session import BatchedSession, packed
 from .config import Precision
 from .errors import CertificateFailed
 from .onnxruntime_backend import cuda_options
@@ -58,5 +60,13 @@ class CudaSession(BatchedSession):
 
 
 def open_on_cuda(graph: Path, options: Mapping[str, str]) -> onnxruntime.InferenceSession:
-    """A session in which nodes run on CUDA, and on the CPU those that CUDA has no kernel for."""
-    return onnxruntime.InferenceSession(graph, providers=[(PROVIDER, dict(options)), "CPUExecutionProvider"])
+    """A session in which nodes run on CUDA, and on the CPU those that CUDA has no kernel for.
+
+    Raises:
+        RuntimeError: it runs on the CPU alone, which ONNX Runtime falls back to and which would certify another thing.
+    """
+    session = onnxruntime.InferenceSession(graph, providers=[(PROVIDER, dict(options)), "CPUExecutionProvider"])
+    session.disable_fallback()  # also while it runs
+    if PROVIDER not in session.get_providers():
+        raise RuntimeError("it fell back to the CPU; what ONNX Runtime wrote above says why")
+    return session

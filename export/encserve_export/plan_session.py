@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .batched_session import BatchedSession, Columns, packed
+from encserve_server.models.packed_session import Columns
+
+from .batched_session import BatchedSession, packed
 from .errors import UnsupportedHost
 from .tensorrt_plan import Target
 from .tensorrt_profile import PlanBounds

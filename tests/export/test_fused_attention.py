@@ -251,10 +251,22 @@ def test_without_a_gpu_it_is_said_and_certified_on_the_cpu(export_config):
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="ONNX Runtime has CUDA here")
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_does_not_start_is_no_gpu(monkeypatch):
     """onnxruntime-gpu lists CUDA on every host, and falls back to the CPU where it does not start."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [PROVIDER, *ON_CPU])
-    assert why_no_cuda().startswith(f"ONNX Runtime {onnxruntime.__version__} cannot use a GPU here")
+    assert why_no_cuda() == (
+        f"ONNX Runtime {onnxruntime.__version__} cannot use a GPU here; what it wrote above says why"
+    )
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="ONNX Runtime has CUDA here")
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_session_that_falls_back_to_the_cpu_certifies_nothing(graphs_of, tmp_path):
+    ordinary, _ = graphs_of("bert")
+    onnx.save(ordinary, tmp_path / "model.onnx")
+    with pytest.raises(CertificateFailed, match="does not load the graph on CUDA: it fell back to the CPU"):
+        cuda_session.CudaSession(tmp_path / "model.onnx", Precision.FP32, follows={})
 
 
 @pytest.mark.gpu
