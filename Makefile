@@ -1,17 +1,29 @@
 # Every verb sets up .venv by itself. PYTHON=/path/to/python3.12 chooses another interpreter.
 
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c  # what a pipe begins with may fail too
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test docs gpu soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
 test: $(VENV)/installed  ## all tests but the slow ones
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 \
+		tests/integration --ignore tests/integration/load tests/export tests/repository tests/unit
+	$(BIN)/pytest -m "not slow" --durations=10 tests/integration/load  # a server under load, which wants all cores
+
+docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fails it
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
+	@echo "open build/site/docs/index.html"
+
+gpu: $(VENV)/installed  ## the tests that need an NVIDIA GPU; where there is none they fail
+	$(BIN)/pytest -m gpu --require-gpu
 
 SOAK_S ?= 1200
 soak: $(VENV)/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less
@@ -49,8 +61,14 @@ bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone
 loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001
 	$(BIN)/encserve plan --model minilm --p99 200ms --rate 2000 --replica-cost-per-hour 1.2 --report plan.html
 
-clean:  ## remove .venv and the generated repository
-	rm -rf $(VENV) model_repository/*/
+clean:  ## remove .venv and the pipelines that encserve exported; what others put into the repository stays
+	rm -rf $(VENV) .model_repository.encserve
+	@for manifest in model_repository/*/*/manifest.json; do \
+		grep -qs '"contract_version"' "$$manifest" || continue; \
+		pipeline=$${manifest%/*/manifest.json}; \
+		echo "rm -rf $$pipeline and its steps"; \
+		rm -rf "$$pipeline" "$$pipeline"_{tokenize,encode,encode_tensorrt,head}; \
+	done
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "encserve's local server needs Python 3.11 or 3.12, and none of python3.11, python3.12" \
@@ -58,5 +76,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): torch, Triton and the rest, about 2 GB; some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[dev,export,loadtest,openvino,server]' | grep -v 'already satisfied'
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[dev,docs,export,loadtest,openvino,server]' | { grep -v 'already satisfied' || true; }
 	@touch $@

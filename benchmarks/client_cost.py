@@ -22,7 +22,7 @@ from tritonclient.grpc import service_pb2
 
 from benchmarks.workloads import WORDS
 from encserve import AsyncClient, Client, InferRequest, InferResponse, ServedModel
-from encserve._wire import request_to_proto, response_from_proto, response_to_proto
+from encserve._transport.wire import request_to_proto, response_from_proto, response_to_proto
 from encserve.testing import fake_pipeline
 
 DIMENSIONS = 384

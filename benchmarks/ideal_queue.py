@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from benchmarks.exported import CHECKPOINT
 from benchmarks.micro_batch_cost import WIDTH
 from benchmarks.workloads import make_workload
-from encserve_export.config import Engine, Precision
-from encserve_export.precisions import way_of
+from encserve_export.config import Precision
+from encserve_export.engines.python_backend.python_onnxruntime import ONNXRUNTIME
 
 LOADS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 """Shares of the rate at which the processors are always busy."""
@@ -42,7 +42,7 @@ def main() -> None:
 
 def alone(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     """What each text (n,) needs by itself on one processor, in linear layers of a token: (n,)."""
-    cost = way_of(Precision.FP32, Engine.PYTHON, None, frozenset()).micro_batch_cost(WIDTH)
+    cost = ONNXRUNTIME.precisions[Precision.FP32].micro_batch_cost(WIDTH)
     return cost.overhead + tokens + cost.pair * tokens**2
 
 

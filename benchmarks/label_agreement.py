@@ -16,6 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,19 @@ from examples.train_classifier import MESSAGES, Messages, read_messages, train
 from numpy.typing import NDArray
 
 from benchmarks.precision_front import docstring_paragraphs
-from encserve_export.calibration import calibrate
-from encserve_export.checkpoint import Checkpoint, load_checkpoint
-from encserve_export.config import TOKEN_BUDGET, Engine, ExportConfig, Runtime
-from encserve_export.manifest import tool_versions
-from encserve_export.packed_graph import GRAPH_FILE
-from encserve_export.precisions import PRECISIONS, Way
-from encserve_export.probes import Tokens, probe_of
-from encserve_export.reference import reference_rows
-from encserve_export.steps import trace
-from encserve_export.tasks import graph_output
-from encserve_server.models.cpu_flags import lacks, read_cpu_flags
-from encserve_server.models.packed_session import PackedSession
+from encserve_export.certificate.alone import rows_alone
+from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
+from encserve_export.checkpoint.tasks.task import graph_output
+from encserve_export.config import ExportConfig
+from encserve_export.engines.engine import Tracing
+from encserve_export.engines.served_encoder import ServedEncoder
+from encserve_export.engines.table import ENGINES
+from encserve_export.engines.ways import Way
+from encserve_export.publication.steps import encode_step, trace, write_graph_of
+from encserve_export.publication.tools import tool_versions
+from encserve_export.texts.calibration import calibrate
+from encserve_export.texts.rows import Tokens, rows_about
+from encserve_server.steps.encode.host.cpu_flags import lacks, read_cpu_flags
 
 CLOSE = 0.1
 """Of a label's lead over the next one, in probability."""
@@ -99,45 +101,42 @@ def pairs(messages: Messages, *, same: bool) -> list[str]:
 
 def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: dict[str, list[str]]) -> list[Row]:
     """Every precision that this processor can do, on every set of texts."""
-    tokens = {name: probe_of(checkpoint, texts).expected for name, texts in sets.items()}
+    tokens = {name: rows_about(checkpoint, texts) for name, texts in sets.items()}
     print("the checkpoint, one text after the other", file=sys.stderr)
     expected = {
-        name: np.concatenate([reference_rows(checkpoint, *each).numpy() for each in rows])
-        for name, rows in tokens.items()
+        name: np.concatenate([rows_alone(checkpoint, *each).numpy() for each in rows]) for name, rows in tokens.items()
     }
     calibration = calibrate(config, checkpoint)
     traced = folder / "traced"
-    trace({"": checkpoint}, config, traced)
+    trace({"": checkpoint}, Tracing(), traced)
+    encode = folder / "encode"
+    encode.mkdir()
     rows = []
-    for way in PRECISIONS:
-        if way.engine is Engine.TENSORRT or lacks(read_cpu_flags(), way.needs_cpu):
+    for way in [Way(precision, engine) for engine in ENGINES for precision in engine.precisions]:
+        on_a_gpu = way.engine.requirements(way.precision, {}).gpu and way.recipe.imitation is None
+        if way.engine.tracing != Tracing() or on_a_gpu or lacks(read_cpu_flags(), way.recipe.needs_cpu):
             continue
         print(way, file=sys.stderr)
-        graph = folder / GRAPH_FILE
-        graph.write_bytes((traced / GRAPH_FILE).read_bytes())
-        way.rewrite(graph, checkpoint, calibration)
-        with way.as_served(graph) as served:
-            found = {name: logits(checkpoint, way, served / GRAPH_FILE, tokens[name]) for name in sets}
+        write_graph_of(way, checkpoint, calibration, traced=traced, folder=encode)
+        step = encode_step({"": checkpoint}, config, way.precision, calibration, folder=encode, timings=folder)
+        next(way.engine.build(step, lambda doing: nullcontext()))
+        with way.engine.open(step) as encoder:
+            found = {name: logits(checkpoint, encoder, tokens[name]) for name in sets}
         rows += [row_of(way, name, found[name], expected[name]) for name in sets]
     return rows
 
 
-def logits(checkpoint: Checkpoint, way: Way, graph: Path, rows: Sequence[Tokens]) -> Logits:
+def logits(checkpoint: Checkpoint, encoder: ServedEncoder, rows: Sequence[Tokens]) -> Logits:
     """As the encode step computes them: (n, labels)."""
     output = graph_output(checkpoint.task, "")
-    session = PackedSession(
-        graph,
-        follows={output: checkpoint.task.follows},
-        token_budget=TOKEN_BUDGET,
-        runtime=(way.runtime or Runtime.ONNXRUNTIME).value,
-        hints=way.hints,
-    )
-    columns = {"input_ids": [np.array(ids, np.int64) for ids, _ in rows]}
-    if "token_type_ids" in checkpoint.graph_inputs:
-        columns["token_type_ids"] = [np.array(types, np.int64) for _, types in rows]
-    found = session.run(columns, [output])
-    session.close()
-    return found[output]
+    requests = []
+    for ids, types in rows:
+        request = {"input_ids": np.array(ids, np.int64), "lengths": np.array([len(ids)])}
+        if "token_type_ids" in checkpoint.graph_inputs:
+            request["token_type_ids"] = np.array(types, np.int64)
+        requests.append(request)
+    answers = encoder.encode(requests, [output])
+    return np.concatenate([answer[output] for answer in answers if not isinstance(answer, Exception)])
 
 
 def row_of(way: Way, texts: str, found: Logits, expected: Logits) -> Row:

@@ -23,7 +23,7 @@ from benchmarks.modes import MODES
 from benchmarks.served import resident_mib, served
 from benchmarks.workloads import WORKLOADS, make_workload
 from encserve import Client
-from encserve_server.server import TritonServer
+from encserve_server.launcher.server import TritonServer
 
 TURN_S = 5.0
 """Of a workload in a mode, before the next has its turn."""

@@ -1,10 +1,11 @@
-"""What a micro-batch costs here, in the form that `encserve_server.models.micro_batches` counts with.
+"""What a micro-batch costs here, in the form that `encserve_server.steps.encode.network.micro_batches` counts with.
 
     python -m benchmarks.micro_batch_cost [--precision fp32] [--runtime onnxruntime] [--rounds 5]
 
 Exports MiniLM, runs micro-batches of many shapes while another thread keeps the other core busy, and fits the medians
-of their seconds by least squares of the relative error. The constants of `export/encserve_export/precisions.py` come
-from here, with `pair` times the width of the network.
+of their seconds by least squares of the relative error. The constants of the engines
+(`export/encserve_export/engines/python_onnxruntime.py` and `python_openvino.py`) come from here, with `pair` times the
+width of the network.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import exported
-from encserve_server.models.packed_session import Columns, PackedSession
-from encserve_server.models.step_settings import read_settings
+from encserve_server.steps.encode.network.packed_session import PackedSession
+from encserve_server.steps.encode.request import Columns
+from encserve_server.steps.instance.settings import read_settings
 
 WIDTH = 384
 """Of MiniLM."""

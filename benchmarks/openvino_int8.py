@@ -12,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from encserve_export.calibration import Calibration
-from encserve_export.graph_file import read_graph_file, write_graph_file
-from encserve_export.linear_layers import drop_unused, input_statistics, linear_layers, weights_of
-from encserve_export.weight_rounding import column_scales, round_weights
-from encserve_export.whole_blocks import attend_in_whole_blocks
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.precision.layers.linear import drop_unused, input_statistics, linear_layers, weights_of
+from encserve_export.precision.rounding.weights import column_scales, round_weights
+from encserve_export.precision.whole_blocks import attend_in_whole_blocks
+from encserve_export.texts.calibration import Calibration
 
 
 def compress_weights(graph: Path, calibration: Calibration) -> None:

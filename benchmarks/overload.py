@@ -24,7 +24,7 @@ from benchmarks.flood import run_flood
 from benchmarks.served import resident_mib, served
 from benchmarks.workloads import make_workload
 from encserve import AsyncClient
-from encserve_server.server import TritonServer
+from encserve_server.launcher.server import TritonServer
 
 TEXTS_PER_REQUEST = 16
 

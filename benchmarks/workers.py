@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.places import REPOSITORY_ROOT, interpreter
 from benchmarks.plan import Process
 from benchmarks.processes import Cost, cost_of, kill, pause, resume
-from encserve_server.process import guarded
+from encserve_server.launcher.process import guarded
 
 EXIT_TIMEOUT_S = 1
 """Of a worker whose harness has died: most are paused then, and will not hear that they shall end."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from encserve import Client
 from encserve_server.config import ServeConfig
-from encserve_server.ports import replace_taken_ports
-from encserve_server.server import TritonServer
+from encserve_server.launcher.ports import replace_taken_ports
+from encserve_server.launcher.server import TritonServer
 
 REPOSITORY = Path("model_repository")
 MODEL = "minilm"

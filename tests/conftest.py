@@ -1,12 +1,33 @@
 """Options and fixtures of all tests."""
 
+import os
 import signal
+from pathlib import PurePath
 
 import pytest
 from certificates import Authority
+from xdist.scheduler import LoadScopeScheduling
 
 # Shells start background jobs with Ctrl-C ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# With a process for each core, threads of torch would only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class ByFile(LoadScopeScheduling):
+    """For several processes: tests of real servers stay together by folder, which share servers, and others by file,
+    which share what they prepare. The folders come first, as they take longest."""
+
+    def _split_scope(self, nodeid):
+        file = PurePath(nodeid.partition("::")[0])
+        return str(file.parent if "integration" in file.parts else file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 def pytest_addoption(parser):
@@ -15,7 +36,18 @@ def pytest_addoption(parser):
     parser.addoption(
         "--soak-s", type=float, default=120, metavar="SECONDS", help="how long the soak lasts (default 120)"
     )
+    parser.addoption("--require-gpu", action="store_true", help="a test that needs a GPU and finds none fails")
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """With `--require-gpu` a test marked `gpu` that skips itself has failed, with the reason it gave."""
+    report = yield
+    if report.skipped and item.get_closest_marker("gpu") and item.config.getoption("--require-gpu"):
+        file, line, reason = report.longrepr
+        report.outcome, report.longrepr = "failed", f"{file}:{line}: {reason}, and --require-gpu has it run"
+    return report
 
 
 @pytest.fixture

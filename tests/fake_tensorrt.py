@@ -1,6 +1,6 @@
 """A stand-in for TensorRT's Python module that records what it is asked for, and runs plans in ONNX Runtime on a CPU.
 
-It has what `tensorrt_plan` and `plan_session` call, under the names of TensorRT 10.12 to 11.
+It has what `plan` and `plan_session` of `engines.tensorrt_backend` call, under the names of TensorRT 10.12 to 11.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 
-from encserve_export.tensorrt_plan import Target
+from encserve_export.engines.tensorrt_backend.plan import Target
 
 
 class FakeTensorRt:
@@ -30,8 +30,11 @@ class FakeTensorRt:
     BuilderFlag = SimpleNamespace(TF32="TF32")
     TensorIOMode = SimpleNamespace(INPUT="in", OUTPUT="out")
 
-    def __init__(self, version="10.13.3.9", refuses=(), fails=""):
+    MemoryPoolType = SimpleNamespace(WORKSPACE="workspace")
+
+    def __init__(self, version="10.13.3.9", refuses=(), fails="", takes_profile=True, keeps_timings=True):
         self.__version__ = version
+        self.takes_profile, self.keeps_timings = takes_profile, keeps_timings
         self.refuses, self.fails = refuses, fails
         self.calls = []
         self.timing_caches = []
@@ -96,9 +99,13 @@ class _Config:
 
     def add_optimization_profile(self, profile):
         self.profiles.append(profile)
+        return 0 if self._trt.takes_profile else -1
+
+    def set_memory_pool_limit(self, pool, size):
+        self._trt.calls.append(("set_memory_pool_limit", pool, size))
 
     def create_timing_cache(self, known):
-        return known
+        return known if self._trt.keeps_timings else None
 
     def set_timing_cache(self, cache, ignore_mismatch):
         assert ignore_mismatch is False
@@ -106,28 +113,30 @@ class _Config:
         return b"another GPU" not in cache
 
     def get_timing_cache(self):
-        return SimpleNamespace(serialize=lambda: memoryview(b"timings"))
+        return SimpleNamespace(serialize=lambda: memoryview(b"timings")) if self._trt.keeps_timings else None
 
 
 class _Engine:
+    device_memory_size_v2 = 123_456_789
+
     def __init__(self, trt, plan):
-        shapes, _, graph = plan.partition(b"\n")
+        shapes, _, self._graph = plan.partition(b"\n")
         self._trt, self._shapes = trt, json.loads(shapes)
-        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+    def create_execution_context(self):
+        self._given, self._at = {}, {}
+        self._session = onnxruntime.InferenceSession(self._graph, providers=["CPUExecutionProvider"])
         self._inputs = [each.name for each in self._session.get_inputs()]
         self._outputs = [each.name for each in self._session.get_outputs()]
         self._symbols = {each.name: each.shape for each in (*self._session.get_inputs(), *self._session.get_outputs())}
         self.num_io_tensors = len(self._inputs) + len(self._outputs)
+        return self
 
     def get_tensor_name(self, index):
         return [*self._inputs, *self._outputs][index]
 
     def get_tensor_mode(self, name):
         return "in" if name in self._inputs else "out"
-
-    def create_execution_context(self):
-        self._given, self._at = {}, {}
-        return self
 
     def set_input_shape(self, name, shape):
         least, _, most = self._shapes[name]
@@ -140,6 +149,7 @@ class _Engine:
         return (known[rows], width)
 
     def set_tensor_address(self, name, address):
+        assert address, f"{name} has no address, which TensorRT refuses"
         self._at[name] = address
 
     def execute_async_v3(self, stream):
@@ -158,4 +168,6 @@ def _array(address, shape, kind):
 def fake_target(**settings):
     """A host with a GPU and TensorRT that are not there."""
     trt = FakeTensorRt(**settings)
-    return Target(tensorrt=trt, version=trt.__version__, gpu="NVIDIA Fake", architecture="sm_90")
+    return Target(
+        tensorrt=trt, version=trt.__version__, gpu="NVIDIA Fake", architecture="sm_90", memory_bytes=80 * 2**30
+    )

@@ -21,11 +21,12 @@ from tokenizers import Tokenizer
 
 from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
+from benchmarks.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
-from encserve_server.models.micro_batches import Cost
-from encserve_server.models.onnxruntime_network import SLOW_FUSIONS
-from encserve_server.models.packed_session import ONNXRUNTIME, PackedSession
-from encserve_server.models.step_settings import read_settings
+from encserve_server.steps.encode.network.micro_batches import Cost
+from encserve_server.steps.encode.network.onnxruntime_network import SLOW_FUSIONS
+from encserve_server.steps.encode.network.packed_session import ONNXRUNTIME, PackedSession
+from encserve_server.steps.instance.settings import read_settings
 
 Ids = Sequence[NDArray[np.int64]]
 """The token ids of texts."""
@@ -97,7 +98,8 @@ class System:
         return self._on_padded(groups, ids)
 
     def packed(self, ids: Ids) -> NDArray[np.float32]:
-        return _normalised(self._session.run(self._columns(ids), self._outputs)[self._outputs[0]])
+        columns = self._columns(ids)
+        return _normalised(rows_of_texts(self._session, columns, self._outputs[0], threads=self._cores))
 
     def _one(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         return _normalised(self._session.run_pack(self._columns([ids]), self._outputs)[self._outputs[0]])
@@ -112,7 +114,7 @@ class System:
 
     def _groups(self, ids: Ids) -> list[NDArray[np.intp]]:
         lengths = np.array([len(each) for each in ids])
-        return self._session.groups(lengths)
+        return self._session.groups(lengths, workers=self._cores)
 
     def _on_padded(self, groups: Sequence[NDArray[np.intp]], ids: Ids) -> NDArray[np.float32]:
         """Run each group on the next session that is free."""
@@ -136,7 +138,6 @@ class System:
 
     def close(self) -> None:
         self._threads.shutdown()
-        self._session.close()
 
 
 WAYS = {"one text a call": System.one_a_call, "padded": System.padded, "packed": System.packed}

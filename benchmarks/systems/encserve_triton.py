@@ -12,9 +12,12 @@ from benchmarks.exported import MODEL
 from benchmarks.perf_analyzer import perf_analyzer
 from encserve import AsyncClient, Client, local_admin_secret
 from encserve_server.config import ServeConfig
-from encserve_server.models.recent_rows import SETTING as RECENT_ROWS
-from encserve_server.ports import free_ports
-from encserve_server.server import TritonServer
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.server import TritonServer
+from encserve_server.steps.encode.recent_rows import SETTING as RECENT_ROWS
+
+CONCURRENCY = 10_000
+"""The load says how many requests are under way, and not the client."""
 
 
 class System:
@@ -38,13 +41,13 @@ class System:
         if variant == "perf_analyzer":
             return perf_analyzer(load, url=url, model=MODEL, secret=local_admin_secret(url) or "")
         if variant == "sync":
-            with Client(url) as client:
+            with Client(url, concurrency=CONCURRENCY) as client:
                 return on_threads(load, lambda texts: client.embed(texts, model=MODEL))
         return asyncio.run(self._with_await(load, url, coalesce=variant != "async, each alone"))
 
     @staticmethod
     async def _with_await(load: Load, url: str, *, coalesce: bool) -> Done:
-        async with AsyncClient(url, coalesce=coalesce) as client:
+        async with AsyncClient(url, concurrency=CONCURRENCY, coalesce=coalesce) as client:
             return await as_tasks(load, lambda texts: client.embed(texts, model=MODEL))
 
     def padding(self) -> float | None:

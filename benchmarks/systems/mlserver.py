@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.exported import CHECKPOINT
 from benchmarks.http_peer import HttpPeer
 from benchmarks.places import interpreter
-from encserve_server.ports import free_ports
+from encserve_server.launcher.ports import free_ports
 
 
 class System(HttpPeer):

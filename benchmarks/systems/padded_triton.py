@@ -21,13 +21,13 @@ from benchmarks.exported import CHECKPOINT, padded_graph
 from benchmarks.perf_analyzer import perf_analyzer
 from benchmarks.places import REPOSITORY_ROOT
 from encserve_server.config import LOOPBACK, ServeConfig
-from encserve_server.environment import wheel_environment
-from encserve_server.flags import triton_flags
-from encserve_server.host import has_nvidia_driver, read_host
-from encserve_server.locate import find_triton
-from encserve_server.ports import free_ports
-from encserve_server.process import TritonProcess
-from encserve_server.runtime_folder import create_runtime_folder
+from encserve_server.host.locate import find_triton
+from encserve_server.host.platform import has_nvidia_driver, read_host
+from encserve_server.launcher.environment import wheel_environment
+from encserve_server.launcher.flags import triton_flags
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.process import TritonProcess
+from encserve_server.launcher.runtime_folder import create_runtime_folder
 
 MAX_BATCH = 64
 START_S = 90.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.exported import CHECKPOINT
 from benchmarks.http_peer import HttpPeer
 from benchmarks.places import REPOSITORY_ROOT, interpreter
-from encserve_server.ports import free_ports
+from encserve_server.launcher.ports import free_ports
 
 
 class System(HttpPeer):

@@ -1,8 +1,8 @@
 """The Python SDK of encserve: transformer encoders on NVIDIA Triton, without padding."""
 
-from encserve._admin_secret import ADMIN_KEY, local_admin_secret
 from encserve._async_client import AsyncClient
 from encserve._client import Client
+from encserve._conversation.retry import Retry
 from encserve._errors import (
     AccessDenied,
     ContractError,
@@ -11,12 +11,12 @@ from encserve._errors import (
     InferenceFailed,
     InvalidInput,
     ModelNotFound,
+    Overloaded,
     RateLimited,
     ServerError,
     TransportError,
     Unavailable,
 )
-from encserve._grpc import AsyncGrpcTransport, GrpcTransport
 from encserve._messages import InferRequest, InferResponse, ServedModel
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
@@ -34,9 +34,11 @@ from encserve._results import (
     TokenClassifications,
     TokenEmbeddings,
 )
-from encserve._retry import Retry
-from encserve._tls import Tls
-from encserve._transport import AsyncTransport, Transport
+from encserve._transport.admin_secret import ADMIN_KEY, local_admin_secret
+from encserve._transport.awaiting import AsyncGrpcTransport
+from encserve._transport.blocking import GrpcTransport
+from encserve._transport.seam import AsyncTransport, Transport
+from encserve._transport.tls import Tls
 from encserve._version import __version__
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "InvalidInput",
     "MaskFills",
     "ModelNotFound",
+    "Overloaded",
     "PipelineInfo",
     "Ranking",
     "RateLimited",

@@ -1,46 +1,94 @@
 """The client for asyncio: `Client` with `await`."""
 
-from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
+from __future__ import annotations
 
-from encserve._async_connection import AsyncConnection, documented_by
-from encserve._call import Call
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from encserve._calls import Calls, documented
 from encserve._client import Client
+from encserve._conversation.call import Call
+from encserve._conversation.conversation import Conversation
+from encserve._conversation.retry import Retry
+from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
+from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
     Classifications,
     Embeddings,
     MaskFills,
+    Part,
     Ranking,
     SparseEmbeddings,
     TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
-from encserve._split import as_pairs, as_sequence
-from encserve._verbs.answer import ANSWER, answer_options
-from encserve._verbs.classify import CLASSIFY, classify_options
-from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
-from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
-from encserve._verbs.embed import embed_options, embed_verb
-from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
-from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
-from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
-from encserve._verbs.rerank import rerank_options, rerank_verb
-from encserve._verbs.score import SCORE, score_options
+from encserve._shells.awaiting import AwaitingShell
+from encserve._shells.coalesce import max_delay_of
+from encserve._transport.addresses import DEFAULT_URL
+from encserve._transport.awaiting import AsyncGrpcTransport
+from encserve._transport.seam import AsyncTransport
+from encserve._transport.tls import Tls
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
+from encserve._verbs.embed import EMBED
+from encserve._verbs.embed_sparse import EMBED_SPARSE
+from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.score import SCORE
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from encserve._verbs.answer import AnswerOptions
+    from encserve._verbs.classify import ClassifyOptions
+    from encserve._verbs.classify_tokens import ClassifyTokensOptions
+    from encserve._verbs.classify_zero_shot import ClassifyZeroShotOptions
+    from encserve._verbs.embed import EmbedOptions
+    from encserve._verbs.embed_sparse import EmbedSparseOptions
+    from encserve._verbs.embed_tokens import EmbedTokensOptions
+    from encserve._verbs.fill_mask import FillMaskOptions
+    from encserve._verbs.rerank import RerankOptions
+    from encserve._verbs.score import ScoreOptions
 
 
-class AsyncClient(AsyncConnection):
+@documented
+class AsyncClient:
     """A client of the pipelines that a Triton server holds, for one event loop. Everything else is as in `Client`.
 
     Args:
-        coalesce: whether calls that run at the same time and ask the same, with the same timeout, may share requests,
-            so that many calls about one text each cost the server little more than one call about them all. Each keeps
-            its own result, its own error and its own end. A text waits for company only while a request is under way,
-            and for at most 1 ms, or as many seconds as are given here.
+        coalesce: whether calls that run at the same time and ask the same, with the same timeout and in the same trace,
+            may share requests, so that many calls about one text each cost the server little more than one call about
+            them all. Each keeps its own result, its own error and its own end. A text waits for company only while a
+            request is under way, and for at most 1 ms, or as many seconds as are given here.
     """
 
-    async def __aenter__(self) -> "AsyncClient":
+    def __init__(
+        self,
+        url: str | Sequence[str] = DEFAULT_URL,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retry: Retry = RETRY,
+        concurrency: int = CONCURRENCY,
+        texts_per_request: int = TEXTS_PER_REQUEST,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
+        coalesce: bool | float = True,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        settings = Settings(
+            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+        )
+        self._calls, self._conversation = Calls(settings), Conversation(settings)
+        max_delay_s = max_delay_of(coalesce)
+        if transport is None:
+            transport = AsyncGrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
+        self._transport = transport
+        self._shell = AwaitingShell(self._conversation, transport, max_delay_s=max_delay_s)
+
+    async def __aenter__(self) -> AsyncClient:
         return self
 
     async def __aexit__(
@@ -48,226 +96,68 @@ class AsyncClient(AsyncConnection):
     ) -> None:
         await self.close()
 
-    @documented_by(Client.embed)
-    async def embed(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        output_dtype: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Embeddings:
-        options = embed_options(
-            truncate=truncate,
-            prompt_name=prompt_name,
-            dimensions=dimensions,
-            normalize=normalize,
-            output_dtype=output_dtype,
-            long_text=long_text,
-            overlap=overlap,
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
+    async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
+        return await self._shell.run(self._conversation.models(self._calls.deadline(timeout_s)))
 
-    @documented_by(Client.embed_iter)
-    def embed_iter(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        output_dtype: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> AsyncIterator[Embeddings]:
-        options = embed_options(
-            truncate=truncate,
-            prompt_name=prompt_name,
-            dimensions=dimensions,
-            normalize=normalize,
-            output_dtype=output_dtype,
-            long_text=long_text,
-            overlap=overlap,
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._parts(Call(embed_verb(output_dtype), texts, terms))
+    async def close(self) -> None:
+        self._shell.close()
+        await self._transport.close()
 
-    @documented_by(Client.embed_tokens)
+    async def _whole(self, call: Call[Part]) -> Part:
+        return await self._shell.run(self._conversation.whole(call))
+
+    async def embed(self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedOptions]) -> Embeddings:
+        return await self._whole(self._calls.about_list(EMBED, texts, model, options))
+
     async def embed_tokens(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedTokensOptions]
     ) -> TokenEmbeddings:
-        options = embed_tokens_options(
-            truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+        return await self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
 
-    @documented_by(Client.embed_sparse)
     async def embed_sparse(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]
     ) -> SparseEmbeddings:
-        options = embed_sparse_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
+        return await self._whole(self._calls.about_list(EMBED_SPARSE, texts, model, options))
 
-    @documented_by(Client.classify)
     async def classify(
         self,
         texts: Iterable[str],
         *,
         model: str,
         text_pairs: Iterable[str] | None = None,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        **options: Unpack[ClassifyOptions],
     ) -> Classifications:
-        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        texts, pairs = as_pairs(texts, text_pairs)
-        return await self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
+        return await self._whole(self._calls.classify(texts, text_pairs, model, options))
 
-    @documented_by(Client.rerank)
-    async def rerank(
-        self,
-        query: str,
-        documents: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Ranking:
-        options = rerank_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(
-            Call(rerank_verb(top_k), as_sequence(documents, name="documents"), terms, shared=query)
-        )
-
-    @documented_by(Client.classify_tokens)
-    async def classify_tokens(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        aggregation: str | None = None,
-        truncate: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> TokenClassifications:
-        options = classify_tokens_options(
-            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
-
-    @documented_by(Client.answer)
-    async def answer(
-        self,
-        question: str,
-        context: str,
-        *,
-        model: str,
-        top_k: int | None = None,
-        max_answer_length: int | None = None,
-        overlap: int | None = None,
-        no_answer: bool | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Answers:
-        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(ANSWER, [context], terms, shared=question))
-
-    @documented_by(Client.fill_mask)
-    async def fill_mask(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> MaskFills:
-        options = fill_mask_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(FILL_MASK, as_sequence(texts), terms))
-
-    @documented_by(Client.score)
-    async def score(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> TextScores:
-        terms = self._settings.terms(
-            model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s, priority=priority
-        )
-        return await self._whole(Call(SCORE, as_sequence(texts), terms))
-
-    @documented_by(Client.classify_zero_shot)
     async def classify_zero_shot(
-        self,
-        texts: Iterable[str],
-        labels: Iterable[str],
-        *,
-        model: str,
-        multi_label: bool | None = None,
-        hypothesis_template: str | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], labels: Iterable[str], *, model: str, **options: Unpack[ClassifyZeroShotOptions]
     ) -> Classifications:
-        count, options = classify_zero_shot_options(
-            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return await self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
+        return await self._whole(self._calls.classify_zero_shot(texts, labels, model, options))
+
+    async def classify_tokens(
+        self, texts: Iterable[str], *, model: str, **options: Unpack[ClassifyTokensOptions]
+    ) -> TokenClassifications:
+        return await self._whole(self._calls.about_list(CLASSIFY_TOKENS, texts, model, options))
+
+    async def rerank(
+        self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]
+    ) -> Ranking:
+        return await self._whole(self._calls.rerank(query, documents, model, options))
+
+    async def answer(self, question: str, context: str, *, model: str, **options: Unpack[AnswerOptions]) -> Answers:
+        return await self._whole(self._calls.answer(question, context, model, options))
+
+    async def fill_mask(self, texts: Iterable[str], *, model: str, **options: Unpack[FillMaskOptions]) -> MaskFills:
+        return await self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
+
+    async def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
+        return await self._whole(self._calls.about_list(SCORE, texts, model, options))
+
+    def embed_iter(
+        self, texts: Iterable[str] | AsyncIterable[str], *, model: str, **options: Unpack[EmbedOptions]
+    ) -> AsyncGenerator[Embeddings, None]:
+        return self._shell.parts(self._conversation.parts(self._calls.about(EMBED, texts, model, options)))
+
+
+for _name in ("models", "close", "embed_iter"):
+    getattr(AsyncClient, _name).__doc__ = getattr(Client, _name).__doc__

@@ -104,4 +104,4 @@ def _is_optional(error: ModuleNotFoundError) -> bool:
 def _install_line(entry: EntryPoint) -> str:
     """The package `encserve_export` needs the extra `export`, and so on."""
     package = entry.module.partition(".")[0]
-    return f"pip install 'encserve[{package.removeprefix('encserve_')}]'"
+    return f"pip install '.[{package.removeprefix('encserve_')}]' in a clone of encserve"

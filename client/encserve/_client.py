@@ -1,53 +1,103 @@
-"""The blocking client. `AsyncClient` is the same with `await`, and takes its documentation from here."""
+"""The blocking client."""
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from encserve._call import Call
-from encserve._connection import Connection
+from encserve._calls import Calls, documented, refuse_async
+from encserve._conversation.call import Call
+from encserve._conversation.conversation import Conversation
+from encserve._conversation.retry import Retry
+from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
+from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
     Classifications,
     Embeddings,
     MaskFills,
+    Part,
     Ranking,
     SparseEmbeddings,
     TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
-from encserve._split import as_pairs, as_sequence
-from encserve._verbs.answer import ANSWER, answer_options
-from encserve._verbs.classify import CLASSIFY, classify_options
-from encserve._verbs.classify_tokens import CLASSIFY_TOKENS, classify_tokens_options
-from encserve._verbs.classify_zero_shot import classify_zero_shot_options, classify_zero_shot_verb
-from encserve._verbs.embed import embed_options, embed_verb
-from encserve._verbs.embed_sparse import EMBED_SPARSE, embed_sparse_options
-from encserve._verbs.embed_tokens import EMBED_TOKENS, embed_tokens_options
-from encserve._verbs.fill_mask import FILL_MASK, fill_mask_options
-from encserve._verbs.rerank import rerank_options, rerank_verb
-from encserve._verbs.score import SCORE, score_options
+from encserve._shells.blocking import BlockingShell
+from encserve._transport.addresses import DEFAULT_URL
+from encserve._transport.blocking import GrpcTransport
+from encserve._transport.seam import Transport
+from encserve._transport.tls import Tls
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
+from encserve._verbs.embed import EMBED
+from encserve._verbs.embed_sparse import EMBED_SPARSE
+from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.score import SCORE
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from encserve._verbs.answer import AnswerOptions
+    from encserve._verbs.classify import ClassifyOptions
+    from encserve._verbs.classify_tokens import ClassifyTokensOptions
+    from encserve._verbs.classify_zero_shot import ClassifyZeroShotOptions
+    from encserve._verbs.embed import EmbedOptions
+    from encserve._verbs.embed_sparse import EmbedSparseOptions
+    from encserve._verbs.embed_tokens import EmbedTokensOptions
+    from encserve._verbs.fill_mask import FillMaskOptions
+    from encserve._verbs.rerank import RerankOptions
+    from encserve._verbs.score import ScoreOptions
 
 
-class Client(Connection):
+@documented
+class Client:
     """A client of the pipelines that a Triton server holds. Threads may share it.
 
     Args:
-        url: "host:port" of the server's gRPC endpoint; not used when there is a `transport`.
-        timeout_s: seconds that one request may take, with all its retries. Every call can have its own.
+        url: "host:port" of the server's gRPC endpoint. A list of such addresses, and "dns:///host:port" for all that a
+            name stands for, are replicas of one server: each request goes to the next of them, and is repeated on
+            another where one is down. Not used when there is a `transport`.
+        timeout_s: seconds that a call may take, with all its requests and their retries; of a call in bulk, each of its
+            requests. Every call can have its own, which then holds for the whole of it.
         retry: how to repeat a request that found the server unavailable.
-        concurrency: requests in flight at a time, per call.
+        concurrency: requests that this client has in flight at a time, in each lane of a pipeline. Further ones wait in
+            the client, first come first served.
         texts_per_request: longer lists are split; the limits of the server hold as well.
         tls: how to encrypt the connection; without it, it is plain.
         api_key: of a gateway before the server; sent over TLS, or to this host, only.
-        admin_secret: of the server, which `models` needs; looked up where this user runs the server on this host.
-        transport: what to use in place of a gRPC channel. The client closes it.
+        admin_secret: of the server, which `models` needs; sent over TLS, or to this host, only. Looked up where this
+            user runs the server on this host.
+        transport: what to use in place of gRPC channels. The client closes it.
 
     Raises:
         InvalidInput: an argument has an impossible value, or a file of `tls` is unfit.
     """
 
-    def __enter__(self) -> "Client":
+    def __init__(
+        self,
+        url: str | Sequence[str] = DEFAULT_URL,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retry: Retry = RETRY,
+        concurrency: int = CONCURRENCY,
+        texts_per_request: int = TEXTS_PER_REQUEST,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        admin_secret: str | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        settings = Settings(
+            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+        )
+        self._calls, self._conversation = Calls(settings), Conversation(settings)
+        if transport is None:
+            transport = GrpcTransport(url, tls=tls, api_key=api_key, admin_secret=admin_secret)
+        self._transport = transport
+        self._shell = BlockingShell(self._conversation, transport)
+
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(
@@ -55,156 +105,37 @@ class Client(Connection):
     ) -> None:
         self.close()
 
-    def embed(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        output_dtype: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Embeddings:
-        """Embed texts. Returns one row per text, in order.
-
-        Options that are None have the pipeline's default. All texts are checked before the first is sent.
-
-        Args:
-            texts: any number of texts; an empty one is allowed.
-            model: name of the pipeline.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            prompt_name: which of the pipeline's prompts to put before each text; "" for none.
-            dimensions: shorten the vectors to this length, for models that were trained for it.
-            normalize: whether to scale the vectors to unit length.
-            output_dtype: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a
-                component, eight in a byte, for Hamming distances.
-            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
-                vector is the mean of theirs, weighted by their tokens, before it is shortened and normalised.
-            overlap: tokens that two neighbouring windows share.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-            priority: "interactive" for what somebody waits for, "bulk" for what may wait for that. Without it, lists of
-                more than 1,024 texts, and texts that come from an iterator, are "bulk".
+    def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
+        """The pipelines of encserve that the server is ready to serve; other models are left out.
 
         Raises:
-            InvalidInput: the client or the server refused a text or an option.
-            ModelNotFound: the server has no such pipeline.
-            InferenceFailed: the pipeline failed on a request.
-            Unavailable: the server was down or overloaded, and stayed so through all retries.
-            DeadlineExceeded: a request was not answered in time.
-            ContractError: the model is no pipeline of encserve, or its answer broke the contract.
+            AccessDenied: the server lists its models for operators only, and `admin_secret` is missing or wrong.
+            Unavailable: the server was down through all retries, or had no room.
+            DeadlineExceeded: there was no answer in time.
+            ContractError: a pipeline speaks another version of the contract, or its configuration is malformed.
         """
-        options = embed_options(
-            truncate=truncate,
-            prompt_name=prompt_name,
-            dimensions=dimensions,
-            normalize=normalize,
-            output_dtype=output_dtype,
-            long_text=long_text,
-            overlap=overlap,
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(embed_verb(output_dtype), as_sequence(texts), terms))
+        return self._shell.run(self._conversation.models(self._calls.deadline(timeout_s)))
 
-    def embed_iter(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        output_dtype: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Iterator[Embeddings]:
-        """Embed texts as they come. Yields the embeddings of consecutive texts, in order; `start` tells the first.
+    def close(self) -> None:
+        """Close the connection. Calls that are under way end with `TransportError`, within a second."""
+        self._shell.close()
+        self._transport.close()
 
-        The texts may come from a generator, which is read as fast as the answers are taken. Arguments and errors are
-        those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
-        """
-        options = embed_options(
-            truncate=truncate,
-            prompt_name=prompt_name,
-            dimensions=dimensions,
-            normalize=normalize,
-            output_dtype=output_dtype,
-            long_text=long_text,
-            overlap=overlap,
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._parts(Call(embed_verb(output_dtype), texts, terms))
+    def _whole(self, call: Call[Part]) -> Part:
+        return self._shell.run(self._conversation.whole(call))
+
+    def embed(self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedOptions]) -> Embeddings:
+        return self._whole(self._calls.about_list(EMBED, texts, model, options))
 
     def embed_tokens(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        prompt_name: str | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedTokensOptions]
     ) -> TokenEmbeddings:
-        """Embed each token of texts, as late interaction needs it.
-
-        Arguments that are not described here, and errors, are those of `embed`.
-
-        Args:
-            texts: any number of texts.
-            model: name of the pipeline.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            prompt_name: a prompt of the checkpoint to put before each text, "" for none. Its tokens have vectors too,
-                and the offsets -1.
-            dimensions: shorten the vectors to this length, for models that were trained for it.
-            normalize: whether to scale the vectors to unit length.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = embed_tokens_options(
-            truncate=truncate, prompt_name=prompt_name, dimensions=dimensions, normalize=normalize
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(EMBED_TOKENS, as_sequence(texts), terms))
+        return self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
 
     def embed_sparse(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]
     ) -> SparseEmbeddings:
-        """Embed texts as weighted tokens of the vocabulary, for an inverted index.
-
-        Arguments that are not described here, and errors, are those of `embed`.
-
-        Args:
-            texts: any number of texts.
-            model: name of the pipeline.
-            top_k: how many of the heaviest tokens of each text; all without it.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = embed_sparse_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(EMBED_SPARSE, as_sequence(texts), terms))
+        return self._whole(self._calls.about_list(EMBED_SPARSE, texts, model, options))
 
     def classify(
         self,
@@ -212,222 +143,45 @@ class Client(Connection):
         *,
         model: str,
         text_pairs: Iterable[str] | None = None,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        **options: Unpack[ClassifyOptions],
     ) -> Classifications:
-        """Give texts, or pairs of texts, the labels of the pipeline, highest score first.
-
-        Scores are probabilities where the checkpoint says so, of one label for each text or of each label by itself;
-        a regression gives its numbers. Arguments that are not described here, and errors, are those of `embed`.
-
-        Args:
-            texts: any number of texts.
-            model: name of the pipeline.
-            text_pairs: the second text of each, for pipelines of pairs.
-            top_k: how many labels for each text; all without it.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a
-                pair the longer text is cut.
-            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: its
-                logits are the mean of theirs, weighted by their tokens. Not for pairs.
-            overlap: tokens that two neighbouring windows share.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = classify_options(truncate=truncate, top_k=top_k, long_text=long_text, overlap=overlap)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        texts, pairs = as_pairs(texts, text_pairs)
-        return self._whole(Call(CLASSIFY, texts, terms, pairs=pairs))
-
-    def rerank(
-        self,
-        query: str,
-        documents: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Ranking:
-        """Order documents by how well they answer a query, best first.
-
-        Arguments that are not described here, and errors, are those of `embed`.
-
-        Args:
-            query: one text.
-            documents: any number of texts.
-            model: name of the pipeline.
-            top_k: how many documents the answer holds; all without it.
-            truncate: which end to cut of the longer of query and document when both are too long together, "end" or
-                "start"; or "error", to refuse them.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = rerank_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        documents = as_sequence(documents, name="documents")
-        return self._whole(Call(rerank_verb(top_k), documents, terms, shared=query))
-
-    def classify_tokens(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        aggregation: str | None = None,
-        truncate: str | None = None,
-        long_text: str | None = None,
-        overlap: int | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> TokenClassifications:
-        """Find the entities of texts, with their places as Python string indices.
-
-        Arguments that are not described here, and errors, are those of `embed`.
-
-        Args:
-            texts: any number of texts.
-            model: name of the pipeline.
-            aggregation: "none" for a label of each token; "simple" to join neighbours of one label; "first", "average"
-                or "max" to give each word the label of its first token, of the mean or of the surest one, and then
-                join neighbours.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            long_text: "chunk" to read a text that is too long in overlapping windows, in place of cutting it: of
-                what two windows share, each tells the half that is farther from its edge.
-            overlap: tokens that two neighbouring windows share.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = classify_tokens_options(
-            truncate=truncate, aggregation=aggregation, long_text=long_text, overlap=overlap
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(CLASSIFY_TOKENS, as_sequence(texts), terms))
-
-    def answer(
-        self,
-        question: str,
-        context: str,
-        *,
-        model: str,
-        top_k: int | None = None,
-        max_answer_length: int | None = None,
-        overlap: int | None = None,
-        no_answer: bool | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> Answers:
-        """Find the spans of a context that answer a question, best first, with their places as Python string indices.
-
-        A context that is too long for the model is read in overlapping windows. Arguments that are not described here,
-        and errors, are those of `embed`.
-
-        Args:
-            question: one text.
-            context: the text that may hold the answer.
-            model: name of the pipeline.
-            top_k: how many spans.
-            max_answer_length: tokens of the longest span.
-            overlap: tokens that two neighbouring windows share.
-            no_answer: whether "no answer", an empty span, competes with the others.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that the request may take, with all its retries.
-        """
-        options = answer_options(top_k=top_k, max_answer_length=max_answer_length, overlap=overlap, no_answer=no_answer)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(ANSWER, [context], terms, shared=question))
-
-    def fill_mask(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        top_k: int | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> MaskFills:
-        """Find the likeliest tokens for each mask of texts, such as "Paris is the [MASK] of France.".
-
-        How a mask is written is up to the model. Arguments that are not described here, and errors, are those of
-        `embed`.
-
-        Args:
-            texts: any number of texts, each with one mask or more.
-            model: name of the pipeline.
-            top_k: how many tokens for each mask.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        options = fill_mask_options(truncate=truncate, top_k=top_k)
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(FILL_MASK, as_sequence(texts), terms))
-
-    def score(
-        self,
-        texts: Iterable[str],
-        *,
-        model: str,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
-    ) -> TextScores:
-        """Tell how likely texts are to a masked language model: the pseudo-log-likelihood of Salazar et al. 2020.
-
-        Each token is masked in turn, so a text costs as many texts as it has tokens. Arguments that are not described
-        here, and errors, are those of `embed`.
-
-        Args:
-            texts: any number of texts, without masks.
-            model: name of a pipeline for fill-mask.
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
-        """
-        terms = self._settings.terms(
-            model, score_options(truncate=truncate), progress=progress, timeout_s=timeout_s, priority=priority
-        )
-        return self._whole(Call(SCORE, as_sequence(texts), terms))
+        return self._whole(self._calls.classify(texts, text_pairs, model, options))
 
     def classify_zero_shot(
-        self,
-        texts: Iterable[str],
-        labels: Iterable[str],
-        *,
-        model: str,
-        multi_label: bool | None = None,
-        hypothesis_template: str | None = None,
-        truncate: str | None = None,
-        progress: bool = False,
-        timeout_s: float | None = None,
-        priority: str | None = None,
+        self, texts: Iterable[str], labels: Iterable[str], *, model: str, **options: Unpack[ClassifyZeroShotOptions]
     ) -> Classifications:
-        """Give texts labels that the model was not trained for: each label becomes a hypothesis that a text may entail.
+        return self._whole(self._calls.classify_zero_shot(texts, labels, model, options))
 
-        Arguments that are not described here, and errors, are those of `embed`.
+    def classify_tokens(
+        self, texts: Iterable[str], *, model: str, **options: Unpack[ClassifyTokensOptions]
+    ) -> TokenClassifications:
+        return self._whole(self._calls.about_list(CLASSIFY_TOKENS, texts, model, options))
 
-        Args:
-            texts: any number of texts.
-            labels: any number of labels, each once.
-            model: name of the pipeline.
-            multi_label: whether each label is judged by itself; otherwise they share a probability of 1.
-            hypothesis_template: a sentence with {} where the label goes, such as "This example is {}.".
-            truncate: which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it.
-            progress: whether to show a progress bar on stderr.
-            timeout_s: seconds that each request may take, with all its retries.
+    def rerank(self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]) -> Ranking:
+        return self._whole(self._calls.rerank(query, documents, model, options))
+
+    def answer(self, question: str, context: str, *, model: str, **options: Unpack[AnswerOptions]) -> Answers:
+        return self._whole(self._calls.answer(question, context, model, options))
+
+    def fill_mask(self, texts: Iterable[str], *, model: str, **options: Unpack[FillMaskOptions]) -> MaskFills:
+        return self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
+
+    def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
+        return self._whole(self._calls.about_list(SCORE, texts, model, options))
+
+    def embed_iter(
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedOptions]
+    ) -> Generator[Embeddings, None, None]:
+        """Embed texts as they come. Yields the embeddings of consecutive texts, in order; `start` tells the first.
+
+        The texts may come from a generator that pauses: what has come is sent, and no answer waits for the next text. A
+        generator is read on a thread of its own, a request ahead of the answers that were taken. Arguments and errors
+        are those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
+
+        All rows are of one version. Where another version answers in the middle, the iterator ends with `ContractError`
+        before its rows: `embed` asks all texts again of the newer one, but rows that were handed over cannot be taken
+        back. The error's `rows_done` is how many were, and its `version` the one that answers now. Vectors of two
+        versions do not compare, so begin anew where all are to.
         """
-        count, options = classify_zero_shot_options(
-            labels, truncate=truncate, multi_label=multi_label, hypothesis_template=hypothesis_template
-        )
-        terms = self._settings.terms(model, options, progress=progress, timeout_s=timeout_s, priority=priority)
-        return self._whole(Call(classify_zero_shot_verb(count), as_sequence(texts), terms, rows_per_text=count))
+        refuse_async(texts)
+        return self._shell.parts(self._conversation.parts(self._calls.about(EMBED, texts, model, options)))

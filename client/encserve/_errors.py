@@ -4,7 +4,8 @@ EncserveError
 ├── InvalidInput (also ValueError)
 ├── TransportError
 │   ├── Unavailable
-│   │   └── RateLimited
+│   │   └── Overloaded
+│   │       └── RateLimited
 │   └── DeadlineExceeded
 ├── ServerError
 │   ├── AccessDenied
@@ -82,10 +83,15 @@ class TransportError(EncserveError):
 
 
 class Unavailable(TransportError):
-    """The server is down, or its queue is full, and stayed so through all retries."""
+    """The server is down, and stayed so through all retries; or it is up and has no room, which is `Overloaded`."""
 
 
-class RateLimited(Unavailable):
+class Overloaded(Unavailable):
+    """There is more work than can be done before the deadline: the server refused the request and went on doing so, or
+    the client saw that its own waiting requests leave too little time."""
+
+
+class RateLimited(Overloaded):
     """A gateway let no more requests of this key through, and said when to come back.
 
     It is repeated like other `Unavailable`, but not before that time, and not at all where the deadline comes first.
@@ -114,6 +120,10 @@ class ModelNotFound(ServerError):
 class InferenceFailed(ServerError):
     """The server failed on this request, for a reason that is not the caller's."""
 
+    texts: tuple[int, ...] = ()
+    """The texts of the request at which the network failed, where the server says so, counted from 0."""
+
 
 class ContractError(EncserveError):
-    """The answer lacks a promised tensor, or its shape, dtype or contract version is wrong."""
+    """The model is no pipeline of this contract, its answer lacks a promised tensor or has another shape or dtype, or
+    two versions answered one call."""

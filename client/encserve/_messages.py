@@ -28,6 +28,8 @@ class InferRequest:
     request_id: str = ""
     model_version: str = ""
     """Empty: the version that the server chooses, by default the newest."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """What travels beside the message, such as `traceparent`: names in lower case, and values."""
 
 
 def giving_up(request: InferRequest) -> InferRequest:

@@ -15,6 +15,7 @@ CONTRACT_KEY = "encserve_contract"
 
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
 STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
+LISTS = ("labels", "relaxed", "prompt_names", "requirements")
 
 
 def is_pipeline(parameters: Mapping[str, str]) -> bool:
@@ -56,8 +57,13 @@ class PipelineInfo:
     """The values that `prompt_name` may have."""
     option_defaults: Mapping[str, Any]
     """Option -> the value it has in a request that does not set it."""
+    requirements: tuple[str, ...] = ()
+    """What its encoder asks of the host that serves it, in words, such as "GPU sm_90"."""
     certificate: str
     """SHA-256 of the manifest, in hexadecimal: names the exact files and the parity numbers behind the answers."""
+    relaxed: tuple[str, ...] = ()
+    """The limits of the certificate that were relaxed for this export; empty where it was held to all of its
+    precision's."""
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, str], *, version: str = "") -> "PipelineInfo":
@@ -88,8 +94,7 @@ class PipelineInfo:
             **{key: read(key, str) for key in STRINGS},
             **{key: read(key, int) for key in INTEGERS},
             pairs=read("pairs", lambda text: {"true": True, "false": False}[text]),
-            labels=read("labels", lambda text: tuple(json.loads(text))),
-            prompt_names=read("prompt_names", lambda text: tuple(json.loads(text))),
+            **{key: read(key, lambda text: tuple(json.loads(text))) for key in LISTS},
             option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
         )
 
@@ -100,7 +105,6 @@ class PipelineInfo:
             **{key: getattr(self, key) for key in STRINGS},
             **{key: str(getattr(self, key)) for key in INTEGERS},
             "pairs": json.dumps(self.pairs),
-            "labels": json.dumps(list(self.labels), ensure_ascii=False),
-            "prompt_names": json.dumps(list(self.prompt_names)),
+            **{key: json.dumps(list(getattr(self, key)), ensure_ascii=False) for key in LISTS},
             "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
         }

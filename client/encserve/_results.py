@@ -1,8 +1,8 @@
 """What the clients return."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class Answer:
     """The version that answered; empty for an empty list of texts, about which no server was asked."""
     certificate: str
     """SHA-256 of the pipeline's manifest: names the exact files and the parity numbers behind the answer."""
+    relaxed: tuple[str, ...] = ()
+    """The limits of that certificate that were relaxed when it was made; empty where it was held to all."""
     start: int = 0
     """Index, in the whole call, of the first text."""
 
@@ -166,46 +168,28 @@ class Gather(Protocol[Part]):
         """All parts as one; None where there was none."""
 
 
-class EmbeddingRows:
-    """The rows of a whole call, in arrays that are allocated once, with the first part."""
+class Rows(Generic[Part]):
+    """The rows of a whole call, in arrays that are allocated once, with the first part, and in lists."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self.whole: Embeddings | None = None
+        self.whole: Part | None = None
 
-    def put(self, part: Embeddings) -> None:
+    def put(self, part: Part) -> None:
         """Copy a part to its rows."""
         if self.whole is None:
-            self.whole = Embeddings(
-                vectors=np.empty((self._rows, part.vectors.shape[1]), part.vectors.dtype),
-                token_counts=np.empty(self._rows, np.int32),
-                dropped_counts=np.empty(self._rows, np.int32),
-                window_counts=np.empty(self._rows, np.int32),
-                model=part.model,
-                version=part.version,
-                certificate=part.certificate,
-            )
+            self.whole = replace(part, **{name: self._room_for(value) for name, value in vars(part).items()})
         rows = slice(part.start, part.start + len(part))
-        self.whole.vectors[rows] = part.vectors
-        self.whole.token_counts[rows] = part.token_counts
-        self.whole.dropped_counts[rows] = part.dropped_counts
-        self.whole.window_counts[rows] = part.window_counts
+        for name, value in vars(self.whole).items():
+            if isinstance(value, np.ndarray):
+                value[rows] = getattr(part, name)
+            elif isinstance(value, list):
+                value.extend(getattr(part, name))
 
-
-class Parts:
-    """The parts of a call, joined at the end: arrays and lists by their first axis."""
-
-    def __init__(self, rows: int) -> None:
-        self._parts: list[Any] = []
-
-    def put(self, part: Any) -> None:
-        """Keep a part."""
-        self._parts.append(part)
-
-    @property
-    def whole(self) -> Any:
-        """The parts as one."""
-        return join(self._parts) if self._parts else None
+    def _room_for(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return np.empty((self._rows, *value.shape[1:]), value.dtype)
+        return [] if isinstance(value, list) else value
 
 
 def join(parts: Sequence[Part]) -> Part:

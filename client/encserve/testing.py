@@ -21,6 +21,8 @@ The function may raise any `EncserveError`, to see how the program bears it. Req
 protobufs of the real transports, so that a test sees what a server would.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +31,7 @@ from typing import Any, TypeAlias
 from encserve._errors import ModelNotFound, TransportError
 from encserve._messages import InferRequest, InferResponse, ServedModel, Tensor
 from encserve._pipeline import PipelineInfo
-from encserve._wire import request_from_proto, request_to_proto, response_from_proto, response_to_proto
+from encserve._transport.wire import request_from_proto, request_to_proto, response_from_proto, response_to_proto
 
 __all__ = ["AsyncFakeTransport", "FakeTransport", "InferRequest", "fake_pipeline"]
 

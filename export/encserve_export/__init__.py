@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from encserve import EncserveError
-
-_NEEDED = ("onnx", "onnxruntime", "onnxscript", "optimum", "sentencepiece", "tokenizers", "torch", "transformers")
+_NEEDED = (
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "optimum",
+    "sentence_transformers",
+    "sentencepiece",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 def require_extra() -> None:
     """Raise EncserveError with the line to type if a package of the extra `export` is missing."""
+    from encserve import EncserveError  # here, because the library's process imports this package and nothing else
+
     missing = [package for package in _NEEDED if find_spec(package) is None]
     if missing:
-        raise EncserveError(f"encserve export needs {', '.join(missing)}; install with: pip install 'encserve[export]'")
+        needs = f"encserve export needs {', '.join(missing)}"
+        raise EncserveError(f"{needs}; install with: pip install '.[export]' in a clone of encserve")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+
+from encserve_repository.layout import NAME, RESERVED_ENDINGS
 
 from .errors import InvalidConfig
 
@@ -44,7 +45,7 @@ class Engine(str, Enum):
     PYTHON = "python"
     """Triton's Python backend with a `Runtime`: sorts each batch by length; needs no other backend."""
     ONNXRUNTIME = "onnxruntime"
-    """Triton's C++ onnxruntime backend, on CUDA where the host has it."""
+    """Triton's C++ onnxruntime backend, on one `Device`."""
     TENSORRT = "tensorrt"
     """Triton's tensorrt backend, with a plan for one GPU architecture and one TensorRT."""
 
@@ -52,18 +53,6 @@ class Engine(str, Enum):
 TOKEN_BUDGET = 512
 """Tokens of a micro-batch. Between 128 and 1,024 the speed on a CPU differed by about 10 %, as it does from run to
 run."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-STEPS = ("tokenize", "encode", "head")
-_STEP_ENDINGS = (*(f"_{step}" for step in STEPS), "_encode_tensorrt")
-
-
-def encode_model(name: str, engine: str) -> str:
-    """The Triton model that runs the encode step of the pipeline `name`.
-
-    All versions of a model share one backend, so a plan has a model of its own beside that of other engines, and may
-    follow them as the next version of the pipeline.
-    """
-    return f"{name}_encode_tensorrt" if engine == Engine.TENSORRT.value else f"{name}_encode"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +69,22 @@ class ExportConfig:
     pairs: bool = False
     """Whether the requests of a text-classification carry pairs of texts."""
     precision: Precision | None = Precision.FP32
-    """None takes the fastest one that this processor has and whose certificate holds."""
+    """None takes the fastest one by measurement on this host whose certificate holds."""
     engine: Engine = Engine.PYTHON
     runtime: Runtime | None = None
-    """Of the engine `python`; None takes the one in which the precision is fastest."""
+    """Of the engine `python`; None takes the preferred one, ONNX Runtime where it has the precision."""
+    compare_runtimes: bool = False
+    """Whether every runtime that has the precision is tried, and the fastest taken whose certificate holds."""
     calibration: Path | None = None
-    """Texts like those that will be served, one a line or in JSON lines; None takes a seeded corpus."""
+    """Texts like those that will be served, one a line or in JSON lines; None takes encserve's own corpus."""
     calibration_field: str = "text"
     """The field of a JSON line that holds the text."""
+    certify_all: bool = False
+    """Whether the certificate asks the whole corpus, however long it takes; else the texts for which it has time."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """Limits of the certificate in place of those of the precision, by their names in `limits.ParityLimits`."""
     device: Device | None = None
-    """Of engine onnxruntime; None leaves it to the host: a GPU where there is one."""
+    """Of engine onnxruntime; None takes the CPU, or a GPU for a precision that only GPUs have."""
     max_length: int | None = None
     """Tokens of a text that the network sees, special tokens included; None takes the checkpoint's own."""
     token_budget: int | None = None
@@ -105,6 +98,8 @@ class ExportConfig:
     """The commit of a hub checkpoint, or the digest of a folder's Python files, whose code may run; None runs none."""
     followed_by: Engine | None = None
     """The engine of the version that will take this one's place: what one request may ask for is its limits already."""
+    activate: bool | None = None
+    """Whether what serves from the next start on is this version; None: unless a server runs on the repository."""
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
 
@@ -120,10 +115,10 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         for head in self.heads:
-            if not _NAME.fullmatch(head) or head.endswith(_STEP_ENDINGS):
+            if not NAME.fullmatch(head) or head.endswith(RESERVED_ENDINGS):
                 raise InvalidConfig(
                     f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
-                    f"digit, without the endings {', '.join(_STEP_ENDINGS)}"
+                    f"digit, without the endings {', '.join(RESERVED_ENDINGS)}"
                 )
         if self.runtime is not None and self.engine is not Engine.PYTHON:
             raise InvalidConfig(
@@ -137,23 +132,18 @@ class ExportConfig:
             raise InvalidConfig(
                 "--precision fp16 --device cpu: a CPU has no arithmetic in fp16 and runs it slower than fp32"
             )
-        if self.precision is Precision.INT8 and self.device is Device.CPU:
-            raise InvalidConfig(
-                "--precision int8 --device cpu: on engine onnxruntime int8 has fp16 beside it, which a CPU has no "
-                "arithmetic in; int8 on a CPU is for --engine python"
-            )
         if self.precision is Precision.FP16 and self.engine is Engine.PYTHON:
             raise InvalidConfig(
                 "--precision fp16 --engine python: a CPU has no arithmetic in fp16, and runs such a graph slower than "
                 "fp32; fp16 is for --engine onnxruntime or tensorrt on a GPU"
             )
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise InvalidConfig(
                 f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
             )
-        if self.name.endswith(_STEP_ENDINGS):
+        if self.name.endswith(RESERVED_ENDINGS):
             raise InvalidConfig(
-                f"--name {self.name!r}: the endings {', '.join(_STEP_ENDINGS)} belong to a pipeline's steps"
+                f"--name {self.name!r}: the endings {', '.join(RESERVED_ENDINGS)} belong to models that encserve makes"
             )
         if self.token_budget is not None and self.token_budget < 1:
             raise InvalidConfig(f"--token-budget {self.token_budget}: must be 1 at least")

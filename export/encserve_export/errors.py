@@ -29,5 +29,10 @@ class CertificateFailed(ExportError):
     """The graph does not agree with the checkpoint; the message says which number failed its limit."""
 
 
+class WayFailed(CertificateFailed):
+    """The encode step cannot be served in the way in which it was made: a figure misses its limit, or its runtime does
+    not load or run the graph. Made in another way it may be."""
+
+
 class PublishError(ExportError):
     """The model repository cannot be written."""

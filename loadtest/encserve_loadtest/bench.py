@@ -32,6 +32,9 @@ MIN_GRACE_S = 0.5
 SEND_ONCE = Retry(attempts=1)
 """A request that is sent again would hide an overload."""
 
+ALL_AT_ONCE = 100_000
+"""Requests in flight, more than any rate needs: what waits is to wait in the server, whose queue is measured."""
+
 
 def open_client(config: PlanConfig, url: str, access: Access) -> AsyncClient:
     """A client that sends every request once."""
@@ -39,6 +42,7 @@ def open_client(config: PlanConfig, url: str, access: Access) -> AsyncClient:
         url,
         timeout_s=config.timeout_s,
         retry=SEND_ONCE,
+        concurrency=ALL_AT_ONCE,
         texts_per_request=config.texts_per_request,
         tls=access.tls,
         api_key=access.api_key,

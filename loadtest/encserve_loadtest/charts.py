@@ -1,7 +1,6 @@
-"""The charts of the report: from findings to SVG."""
+"""The charts of the report: from findings to figures."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,23 +9,17 @@ from encserve_loadtest.capacity import by_rate, nearest_window
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
-from encserve_loadtest.svg import Axis, Chart
 from encserve_loadtest.texts import padding_share
 from encserve_loadtest.window import PERCENTILES, Window, percentile_s
+from encserve_pages.axis import Axis
+from encserve_pages.chart import Chart, Point
+from encserve_pages.page import Figure
 
 CURVE_POINTS = 120
 LENGTH_BINS = 32
 DRAWN_CEILING = 20.0
 """Latencies beyond so many times the target are drawn at the edge."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A chart with its title and what to read in it."""
-
-    title: str
-    svg: str
-    caption: str
+STEP_COLOURS = {"tokenize": "series-1", "encode": "series-0", "head": "series-2"}
 
 
 def figures(findings: Findings) -> Iterator[Figure]:
@@ -73,19 +66,19 @@ def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> F
     )
     if findings.capacity is not None:
         capacity = findings.capacity
-        chart.band(capacity.low_per_s, capacity.high_per_s, capacity.rate_per_s, "capacity", "capacity")
-    chart.across(target_s * 1e3, "target", f"target {milliseconds(target_s)}")
+        chart.band(capacity.low_per_s, capacity.high_per_s, capacity.rate_per_s, "good", "capacity")
+    chart.across(target_s * 1e3, "limit", f"target {milliseconds(target_s)}")
     if findings.curve is not None:
         rates = np.linspace(min(windows), min(max(windows), 0.995 * findings.curve.saturation_per_s), CURVE_POINTS)
         curve = [(rate, findings.curve.p99_s(rate) * 1e3) for rate in rates.tolist()]
-        chart.line([point for point in curve if point[1] <= chart.y.high], "fit", "fitted p99", dots=False)
-    for percentile, points in levels.items():
-        chart.line(points, f"p{percentile}", f"p{percentile}")
+        chart.line([point for point in curve if point[1] <= chart.y.high], "fit dashed", "fitted p99")
+    for shade, (percentile, points) in enumerate(levels.items()):
+        joined(chart, points, f"shade-{shade}", f"p{percentile}")
     if findings.predictions:
         points = [(each.rate_per_s, each.predicted_s * 1e3) for each in findings.predictions]
-        chart.dots(points, "predicted", "p99 predicted", radius=6)
+        chart.dots(valued(points), "fit ring", "p99 predicted", radius=6)
     caption = "Each point is all requests at that rate, counted from when they were due. The band is the 95 % interval."
-    return Figure(title="Latency against rate", svg=chart.render(), caption=caption)
+    return Figure("Latency against rate", chart.render(), caption)
 
 
 def throughput_by_users(windows: list[Window]) -> Figure:
@@ -96,9 +89,9 @@ def throughput_by_users(windows: list[Window]) -> Figure:
         x=Axis.over("users who wait for their answers (log)", users, log=True, marks=users),
         y=Axis.over("requests/s, closed loop", [y for _, y in points]),
     )
-    chart.line(points, "p99")
+    joined(chart, points, "series-0")
     caption = "Closed loop: it shows the most that the server can do, and says nothing of latency under a given rate."
-    return Figure(title="Throughput against concurrency", svg=chart.render(), caption=caption)
+    return Figure("Throughput against concurrency", chart.render(), caption)
 
 
 def latency_over_time(window: Window, title: str) -> Figure:
@@ -111,11 +104,11 @@ def latency_over_time(window: Window, title: str) -> Figure:
         x=Axis(label="due at, seconds into the run", low=0, high=run.duration_s),
         y=Axis.over("latency, ms", [*(y for _, y in points), target_ms]),
     )
-    chart.dots(points, "request", radius=2)
-    chart.across(target_ms, "target", f"target {milliseconds(window.target_p99_s)}")
+    chart.dots(valued(points), "series-0 faint", radius=2)
+    chart.across(target_ms, "limit", f"target {milliseconds(window.target_p99_s)}")
     failed = f" {window.failure_summary} are not drawn." if run.failures else ""
     caption = f"One dot per request; p99 {milliseconds(window.p99_s)} without the first seconds.{failed}"
-    return Figure(title=title, svg=chart.render(), caption=caption)
+    return Figure(title, chart.render(), caption)
 
 
 def queue_and_compute(windows: dict[float, Window]) -> Figure:
@@ -126,12 +119,12 @@ def queue_and_compute(windows: dict[float, Window]) -> Figure:
         x=Axis.over("requests/s, open loop", list(windows)),
         y=Axis.over("mean ms per request", [y for _, y in queue + compute]),
     )
-    chart.line(queue, "queue", "queue")
-    chart.line(compute, "compute", "compute")
+    joined(chart, queue, "series-1", "queue")
+    joined(chart, compute, "series-0", "compute")
     caption = (
         "Triton's own counters, all steps together. Where the queue passes compute, requests wait more than they work."
     )
-    return Figure(title="Queue against compute", svg=chart.render(), caption=caption)
+    return Figure("Queue against compute", chart.render(), caption)
 
 
 def batch_sizes(findings: Findings, windows: dict[float, Window]) -> Figure:
@@ -145,7 +138,7 @@ def batch_sizes(findings: Findings, windows: dict[float, Window]) -> Figure:
         y=Axis.over("requests per execution", [y for points in lines.values() for _, y in points]),
     )
     for name, points in lines.items():
-        chart.line(points, f"step-{name}", name)
+        joined(chart, points, STEP_COLOURS.get(name, "series-3"), name)
     caption = "How many requests the batcher put together."
     if findings.workload is not None and "encode" in lines:
         at_per_s = findings.capacity.rate_per_s if findings.capacity else max(windows)
@@ -156,7 +149,7 @@ def batch_sizes(findings: Findings, windows: dict[float, Window]) -> Figure:
             " Packed batches have no padding in their linear layers; padded to its longest text, a batch of "
             f"{rounded(texts)} texts, as at the capacity, would be {percent(share)} padding."
         )
-    return Figure(title="Batch size and padding", svg=chart.render(), caption=caption)
+    return Figure("Batch size and padding", chart.render(), caption)
 
 
 def text_lengths(findings: Findings) -> Figure:
@@ -168,8 +161,22 @@ def text_lengths(findings: Findings) -> Figure:
     chart = Chart(
         x=Axis(label="tokens per text", low=0, high=float(edges[-1])), y=Axis.over("% of the texts", shares.tolist())
     )
-    chart.bars(list(zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True)), "lengths")
+    bins = zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True)
+    chart.columns(
+        [(*each, f"{rounded(each[0])} to {rounded(each[1])}: {rounded(each[2])} %") for each in bins], "series-0"
+    )
     median, p95 = np.percentile(workload.lengths, [50, 95])
     mean = workload.lengths.mean()
     caption = f"{workload.corpus}: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {mean:.1f}."
-    return Figure(title="Text lengths", svg=chart.render(), caption=caption)
+    return Figure("Text lengths", chart.render(), caption)
+
+
+def joined(chart: Chart, points: Sequence[tuple[float, float]], kind: str, name: str = "") -> None:
+    """Draw points and the line between them."""
+    chart.line(points, kind)
+    chart.dots(valued(points), kind, name)
+
+
+def valued(points: Sequence[tuple[float, float]]) -> list[Point]:
+    """Points that say their values when they are pointed at."""
+    return [(x, y, f"{rounded(x)}, {rounded(y)}") for x, y in points]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from encserve._settings import DEFAULT_URL
+from encserve._transport.addresses import DEFAULT_URL
 from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.shapes import SHAPES

@@ -58,8 +58,8 @@ class Findings:
 
     @property
     def tokens_per_request(self) -> float:
-        """Mean tokens of a request, as the server counted them in all windows."""
+        """Mean tokens of a request, as the server counted them in all windows; 0 where none was answered."""
         answered = [window for window in self.windows if window.tokens_per_request > 0]
         requests = [len(window.run.tokens) for window in answered]
         total = sum(window.tokens_per_request * count for window, count in zip(answered, requests, strict=True))
-        return total / sum(requests)
+        return total / sum(requests) if requests else 0.0

@@ -4,8 +4,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,16 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import verdict
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
-from encserve_loadtest.summary import SETTING_WORDS, Line, summarize, warning
+from encserve_loadtest.summary import SETTING_WORDS, summarize, warning
+from encserve_loadtest.trials import Tuning
 from encserve_loadtest.window import PERCENTILES, SETTLE_SHARE, Window
+from encserve_pages.page import Cell, Figures, Part, Prose, Table, Verdict, render_page
 
 CARDS = 4
 """So many lines of the verdict stand large on top."""
 
-VERDICTS = ("holds", "misses", "invalid", "queue grows")
-"""Words that have a colour in a table."""
+VERDICT_TONES = {"holds": "good", "misses": "bad", "invalid": "bad", "queue grows": "bad"}
+"""Verdict on a window -> how good that is."""
 
 
 def check_report(path: Path) -> None:
@@ -114,55 +114,34 @@ def _plain(value: Any) -> Any:
 def render_html(findings: Findings) -> str:
     """The page."""
     config = findings.config
-    style = files("encserve_loadtest").joinpath("report.css").read_text(encoding="utf-8")
     lines, flattered = summarize(findings), warning(findings)
-    about = f"{config.url}, {len(findings.windows)} windows in {findings.elapsed_s:.0f} s, encserve {__version__}"
-    if findings.workload is not None:
-        pipeline = findings.workload.pipeline
-        about = f"{pipeline.task}, version {pipeline.version}, {pipeline.precision} on {pipeline.engine}, {about}"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-            f"<title>Capacity of {escape(config.model)}</title><style>{style}</style></head><body>",
-            f'<h1>Capacity of {escape(config.model)}</h1><p class="about">{escape(about)}</p>',
-            f'<p class="problem">Incomplete: {escape(findings.problem)}</p>' if findings.problem else "",
-            f'<p class="problem">{escape(flattered[0].upper() + flattered[1:])}.</p>' if flattered else "",
-            '<dl class="verdict">' + "".join(map(_card, lines[:CARDS])) + "</dl>",
-            '<ul class="others">' + "".join(map(_item, lines[CARDS:])) + "</ul>",
-            '<section class="charts">',
-            *(
-                f"<figure><h2>{escape(each.title)}</h2>{each.svg}<figcaption>{escape(each.caption)}</figcaption></figure>"
-                for each in figures(findings)
-            ),
-            "</section>",
-            _windows_table(findings.windows),
-            _tuning_table(findings),
-            _steps_table(findings),
-            f'<p class="how">{escape(_how(findings))}</p>',
-            "</body></html>",
-        ]
+    parts: list[Part] = [
+        *([Prose(f"Incomplete: {findings.problem}", tone="problem")] if findings.problem else []),
+        *([Prose(f"{flattered[0].upper()}{flattered[1:]}.", tone="problem")] if flattered else []),
+        Verdict(lines[:CARDS], lines[CARDS:]),
+        Figures(list(figures(findings))),
+        _windows_table(findings.windows),
+        *([_tuning_table(findings.tuning)] if findings.tuning else []),
+        _steps_table(findings),
+        Prose(_how(findings)),
+    ]
+    return render_page(f"Capacity of {config.model}", _about(findings), parts)
+
+
+def _about(findings: Findings) -> str:
+    about = (
+        f"{findings.config.url}, {len(findings.windows)} windows in {findings.elapsed_s:.0f} s, encserve {__version__}"
     )
+    if findings.workload is None:
+        return about
+    pipeline = findings.workload.pipeline
+    return f"{pipeline.task}, version {pipeline.version}, {pipeline.precision} on {pipeline.engine}, {about}"
 
 
-def _card(line: Line) -> str:
-    return (
-        f'<div><dt>{escape(line.topic)}</dt><dd class="figure">{escape(line.figure)}</dd>'
-        f'<dd class="detail">{escape(line.detail)}</dd></div>'
-    )
-
-
-def _item(line: Line) -> str:
-    return (
-        f'<li><span class="topic">{escape(line.topic)}</span> <b>{escape(line.figure)}</b> '
-        f'<span class="detail">{escape(line.detail)}</span></li>'
-    )
-
-
-def _windows_table(windows: Sequence[Window]) -> str:
+def _windows_table(windows: Sequence[Window]) -> Table:
     heads = ["load", "offered/s", "achieved/s", *(f"p{percentile}" for percentile in PERCENTILES)]
     heads += ["lateness p99", "worst", "tokens/request", "failed", "verdict"]
-    rows = []
+    rows: list[list[str | Cell]] = []
     for window in windows:
         closed = window.run.loop is Loop.CLOSED
         word = "closed loop" if closed else verdict(window).partition(":")[0]
@@ -177,46 +156,30 @@ def _windows_table(windows: Sequence[Window]) -> str:
                 "" if closed else milliseconds(window.lateness_worst_s),
                 rounded(window.tokens_per_request),
                 window.failure_summary,
-                word,
+                Cell(word, VERDICT_TONES.get(word, "")),
             ]
         )
-    return _table("Every window, in the order of measurement", heads, rows)
+    return Table("Every window, in the order of measurement", heads, rows)
 
 
-def _tuning_table(findings: Findings) -> str:
-    tuning = findings.tuning
-    if tuning is None:
-        return ""
+def _tuning_table(tuning: Tuning) -> Table:
     rows = [
         [
             f"{rounded(trial.throughput_per_s)}",
-            percent(trial.throughput_per_s / tuning.baseline.throughput_per_s - 1),
+            percent(trial.gain_over(tuning.baseline)),
             *(str(getattr(trial.settings, name)) for name in SETTING_WORDS),
         ]
         for trial in (tuning.baseline, *tuning.trials)
     ]
     heads = [f"requests/s, {tuning.users} users", "gain", *SETTING_WORDS.values()]
-    return _table("Settings that were tried, on servers of this host; the first is as it is", heads, rows)
+    return Table("Settings that were tried, on servers of this host; the first is as it is", heads, rows)
 
 
-def _steps_table(findings: Findings) -> str:
+def _steps_table(findings: Findings) -> Table:
     rows = [
         [step.name, str(step.instances), str(step.max_batch_size), str(step.queue_delay_us)] for step in findings.steps
     ]
-    return _table("How the server ran the steps", ["step", "instances", "max batch, requests", "queue delay, µs"], rows)
-
-
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="{cell if cell in VERDICTS else ""}">{escape(cell)}</td>' for cell in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f'<h2>{escape(title)}</h2><div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+    return Table("How the server ran the steps", ["step", "instances", "max batch, requests", "queue delay, µs"], rows)
 
 
 def _how(findings: Findings) -> str:

@@ -32,8 +32,7 @@ class _Configurations(GrpcTransport):
 
     def config(self, model: str) -> model_config_pb2.ModelConfig:
         request = service_pb2.ModelConfigRequest(name=model)
-        with self._translating(model=model):
-            return self._stub.ModelConfig(request, timeout=ASK_TIMEOUT_S, metadata=self._metadata).config
+        return self.ask("ModelConfig", request, timeout_s=ASK_TIMEOUT_S, model=model).config
 
 
 def role_of(model: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve._commands.access import Access
-from encserve._settings import DEFAULT_URL
+from encserve._transport.addresses import DEFAULT_URL
 from encserve_loadtest.bench import make_bench, open_client
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS

@@ -1,9 +1,8 @@
 """The verdict in words, for the terminal and for the top of the report."""
 
-from dataclasses import dataclass
-
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.quantities import milliseconds, percent, rounded
+from encserve_pages.page import Line
 
 SETTING_WORDS = {
     "tokenize_instances": "instances of tokenize",
@@ -20,15 +19,6 @@ _SETTING_PLACES = {
     "token_budget": "export again with --token-budget {value}",
 }
 """Where each setting is changed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One finding: what it is about, its figure, and what stands behind the figure."""
-
-    topic: str
-    figure: str
-    detail: str = ""
 
 
 def warning(findings: Findings) -> str:
@@ -112,7 +102,7 @@ def _tuning_lines(findings: Findings) -> list[Line]:
         tried = f"of {len(tuning.trials)} other settings that were tried none was 5 % better"
         tried += f"; for {len(tuning.untried)} there was no time" if tuning.untried else ""
         return [Line(topic="settings", figure="change nothing", detail=tried)]
-    gain = tuning.best.throughput_per_s / tuning.baseline.throughput_per_s - 1
+    gain = tuning.best.gain_over(tuning.baseline)
     detail = f"{percent(gain)} more with {tuning.users} users"
     if tuning.capacity is not None and findings.capacity is not None:
         then, now = rounded(tuning.capacity.rate_per_s), rounded(findings.capacity.rate_per_s)

@@ -1,5 +1,8 @@
 """What was found of other server settings."""
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass, field, fields
 
 from encserve_loadtest.altered_repository import Settings
@@ -13,6 +16,12 @@ class Trial:
     settings: Settings
     throughput_per_s: float
     """Of the closed loop, in requests per second: its users, divided by their mean latency (Little's law)."""
+
+    def gain_over(self, other: Trial) -> float:
+        """How much more it brings, as a share of `other`; infinite where that answered nothing and this did."""
+        if not other.throughput_per_s:
+            return math.inf if self.throughput_per_s else 0.0
+        return self.throughput_per_s / other.throughput_per_s - 1
 
 
 @dataclass(kw_only=True)

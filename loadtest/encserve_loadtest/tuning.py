@@ -18,7 +18,7 @@ from encserve_loadtest.search import MAX_RATES, find_capacity
 from encserve_loadtest.trials import Trial, Tuning
 
 if TYPE_CHECKING:
-    from encserve_server.server import TritonServer
+    from encserve_server.launcher.server import TritonServer
 
 MIN_GAIN = 0.05
 """Settings are kept when they bring at least so much; less is noise."""
@@ -69,10 +69,10 @@ async def tune(findings: Findings, progress: Progress) -> None:
             continue
         trial = await _try(findings, replace(tuning.best.settings, **change), users)
         tuning.trials.append(trial)
-        if _gain(trial, tuning.best) >= MIN_GAIN:  # so far the best may have had a bad moment
+        if trial.gain_over(tuning.best) >= MIN_GAIN:  # so far the best may have had a bad moment
             again = await _try(findings, tuning.best.settings, users)
             tuning.best = max(tuning.best, again, key=lambda each: each.throughput_per_s)
-        gain = _gain(trial, tuning.best)
+        gain = trial.gain_over(tuning.best)
         kept = gain >= MIN_GAIN
         verdict = f"kept, {percent(gain)} more" if kept else "no better"
         progress.note(f"{users} users     {rounded(trial.throughput_per_s):>6}/s   {named}: {verdict}")
@@ -81,10 +81,6 @@ async def tune(findings: Findings, progress: Progress) -> None:
     if tuning.changes:
         progress.stage("the capacity with the better settings")
         tuning.capacity = await _search(findings, tuning.best.settings, progress)
-
-
-def _gain(trial: Trial, other: Trial) -> float:
-    return trial.throughput_per_s / other.throughput_per_s - 1
 
 
 def _users_at_capacity(findings: Findings) -> int:
@@ -125,10 +121,10 @@ async def _bench_on(findings: Findings, settings: Settings) -> AsyncIterator[Ben
 def _serve(repository: Path) -> "TritonServer":
     try:
         from encserve_server.config import ServeConfig
-        from encserve_server.ports import free_ports
-        from encserve_server.server import TritonServer
+        from encserve_server.launcher.ports import free_ports
+        from encserve_server.launcher.server import TritonServer
     except ModuleNotFoundError as error:
-        raise PlanError(f"--tune needs {error.name}: pip install 'encserve[server]'") from error
+        raise PlanError(f"--tune needs {error.name}: pip install '.[server]' in a clone of encserve") from error
     http_port, grpc_port, metrics_port = free_ports(3)
     config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
     return TritonServer(config, report=lambda line: None)

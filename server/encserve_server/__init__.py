@@ -1,1 +1,1 @@
-"""The local Triton launcher (`encserve serve`), and the models that run inside Triton's Python backend (`models/`)."""
+"""The local Triton launcher (`encserve serve`), and the steps that run inside Triton's Python backend (`steps/`)."""

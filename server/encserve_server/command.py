@@ -1,21 +1,27 @@
 """`encserve serve`: serve a model repository on this host until asked to stop."""
 
 import argparse
+import ipaddress
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encserve_server import steps
 from encserve_server.config import ServeConfig
-from encserve_server.errors import ConfigError, ServerDied
+from encserve_server.errors import ConfigError, GaveUp, ServerDied
+from encserve_server.launcher.interruption import interruption
 from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:
     from encserve import PipelineInfo
-    from encserve_server.server import TritonServer
+    from encserve_server.launcher.server import TritonServer
 
 SUMMARY = "serve a model repository on this host"
+
+CHECK_S = 0.5
+EXIT_GAVE_UP = 75
+"""EX_TEMPFAIL: what is served may well be served, by another process or on another host."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,33 +66,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-probe-key", type=Path, metavar="FILE", help="the private key of --tls-probe-cert")
     parser.add_argument(
         "--supervise",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
+        default=True,
         help="ask every pipeline a question each half second, and start the server again when one does not answer",
+    )
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        default=default.health_port,
+        metavar="PORT",
+        help="say on http://127.0.0.1:PORT/health how the pipelines are (default: nowhere)",
+    )
+    parser.add_argument(
+        "--live-code",
+        type=Path,
+        nargs="?",
+        const=Path(steps.__file__).parent,
+        metavar="FOLDER",
+        help="for who develops the steps: run their code out of this folder (default: that of the installed encserve), "
+        "and load it again whenever a file of it changes; it is not what was certified",
     )
     parser.add_argument("--verbose", action="store_true", help="show Triton's information messages too")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT, SIGTERM or SIGHUP. Returns 0 after such a stop.
+    """Serve until SIGINT, SIGTERM or SIGHUP. Returns 0 after such a stop, and `EXIT_GAVE_UP` where supervision gave up.
 
     Raises:
-        ServerDied: Triton ended by itself.
+        ServerDied: Triton ended by itself, and nobody supervises it.
         EncserveError: it did not start; see `TritonServer.__enter__`.
     """
-    from encserve_server.server import TritonServer, print_to_stderr  # Linux only, and gRPC takes its time to import
+    from encserve_server.launcher.server import (  # Linux only, and gRPC takes its time to import
+        TritonServer,
+        print_to_stderr,
+        stopping,
+    )
 
     config = config_of(arguments)
+    if config.health_port and not arguments.supervise:
+        raise ConfigError("--health-port shows what supervision sees; it does not go with --no-supervise")
     if not config.is_loopback:
         print_to_stderr(exposure_warning(config))
-    _interrupt_on_signals()
+    interruption.follow_signals()
     try:
         if arguments.supervise:
-            _supervise(config)
-            return 0
+            return _supervise(config)
         with TritonServer(config) as server:
             print(describe(server), flush=True)
             try:
-                server.process.wait()
+                while server.process.is_alive:
+                    server.process.wait(CHECK_S)
+                    interruption.check()
             except KeyboardInterrupt:
                 print_to_stderr(stopping(config))
                 return 0
@@ -95,19 +125,20 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
 
 
-def _supervise(config: ServeConfig) -> None:
-    from encserve_server.server import print_to_stderr
-    from encserve_server.supervise import supervise
+def _supervise(config: ServeConfig) -> int:
+    from encserve_server.launcher.server import print_to_stderr
+    from encserve_server.liveness.health_page import HealthPage
+    from encserve_server.liveness.supervision import supervise
 
+    page = HealthPage(config.health_port) if config.health_port else None
     try:
-        supervise(config, report=print_to_stderr, serving=lambda server: print(describe(server), flush=True))
+        supervise(config, report=print_to_stderr, serving=lambda server: print(describe(server), flush=True), page=page)
+    except GaveUp as error:
+        print_to_stderr(f"encserve: error: {error}")
+        return EXIT_GAVE_UP
     except KeyboardInterrupt:
         print_to_stderr("stopped")
-
-
-def stopping(config: ServeConfig) -> str:
-    """What happens after the first signal."""
-    return f"stopping: requests in flight have {config.exit_timeout_s} s; Ctrl-C again ends them at once"
+    return 0
 
 
 def config_of(arguments: argparse.Namespace) -> ServeConfig:
@@ -117,12 +148,14 @@ def config_of(arguments: argparse.Namespace) -> ServeConfig:
         models=tuple(arguments.model),
         host=arguments.host,
         metrics_host=arguments.metrics_host,
+        health_port=arguments.health_port,
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
         metrics_port=arguments.metrics_port,
         startup_timeout_s=arguments.startup_timeout_s,
         exit_timeout_s=arguments.exit_timeout_s,
         tls=_tls(arguments),
+        live_code=arguments.live_code,
         admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET", ""),
         verbose=arguments.verbose,
     )
@@ -130,6 +163,8 @@ def config_of(arguments: argparse.Namespace) -> ServeConfig:
 
 def exposure_warning(config: ServeConfig) -> str:
     """What is wrong with an address that other hosts reach."""
+    if ipaddress.IPv4Address(config.host).is_loopback:
+        return f"warning: the metrics on {config.metrics_address} are reachable from other hosts, and have no login"
     plain = "gRPC and HTTP are not encrypted (--tls-cert encrypts gRPC), " if config.tls is None else ""
     open_to_all = "" if config.tls and config.tls.client_ca else "whoever reaches the port may ask it, "
     return (
@@ -180,9 +215,3 @@ def pipeline_table(pipelines: Sequence["PipelineInfo"]) -> list[str]:
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def _interrupt_on_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and background jobs ask for
-            signal.signal(number, signal.default_int_handler)

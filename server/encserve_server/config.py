@@ -28,6 +28,8 @@ class ServeConfig:
     http_port: int = 8000
     grpc_port: int = 8001
     metrics_port: int = 8002
+    health_port: int = 0
+    """Of a page on loopback that says how the pipelines are; 0 for none."""
     startup_timeout_s: float = 120
     """How long the pipelines may take until they answer."""
     exit_timeout_s: int = 30
@@ -36,6 +38,8 @@ class ServeConfig:
     """Show Triton's information messages too, not only its warnings and errors."""
     tls: ServerTls | None = None
     """Encrypts gRPC. HTTP, which Triton cannot encrypt, is then bound to loopback."""
+    live_code: Path | None = None
+    """A source tree of the steps whose code is served in place of that of the versions, for who edits it."""
     admin_secret: str = field(default="", repr=False)
     """Without it Triton loads no model for anybody, and shows no statistics, logs or traces. Empty: made anew."""
 
@@ -47,18 +51,22 @@ class ServeConfig:
                 raise ConfigError(
                     f"{flag} must be an IPv4 address such as {LOOPBACK} or 0.0.0.0, not {address!r}"
                 ) from error
-        for flag, port in self.ports.items():
+        ports = {**self.ports, **({"--health-port": self.health_port} if self.health_port else {})}
+        for flag, port in ports.items():
             if not 1 <= port <= MAX_PORT:
                 raise ConfigError(f"{flag} must be between 1 and {MAX_PORT}, not {port}")
-        if len(set(self.ports.values())) < len(self.ports):
-            given = ", ".join(f"{flag} {port}" for flag, port in self.ports.items())
-            raise ConfigError(f"the three ports must differ: {given}")
+        if len(set(ports.values())) < len(ports):
+            raise ConfigError(f"the ports must differ: {', '.join(f'{flag} {port}' for flag, port in ports.items())}")
         if not 0 < self.startup_timeout_s <= MAX_TIMEOUT_S:
             raise ConfigError(
                 f"--startup-timeout-s must be above 0 and at most {MAX_TIMEOUT_S}, not {self.startup_timeout_s:g}"
             )
         if not 1 <= self.exit_timeout_s <= MAX_TIMEOUT_S:
             raise ConfigError(f"--exit-timeout-s must be between 1 and {MAX_TIMEOUT_S}, not {self.exit_timeout_s}")
+        if self.live_code is not None and not (self.live_code / "tokenize" / "step.py").is_file():
+            raise ConfigError(
+                f"--live-code {self.live_code} is no source tree of the steps: it has no tokenize/step.py"
+            )
         if self.admin_secret and not ADMIN_SECRET.fullmatch(self.admin_secret):
             raise ConfigError(
                 "the admin secret must be 16 or more letters, digits, - and _, as `openssl rand -hex 32` prints them; "

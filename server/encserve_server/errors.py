@@ -35,6 +35,10 @@ class ServerDied(ServeError):
     """Triton ended without having been asked to."""
 
 
+class GaveUp(ServeError):
+    """The server ended, or did not start again, so often in a row that it is not tried again here."""
+
+
 class Unhealthy(ServeError):
     """A pipeline that should answer does not."""
 

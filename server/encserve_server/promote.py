@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from encserve._commands.server_arguments import access_of, add_server_arguments, open_client
-from encserve_server.administration import Administration
-from encserve_server.promotion import Promotion
+from encserve_server.administration.channel import Administration
+from encserve_server.administration.promotion import Promotion
 
 SUMMARY = "serve another version of a pipeline, once it has answered beside the one that serves"
 

@@ -4,7 +4,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from encserve import Tls
+from encserve import InvalidInput, Tls
+from encserve._transport.tls import show, trust
 from encserve_server.errors import ConfigError
 
 MAX_FLIGHTS = 8  # a handshake of TLS 1.3 takes two each way
@@ -47,9 +48,11 @@ class ServerTls:
             ConfigError: a file is missing or unfit, a key is not that of its certificate, a certificate has expired or
                 names no host, or the one for probes is not from `client_ca`.
         """
-        return Tls(
-            ca_file=self.cert, cert_file=self.probe_cert, key_file=self.probe_key, server_name=_name(self._rehearse())
-        )
+        try:
+            name = _name(self._rehearse())
+        except InvalidInput as error:
+            raise ConfigError(str(error)) from error
+        return Tls(ca_file=self.cert, cert_file=self.probe_cert, key_file=self.probe_key, server_name=name)
 
     def _rehearse(self) -> dict[str, object]:
         """The server's certificate as a client sees it that trusts this certificate alone."""
@@ -57,13 +60,13 @@ class ServerTls:
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False  # the names are what we want to learn
         client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        _load(server, "--tls-cert", self.cert, "--tls-key", self.key)
-        _trust(client, "--tls-cert", self.cert)
+        show(server, "--tls-cert", self.cert, "--tls-key", self.key)
+        trust(client, "--tls-cert", self.cert)
         if self.client_ca is not None:
             server.verify_mode = ssl.CERT_REQUIRED
-            _trust(server, "--tls-client-ca", self.client_ca)
+            trust(server, "--tls-client-ca", self.client_ca)
         if self.probe_cert is not None and self.probe_key is not None:
-            _load(client, "--tls-probe-cert", self.probe_cert, "--tls-probe-key", self.probe_key)
+            show(client, "--tls-probe-cert", self.probe_cert, "--tls-probe-key", self.probe_key)
         return self._shake_hands(server, client)
 
     def _shake_hands(self, server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, object]:
@@ -81,34 +84,6 @@ class ServerTls:
                 except ssl.SSLError as error:
                     raise ConfigError(f"{self.cert} does not serve TLS: {error}") from error
         return dict(here.getpeercert() or {})
-
-
-def _load(context: ssl.SSLContext, cert_flag: str, cert: Path, key_flag: str, key: Path) -> None:
-    _check_readable(cert_flag, cert)
-    _check_readable(key_flag, key)
-    try:
-        context.load_cert_chain(cert, key, password=lambda: "")  # else OpenSSL would ask for one on the terminal
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(f"{key_flag} {key} is not the key of the certificate in {cert_flag} {cert}") from error
-        raise ConfigError(
-            f"{cert_flag} {cert} and {key_flag} {key} are no PEM certificate and unencrypted private key: {error}"
-        ) from error
-
-
-def _trust(context: ssl.SSLContext, flag: str, path: Path) -> None:
-    _check_readable(flag, path)
-    try:
-        context.load_verify_locations(cafile=path)
-    except ssl.SSLError as error:
-        raise ConfigError(f"{flag} {path} holds no PEM certificate: {error}") from error
-
-
-def _check_readable(flag: str, path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ConfigError(f"{flag} {path} cannot be read: {error.strerror}") from error
 
 
 def _name(certificate: dict[str, object]) -> str:

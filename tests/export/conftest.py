@@ -1,18 +1,20 @@
-"""Small checkpoints, made in memory from the real configuration classes, with tokenizers trained here."""
+"""Small checkpoints, made in memory from the real configuration classes, with small tokenizers."""
 
 import json
 
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import processors
+from traces import traced_anew, traces  # noqa: F401
+from trained_tokenizers import byte_level_tokenizer, wordpiece_tokenizer
 
+from encserve_export.certificate import certificate_texts
 from encserve_export.config import ExportConfig
-from encserve_export.corpus import PASSAGES
 
 torch.set_num_threads(1)  # networks this small gain nothing from threads
+certificate_texts.SECONDS = 0  # the least number of texts is enough here
 
-SPECIAL_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
 PAD, BEGIN, END, UNKNOWN, MASK = range(5)
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 CONFIGS = {
@@ -27,24 +29,6 @@ CONFIGS = {
 TYPED = {"albert", "bert", "electra"}
 BYTE_LEVEL = {"camembert", "roberta", "xlm-roberta"}
 MAX_POSITIONS = 66
-
-
-def wordpiece_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(PASSAGES, trainers.WordPieceTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS))
-    return tokenizer
-
-
-def byte_level_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(PASSAGES, trainer)
-    return tokenizer
 
 
 def make_checkpoint(folder, family="bert", *, network=transformers.AutoModel, modules=None, seed=0, **config):
@@ -84,6 +68,8 @@ def make_checkpoint(folder, family="bert", *, network=transformers.AutoModel, mo
                 {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
             )
             (folder / path).mkdir(exist_ok=True)
+            if kind == "Pooling":
+                module_config = {"embedding_dimension": model_config.hidden_size, **module_config}
             file = "sentence_bert_config.json" if kind == "Transformer" else "config.json"
             (folder / path / file).write_text(json.dumps(module_config))
         (folder / "modules.json").write_text(json.dumps(listed))

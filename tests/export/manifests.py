@@ -1,7 +1,10 @@
 """A manifest of no checkpoint, for tests of what is written around one."""
 
-from encserve_export.config import Engine, Precision
-from encserve_export.manifest import Manifest
+from dataclasses import asdict
+
+from encserve_export.config import Device, Engine, Precision
+from encserve_repository.manifest import Manifest
+from encserve_server.steps.encode.host.requirements import HostRequirements
 
 
 def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None):
@@ -9,9 +12,11 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         name="minilm",
         version=version,
         task="feature-extraction",
-        precision=Precision.FP32,
-        engine=engine,
+        precision=Precision.FP32.value,
+        engine=engine.value,
         runtime={"name": "onnxruntime", "hints": {}} if engine is Engine.PYTHON else {},
+        device=Device.CPU.value if engine is Engine.ONNXRUNTIME else None,
+        requirements=asdict(HostRequirements(backend=engine.value)),
         made={},
         calibration={},
         checkpoint={
@@ -39,4 +44,5 @@ def make_manifest(*, version=1, engine=Engine.PYTHON, dimensions=384, files=None
         tokenizer_sha256="0" * 64,
         parity={},
         files=files or {},
+        tools={},
     )

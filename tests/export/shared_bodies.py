@@ -1,7 +1,5 @@
 """Small checkpoints that share the tensors of one encoder."""
 
-import shutil
-
 import transformers
 
 from .conftest import make_checkpoint
@@ -14,12 +12,13 @@ NETWORKS = {
 }
 
 
-def make_heads(folder, names, *, family="bert", change=lambda model: None):
-    """A checkpoint for each of `names`, with the encoder of the first; `change` alters the model of the last."""
+def make_heads(folder, names, *, family="bert", change=lambda model: None, **sizes):
+    """A checkpoint for each of `names`, with the encoder of the first; `change` alters the model of the last, `sizes`
+    all configurations."""
     made, body = {}, None
     for seed, name in enumerate(names):
         network, config = NETWORKS[name]
-        made[name] = make_checkpoint(folder / name, family, network=network, seed=seed, **config)
+        made[name] = make_checkpoint(folder / name, family, network=network, seed=seed, **config, **sizes)
         model = network.from_pretrained(made[name])
         if body is None:
             body = {key: value for key, value in model.base_model.state_dict().items() if "pooler" not in key}
@@ -27,7 +26,4 @@ def make_heads(folder, names, *, family="bert", change=lambda model: None):
         if name == names[-1]:
             change(model)
         model.save_pretrained(made[name])
-        # Training a tokenizer twice does not give the same one twice.
-        if name != names[0]:
-            shutil.copy(made[names[0]] / "tokenizer.json", made[name])
     return made

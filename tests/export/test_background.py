@@ -11,13 +11,18 @@ import torch
 from fake_tensorrt import fake_target
 
 from encserve import EncserveError
-from encserve_export import background, command, pipeline, plan_session, publishing
-from encserve_export.background import export_ahead, failed_build, main, start_build
-from encserve_export.config import Engine
+from encserve_export.commands import background, publishing
+from encserve_export.commands import export_command as command
+from encserve_export.commands.background import BuildState, build_of, export_ahead, main, start_build
+from encserve_export.config import Device, Engine, Precision
+from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engine
+from encserve_export.engines.ways import ways_for
 from encserve_export.errors import InvalidConfig, PublishError, UnsupportedHost
-from encserve_export.pipeline import export
-from encserve_export.repository import build_log, published_versions, staged_version
-from encserve_server.repository import read_pipelines
+from encserve_export.export import export
+from encserve_export.publication.publish import staged_version
+from encserve_repository.versions import published_versions
+from encserve_repository.work_folder import find_work_folder, open_work_folder
+from encserve_server.launcher.repository import read_pipelines
 
 
 class Stream:
@@ -30,7 +35,7 @@ class Stream:
 @pytest.fixture
 def target(monkeypatch):
     found = fake_target()
-    for module in (background, pipeline):
+    for module in (background, tensorrt_engine):
         monkeypatch.setattr(module, "find_target", lambda: found)
     monkeypatch.setattr(plan_session, "_DEVICE", "cpu")
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
@@ -42,15 +47,36 @@ def test_onnxruntime_serves_until_the_plan_follows(export_config, target):
     export_ahead(config, publishing.publish)
     (first,) = read_pipelines(config.repository)
     assert (first.engine, first.version) == ("onnxruntime", "1")
-    build_log(config.repository, "tiny").write_text("a log\n")
+    find_work_folder(config.repository).build_log("tiny").write_text("a log\n")
     assert main(io.BytesIO(pickle.dumps(config))) == 0
     (second,) = read_pipelines(config.repository)
     assert (second.engine, second.version) == ("tensorrt", "2")
     assert (config.repository / "tiny/2/build.log").read_text() == "a log\n"
-    assert failed_build(config.repository, "tiny") == ""
+    assert build_of(config.repository, "tiny").state is BuildState.NONE
     # What a client may ask for stays the same.
     manifests = [json.loads((config.repository / f"tiny/{version}/manifest.json").read_text()) for version in (1, 2)]
     assert manifests[0]["limits"] == manifests[1]["limits"]
+
+
+def test_what_serves_until_an_int8_plan_is_there_is_fp16_on_the_gpu(export_config, target):
+    asked = []
+    config = replace(export_config, engine=Engine.TENSORRT, precision=Precision.INT8)
+    export_ahead(config, lambda config: asked.append(config) or [])
+    (meanwhile,) = asked
+    assert (meanwhile.engine, meanwhile.device, meanwhile.precision) == (
+        Engine.ONNXRUNTIME,
+        Device.GPU,
+        Precision.FP16,
+    )
+
+
+def test_what_serves_until_the_fastest_plan_is_there_is_chosen_likewise(export_config, target):
+    asked = []
+    config = replace(export_config, engine=Engine.TENSORRT, precision=None)
+    export_ahead(config, lambda config: asked.append(config) or [])
+    (meanwhile,) = asked
+    (way,), (planned,) = (ways_for(each, frozenset(), lambda line: None) for each in (meanwhile, config))
+    assert way.precision is planned.precision is Precision.FP32
 
 
 def test_a_build_that_fails_leaves_the_first_version_and_says_why(export_config, target):
@@ -60,16 +86,23 @@ def test_a_build_that_fails_leaves_the_first_version_and_says_why(export_config,
     config = replace(export_config, engine=Engine.TENSORRT)
     export_ahead(config, publishing.publish)
     process, log = start_build(config)
+    running = build_of(config.repository, "tiny")
+    assert (running.state, running.log, running.last_line) == (BuildState.RUNNING, log, "")
+    with pytest.raises(PublishError, match=f"a plan of tiny is being built; {log} has what it says"):
+        start_build(config)
     assert process.wait(timeout=300) == 1
-    assert log.name == ".tiny-plan.log"
-    assert "builds a plan on the GPU that will run it" in failed_build(config.repository, "tiny")
+    failed = build_of(config.repository, "tiny")
+    assert failed.state is BuildState.FAILED
+    assert "builds a plan on the GPU that will run it" in failed.last_line
     assert published_versions(config.repository, "tiny") == [1]
     (served,) = read_pipelines(config.repository)
     assert served.engine == "onnxruntime"
 
 
 def test_the_next_export_says_what_failed(tmp_path, capsys):
-    build_log(tmp_path, "tiny").write_text("loading ... 1 s\nencserve: error: max_abs_diff is 1, must be\n\n")
+    log = open_work_folder(tmp_path).build_log("tiny")
+    log.parent.mkdir()
+    log.write_text("loading ... 1 s\nencserve: error: max_abs_diff is 1, must be\n\n")
     arguments = ["nowhere", "--name", "tiny", "--repository", str(tmp_path)]
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -91,8 +124,8 @@ def test_other_engines_have_nothing_to_build(export_config):
 
 
 def test_a_second_export_meanwhile_is_refused_and_names_the_log(export_config):
-    repository = export_config.repository
-    with staged_version(repository, "tiny"):
-        build_log(repository, "tiny").write_text("building\n")
-        with pytest.raises(PublishError, match=r"another export of 'tiny' .* is running; .*\.tiny-plan\.log has what"):
+    log = open_work_folder(export_config.repository).build_log("tiny")
+    with staged_version(export_config):
+        log.write_text("building\n")
+        with pytest.raises(PublishError, match=rf"another export or promotion of 'tiny' .* is running; {log} has what"):
             export(export_config)

@@ -5,10 +5,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
-from encserve_export.task_options import options_of
 
 from .conftest import make_checkpoint
 
@@ -99,7 +99,7 @@ def test_roberta_positions_begin_after_the_padding_id(tmp_path):
 @pytest.mark.parametrize(
     ("modules", "message"),
     [
-        ([TRANSFORMER, ("WordWeights", "1_WordWeights", {})], "module 'sentence_transformers.models.WordWeights'"),
+        ([TRANSFORMER, ("WordWeights", "1_WordWeights", {})], "sentence-transformers module WordWeights of "),
         (
             [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode_median_tokens": True})],
             "pooling pooling_mode_median_tokens is not supported; supported are cls, lasttoken, max, mean",

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from encserve_export.certificate.limits import PARITY_LIMITS, ParityLimits
 from encserve_export.config import Engine, Precision
 from encserve_export.errors import CertificateFailed
-from encserve_export.limits import PARITY_LIMITS, ParityLimits
-from encserve_export.pipeline import export
-from encserve_export.repository import published_versions
-from encserve_export.triton_config import from_text
+from encserve_export.export import export
+from encserve_repository import durable
+from encserve_repository.config_text import from_text
+from encserve_repository.layout import STEPS
+from encserve_repository.versions import published_versions
 
 
 @pytest.mark.parametrize("engine", [Engine.PYTHON, Engine.ONNXRUNTIME])
@@ -31,12 +33,13 @@ def test_an_export_publishes_a_certified_pipeline(export_config, engine):
         "cosine_mean",
         "neighbours",
         "max_abs_diff",
+        "answers_max_abs_diff",
         "company_max_abs_diff",
         "nonfinite_lengths",
     }
     assert stated["tools"]["torch"]
 
-    present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny*/1/*")}
+    present = {file.relative_to(repository).as_posix() for file in repository.glob("tiny*/1/**/*") if file.is_file()}
     # The configuration names the manifest by its digest, so the manifest cannot hold that of the configuration.
     assert {*stated["files"], "tiny/1/manifest.json", "tiny/1/config.pbtxt"} == present
     for path, digest in stated["files"].items():
@@ -46,12 +49,24 @@ def test_an_export_publishes_a_certified_pipeline(export_config, engine):
     encode = from_text((repository / "tiny_encode/config.pbtxt").read_text())
     assert sorted(warmup) == sorted({sample.inputs["lengths"].input_data_file for sample in encode.model_warmup})
     assert bool(warmup) is (engine is Engine.ONNXRUNTIME)
+    tokenize = json.loads((repository / "tiny_tokenize/1/settings.json").read_text())
+    assert tokenize.get("marker") == (["input_ids", "lengths"] if warmup else None)
 
     card = from_text((repository / "tiny/config.pbtxt").read_text()).parameters
     assert card["certificate"].string_value == hashlib.sha256(written).hexdigest()
 
 
-def test_a_second_export_adds_version_2_with_the_same_graph(export_config):
+@pytest.mark.parametrize("name", ["traced-0", "draft-0", "measured"])
+def test_what_is_made_on_the_way_is_in_no_pipelines_way_and_is_gone_before_anything_is_published(
+    name, export_config, monkeypatch
+):
+    staged = []
+    monkeypatch.setattr(durable, "sync_tree", lambda folder: staged.extend(entry.name for entry in folder.iterdir()))
+    assert export(replace(export_config, name=name)).name == name
+    assert sorted(staged) == sorted([name, *(f"{name}_{step}" for step in STEPS)])
+
+
+def test_a_second_export_adds_version_2_with_the_same_graph(export_config, traced_anew):
     first, second = export(export_config), export(export_config)
     assert published_versions(export_config.repository, "tiny") == [1, 2]
     assert first.files["tiny_encode/1/model.onnx"] == second.files["tiny_encode/2/model.onnx"]
@@ -59,25 +74,25 @@ def test_a_second_export_adds_version_2_with_the_same_graph(export_config):
 
 def test_a_graph_that_differs_from_the_checkpoint_is_not_published(export_config, monkeypatch):
     """Pool the packed graph another way than the checkpoint says, behind the back of the guard."""
-    from encserve_export import packed_graph
+    from encserve_export.network import packed_graph
 
     monkeypatch.setitem(packed_graph.POOLINGS, "mean", packed_graph.POOLINGS["cls"])
-    monkeypatch.setattr("encserve_export.pipeline.check_texts_are_apart", lambda checkpoint: None)
+    monkeypatch.setattr("encserve_export.export.check_texts_are_apart", lambda checkpoint: None)
     with pytest.raises(
         CertificateFailed, match=r"cosine_min is .* must be at least 0\.99999; worst is text \d+ of \d+ tokens"
     ):
         export(export_config)
-    assert [path.name for path in export_config.repository.iterdir()] == [".tiny.lock"]
+    assert not list(export_config.repository.iterdir())
 
 
 def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_config, monkeypatch):
-    from encserve_export.checkpoint import Checkpoint
+    from encserve_export.checkpoint.loading import Checkpoint
 
     genuine = Checkpoint.tokenizer_file
     monkeypatch.setattr(
         Checkpoint, "tokenizer_file", lambda self: genuine(self).replace('"lowercase":true', '"lowercase":false')
     )
-    with pytest.raises(CertificateFailed, match=r"the tokenizer gives text \d+ \d+ tokens that differ"):
+    with pytest.raises(CertificateFailed, match=r"the tokenizer gives row \d+ \d+ tokens that differ"):
         export(export_config)
 
 
@@ -85,7 +100,7 @@ def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
     """NaN compares false with everything; a gate written the wrong way round would let it pass."""
     import torch
 
-    from encserve_export import packed_graph
+    from encserve_export.network import packed_graph
 
     genuine = packed_graph.POOLINGS["mean"]
 
@@ -94,8 +109,8 @@ def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
         return torch.where((packing.lengths > 60)[:, None], torch.full_like(vectors, torch.nan), vectors)
 
     monkeypatch.setitem(packed_graph.POOLINGS, "mean", nan_when_long)
-    monkeypatch.setattr("encserve_export.pipeline.check_texts_are_apart", lambda checkpoint: None)
-    with pytest.raises(CertificateFailed, match="nan"):
+    monkeypatch.setattr("encserve_export.export.check_texts_are_apart", lambda checkpoint: None)
+    with pytest.raises(CertificateFailed, match="holds NaN or infinity"):
         export(export_config)
 
 

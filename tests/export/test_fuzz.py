@@ -8,9 +8,9 @@ import transformers
 from tokenizers import Tokenizer
 
 from encserve import InvalidInput
-from encserve._split import encode_text
-from encserve_server.models.limits import MAX_WHOLE_BYTES
-from encserve_server.models.tokenization import Tokenization
+from encserve._conversation.texts import encode_text
+from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES
+from encserve_server.steps.tokenize.tokenization import Tokenization
 
 from .conftest import BYTE_LEVEL, MAX_POSITIONS, make_checkpoint
 from .families.checkpoints import write_checkpoint

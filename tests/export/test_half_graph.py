@@ -9,16 +9,17 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from encserve_export.calibration import Calibration
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.errors import InvalidConfig, Unsupported
-from encserve_export.fp16 import as_gpus_round, transform
-from encserve_export.half_graph import FULL, HALF, halve, strictly_rounded
-from encserve_export.packed_graph import write_graph
-from encserve_export.packed_heads import packed_network
-from encserve_export.pipeline import export
-from encserve_export.trial_texts import trial_packs
+from encserve_export.export import export
+from encserve_export.network.packed_graph import write_graph
+from encserve_export.network.packed_heads import packed_network
+from encserve_export.precision.fp16 import transform
+from encserve_export.precision.half.gpu_rounding import as_gpus_round, strictly_rounded
+from encserve_export.precision.half.graph import FULL, HALF, halve
+from encserve_export.texts.calibration import Calibration
+from encserve_export.texts.trial_texts import trial_packs
 
 from .conftest import make_checkpoint
 
@@ -132,7 +133,9 @@ def test_a_graph_that_is_not_finite_in_fp32_is_refused():
         halve(model, [PACK])
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+@pytest.mark.parametrize(
+    "family", ["bert", *(pytest.param(family, marks=pytest.mark.slow) for family in ("distilbert", "roberta"))]
+)
 def test_no_length_and_no_text_gives_nan(family, tmp_path):
     """Every length from 1 token to the maximum; tokens at random, one token over and over, and the special ones."""
     folder = make_checkpoint(tmp_path / "checkpoint", family)

@@ -4,12 +4,12 @@ import pytest
 import torch
 import transformers
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.attention.encoding import attention
+from encserve_export.certificate.alone import rows_alone
+from encserve_export.certificate.guard import check_texts_are_apart
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
-from encserve_export.encoding import attention
-from encserve_export.guard import check_texts_are_apart
-from encserve_export.packed_heads import packed_network
-from encserve_export.reference import reference_rows
+from encserve_export.network.packed_heads import packed_network
 
 from .conftest import CONFIGS, MASK, TYPED, make_checkpoint
 
@@ -47,7 +47,7 @@ def test_packed_heads_agree_with_each_text_alone(family, task, tmp_path):
             rows = network(**inputs)
         expected = torch.cat(
             [
-                reference_rows(checkpoint, ids.tolist(), kinds.tolist() if typed else None)
+                rows_alone(checkpoint, ids.tolist(), kinds.tolist() if typed else None)
                 for ids, kinds in zip(input_ids.split(lengths), types.split(lengths), strict=True)
             ]
         )

@@ -3,18 +3,16 @@
 import random
 
 import pytest
+from passages import PASSAGES
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
+from trained_tokenizers import byte_level_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 
-from encserve_export.corpus import PASSAGES
-from encserve_export.reference_tokenizers import DIFFICULT_TEXTS
-from encserve_server.models.kept_tokens import COUNTED_CHARACTERS, Tokens, Wanted, keep_tokens
-from encserve_server.models.limits import MAX_WHOLE_BYTES
-from encserve_server.models.options import InvalidArgument
-from encserve_server.models.safe_cuts import safe_cuts_of
-from encserve_server.models.tokenization import Tokenization
-
-from .conftest import byte_level_tokenizer, wordpiece_tokenizer
-from .families.checkpoints import unigram_tokenizer
+from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS
+from encserve_server.steps.request.options import InvalidArgument
+from encserve_server.steps.tokenize.kept_tokens import COUNTED_CHARACTERS, Tokens, Wanted, keep_tokens
+from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES
+from encserve_server.steps.tokenize.safe_cuts import safe_cuts_of
+from encserve_server.steps.tokenize.tokenization import Tokenization
 
 MASK = AddedToken("<mask>", lstrip=True, special=True)
 COLLAPSE = normalizers.Replace(Regex(" {2,}"), " ")

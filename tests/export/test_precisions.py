@@ -8,14 +8,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from encserve_export import int8_rows
+from encserve_export import drafts
 from encserve_export.config import Engine, Precision, Runtime
+from encserve_export.engines.speed import measure_in_turn
 from encserve_export.errors import CertificateFailed, InvalidConfig
-from encserve_export.graph_file import read_graph_file, write_graph_file
-from encserve_export.manifest import sha256_of
-from encserve_export.pipeline import export
-from encserve_server.models.cpu_flags import BF16, lacks, read_cpu_flags
-from encserve_server.models.packed_session import PackedSession
+from encserve_export.export import export
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.precision import int8_rows
+from encserve_repository.manifest import sha256_of
+from encserve_server.steps.encode.encoder import Encoder
+from encserve_server.steps.encode.host.cpu_flags import BF16, lacks, read_cpu_flags
 
 WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
 LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_diff": 0.5}
@@ -82,25 +84,44 @@ def test_a_wrong_scale_is_found_by_the_certificate(export_config, monkeypatch):
     monkeypatch.setattr(int8_rows, "transform", spoiled)
     with pytest.raises(CertificateFailed, match=r"cosine_\w+ is 0\.\d+, must be at least 0\.9+; worst is text \d+ of "):
         export(replace(export_config, precision=Precision.INT8, limits={"cosine_min": 0.99}))
-    assert [path.name for path in export_config.repository.iterdir()] == [".tiny.lock"]
+    assert not list(export_config.repository.iterdir())
 
 
-def test_auto_falls_back_when_a_certificate_fails_and_says_so(export_config):
+def test_auto_falls_back_when_a_certificate_fails_and_says_so(export_config, monkeypatch):
+    """Ways are really measured, but that of int8 is then said to be the fastest."""
+
+    def measured(encoders, requests, outputs):
+        speed = measure_in_turn(encoders, requests, outputs)
+        assert all(value > 0 for value in speed.tokens_per_s.values())
+        return replace(speed, ratios={way: 2.0 if way.startswith("int8") else 1.0 for way in speed.ratios})
+
+    monkeypatch.setattr(drafts, "measure_in_turn", measured)
     said = []
     config = replace(export_config, precision=None, limits={"cosine_mean": 0.999999})
     manifest = export(config, say=said.append)
-    assert manifest.precision is Precision.FP32
+    assert manifest.precision == Precision.FP32
     assert stated(config)["parity"]["limits_overridden"] == {"cosine_mean": {"table": 0.99999, "used": 0.999999}}
-    assert any(line.startswith("--precision auto takes ") for line in said)
-    if "fp32" not in said[-1].partition("takes")[2]:
-        assert "fails its certificate (cosine_m" in said[-1]
-        assert said[-1].endswith("trying fp32 on python with onnxruntime")
+    assert any(
+        line.startswith("auto takes int8 on python with onnxruntime: 2.00 times as fast as fp32") for line in said
+    )
+    assert any("int8 on python with onnxruntime fails its certificate (cosine_m" in line for line in said)
+    speed = stated(config)["speed"]
+    assert speed["way"] == "fp32 on python with onnxruntime"
+    assert {"fp32 on python with onnxruntime", "int8 on python with onnxruntime"} <= set(speed["ways"])
+
+
+def test_every_export_keeps_its_speed_beside_that_of_fp32(export_config):
+    speed = export(replace(export_config, precision=Precision.INT8, limits=LENIENT)).speed
+    assert speed["way"] == "int8 on python with onnxruntime"
+    assert list(speed["ways"]) == ["fp32 on python with onnxruntime", "int8 on python with onnxruntime"]
+    assert speed["ways"]["fp32 on python with onnxruntime"]["ratio"] == 1.0
+    assert "cores of" in speed["hardware"]
 
 
 def test_the_manifest_says_what_the_calibration_was(export_config, tmp_path):
     file = tmp_path / "own.jsonl"
     file.write_text(
-        "".join(json.dumps({"body": f"the storm came in from the west {n} times"}) + "\n" for n in range(60))
+        "".join(json.dumps({"body": f"the storm came in from the west {n % 90} times"}) + "\n" for n in range(100))
     )
     config = replace(
         export_config,
@@ -111,16 +132,17 @@ def test_the_manifest_says_what_the_calibration_was(export_config, tmp_path):
         limits={**LENIENT, "cosine_min": 0.0, "cosine_mean": 0.5, "neighbours": 0.0, "max_abs_diff": 2.0},
     )
     calibration = export(config).calibration
-    assert (calibration["source"], calibration["texts"]) == ("own.jsonl", 60)
+    assert (calibration["source"], calibration["texts"], calibration["repeated"]) == ("own.jsonl", 60, 10)
     assert calibration["tokens"] > 512
-    assert len(calibration["sha256"]) == 64
+    assert calibration["held_out"]["texts"] == 30
+    assert len({calibration["sha256"], calibration["held_out"]["sha256"]}) == 2
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["one text"] * 15, "15 texts; 16 are the least"),
-        (["a"] * 20, "20 texts of 60 tokens together; 512 tokens are the least"),
+        (["one text"] * 99, "1 distinct texts; 24 are the least"),
+        ([str(number) for number in range(10, 40)], r"20 texts of \d+ tokens together, .*; 512 tokens are the least"),
     ],
 )
 def test_too_little_calibration_text_is_refused(export_config, tmp_path, lines, message):
@@ -135,7 +157,6 @@ def test_too_little_calibration_text_is_refused(export_config, tmp_path, lines, 
     [
         (Precision.FP32, Engine.PYTHON, Runtime.OPENVINO),
         (Precision.INT8, Engine.PYTHON, Runtime.ONNXRUNTIME),
-        (Precision.INT8, Engine.ONNXRUNTIME, None),
         (Precision.FP16, Engine.ONNXRUNTIME, None),
         (Precision.FP32, Engine.ONNXRUNTIME, None),
     ],
@@ -145,7 +166,7 @@ def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(
 ):
     """Another file is begun where one would end; here after 1,000 bytes. It is among what is certified and digested."""
     needs(runtime)
-    monkeypatch.setattr("encserve_export.graph_file.EXTERNAL_ABOVE_BYTES", 1_000)
+    monkeypatch.setattr("encserve_export.network.graph_file.EXTERNAL_ABOVE_BYTES", 1_000)
     manifest = export(replace(export_config, precision=precision, engine=engine, runtime=runtime, limits=LENIENT))
     folder = export_config.repository / f"tiny_encode/{manifest.version}"
     graph, weights = folder / "model.onnx", folder / "model.onnx.data"
@@ -161,16 +182,15 @@ def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(
 
 def test_openvino_runs_any_number_of_texts_on_any_number_of_threads(export_config):
     needs(Runtime.OPENVINO)
-    export(replace(export_config, runtime=Runtime.OPENVINO))
-    graph = export_config.repository / "tiny_encode/1/model.onnx"
-    settings = {"follows": {"sentence_embedding": "lengths"}, "token_budget": 64}
-    ours = PackedSession(graph, runtime="openvino", hints={"INFERENCE_PRECISION_HINT": "f32"}, threads=3, **settings)
-    theirs = PackedSession(graph, **settings)
+    encoders = []
+    for runtime in (Runtime.OPENVINO, Runtime.ONNXRUNTIME):
+        export(replace(export_config, runtime=runtime, name=runtime.value))
+        encoders.append(Encoder(export_config.repository / f"{runtime.value}_encode/1", environment={}))
     rng = np.random.default_rng(0)
-    for count in (1, 2, 17, 60):
-        columns = {"input_ids": [rng.integers(5, 300, rng.integers(1, 40)) for _ in range(count)]}
-        a, b = (each.run(columns, ["sentence_embedding"])["sentence_embedding"] for each in (ours, theirs))
-        assert a.shape == (count, 32)
-        assert np.abs(a - b).max() < 1e-4
-    ours.close()
-    theirs.close()
+    with encoders[0], encoders[1]:
+        for count in (1, 2, 17, 60):
+            lengths = rng.integers(1, 40, count)
+            request = {"input_ids": rng.integers(5, 300, lengths.sum()), "lengths": lengths}
+            (a,), (b,) = (encoder.encode([request], ["sentence_embedding"]) for encoder in encoders)
+            assert a["sentence_embedding"].shape == (count, 32)
+            assert np.abs(a["sentence_embedding"] - b["sentence_embedding"]).max() < 1e-4

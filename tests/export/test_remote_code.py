@@ -8,11 +8,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from encserve_export import remote_code
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.checkpoint import remote_code
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig, Unsupported
-from encserve_export.pipeline import export
+from encserve_export.export import export
 
 from .conftest import make_checkpoint
 
@@ -146,9 +146,37 @@ def test_a_folder_is_known_by_its_files_wherever_it_lies(tmp_path, ran):
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_code_of_another_repository_is_not_covered(folder, ran, file):
     change_json(folder / file, auto_map={"AutoModel": "somebody/else--own.OwnModel"})
-    with pytest.raises(Unsupported, match=r"takes somebody/else--own\.OwnModel from another repository"):
+    with pytest.raises(Unsupported, match=r"another repository, somebody/else, which --trust-remote-code cannot name"):
         load(folder, trust_remote_code=state_of(folder))
     assert not ran.exists()
+
+
+def test_what_is_said_of_code_in_another_repository_works(folder, ran):
+    own = {
+        name: f"somebody/else--{value}"
+        for name, value in json.loads((folder / "config.json").read_text())["auto_map"].items()
+    }
+    change_json(folder / "config.json", auto_map=own)
+    with pytest.raises(Unsupported, match=r"Put the \.py files of that .* take 'somebody/else--' out of auto_map"):
+        load(folder)
+    change_json(folder / "config.json", auto_map={name: value.split("--")[1] for name, value in own.items()})
+    assert load(folder, trust_remote_code=state_of(folder)).code
+    assert ran.exists()
+
+
+def test_code_that_is_named_and_not_there(folder):
+    for file in folder.glob("*.py"):
+        file.unlink()
+    for trusted in (None, state_of(folder)):
+        with pytest.raises(Unsupported, match=r"has none of the \.py files that auto_map names"):
+            load(folder, trust_remote_code=trusted)
+
+
+def test_a_key_that_only_the_code_reads_says_how_to_run_it(tmp_path, ran):
+    folder = brings_code(tmp_path / "checkpoint", ran, known=True)
+    change_json(folder / "config.json", position_embedding_type="alibi")
+    with pytest.raises(Unsupported, match=r"'alibi', which is not supported.*--trust-remote-code [0-9a-f]{64}"):
+        load(folder)
 
 
 def test_weights_that_need_the_code_say_how_to_run_it(tmp_path, ran):

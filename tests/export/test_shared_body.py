@@ -1,15 +1,18 @@
 """Several heads on one encoder: what is proved before they share it."""
 
 import json
+from types import SimpleNamespace
 
 import onnx
 import pytest
 import torch
 
-from encserve_export.config import Engine, ExportConfig
+from encserve_export.checkpoint.shared_body import load_heads
+from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.errors import CertificateFailed, CheckpointError, InvalidConfig, Unsupported
-from encserve_export.pipeline import export_heads
-from encserve_export.triton_config import from_text
+from encserve_export.export import export_heads
+from encserve_export.publication.steps import encode_step
+from encserve_repository.config_text import from_text
 
 from .shared_bodies import make_heads
 
@@ -108,6 +111,22 @@ def test_masks_beside_other_heads_need_the_engine_that_was_tried(tmp_path):
     with pytest.raises(Unsupported, match="a head for fill-mask beside others needs --engine python, not onnxruntime"):
         share(make_heads(tmp_path, ["labels", "words"]), tmp_path, engine=Engine.ONNXRUNTIME)
     assert nothing_published(tmp_path)
+
+
+@pytest.mark.parametrize("longer", ["labels", "tags"])
+def test_the_encode_step_is_made_for_the_longest_texts_of_any_head(longer, tmp_path):
+    """Its memory is stated, and the queries of a long text are taken in blocks, by the longest that it may get."""
+    made = make_heads(tmp_path, ["labels", "tags"])
+    for name, folder in made.items():
+        file = folder / "tokenizer_config.json"
+        length = 64 if name == longer else 16
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": length}))
+    config = ExportConfig(checkpoint=str(made["labels"]), name="tiny", heads={"tags": str(made["tags"])})
+    checkpoints = load_heads(config)
+    assert sorted(checkpoint.max_length for checkpoint in checkpoints.values()) == [16, 64]
+    packs = SimpleNamespace(lengths=[8])
+    step = encode_step(checkpoints, config, Precision.FP32, packs, folder=tmp_path, timings=tmp_path)
+    assert (step.max_length, step.request.longest, step.bounds.max_length) == (64, 64, 64)
 
 
 def test_what_cannot_be_asked_for():

@@ -1,64 +1,85 @@
 """What is copied into a repository must run there by itself."""
 
 import ast
+import subprocess
 import sys
-from importlib.resources import files
+import tokenize
 
 import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.attention.families import FAMILIES
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import ExportConfig, Runtime
-from encserve_export.families import FAMILIES
-from encserve_export.steps import encode_bounds, sources_of
-from encserve_export.tasks import TASKS
+from encserve_export.publication.step_sources import copy_sources, imports_of, source_of, sources_of
+from encserve_export.publication.steps import encode_bounds
 
 from .families.checkpoints import CASES, write_checkpoint
 
 ALLOWED = {"numpy", "onnxruntime", "openvino", "tokenizers", "triton_python_backend_utils"}
 
 
-def imports(source):
-    """Names of the modules that a source imports: siblings, and others."""
-    siblings, others = set(), set()
-    for node in ast.walk(ast.parse((files("encserve_server.models") / source).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            assert node.level == 1
-            siblings.add(f"{node.module}.py")
-        elif isinstance(node, ast.ImportFrom):
-            others.add(node.module.split(".")[0])
-        elif isinstance(node, ast.Import):
-            others.update(alias.name.split(".")[0] for alias in node.names)
-    return siblings, others
+STEPS = {
+    f"{step} {module}": sources_of(step, module)
+    for step, modules in (
+        ("encode", [f"encode.network.{runtime.value}_network" for runtime in Runtime]),
+        ("tokenize", sorted({f"tokenize.layouts.{task.layout}" for task in TASKS.values()})),
+        ("head", sorted({f"head.answers.{task.head}" for task in TASKS.values()})),
+    )
+    for module in modules
+}
 
 
-@pytest.mark.parametrize("runtime", list(Runtime))
-@pytest.mark.parametrize("step", ["tokenize", "encode", "head"])
-@pytest.mark.parametrize("task", TASKS)
-def test_a_step_brings_exactly_the_modules_it_needs(task, step, runtime):
-    sources = sources_of(TASKS[task], runtime)[step]
-    chosen_by_settings = {
-        "tokenize": TASKS[task].layout,
-        "encode": f"{runtime.value}_network",
-        "head": TASKS[task].head,
-    }
-    needed, waiting = set(), {sources[0], f"{chosen_by_settings[step]}.py"}
-    while waiting:
-        source = waiting.pop()
-        needed.add(source)
-        waiting |= imports(source)[0] - needed
-    assert needed == set(sources)
-    assert len(sources) == len(set(sources))
+@pytest.mark.parametrize("modules", STEPS.values(), ids=STEPS)
+def test_models_need_no_package_that_triton_images_lack(modules):
+    for module in modules:
+        assert set(imports_of(module)) <= set(modules), module
+        imported = set()
+        for node in ast.walk(ast.parse(source_of(module))):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                imported.update(alias.name.split(".")[0] for alias in node.names)
+        assert imported - set(sys.stdlib_module_names) <= ALLOWED, module
 
 
-@pytest.mark.parametrize("runtime", list(Runtime))
-@pytest.mark.parametrize("task", TASKS)
-def test_models_need_no_package_that_triton_images_lack(task, runtime):
-    for sources in sources_of(TASKS[task], runtime).values():
-        for source in sources:
-            _, others = imports(source)
-            assert others - set(sys.stdlib_module_names) <= ALLOWED, source
+def test_a_step_brings_what_its_modules_import_and_no_more():
+    copied = sources_of("head", "head.answers.vectors")
+    assert copied[0] == "head_model"
+    assert {"head", "head.answers", "head.answers.windows", "head.loading", "request.options"} <= set(copied)
+    assert not any(module.startswith(("encode", "tokenize", "head.answers.spans")) for module in copied)
+
+
+def as_triton_loads(*folders):
+    """What a process of Triton's Python backend imports of version folders, in an interpreter of its own."""
+    script = f"""
+import sys, types
+sys.modules["triton_python_backend_utils"] = types.ModuleType("triton_python_backend_utils")
+for folder in {[str(folder) for folder in folders]!r}:
+    sys.path += [folder, folder.rsplit("/", 1)[0]]  # as the backend's stub does
+    version = folder.rsplit("/", 1)[1]
+    model = __import__(version + ".model", fromlist=["TritonPythonModel"]).TritonPythonModel
+    print(model.__module__, sys.modules[model.__module__].__file__)
+import tokenize
+print(tokenize.__file__)
+print(*(name for name in sys.modules if name.startswith("encserve")))
+"""
+    found = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    return found.stdout.splitlines()
+
+
+def test_versions_of_a_step_are_imported_side_by_side_and_shadow_no_module(tmp_path):
+    """Triton puts the folder on the path, where `tokenize` must stay the module of the standard library."""
+    folders = [tmp_path / "minilm_tokenize" / version for version in ("1", "2")]
+    for folder in folders:
+        copy_sources(sources_of("tokenize", "tokenize.layouts.single_texts"), folder)
+    first, second, standard, ours = as_triton_loads(*folders)
+    assert first == f"1.tokenize.step {folders[0]}/tokenize/step.py"
+    assert second == f"2.tokenize.step {folders[1]}/tokenize/step.py"
+    assert standard == tokenize.__file__
+    assert ours == ""
 
 
 TYPED = [case for case, (config, _, _) in CASES.items() if FAMILIES[config.model_type].token_types]

@@ -6,12 +6,13 @@ import pytest
 import transformers
 from safetensors.torch import load_file, save_file
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.tasks.options import options_of
+from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
-from encserve_export.task_options import options_of
-from encserve_export.tasks import TASKS
-from encserve_server.models.options import KINDS, OptionRules
+from encserve_export.publication.steps import encode_bounds
+from encserve_server.steps.request.options import KINDS, OptionRules
 
 from .conftest import make_checkpoint
 
@@ -51,6 +52,14 @@ def test_every_task_is_tested():
 @pytest.mark.parametrize("task", sorted(STATED))
 def test_the_architecture_states_the_task(task, tmp_path):
     assert load(make(tmp_path / "checkpoint", task)).task.name == task
+
+
+@pytest.mark.parametrize("task", ["feature-extraction", "fill-mask"])
+def test_the_encode_step_knows_the_mask_where_it_gives_rows_for_masks(task, tmp_path):
+    config = ExportConfig(checkpoint=str(make(tmp_path / "checkpoint", task)), name="tiny")
+    checkpoint = load_checkpoint(config)
+    expected = checkpoint.tokenizer.mask_token_id if task == "fill-mask" else None
+    assert encode_bounds({"": checkpoint}, config).mask_id == expected
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))

@@ -3,26 +3,28 @@
 import json
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-import transformers
 from fake_tensorrt import FakeTensorRt, fake_target
 from onnx import TensorProto, helper
 
-from encserve_export import pipeline, plan_session, tensorrt_plan
-from encserve_export.certificate import certify
+from encserve_export import export as pipeline
+from encserve_export.certificate.certify import certify
 from encserve_export.config import Engine, Precision
+from encserve_export.engines.tensorrt_backend import plan as tensorrt_plan
+from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engine
+from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
+from encserve_export.engines.tensorrt_backend.plan import find_target
 from encserve_export.errors import CertificateFailed, InvalidConfig, PublishError, Unsupported, UnsupportedHost
-from encserve_export.pipeline import export, export_heads
-from encserve_export.repository import published_versions
-from encserve_export.tensorrt_operators import check_operators, rewrite_integers
-from encserve_export.tensorrt_plan import find_target
-from encserve_export.triton_config import from_text
-from encserve_server.repository import read_pipelines
+from encserve_export.export import export, export_heads
+from encserve_repository.config_text import from_text
+from encserve_repository.versions import published_versions
+from encserve_server.launcher.repository import read_pipelines
 
 from .conftest import make_checkpoint
 from .shared_bodies import make_heads
@@ -36,7 +38,7 @@ LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_d
 def target(monkeypatch):
     """A host with the stand-in."""
     found = fake_target()
-    monkeypatch.setattr(pipeline, "find_target", lambda: found)
+    monkeypatch.setattr(tensorrt_engine, "find_target", lambda: found)
     on_cpu(monkeypatch)
     return found
 
@@ -58,11 +60,15 @@ def test_a_plan_is_built_certified_and_published(precision, export_config, targe
     manifest = export(replace(export_config, engine=Engine.TENSORRT, precision=precision, limits=limits))
     repository = export_config.repository
     encode = repository / "tiny_encode_tensorrt"
-    assert {file.name for file in (encode / "1").iterdir()} == {"model.plan"}
+    assert {file.name for file in (encode / "1").iterdir()} == {"model.plan", "config.pbtxt"}
     written = json.loads((repository / "tiny/1/manifest.json").read_text())
+    assert written["requirements"]["gpu_architecture"] == "sm_90"
+    assert written["requirements"]["tensorrt_version"] == "10.13.3.9"
     assert written["plan"]["sha256"] == written["files"]["tiny_encode_tensorrt/1/model.plan"]
     assert (written["plan"]["tensorrt_version"], written["plan"]["gpu_architecture"]) == ("10.13.3.9", "sm_90")
     assert written["plan"]["profile"]["input_ids"]["max"] == [16 * 16 * 64]
+    assert written["plan"]["device_memory_bytes"] == 123_456_789
+    assert set(written["memory"]) == {"requests_per_batch", "batch_bytes"}
     assert written["calibration"]["texts"] > 0
     assert len(target.tensorrt.batches) > 64, "the plan itself was asked"
     assert manifest.parity["figures"]["nonfinite_lengths"]["measured"] == 0
@@ -76,24 +82,6 @@ def test_a_plan_is_built_certified_and_published(precision, export_config, targe
     assert {file.name for file in (encode / "warmup").iterdir()} == {"lengths_1x16", "lengths_1x64", "lengths_16x64"}
     (found,) = read_pipelines(repository)
     assert found.engine == "tensorrt"
-
-
-@pytest.mark.parametrize(
-    ("network", "task"),
-    [
-        ("AutoModelForTokenClassification", "token-classification"),
-        ("AutoModelForQuestionAnswering", "question-answering"),
-        ("AutoModelForMaskedLM", "fill-mask"),
-    ],
-)
-def test_plans_of_other_tasks(network, task, tmp_path, target):
-    """A row for each token, texts in windows, a row for each mask."""
-    folder = make_checkpoint(tmp_path / "checkpoint", "roberta", network=getattr(transformers, network))
-    config = pipeline.ExportConfig(
-        checkpoint=str(folder), name="tiny", repository=tmp_path / "repository", task=task, engine=Engine.TENSORRT
-    )
-    manifest = export(config)
-    assert set(manifest.plan["profile"]) == set(manifest.graph_inputs)
 
 
 def test_heads_share_a_plan(tmp_path, target):
@@ -147,10 +135,10 @@ def test_a_graph_that_fails_is_not_built(export_config, target):
 
 
 def test_a_plan_that_fails_is_not_published(export_config, target, monkeypatch):
-    def of_another_network(checkpoint, way, limits, config, folders, **given):
-        if given["target"] is not None:
+    def of_another_network(subject, encoder, limits, texts, kept):
+        if target.tensorrt.calls:  # there is a plan
             limits = replace(limits, max_abs_diff=-1.0)
-        return certify(checkpoint, way, limits, config, folders, **given)
+        return certify(subject, encoder, limits, texts, kept)
 
     monkeypatch.setattr(pipeline, "certify", of_another_network)
     with pytest.raises(CertificateFailed, match="max_abs_diff"):
@@ -169,6 +157,7 @@ def host(monkeypatch, *, tensorrt, architecture=(9, 0), image=""):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: architecture is not None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: architecture)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "NVIDIA Fake")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=80 * 2**30))
     monkeypatch.setenv("TRT_VERSION", image)
 
     def import_module(name):

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from tritonclient.grpc import model_config_pb2 as pb
 
+from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import Device, Engine, Precision
-from encserve_export.onnxruntime_backend import warmup_files
-from encserve_export.tasks import TASKS
-from encserve_export.triton_config import from_text, pipeline_configs, to_text
+from encserve_export.engines.onnxruntime_backend.onnxruntime_session import providers_of, session_options
+from encserve_export.engines.warmup import warmup_files
+from encserve_export.publication.triton_config import pipeline_configs
+from encserve_repository.config_text import from_text, to_text
 
 from .manifests import make_manifest
 
@@ -43,7 +45,7 @@ def test_the_cpp_backend_gets_the_packed_ragged_configuration():
     assert (list(scatter.target_name), list(scatter.source_input)) == (["sentence_embedding"], ["lengths"])
     assert scatter.kind == pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE
     assert encode.HasField("dynamic_batching")
-    assert [group.kind for group in encode.instance_group] == [pb.ModelInstanceGroup.KIND_AUTO]  # a GPU if there is one
+    assert [group.kind for group in encode.instance_group] == [pb.ModelInstanceGroup.KIND_CPU], "it was certified there"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,6 @@ def onnxruntime_encode(**changes):
 @pytest.mark.parametrize(
     ("device", "kind"),
     [
-        (None, pb.ModelInstanceGroup.KIND_AUTO),
         (Device.GPU, pb.ModelInstanceGroup.KIND_GPU),
         (Device.CPU, pb.ModelInstanceGroup.KIND_CPU),
     ],
@@ -115,12 +116,25 @@ def test_memory_stays_bounded():
     gpu, cpu = onnxruntime_encode(device=Device.GPU), onnxruntime_encode(device=Device.CPU)
     for config in (gpu, cpu):
         assert config.parameters["enable_mem_pattern"].string_value == "0"
+    # The backend reads the strategy from the model's parameters alone, by number, and resets what stands elsewhere.
+    assert gpu.parameters["arena_extend_strategy"].string_value == "1"
     (cuda,) = gpu.optimization.execution_accelerators.gpu_execution_accelerator
     assert cuda.name == "cuda"
-    assert cuda.parameters["arena_extend_strategy"] == "kSameAsRequested"
+    assert "arena_extend_strategy" not in cuda.parameters
     assert not gpu.parameters["memory.enable_memory_arena_shrinkage"].string_value
     assert cpu.parameters["memory.enable_memory_arena_shrinkage"].string_value == "cpu:0"
     assert not cpu.HasField("optimization")
+
+
+def test_a_certificate_is_taken_with_the_options_that_the_backend_will_set():
+    cpu, gpu = onnxruntime_encode(device=Device.CPU), onnxruntime_encode(device=Device.GPU)
+    assert providers_of(cpu) == ["CPUExecutionProvider"]
+    (provider, options), fallback = providers_of(gpu)
+    assert (provider, fallback) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert (options["arena_extend_strategy"], options["use_tf32"]) == ("kSameAsRequested", "0")
+    for config in (cpu, gpu):
+        assert not session_options(config).enable_mem_pattern
+        assert session_options(config).intra_op_num_threads == 0, "ONNX Runtime takes a thread for each core"
 
 
 def test_a_gpu_computes_what_was_certified():
@@ -132,16 +146,25 @@ def test_a_gpu_computes_what_was_certified():
         assert cuda.parameters.get("enable_skip_layer_norm_strict_mode", "") == strict_norms
 
 
-def test_the_queue_of_a_cpp_backend_is_bounded_has_priorities_and_needs_no_delay():
-    """Before 26.08 a queue policy with a delay let the throughput collapse. `test_backend_queue.py` asks a Triton."""
-    batching = onnxruntime_encode().dynamic_batching
-    assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
-    assert batching.max_queue_delay_microseconds == 0
-    policy = batching.default_queue_policy
-    assert policy.max_queue_size == 256
-    assert policy.allow_timeout_override
-    assert policy.default_timeout_microseconds > 0  # without it timeouts of requests are not heeded
-    assert policy.timeout_action == pb.ModelQueuePolicy.REJECT
+@pytest.mark.parametrize("engine", list(Engine))
+def test_no_step_has_a_queue_policy_of_triton(engine):
+    """With one, and be it a bound or a priority, Triton's batcher sleeps through the end of a batch for half a second.
+    `test_cpp_engine.py` sees that the network never waits for requests."""
+    for config in pipeline_configs(make_manifest(engine=engine), CERTIFICATE).values():
+        assert config.dynamic_batching == pb.ModelDynamicBatching()
+
+
+def test_warmup_has_the_masks_that_it_says():
+    base = make_manifest(engine=Engine.ONNXRUNTIME)
+    graph_inputs = ("input_ids", "lengths", "mask_at")
+    manifest = replace(base, task="fill-mask", mask_id=103, graph_inputs=graph_inputs)
+    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    files = warmup_files(manifest)
+    for sample in encode.model_warmup:
+        tokens = np.frombuffer(files[sample.inputs["input_ids"].input_data_file], np.int64)
+        lengths = np.frombuffer(files[sample.inputs["lengths"].input_data_file], np.int64)
+        assert list(sample.inputs["input_ids"].dims) == [len(tokens)] == [lengths.sum()]
+        assert list(sample.inputs["mask_at"].dims) == [np.sum(tokens == 103)] == [len(lengths)]
 
 
 @pytest.mark.parametrize("graph_inputs", [("input_ids", "lengths"), ("input_ids", "lengths", "token_type_ids")])

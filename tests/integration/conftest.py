@@ -1,14 +1,21 @@
 """One real Triton server for all tests that only ask it things, and sentence-transformers beside it."""
 
+import fcntl
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from serving import MINILM, export, prompted_checkpoint, sentence_transformer, serve_config
+from traces import traced_anew, traces  # noqa: F401
 
 from encserve import Client
+from encserve_export.certificate import certificate_texts
 from encserve_server.errors import UnsupportedHost
-from encserve_server.host import check_host, read_host
-from encserve_server.server import TritonServer
+from encserve_server.host.platform import check_host, read_host
+from encserve_server.launcher.server import TritonServer
+
+HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
@@ -16,21 +23,25 @@ def pytest_collection_modifyitems(items):
     try:
         check_host(read_host())
     except UnsupportedHost as refused:
-        here = Path(__file__).parent
         for item in items:
-            if here in item.path.parents:
+            if HERE in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason=str(refused)))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def every_text_is_computed():
-    """No server of these tests answers from what it computed before, or comparisons would compare rows with themselves.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """What holds for the tests of real servers and what they prepare, and not for others in the same process.
 
-    `test_recent_rows` alone turns it on again.
+    Certificates ask few texts: whether one could fail is what tests/export ask. No server answers from what it computed
+    before, or comparisons would compare rows with themselves; `test_repeated_texts` alone turns it on again.
     """
+    if HERE not in item.path.parents:
+        return (yield)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate_texts, "LEAST", 32)
+        patch.setattr(certificate_texts, "SECONDS", 0)
         patch.setenv("ENCSERVE_RECENT_ROWS_MIB", "0")
-        yield
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +52,18 @@ def prompted_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory, prompted_folder):
-    """A model repository with the pipelines `minilm` and `prompted`."""
-    folder = tmp_path_factory.mktemp("models")
-    export(MINILM, "minilm", folder)
-    export(prompted_folder, "prompted", folder)
+    """A model repository with the pipelines `minilm` and `prompted`, which the first process that asks exports."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (base / "exporting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / "exported").exists():
+            shutil.rmtree(base / "models", ignore_errors=True)
+            export(MINILM, "minilm", base / "models")
+            export(prompted_folder, "prompted", base / "models")
+            (base / "exported").touch()
+    folder = tmp_path_factory.mktemp("models") / "models"
+    shutil.copytree(base / "models", folder)
     return folder
 
 
@@ -58,7 +77,7 @@ def server(repository):
 @pytest.fixture(scope="session")
 def client(server):
     """A client of the server."""
-    with Client(server.grpc_url) as connected:
+    with Client(server.grpc_url, timeout_s=300) as connected:
         yield connected
 
 

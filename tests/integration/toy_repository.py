@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from toy_manifest import toy_manifest
+
 from encserve import PipelineInfo
 
 STEPS = ("tokenize", "encode", "head")
@@ -23,7 +25,7 @@ class TritonPythonModel:
         for request in requests:
             text = pb_utils.get_input_tensor_by_name(request, "text")
             if text.as_numpy().ravel()[0] == b"sleep":
-                time.sleep(60)
+                time.sleep(3_600)
             responses.append(pb_utils.InferenceResponse([pb_utils.Tensor("text", text.as_numpy())]))
         return responses
 """
@@ -69,7 +71,7 @@ def write_toy(repository: Path, name: str = "toy", *, initialize: str = "pass") 
         files[str(model.relative_to(repository))] = hashlib.sha256(model.read_bytes()).hexdigest()
     manifest = repository / name / "1" / "manifest.json"
     manifest.parent.mkdir(parents=True)
-    manifest.write_text(json.dumps({"files": files}))
+    manifest.write_text(toy_manifest(name, 1, files).to_json())
     info = PipelineInfo(
         name=name,
         version="1",

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from encserve._tls import PathLikeStr, Tls
+from encserve._transport.tls import PathLikeStr, Tls
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,11 @@ import json
 import sys
 from dataclasses import asdict
 
+from encserve._commands.options import add_options, given_options
 from encserve._commands.server_arguments import open_client
 from encserve._commands.text_arguments import add_pipeline_arguments
 from encserve._errors import InvalidInput
+from encserve._verbs.answer import ANSWER
 
 SUMMARY = "find the spans of a text that answer a question"
 
@@ -17,10 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("context", metavar="CONTEXT", help="the text that may hold the answer; - reads all of stdin")
     add_pipeline_arguments(parser)
     parser.add_argument("--question", required=True, metavar="TEXT")
-    parser.add_argument("--top-k", type=int, metavar="K", help="how many spans (default: 1)")
-    parser.add_argument("--max-answer-length", type=int, metavar="TOKENS", help="of the longest span (default: 15)")
-    parser.add_argument("--overlap", type=int, metavar="TOKENS", help="that two windows of a long context share")
-    parser.add_argument("--no-answer", action="store_true", help='let "no answer", an empty span, compete')
+    add_options(parser, ANSWER)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,11 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.question,
             _read_stdin() if arguments.context == "-" else arguments.context,
             model=arguments.model,
-            top_k=arguments.top_k,
-            max_answer_length=arguments.max_answer_length,
-            overlap=arguments.overlap,
-            no_answer=arguments.no_answer or None,
-            timeout_s=arguments.timeout_s,
+            **given_options(arguments, ANSWER),
         )
     for span in answers.spans[0]:
         print(json.dumps(asdict(span), ensure_ascii=False))

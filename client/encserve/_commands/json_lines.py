@@ -1,7 +1,8 @@
-"""An answer as JSON lines on stdout, one for each text."""
+"""Answers as JSON lines on stdout, one for each text."""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from encserve._commands.cut import Cut
@@ -10,16 +11,21 @@ from encserve._results import Answer
 Kind = TypeVar("Kind", bound=Answer)
 
 
-def print_texts(answer: Kind, fields: Callable[[Kind, int], dict[str, Any]]) -> None:
-    """Print a line for each text: its index and counts, and what `fields` says of it; then what was cut, on stderr."""
-    for row in range(len(answer)):
-        counts = {
-            "index": row,
-            "token_count": int(answer.token_counts[row]),
-            "dropped_count": int(answer.dropped_counts[row]),
-        }
-        print(json.dumps({**counts, **fields(answer, row)}, ensure_ascii=False))
-    report_cut(answer)
+def print_texts(answers: Iterable[Kind], fields: Callable[[Kind, int], dict[str, Any]]) -> None:
+    """Print a line for each text, as the answers come: its index and counts, and what `fields` says of it; then what
+    was cut, on stderr."""
+    cut = Cut()
+    for answer in answers:
+        cut.add(answer)
+        for row in range(len(answer)):
+            counts = {
+                "index": answer.start + row,
+                "token_count": int(answer.token_counts[row]),
+                "dropped_count": int(answer.dropped_counts[row]),
+            }
+            print(json.dumps({**counts, **fields(answer, row)}, ensure_ascii=False))
+        sys.stdout.flush()
+    cut.report()
 
 
 def report_cut(answer: Answer) -> None:

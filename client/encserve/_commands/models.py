@@ -21,6 +21,8 @@ COLUMNS = {
     "TEXTS/REQ": "max_texts_per_request",
     "TOKENS/REQ": "max_tokens_per_request",
     "BYTES/TEXT": "max_bytes_per_text",
+    "NEEDS": "requirements",
+    "RELAXED": "relaxed",
 }
 """Column -> field of `PipelineInfo`."""
 
@@ -48,8 +50,12 @@ def table(pipelines: Sequence[PipelineInfo]) -> str:
     """One line per pipeline, in aligned columns; numbers to the right."""
     columns = []
     for heading, field in COLUMNS.items():
-        values = [getattr(pipeline, field) for pipeline in pipelines]
+        values = [_cell(getattr(pipeline, field)) for pipeline in pipelines]
         width = max(len(heading), *(len(str(value)) for value in values))
         align = ">" if isinstance(values[0], int) else "<"
         columns.append([f"{cell:{align}{width}}" for cell in [heading, *map(str, values)]])
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def _cell(value: str | int | tuple[str, ...]) -> str | int:
+    return (", ".join(value) or "-") if isinstance(value, tuple) else value

@@ -4,8 +4,10 @@ import argparse
 import json
 
 from encserve._commands.json_lines import report_cut
+from encserve._commands.options import add_options, given_options
 from encserve._commands.server_arguments import open_client
 from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, texts_of
+from encserve._verbs.rerank import RERANK
 
 SUMMARY = "order documents by how well they answer a query"
 
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_texts(parser, name="DOCUMENT")
     add_pipeline_arguments(parser)
     parser.add_argument("--query", required=True, metavar="TEXT", help="what the documents are to answer")
-    parser.add_argument("--top-k", type=int, metavar="K", help="how many documents to print (default: all)")
+    add_options(parser, RERANK)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,9 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.query,
             documents,
             model=arguments.model,
-            top_k=arguments.top_k,
-            truncate=arguments.truncate,
-            timeout_s=arguments.timeout_s,
+            **given_options(arguments, RERANK),
         )
     for index, score in zip(ranking.indices.tolist(), ranking.scores.tolist(), strict=True):
         print(json.dumps({"index": index, "score": score, "document": documents[index]}, ensure_ascii=False))

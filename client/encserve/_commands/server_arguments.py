@@ -5,8 +5,8 @@ from pathlib import Path
 
 from encserve._client import Client
 from encserve._commands.access import Access, read_access
-from encserve._retry import Retry
-from encserve._settings import DEFAULT_URL
+from encserve._conversation.retry import Retry
+from encserve._transport.addresses import DEFAULT_URL
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:

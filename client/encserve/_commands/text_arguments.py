@@ -1,12 +1,12 @@
 """The texts that a command is about, from the command line or from standard input, and the arguments beside them."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
 from encserve._commands.server_arguments import add_server_arguments
 from encserve._errors import InvalidInput
-from encserve._protocol import LONG_TEXTS, TRUNCATIONS
 
 
 def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +21,6 @@ def add_texts(parser: argparse.ArgumentParser, *, name: str = "TEXT") -> None:
     parser.add_argument(
         "texts", nargs="*", metavar=name, help=f"{article} {name.lower()}; a single - reads one per line from stdin"
     )
-    parser.add_argument("--truncate", choices=TRUNCATIONS, help="which end of a text to cut when it is too long")
-
-
-def add_windows(parser: argparse.ArgumentParser) -> None:
-    """Declare how texts that are too long are read whole."""
-    parser.add_argument("--long-text", choices=LONG_TEXTS, help="chunk: read a text that is too long in windows")
-    parser.add_argument("--overlap", type=int, metavar="TOKENS", help="that two windows of a long text share")
 
 
 def texts_of(arguments: argparse.Namespace) -> Iterable[str]:
@@ -38,7 +31,9 @@ def texts_of(arguments: argparse.Namespace) -> Iterable[str]:
     """
     texts: list[str] = arguments.texts
     if texts == ["-"]:
-        return _some(read_lines(sys.stdin.buffer))
+        # A reader of our own: a thread that waits for a line holds its lock, and Python aborts where it ends and finds
+        # that of `sys.stdin` held.
+        return _some(read_lines(os.fdopen(sys.stdin.fileno(), "rb", closefd=False)))
     if not texts:
         raise InvalidInput("no text: give one or more, or - to read one per line from standard input")
     return texts

@@ -1,33 +1,30 @@
 """`answer`: the spans of a context that answer a question."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import Annotated
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import AnswerReader, flag, given, nothing, positive
 from encserve._results import Answers, Span
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions
+from encserve._verbs.verb import TEXTS, Verb
 
 
-def answer_options(
-    *, top_k: int | None, max_answer_length: int | None, overlap: int | None, no_answer: bool | None
-) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given(
-        {
-            "top_k": positive("top_k", top_k),
-            "max_answer_length": positive("max_answer_length", max_answer_length),
-            "overlap": overlap if overlap == 0 else positive("overlap", overlap),
-            "no_answer": flag("no_answer", no_answer),
-        }
-    )
+class AnswerOptions(CallOptions, total=False):
+    """The keywords of `answer`."""
+
+    top_k: Annotated[int | None, "How many spans the answer holds, at most 100; one without it."]
+    max_answer_length: Annotated[int | None, "Tokens of the longest span; 15 without it."]
+    overlap: Annotated[
+        int | None, "Tokens that two neighbouring windows of a long context share; 128, at most half, without it.", 0
+    ]
+    no_answer: Annotated[bool | None, 'Whether "no answer", an empty span, competes with the others; not without it.']
 
 
 def _decode(answer: AnswerReader) -> Answers:
-    count = int(answer.options.get("top_k") or answer.pipeline.option_defaults.get("top_k") or 1)
-    shape = (answer.rows, count)
+    shape = (answer.rows, answer.option("top_k", 1))
     rows = zip(
         answer.strings("answer", shape),
         answer.array("score", np.float32, shape).tolist(),
@@ -43,16 +40,17 @@ def _decode(answer: AnswerReader) -> Answers:
     )
 
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Answers:
-    return Answers(spans=[], no_answer_scores=np.empty(0, np.float32), **nothing(pipeline))
-
-
 ANSWER = Verb(
     name="answer",
     task="question-answering",
-    outputs=("answer", "score", "start", "end", "no_answer_score", "window_count"),
+    about="""Find the spans of a context that answer a question, best first, with their places as Python string indices.
+
+    A context that is too long for the model is read in overlapping windows.
+    """,
+    arguments={"question": "One text.", "context": "The text that may hold the answer.", "model": TEXTS["model"]},
+    keywords=AnswerOptions,
+    outputs=lambda given: ("answer", "score", "start", "end", "no_answer_score", "window_count"),
     decode=_decode,
-    nothing=_nothing,
     split="context",
     shared="question",
 )

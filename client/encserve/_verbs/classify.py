@@ -1,30 +1,24 @@
 """`classify`: texts, or pairs of texts, to labels."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import Annotated
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, positive, window_options
 from encserve._results import Classifications
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption, WindowOptions
+from encserve._verbs.verb import TEXTS, Verb
 
 
-def classify_options(
-    *, truncate: str | None, top_k: int | None, long_text: str | None, overlap: int | None
-) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given(
-        {
-            "truncate": one_of("truncate", truncate, TRUNCATIONS),
-            "top_k": positive("top_k", top_k),
-            **window_options(long_text=long_text, overlap=overlap),
-        }
-    )
+class ClassifyOptions(TruncateOption, WindowOptions, CallOptions, total=False):
+    """The keywords of `classify`."""
+
+    top_k: Annotated[int | None, "How many labels for each text; all without it."]
 
 
-def decode_classifications(answer: AnswerReader, columns: int | None) -> Classifications:
+def decode_classifications(answer: AnswerReader, columns: int) -> Classifications:
     """Labels and scores (n, columns)."""
     labels = answer.strings("label", (answer.rows, columns))
     return Classifications(
@@ -34,19 +28,17 @@ def decode_classifications(answer: AnswerReader, columns: int | None) -> Classif
     )
 
 
-def _columns(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> int:
-    return int(options.get("top_k") or len(pipeline.labels))
-
-
-def _decode(answer: AnswerReader) -> Classifications:
-    return decode_classifications(answer, _columns(answer.pipeline, answer.options))
-
-
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Classifications:
-    scores = np.empty((0, _columns(pipeline, options)), np.float32)
-    return Classifications(labels=[], scores=scores, **nothing(pipeline))
-
-
 CLASSIFY = Verb(
-    name="classify", task="text-classification", outputs=("label", "score"), decode=_decode, nothing=_nothing
+    name="classify",
+    task="text-classification",
+    about="""Give texts, or pairs of texts, the labels of the pipeline, highest score first.
+
+    Scores are probabilities where the checkpoint says so, of one label for each text or of each label by itself; a
+    regression gives its numbers. With `long_text="chunk"`, which is not for pairs, the logits of a text that is too
+    long are the mean of those of its windows, weighted by their tokens.
+    """,
+    arguments={**TEXTS, "text_pairs": "The second text of each, for pipelines of pairs."},
+    keywords=ClassifyOptions,
+    outputs=lambda given: ("label", "score"),
+    decode=lambda answer: decode_classifications(answer, answer.option("top_k", len(answer.pipeline.labels))),
 )

@@ -1,30 +1,26 @@
 """`classify_tokens`: the entities of texts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import Annotated, Literal
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, window_options
 from encserve._results import Entity, TokenClassifications
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption, WindowOptions
+from encserve._verbs.verb import TEXTS, Verb
 
-AGGREGATIONS = ("none", "simple", "first", "average", "max")
-"""The values of `aggregation`."""
 
+class ClassifyTokensOptions(TruncateOption, WindowOptions, CallOptions, total=False):
+    """The keywords of `classify_tokens`."""
 
-def classify_tokens_options(
-    *, truncate: str | None, aggregation: str | None, long_text: str | None, overlap: int | None
-) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given(
-        {
-            "truncate": one_of("truncate", truncate, TRUNCATIONS),
-            "aggregation": one_of("aggregation", aggregation, AGGREGATIONS),
-            **window_options(long_text=long_text, overlap=overlap),
-        }
-    )
+    aggregation: Annotated[
+        Literal["none", "simple", "first", "average", "max"] | None,
+        '"none" for a label of each token; "simple" to join neighbours of one label; "first", "average" or "max" to '
+        "give each word the label of its first token, of the mean or of the surest one, and then join neighbours. "
+        '"simple" without it.',
+    ]
 
 
 def _decode(answer: AnswerReader) -> TokenClassifications:
@@ -43,14 +39,15 @@ def _decode(answer: AnswerReader) -> TokenClassifications:
     )
 
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> TokenClassifications:
-    return TokenClassifications(entities=[], **nothing(pipeline))
-
-
 CLASSIFY_TOKENS = Verb(
     name="classify_tokens",
     task="token-classification",
-    outputs=("entity_count", "label", "entity", "score", "start", "end"),
+    about="""Find the entities of texts, with their places as Python string indices.
+
+    With `long_text="chunk"`, of what two windows of a text share, each tells the half that is farther from its edge.
+    """,
+    arguments=TEXTS,
+    keywords=ClassifyTokensOptions,
+    outputs=lambda given: ("entity_count", "label", "entity", "score", "start", "end"),
     decode=_decode,
-    nothing=_nothing,
 )

@@ -1,24 +1,15 @@
 """`embed`: texts to vectors."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import Annotated, Literal
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import (
-    TRUNCATIONS,
-    AnswerReader,
-    flag,
-    given,
-    nothing,
-    one_of,
-    positive,
-    text_option,
-    window_options,
-)
-from encserve._results import EmbeddingRows, Embeddings
+from encserve._results import Embeddings
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption, VectorOptions, WindowOptions
+from encserve._verbs.verb import TEXTS, Given, Verb
 
 OUTPUTS: dict[str, tuple[str, type[np.generic]]] = {
     "float32": ("embedding", np.float32),
@@ -28,54 +19,37 @@ OUTPUTS: dict[str, tuple[str, type[np.generic]]] = {
 """Value of `output_dtype` -> the tensor that has the vectors then, and its type."""
 
 
-def embed_options(
-    *,
-    truncate: str | None,
-    prompt_name: str | None,
-    dimensions: int | None,
-    normalize: bool | None,
-    output_dtype: str | None,
-    long_text: str | None,
-    overlap: int | None,
-) -> dict[str, Parameter]:
-    """The request parameters.
+class EmbedOptions(TruncateOption, VectorOptions, WindowOptions, CallOptions, total=False):
+    """The keywords of `embed`."""
 
-    Raises:
-        InvalidInput: an option has the wrong type or an impossible value.
-    """
-    return given(
-        {
-            "truncate": one_of("truncate", truncate, TRUNCATIONS),
-            "prompt_name": text_option("prompt_name", prompt_name),
-            "dimensions": positive("dimensions", dimensions),
-            "normalize": flag("normalize", normalize),
-            "output_dtype": one_of("output_dtype", output_dtype, tuple(OUTPUTS)),
-            **window_options(long_text=long_text, overlap=overlap),
-        }
-    )
+    output_dtype: Annotated[
+        Literal["float32", "int8", "binary"] | None,
+        '"float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a component, eight '
+        "in a byte, for Hamming distances. Floats without it.",
+    ]
 
 
-def embed_verb(output_dtype: str | None) -> Verb[Embeddings]:
-    """The verb whose vectors have this type."""
-    output_dtype = output_dtype or "float32"
-    tensor, dtype = OUTPUTS[output_dtype]
+def _vectors(given: Given) -> tuple[str, type[np.generic]]:
+    return OUTPUTS[str(given.get("output_dtype", "float32"))]
 
-    def columns(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> int:
-        full = options.get("dimensions") or pipeline.option_defaults.get("dimensions") or pipeline.dimensions
-        return -(-int(full) // 8) if output_dtype == "binary" else int(full)
 
-    def decode(answer: AnswerReader) -> Embeddings:
-        shape = (answer.rows, columns(answer.pipeline, answer.options))
-        return Embeddings(vectors=answer.array(tensor, dtype, shape), **answer.common())
+def _decode(answer: AnswerReader) -> Embeddings:
+    columns = answer.option("dimensions", answer.pipeline.dimensions)
+    if answer.given.get("output_dtype") == "binary":
+        columns = -(-columns // 8)
+    return Embeddings(vectors=answer.array(*_vectors(answer.given), (answer.rows, columns)), **answer.common())
 
-    def empty(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Embeddings:
-        return Embeddings(vectors=np.empty((0, columns(pipeline, options)), dtype), **nothing(pipeline))
 
-    return Verb(
-        name="embed",
-        task="feature-extraction",
-        outputs=(tensor,),
-        decode=decode,
-        nothing=empty,
-        gather=EmbeddingRows,
-    )
+EMBED = Verb(
+    name="embed",
+    task="feature-extraction",
+    about="""Embed texts. Returns one row per text, in order.
+
+    With `long_text="chunk"` the vector of a text that is too long is the mean of those of its windows, weighted by
+    their tokens, before it is shortened and normalised.
+    """,
+    arguments=TEXTS,
+    keywords=EmbedOptions,
+    outputs=lambda given: (_vectors(given)[0],),
+    decode=_decode,
+)

@@ -1,49 +1,38 @@
 """`embed_tokens`: one vector for each token of texts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, flag, given, nothing, one_of, positive, text_option
 from encserve._results import TokenEmbeddings
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption, VectorOptions
+from encserve._verbs.verb import TEXTS, Verb
 
 
-def embed_tokens_options(
-    *, truncate: str | None, prompt_name: str | None, dimensions: int | None, normalize: bool | None
-) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given(
-        {
-            "truncate": one_of("truncate", truncate, TRUNCATIONS),
-            "prompt_name": text_option("prompt_name", prompt_name),
-            "dimensions": positive("dimensions", dimensions),
-            "normalize": flag("normalize", normalize),
-        }
-    )
+class EmbedTokensOptions(TruncateOption, VectorOptions, CallOptions, total=False):
+    """The keywords of `embed_tokens`."""
 
 
 def _decode(answer: AnswerReader) -> TokenEmbeddings:
     common = answer.common()
-    ends = np.cumsum(common["token_counts"])
-    columns = int(answer.options.get("dimensions") or answer.pipeline.dimensions)
+    counts, columns = common["token_counts"], answer.option("dimensions", answer.pipeline.dimensions)
     return TokenEmbeddings(
-        vectors=np.split(answer.array("embedding", np.float32, (int(ends[-1]), columns)), ends[:-1]),
-        offsets=np.split(answer.array("offsets", np.int32, (int(ends[-1]), 2)), ends[:-1]),
+        vectors=answer.ragged("embedding", np.float32, counts, columns),
+        offsets=answer.ragged("offsets", np.int32, counts, 2),
         **common,
     )
-
-
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> TokenEmbeddings:
-    return TokenEmbeddings(vectors=[], offsets=[], **nothing(pipeline))
 
 
 EMBED_TOKENS = Verb(
     name="embed_tokens",
     task="token-embedding",
-    outputs=("embedding", "offsets"),
+    about="""Embed each token of texts, as late interaction needs it.
+
+    The tokens of a prompt have vectors too, and the offsets -1.
+    """,
+    arguments=TEXTS,
+    keywords=EmbedTokensOptions,
+    outputs=lambda given: ("embedding", "offsets"),
     decode=_decode,
-    nothing=_nothing,
 )

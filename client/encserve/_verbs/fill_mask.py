@@ -1,25 +1,26 @@
 """`fill_mask`: the likeliest tokens for the masks of texts."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import Annotated
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, positive
 from encserve._results import Fill, MaskFills
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.verb import TEXTS, Verb
 
 
-def fill_mask_options(*, truncate: str | None, top_k: int | None) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given({"truncate": one_of("truncate", truncate, TRUNCATIONS), "top_k": positive("top_k", top_k)})
+class FillMaskOptions(TruncateOption, CallOptions, total=False):
+    """The keywords of `fill_mask`."""
+
+    top_k: Annotated[int | None, "How many tokens for each mask; five without it."]
 
 
 def _decode(answer: AnswerReader) -> MaskFills:
     counts = answer.array("mask_count", np.int32, (answer.rows,))
-    top_k = int(answer.options.get("top_k") or answer.pipeline.option_defaults["top_k"])
-    shape = (int(counts.sum()), top_k)
+    shape = (int(counts.sum()), answer.option("top_k", 5))
     masks = zip(
         answer.strings("token", shape),
         answer.array("token_id", np.int32, shape).tolist(),
@@ -32,14 +33,15 @@ def _decode(answer: AnswerReader) -> MaskFills:
     )
 
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> MaskFills:
-    return MaskFills(masks=[], **nothing(pipeline))
-
-
 FILL_MASK = Verb(
     name="fill_mask",
     task="fill-mask",
-    outputs=("mask_count", "token", "token_id", "score"),
+    about="""Find the likeliest tokens for the masks of texts, highest score first.
+
+    `PipelineInfo.mask_token` says how a text writes a mask.
+    """,
+    arguments=TEXTS,
+    keywords=FillMaskOptions,
+    outputs=lambda given: ("mask_count", "token", "token_id", "score"),
     decode=_decode,
-    nothing=_nothing,
 )

@@ -1,42 +1,56 @@
 """`rerank`: the documents that answer a query best."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import replace
-from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of, positive
-from encserve._results import Parts, Ranking, join
+from encserve._results import Gather, Ranking, join
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.verb import TEXTS, Given, Verb
 
 
-def rerank_options(*, truncate: str | None, top_k: int | None) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given({"truncate": one_of("truncate", truncate, TRUNCATIONS), "top_k": positive("top_k", top_k)})
+class RerankOptions(TruncateOption, CallOptions, total=False):
+    """The keywords of `rerank`."""
+
+    top_k: Annotated[int | None, "How many documents the answer holds; all without it."]
+    prompt_name: Annotated[
+        str | None,
+        "Which of the pipeline's prompts to put before the query, \"\" for none; the checkpoint's without it.",
+    ]
 
 
-class _Merged(Parts):
+class _Merged:
     """The best of each request's best."""
 
-    def __init__(self, rows: int, *, top_k: int | None) -> None:
-        super().__init__(rows)
+    def __init__(self, top_k: int | None) -> None:
         self._top_k = top_k
+        self._parts: list[Ranking] = []
+
+    def put(self, part: Ranking) -> None:
+        """Keep a part."""
+        self._parts.append(part)
 
     @property
     def whole(self) -> Ranking | None:
         """One order of all documents; equal scores keep the order of the call."""
         if not self._parts:
             return None
-        joined: Ranking = join(self._parts)
+        joined = join(self._parts)
         order = np.argsort(-joined.scores, kind="stable")[: self._top_k]
         return replace(joined, indices=joined.indices[order], scores=joined.scores[order])
 
 
+def _gather(rows: int, given: Given) -> Gather[Ranking]:
+    top_k = given.get("top_k")
+    return _Merged(None if top_k is None else int(top_k))
+
+
 def _decode(answer: AnswerReader) -> Ranking:
-    count = min(answer.rows, int(answer.options.get("top_k") or answer.rows))
+    count = min(answer.rows, int(answer.given.get("top_k") or answer.rows))
     return Ranking(
         indices=answer.array("index", np.int32, (count,)) + np.int32(answer.start),
         scores=answer.array("score", np.float32, (count,)),
@@ -44,19 +58,15 @@ def _decode(answer: AnswerReader) -> Ranking:
     )
 
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> Ranking:
-    return Ranking(indices=np.empty(0, np.int32), scores=np.empty(0, np.float32), **nothing(pipeline))
-
-
-def rerank_verb(top_k: int | None) -> Verb[Ranking]:
-    """The verb whose answer holds `top_k` documents."""
-    return Verb(
-        name="rerank",
-        task="text-ranking",
-        outputs=("index", "score"),
-        decode=_decode,
-        nothing=_nothing,
-        split="document",
-        shared="query",
-        gather=partial(_Merged, top_k=top_k),
-    )
+RERANK = Verb(
+    name="rerank",
+    task="text-ranking",
+    about="Order documents by how well they answer a query, best first.",
+    arguments={"query": "One text.", "documents": "Any number of texts.", "model": TEXTS["model"]},
+    keywords=RerankOptions,
+    outputs=lambda given: ("index", "score"),
+    decode=_decode,
+    split="document",
+    shared="query",
+    gather=_gather,
+)

@@ -1,19 +1,17 @@
 """`score`: how likely texts are to a masked language model."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 import numpy as np
 
-from encserve._call import Verb
-from encserve._messages import Parameter
-from encserve._pipeline import PipelineInfo
-from encserve._protocol import TRUNCATIONS, AnswerReader, given, nothing, one_of
 from encserve._results import TextScores
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.verb import TEXTS, Verb
 
 
-def score_options(*, truncate: str | None) -> dict[str, Parameter]:
-    """The request parameters. Raises InvalidInput."""
-    return given({"score_texts": True, "truncate": one_of("truncate", truncate, TRUNCATIONS)})
+class ScoreOptions(TruncateOption, CallOptions, total=False):
+    """The keywords of `score`."""
 
 
 def _decode(answer: AnswerReader) -> TextScores:
@@ -24,15 +22,17 @@ def _decode(answer: AnswerReader) -> TextScores:
     )
 
 
-def _nothing(pipeline: PipelineInfo, options: Mapping[str, Parameter]) -> TextScores:
-    return TextScores(log_likelihoods=np.empty(0, np.float32), scored_counts=np.empty(0, np.int32), **nothing(pipeline))
-
-
 SCORE = Verb(
     name="score",
     task="fill-mask",
-    outputs=("mask_count", "pseudo_log_likelihood"),
+    about="""Tell how likely texts are to a masked language model, by their pseudo-log-likelihoods.
+
+    The server makes a copy of a text for each of its tokens, so this costs as much as so many texts.
+    """,
+    arguments=TEXTS,
+    keywords=ScoreOptions,
+    outputs=lambda given: ("mask_count", "pseudo_log_likelihood"),
     decode=_decode,
-    nothing=_nothing,
+    always={"score_texts": True},
     copied=True,
 )

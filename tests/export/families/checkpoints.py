@@ -1,4 +1,4 @@
-"""A small checkpoint of every family: the real configuration class, random weights, a tokenizer trained here.
+"""A small checkpoint of every family: the real configuration class, random weights, a small tokenizer.
 
 Weights are drawn wide enough that attention is peaked and texts have different answers, and narrow enough that rounding
 does not grow.
@@ -6,14 +6,14 @@ does not grow.
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import processors
+from trained_tokenizers import SPECIAL_TOKENS, byte_level_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.attention.families import FAMILIES
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
-from encserve_export.corpus import PASSAGES
-from encserve_export.families import FAMILIES
 
-from ..conftest import BEGIN, END, PAD, SPECIAL_TOKENS, byte_level_tokenizer, wordpiece_tokenizer  # noqa: TID252
+from ..conftest import BEGIN, END, PAD  # noqa: TID252
 
 MAX_LENGTH = 160
 MASK_TOKEN = SPECIAL_TOKENS.index("<mask>")
@@ -36,15 +36,6 @@ DEBERTA_V3 = DISENTANGLED | {
     "max_relative_positions": 64,
     "norm_rel_ebd": "layer_norm",
 }
-
-
-def unigram_tokenizer():
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=SPECIAL_TOKENS, unk_token="<unk>")
-    tokenizer.train_from_iterator(PASSAGES, trainer)
-    return tokenizer
 
 
 WORDPIECE, BYTE_LEVEL, UNIGRAM = wordpiece_tokenizer, byte_level_tokenizer, unigram_tokenizer

@@ -5,12 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from encserve_export.checkpoint import load_checkpoint
+from encserve_export.attention.packing import constant_longest
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
-from encserve_export.packed_graph import write_graph
-from encserve_export.packed_heads import packed_network
-from encserve_export.packing import constant_longest
-from encserve_export.tensorrt_operators import check_operators, rewrite_integers
+from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
+from encserve_export.network.packed_graph import write_graph
+from encserve_export.network.packed_heads import packed_network
 from export.conftest import make_checkpoint
 
 from .checkpoints import CASES, load, write_checkpoint
@@ -30,7 +30,10 @@ def graphs(tmp_path, family):
     return tmp_path / "dynamic.onnx", tmp_path / "constant.onnx"
 
 
-@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "roberta"])
+@pytest.mark.parametrize(
+    "family",
+    ["bert", *(pytest.param(family, marks=pytest.mark.slow) for family in ("albert", "distilbert", "roberta"))],
+)
 def test_it_gives_the_numbers_of_the_ordinary_graph(family, tmp_path):
     dynamic, constant = graphs(tmp_path, family)
     ours, theirs = (

@@ -3,7 +3,7 @@
 import pytest
 
 from encserve_export.config import ExportConfig
-from encserve_export.pipeline import export
+from encserve_export.export import export
 
 from .checkpoints import write_checkpoint
 

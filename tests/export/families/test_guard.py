@@ -5,28 +5,30 @@ from dataclasses import replace
 import pytest
 import torch
 
-from encserve_export import disentangled_attention, encoding, packed_attention
+from encserve_export.attention import disentangled_attention, encoding, packed_attention
+from encserve_export.attention.families import FAMILIES
+from encserve_export.attention.pairs import Pairs
+from encserve_export.certificate.guard import check_texts_are_apart
 from encserve_export.errors import Unsupported
-from encserve_export.families import FAMILIES
-from encserve_export.guard import check_texts_are_apart
 
 from .checkpoints import load, write_checkpoint
 
 DIFFERS = r"run packed differs from each text alone: by .* allowed is 1e-03"
 
 
-def attended_without(part):
-    genuine = packed_attention._attended
+def seen_without(part):
+    """What queries would see if attention forgot this."""
+    genuine = Pairs.seen.func
     if part == "length mask":
-        return lambda packing, window: torch.ones_like(genuine(packing, window))
-    return lambda packing, window: genuine(packing, None)
+        return property(lambda pairs: torch.ones_like(genuine(pairs)))
+    return property(lambda pairs: genuine(replace(pairs, window=None)))
 
 
 @pytest.mark.parametrize(
     ("case", "part"), [("bert", "length mask"), ("t5", "length mask"), ("modernbert", "sliding window")]
 )
 def test_attention_to_the_wrong_places(case, part, checkpoint_of, monkeypatch):
-    monkeypatch.setattr(packed_attention, "_attended", attended_without(part))
+    monkeypatch.setattr(Pairs, "seen", seen_without(part))
     with pytest.raises(Unsupported, match=DIFFERS):
         check_texts_are_apart(checkpoint_of(case))
 
@@ -38,7 +40,7 @@ def test_a_bias_that_is_left_out(case, bias, checkpoint_of, monkeypatch):
     def without_bias(*args, **kwargs):
         return packed_attention.packed_attention(*args, **{name: kwargs[name] for name in kwargs if name != bias})
 
-    monkeypatch.setattr("encserve_export.guard.packed_attention", without_bias)
+    monkeypatch.setattr("encserve_export.certificate.guard.packed_attention", without_bias)
     with pytest.raises(Unsupported, match=DIFFERS):
         check_texts_are_apart(checkpoint_of(case))
 
@@ -47,7 +49,7 @@ def test_a_window_that_is_wider_than_the_usual_probe(tmp_path):
     checkpoint = load(write_checkpoint(tmp_path, "modernbert", max_length=400, local_attention=200))
     check_texts_are_apart(checkpoint)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed_attention, "_attended", attended_without("sliding window"))
+        patch.setattr(Pairs, "seen", seen_without("sliding window"))
         with pytest.raises(Unsupported, match=DIFFERS):
             check_texts_are_apart(checkpoint)
 
@@ -83,7 +85,7 @@ def test_padding_without_a_mask(checkpoint_of, monkeypatch):
 
     genuine = encoding.token_states
     monkeypatch.setattr(
-        "encserve_export.packed_graph.token_states",
+        "encserve_export.network.packed_graph.token_states",
         lambda network, *inputs: genuine(Unmasked(network), *inputs),
     )
     with pytest.raises(Unsupported, match=DIFFERS):

@@ -2,17 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
+from encserve_export.attention.encoding import attention
+from encserve_export.certificate.alone import rows_alone
 from encserve_export.config import ExportConfig
-from encserve_export.encoding import attention
 from encserve_export.errors import Unsupported
-from encserve_export.packed_heads import packed_network
-from encserve_export.pipeline import export
-from encserve_export.probes import probe_of
-from encserve_export.reference import reference_rows
+from encserve_export.export import export
+from encserve_export.network.packed_heads import packed_network
+from encserve_export.texts.rows import rows_about
 
 from .checkpoints import load, write_checkpoint
 
@@ -45,7 +46,7 @@ def test_a_head_gets_all_it_asks_of_its_encoder(case, task, tmp_path):
     texts = zip(input_ids.split(LENGTHS), types.split(LENGTHS), strict=True)
     expected = torch.cat(
         [
-            reference_rows(checkpoint, ids, kinds.tolist() if typed else None)
+            rows_alone(checkpoint, ids, kinds.tolist() if typed else None)
             for ids, kinds in ((ids.tolist(), kinds) for ids, kinds in texts)
         ]
     )
@@ -71,12 +72,12 @@ def test_bigbird_answers_by_types_that_its_tokenizer_does_not_give(tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
     checkpoint = load(folder, task="question-answering")
-    probe = probe_of(checkpoint, ["It is a lamp."])
-    ids, types = probe.expected[0]
+    ((ids, types),) = rows_about(checkpoint, ["It is a lamp."])
+    context = [0, *np.flatnonzero(types)]
     assert checkpoint.graph_inputs == ("input_ids", "lengths", "token_type_ids")
-    assert reference_rows(checkpoint, ids, types).min() < -1e5
-    assert torch.equal(reference_rows(checkpoint, ids, types), reference_rows(checkpoint, ids, None))
-    assert reference_rows(checkpoint, ids, types)[probe.read[0]].abs().max() < 1e3
+    assert rows_alone(checkpoint, ids, types).min() < -1e5
+    assert torch.equal(rows_alone(checkpoint, ids, types), rows_alone(checkpoint, ids, None))
+    assert rows_alone(checkpoint, ids, types)[context].abs().max() < 1e3
 
     config = ExportConfig(
         checkpoint=str(folder), name="tiny", repository=tmp_path / "repository", task="question-answering"

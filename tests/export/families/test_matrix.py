@@ -6,18 +6,24 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from encserve_export.encoding import attention, token_states
-from encserve_export.families import FAMILIES
-from encserve_export.guard import check_texts_are_apart
-from encserve_export.packed_graph import write_graph
-from encserve_export.packed_heads import packed_network
-from encserve_export.packing import packing_of
-from encserve_export.reference import reference_vector
+from encserve_export.attention.encoding import attention, token_states
+from encserve_export.attention.families import FAMILIES
+from encserve_export.attention.packing import packing_of
+from encserve_export.certificate.alone import vector_alone
+from encserve_export.certificate.guard import check_texts_are_apart
+from encserve_export.network.cuts import Cuts
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.micro_batched_graph import Interface, in_micro_batches
+from encserve_export.network.packed_graph import write_graph
+from encserve_export.network.packed_heads import packed_network
+from encserve_export.network.query_blocks import in_query_blocks
 
 from .checkpoints import CASES
 
 PACKS = ([1], [1, 1], [7], [1, 150], [5] * 40, [128, 3], [33, 2, 17, 64, 8], [3, 0, 9, 0])
 """Lengths in tokens. The graph is traced with other packs, whose longest text has 33."""
+CUTS = Cuts(tokens=120, places=200, padding=600, pairs=9_000)
+MOST_SCORES = 2_000
 MAX_DIFFERENCE = 1e-4
 MAX_DIFFERENCE_IN_COMPANY = 1e-5
 
@@ -87,11 +93,21 @@ def test_nothing_is_as_large_as_a_pack_squared(case, checkpoint_of):
 
 @pytest.mark.parametrize("case", GRAPHS)
 def test_graph_agrees_with_each_text_alone(case, checkpoint_of, tmp_path):
+    """As it is traced; and as it cuts batches into micro-batches by itself, and the queries of each into blocks."""
     checkpoint = checkpoint_of(case)
     write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
+    interface = Interface(inputs=checkpoint.graph_inputs, follows={checkpoint.task.output: "lengths"})
+    check_graph(checkpoint, tmp_path / "model.onnx")
+    graph = read_graph_file(tmp_path / "model.onnx")
+    assert in_query_blocks(graph, MOST_SCORES) == 2, "one in each layer"
+    write_graph_file(in_micro_batches(graph, interface, CUTS), tmp_path / "model.onnx")
+    check_graph(checkpoint, tmp_path / "model.onnx")
+
+
+def check_graph(checkpoint, file):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     assert [(value.name, value.shape, value.type) for value in session.get_inputs()] == [
         ("input_ids", ["tokens"], "tensor(int64)"),
         ("lengths", ["texts"], "tensor(int64)"),
@@ -105,7 +121,7 @@ def test_graph_agrees_with_each_text_alone(case, checkpoint_of, tmp_path):
     for input_ids, lengths in packs(checkpoint):
         for vector, ids in zip(vectors_of(input_ids, lengths), input_ids.split(lengths), strict=True):
             if len(ids):
-                worst = max(worst, np.abs(vector - reference_vector(checkpoint, ids.tolist()).numpy()).max())
+                worst = max(worst, np.abs(vector - vector_alone(checkpoint, ids.tolist()).numpy()).max())
                 worst_in_company = max(worst_in_company, np.abs(vector - vectors_of(ids, [len(ids)])[0]).max())
                 seen.append(vector)
     assert worst < MAX_DIFFERENCE

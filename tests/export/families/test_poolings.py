@@ -4,10 +4,10 @@ import pytest
 import torch
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from encserve_export.packing import packing_of
-from encserve_export.pooling import POOLINGS
-from encserve_export.reference import _MODES
-from encserve_export.sentence_modules import read_sentence_modules
+from encserve_export.attention.packing import packing_of
+from encserve_export.certificate.alone import _MODES
+from encserve_export.checkpoint.sentence.modules import read_sentence_modules
+from encserve_export.checkpoint.sentence.pooling import POOLINGS
 
 LENGTHS = (5, 1, 12, 3)
 

@@ -6,13 +6,14 @@ import json
 import pytest
 import sentencepiece
 import transformers
+from passages import PASSAGES
 from tokenizers import normalizers
+from trained_tokenizers import byte_level_tokenizer, wordpiece_tokenizer
 
-from encserve_export.corpus import PASSAGES
+from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
 from encserve_export.errors import Unsupported
-from encserve_export.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
 
-from .checkpoints import byte_level_tokenizer, load, wordpiece_tokenizer, write_checkpoint
+from .checkpoints import load, write_checkpoint
 
 DEBERTA_PIECES = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
 

@@ -4,8 +4,8 @@ import torch
 import transformers
 from export.families.checkpoints import BYTE_LEVEL, CASES, UNIGRAM, WORDPIECE, write_checkpoint
 
-from encserve_export.families import FAMILIES
-from encserve_export.tasks import TASKS
+from encserve_export.attention.families import FAMILIES
+from encserve_export.checkpoint.tasks.table import TASKS
 
 MAX_LENGTH = 64
 TOKENIZERS = {WORDPIECE: "WordPiece", BYTE_LEVEL: "byte-level BPE", UNIGRAM: "Unigram"}

@@ -3,7 +3,7 @@
 import pytest
 from export.families.checkpoints import CASES
 
-from encserve_export.tasks import TASKS
+from encserve_export.checkpoint.tasks.table import TASKS
 
 from .cells import DIAGONAL, network_class
 from .served import serving
@@ -44,7 +44,7 @@ def matrix_case(request, tmp_path_factory):
         yield case, served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def diagonal(tmp_path_factory):
     """A server with one family for each task."""
     cells = [(case, task) for task, case in DIAGONAL.items()]

@@ -8,8 +8,8 @@ from serving import serve_config
 
 from encserve import Client
 from encserve_export.config import ExportConfig
-from encserve_export.pipeline import export
-from encserve_server.server import TritonServer
+from encserve_export.export import export
+from encserve_server.launcher.server import TritonServer
 
 from .cells import make_checkpoint, network_class
 from .comparisons import Reference, largest_difference
@@ -54,6 +54,6 @@ def serving(cells, folder):
         yield served
         return
     config = serve_config(folder / "repository", exit_timeout_s=5)
-    with TritonServer(config) as server, Client(server.grpc_url, texts_per_request=4) as client:
+    with TritonServer(config) as server, Client(server.grpc_url, timeout_s=300, texts_per_request=4) as client:
         served.client = client
         yield served

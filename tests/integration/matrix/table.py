@@ -4,8 +4,8 @@ from pathlib import Path
 
 from export.families.checkpoints import CASES
 
-from encserve_export.families import FAMILIES
-from encserve_export.tasks import TASKS
+from encserve_export.attention.families import FAMILIES
+from encserve_export.checkpoint.tasks.table import TASKS
 
 from .cells import TOKENIZERS
 

@@ -6,9 +6,9 @@ By default one family for each task; with `--matrix all` every family with every
 import pytest
 from export.families.checkpoints import CASES
 
+from encserve_export.attention.families import FAMILIES
+from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.errors import Unsupported
-from encserve_export.families import FAMILIES
-from encserve_export.tasks import TASKS
 
 from . import table
 from .cells import DIAGONAL, TOKENIZERS, network_class, reads_decoder

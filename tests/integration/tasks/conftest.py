@@ -13,8 +13,8 @@ from serving import PROMPTS, serve_config
 
 from encserve import Client
 from encserve_export.config import ExportConfig
-from encserve_export.pipeline import export
-from encserve_server.server import TritonServer
+from encserve_export.export import export
+from encserve_server.launcher.server import TritonServer
 
 from .pipelines import PIPELINES
 
@@ -24,7 +24,9 @@ def checkpoints(tmp_path_factory):
     """A checkpoint folder for each of `PIPELINES`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     made = {
-        name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
+        name: make_checkpoint(
+            folder / name, seed=seed, num_hidden_layers=1, **{k: v for k, v in made.items() if k != "export"}
+        )
         for seed, (name, made) in enumerate(PIPELINES.items())
     }
     prompts = made["embed-tokens-bert"] / "config_sentence_transformers.json"
@@ -38,7 +40,7 @@ def checkpoints(tmp_path_factory):
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(checkpoints, tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     for name, made in PIPELINES.items():
@@ -48,9 +50,9 @@ def server(checkpoints, tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(server):
-    with Client(server.grpc_url, texts_per_request=4) as client:
+    with Client(server.grpc_url, timeout_s=300, texts_per_request=4) as client:
         yield client
 
 

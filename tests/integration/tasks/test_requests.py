@@ -39,7 +39,7 @@ def test_bad_input(client, ask, message):
 
 def test_a_wrong_request_does_not_fail_its_neighbours(server):
     texts = ["a <mask>", "no mask", "<mask> b"] * 8
-    with Client(server.grpc_url, texts_per_request=1) as client, ThreadPoolExecutor(8) as threads:
+    with Client(server.grpc_url, timeout_s=300, texts_per_request=1) as client, ThreadPoolExecutor(8) as threads:
         calls = [threads.submit(client.fill_mask, [text], model="mask-bert") for text in texts]
         for text, call in zip(texts, calls, strict=True):
             if "<mask>" in text:
@@ -49,7 +49,7 @@ def test_a_wrong_request_does_not_fail_its_neighbours(server):
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(server):
-    with Client(server.grpc_url, texts_per_request=64) as client:
+    with Client(server.grpc_url, timeout_s=300, texts_per_request=64) as client:
         together = client.classify(TEXTS, model="classify-bert")
         turned = client.classify(TEXTS[::-1], model="classify-bert")
         for index, text in enumerate(TEXTS):

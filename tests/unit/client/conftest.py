@@ -5,6 +5,8 @@ import pytest
 
 from encserve import InferRequest
 
+from .both_clients import Async, Sync
+
 
 class Model:
     """A pipeline's function that can be checked: row i is the length of text i in bytes, three times."""
@@ -31,3 +33,9 @@ def answer(lengths: list[int], dimensions: int = 3) -> dict[str, np.ndarray]:
 @pytest.fixture
 def model() -> Model:
     return Model()
+
+
+@pytest.fixture(params=[Sync, Async])
+def connect(request):
+    """Makes a client around a function that answers requests."""
+    return request.param

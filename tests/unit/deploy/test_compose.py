@@ -10,7 +10,7 @@ import yaml
 from deploy_files import ROOT, VARIABLE
 
 from encserve_server import command
-from encserve_server.flags import triton_flags
+from encserve_server.launcher.flags import triton_flags
 
 SERVERS = ("triton", "triton-cpu")
 
@@ -19,9 +19,13 @@ def serve_config(service):
     """What the command of a service makes of its arguments, through the parser of `encserve serve`."""
     program, verb, *arguments = service["command"]
     assert (program, verb) == ("encserve", "serve")
+    return command.config_of(parse(arguments))
+
+
+def parse(arguments):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    return command.config_of(parser.parse_args(arguments))
+    return parser.parse_args(arguments)
 
 
 def test_it_keeps_to_the_compose_specification():
@@ -106,6 +110,16 @@ def test_a_stop_waits_for_what_triton_waits_for(compose):
     for name in SERVERS:
         service = compose["services"][name]
         assert int(service["stop_grace_period"].removesuffix("s")) > serve_config(service).exit_timeout_s
+
+
+@pytest.mark.parametrize("name", ["triton", "triton-cpu"])
+def test_a_step_that_dies_is_started_again(name, compose):
+    """Docker starts a container again that ended, and none that is unhealthy: the command supervises its server."""
+    service = compose["services"][name]
+    program, verb, *arguments = service["command"]
+    assert (program, verb) == ("encserve", "serve")
+    assert parse(arguments).supervise
+    assert service["restart"] == "unless-stopped"
 
 
 def test_the_health_check_is_a_command(compose):

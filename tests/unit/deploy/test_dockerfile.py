@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomllib
 from deploy_files import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -51,6 +52,20 @@ def test_everything_that_is_copied_is_there_and_in_the_build_context(stages):
         assert (ROOT / source).exists()
         assert source in allowed
     assert copied == set(allowed)
+
+
+def test_every_package_of_the_wheel_is_copied_wherever_it_is_installed(stages):
+    """Hatch builds a wheel without a package that is not there, and says nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    folders = {package.partition("/")[0] for package in packages}
+    copies = {
+        name: {source for line in lines if line.startswith("COPY") for source in line.split()[1:-1]}
+        for name, lines in stages.items()
+    }
+    assert folders <= copies["serve"]
+    assert folders <= copies["python"]
+    assert {f"!{folder}" for folder in folders} <= set((ROOT / ".dockerignore").read_text().splitlines())
 
 
 def test_no_stage_that_runs_ends_as_root(stages):

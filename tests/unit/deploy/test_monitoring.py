@@ -27,11 +27,185 @@ def test_promtool_accepts_it(check):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def series(name, per_minute, **labels):
+    """A counter that grows for twenty minutes."""
+    inside = ", ".join(f'{label}="{value}"' for label, value in labels.items())
+    return {"series": f"{name}{{{inside}}}", "values": f"0+{per_minute}x20"}
+
+
+FAILURE = "nv_inference_request_failure"
+GIVEN_UP = [
+    series("encserve_cancelled_requests", 100, model="minilm_tokenize", lane="bulk"),
+    series("encserve_cancel_messages", 100, model="minilm_tokenize"),
+    series(FAILURE, 400, model="minilm", reason="OTHER"),
+]
+TURNED_AWAY = [
+    series("encserve_refused_requests", 50, model="minilm_tokenize", lane="bulk", limit="timeout"),
+    series("encserve_refused_requests", 50, model="minilm_tokenize", lane="interactive", limit="max_queued_texts"),
+    series("encserve_late_requests", 100, model="minilm_tokenize", lane="bulk"),
+    series(FAILURE, 400, model="minilm", reason="OTHER"),
+]
+
+
+@pytest.mark.parametrize(
+    ("counters", "alerts"),
+    [
+        ([series(FAILURE, 2 * 15, model="minilm", reason="OTHER")], {"Failures": ["minilm"]}),
+        ([series(FAILURE, 2 * 8, model="minilm", reason="OTHER")], {}),  # 0.8 %, that Triton counts twice
+        (
+            [
+                series(FAILURE, 2 * 15, model="minilm", reason="OTHER"),
+                series(FAILURE, 15, model="minilm_encode", reason="BACKEND"),
+                series("encserve_refused_requests", 0, model="minilm_tokenize", lane="bulk", limit="timeout"),
+                series("encserve_cancel_messages", 0, model="minilm_tokenize"),
+            ],
+            {"Failures": ["minilm"]},  # once, and not for the step too
+        ),
+        ([series(FAILURE, 100, model="minilm", reason="CANCELED")], {}),
+        (GIVEN_UP, {}),
+        (TURNED_AWAY, {"Refusing": ["minilm"]}),
+        ([*GIVEN_UP[:2], series(FAILURE, 400 + 2 * 15, model="minilm", reason="OTHER")], {"Failures": ["minilm"]}),
+    ],
+    ids=["failures", "few", "of a step", "cancelled", "given up", "turned away", "failures among given up"],
+)
+def test_each_failure_is_counted_once_and_refusals_and_cancellations_apart(tmp_path, counters, alerts):
+    check_alerts(tmp_path, counters, alerts)
+
+
+def test_a_fault_of_a_step_is_seen(tmp_path):
+    fault = series("encserve_internal_errors", 1, model="minilm_encode", where="network")
+    check_alerts(tmp_path, [fault], {"InternalErrors": ["minilm_encode"]})
+
+
+def steady(name, value, **labels):
+    """A gauge that stays for twenty minutes."""
+    return {**series(name, 0, **labels), "values": f"{value}x20"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "alerts"), [(900, {}), (2_000, {"WorkWaits": ["minilm"]})], ids=["little work", "two seconds of work"]
+)
+def test_slow_answers_are_seen_by_the_work_that_waits(tmp_path, tokens, alerts):
+    work = [
+        steady("encserve_waiting_tokens", tokens, model="minilm_tokenize", lane="interactive"),
+        steady("encserve_waiting_tokens", 200, model="minilm_encode", lane="interactive"),
+        steady("encserve_waiting_tokens", 10**6, model="minilm_encode", lane="bulk"),
+        steady("encserve_tokens_per_second", 0, model="minilm_tokenize", lane="interactive"),
+        steady("encserve_tokens_per_second", 1_100, model="minilm_encode", lane="interactive"),
+    ]
+    check_alerts(tmp_path, work, alerts)
+
+
+def test_a_server_that_dies_again_and_again_is_seen(tmp_path):
+    answers = {
+        "series": 'nv_inference_request_success{model="other", instance="one"}',
+        "values": "0 9 9 2 5 5 1 3 4x13",
+    }
+    check_alerts(tmp_path, [answers], {"Restarting": [None]}, at="12m")
+    check_alerts(tmp_path, [{**answers, "values": "0 9 9 2 5 5 6 7 8x13"}], {}, at="12m")
+
+
+@pytest.mark.parametrize(("up", "alerts"), [(1, {}), (0, {"NoServer": [None]})])
+def test_a_server_that_is_gone_is_seen(tmp_path, up, alerts):
+    check_alerts(tmp_path, [steady("up", up, job="triton", instance="one")], alerts)
+
+
+def busy(*, at_the_door, in_encode):
+    """Microseconds in a minute that requests waited in our own steps, each of a thousand computed for 10 ms; Triton saw
+    no waiting."""
+    waiting, computing = "queue_duration_us", "compute_infer_duration_us"
+    whole = 1_000 * (10_000 + at_the_door + in_encode)
+    return [
+        series(f"encserve_{waiting}", 1_000 * at_the_door, model="minilm_tokenize"),
+        series(f"encserve_{computing}", 1_000 * 100, model="minilm_tokenize"),
+        series(f"encserve_{waiting}", 1_000 * in_encode, model="minilm_encode"),
+        series(f"encserve_{computing}", 1_000 * 10_000, model="minilm_encode"),
+        series("nv_inference_request_duration_us", whole, model="minilm"),
+        *(series(f"nv_inference_{waiting}", 100, model=f"minilm_{step}") for step in ("tokenize", "encode")),
+        *(series(f"nv_inference_{computing}", 1_000, model=f"minilm_{step}") for step in ("tokenize", "encode")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counters", "alerts"),
+    [
+        (busy(at_the_door=1_000, in_encode=5_000), {}),
+        (busy(at_the_door=19_000, in_encode=0), {}),  # many times as long as it is tokenized
+        (busy(at_the_door=25_000, in_encode=0), {"Queueing": ["minilm"]}),
+        (busy(at_the_door=0, in_encode=25_000), {"Queueing": ["minilm_encode"]}),
+        (
+            [
+                series("nv_inference_queue_duration_us", 30_000, model="minilm_encode"),
+                series("nv_inference_compute_infer_duration_us", 10_000, model="minilm_encode"),
+            ],
+            {"Queueing": ["minilm_encode"]},
+        ),
+    ],
+    ids=["little", "some", "at the door", "in the encode step", "in Triton"],
+)
+def test_waiting_is_seen_wherever_it_is(tmp_path, counters, alerts):
+    check_alerts(tmp_path, counters, alerts)
+
+
+def labels_of(alert, model):
+    """Those of an alert for a model, or for none."""
+    return {
+        "NoServer": {},
+        "Restarting": {"instance": "one"},
+        "WorkWaits": {"pipeline": model},
+        "InternalErrors": {"model": model, "where": "network"},
+    }.get(alert, {"model": model})
+
+
+def check_alerts(tmp_path, counters, alerts, *, at="20m"):
+    """A thousand requests a minute are answered; which alerts there are after twenty, and of which models."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
+    answered = [
+        series("nv_inference_request_success", 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode")
+    ]
+    summary = {
+        "NoServer": "No Triton answers to Prometheus.",
+        "Restarting": "one was started again 2 times in 15 minutes; its log says why.",
+        "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
+        "InternalErrors": "{model} had 5 faults of its own in network; its log says where in the code.",
+        "Failures": "More than 1 % of the requests to minilm fail.",
+        "Refusing": "minilm turns more than 1 % of its requests away, because too much waits; add a replica.",
+        "Queueing": "Requests to {model} wait more than twice as long as they compute; add a replica.",
+    }
+    expected = [
+        {
+            "eval_time": at,
+            "alertname": name,
+            "exp_alerts": [
+                {
+                    "exp_labels": labels_of(name, model),
+                    "exp_annotations": {"summary": said.format(model=model)},
+                }
+                for model in alerts.get(name, [])
+            ],
+        }
+        for name, said in summary.items()
+    ]
+    rules = {
+        "rule_files": [str(MONITORING / "alerts.yml")],
+        "evaluation_interval": "30s",
+        "tests": [{"interval": "1m", "input_series": [*answered, *counters], "alert_rule_test": expected}],
+    }
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump(rules))
+    run = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_every_query_asks_for_at_least_one_metric():
     asked = list(queries())
     assert len(asked) >= 14
     for query in asked:
-        assert METRIC.search(query) or "up{" in query, query
+        assert METRIC.search(query) or "up{" in query or "pipeline:" in query, query
         assert query.count("(") == query.count(")")
 
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from encserve import AsyncClient, InferRequest, Retry
+from encserve import AsyncClient, InferRequest
 from encserve.testing import AsyncFakeTransport
+from encserve_loadtest.bench import ALL_AT_ONCE, SEND_ONCE
 
 
 class StubServer:
@@ -30,7 +31,9 @@ class StubServer:
 
     def client(self) -> AsyncClient:
         """The SDK, connected to this server."""
-        return AsyncClient(transport=AsyncFakeTransport(self._answer), retry=Retry(attempts=1), timeout_s=1e6)
+        return AsyncClient(
+            transport=AsyncFakeTransport(self._answer), retry=SEND_ONCE, concurrency=ALL_AT_ONCE, timeout_s=1e6
+        )
 
     async def _answer(self, request: InferRequest) -> Mapping[str, np.ndarray]:
         await self.serve()

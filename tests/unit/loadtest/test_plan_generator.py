@@ -2,13 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from stub_server import tensors
 from virtual_time import run_virtual
 
-from encserve import Unavailable
+from encserve import InferRequest, Unavailable
+from encserve._commands.access import Access
+from encserve.testing import AsyncFakeTransport
 from encserve_loadtest.arrivals import poisson, schedule_s
+from encserve_loadtest.bench import open_client
+from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.generator import closed_loop, open_loop
 from encserve_loadtest.window import Window
 
@@ -118,3 +124,24 @@ def test_an_arrival_costs_little_more_than_a_task_of_asyncio():
         return run.client_cpu_s / bare_s
 
     assert min(ratio() for _ in range(3)) < 10
+
+
+def test_what_waits_waits_in_the_server(monkeypatch):
+    """The client of a bench keeps nothing back, or a queue in the client would pass for the server's."""
+    come = []
+
+    async def answer(request: InferRequest) -> Mapping[str, np.ndarray]:
+        come.append(request)
+        while len(come) < 500:
+            await asyncio.sleep(0)
+        return tensors()
+
+    monkeypatch.setattr("encserve._async_client.AsyncGrpcTransport", lambda *_, **__: AsyncFakeTransport(answer))
+
+    async def ask() -> None:
+        async with open_client(PlanConfig(model="fake", target_p99_s=1), "localhost:1", Access()) as client:
+            calls = (client.embed([str(number)], model="fake") for number in range(500))
+            await asyncio.wait_for(asyncio.gather(*calls), timeout=60)
+
+    asyncio.run(ask())
+    assert len(come) == 500

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
+from toy_manifest import toy_manifest
 from tritonclient.grpc import model_config_pb2
 
 from encserve.testing import fake_pipeline
@@ -15,11 +17,12 @@ from encserve_loadtest.altered_repository import Settings, altered_repository, r
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.findings import Findings
+from encserve_loadtest.quantities import percent
 from encserve_loadtest.served import ServedStep, role_of
 from encserve_loadtest.summary import render_text
 from encserve_loadtest.trials import Trial, Tuning
 from encserve_loadtest.tuning import alternatives
-from encserve_server.repository import read_pipelines
+from encserve_server.launcher.repository import read_pipelines
 
 SETTINGS = Settings(tokenize_instances=1, encode_instances=1, max_batch_size=64, queue_delay_us=0, token_budget=512)
 
@@ -42,7 +45,7 @@ def repository(tmp_path) -> Path:
     ensemble = model_config_pb2.ModelConfig(name="m", platform="ensemble", max_batch_size=64)
     for step in ("tokenize", "encode", "head"):
         ensemble.ensemble_scheduling.step.add(model_name=f"m_{step}", model_version=3)
-    manifest = json.dumps({"files": files})
+    manifest = toy_manifest("m", 3, files).to_json()
     certificate = hashlib.sha256(manifest.encode()).hexdigest()
     for key, value in fake_pipeline(name="m", certificate=certificate).to_parameters().items():
         ensemble.parameters[key].string_value = value
@@ -70,6 +73,33 @@ def test_a_copy_has_other_settings_and_is_still_accepted(repository):
         assert pipeline.certificate != read_pipelines(repository)[0].certificate
     assert not copy.exists()
     assert {path: path.read_bytes() for path in repository.rglob("*") if path.is_file()} == before
+
+
+def test_after_a_promotion_the_version_that_serves_is_tuned(repository):
+    """Its steps then offer the version before, too, which is the first that they pin."""
+    for step in ("tokenize", "encode", "head"):
+        file = repository / f"m_{step}" / "config.pbtxt"
+        config = text_format.Parse(file.read_text(), model_config_pb2.ModelConfig())
+        config.version_policy.specific.ClearField("versions")
+        config.version_policy.specific.versions.extend([2, 3])
+        file.write_text(text_format.MessageToString(config))
+        (repository / f"m_{step}" / "2").mkdir()
+        (repository / f"m_{step}" / "2" / "settings.json").write_text(json.dumps({"token_budget": 7}))
+    assert read_settings(repository, "m") == SETTINGS
+    with altered_repository(repository, "m", replace(SETTINGS, token_budget=128)) as copy:
+        assert read_settings(copy, "m").token_budget == 128
+        assert sorted(path.relative_to(copy).as_posix() for path in copy.glob("*/*/")) == [
+            f"{model}/3" for model in ("m", "m_encode", "m_head", "m_tokenize")
+        ]
+        read_pipelines(copy)
+
+
+def test_what_a_step_is_warmed_up_with_comes_along(repository):
+    (repository / "m_encode/warmup").mkdir()
+    (repository / "m_encode/warmup/input_ids").write_bytes(b"ids")
+    with altered_repository(repository, "m", SETTINGS) as copy:
+        assert (copy / "m_encode/warmup/input_ids").read_bytes() == b"ids"
+        assert [path.parent.name for path in copy.glob("*/warmup")] == ["m_encode"]
 
 
 def test_a_pipeline_on_the_encode_step_of_another(repository):
@@ -106,6 +136,13 @@ def test_the_changes_are_those_of_the_best_trial():
     best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
     tuning = Tuning(users=8, baseline=baseline, best=best)
     assert tuning.changes == {"encode_instances": (1, 2), "token_budget": (512, 1024)}
+
+
+def test_settings_with_which_nothing_is_answered_are_compared_too():
+    none, some = (Trial(settings=SETTINGS, throughput_per_s=rate) for rate in (0, 130))
+    assert (some.gain_over(none), none.gain_over(some), none.gain_over(none)) == (math.inf, -1, 0)
+    assert percent(some.gain_over(none)) == "∞ %"
+    assert some.gain_over(replace(none, throughput_per_s=100)) == pytest.approx(0.3)
 
 
 def test_a_change_says_where_it_is_made():

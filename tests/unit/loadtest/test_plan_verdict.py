@@ -327,3 +327,21 @@ def test_an_interrupted_plan_has_a_report(tmp_path):
     assert "it was interrupted" in (tmp_path / "plan.html").read_text()
     assert to_json(found)["windows"][0]["p99_s"] is None
     assert render_text(found) == "incomplete: it was interrupted"
+
+
+def test_a_plan_in_which_every_request_fails_has_a_report(tmp_path):
+    run = Run(
+        loop=Loop.CLOSED,
+        duration_s=1,
+        scheduled_s=np.array([0.0, 0.5]),
+        sent_s=np.array([0.0, 0.5]),
+        finished_s=np.array([np.inf, np.inf]),
+        tokens=np.zeros(2, np.int64),
+        failures={"Unavailable": 2},
+    )
+    found = Findings(config=PlanConfig(model="m", target_p99_s=0.1), problem="every request failed: Unavailable")
+    found.windows.append(replace(window(), run=run))
+    assert found.tokens_per_request == 0
+    write_report(found, tmp_path / "plan.html")
+    assert "every request failed" in (tmp_path / "plan.html").read_text()
+    assert "every request failed" in render_text(found)

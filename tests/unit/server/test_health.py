@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from encserve import Client, InferenceFailed, Unavailable
+from encserve import Client, DeadlineExceeded, InferenceFailed, Unavailable
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_server import health
 from encserve_server.errors import Unhealthy
@@ -15,8 +15,8 @@ def pipelines(monkeypatch):
     """What the server behind the health check seems to serve."""
     served = [fake_pipeline(), fake_pipeline(name="other")]
 
-    def open_client(arguments, **settings):
-        return Client(transport=FakeTransport(lambda request: {}, pipelines=served), **settings)
+    def open_client(arguments):
+        return Client(transport=FakeTransport(lambda request: {}, pipelines=served))
 
     monkeypatch.setattr(health, "open_client", open_client)
     return served
@@ -55,6 +55,44 @@ def test_a_pipeline_that_does_not_answer_is_unhealthy(error, pipelines, monkeypa
 
     monkeypatch.setattr(health, "ask", ask)
     with pytest.raises(Unhealthy, match="other does not answer"):
+        run()
+
+
+@pytest.mark.parametrize("status", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+def test_a_pipeline_that_refuses_is_alive(status, pipelines, monkeypatch, capsys):
+    """As the door does to those who do not run the server, and a gateway by its limits."""
+
+    def ask(client, pipeline):
+        if pipeline.name == "fake":
+            raise Unavailable("the interactive queue holds 8192 texts", status=status)
+
+    monkeypatch.setattr(health, "ask", ask)
+    assert run() == health.EXIT_REFUSED == 3
+    printed = capsys.readouterr()
+    assert "fake version 1 refuses: the interactive queue" in printed.err
+    assert "other version 1 answers" in printed.out
+
+
+@pytest.mark.parametrize("error", [Unavailable("Stub process is not healthy", status="INTERNAL"), DeadlineExceeded("")])
+def test_a_process_that_died_or_hangs_is_no_refusal(error, pipelines, monkeypatch):
+    def ask(client, pipeline):
+        raise error
+
+    monkeypatch.setattr(health, "ask", ask)
+    with pytest.raises(Unhealthy):
+        run()
+
+
+def test_a_server_that_goes_away_meanwhile_is_no_refusal(pipelines, monkeypatch):
+    def ask(client, pipeline):
+        monkeypatch.setattr(client, "models", gone)
+        raise Unavailable("connection refused", status="UNAVAILABLE")
+
+    def gone():
+        raise Unavailable("connection refused", status="UNAVAILABLE")
+
+    monkeypatch.setattr(health, "ask", ask)
+    with pytest.raises(Unavailable):
         run()
 
 

@@ -1,0 +1,92 @@
+"""From the arguments of a client's method to a `Call`: what both clients do before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from encserve._conversation.call import Call, Texts
+from encserve._conversation.deadline import Deadline, check_timeout
+from encserve._conversation.settings import Settings
+from encserve._conversation.texts import as_pairs, as_sequence
+from encserve._errors import InvalidInput
+from encserve._results import Answers, Classifications, Part, Ranking
+from encserve._trace import trace_metadata
+from encserve._verbs.answer import ANSWER
+from encserve._verbs.classify import CLASSIFY
+from encserve._verbs.classify_zero_shot import CLASSIFY_ZERO_SHOT, labels_parameter
+from encserve._verbs.options import CallOptions, options_of
+from encserve._verbs.rerank import RERANK
+from encserve._verbs.table import VERBS
+from encserve._verbs.verb import Verb
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Makes the calls of one client, with its settings."""
+
+    settings: Settings
+
+    def deadline(self, timeout_s: float | None) -> Deadline:
+        """The end of a call that begins now, with its own timeout or the client's. Raises InvalidInput."""
+        return Deadline(self.settings.timeout_s if timeout_s is None else check_timeout(timeout_s))
+
+    def about(
+        self, verb: Verb[Part], texts: Texts, model: str, keywords: Mapping[str, Any], **further: Any
+    ) -> Call[Part]:
+        """A call about texts; `further` are fields of `Call`. Raises InvalidInput; TypeError for what is no option."""
+        given = verb.given(keywords)
+        timeout_s, priority = keywords.get("timeout_s"), keywords.get("priority")
+        if priority is not None:
+            options_of(CallOptions)["priority"].checked(priority)
+        return Call(
+            verb=verb,
+            model=model,
+            texts=texts,
+            end=self.deadline(timeout_s),
+            timeout_is_its_own=timeout_s is not None,
+            priority=priority,
+            progress=bool(keywords.get("progress", False)),
+            metadata=trace_metadata(),
+            **{"given": given, **further},
+        )
+
+    def about_list(self, verb: Verb[Part], texts: Iterable[str], model: str, keywords: Mapping[str, Any]) -> Call[Part]:
+        """A call about texts that are all there."""
+        return self.about(verb, as_sequence(texts), model, keywords)
+
+    def classify(
+        self, texts: Iterable[str], pairs: Iterable[str] | None, model: str, keywords: Mapping[str, Any]
+    ) -> Call[Classifications]:
+        """A call about texts, or texts and the second one of each."""
+        firsts, seconds = as_pairs(texts, pairs)
+        return self.about(CLASSIFY, firsts, model, keywords, pairs=seconds)
+
+    def classify_zero_shot(
+        self, texts: Iterable[str], labels: Iterable[str], model: str, keywords: Mapping[str, Any]
+    ) -> Call[Classifications]:
+        """A call about texts and the labels that they may get."""
+        given = {"labels": labels_parameter(labels), **CLASSIFY_ZERO_SHOT.given(keywords)}
+        return self.about(CLASSIFY_ZERO_SHOT, as_sequence(texts), model, keywords, given=given)
+
+    def rerank(self, query: str, documents: Iterable[str], model: str, keywords: Mapping[str, Any]) -> Call[Ranking]:
+        """A call about documents, each with the query before it."""
+        return self.about(RERANK, as_sequence(documents, name="documents"), model, keywords, shared=query)
+
+    def answer(self, question: str, context: str, model: str, keywords: Mapping[str, Any]) -> Call[Answers]:
+        """A call about one context, with the question before it."""
+        return self.about(ANSWER, [context], model, keywords, shared=question)
+
+
+def refuse_async(texts: object) -> None:
+    """Refuse an asynchronous iterator where there is no event loop to read it. Raises InvalidInput."""
+    if isinstance(texts, AsyncIterable):
+        raise InvalidInput("texts is an asynchronous iterator, which only AsyncClient.embed_iter can read")
+
+
+def documented(cls: type) -> type:
+    """Give the methods of a client their documentation out of the table of verbs."""
+    for name, verb in VERBS.items():
+        getattr(cls, name).__doc__ = verb.documentation()
+    return cls

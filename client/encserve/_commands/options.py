@@ -1,0 +1,35 @@
+"""The options of a verb as flags of a command, made from the table of verbs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from encserve._verbs.options import Option
+from encserve._verbs.verb import Verb
+
+
+def add_options(parser: argparse._ActionsContainer, *verbs: Verb[Any], without: tuple[str, ...] = ()) -> None:
+    """Declare a flag for each option that a verb of `verbs` has, `--top-k` for `top_k`, each once."""
+    options = {name: option for verb in verbs for name, option in verb.options.items() if name not in without}
+    for option in options.values():
+        parser.add_argument(f"--{option.name.replace('_', '-')}", **_flag(option))
+
+
+def given_options(arguments: argparse.Namespace, verb: Verb[Any]) -> dict[str, Any]:
+    """The keywords of a call of `verb` that the arguments give, its timeout among them."""
+    names = (*verb.options, "timeout_s")
+    return {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
+
+
+def _flag(option: Option) -> dict[str, Any]:
+    about = option.about[0].lower() + option.about[1:].rstrip(".").replace("%", "%%")
+    if option.choices:
+        return {"choices": option.choices, "help": about}
+    if option.name.startswith("no_"):  # its negation would be --no-no-answer
+        return {"action": "store_true", "default": None, "help": about}
+    if option.kind is bool:
+        return {"action": argparse.BooleanOptionalAction, "default": None, "help": about}
+    if option.kind is int:
+        return {"type": int, "metavar": "N", "help": about}
+    return {"metavar": "TEXT", "help": about}

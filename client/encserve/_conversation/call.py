@@ -1,0 +1,186 @@
+"""One call of a verb: its texts and options, checked, and what becomes of them on the way to a server and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeAlias
+
+from encserve._conversation.chunks import Chunk, Chunker, ChunkLimits, chunks_of
+from encserve._conversation.deadline import Deadline
+from encserve._conversation.texts import check_collection, check_texts, encode_text
+from encserve._errors import InvalidInput
+from encserve._messages import InferRequest, InferResponse, Parameter
+from encserve._pipeline import PipelineInfo
+from encserve._results import Gather, Part
+from encserve._verbs.answers import COUNTS, AnswerReader
+from encserve._verbs.verb import Verb
+
+MOST_INTERACTIVE_TEXTS = 1_024
+"""A call about more texts goes in bulk unless it says otherwise: nobody waits for each of so many answers, and others
+must not wait for all of them."""
+
+Texts: TypeAlias = Iterable[str] | AsyncIterable[str]
+"""Texts, which `AsyncClient.embed_iter` also takes from an asynchronous iterator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[Part]):
+    """The arguments of one call.
+
+    Raises:
+        InvalidInput: an argument has the wrong type or an impossible value. The texts themselves are not looked at yet.
+    """
+
+    verb: Verb[Part]
+    model: str
+    given: Mapping[str, Parameter]
+    """The options of the pipeline that the caller gave."""
+    texts: Texts
+    """What is split into requests."""
+    pairs: Sequence[str] | None = None
+    """The second text of each; in a verb about pairs."""
+    shared: str = ""
+    """The one first text that goes with each of `texts`, which then are the second ones."""
+    end: Deadline
+    """The end of the call, made when the call was."""
+    timeout_is_its_own: bool = False
+    """Whether the caller gave this call a timeout."""
+    priority: str | None = None
+    """The lane that the caller asked for; None leaves it to the number of texts."""
+    progress: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+    """What travels with each request beside its message."""
+    version: str = ""
+    """The version that must answer; empty for the one that the server chooses."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.texts, AsyncIterable):
+            check_collection(self.texts)
+        if not isinstance(self.model, str) or not self.model:
+            raise InvalidInput(f"model is {self.model!r}, expected the name of a pipeline")
+
+    @property
+    def total(self) -> int | None:
+        """How many texts it has; None where they come from an iterator."""
+        return len(self.texts) if isinstance(self.texts, Sequence) else None
+
+    @property
+    def lane(self) -> str:
+        """The lane that its requests wait in."""
+        few = self.total is not None and self.total * self.verb.rows_per_text(self.given) <= MOST_INTERACTIVE_TEXTS
+        return self.priority or ("interactive" if few else "bulk")
+
+    @property
+    def deadline(self) -> Deadline:
+        """Until when the next thing that is done for it may take: the end of the call, or where a call in bulk has no
+        timeout of its own, the client's timeout from now."""
+        if self.timeout_is_its_own or self.lane == "interactive":
+            return self.end
+        return Deadline(self.end.timeout_s)
+
+    def on(self, version: str) -> Call[Part]:
+        """The same call, to be answered by one version."""
+        return replace(self, version=version)
+
+    def check(self, pipeline: PipelineInfo) -> None:
+        """Refuse what the pipeline cannot answer. A list of texts is looked through, an iterator is not.
+
+        Raises:
+            InvalidInput: the pipeline has another task, or a text is refused.
+        """
+        verb, most = self.verb, pipeline.max_bytes_per_text
+        if pipeline.task != verb.task:
+            raise InvalidInput(
+                f"{self.model!r} is for {pipeline.task}, {verb.name} needs {verb.task}", model=self.model
+            )
+        paired = self.pairs is not None or bool(verb.shared)
+        if pipeline.pairs != paired:
+            wants = "wants a second text for each" if pipeline.pairs else "takes single texts, no pairs"
+            raise InvalidInput(f"{self.model!r} {wants}", model=self.model)
+        for texts, name in ((self.texts, verb.split), (self.pairs, "text_pair")):
+            if isinstance(texts, Sequence):
+                check_texts(texts, max_bytes=most, name=name)
+        if verb.shared:
+            encode_text(self.shared, max_bytes=most, name=verb.shared)
+
+    def limits(self, pipeline: PipelineInfo, texts_per_request: int) -> ChunkLimits:
+        """What one request may carry, where the client wants no more than `texts_per_request` in it."""
+        rows = self.verb.rows_per_text(self.given)
+        return ChunkLimits(
+            max_texts=max(1, min(texts_per_request, pipeline.max_texts_per_request) // rows),
+            max_tokens=pipeline.max_tokens_per_request,
+            max_length=pipeline.max_length,
+            max_bytes_per_text=pipeline.max_bytes_per_text,
+            shared_bytes=len(self.shared.encode()),
+            # "" is no prompt
+            prompted=bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name"))),
+            rows_per_text=rows,
+            in_windows=self._in_windows,
+            copied=self.verb.copied,
+        )
+
+    def chunks(self, limits: ChunkLimits) -> Iterator[Chunk] | Chunker:
+        """The chunks of a list of texts; for an iterator, which may pause, what gathers its texts into chunks."""
+        if isinstance(self.texts, Sequence):
+            return chunks_of(self.texts, limits, pairs=self.pairs)
+        return Chunker(limits)
+
+    def smaller(self, chunk: Chunk, limits: ChunkLimits) -> Iterator[Chunk]:
+        """The texts of a chunk in chunks under other limits. Raises InvalidInput."""
+        pairs = [pair.decode() for pair in chunk.pairs] or None
+        return chunks_of([text.decode() for text in chunk.texts], limits, pairs=pairs, start=chunk.start)
+
+    @property
+    def mergeable(self) -> Hashable | None:
+        """Calls for which this is equal ask the same about their texts, and may share a request; None: never."""
+        if self.verb.shared:
+            return None
+        return (
+            self.model,
+            self.version,
+            self.verb.name,
+            frozenset(self.given.items()),
+            self.pairs is not None,
+            self.lane,
+            self.end.timeout_s,
+            self.metadata,
+        )
+
+    def request(self, chunk: Chunk, pipeline: PipelineInfo, request_id: str) -> InferRequest:
+        """The request for a chunk."""
+        inputs: dict[str, Any] = {"text": chunk.texts}
+        if self.verb.shared:
+            inputs = {"text": [self.shared.encode()], "text_pair": chunk.texts}
+        elif self.pairs is not None:
+            inputs["text_pair"] = chunk.pairs
+        # Pipelines of earlier exports have one lane.
+        lane = {"lane": self.lane} if self.lane != pipeline.option_defaults.get("lane", self.lane) else {}
+        return InferRequest(
+            model=self.model,
+            model_version=self.version,
+            inputs=inputs,
+            outputs=(*self.verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
+            parameters={**self.given, **lane},
+            request_id=request_id,
+            metadata=self.metadata,
+        )
+
+    def part(self, response: InferResponse, chunk: Chunk, pipeline: PipelineInfo) -> Part:
+        """The part of the result in the answer to a chunk, from a pipeline of the version that answered."""
+        return self._read(response, pipeline, rows=len(chunk.texts), start=chunk.start)
+
+    def nothing(self, pipeline: PipelineInfo) -> Part:
+        """The answer to an empty list of texts."""
+        return self._read(InferResponse(model=pipeline.name, version="", tensors={}), pipeline, rows=0, start=0)
+
+    def _read(self, response: InferResponse, pipeline: PipelineInfo, **about: int) -> Part:
+        return self.verb.decode(AnswerReader(response=response, given=self.given, pipeline=pipeline, **about))
+
+    def gather(self) -> Gather[Part]:
+        """What joins the parts of a list of texts."""
+        return self.verb.gather(self.total or 0, self.given)
+
+    @property
+    def _in_windows(self) -> bool:
+        return self.given.get("long_text") == "chunk"

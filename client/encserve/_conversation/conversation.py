@@ -1,0 +1,164 @@
+"""What a client says to a server, from a call to its answer: once, for both clients, and without I/O.
+
+Each method is a generator. It yields what is to be done (`encserve._conversation.effects`), takes the outcome or the
+error back, and returns its result. A shell on threads and one in an event loop hold it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+from encserve._conversation.call import Call
+from encserve._conversation.chunks import Chunk
+from encserve._conversation.deadline import Deadline
+from encserve._conversation.effects import Describe, Enter, Hand, Infer, ListModels, Next, Open, SideBySide, Sleep, Talk
+from encserve._conversation.gate import Gate
+from encserve._conversation.information import Information
+from encserve._conversation.retry import Schedule, retried
+from encserve._conversation.settings import Settings
+from encserve._conversation.tally import Tally, VersionChanged, check_version
+from encserve._errors import EncserveError, InvalidInput, ModelNotFound
+from encserve._messages import InferResponse, ServedModel
+from encserve._pipeline import PipelineInfo, is_pipeline
+from encserve._results import Part, join
+
+
+class Conversation:
+    """The calls of one client, which share its places in flight and what it knows of pipelines."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._information = Information(settings.retry)
+        self._gates: dict[tuple[str, str], Gate] = {}
+        """One to each lane of each pipeline, as each has a queue of its own in the server."""
+        self._prefix = secrets.token_hex(8)
+        self._numbers = itertools.count()
+
+    def whole(self, call: Call[Part]) -> Talk[Part]:
+        """The answer to a call. Where two versions answered its requests it is asked once more, of the newer one."""
+        pipeline = yield from self._pipeline_for(call)
+        try:
+            return (yield from self._gathered(call, pipeline))
+        except VersionChanged as changed:
+            call = call.on(changed.version)
+        pipeline = yield from self._information.of_version(call.model, call.version, call.deadline)
+        return (yield from self._gathered(call, pipeline))
+
+    def parts(self, call: Call[Part]) -> Talk[None]:
+        """Hand over the answers to consecutive texts of a call, in order."""
+        pipeline = yield from self._pipeline_for(call)
+        yield from self._each(call, pipeline, None)
+
+    def part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
+        """The answer to a chunk of a call. Where the server refuses it and has other limits now than those under which
+        it was made, its texts are sent again under these."""
+        try:
+            return (yield from self._answered(call, pipeline, chunk, deadline))
+        except InvalidInput as error:
+            changed = (yield from self._information.changed(pipeline, deadline)) if error.status else None
+            if changed is None:
+                raise
+        pieces: list[Part] = []
+        for smaller in call.smaller(chunk, call.limits(changed, self.settings.texts_per_request)):
+            pieces.append((yield from self._answered(call, changed, smaller, deadline)))
+            check_version(pieces[-1], pieces[0].version)
+        return join(pieces)
+
+    def models(self, deadline: Deadline) -> Talk[list[PipelineInfo]]:
+        """The pipelines that the server is ready to serve."""
+        served: list[ServedModel] = yield from retried(ListModels, Schedule(self.settings.retry, deadline))
+        described = yield SideBySide([partial(self._described, each, deadline) for each in served])
+        return [pipeline for pipeline in described if pipeline is not None]
+
+    def _described(self, model: ServedModel, deadline: Deadline) -> Talk[PipelineInfo | None]:
+        """What a model says of itself; None if it is no pipeline, or is not there any more."""
+        schedule = Schedule(self.settings.retry, deadline, version=model.version)
+        try:
+            parameters = yield from retried(lambda left_s: Describe(model.name, model.version, left_s), schedule)
+        except ModelNotFound:
+            return None
+        if not is_pipeline(parameters):
+            return None
+        return PipelineInfo.from_parameters(model.name, parameters, version=model.version)
+
+    def _pipeline_for(self, call: Call[Part]) -> Talk[PipelineInfo]:
+        """What the call is about, after checking that it takes the call. What may have changed is asked again."""
+        pipeline = yield from self._information.latest(call.model, call.deadline)
+        try:
+            call.check(pipeline)
+        except InvalidInput:
+            changed = yield from self._information.changed(pipeline, call.deadline)
+            if changed is None:
+                raise
+            pipeline = changed
+            call.check(pipeline)
+        return pipeline
+
+    def _gathered(self, call: Call[Part], pipeline: PipelineInfo) -> Talk[Part]:
+        gathered = call.gather()
+        yield from self._each(call, pipeline, gathered.put)
+        return gathered.whole or call.nothing(pipeline)
+
+    def _each(self, call: Call[Part], pipeline: PipelineInfo, put: Callable[[Part], None] | None) -> Talk[None]:
+        """Ask for all parts of a call, and put each somewhere, or hand it over."""
+        window = yield Open(call, pipeline)
+        with Tally(call.total, progress=call.progress) as tally:
+            while (part := (yield Next(window))) is not None:
+                tally.add(part)
+                if put:
+                    put(part)
+                else:
+                    yield Hand(part)
+
+    def _answered(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
+        """The answer to one request, read by what the version says of itself that gave it."""
+        response: InferResponse = yield from self._in_turn(call, pipeline, chunk, deadline)
+        try:
+            served = yield from self._information.of_version(call.model, response.version, deadline)
+        except ModelNotFound:  # it is gone since it answered: the one that is there now shall
+            response = yield from self._in_turn(call, pipeline, chunk, deadline)
+            served = yield from self._information.of_version(call.model, response.version, deadline)
+        return call.part(response, chunk, served)
+
+    def _in_turn(
+        self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline
+    ) -> Talk[InferResponse]:
+        """The server's answer to a request, which waits for its turn in the gate."""
+        gate = self._gate_of(call.model, call.lane)
+        ticket = yield Enter(gate, chunk.size.tokens, deadline)
+        answered = False
+        try:
+            if not ticket.granted:
+                refusal = ticket.refusal or gate.never_sent(ticket)
+                refusal.model = call.model
+                raise refusal
+            response = yield from self._inferred(call, pipeline, chunk, deadline)
+            answered = True
+        finally:
+            gate.leave(ticket, answered=answered)
+        return response
+
+    def _inferred(
+        self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline
+    ) -> Talk[InferResponse]:
+        """The server's answer. Each attempt is a request of its own: an id that was given up must not come again."""
+        schedule = Schedule(self.settings.retry, deadline, version=call.version)
+        while True:
+            request = call.request(chunk, pipeline, f"{self._prefix}-{next(self._numbers)}")
+            try:
+                response: InferResponse = yield Infer(request, schedule.left_s())
+                return response
+            except EncserveError as error:
+                if isinstance(error, ModelNotFound):
+                    self._information.forget(call.model)
+                delay_s = schedule.next_delay_s(error)
+                if delay_s is None:
+                    raise
+            yield Sleep(delay_s)
+
+    def _gate_of(self, model: str, lane: str) -> Gate:
+        gate = self._gates.get((model, lane))
+        return gate or self._gates.setdefault((model, lane), Gate(self.settings.concurrency))

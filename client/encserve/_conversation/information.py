@@ -1,0 +1,83 @@
+"""What a client knows of pipelines: each version asked once, and asked again where it may have changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from encserve._conversation.deadline import Deadline
+from encserve._conversation.effects import Describe, Once, Talk
+from encserve._conversation.retry import Retry, Schedule, retried
+from encserve._errors import DeadlineExceeded, ModelNotFound
+from encserve._pipeline import PipelineInfo
+
+FRESH_S = 1.0
+"""What was learned so short a time ago is not asked again, in seconds: a refusal then has other reasons."""
+
+
+class Information:
+    """The pipelines of a server, by model and version."""
+
+    def __init__(self, retry: Retry, *, clock: Callable[[], float] | None = None) -> None:
+        self._retry = retry
+        self._clock = clock or time.monotonic
+        self._known: dict[tuple[str, str], PipelineInfo] = {}
+        self._latest: dict[str, PipelineInfo] = {}
+        self._learned_s: dict[str, float] = {}
+
+    def latest(self, model: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        """The pipeline as it last answered, or as the server describes it."""
+        return self._latest.get(model) or (yield from self._ask(model, "", deadline))
+
+    def of_version(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        """The pipeline of the version that has just answered, which is the latest now."""
+        pipeline = self._known.get((model, version)) or (yield from self._ask(model, version, deadline))
+        self._latest[model] = pipeline
+        return pipeline
+
+    def changed(self, before: PipelineInfo, deadline: Deadline) -> Talk[PipelineInfo | None]:
+        """Ask again what explains a refusal; None where the pipeline is what it was, or was asked a moment ago."""
+        model = before.name
+        if self._clock() - self._learned_s.get(model, 0.0) < FRESH_S:
+            latest = self._latest.get(model)
+        else:
+            self.forget(model)
+            latest = yield from self._ask(model, "", deadline)
+        return latest if latest is not None and _rules(latest) != _rules(before) else None
+
+    def forget(self, model: str) -> None:
+        """Ask anew the next time, and drop every version."""
+        self._latest.pop(model, None)
+        for key in list(self._known):  # which another thread may change meanwhile
+            if key[0] == model:
+                self._known.pop(key, None)
+
+    def _ask(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        talk = partial(self._described, model, version, deadline)
+        try:
+            pipeline: PipelineInfo = yield Once((model, version), talk, deadline.left_s())
+        except DeadlineExceeded as error:
+            error.model, error.timeout_s = model, deadline.timeout_s
+            raise
+        return pipeline
+
+    def _described(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        if known := self._known.get((model, version)):  # since another call has just heard it
+            return known
+        try:
+            parameters = yield from retried(
+                lambda left_s: Describe(model, version, left_s), Schedule(self._retry, deadline, version=version)
+            )
+        except ModelNotFound:
+            self.forget(model)
+            raise
+        pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
+        self._known[model, version] = self._latest[model] = pipeline
+        self._learned_s[model] = self._clock()
+        return pipeline
+
+
+def _rules(pipeline: PipelineInfo) -> dict[str, object]:
+    """All but the version, which the answer to a question that names none does not tell."""
+    return {name: value for name, value in vars(pipeline).items() if name != "version"}

@@ -1,0 +1,52 @@
+"""Where nobody wants an answer any more, whatever waits for it is woken."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from encserve._errors import TransportError
+
+
+class Stop:
+    """Ends what a client, or a call, still waits for. Any thread may call it."""
+
+    def __init__(self, reason: str, *, within: Stop | None = None) -> None:
+        """`reason` is what the error says that ends it, unless it was `within` another that was called."""
+        self._reason = reason
+        self._within = within
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._wakes: set[Callable[[], object]] = set()
+
+    def __call__(self) -> None:
+        """Wake whoever waits, and let nobody begin to."""
+        with self._lock:
+            self._stopped = True
+            wakes = list(self._wakes)
+        for wake in wakes:
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Surrounds a wait, which `wake` ends.
+
+        Raises:
+            TransportError: it has been stopped, before the wait or in it.
+        """
+        with self._lock:
+            self._check()
+            self._wakes.add(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wakes.discard(wake)
+        self._check()
+
+    def _check(self) -> None:
+        if self._within is not None:
+            self._within._check()
+        if self._stopped:
+            raise TransportError(self._reason)

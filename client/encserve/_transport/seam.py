@@ -1,0 +1,53 @@
+"""The seam to the network. The clients know nothing below it; the fakes of `encserve.testing` replace it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from encserve._messages import InferRequest, InferResponse, ServedModel
+
+
+class Transport(Protocol):
+    """What a `Client` needs of a server. All methods may be called from several threads at once.
+
+    They raise only `EncserveError`: `Unavailable` where another attempt may succeed, `Overloaded` where it may as soon
+    as there is room, `DeadlineExceeded` after `timeout_s`.
+    """
+
+    def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
+        """Answer one request."""
+
+    def give_up(self, request: InferRequest) -> None:
+        """Begin to tell the server that nobody waits for the answer to `request` any more, which frees its place in the
+        queue. It returns at once; the server may not hear it, and nothing is raised. A thread that waits for the answer
+        should end with `TransportError` soon."""
+
+    def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
+        """The string parameters of a model's configuration. An empty version is the one the server chooses."""
+
+    def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
+        """All models that are ready, the steps of pipelines and models of others among them."""
+
+    def close(self) -> None:
+        """Release the connection. Requests in flight end with `TransportError`."""
+
+
+class AsyncTransport(Protocol):
+    """What an `AsyncClient` needs of a server: `Transport`, awaited."""
+
+    async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
+        """Answer one request."""
+
+    def give_up(self, request: InferRequest) -> None:
+        """Begin to tell the server that nobody waits for the answer to `request` any more, which frees its place in the
+        queue. It may not hear it; nothing is raised."""
+
+    async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
+        """The string parameters of a model's configuration. An empty version is the one the server chooses."""
+
+    async def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
+        """All models that are ready, the steps of pipelines and models of others among them."""
+
+    async def close(self) -> None:
+        """Release the connection. Requests in flight end with `TransportError`."""

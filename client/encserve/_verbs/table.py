@@ -1,0 +1,34 @@
+"""All verbs, by name. The clients, the commands and the page of the contract are made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from encserve._verbs.answer import ANSWER
+from encserve._verbs.classify import CLASSIFY
+from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
+from encserve._verbs.classify_zero_shot import CLASSIFY_ZERO_SHOT
+from encserve._verbs.embed import EMBED
+from encserve._verbs.embed_sparse import EMBED_SPARSE
+from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.rerank import RERANK
+from encserve._verbs.score import SCORE
+from encserve._verbs.verb import Verb
+
+VERBS: Mapping[str, Verb[Any]] = {
+    verb.name: verb
+    for verb in (
+        ANSWER,
+        CLASSIFY,
+        CLASSIFY_TOKENS,
+        CLASSIFY_ZERO_SHOT,
+        EMBED,
+        EMBED_SPARSE,
+        EMBED_TOKENS,
+        FILL_MASK,
+        RERANK,
+        SCORE,
+    )
+}

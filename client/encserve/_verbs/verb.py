@@ -1,0 +1,107 @@
+"""A verb as data: what it is called, what it takes, what it asks for, and what it makes of an answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from textwrap import fill, indent
+from typing import Any, Generic
+
+from encserve._messages import Parameter
+from encserve._results import Gather, Part, Rows
+from encserve._verbs.answers import AnswerReader
+from encserve._verbs.options import CallOptions, Option, options_of
+
+Given = Mapping[str, Parameter]
+"""The options that a call gave, by name."""
+
+_WIDTH = 112
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb(Generic[Part]):
+    """What a client can ask of the pipelines of one task."""
+
+    name: str
+    task: str
+    about: str
+    """What it does: a line, and where more is to be said, paragraphs after it."""
+    arguments: Mapping[str, str]
+    """The arguments that are no options, by name, and what each is."""
+    keywords: type
+    """A `TypedDict` of the options; see `encserve._verbs.options`."""
+    outputs: Callable[[Given], tuple[str, ...]]
+    """The outputs that are asked for, beside the counts."""
+    decode: Callable[[AnswerReader], Part]
+    """The part of the result in one answer."""
+    always: Given = field(default_factory=dict)
+    """Options that each request has."""
+    split: str = "text"
+    """What the caller calls one of the texts that are split into requests."""
+    shared: str = ""
+    """What the caller calls the one text that goes with all others; empty where there is none."""
+    copied: bool = False
+    """Whether the server makes as many copies of a text as it has tokens."""
+    rows_per_text: Callable[[Given], int] = lambda given: 1
+    """How many rows of the server's limits a text takes."""
+    gather: Callable[[int, Given], Gather[Part]] = lambda rows, given: Rows(rows)
+    """Makes what joins the parts of a call about so many texts."""
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """The options of the pipeline, by name."""
+        common = options_of(CallOptions)
+        return {name: option for name, option in options_of(self.keywords).items() if name not in common}
+
+    def given(self, keywords: Mapping[str, Any]) -> dict[str, Parameter]:
+        """The options of the pipeline among the keywords of a call; those that are None have the pipeline's default.
+
+        Raises:
+            InvalidInput: a value has the wrong type or is impossible.
+            TypeError: a keyword is no option of this verb.
+        """
+        options, common = self.options, options_of(CallOptions)
+        for name in keywords:
+            if name not in options and name not in common:
+                raise TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
+        values = {name: option for name, option in options.items() if keywords.get(name) is not None}
+        return {**self.always, **{name: option.checked(keywords[name]) for name, option in values.items()}}
+
+    def documentation(self) -> str:
+        """The docstring of the client's method."""
+        arguments = {
+            **self.arguments,
+            **{name: option.about for name, option in options_of(self.keywords).items()},
+        }
+        lines = [f"{name}: {text}" for name, text in arguments.items()]
+        return "\n".join(
+            [
+                inspect.cleandoc(self.about),
+                "",
+                "Options that are None have the pipeline's default. A list of texts is checked before any is sent.",
+                "",
+                "Args:",
+                *(indent(fill(line, _WIDTH, subsequent_indent="    "), "    ") for line in lines),
+                "",
+                "Raises:",
+                *(indent(fill(line, _WIDTH, subsequent_indent="    "), "    ") for line in RAISES),
+            ]
+        )
+
+
+TEXTS: Mapping[str, str] = {
+    "texts": "Any number of texts; an empty one is allowed.",
+    "model": "Name of the pipeline.",
+}
+"""The arguments of a verb about texts."""
+
+RAISES = (
+    "InvalidInput: the client or the server refused a text or an option.",
+    "ModelNotFound: the server has no such pipeline.",
+    "InferenceFailed: the pipeline failed on a request.",
+    "Unavailable: the server was down through all retries; `Overloaded`, where the call could not be done in its time.",
+    "DeadlineExceeded: the call was not answered in time.",
+    "ContractError: the model is no pipeline of encserve, its answer broke the contract, or two versions answered.",
+)
+"""What every verb raises."""

@@ -1,0 +1,74 @@
+"""Attention over a pack, registered with transformers as the attention implementation "packed".
+
+transformers hands every attention layer of a model that supports its attention interface to one function. Ours is the
+only place of the whole network where texts are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from .fused_attention import fused_attention, is_fusing
+from .packing import current_packing
+
+IMPLEMENTATION = "packed"
+
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """(1, T, heads * dim) -> (1, heads, T, dim), as attention takes queries, keys and values."""
+    return states.reshape(*states.shape[:2], heads, -1).transpose(1, 2)
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,  # (1, heads, T, dim)
+    key: Tensor,  # (1, heads, T, dim), or fewer heads, each shared by several of the query's
+    value: Tensor,  # (1, heads, T, dim), likewise
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    position_bias: Tensor | None = None,  # (1, heads, m or 1, c, k)
+    score_bias: Callable[[Tensor, Tensor], Tensor] | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention of each text with itself; returns (1, T, heads, dim).
+
+    softmax(q k^T * scaling + bias) v, Vaswani et al. 2017, equation 1. Written out rather than left to an operator, so
+    that every runtime computes the same thing and a precision can be chosen for each part.
+
+    Queries meet keys as the pack's `Pairs` say. `position_bias` is added to the scores as it is, `score_bias` after it
+    was called with the queries and keys of the row, (heads, T, dim); it gives (heads, m, c, k). With `sliding_window` =
+    w a token attends to those less than w places away from it.
+    """
+    if attention_mask is not None:
+        raise ValueError(f"{type(module).__name__} built an attention mask; packed attention makes its own")
+    packing = current_packing()
+    heads, dim = query.shape[1], query.shape[3]
+    scale = dim**-0.5 if scaling is None else scaling
+    if is_fusing() and score_bias is None and sliding_window is None:
+        return fused_attention(query, key, value, packing, scale=scale, position_bias=position_bias), None
+
+    pairs = packing.pairs(sliding_window)
+    queries, keys, values = pairs.queries(query[0]), _of_all_heads(pairs.keys(key[0]), heads), pairs.keys(value[0])
+    scores = (queries * scale) @ keys.transpose(2, 3)  # (heads, m, c, k)
+    if position_bias is not None:
+        scores = scores + position_bias[0]
+    if score_bias is not None:
+        scores = scores + score_bias(query[0], key[0])
+    scores = scores.masked_fill(~pairs.seen, torch.finfo(scores.dtype).min)
+    mixed = scores.softmax(-1) @ _of_all_heads(values, heads)  # (heads, m, c, dim)
+    return pairs.row(mixed).transpose(0, 1)[None], None
+
+
+def _of_all_heads(states: Tensor, heads: int) -> Tensor:
+    """(heads or fewer, ...) -> (heads, ...): each is shared by the same number of heads."""
+    return states if states.shape[0] == heads else states.repeat_interleave(heads // states.shape[0], dim=0)
+
+
+AttentionInterface.register(IMPLEMENTATION, packed_attention)

@@ -1,0 +1,126 @@
+"""The certificate: the pipeline as it will be published, against the checkpoint as the library runs it.
+
+What is compared is the composed pipeline, texts to answers, out of the very files that are about to be published. What
+it is compared with comes from a process that knows nothing of how encserve reads a checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from encserve_export.engines.served_encoder import ServedEncoder
+from encserve_export.errors import WayFailed
+from encserve_export.texts.questions import questions_of
+
+from . import certificate_texts
+from .certificate_texts import CertificateTexts
+from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
+from .figures.examination import Examination
+from .figures.figure import Figure
+from .figures.neighbours import neighbours_figure, related_texts
+from .lengths import texts_of_lengths
+from .limits import BY_JUDGEMENT, ParityLimits
+from .reference_process import reference_process
+from .subject.asked import AskedSubject, Subject
+from .variants import variants_of
+from .verification.reference_file import write_reference
+
+_COMPANY_TEXTS = 64
+"""How many texts of all lengths are asked alone and beside others."""
+_SEARCHED = ("feature-extraction", "sparse-embedding")
+"""Tasks whose vectors are for searches."""
+
+
+def certify(
+    subject: Subject, encoder: ServedEncoder, limits: ParityLimits, texts: CertificateTexts, kept: Path | None = None
+) -> dict[str, Any]:
+    """Measure a pipeline; returns the figures for the manifest.
+
+    `encoder` is its encode step as it will be served. What was asked and what the library says is kept in the folder
+    `kept`, so that `encserve verify` can ask again.
+
+    Raises:
+        WayFailed: a figure misses its limit; the message names the figure, the limit and the worst text. Or the encode
+            step does not answer.
+        CertificateFailed: the library or another step does not answer, or they differ in more than numbers.
+    """
+    until_s = time.monotonic() + certificate_texts.SECONDS
+    checkpoint, asked = subject.checkpoint, AskedSubject(subject, encoder, reference_process())
+    options = variants_of(checkpoint)
+    first = texts.first(checkpoint.max_length)
+    corpus = asked.about(first, options)
+    examinations = {"corpus": corpus}
+    alone = by_itself(asked, corpus, limits)
+    if checkpoint.task.name in _SEARCHED:
+        examinations["neighbours"] = asked.about(related_texts())
+        alone.append(neighbours_figure(*examinations["neighbours"].vectors, limits.neighbours))
+    if texts.own:
+        examinations["held_out"] = asked.about(texts.own, options)
+    asked.further(corpus, texts.further(checkpoint.max_length, first), until_s=until_s)
+    figures = [*corpus.figures(limits), *alone]
+    own = examinations["held_out"].figures(limits) if texts.own else []
+    complaints = _complaints(figures, corpus)
+    if texts.own:
+        on = "on the held-out texts of --calibration, "
+        complaints += [on + each for each in _complaints(own, examinations["held_out"])]
+    if complaints:
+        raise WayFailed("; ".join(complaints))
+    if kept is not None:
+        lengths = questions_of(replace(asked.form, texts_per_request=1), _texts_of_lengths(asked))
+        write_reference(kept, checkpoint.task.name, examinations, lengths)
+    return {
+        "library": asked.by,
+        "corpus": texts.record,
+        "lengths_scanned": scanned_lengths(checkpoint.max_length),
+        "limits_by_judgement": [figure.name for figure in figures if figure.name in BY_JUDGEMENT],
+        **_record(figures, corpus),
+        **({"held_out": texts.own_record | _record(own, examinations["held_out"])} if texts.own else {}),
+    }
+
+
+def by_itself(asked: AskedSubject, examination: Examination, limits: ParityLimits) -> list[Figure]:
+    """What needs no library: that the texts beside a text do not matter, and that no length gives NaN. What several
+    requests have as one row of tokens is asked once."""
+    distinct = {tuple(values.tobytes() for values in text.values()): text for text in examination.texts}
+    ordered = sorted(distinct.values(), key=lambda text: len(text["input_ids"]))
+    places = np.unique(np.linspace(0, len(ordered) - 1, _COMPANY_TEXTS).round().astype(int))
+    texts = [ordered[place] for place in places]
+    scale = scale_of(examination.logits.largest if examination.task.logits else None)
+    company = company_differences(asked.pipeline, texts, scale)
+    lengths = scanned_lengths(asked.subject.checkpoint.max_length)
+    return [
+        Figure("company_max_abs_diff", float(np.max(company)), limits.company_max_abs_diff, texts=len(texts)),
+        Figure(
+            "nonfinite_lengths", len(nonfinite_lengths(asked.pipeline, lengths, ordered[-1])), 0, texts=len(lengths)
+        ),
+    ]
+
+
+def _texts_of_lengths(asked: AskedSubject) -> list[str]:
+    """Texts as long as those whose lengths were scanned."""
+    checkpoint = asked.subject.checkpoint
+    longest = CertificateTexts().first(checkpoint.max_length)[-1]
+    return texts_of_lengths(checkpoint.tokenizer, longest, scanned_lengths(checkpoint.max_length))
+
+
+def _record(figures: Sequence[Figure], examination: Examination) -> dict[str, Any]:
+    """What the manifest says of figures."""
+    return {
+        "texts": examination.distinct,
+        "variants": len(examination.variants),
+        "token_counts": examination.token_counts,
+        "figures": {figure.name: figure.record() for figure in figures},
+        "changed": examination.stated(),
+        "max_abs_diff_by_text": [float(f"{value:.3g}") for value in examination.differences()],
+    }
+
+
+def _complaints(figures: Sequence[Figure], examination: Examination) -> list[str]:
+    counts, shown = examination.token_counts, examination.shown
+    return [figure.complaint(counts, shown) for figure in figures if not figure.holds]

@@ -1,0 +1,1 @@
+"""What is measured of answers, and how far they may be apart."""

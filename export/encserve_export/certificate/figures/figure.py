@@ -1,0 +1,49 @@
+"""A figure of a certificate: a number, and what it is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number and what it is held to."""
+
+    name: str
+    measured: float
+    limit: float
+    at_least: bool = False
+    worst_text: int | None = None
+    texts: int = 0
+    """How many texts it was measured on."""
+    variants: int = 0
+    """How many times one of them was asked again, with other options."""
+    bounds: tuple[float, float] | None = None
+    """Of a share: between which numbers it lies, as far as so many decisions can tell."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the limit is kept. A NaN keeps none. A share misses it only where its upper bound does: a single
+        label that changed in few texts decides nothing."""
+        if self.at_least:
+            return (self.bounds[1] if self.bounds else self.measured) >= self.limit
+        return self.measured <= self.limit
+
+    def record(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        stated = {"measured": self.measured, "limit": self.limit, "at_least": self.at_least, "texts": self.texts}
+        stated |= {"variants": self.variants} if self.variants else {}
+        return stated | ({"bounds": [float(f"{bound:.6g}") for bound in self.bounds]} if self.bounds else {})
+
+    def complaint(self, token_counts: Sequence[int] = (), shown: Mapping[int, str] | None = None) -> str:
+        """The number, the limit and the worst text, in words; `shown` has the beginning of each text."""
+        bound = "at least" if self.at_least else "at most"
+        between = " (with 95 % confidence between {:.4g} and {:.4g})".format(*self.bounds) if self.bounds else ""
+        where = ""
+        if self.worst_text is not None:
+            where = f"; worst is text {self.worst_text}"
+            where += f" of {token_counts[self.worst_text]} tokens" if token_counts else ""
+            where += f": {shown[self.worst_text]}" if shown else ""
+        return f"{self.name} is {self.measured:.3g}{between}, must be {bound} {self.limit:g}{where}"

@@ -1,0 +1,212 @@
+"""The figures of a certificate: what a pipeline says, against what the library says. No torch, no network.
+
+At export the steps run in this process; `encserve verify` asks a running server for the same figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encserve_export.certificate.limits import ParityLimits
+from encserve_export.certificate.reference.messages import Answer
+from encserve_export.errors import CertificateFailed
+
+from .agreement import TIE, agreement_bounds, difference_of, wide_of
+from .figure import Figure
+
+Rows: TypeAlias = NDArray[np.float32]  # (rows, W)
+Text: TypeAlias = dict[str, NDArray[np.int64]]
+"""What one row of tokens gives to the graph, by input."""
+OfTexts: TypeAlias = Sequence[tuple[Answer, ...]]
+"""For each text or pair of a request its answers."""
+
+
+@dataclass
+class _Worst:
+    """Of one number for each text, the largest."""
+
+    by_text: dict[int, float] = field(default_factory=dict)
+
+    def add(self, text: int, value: float) -> None:
+        self.by_text[text] = float(np.maximum(self.by_text.get(text, 0.0), value))  # a NaN stays
+
+    @property
+    def text(self) -> int:
+        return max(self.by_text, key=lambda text: np.nan_to_num(self.by_text[text], nan=np.inf))
+
+    def asked(self, variants: Collection[int]) -> dict[str, Any]:
+        """How many texts there are and how many `variants` of them, as the fields of a figure."""
+        again = sum(text in variants for text in self.by_text)
+        return {"texts": len(self.by_text) - again, "variants": again}
+
+    def figure(self, name: str, limit: float, variants: Collection[int], scale: float = 1.0) -> Figure:
+        return Figure(name, self.by_text[self.text] / scale, limit, worst_text=self.text, **self.asked(variants))
+
+
+class Agreement:
+    """Decisions, and by how much those led that were lost."""
+
+    def __init__(self) -> None:
+        self._decided, self._lost = 0, 0
+        self._leads: list[float] = []
+        self._worst = _Worst()
+
+    def add(self, text: int, decided: int, lost_leads: Sequence[float]) -> None:
+        """Add the decisions of a text."""
+        self._decided += decided
+        self._leads += lost_leads
+        if decided:
+            self._worst.add(text, len(lost_leads) / decided)
+
+    def figure(self, name: str, limit: float, variants: Collection[int] = ()) -> list[Figure]:
+        """The share that agrees; none where nothing was decided."""
+        if not self._decided:
+            return []
+        agreed = self._decided - len(self._leads)
+        bounds = agreement_bounds(agreed, self._decided)
+        return [
+            Figure(
+                name,
+                agreed / self._decided,
+                limit,
+                at_least=True,
+                worst_text=self._worst.text,
+                bounds=bounds,
+                **self._worst.asked(variants),
+            )
+        ]
+
+    def stated(self, scale: float) -> dict[str, Any]:
+        """What the manifest says beside the share; leads over `scale`."""
+        leads = {"smallest_lost_lead": min(self._leads), "largest_lost_lead": max(self._leads)} if self._leads else {}
+        return {
+            "decided": self._decided,
+            "changed": len(self._leads),
+            **{name: float(f"{lead / scale:.3g}") for name, lead in leads.items() if np.isfinite(lead)},
+        }
+
+
+class AnswerParity:
+    """Final answers, of any task."""
+
+    def __init__(self) -> None:
+        self._largest = 1e-12
+        self._differences, self._directions, self._cosines = _Worst(), _Worst(), _Worst()
+        self._sums: list[float] = []
+        self._agreement = Agreement()
+
+    def add(self, first: int, ours: OfTexts, theirs: OfTexts, *, vectors: bool) -> None:
+        """Compare the answers for each text of a request from text `first` on; `vectors` where directions count.
+
+        Raises:
+            CertificateFailed: one side answers more than the other, and nothing was compared.
+        """
+        if len(ours) != len(theirs):
+            raise CertificateFailed(
+                f"the pipeline answers for {len(ours)} texts from text {first} on, not for {len(theirs)}"
+            )
+        for text, (own, right) in enumerate(zip(ours, theirs, strict=True), first):
+            if len(own) != len(right):
+                raise CertificateFailed(f"the pipeline gives {len(own)} answers for text {text}, not {len(right)}")
+        for text, (own, right) in enumerate(zip(ours, theirs, strict=True), first):
+            for mine, other in zip(own, right, strict=True):
+                self._compare(text, mine, other, vectors=vectors)
+
+    def _compare(self, text: int, ours: Answer, theirs: Answer, *, vectors: bool) -> None:
+        self._largest = max(self._largest, float(np.abs(theirs.numbers).max(initial=0.0)))
+        difference = difference_of(ours, theirs)
+        self._differences.add(text, difference.largest)
+        self._agreement.add(text, difference.decided, difference.lost_leads)
+        if vectors:
+            mine, right = _directions(ours, theirs)
+            self._directions.add(text, float(np.abs(mine - right).max(initial=0.0)))
+            cosines = np.einsum("rw,rw->r", mine, right)  # (r,)
+            self._cosines.add(text, float((1 - cosines).max(initial=0.0)))
+            self._sums += cosines.tolist()
+
+    def figures(self, limits: ParityLimits, variants: Collection[int] = ()) -> list[Figure]:
+        """What was measured; nothing where there were no answers. `variants` are texts of others again."""
+        if not self._differences.by_text:
+            return []
+        figures = []
+        if self._sums:
+            worst, mean = self._cosines.text, float(np.mean(self._sums))
+            smallest, asked = 1 - self._cosines.by_text[worst], self._cosines.asked(variants)
+            figures += [
+                Figure("cosine_min", smallest, limits.cosine_min, at_least=True, worst_text=worst, **asked),
+                Figure("cosine_mean", mean, limits.cosine_mean, at_least=True, worst_text=worst, **asked),
+                self._directions.figure("max_abs_diff", limits.max_abs_diff, variants),
+            ]
+        return [
+            *figures,
+            *self._agreement.figure("answers_agreement", limits.answers_agreement, variants),
+            self._differences.figure("answers_max_abs_diff", limits.answers_max_abs_diff, variants, self._largest),
+        ]
+
+    def by_text(self) -> dict[int, float]:
+        """The largest difference of each text's vectors, scaled to length 1."""
+        return self._directions.by_text
+
+    def stated(self) -> dict[str, Any]:
+        """What the manifest says of decisions."""
+        return self._agreement.stated(self._largest)
+
+
+class LogitParity:
+    """Rows of logits, which the head makes answers of."""
+
+    def __init__(self) -> None:
+        self.largest = 1e-12
+        self._differences = _Worst()
+        self._agreement = Agreement()
+
+    def add(self, text: int, ours: Rows, theirs: Rows) -> None:
+        """Compare the rows (r, W) of a text."""
+        wide = wide_of(ours)
+        self.largest = max(self.largest, float(np.abs(theirs).max(initial=0.0)))
+        self._differences.add(text, float(np.abs(wide - theirs).max(initial=0.0)))
+        if len(theirs) and theirs.shape[1] > 1:
+            chosen = np.take_along_axis(theirs, wide.argmax(1)[:, None], 1)[:, 0]
+            leads = theirs.max(1) - chosen  # (r,)
+            tie = TIE * float(np.abs(theirs).max())
+            self._agreement.add(text, len(leads), [float(lead) for lead in leads if lead > tie])
+
+    def figures(self, limits: ParityLimits, variants: Collection[int] = ()) -> list[Figure]:
+        """What was measured. `variants` are texts of others again."""
+        return [
+            *self._agreement.figure("argmax_agreement", limits.argmax_agreement, variants),
+            self._differences.figure("max_abs_diff", limits.max_abs_diff, variants, self.largest),
+        ]
+
+    def by_text(self) -> dict[int, float]:
+        """The largest difference of each text's logits, over the largest of all."""
+        return {text: value / self.largest for text, value in self._differences.by_text.items()}
+
+    def stated(self) -> dict[str, Any]:
+        """What the manifest says of labels that changed."""
+        return self._agreement.stated(self.largest)
+
+
+def _directions(ours: Answer, theirs: Answer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The vectors of two answers, (r, W), scaled to length 1. NaN where they cannot be compared."""
+    if theirs.kind == "weights":  # of a vocabulary, of which only what is not 0 is there
+        keys = {key: place for place, key in enumerate(dict.fromkeys((*theirs.keys, *ours.keys)))}
+        vectors = np.zeros((2, 1, len(keys)), np.float32)
+        for vector, side in zip(vectors, (ours, theirs), strict=True):
+            vector[0, [keys[key] for key in side.keys]] = side.numbers
+        return (unit(vectors[0]), unit(vectors[1])) if len(keys) else (np.ones((1, 1)), np.ones((1, 1)))
+    right = unit(np.atleast_2d(theirs.numbers))
+    if ours.numbers.shape != theirs.numbers.shape:
+        return np.full_like(right, np.nan), right
+    return unit(np.atleast_2d(ours.numbers)), right
+
+
+def unit(vectors: Rows) -> NDArray[np.float64]:
+    """Vectors scaled to length 1."""
+    wide = wide_of(vectors)
+    return np.divide(wide, np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))

@@ -1,0 +1,148 @@
+"""How far a published graph may be from the FP32 PyTorch checkpoint. The only place where tolerances stand.
+
+All figures are of vectors scaled to length 1, and of logits over the largest of the reference, so that they mean the
+same for every checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from encserve_export.config import Precision
+from encserve_export.errors import InvalidConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityLimits:
+    """Limits of one precision."""
+
+    cosine_min: float
+    """Smallest cosine of any text's vector with its reference."""
+    cosine_mean: float
+    """Mean cosine of all texts' vectors with their references."""
+    neighbours: float
+    """Smallest share of a text's ten nearest texts, on average, that are its ten nearest by the reference too."""
+    argmax_agreement: float
+    """Smallest share of the rows of all texts in which the highest logit is the reference's highest."""
+    max_abs_diff: float
+    """Largest difference of any component or logit from the reference."""
+    answers_agreement: float
+    """Smallest share of what the final answers decide, such as the first label or where an entity ends, that is decided
+    as the library does."""
+    answers_max_abs_diff: float
+    """Largest difference of any number of the final answers, over the largest of the library's."""
+    company_max_abs_diff: float
+    """Largest difference of any component or logit between a text alone and in company."""
+
+
+PARITY_LIMITS: dict[Precision, ParityLimits] = {
+    Precision.FP32: ParityLimits(
+        cosine_min=0.99999,
+        cosine_mean=0.99999,
+        neighbours=0.999,
+        argmax_agreement=1.0,
+        max_abs_diff=1e-4,
+        answers_agreement=0.9995,
+        answers_max_abs_diff=1e-4,
+        company_max_abs_diff=1e-5,
+    ),
+    Precision.BF16: ParityLimits(
+        cosine_min=0.999,
+        cosine_mean=0.9999,
+        neighbours=0.99,
+        argmax_agreement=0.995,
+        max_abs_diff=0.02,
+        answers_agreement=0.995,
+        answers_max_abs_diff=0.05,
+        company_max_abs_diff=1e-3,
+    ),
+    Precision.INT8: ParityLimits(
+        cosine_min=0.99,
+        cosine_mean=0.999,
+        neighbours=0.97,
+        argmax_agreement=0.995,
+        max_abs_diff=0.1,
+        answers_agreement=0.995,
+        answers_max_abs_diff=0.3,
+        company_max_abs_diff=1e-3,
+    ),
+    Precision.FP16: ParityLimits(
+        cosine_min=0.9999,
+        cosine_mean=0.9999,
+        neighbours=0.99,
+        argmax_agreement=0.995,
+        max_abs_diff=1e-2,
+        answers_agreement=0.995,
+        answers_max_abs_diff=0.03,
+        company_max_abs_diff=1e-3,
+    ),
+}
+
+
+BY_JUDGEMENT = ("answers_agreement", "answers_max_abs_diff")
+"""Limits that are a judgement of what a caller can bear, and no result of measuring many checkpoints: the manifest
+names them as such, and `docs/precision.md` says what was seen."""
+
+
+def limits_for(precision: Precision, overrides: Mapping[str, float]) -> ParityLimits:
+    """The limits of a precision, some of them replaced.
+
+    Raises:
+        InvalidConfig: an override is none of the limits, or no finite number.
+    """
+    known = [field.name for field in fields(ParityLimits)]
+    for name, limit in overrides.items():
+        if name not in known:
+            raise InvalidConfig(f"--limits {name}: no such limit; the limits are {', '.join(known)}")
+        if not math.isfinite(limit):
+            raise InvalidConfig(f"--limits {name}: {limit}; a finite number is expected")
+    return replace(PARITY_LIMITS[precision], **overrides)
+
+
+def overridden(precision: Precision, limits: ParityLimits) -> dict[str, dict[str, float]]:
+    """Which limits differ from those of the table, for the manifest: the table's and the one that was used."""
+    table, used = asdict(PARITY_LIMITS[precision]), asdict(limits)
+    return {name: {"table": table[name], "used": used[name]} for name in table if table[name] != used[name]}
+
+
+def relaxed(precision: Precision, limits: ParityLimits) -> list[str]:
+    """Which limits ask for less than the table: smaller ones of shares and cosines, larger ones of differences."""
+    table, used = asdict(PARITY_LIMITS[precision]), asdict(limits)
+    return [
+        name for name in table if (used[name] > table[name] if name.endswith("_diff") else used[name] < table[name])
+    ]
+
+
+def parse_limits(given: Sequence[str]) -> dict[str, float]:
+    """Limits out of arguments, each `name=number` or a file with a JSON object of such pairs; later ones win.
+
+    Raises:
+        InvalidConfig: an argument is neither.
+    """
+    limits: dict[str, float] = {}
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        pairs = {name: value} if equals else _read(Path(argument))
+        for key, number in pairs.items():
+            try:
+                limits[key] = float(number)
+            except (TypeError, ValueError):
+                raise InvalidConfig(f"--limits {argument}: {key} is {number!r}, not a number") from None
+    return limits
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(
+            f"--limits {file}: neither name=number nor a file with a JSON object of them: {error}"
+        ) from error
+    if not isinstance(read, dict):
+        raise InvalidConfig(f"--limits {file}: holds a {type(read).__name__}, not a JSON object")
+    return read

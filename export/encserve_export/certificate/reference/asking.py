@@ -1,0 +1,66 @@
+"""Which of the library's classes answers for a task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Protocol
+
+import torch
+
+from .entities import Entities
+from .labels import Labels, Ranking, ZeroShot
+from .masks import Masks
+from .messages import Answered, Asked, Library
+from .spans import Spans
+from .vectors import SparseVectors, TokenVectors, Vectors
+from .watching import Watched
+
+_SMALL = 2_000_000
+"""Parameters of a network that is slower on several threads."""
+
+
+class TaskAsker(Protocol):
+    """A checkpoint, loaded by the library for one task."""
+
+    by: str
+    """The class of the library that answers."""
+    package: str
+    """The library's distribution."""
+    watched: Watched
+
+    def answer(self, asked: Asked) -> Answered:
+        """What the library says, one text after the other and none beside another."""
+
+
+TASKS: dict[str, Callable[[Library], TaskAsker]] = {
+    "feature-extraction": Vectors,
+    "token-embedding": TokenVectors,
+    "sparse-embedding": SparseVectors,
+    "text-classification": Labels,
+    "text-ranking": Ranking,
+    "token-classification": Entities,
+    "question-answering": Spans,
+    "fill-mask": Masks,
+    "zero-shot-classification": ZeroShot,
+}
+
+
+class Asker:
+    """A checkpoint that the library has loaded."""
+
+    def __init__(self, library: Library) -> None:
+        self._asker = TASKS[library.task](library)
+        self.by = f"{self._asker.by} of {self._asker.package} {version(self._asker.package)}"
+        self.prompts: dict[str, str] | None = getattr(self._asker, "prompts", None)
+        """Named prompts, where the task has them."""
+        # Where the user bounds the threads of torch, set_num_threads would go beyond that bound.
+        most = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+        self._threads = 1 if self._asker.watched.parameters < _SMALL else most
+
+    def answer(self, asked: Asked) -> Answered:
+        """What the library says to a request."""
+        torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            return self._asker.answer(asked)

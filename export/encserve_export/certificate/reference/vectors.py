@@ -1,0 +1,112 @@
+"""Vectors of texts, of tokens and of vocabularies, as sentence-transformers gives them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import sentence_transformers
+from sentence_transformers import SentenceTransformer, SparseEncoder
+
+from .loading import code_arguments, model_arguments, set_length
+from .messages import Answer, Answered, Asked, Library
+from .prompts import prompt_arguments, prompt_before, prompts_of
+from .watching import Watched
+
+
+def _load(kind: type[Any], library: Library) -> Any:
+    encoder = kind(
+        str(library.folder),
+        device="cpu",
+        local_files_only=True,
+        model_kwargs=model_arguments(library),
+        **code_arguments(library),
+    )
+    set_length(library, encoder)
+    return encoder
+
+
+class Vectors:
+    """`SentenceTransformer.encode`, which also reads checkpoints of transformers: as the mean of their tokens."""
+
+    by, package = "SentenceTransformer", "sentence-transformers"
+
+    def __init__(self, library: Library) -> None:
+        self._encoder = _load(SentenceTransformer, library)
+        self.watched = Watched(self._encoder)
+        self._side = self._encoder.tokenizer.truncation_side
+        self.prompts = prompts_of(self._encoder)
+
+    def answer(self, asked: Asked) -> Answered:
+        """One vector for each text."""
+        options = asked.options
+        self._encoder.tokenizer.truncation_side = _SIDES.get(options.get("truncate", ""), self._side)
+        how = prompt_arguments(options) | {
+            "truncate_dim": options.get("dimensions"),
+            "normalize_embeddings": options.get("normalize", False),
+        }
+        vectors = [self._encoder.encode(text, **how) for text in asked.inputs["text"]]
+        return Answered([(Answer("numbers", vector),) for vector in vectors], self.watched.rows())
+
+
+_SIDES = {"end": "right", "start": "left"}
+
+
+class TokenVectors:
+    """`MultiVectorEncoder.encode` where the checkpoint is one, else `SentenceTransformer.encode` for tokens; and where
+    its tokenizer says that each token stands."""
+
+    package = "sentence-transformers"
+
+    def __init__(self, library: Library) -> None:
+        stated = library.folder / "config_sentence_transformers.json"
+        model_type = json.loads(stated.read_text("utf-8")).get("model_type") if stated.is_file() else ""
+        self.by = "MultiVectorEncoder" if model_type == "MultiVectorEncoder" else "SentenceTransformer"
+        self._encoder = _load(getattr(sentence_transformers, self.by), library)
+        self.watched = Watched(self._encoder)
+        self.prompts = prompts_of(self._encoder)
+
+    def answer(self, asked: Asked) -> Answered:
+        """A vector for each token of each text; the keys are its place and its characters."""
+        answers = []
+        how, prompt = prompt_arguments(asked.options), prompt_before(self._encoder, asked.options)
+        for text in asked.inputs["text"]:
+            vectors = self._encoder.encode(text, output_value="token_embeddings", **how).numpy()
+            places = self._encoder.tokenizer(
+                prompt + text,
+                truncation=True,
+                max_length=self._encoder.max_seq_length,
+                return_offsets_mapping=True,
+                return_special_tokens_mask=True,
+            )
+            characters = [
+                (-1, -1)
+                if special or (prompt and end <= len(prompt))
+                else (max(0, begin - len(prompt)), end - len(prompt))
+                for (begin, end), special in zip(places["offset_mapping"], places["special_tokens_mask"], strict=True)
+            ]
+            keys = tuple((index, *each) for index, each in enumerate(characters))
+            answers.append((Answer("found", vectors, keys),))
+        return Answered(answers, self.watched.rows())
+
+
+class SparseVectors:
+    """`SparseEncoder.encode`."""
+
+    by, package = "SparseEncoder", "sentence-transformers"
+
+    def __init__(self, library: Library) -> None:
+        self._encoder = _load(SparseEncoder, library)
+        self.watched = Watched(self._encoder, lambda input_ids, logits: None)  # they are not pooled yet
+        self.prompts = prompts_of(self._encoder)
+
+    def answer(self, asked: Asked) -> Answered:
+        """The weights of the vocabulary's tokens, for each text."""
+        answers = []
+        for text in asked.inputs["text"]:
+            how = prompt_arguments(asked.options)
+            weights = self._encoder.encode(text, convert_to_sparse_tensor=False, **how).numpy()  # (V,)
+            (tokens,) = np.nonzero(weights)
+            answers.append((Answer("weights", weights[tokens], tuple(tokens.tolist())),))
+        return Answered(answers, self.watched.rows())

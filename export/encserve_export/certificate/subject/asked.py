@@ -1,0 +1,106 @@
+"""A pipeline that is to be certified, asked side by side with the library."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from encserve_export.certificate.figures.examination import Examination
+from encserve_export.certificate.reference.messages import Asked, Library
+from encserve_export.certificate.reference_process import ReferenceProcess
+from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.tasks.task import graph_output
+from encserve_export.config import ExportConfig
+from encserve_export.engines.served_encoder import ServedEncoder
+from encserve_export.errors import CertificateFailed
+from encserve_export.texts.questions import Form, questions_of
+
+from .composed import ComposedPipeline
+
+_TOGETHER = 4
+"""How many requests are under way at once; what both say to them is kept in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A pipeline out of a checkpoint."""
+
+    checkpoint: Checkpoint
+    reference: Library
+    """What the library is told of the checkpoint."""
+    folders: dict[str, Path]
+    """The version folders of its steps."""
+    head: str = ""
+    """The name of its head, where it shares the encode step with others."""
+
+
+def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
+    """What the library is told: where the checkpoint lies, what it is asked for, and what the user has chosen."""
+    return Library(
+        folder=checkpoint.folder,
+        task=checkpoint.task.name,
+        max_length=config.max_length,
+        code=checkpoint.code,
+        allow_pickle=config.allow_pickle,
+    )
+
+
+class AskedSubject:
+    """A pipeline and the library, which get the same requests."""
+
+    def __init__(self, subject: Subject, encoder: ServedEncoder, process: ReferenceProcess) -> None:
+        """`encoder` is the pipeline's encode step as it will be served."""
+        self.subject = subject
+        task = subject.checkpoint.task
+        self.pipeline = ComposedPipeline(task, subject.folders, encoder, graph_output(task, subject.head))
+        self.by = ""
+        """The class of the library that answered, with its version; empty before it was asked."""
+        self._process = process
+
+    @property
+    def form(self) -> Form:
+        """What requests of the pipeline look like."""
+        checkpoint, task = self.subject.checkpoint, self.subject.checkpoint.task
+        mask = checkpoint.tokenizer.mask_token or ""
+        return Form.within(self.pipeline.limits, task=task.name, layout=task.layout, mask_token=mask)
+
+    def about(self, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = ()) -> Examination:
+        """Ask both about `texts`; about some of them again with each of `options`.
+
+        Raises:
+            CertificateFailed: one of them does not answer, or they differ in more than numbers.
+        """
+        examination = Examination(task=self.subject.checkpoint.task)
+        requests = questions_of(self.form, texts, options)
+        for begin in range(0, len(requests), _TOGETHER):
+            self._ask(examination, requests[begin : begin + _TOGETHER])
+        return examination
+
+    def further(self, examination: Examination, texts: Sequence[str], *, until_s: float) -> None:
+        """Ask about `texts` as well, as many as there is time for: until the clock `time.monotonic` shows `until_s`.
+
+        Raises:
+            CertificateFailed: one of them does not answer, or they differ in more than numbers.
+        """
+        for request in questions_of(self.form, texts):
+            if time.monotonic() >= until_s:
+                return
+            self._ask(examination, [request])
+
+    def _ask(self, examination: Examination, requests: Sequence[Asked]) -> None:
+        """Ask both some requests that are under way at once."""
+        answers = self._process.ask(self.subject.reference, requests)
+        self._check_prompts(answers.prompts)
+        self.by = answers.by
+        said = self.pipeline.ask(requests, self.subject.checkpoint.graph_inputs)
+        for request, ours, theirs in zip(requests, said, answers.answered, strict=True):
+            examination.add(request, ours, theirs)
+
+    def _check_prompts(self, theirs: dict[str, str] | None) -> None:
+        """The prompts that a request may name must be the library's, where it has any."""
+        ours = self.pipeline.prompts
+        if theirs is not None and ours != theirs:
+            raise CertificateFailed(f"the pipeline has the prompts {ours}, the library {theirs}")

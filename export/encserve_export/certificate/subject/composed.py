@@ -1,0 +1,162 @@
+"""A pipeline composed in this process as a server composes it: its tokenize, encode and head steps, by their own code,
+out of the version folders that are about to be published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from encserve_export.certificate.figures.parity import Rows, Text
+from encserve_export.certificate.reference.messages import Answer, Asked
+from encserve_export.checkpoint.tasks.task import Task
+from encserve_export.engines.served_encoder import ServedEncoder
+from encserve_export.errors import CertificateFailed, WayFailed
+from encserve_server.steps.encode.request import NonFiniteRows
+from encserve_server.steps.head.loading import load_head
+from encserve_server.steps.instance.settings import read_settings
+from encserve_server.steps.request.options import InvalidArgument, OptionRules
+from encserve_server.steps.tokenize.tokenization import Tokenization
+
+from .final_answers import answers_of
+from .packed_request import packed_request, requests_of, texts_of
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a pipeline says to one request."""
+
+    texts: list[Text]
+    """The rows of tokens."""
+    owners: list[int]
+    """Of each of them, which text or pair of the request it is of."""
+    rows: list[Rows]
+    """What the encode step gives for each of them, (r, W)."""
+    read: list[NDArray[np.intp]] | None
+    """Of each of them, the rows that the head looks at; None for all of all. transformers takes a million from
+    BigBird's logits of a question, where no answer can be: beside that no difference would be seen."""
+    answers: Sequence[tuple[Answer, ...]]
+    """For each text or pair."""
+
+
+class ComposedPipeline:
+    """Three steps."""
+
+    def __init__(self, task: Task, folders: Mapping[str, Path], encoder: ServedEncoder, output: str) -> None:
+        """`folders` are the version folders by step. The head gets `output` of `encoder`, which is the encode step."""
+        self._task = task
+        settings, head = read_settings(folders["tokenize"]), read_settings(folders["head"])
+        self.limits: dict[str, int] = settings["limits"]
+        self.prompts: dict[str, str] = settings["prompts"]
+        self._rules = OptionRules.from_settings(settings)
+        tokenizer = Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json"))
+        self._tokenization = Tokenization(tokenizer, settings)
+        self._encoder, self._output = encoder, output
+        self._head, self._head_inputs = load_head(head), head["tensors"]
+        self._head_rules = OptionRules.from_settings(head)
+
+    def ask(self, requests: Sequence[Asked], graph_inputs: Sequence[str]) -> list[Said]:
+        """What it says to each request; they wait together for the encode step.
+
+        Raises:
+            WayFailed: the encode step fails a request, as where the network gives NaN or infinity.
+            CertificateFailed: another step does.
+        """
+        tokenized = [self._tokenize(request) for request in requests]
+        packs = [{name: tensors[name] for name in graph_inputs} for tensors in tokenized]
+        encoded = self._encoder.encode(packs, [self._output])
+        return [self._said(*each) for each in zip(requests, tokenized, packs, encoded, strict=True)]
+
+    def encode(self, texts: Sequence[Text]) -> list[Rows]:
+        """Rows (r, W) of each text, each in a request of its own; the requests wait together. NaN where the step
+        refuses to hand out what is not finite."""
+        return self._encode([[text] for text in texts])
+
+    def encode_together(self, texts: Sequence[Text]) -> list[Rows]:
+        """Rows (r, W) of each text, several in a request; the requests wait together. NaN for all of a request of which
+        the step refuses to hand out what is not finite."""
+        most_texts, most_tokens = (self.limits[f"max_{what}_per_request"] for what in ("texts", "tokens"))
+        return self._encode(requests_of(texts, most_texts=most_texts, most_tokens=most_tokens))
+
+    def _encode(self, requests: Sequence[Sequence[Text]]) -> list[Rows]:
+        answers = self._encoder.encode([packed_request(texts) for texts in requests], [self._output])
+        return [
+            rows
+            for answer, texts in zip(answers, requests, strict=True)
+            for rows in self._rows_of(answer, [self._size(text) for text in texts])
+        ]
+
+    def _tokenize(self, request: Asked) -> dict[str, NDArray[Any]]:
+        raw = {name: [text.encode() for text in texts] for name, texts in request.inputs.items()}
+        try:
+            options = self._rules.parse(parameters_of(request))
+            (tensors,) = self._tokenization.tokenize([(self._tokenization.read(raw, options), options)])
+        except InvalidArgument as error:
+            tensors = error
+        if isinstance(tensors, InvalidArgument):
+            raise CertificateFailed(f"the tokenize step refuses a request of the certificate: {tensors}") from tensors
+        return tensors
+
+    def _said(
+        self,
+        request: Asked,
+        tensors: dict[str, NDArray[Any]],
+        pack: dict[str, NDArray[np.int64]],
+        encoded: Mapping[str, Rows] | Exception,
+    ) -> Said:
+        if isinstance(encoded, Exception):
+            raise WayFailed(f"the encode step does not answer {_shown(request)}: {encoded}") from encoded
+        texts = texts_of(pack)
+        in_windows = self._task.layout == "context_windows"
+        per_text: NDArray[Any] | int = tensors["window_count"] if in_windows else len(texts) // request.count
+        rows = np.split(encoded[self._output], np.cumsum([self._size(text) for text in texts])[:-1])
+        raw = {name: np.array([text.encode() for text in texts], object) for name, texts in request.inputs.items()}
+        known = {**raw, **tensors, self._task.output: encoded[self._output]}
+        options = self._head_rules.parse(parameters_of(request))
+        try:
+            answer = self._head.answer({name: known[name] for name in self._head_inputs}, options)
+            answers = answers_of(self._task.name, {**tensors, **answer})
+        except Exception as error:  # whatever a head does with tensors of other steps
+            raise CertificateFailed(f"the head step does not answer {_shown(request)}: {error!r}") from error
+        owners = np.repeat(np.arange(request.count), per_text).tolist()
+        return Said(texts, owners, rows, _read(tensors) if in_windows else None, answers)
+
+    def _rows_of(self, answer: Mapping[str, Rows] | Exception, sizes: Sequence[int]) -> list[Rows]:
+        """The rows of each text of a request, of which the step gives so many."""
+        if isinstance(answer, NonFiniteRows):
+            return [np.full((size, 1), np.nan, np.float32) for size in sizes]
+        if isinstance(answer, Exception):
+            raise WayFailed(f"the encode step does not answer: {answer}") from answer
+        return np.split(answer[self._output], np.cumsum(sizes)[:-1])
+
+    def _size(self, text: Text) -> int:
+        """Rows that the encode step gives for a row of tokens."""
+        return 1 if self._task.follows == "lengths" else len(text[self._task.follows])
+
+
+def parameters_of(request: Asked) -> str:
+    """The options of a request as they go over the wire: a JSON object, in which lists are texts of JSON."""
+    return json.dumps(wire_options(request))
+
+
+def wire_options(request: Asked) -> dict[str, Any]:
+    """The options of a request as Triton's parameters, which have no lists."""
+    return {
+        name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in request.options.items()
+    }
+
+
+def _read(tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[np.intp]]:
+    """The tokens of a context, and the first one, of each window."""
+    ends = np.cumsum(tensors["lengths"])[:-1]
+    return [np.unique(np.append(np.flatnonzero(places[:, 0] >= 0), 0)) for places in np.split(tensors["offsets"], ends)]
+
+
+def _shown(request: Asked) -> str:
+    return repr(next(iter(request.inputs.values()))[0][:60])

@@ -1,0 +1,36 @@
+"""The options under which a certificate asks about some texts again, because they change what an answer means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from encserve_export.checkpoint.loading import Checkpoint
+
+
+def variants_of(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """Sets of options that differ from the defaults."""
+    return [*_of_prompts(checkpoint), *_of_task(checkpoint)]
+
+
+def _of_prompts(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    if not checkpoint.task.prompts:
+        return []
+    modules = checkpoint.modules
+    names = [*sorted(modules.prompts), *([""] if modules.default_prompt_name else [])]
+    return [{"prompt_name": name} for name in names]
+
+
+def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    match checkpoint.task.name:
+        case "feature-extraction":
+            trained = [each for each in checkpoint.trained_dimensions if each < checkpoint.dimensions]
+            shorter = trained[0] if trained else max(1, checkpoint.dimensions // 2)
+            return [{"truncate": "start"}, {"dimensions": shorter, "normalize": True}]
+        case "token-classification":
+            return [{"aggregation": each} for each in ("none", "first", "average", "max")]
+        case "question-answering":
+            return [{"top_k": 3}]
+        case "zero-shot-classification":
+            return [{"multi_label": True}]
+        case _:
+            return []

@@ -1,0 +1,1 @@
+"""A running server, asked again what its pipeline was certified with."""

@@ -1,0 +1,161 @@
+"""Asking a running server what the certificate of its pipeline was measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from encserve import PipelineInfo, Transport
+from encserve_export.certificate.figures.figure import Figure
+from encserve_export.certificate.figures.neighbours import neighbours_figure
+from encserve_export.certificate.limits import ParityLimits
+from encserve_export.checkpoint.tasks.table import task_of
+from encserve_export.errors import CertificateFailed
+from encserve_export.texts.calibration_file import OwnTexts
+from encserve_export.texts.parts import digest_of
+from encserve_export.texts.questions import Form, inputs_at
+
+from .asked_server import AskedSection, AskedServer
+from .found_manifest import FoundManifest, find_manifest
+from .reference_file import OWN, Reference, Section, read_reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What a server answered, beside what its pipeline was certified with."""
+
+    name: str
+    version: str
+    certificate: str
+    """Digest of the manifest, as the server states it."""
+    asked: dict[str, int]
+    """Of what was asked, by section of the reference: how many texts, and of `variants` how many of them again."""
+    figures: list[Figure]
+    certified: dict[str, float]
+    """What the manifest says of each figure."""
+    held_out: list[Figure] = field(default_factory=list)
+    """The figures on the user's own texts."""
+    held_out_certified: dict[str, float] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+    """Why it has drifted; empty where it has not."""
+    left_out: list[str] = field(default_factory=list)
+    """What of the certificate was not asked, and why."""
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the server gives something else than what was certified."""
+        return bool(self.complaints)
+
+
+def verify(
+    transport: Transport, name: str, repository: Path, *, timeout_s: float, own: OwnTexts | None = None
+) -> Verification:
+    """Run the certificate of the pipeline `name` again, on the server behind `transport`.
+
+    The texts and the library's answers come from `repository`; of the version that the server serves. `own` are the
+    texts with which it was calibrated, of which a third was held out: they are not kept.
+
+    Raises:
+        CertificateFailed: the repository has no manifest or reference of that version, or `own` are other texts, or
+            none were held out.
+        EncserveError: the server does not answer, or has no such pipeline.
+    """
+    served = PipelineInfo.from_parameters(name, transport.pipeline_config(name, timeout_s=timeout_s))
+    found = find_manifest(repository, served)
+    reference, limits = read_reference(found.reference), found.limits
+    if own is not None and OWN not in reference.sections:
+        raise CertificateFailed("--calibration: the pipeline was exported without such a file, and none was held out")
+    server = AskedServer(transport, name, found.version, reference.task, timeout_s)
+    corpus = AskedSection(server, reference.sections["corpus"])
+    corpus.together()
+    corpus.alone()
+    figures, complaints = corpus.figures(limits), found.complaints + _complaints(corpus, limits)
+    asked = {"corpus": len(corpus.shown) - len(corpus.variants), "variants": len(corpus.variants)}
+    if "neighbours" in reference.sections:
+        related = AskedSection(server, reference.sections["neighbours"])
+        neighbours = _neighbours(related, limits)
+        figures += neighbours
+        complaints += related.complaints + [each.complaint() for each in neighbours if not each.holds]
+        asked["neighbours"] = len(related.answers)
+    if reference.lengths:
+        reasons = [reason for each in reference.lengths if (reason := server.fails(each))]
+        figures.append(Figure("nonfinite_lengths", len(reasons), 0, texts=len(reference.lengths)))
+        complaints += [f"{figures[-1].complaint()}: {reasons[0]}"] if reasons else []
+        asked["lengths"] = len(reference.lengths)
+    held_out, left_out = [], _left_out(reference, found, own)
+    if own is not None:
+        texts = AskedSection(server, _with_inputs(reference.sections[OWN], found, own.held_out), own=True)
+        texts.together()
+        held_out = texts.figures(limits)
+        complaints += [f"on the held-out texts of --calibration, {each}" for each in _complaints(texts, limits)]
+        asked["held_out"] = len(texts.shown) - len(texts.variants)
+    parity = found.stated["parity"]
+    return Verification(
+        name=name,
+        version=found.version,
+        certificate=served.certificate,
+        asked=asked,
+        figures=figures,
+        certified=_measured(parity),
+        held_out=held_out,
+        held_out_certified=_measured(parity.get("held_out", {"figures": {}})),
+        complaints=complaints,
+        left_out=left_out,
+    )
+
+
+def _complaints(section: AskedSection, limits: ParityLimits) -> list[str]:
+    counts = section.section.token_counts
+    missed = [figure for figure in section.figures(limits) if not figure.holds]
+    return section.complaints + [figure.complaint(counts, section.shown) for figure in missed]
+
+
+def _neighbours(related: AskedSection, limits: ParityLimits) -> list[Figure]:
+    """Whether the nearest texts of a text are still its nearest; nothing where not every text was answered."""
+    related.together()
+    if len(related.answers) < len(related.section.token_counts):
+        return []
+    ours, theirs = zip(*((mine, right) for (mine,), (right,) in related.answers.values()), strict=True)
+    return [neighbours_figure(ours, theirs, limits.neighbours)]
+
+
+def _left_out(reference: Reference, found: FoundManifest, own: OwnTexts | None) -> list[str]:
+    """What of the certificate is not asked, in words."""
+    lines = []
+    whose = {"corpus": "texts", "neighbours": "texts whose neighbours count, and with them the figure"}
+    for name, texts in whose.items():
+        section = reference.sections.get(name, Section([], []))
+        kept, count = sum(each.asked.count for each in section.kept), len(section.token_counts)
+        if kept < count:
+            lines.append(f"{count - kept} of {count} {texts}: their answers are too wide to be kept")
+    if own is None and OWN in reference.sections:
+        count = found.stated["parity"]["held_out"]["texts"]
+        lines.append(f"{count} held-out texts, which are not kept: --calibration FILE names the file that has them")
+    return lines
+
+
+def _with_inputs(section: Section, found: FoundManifest, texts: Sequence[str]) -> Section:
+    """The section of the user's own texts with these, of which it knows what the library says.
+
+    Raises:
+        CertificateFailed: they are others than were held out.
+    """
+    stated = found.stated
+    if digest_of(texts) != stated["parity"]["held_out"]["sha256"]:
+        raise CertificateFailed("--calibration: the file has other texts than the pipeline was made with")
+    form = Form.within(
+        stated["limits"],
+        task=stated["task"],
+        layout=task_of(stated["task"], pairs=stated["pairs"]).layout,
+        mask_token=stated["mask_token"],
+    )
+    kept = [
+        replace(each, asked=replace(each.asked, inputs=inputs_at(form, texts, each.place))) for each in section.kept
+    ]
+    return Section(kept, section.token_counts)
+
+
+def _measured(parity: dict[str, Any]) -> dict[str, float]:
+    return {name: figure["measured"] for name, figure in parity["figures"].items()}

@@ -1,0 +1,152 @@
+"""Loading a Hugging Face checkpoint: network, tokenizer, and what its files say of how to use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import transformers
+from optimum.exporters.tasks import TasksManager
+from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from encserve_export.attention.families import Family, family_of
+from encserve_export.config import ExportConfig
+from encserve_export.errors import CheckpointError, Unsupported
+
+from .configuration import load_config
+from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
+from .sentence.trained_dimensions import trained_dimensions
+from .source import checkpoint_folder, licence_of, source_of
+from .tasks.table import TASKS, task_of
+from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
+from .tokenizer import load_tokenizer, max_length_of
+from .weights import load_network
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An encoder checkpoint in memory, in FP32."""
+
+    source: str
+    """The hub id that was asked for, or the name of a local folder."""
+    folder: Path
+    """Where it lies, untouched."""
+    revision: str | None
+    """Commit of a hub checkpoint."""
+    code: str | None
+    """The state of the Python code that it brings and that was run; None where none was."""
+    licence: str | None
+    """What the model card states."""
+    task: Task
+    config: PreTrainedConfig
+    family: Family
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    modules: SentenceModules
+    max_length: int
+    """Tokens of a text that the network sees, special tokens included."""
+    trained_dimensions: tuple[int, ...]
+    """Lengths of vectors that it was trained for, besides the whole; empty where it does not say."""
+    shared_inputs: tuple[str, ...] = ()
+    """What the graph takes for the sake of other heads on the same encoder."""
+
+    @property
+    def encoder(self) -> PreTrainedModel:
+        """The network without its head."""
+        return self.model.base_model  # type: ignore[return-value]
+
+    @property
+    def dimensions(self) -> int:
+        """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
+        if self.task.name == "question-answering":
+            return 2
+        if self.task.network is transformers.AutoModelForMaskedLM:
+            return int(self.config.vocab_size)
+        if self.task.logits:
+            return len(labels_of(self.config))
+        layers = (*self.modules.token_dense, *(() if self.task.follows == "input_ids" else self.modules.dense))
+        return int(layers[-1][0].out_features if layers else self.config.hidden_size)  # type: ignore[index]
+
+    @property
+    def graph_inputs(self) -> tuple[str, ...]:
+        """What the graph takes. Token types say which text of a pair a token belongs to."""
+        typed = self.task.layout in PAIRED and self.family.token_types
+        by_head = self.task.name == "question-answering" and self.family.answers_by_types
+        types = typed and (by_head or "token_type_ids" in self.tokenizer.model_input_names)
+        own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
+        return tuple(name for name in GRAPH_INPUTS if name in own or name in self.shared_inputs)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the graph's columns; empty where the task has none."""
+        return labels_of(self.config) if self.task.labelled else []
+
+    def tokenizer_file(self) -> str:
+        """The tokenizer as the text of a `tokenizer.json`, without truncation or padding."""
+        fast = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        fast.no_truncation()
+        fast.no_padding()
+        return str(fast.to_str())
+
+
+def load_checkpoint(config: ExportConfig) -> Checkpoint:
+    """Load the checkpoint that `config` names.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it lacks its config, its weights or a part of them.
+        Unsupported: an architecture, a task, a pooling or a module that is not offered.
+    """
+    folder = checkpoint_folder(config)
+    if not (folder / "config.json").is_file():
+        read_sentence_modules(folder)  # which may know why, and says it
+        raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
+    model_config = load_config(folder, config)
+    family = family_of(model_config)
+    task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
+    modules = read_sentence_modules(folder, allow_pickle=config.allow_pickle)
+    check_modules(modules, task.name, prompts=task.prompts)
+    tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
+    task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
+    if task.labelled:
+        labels_of(model_config)
+    model = load_network(folder, family, task, config)
+    if len(tokenizer) > model_config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
+            "they do not belong together"
+        )
+    return Checkpoint(
+        source=source_of(config),
+        folder=folder,
+        revision=folder.name if folder.parent.name == "snapshots" else None,
+        code=config.trust_remote_code,
+        licence=licence_of(folder),
+        task=task,
+        config=model_config,
+        family=family,
+        model=model,
+        tokenizer=tokenizer,
+        modules=modules,
+        max_length=max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family),
+        trained_dimensions=trained_dimensions(folder, model_config),
+    )
+
+
+def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
+    if asked is not None:
+        task, origin = asked if asked in TASKS else TasksManager.map_from_synonym(asked), f"--task {asked}"
+    elif stated := stated_task(folder, config):
+        task, origin = stated
+    else:
+        architectures = config.architectures or []
+        network = getattr(transformers, architectures[0], None) if architectures else None
+        if network is None:
+            raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
+        task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
+    if task not in TASKS:
+        raise Unsupported(
+            f"task {task} (from {origin}) is not supported; supported is {', '.join(TASKS)}. "
+            "--task feature-extraction serves the encoder without its head"
+        )
+    return str(task)

@@ -1,0 +1,1 @@
+"""What the files of sentence-transformers say: modules behind the network, prompts, lengths, trained dimensions."""

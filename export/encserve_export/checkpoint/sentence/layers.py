@@ -1,0 +1,140 @@
+"""The layers that sentence-transformers puts behind a network, each in a folder with its own `config.json`."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.unread.checking import check_keys
+from encserve_export.checkpoint.unread.keys import DENSE_KEYS, MASK_KEYS, POOLING_KEYS
+from encserve_export.errors import CheckpointError, Unsupported
+
+from .pooling import POOLINGS
+
+TOKENS, SENTENCE = "token_embeddings", "sentence_embedding"
+"""What a layer reads and writes: the vectors of the tokens, or the one vector of a text."""
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    f"torch.nn.modules.{module}": activation
+    for module, activation in {
+        "activation.GELU": nn.GELU,
+        "activation.ReLU": nn.ReLU,
+        "activation.SiLU": nn.SiLU,
+        "activation.Tanh": nn.Tanh,
+        "linear.Identity": nn.Identity,
+    }.items()
+}
+
+_POOLING_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+}
+"""The older form of a pooling configuration, a flag for each mode."""
+
+
+def pooling_mode(folder: Path) -> str:
+    """The mode of a Pooling, in its present form (`pooling_mode`) or the older one (a flag a mode).
+
+    Raises:
+        Unsupported: several modes at once, an unknown one, or a prompt that is left out.
+        CheckpointError: there is no configuration.
+    """
+    config: dict[str, Any] = read_json(folder / "config.json")
+    if not config.get("include_prompt", True):
+        raise Unsupported(
+            f"the pooling of {folder} leaves out the prompt (include_prompt=false), which is not supported"
+        )
+    if "pooling_mode" in config:
+        stated = config["pooling_mode"]
+        modes = [stated] if isinstance(stated, str) else list(stated)
+    else:
+        flags = [key for key, on in config.items() if key.startswith("pooling_mode_") and on]
+        modes = [_POOLING_FLAGS.get(flag, flag) for flag in flags] or ["mean"]
+    if len(modes) != 1 or modes[0] not in POOLINGS:
+        raise Unsupported(f"pooling {', '.join(modes)} is not supported; supported are {', '.join(POOLINGS)}")
+    check_keys(folder / "config.json", config, ("include_prompt", "pooling_mode", *_POOLING_FLAGS), POOLING_KEYS)
+    return str(modes[0])
+
+
+def check_splade(folder: Path) -> None:
+    """Raise Unsupported unless a sparse pooling is max over tokens of log(1 + max(0, logit))."""
+    config = read_json(folder / "config.json")
+    stated = config.get("pooling_strategy", "max"), config.get("activation_function", "relu")
+    if stated != ("max", "relu"):
+        raise Unsupported(f"SpladePooling with {stated[0]} and {stated[1]} is not supported; supported is max and relu")
+    check_keys(folder / "config.json", config, ("pooling_strategy", "activation_function"), POOLING_KEYS)
+
+
+def check_mask(folder: Path) -> None:
+    """Raise Unsupported unless a MultiVectorMask keeps all tokens of a text."""
+    check_keys(folder / "config.json", read_object(folder / "config.json"), (), MASK_KEYS)
+
+
+def changes_tokens(folder: Path) -> bool:
+    """Whether a Dense or a Normalize changes the vectors of tokens; that of the text otherwise.
+
+    Raises:
+        Unsupported: it reads or writes something else, such as the scores of a cross-encoder.
+    """
+    config = read_object(folder / "config.json")
+    taken = config.get("module_input_name") or SENTENCE
+    made = config.get("module_output_name") or taken
+    if taken not in (TOKENS, SENTENCE) or made != taken:
+        raise Unsupported(
+            f"{folder / 'config.json'} makes {made!r} of {taken!r}, which is not supported; supported are layers that "
+            f"change {TOKENS} or {SENTENCE} in place"
+        )
+    return bool(taken == TOKENS)
+
+
+def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
+    """The linear layer in `folder` with its activation, float32 (..., in) to (..., out).
+
+    Raises:
+        Unsupported: an activation or a key that is not offered.
+        CheckpointError: no weights, weights that do not fit, or a pickle where none is allowed.
+    """
+    file = folder / "config.json"
+    config = read_json(file)
+    read = ("in_features", "out_features", "bias", "activation_function", "module_input_name", "module_output_name")
+    check_keys(file, config, read, DENSE_KEYS)
+    stated = config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    if stated not in _ACTIVATIONS:
+        raise Unsupported(
+            f"activation {stated!r} of {folder} is not supported; supported are {', '.join(_ACTIVATIONS)}"
+        )
+    linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    try:
+        linear.load_state_dict(_weights(folder, allow_pickle=allow_pickle))
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights of {folder} do not fit its config.json: {error}") from error
+    return nn.Sequential(linear, _ACTIVATIONS[stated]()).requires_grad_(False).to(torch.float32)
+
+
+def _weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+    weights, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
+    if weights.is_file():
+        tensors = load_file(weights)
+    elif not pickled.is_file():
+        raise CheckpointError(f"{folder} has no model.safetensors")
+    elif not allow_pickle:
+        raise CheckpointError(
+            f"the weights of {folder} are a pickle, which can run code when it is read. Save them as safetensors, or "
+            "give --allow-pickle if you trust whoever made them"
+        )
+    else:
+        try:
+            tensors = torch.load(pickled, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(f"{pickled} cannot be read as tensors alone: {error}") from error
+    return {name.removeprefix("linear."): tensor.float() for name, tensor in tensors.items()}

@@ -1,0 +1,171 @@
+"""The files that sentence-transformers puts beside a checkpoint: what stands behind the network, prompts, lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedConfig
+
+from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.unread.checking import check_keys
+from encserve_export.checkpoint.unread.keys import MODULE_KEYS, SENTENCE_KEYS
+from encserve_export.errors import Unsupported
+
+from .layers import changes_tokens, check_mask, check_splade, pooling_mode, read_dense
+from .transformer_settings import TransformerSettings, read_transformer_settings
+
+_SETTINGS = "config_sentence_transformers.json"
+_SETTINGS_READ = ("model_type", "prompts", "default_prompt_name", "activation_fn")
+_STATED_TASKS = {
+    "CrossEncoder": "text-ranking",
+    "MultiVectorEncoder": "token-embedding",
+    "SparseEncoder": "sparse-embedding",
+}
+
+
+@dataclass(frozen=True)
+class SentenceModules:
+    """What turns token vectors into a sentence embedding."""
+
+    token_dense: tuple[nn.Module, ...] = ()
+    """Layers on the vectors of tokens, before any pooling."""
+    token_normalize: bool = False
+    """Whether the vectors of tokens are brought to length one, after those layers."""
+    pooling: str = "mean"
+    dense: tuple[nn.Module, ...] = ()
+    """Layers on the pooled vector."""
+    normalize: bool = False
+    """Whether the vector of a text is brought to length one, after those layers."""
+    transformer: TransformerSettings = field(default_factory=TransformerSettings)
+    prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    """The prompt of requests that choose none; None where they get none."""
+    activation: str | None = None
+    """Class that makes scores of a cross-encoder's logits."""
+
+
+def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> SentenceModules:
+    """Read `modules.json` and the files it names; the defaults of sentence-transformers where there is none.
+
+    Raises:
+        Unsupported: a module, an order of modules or a setting that is not offered.
+        CheckpointError: a file that is named but missing, or a pickle that is not allowed.
+    """
+    if not (folder / "modules.json").is_file():
+        return SentenceModules()
+    return SentenceModules(**_layers(folder, allow_pickle=allow_pickle), **_settings(folder))
+
+
+def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None:
+    """Check that `task` uses what the modules ask for; `prompts` says whether it offers prompts.
+
+    Raises:
+        Unsupported: a part of them would be lost.
+    """
+    if modules.token_normalize and task == "feature-extraction":
+        raise Unsupported(
+            "the checkpoint normalises the vectors of its tokens and pools none; --task token-embedding serves them"
+        )
+    if modules.default_prompt_name and not prompts:
+        raise Unsupported(
+            f"the checkpoint puts its prompt {modules.default_prompt_name!r} before each text, which {task} does not "
+            "offer"
+        )
+
+
+def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | None:
+    """The task that the files of sentence-transformers state, and where; None where they state none."""
+    kind = read_object(folder / _SETTINGS).get("model_type")
+    if kind in _STATED_TASKS:
+        return _STATED_TASKS[kind], _SETTINGS
+    if getattr(config, "sentence_transformers", None) and config.num_labels == 1:
+        return "text-ranking", "config.json, which a CrossEncoder wrote"
+    if (folder / "modules.json").is_file():
+        return "feature-extraction", "modules.json"
+    return None
+
+
+class _Place(IntEnum):
+    """Where in the sequence of modules each stands."""
+
+    NETWORK, TOKEN_DENSE, TOKEN_NORMALIZE, POOLING, DENSE, NORMALIZE, MASK = range(7)
+
+
+_MAY_REPEAT = (_Place.TOKEN_DENSE, _Place.DENSE)
+
+
+def _layers(folder: Path, *, allow_pickle: bool) -> dict[str, Any]:
+    """The fields of SentenceModules that the modules in `modules.json` decide on."""
+    found: dict[str, Any] = {}
+    dense: dict[_Place, list[nn.Module]] = {place: [] for place in _MAY_REPEAT}
+    last, before = None, ""
+    for module in read_json(folder / "modules.json"):
+        check_keys(folder / "modules.json", module, ("idx", "name", "path", "type"), MODULE_KEYS)
+        kind, path = _kind_of(module, folder), folder / module["path"]
+        place = _place_of(kind, path)
+        if last is not None and (place < last or (place == last and place not in _MAY_REPEAT)):
+            raise Unsupported(f"{folder / 'modules.json'} puts {kind} after {before}, which is not supported")
+        match place:
+            case _Place.NETWORK:
+                found["transformer"] = read_transformer_settings(folder, module["path"])
+            case _Place.POOLING if kind == "Pooling":
+                found["pooling"] = pooling_mode(path)
+            case _Place.POOLING:
+                check_splade(path)
+            case _Place.MASK:
+                check_mask(path)
+            case _Place.TOKEN_NORMALIZE:
+                found["token_normalize"] = True
+            case _Place.NORMALIZE:
+                found["normalize"] = True
+            case _:
+                dense[place].append(read_dense(path, allow_pickle=allow_pickle))
+        last, before = place, kind
+    if found.get("token_normalize") and "pooling" in found:
+        raise Unsupported(f"{folder / 'modules.json'} pools vectors that a Normalize changed, which is not supported")
+    return {
+        **found,
+        "token_dense": tuple(dense[_Place.TOKEN_DENSE]),
+        "dense": tuple(dense[_Place.DENSE]),
+    }
+
+
+def _kind_of(module: dict[str, Any], folder: Path) -> str:
+    """The name of a module's class. Raises Unsupported unless it is one of sentence-transformers."""
+    stated = str(module["type"])
+    if not stated.startswith("sentence_transformers."):
+        raise Unsupported(f"module {stated!r} of {folder} is Python code of its own, which is not run here")
+    return stated.rsplit(".", 1)[-1]
+
+
+def _place_of(kind: str, path: Path) -> _Place:
+    match kind:
+        case "Transformer" | "MLMTransformer":
+            return _Place.NETWORK
+        case "Pooling" | "SpladePooling":
+            return _Place.POOLING
+        case "Dense":
+            return _Place.TOKEN_DENSE if changes_tokens(path) else _Place.DENSE
+        case "Normalize":
+            return _Place.TOKEN_NORMALIZE if changes_tokens(path) else _Place.NORMALIZE
+        case "MultiVectorMask":
+            return _Place.MASK
+        case _:
+            raise Unsupported(f"sentence-transformers module {kind} of {path} is not supported")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """The fields of SentenceModules that `config_sentence_transformers.json` decides on."""
+    stated = read_object(folder / _SETTINGS)
+    check_keys(folder / _SETTINGS, stated, _SETTINGS_READ, SENTENCE_KEYS)
+    prompts = {name: text for name, text in (stated.get("prompts") or {}).items() if text}
+    default = stated.get("default_prompt_name")
+    return {
+        "prompts": prompts,
+        "default_prompt_name": default if default in prompts else None,  # one without text puts nothing before a text
+        "activation": stated.get("activation_fn"),
+    }

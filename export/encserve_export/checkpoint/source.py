@@ -1,0 +1,67 @@
+"""Where a checkpoint lies: a folder here, or a snapshot that the hub gives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.repocard import metadata_load
+from yaml import YAMLError
+
+from encserve_export.config import ExportConfig
+from encserve_export.errors import CheckpointError, InvalidConfig
+
+from .remote_code import check_commit
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
+_PICKLES = ["*pytorch_model*.bin"]  # of the network, in one file or several, and of a Dense module in its own folder
+
+
+def checkpoint_folder(config: ExportConfig) -> Path:
+    """The folder of the checkpoint that `config` names, downloaded where it is a hub id.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+        InvalidConfig: a revision of a local folder, or code that is not trusted by its commit.
+    """
+    local = Path(config.checkpoint)
+    if local.is_dir():
+        if config.revision:
+            raise InvalidConfig(f"--revision {config.revision}: {local} is a local folder, which has no revisions")
+        return local
+    if not HUB_ID.fullmatch(config.checkpoint):
+        raise CheckpointError(f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)")
+    check_commit(config)
+    patterns = [
+        *_FILES,
+        *(_PICKLES if config.allow_pickle else ()),
+        *(["*.py"] if config.trust_remote_code is not None else ()),
+    ]
+    try:
+        return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}"
+        ) from error
+
+
+def source_of(config: ExportConfig) -> str:
+    """What the manifest calls the checkpoint: the name of a local folder, or the hub id that was asked for."""
+    local = Path(config.checkpoint)
+    return local.resolve().name if local.is_dir() else config.checkpoint
+
+
+def licence_of(folder: Path) -> str | None:
+    """The licence that the metadata of the checkpoint's model card state, or several; None where they state none, or
+    are not what the hub takes for metadata."""
+    try:
+        stated = (metadata_load(folder / "README.md") or {}).get("license")
+    except (FileNotFoundError, ValueError, YAMLError):
+        return None
+    if isinstance(stated, list):
+        return ", ".join(map(str, stated))
+    return str(stated) if stated else None

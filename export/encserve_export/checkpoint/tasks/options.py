@@ -1,0 +1,84 @@
+"""The options that a request may set, task by task, as rules that the server's `options` module reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from encserve_export.checkpoint.loading import Checkpoint
+from encserve_server.steps.request.lanes import LANES
+
+MAX_TEXTS_PER_REQUEST = 256
+_IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")
+_ANY = 2**31 - 1
+
+Rule = dict[str, Any]
+
+
+def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
+    """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library."""
+    offered: dict[str, Rule] = {
+        "truncate": _choice(_cut_side(checkpoint), ["end", "start", "error"]),
+        "lane": _choice(LANES[0], list(LANES)),
+        "cancel": {"kind": "id", "default": None},
+        "fresh": {"kind": "flag", "default": False},
+    }
+    if checkpoint.task.prompts:
+        offered["prompt_name"] = _choice(
+            checkpoint.modules.default_prompt_name, ["", *sorted(checkpoint.modules.prompts)]
+        )
+    match checkpoint.task.name:
+        case "feature-extraction":
+            offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.normalize)
+            offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
+        case "token-embedding":
+            offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
+        case "sparse-embedding":
+            offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
+        case "text-classification":
+            offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
+        case "text-ranking":
+            offered["top_k"] = _whole(None, 1, _ANY)
+        case "token-classification":
+            offered["aggregation"] = _choice("simple", ["none", "simple", "first", "average", "max"])
+        case "question-answering":
+            del offered["truncate"]  # what is too long gets windows
+            offered["top_k"] = _whole(1, 1, 100)
+            offered["max_answer_length"] = _whole(15, 1, checkpoint.max_length)
+            offered["overlap"] = _whole(min(128, checkpoint.max_length // 2), 0, checkpoint.max_length)
+            offered["no_answer"] = {"kind": "flag", "default": False}
+            offered["align_to_words"] = {"kind": "flag", "default": True}
+        case "fill-mask":
+            offered["top_k"] = _whole(5, 1, min(1000, checkpoint.dimensions))
+            offered["score_texts"] = {"kind": "flag", "default": False}
+        case "zero-shot-classification":
+            offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
+            offered["multi_label"] = {"kind": "flag", "default": False}
+            offered["hypothesis_template"] = {"kind": "template", "default": "This example is {}."}
+    if checkpoint.task.name in _IN_WINDOWS and checkpoint.task.layout != "text_pairs":
+        offered["long_text"] = _choice("truncate", ["truncate", "chunk"])
+        offered["overlap"] = _whole(checkpoint.max_length // 8, 0, checkpoint.max_length)
+    return offered
+
+
+def _cut_side(checkpoint: Checkpoint) -> str:
+    """The end of a text at which its tokenizer cuts."""
+    return "start" if checkpoint.tokenizer.truncation_side == "left" else "end"
+
+
+def _of_vectors(checkpoint: Checkpoint, *, normalize: bool) -> dict[str, Rule]:
+    most = checkpoint.dimensions
+    trained = [length for length in checkpoint.trained_dimensions if length < most]
+    return {
+        "dimensions": (
+            {"kind": "trained", "default": None, "allowed": [*trained, most]} if trained else _whole(None, 1, most)
+        ),
+        "normalize": {"kind": "flag", "default": normalize},
+    }
+
+
+def _choice(default: str | None, allowed: list[str]) -> Rule:
+    return {"kind": "choice", "default": default, "allowed": allowed}
+
+
+def _whole(default: int | None, least: int, most: int) -> Rule:
+    return {"kind": "whole", "default": default, "least": least, "most": most}

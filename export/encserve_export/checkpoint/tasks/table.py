@@ -1,0 +1,170 @@
+"""The tasks that are served."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import transformers
+
+from encserve_export.errors import Unsupported
+
+from . import settings as task_settings
+from .task import BYTES, COUNTS, FP32, INT8, INT32, UINT8, Task
+
+_TEXT_CLASSIFICATION = Task(
+    name="text-classification",
+    network=transformers.AutoModelForSequenceClassification,
+    output="logits",
+    layout="single_texts",
+    head="classification",
+    head_inputs=("lengths", "window_count"),
+    counts=(*COUNTS, "window_count"),
+    tensors={"label": (BYTES, 2), "score": (FP32, 2)},
+    answers=("label", "score"),
+    labelled=True,
+    settings=task_settings.classification,
+)
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="feature-extraction",
+            network=transformers.AutoModel,
+            output="sentence_embedding",
+            prompts=True,
+            layout="single_texts",
+            head="vectors",
+            head_inputs=("lengths", "window_count"),
+            counts=(*COUNTS, "window_count"),
+            tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
+            answers=("embedding", "embedding_int8", "embedding_binary"),
+            logits=False,
+        ),
+        Task(
+            name="token-embedding",
+            network=transformers.AutoModel,
+            output="token_embedding",
+            follows="input_ids",
+            prompts=True,
+            layout="tagged_texts",
+            head="token_vectors",
+            tensors={"offsets": (INT32, 2), "embedding": (FP32, 2)},
+            answers=("embedding",),
+            counts=(*COUNTS, "offsets"),
+            logits=False,
+            settings=task_settings.token_classification,
+        ),
+        Task(
+            name="sparse-embedding",
+            network=transformers.AutoModelForMaskedLM,
+            output="vocabulary_weights",
+            prompts=True,
+            layout="single_texts",
+            head="sparse_vectors",
+            tensors={"term_count": (INT32, 1), "token_id": (INT32, 1), "weight": (FP32, 1)},
+            answers=("term_count", "token_id", "weight"),
+            logits=False,
+        ),
+        _TEXT_CLASSIFICATION,
+        Task(
+            name="text-ranking",
+            network=transformers.AutoModelForSequenceClassification,
+            output="logits",
+            pairs=True,
+            prompts=True,
+            layout="text_pairs",
+            head="ranking",
+            tensors={"index": (INT32, 1), "score": (FP32, 1)},
+            answers=("index", "score"),
+            settings=task_settings.ranking,
+        ),
+        Task(
+            name="token-classification",
+            network=transformers.AutoModelForTokenClassification,
+            output="logits",
+            follows="input_ids",
+            layout="tagged_texts",
+            head="entities",
+            head_inputs=("row_count", "offsets", "continues", "text"),
+            counts=(*COUNTS, "window_count"),
+            tensors={
+                "row_count": (INT32, 1),
+                "offsets": (INT32, 2),
+                "continues": (INT32, 1),
+                "entity_count": (INT32, 1),
+                "label": (BYTES, 1),
+                "entity": (BYTES, 1),
+                "score": (FP32, 1),
+                "start": (INT32, 1),
+                "end": (INT32, 1),
+            },
+            answers=("entity_count", "label", "entity", "score", "start", "end"),
+            labelled=True,
+            settings=task_settings.token_classification,
+        ),
+        Task(
+            name="question-answering",
+            network=transformers.AutoModelForQuestionAnswering,
+            output="logits",
+            follows="input_ids",
+            pairs=True,
+            layout="context_windows",
+            head="spans",
+            head_inputs=("lengths", "window_count", "offsets", "word_offsets", "text_pair"),
+            tensors={
+                "offsets": (INT32, 2),
+                "word_offsets": (INT32, 2),
+                "answer": (BYTES, 2),
+                "score": (FP32, 2),
+                "start": (INT32, 2),
+                "end": (INT32, 2),
+                "no_answer_score": (FP32, 1),
+            },
+            answers=("answer", "score", "start", "end", "no_answer_score"),
+            counts=(*COUNTS, "window_count"),
+            settings=task_settings.question_answering,
+        ),
+        Task(
+            name="fill-mask",
+            network=transformers.AutoModelForMaskedLM,
+            output="logits",
+            follows="mask_at",
+            graph_extra=("mask_at",),
+            layout="masked_texts",
+            head="mask_fills",
+            head_inputs=("target_id", "mask_count"),
+            tensors={
+                "mask_count": (INT32, 1),
+                "target_id": (INT32, 1),
+                "pseudo_log_likelihood": (FP32, 1),
+                "token": (BYTES, 2),
+                "token_id": (INT32, 2),
+                "score": (FP32, 2),
+            },
+            answers=("token", "token_id", "score", "pseudo_log_likelihood"),
+            counts=(*COUNTS, "mask_count"),
+            settings=task_settings.fill_mask,
+        ),
+        Task(
+            name="zero-shot-classification",
+            network=transformers.AutoModelForSequenceClassification,
+            output="logits",
+            layout="hypotheses",
+            head="entailment",
+            tensors={"label": (BYTES, 2), "score": (FP32, 2)},
+            answers=("label", "score"),
+            settings=task_settings.zero_shot,
+        ),
+    )
+}
+
+
+def task_of(name: str, *, pairs: bool) -> Task:
+    """The task `name`, of pairs of texts where `pairs` says so and the task allows both."""
+    task = TASKS[name]
+    if pairs and not task.pairs:
+        if task is not _TEXT_CLASSIFICATION:
+            raise Unsupported(f"--pairs: {name} is no task of sentence pairs; text-classification can be one")
+        return replace(task, pairs=True, layout="text_pairs")
+    return task

@@ -1,0 +1,74 @@
+"""The tokenizer of a checkpoint, and how long a text may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenizers import normalizers
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from encserve_export.attention.families import Family
+from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
+
+from .reference_tokenizers import check_conversion
+from .sentence.transformer_settings import TransformerSettings
+
+_NO_MAX_LENGTH = 10**9  # transformers gives 1e30 where a tokenizer states no length
+
+
+def load_tokenizer(folder: Path, settings: TransformerSettings, code: str | None) -> PreTrainedTokenizerBase:
+    """The tokenizer in `folder`, as transformers reads it, with the lower case that `settings` ask for.
+
+    Raises:
+        CheckpointError: transformers cannot load it.
+        Unsupported: it has no fast form, its fast form gives other tokens, or it takes special tokens apart.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, use_fast=True, trust_remote_code=code is not None, code_revision=code
+        )
+    except (ImportError, KeyError, OSError, ValueError) as error:
+        raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise Unsupported(
+            f"{folder / 'tokenizer_config.json'} says split_special_tokens, which is not supported: tokenizer.json, "
+            "from which texts are served, cannot say it"
+        )
+    if not (folder / "tokenizer.json").is_file():
+        check_conversion(folder, tokenizer)
+    fast = tokenizer.backend_tokenizer
+    if settings.lowercase:
+        steps = [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
+        fast.normalizer = normalizers.Sequence(steps)
+    return tokenizer
+
+
+def max_length_of(
+    asked: int | None,
+    settings: TransformerSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    config: PreTrainedConfig,
+    family: Family,
+) -> int:
+    """Tokens of a text that the network sees, special tokens included: what is `asked`, else what the checkpoint says.
+
+    Raises:
+        InvalidConfig: more is asked than the network takes, or nobody says how long a text may be.
+    """
+    reach = family.longest(config)
+    if asked is not None:
+        if reach is not None and asked > reach:
+            raise InvalidConfig(f"--max-length {asked}: the network takes {reach} tokens at most")
+        return asked
+    if settings.max_length is not None:
+        stated: list[int | None] = [settings.max_length]
+    else:
+        own = int(tokenizer.model_max_length)
+        stated = [own if own < _NO_MAX_LENGTH else None]
+        stated += [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions")]
+    known = [length for length in (*stated, reach) if length is not None]
+    if not known:
+        raise InvalidConfig("neither the network nor the tokenizer says how long a text may be; give --max-length")
+    return min(known)

@@ -1,0 +1,126 @@
+"""`--build background`: ONNX Runtime serves at once, and the plan follows as the next version when it is built.
+
+The plan is exported by a process of its own, which outlives the command. What it says goes to a log in the work folder
+of the repository. The process holds a lock on it as long as it lives, however it ends, and moves it beside the manifest
+when the plan is published: so a log that lies there locked tells of a build that runs, and one that nobody locks of one
+that failed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
+
+from encserve import EncserveError
+from encserve_export.config import Device, Engine, ExportConfig, Precision
+from encserve_export.engines.onnxruntime_backend.onnxruntime_engine import ONNXRUNTIME_ON_GPU
+from encserve_export.engines.tensorrt_backend.plan import find_target
+from encserve_export.errors import InvalidConfig, PublishError
+from encserve_export.processes import command_of
+from encserve_repository.manifest import Manifest
+from encserve_repository.work_folder import find_work_folder, open_work_folder
+
+from .publishing import publish
+
+LOG_FILE = "build.log"
+"""Beside the manifest of a plan that was built in the background."""
+
+
+class BuildState(Enum):
+    """What became of the last build of a pipeline's plan."""
+
+    NONE = "none"
+    """There was none, or its plan was published."""
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """The last build of a pipeline's plan."""
+
+    state: BuildState
+    log: Path
+    last_line: str = ""
+    """Of the log."""
+
+
+def export_ahead(config: ExportConfig, export: Callable[[ExportConfig], list[Manifest]]) -> list[Manifest]:
+    """Publish what serves until the plan is there, with the limits that it will have: on the same GPU, in the precision
+    that is asked of the plan, which may be left to choice; or in fp16 where ONNX Runtime does not offer that.
+
+    Raises:
+        InvalidConfig: `config` asks for no plan.
+        ExportError: and nothing was published; also where this host cannot build plans.
+    """
+    if config.engine is not Engine.TENSORRT:
+        raise InvalidConfig(f"--build background is for --engine tensorrt; {config.engine.value} has nothing to build")
+    find_target()
+    offered = (None, *ONNXRUNTIME_ON_GPU.precisions)
+    precision = config.precision if config.precision in offered else Precision.FP16
+    meanwhile = replace(
+        config, engine=Engine.ONNXRUNTIME, device=Device.GPU, precision=precision, followed_by=Engine.TENSORRT
+    )
+    return export(meanwhile)
+
+
+def start_build(config: ExportConfig) -> tuple[subprocess.Popen[bytes], Path]:
+    """Export the plan in a process of its own, which nothing that happens to this one ends. Returns it and its log."""
+    work = open_work_folder(config.repository)
+    log = work.build_log(config.name)
+    with log.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PublishError(f"a plan of {config.name} is being built; {log} has what it says") from None
+        stream.truncate(0)  # the process inherits the lock with the file
+        process = subprocess.Popen(
+            command_of("encserve_export.commands.background"),
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as pipe:
+        pickle.dump(config, pipe)
+    return process, log
+
+
+def build_of(repository: Path, name: str) -> Build:
+    """What became of the last build of a pipeline's plan in the background."""
+    log = find_work_folder(repository).build_log(name)
+    try:
+        with log.open("rb") as stream:
+            lines = stream.read().decode(errors="replace").split("\n")
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return Build(state=BuildState.NONE, log=log)
+    except BlockingIOError:
+        return Build(state=BuildState.RUNNING, log=log)
+    last_line = next((line for line in reversed(lines) if line), "it ended without a word")
+    return Build(state=BuildState.FAILED, log=log, last_line=last_line)
+
+
+def main(given: BinaryIO) -> int:
+    """The process: export the plan that the configuration in `given` asks for. Returns the exit code."""
+    config: ExportConfig = pickle.load(given)
+    try:
+        first, *_ = publish(config)
+    except EncserveError as error:
+        print(f"encserve: error: {error}", file=sys.stderr, flush=True)
+        return 1
+    log = find_work_folder(config.repository).build_log(config.name)
+    log.replace(config.repository / config.name / str(first.version) / LOG_FILE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.stdin.buffer))

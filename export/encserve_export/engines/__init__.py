@@ -1,0 +1,1 @@
+"""What runs the encode step: one object for each engine."""

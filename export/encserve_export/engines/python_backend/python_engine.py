@@ -1,0 +1,148 @@
+"""Triton's Python backend with a runtime on the CPU: the steps' own code cuts each batch into micro-batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from encserve_export.config import Device, Engine, Precision, Runtime
+from encserve_export.engines.engine import (
+    ORDINARY,
+    Built,
+    Capacity,
+    EncodeEngine,
+    EncodeStep,
+    NewEncodeStep,
+    Say,
+    Stage,
+    Tracing,
+)
+from encserve_export.network.cuts import Cuts, cuts_of, in_whole_blocks, micro_batch_bytes, needs_blocks, places_of
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.packed_graph import GRAPH_FILE
+from encserve_export.network.query_blocks import try_query_blocks
+from encserve_export.network.sizes import Sizes
+from encserve_export.precision.recipe import Recipe
+from encserve_export.publication.step_sources import copy_sources, sources_of
+from encserve_repository.manifest import Manifest, sha256_of
+from encserve_server.steps.encode.encoder import Encoder
+from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonEngine:
+    """One runtime."""
+
+    runtime: Runtime
+    precisions: Mapping[Precision, Recipe]
+    module: str = ""
+    """The runtime's Python module, where not every installation has it."""
+    name: Engine = Engine.PYTHON
+    device: Device | None = None
+    tracing: Tracing = ORDINARY
+    measured_on: str = "cpu"
+    profiled: bool = False
+    block: int = 1
+    """The padded view of attention has as many places as a multiple of this."""
+    has_loops: bool = False
+    """Whether the runtime has ONNX's Loop, and sequences of what it gives."""
+    says_its_load: bool = True
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The runtime, where it is one beside ONNX Runtime."""
+        return (self.module,) if self.module else ()
+
+    @property
+    def title(self) -> str:
+        """Such as "python with onnxruntime"."""
+        return f"{self.name.value} with {self.runtime.value}"
+
+    def unavailable(self) -> str:
+        """That the runtime is not installed."""
+        if self.module and find_spec(self.module) is None:
+            needs = f"{self.title} needs {self.module}"
+            return f"{needs}; install with: pip install '.[{self.module}]' in a clone of encserve"
+        return ""
+
+    def on_this_host(self, say: Say) -> Sequence[EncodeEngine]:
+        """Itself: it runs everywhere."""
+        return [self]
+
+    def cuts(self, sizes: Sizes, precision: Precision, token_budget: int | None) -> Cuts:
+        """By the budget; a thread computes one micro-batch at a time."""
+        cuts = cuts_of(sizes, self.precisions[precision].micro_batch_cost(sizes.width), on_gpu=False)
+        tokens = token_budget or cuts.tokens
+        return in_whole_blocks(replace(cuts, tokens=tokens, places=places_of(tokens, cuts.padding)), self.block)
+
+    def capacity(self, max_length: int) -> Capacity:
+        """Of any length."""
+        return Capacity(requests=64)
+
+    def build(self, step: NewEncodeStep, stage: Stage) -> Iterator[Built]:
+        """Write the sources of the step and its settings beside the graph, in which a long text has its queries in
+        blocks, where the runtime has loops over what they give."""
+        assert step.token_budget is not None, "the engine has micro-batches"
+        cuts = self.cuts(step.sizes, step.precision, step.token_budget)
+        bounded = not needs_blocks(cuts, step.max_length, cut_by_pairs=False)
+        made = {}
+        if not bounded and self.has_loops:
+            graph = read_graph_file(step.folder / GRAPH_FILE)
+            bounded = try_query_blocks(graph, cuts.pairs * step.sizes.heads)
+            write_graph_file(graph, step.folder / GRAPH_FILE)
+            made["query_blocks"] = bounded
+        digests = {file.name: sha256_of(file) for file in sorted(step.folder.iterdir())}
+        recipe = self.precisions[step.precision]
+        settings = {
+            "tensors": step.interface.inputs,
+            "bounds": asdict(step.bounds),
+            "follows": dict(step.follows),
+            "token_budget": step.token_budget,
+            "micro_batch_cost": asdict(recipe.micro_batch_cost(step.sizes.width)),
+            "runtime": self.runtime.value,
+            "hints": dict(recipe.hints),
+            "requirements": asdict(self.requirements(step.precision, {})),
+            "graph_sha256": digests,
+        }
+        copy_sources(sources_of("encode", f"encode.network.{self.runtime.value}_network"), step.folder)
+        text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        (step.folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        largest = micro_batch_bytes(step.sizes, cuts, step.max_length, in_blocks=bounded)
+        yield Built(made=made, memory={"micro_batch_bytes": largest, "request_bytes": step.request.bytes})
+
+    def open(self, step: EncodeStep) -> Encoder:
+        """The very code of the step; no setting of this process's environment changes it."""
+        return Encoder(step.folder, environment={})
+
+    def requirements(self, precision: Precision, plan: Mapping[str, Any]) -> HostRequirements:
+        """A processor on which the precision is what it says."""
+        recipe = self.precisions[precision]
+        return HostRequirements(
+            backend="python",
+            module=self.module,
+            cpu_any_of=recipe.needs_cpu,
+            fast_with=recipe.fast_on_cpu,
+            x64quantprecision=recipe.x64quantprecision,
+        )
+
+    def requests_per_batch(self, manifest: Manifest) -> int:
+        """As its capacity."""
+        return self.capacity(manifest.limits["max_length"]).requests
+
+    def config(self, manifest: Manifest, tensors: pb.ModelConfig) -> pb.ModelConfig:
+        """One process: its threads share the cores. The step itself gives each request its rows."""
+        config = pb.ModelConfig(backend="python", max_batch_size=self.requests_per_batch(manifest))
+        config.input.extend(tensors.input)
+        config.output.extend(tensors.output)
+        config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
+        return config
+
+    def warmup_files(self, manifest: Manifest) -> dict[str, bytes]:
+        """None: the step loads what it needs by itself."""
+        return {}

@@ -1,0 +1,1 @@
+"""The encode step in Triton's tensorrt backend: a plan for one GPU."""

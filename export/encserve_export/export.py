@@ -1,0 +1,188 @@
+"""One export, from checkpoint to published pipeline, top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from encserve_repository.manifest import Manifest
+from encserve_repository.publication import StagedVersion
+from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
+
+from .attention.fused_attention import OPERATOR
+from .certificate.certificate_texts import CertificateTexts
+from .certificate.certify import certify
+from .certificate.guard import check_texts_are_apart
+from .certificate.hardware import hardware
+from .certificate.limits import limits_for, overridden, relaxed
+from .certificate.reference_process import reference_process
+from .certificate.subject.asked import Subject, library_of
+from .checkpoint.loading import Checkpoint
+from .checkpoint.shared_body import load_heads
+from .config import ExportConfig, Precision
+from .drafts import Drafts
+from .engines.engine import EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
+from .errors import Unsupported, UnsupportedHost, WayFailed
+from .publication.made import Made, manifest_of
+from .publication.publish import publish, staged_version
+from .publication.steps import encode_step, trace, write_steps
+from .texts.calibration import Calibration, calibrate
+
+_DRAFTS = ".drafts"
+"""Where graphs lie that are made on the way, beside the models of the staged version: no pipeline is called so."""
+
+
+def export(config: ExportConfig, stage: Stage = lambda doing: nullcontext(), say: Say = lambda line: None) -> Manifest:
+    """Turn a checkpoint into the next version of a pipeline; returns its certificate, the first one of several heads.
+
+    `say` is called with what the user should know, such as why a precision was chosen.
+
+    Raises:
+        ExportError: and nothing was published, unless it says so.
+    """
+    return export_heads(config, stage, say)[0]
+
+
+def export_heads(
+    config: ExportConfig, stage: Stage = lambda doing: nullcontext(), say: Say = lambda line: None
+) -> list[Manifest]:
+    """Turn a checkpoint, and others with its encoder, into the next version of a pipeline for each; all or none.
+
+    Returns the certificates, in the order of `config.names`. Raises ExportError: and nothing was published, unless it
+    says so.
+    """
+    reference_process()  # its imports take seconds, while the checkpoint is loaded and traced
+    ways = ways_for(config, read_cpu_flags(), say)
+    limits_for(ways[0].precision, config.limits)  # refuses what is no limit, before anything is done
+    with staged_version(config) as staged:
+        if staged.work.is_inside:
+            say(f"working in {staged.work.path}, which a Triton that polls would see: no folder beside it can be used")
+        with stage(f"loading {', '.join([config.checkpoint, *config.heads.values()])}"):
+            checkpoints = load_heads(config)
+        calibration = calibrate(config, checkpoints[""])
+        with stage("checking that texts of a pack stay apart"):
+            check_texts_are_apart(checkpoints[""])
+        for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
+            write_steps(checkpoint, config, staged.step_folders(name))
+        with stage("exporting the graph"):
+            traced = _trace(ways, checkpoints, staged.root / _DRAFTS, say)
+        drafts = Drafts(checkpoints[""], calibration, traced, staged.root / _DRAFTS, stage)
+        workshop = _Workshop(config, checkpoints, calibration, drafts, staged, stage)
+        made = workshop.first_that_holds([way for way in ways if way.engine.tracing in traced], say)
+        manifests = [
+            manifest_of(config, staged, name, head, checkpoint, made, parity)
+            for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
+        ]
+        shutil.rmtree(staged.root / _DRAFTS)  # what is published is brought to disk with all that lies beside it
+        return publish(staged, manifests, config)
+
+
+def _trace(ways: Sequence[Way], checkpoints: dict[str, Checkpoint], root: Path, say: Say) -> dict[Tracing, Path]:
+    """Write the FP32 graphs that `ways` start from, each in a folder of its own in `root`."""
+    traced = {}
+    for number, tracing in enumerate(dict.fromkeys(way.engine.tracing for way in ways)):
+        folder = root / f"traced-{number}"
+        fused = trace(checkpoints, tracing, folder)
+        if tracing.fused_attention and not fused:
+            say(f"attention is written out: no layer of the network is one that {OPERATOR} can compute")
+        else:
+            traced[tracing] = folder
+    return traced
+
+
+@dataclass(frozen=True)
+class _Workshop:
+    """What every way to make the encode step works with."""
+
+    config: ExportConfig
+    checkpoints: dict[str, Checkpoint]
+    """By the name of their head."""
+    calibration: Calibration
+    drafts: Drafts
+    staged: StagedVersion
+    stage: Stage
+
+    def first_that_holds(self, ways: Sequence[Way], say: Say) -> Made:
+        """Make the encode step in one way after the other, the fastest first, until a certificate holds.
+
+        What is no fault of a way, such as other tokens than the library's, would be found with every other as well.
+        """
+        speed = self.drafts.speed(ways, self._step)
+        ways = self.drafts.usable(ways, say)
+        if speed is not None:
+            ways = by_speed(ways, speed.ratios)
+            for line in speed_in_words(ways, speed.ratios, chosen_here=chooses(self.config)):
+                say(line)
+        for way, following in zip(ways, [*ways[1:], None], strict=True):
+            try:
+                return self._make(way, {} if speed is None else speed.record(str(way), way.engine.measured_on))
+            except (WayFailed, Unsupported, UnsupportedHost) as failed:
+                if following is None:
+                    raise
+                what = "fails its certificate" if isinstance(failed, WayFailed) else "cannot be made"
+                say(f"{way} {what} ({failed}); trying {following}")
+        raise AssertionError("there is at least one way")
+
+    def _step(self, precision: Precision, folder: Path) -> NewEncodeStep:
+        return encode_step(
+            self.checkpoints,
+            self.config,
+            precision,
+            self.calibration,
+            folder=folder,
+            timings=self.staged.work.path,
+        )
+
+    def _make(self, way: Way, speed: dict[str, Any]) -> Made:
+        """Make the encode step, and certify all that comes about on the way to what is served."""
+        folder = self.staged.step_folders()["encode"]
+        step = self._step(way.precision, folder)
+        building = way.engine.build(step, self.stage)
+        how, built = self.drafts.write(way, folder), next(building)
+        step = replace(step, memory=built.memory)
+        parities = self._certify(way, step)
+        for following in building:
+            built, parities = following, self._certify(way, step)
+        looked_at = way.recipe.calibrated or way.engine.profiled
+        how = {**how, **built.made, **way.engine.tracing.record}
+        return Made(
+            way=way,
+            how=how,
+            memory=dict(built.memory),
+            plan=dict(built.plan),
+            calibration=self.calibration.record if looked_at else {},
+            parities=parities,
+            speed=speed,
+        )
+
+    def _certify(self, way: Way, step: EncodeStep) -> list[dict[str, Any]]:
+        """Measure what stands in the folder of the encode step, as it will be served: for each pipeline on it."""
+        limits = limits_for(way.precision, self.config.limits)
+        texts = CertificateTexts(
+            full=self.config.certify_all,
+            own=self.calibration.held_out,
+            own_record=self.calibration.record.get("held_out", {}),
+        )
+        parities = []
+        with way.open(step) as encoder:
+            for name, (head, checkpoint) in zip(self.config.names, self.checkpoints.items(), strict=True):
+                library, folders = library_of(checkpoint, self.config), self.staged.step_folders(name)
+                subject = Subject(checkpoint=checkpoint, reference=library, folders=folders, head=head)
+                with self.stage(f"certifying {name} against the checkpoint"):
+                    parity = certify(subject, encoder, limits, texts, self.staged.folder(name))
+                parity["measured_on"] = way.engine.measured_on
+                parity["hardware"] = hardware(way.engine.measured_on)
+                parity["arithmetic"] = "emulated" if _is_emulated(way) else "measured"
+                parity["limits_overridden"] = overridden(way.precision, limits)
+                parities.append(parity | {"relaxed": relaxed(way.precision, limits)})
+        return parities
+
+
+def _is_emulated(way: Way) -> bool:
+    """Whether a CPU stood for the GPU that a way is for: it has no arithmetic in fp16, and rounds what it computed."""
+    return way.recipe.imitation is not None and way.engine.measured_on == "cpu"

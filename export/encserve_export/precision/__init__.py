@@ -1,0 +1,1 @@
+"""Rewriting a traced FP32 graph in another precision."""

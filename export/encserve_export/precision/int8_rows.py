@@ -1,0 +1,199 @@
+"""The precision int8 for ONNX Runtime on a CPU: linear layers multiply 8-bit integers.
+
+Each token's row is rounded with a scale of its own, so that what a token becomes depends on no other. The sums of the
+products are exact integers on every processor, if ONNX Runtime is told so: without `session.x64quantprecision` they
+overflow on processors that have no VNNI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.texts.calibration import Calibration
+from encserve_export.texts.trial_texts import ORDINARY_TEXTS, ordinary_packs, trial_packs
+
+from .layers.choice import choose
+from .layers.errors import layer_errors
+from .layers.linear import InputStatistics, drop_unused, input_statistics, layers_by_source, linear_layers, weights_of
+from .rounding.rows import STEPS, RowRounding, row_rounding
+from .rounding.weights import column_scales, round_weights
+
+_CONTRIB = "com.microsoft"
+_SMALLEST_SCALE = 1e-5  # of a row, which it is divided by
+
+
+def transform(graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> dict[str, Any]:
+    """Replace linear layers of the graph file by integer ones; returns what the manifest says of it.
+
+    Raises:
+        Unsupported: no layer of it can be int8.
+    """
+    full, packs = read_graph_file(graph), trial_packs(checkpoint)
+    choice = choose(full, integer_rows(full, graph, calibration), with_integer_rows, packs[:ORDINARY_TEXTS])
+    turned = with_integer_rows(full, choice.taken)
+    errors = layer_errors(full, turned, ordinary_packs(packs), integers=choice.outputs)
+    write_graph_file(turned, graph)
+    roundings = [rows.rounding for rows in choice.taken]
+    return {
+        "method": "int8 rows with a scale each in linear layers, exact integer sums; the rest fp32",
+        "weight_rounding": "gptq",
+        "int8_layers": len(choice.outputs),
+        "linear_layers": len(linear_layers(full.graph)),
+        "error_of_choice": float(f"{choice.error:.3g}"),
+        "inputs_in_fp32": choice.left_out,
+        "fp32_columns": sum(len(rounding.kept) for rounding in roundings),
+        "zero_points": sorted({rounding.zero_point for rounding in roundings}),
+        "layers": errors,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerWeight:
+    """The matrix of one linear layer."""
+
+    integers: NDArray[np.int8]
+    """(K, N), zeros in the rows of the columns that stay in FP32."""
+    scale: NDArray[np.float32]
+    """What one step of each column stands for: (N,)."""
+    kept: NDArray[np.float32]
+    """The rows (k, N) for the columns that stay in FP32."""
+    of_shift: NDArray[np.float32]
+    """What the products of moved rows lack: (N,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerRows:
+    """One tensor that linear layers multiply, such as q, k and v, and its integers."""
+
+    name: str
+    rounding: RowRounding
+    weights: Mapping[str, IntegerWeight]
+    """Output of a layer -> its matrix."""
+
+
+def integer_rows(full: onnx.ModelProto, graph: Path, calibration: Calibration) -> list[IntegerRows]:
+    """Every tensor that linear layers multiply, with its integers; `graph` is the file of `full`."""
+    layers = linear_layers(full.graph)
+    statistics = input_statistics(graph, layers, calibration)
+    weights = weights_of(full.graph, layers)
+    made = []
+    for source, each in layers_by_source(layers).items():
+        rounding = row_rounding(statistics[source], np.concatenate([weights[layer.weight] for layer in each], axis=1))
+        integers = {
+            layer.node.output[0]: _integers(weights[layer.weight], rounding, statistics[source]) for layer in each
+        }
+        made.append(IntegerRows(name=source, rounding=rounding, weights=integers))
+    return made
+
+
+def _integers(weight: NDArray[np.float32], rounding: RowRounding, statistics: InputStatistics) -> IntegerWeight:
+    free = rounding.free
+    grown = weight[free] * rounding.factor[free, None]
+    products = statistics.products_of(rounding.shift, rounding.factor)[np.ix_(free, free)]
+    scale = column_scales(grown, products)
+    integers = np.zeros(weight.shape, np.int8)
+    integers[free] = round_weights(grown, scale, products)
+    of_shift = np.asarray(rounding.shift[free] @ weight[free], np.float32)
+    return IntegerWeight(integers=integers, scale=scale, kept=weight[rounding.kept], of_shift=of_shift)
+
+
+def with_integer_rows(full: onnx.ModelProto, sources: Sequence[IntegerRows]) -> onnx.ModelProto:
+    """A copy of the FP32 graph in which the layers behind `sources` multiply integers."""
+    model = onnx.ModelProto()
+    model.CopyFrom(full)
+    behind = {output: source for source in sources for output in source.weights}
+    begun: set[str] = set()
+    del model.graph.node[:]
+    for node in full.graph.node:
+        source = behind.get(node.output[0])
+        if source is None:
+            model.graph.node.append(node)
+            continue
+        if source.name not in begun:
+            begun.add(source.name)
+            _add_rows(model.graph, source)
+        _add_product(model.graph, node.output[0], source)
+    model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
+    drop_unused(model.graph)
+    return model
+
+
+def _add_rows(graph: onnx.GraphProto, source: IntegerRows) -> None:
+    """What rounds the rows of one tensor."""
+    name, rounding = source.name, source.rounding
+    zero = rounding.zero_point
+    inverse = np.where(rounding.free, 1 / rounding.factor, 0).astype(np.float32)
+    constants: dict[str, NDArray[Any]] = {
+        "shift": rounding.shift,
+        "inverse_factor": inverse,
+        "flat_shape": np.array([-1, len(inverse)], np.int64),
+        "last": np.array([-1], np.int64),
+        "smallest": np.array(_SMALLEST_SCALE, np.float32),
+        "step_above": np.array(1 / (STEPS - zero), np.float32),
+        "step_below": np.array(-1 / zero, np.float32),
+        "zero_point": np.array(zero, np.uint8),
+    }
+    if len(rounding.kept):
+        constants["kept_columns"] = rounding.kept.astype(np.int64)
+    graph.initializer.extend(numpy_helper.from_array(value, f"{name}_{each}") for each, value in constants.items())
+
+    def add(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
+        named = [each if each == name else f"{name}_{each}" for each in inputs]
+        graph.node.append(helper.make_node(operator, named, [f"{name}_{output}"], **attributes))
+
+    add("Reshape", [name, "flat_shape"], "flat")  # (T, K)
+    add("Sub", ["flat", "shift"], "moved")
+    add("Mul", ["moved", "inverse_factor"], "balanced")
+    add("ReduceMax", ["balanced", "last"], "above", keepdims=0)  # (T,)
+    add("ReduceMin", ["balanced", "last"], "below", keepdims=0)
+    add("Mul", ["above", "step_above"], "scale_above")
+    add("Mul", ["below", "step_below"], "scale_below")
+    add("Max", ["scale_above", "scale_below", "smallest"], "scale")
+    add("Shape", ["scale"], "count")
+    value = helper.make_tensor("value", onnx.TensorProto.UINT8, [1], [zero])
+    add("ConstantOfShape", ["count"], "zeros", value=value)
+    add("QuantizeLinear", ["balanced", "scale", "zeros"], "uint8", axis=0)
+    add("Unsqueeze", ["scale", "last"], "row_scale")  # (T, 1)
+    if len(rounding.kept):
+        add("Gather", ["flat", "kept_columns"], "kept", axis=1)  # (T, k)
+
+
+def _add_product(graph: onnx.GraphProto, name: str, source: IntegerRows) -> None:
+    """What takes the place of the layer that gives `name`."""
+    rows, weight = source.name, source.weights[name]
+    constants: dict[str, NDArray[Any]] = {
+        "int8": weight.integers,
+        "scale": weight.scale,
+        "one": np.array(1, np.float32),
+        "width": np.array([len(weight.scale)], np.int64),
+        "of_shift": weight.of_shift,
+    }
+    if len(weight.kept):
+        constants["fp32"] = np.ascontiguousarray(weight.kept)
+    graph.initializer.extend(numpy_helper.from_array(value, f"{name}_{each}") for each, value in constants.items())
+    beside = f"{name}_of_shift"
+    if len(weight.kept):
+        beside = f"{name}_beside"
+        graph.node.append(helper.make_node("Gemm", [f"{rows}_kept", f"{name}_fp32", f"{name}_of_shift"], [beside]))
+    inputs = [f"{rows}_uint8", f"{name}_int8", f"{name}_one", f"{name}_scale", f"{rows}_zero_point"]
+    graph.node.extend(
+        [
+            helper.make_node("MatMulIntegerToFloat", inputs, [f"{name}_columns"], domain=_CONTRIB),
+            helper.make_node("Mul", [f"{name}_columns", f"{rows}_row_scale"], [f"{name}_integers"]),  # (T, N)
+            helper.make_node("Add", [f"{name}_integers", beside], [f"{name}_flat"]),
+            # As many dimensions as the product had: those of the rows, and its own columns.
+            helper.make_node("Shape", [rows], [f"{name}_outer"], end=-1),
+            helper.make_node("Concat", [f"{name}_outer", f"{name}_width"], [f"{name}_shape"], axis=0),
+            helper.make_node("Reshape", [f"{name}_flat", f"{name}_shape"], [name]),
+        ]
+    )

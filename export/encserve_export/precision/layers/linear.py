@@ -1,0 +1,154 @@
+"""The linear layers of a graph, and what their inputs look like on calibration texts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from encserve_export.attention.fused_attention import written_out
+from encserve_export.texts.calibration import Calibration
+
+_FLOAT = onnx.TensorProto.FLOAT
+_SAMPLED_ROWS = 64  # of each pack
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearLayer:
+    """One product with a constant matrix."""
+
+    node: onnx.NodeProto
+    source: str
+    """The tensor that it multiplies, float32 (..., K)."""
+    weight: str
+    """The initializer of its matrix, float32 (K, N)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputStatistics:
+    """What a layer's input looks like, over all tokens of the calibration texts."""
+
+    spread: NDArray[np.float64]
+    """Sum over tokens of (x - mean) (x - mean)^T: (K, K). About the mean, as what a column does beside a large mean
+    would be lost in the digits of that."""
+    mean: NDArray[np.float64]
+    """Of each column: (K,)."""
+    tokens: int
+    """How many there were."""
+    least: NDArray[np.float32]
+    """Smallest value of each column: (K,)."""
+    most: NDArray[np.float32]
+    """Largest value of each column: (K,)."""
+    sample: NDArray[np.float32]
+    """Some of the rows: (m, K)."""
+
+    @property
+    def products(self) -> NDArray[np.float64]:
+        """Sum over tokens of x x^T: (K, K)."""
+        return self.spread + self.tokens * np.outer(self.mean, self.mean)
+
+    @property
+    def largest(self) -> NDArray[np.float32]:
+        """Largest absolute value of each column: (K,)."""
+        return np.maximum(np.abs(self.least), np.abs(self.most))
+
+    def products_of(self, shift: NDArray[np.float32], factor: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Sum over tokens of y y^T (K, K), where y = (x - shift) / factor; both (K,)."""
+        away = self.mean - shift
+        moved = self.spread + self.tokens * np.outer(away, away)
+        return np.asarray(moved / np.outer(factor, factor))
+
+
+def linear_layers(graph: onnx.GraphProto) -> list[LinearLayer]:
+    """The products with a constant matrix, in the order in which they are computed."""
+    matrices = {each.name for each in graph.initializer if len(each.dims) == 2 and each.data_type == _FLOAT}
+    return [
+        LinearLayer(node=node, source=node.input[0], weight=node.input[1])
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in matrices and node.input[0] not in matrices
+    ]
+
+
+def layers_by_source(layers: Sequence[LinearLayer]) -> dict[str, list[LinearLayer]]:
+    """Layers that multiply the same tensor together, such as q, k and v, by that tensor."""
+    sharing: dict[str, list[LinearLayer]] = {}
+    for layer in layers:
+        sharing.setdefault(layer.source, []).append(layer)
+    return sharing
+
+
+def weights_of(graph: onnx.GraphProto, layers: Sequence[LinearLayer]) -> dict[str, NDArray[np.float32]]:
+    """The matrices (K, N) of layers, by name."""
+    wanted = {layer.weight for layer in layers}
+    return {each.name: numpy_helper.to_array(each) for each in graph.initializer if each.name in wanted}
+
+
+def input_statistics(file: Path, layers: Sequence[LinearLayer], calibration: Calibration) -> dict[str, InputStatistics]:
+    """Run the calibration texts through the graph in `file`; statistics by the tensor that a layer multiplies."""
+    seen: dict[str, list[InputStatistics]] = {}
+    for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), calibration):
+        seen.setdefault(source, []).append(statistics_of(rows))
+        seen[source] = [together(seen[source])]
+    return {source: statistics for source, (statistics,) in seen.items()}
+
+
+def statistics_of(rows: NDArray[np.float32]) -> InputStatistics:
+    """Of some rows (m, K)."""
+    mean = rows.mean(0, dtype=np.float64)
+    middle = mean.astype(np.float32)
+    centred, rest = rows - middle, mean - middle
+    return InputStatistics(
+        spread=(centred.T @ centred).astype(np.float64) - len(rows) * np.outer(rest, rest),
+        mean=mean,
+        tokens=len(rows),
+        least=rows.min(0),
+        most=rows.max(0),
+        sample=rows[:: max(1, len(rows) // _SAMPLED_ROWS)].copy(),
+    )
+
+
+def together(parts: Sequence[InputStatistics]) -> InputStatistics:
+    """Of the rows of all parts."""
+    tokens = sum(part.tokens for part in parts)
+    mean = np.sum([part.tokens * part.mean for part in parts], axis=0) / tokens
+    away = [part.mean - mean for part in parts]
+    between = [part.tokens * np.outer(each, each) for part, each in zip(parts, away, strict=True)]
+    return InputStatistics(
+        spread=np.sum([*(part.spread for part in parts), *between], axis=0),
+        mean=mean,
+        tokens=tokens,
+        least=np.min([part.least for part in parts], axis=0),
+        most=np.max([part.most for part in parts], axis=0),
+        sample=np.concatenate([part.sample for part in parts]),
+    )
+
+
+def _inputs_of(
+    file: Path, sources: Sequence[str], calibration: Calibration
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Each of `sources` as rows (m, K), pack after pack."""
+    shown = onnx.load(file, load_external_data=False)  # which stays where it is
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.helper.make_tensor_value_info(source, _FLOAT, None) for source in sources)
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".onnx") as beside:  # where external data is found
+        beside.write(written_out(shown).SerializeToString())
+        beside.flush()
+        session = onnxruntime.InferenceSession(beside.name, providers=["CPUExecutionProvider"])
+        for pack in calibration.packs:
+            for source, value in zip(sources, session.run(list(sources), pack), strict=True):
+                yield source, value.reshape(-1, value.shape[-1])
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove the initializers that no node reads any more."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [each for each in graph.initializer if each.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

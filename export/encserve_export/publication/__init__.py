@@ -1,0 +1,1 @@
+"""From certified files to a version in a model repository."""

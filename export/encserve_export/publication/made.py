@@ -1,0 +1,86 @@
+"""The pipelines as they were made, and what their manifests say of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.tasks.options import options_of
+from encserve_export.config import ExportConfig
+from encserve_export.engines.ways import Way
+from encserve_export.network.packed_graph import OPSET
+from encserve_repository.manifest import Manifest, sha256_of
+from encserve_repository.publication import StagedVersion
+
+from .request_limits import limits_of
+from .tools import tool_versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """The pipelines as they were made, and what was measured of them."""
+
+    way: Way
+    how: dict[str, Any]
+    plan: dict[str, Any]
+    calibration: dict[str, Any]
+    memory: dict[str, int]
+    parities: list[dict[str, Any]]
+    """In the order of the pipelines."""
+    speed: dict[str, Any]
+    """Of the ways that were tried, side by side on this host; empty where it cannot be measured here."""
+
+
+def manifest_of(
+    config: ExportConfig,
+    staged: StagedVersion,
+    name: str,
+    head: str,
+    checkpoint: Checkpoint,
+    made: Made,
+    parity: dict[str, Any],
+) -> Manifest:
+    """The certificate of the pipeline `name`, which the files and their digests will be added to; `parity` is what was
+    measured of it, with the head `head` of what was made."""
+    engine, recipe = made.way.engine, made.way.recipe
+    return Manifest(
+        name=name,
+        version=staged.version,
+        head=head,
+        body=config.name if head else "",
+        task=checkpoint.task.name,
+        precision=made.way.precision.value,
+        engine=engine.name.value,
+        device=engine.device.value if engine.device else None,
+        runtime={"name": engine.runtime.value, "hints": dict(recipe.hints)} if engine.runtime else {},
+        requirements=asdict(engine.requirements(made.way.precision, made.plan)),
+        made=made.how,
+        plan=made.plan,
+        memory=made.memory,
+        calibration=made.calibration,
+        checkpoint={
+            "source": checkpoint.source,
+            "revision": checkpoint.revision,
+            **({"code": checkpoint.code} if checkpoint.code else {}),
+            "licence": checkpoint.licence,
+            "architecture": type(checkpoint.model).__name__,
+        },
+        opset=OPSET,
+        dimensions=checkpoint.dimensions,
+        pooling=checkpoint.modules.pooling if checkpoint.task.name == "feature-extraction" else None,
+        pairs=checkpoint.task.pairs,
+        labels=checkpoint.labels,
+        mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
+        mask_id=checkpoint.tokenizer.mask_token_id if "mask_at" in checkpoint.graph_inputs else None,
+        graph_inputs=checkpoint.graph_inputs,
+        limits=asdict(limits_of(checkpoint, config)),
+        token_budget=config.tokens_per_micro_batch,
+        prompts=checkpoint.modules.prompts,
+        option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},
+        tokenizer_sha256=sha256_of(staged.step_folders(name)["tokenize"] / "tokenizer.json"),
+        parity=parity,
+        speed=made.speed,
+        files={},
+        tools=tool_versions(*engine.tools),
+    )

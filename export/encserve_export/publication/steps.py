@@ -1,0 +1,183 @@
+"""The files of a pipeline's steps: graph, tokenizer, settings, and the server's model sources copied as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import onnx
+
+from encserve_export.attention.fused_attention import fused_layers, fusing
+from encserve_export.attention.packing import constant_longest
+from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.tasks.options import options_of
+from encserve_export.checkpoint.tasks.task import Task, graph_output
+from encserve_export.config import ExportConfig, Precision
+from encserve_export.engines.engine import NewEncodeStep, Tracing
+from encserve_export.engines.table import engine_for
+from encserve_export.engines.ways import Way
+from encserve_export.network.micro_batched_graph import Interface
+from encserve_export.network.packed_graph import GRAPH_FILE, write_graph
+from encserve_export.network.packed_heads import PackedHeads, packed_network
+from encserve_export.network.sizes import sizes_of
+from encserve_export.texts.calibration import Calibration
+from encserve_repository.manifest import sha256_of
+from encserve_server.steps.encode.bounds import Bounds
+from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
+
+from .request_limits import largest_request, limits_of
+from .step_sources import copy_sources, sources_of
+
+if TYPE_CHECKING:
+    import torch
+
+QUEUE = {"max_queued_texts": 8_192, "max_queued_bytes": 64 * 1024 * 1024}
+"""What may wait in each lane of a pipeline."""
+
+
+def tokenize_outputs(task: Task, graph_inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """What the tokenize step gives: to the graph, to the head, and to the client."""
+    to_head = (name for name in task.head_inputs if name not in (*task.inputs, *graph_inputs))
+    return tuple(dict.fromkeys((*graph_inputs, *to_head, *task.counts)))
+
+
+def head_inputs(task: Task) -> tuple[str, ...]:
+    """What the head step takes."""
+    return (task.output, *task.head_inputs)
+
+
+def trace(checkpoints: Mapping[str, Checkpoint], tracing: Tracing, folder: Path) -> int:
+    """Write the FP32 graph of the encode step into `folder`; `checkpoints` by the name of their head.
+
+    Returns in how many layers attention is one operator.
+    """
+    folder.mkdir(parents=True)
+    first, *others = checkpoints.values()
+    network = PackedHeads([first, *others]) if others else packed_network(first)
+    longest = max(checkpoint.max_length for checkpoint in checkpoints.values())
+    constant = constant_longest(longest) if tracing.constant_length else nullcontext()
+    with constant, fusing() if tracing.fused_attention else nullcontext():
+        write_graph(first, network, folder / GRAPH_FILE, list(follows_of(checkpoints)))
+    return fused_layers(onnx.load(folder / GRAPH_FILE, load_external_data=False))
+
+
+def write_graph_of(
+    way: Way, checkpoint: Checkpoint, calibration: Calibration, *, traced: Path, folder: Path
+) -> dict[str, Any]:
+    """Write the graph of the encode step into its version folder, which is emptied first: the FP32 graph in the folder
+    `traced`, in the precision of `way`. Returns what the manifest says of how."""
+    shutil.rmtree(folder)
+    shutil.copytree(traced, folder)
+    making = way.recipe.making
+    return {} if making is None else making.transform(folder / GRAPH_FILE, checkpoint, calibration)
+
+
+def encode_step(
+    checkpoints: Mapping[str, Checkpoint],
+    config: ExportConfig,
+    precision: Precision,
+    calibration: Calibration,
+    *,
+    folder: Path,
+    timings: Path,
+) -> NewEncodeStep:
+    """The encode step of a version that is made in `folder`; `checkpoints` by the name of their head.
+
+    It serves the pipelines of all heads, so that what it must be able to take is the most that any of them allows.
+    """
+    all_of_them = list(checkpoints.values())
+    limits = [limits_of(checkpoint, config) for checkpoint in all_of_them]
+    texts = max(each.max_texts_per_request for each in limits)
+    tokens = max(each.max_tokens_per_request for each in limits)
+    return NewEncodeStep(
+        folder=folder,
+        precision=precision,
+        follows=follows_of(checkpoints),
+        max_length=max(each.max_length for each in limits),
+        interface=interface_of(checkpoints),
+        bounds=encode_bounds(checkpoints, config),
+        sizes=sizes_of(all_of_them),
+        request=largest_request(all_of_them, texts=texts, tokens=tokens),
+        token_budget=config.tokens_per_micro_batch,
+        usual_lengths=calibration.lengths,
+        timings=timings,
+    )
+
+
+def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -> Bounds:
+    """What one request may ask of the encode step, whoever sent it."""
+    first = next(iter(checkpoints.values()))
+    embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
+    types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
+    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types}
+    limits = [limits_of(checkpoint, config) for checkpoint in checkpoints.values()]
+    return Bounds(
+        max_length=max(each.max_length for each in limits),
+        max_tokens=max(each.max_tokens_per_request for each in limits),
+        vocabularies={name: sizes[name] for name in first.graph_inputs if name in sizes},
+        mask_id=interface_of(checkpoints).mask_id,
+    )
+
+
+def follows_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:
+    """Output of the graph -> the input of which it has a row for each element."""
+    return {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
+
+
+def interface_of(checkpoints: Mapping[str, Checkpoint]) -> Interface:
+    """What goes into the graph of the encode step, and what comes out."""
+    first, *_ = checkpoints.values()
+    mask_id = first.tokenizer.mask_token_id if "mask_at" in first.graph_inputs else None
+    return Interface(inputs=first.graph_inputs, follows=follows_of(checkpoints), mask_id=mask_id)
+
+
+def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str, Path]) -> None:
+    """Write the files of the steps around the encode step into their version folders, `folders` by step."""
+    task = checkpoint.task
+    options = {"options": options_of(checkpoint)}
+    own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
+    masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
+    marker = {} if engine_for(config).says_its_load else {"marker": checkpoint.graph_inputs}
+
+    tokenizer = folders["tokenize"] / "tokenizer.json"
+    tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
+    copy_sources(sources_of("tokenize", f"tokenize.layouts.{task.layout}"), folders["tokenize"])
+    _write_settings(
+        folders["tokenize"],
+        {
+            **options,
+            **own,
+            **masks,
+            **marker,
+            "layout": task.layout,
+            "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
+            "limits": asdict(limits_of(checkpoint, config)),
+            "queue": QUEUE,
+            "encode_model": folders["encode"].parent.name,
+            "prompts": checkpoint.modules.prompts,
+            "tokenizer_sha256": sha256_of(tokenizer),
+        },
+    )
+
+    copy_sources(sources_of("head", f"head.answers.{task.head}"), folders["head"])
+    head = {"head": task.head, "tensors": head_inputs(task)}
+    _write_settings(folders["head"], {**options, **own, **head, **_names_of_columns(checkpoint)})
+
+
+def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
+    """The labels, or the tokens of the vocabulary as a text shows them."""
+    if checkpoint.task.name != "fill-mask":
+        return {"labels": checkpoint.labels} if checkpoint.labels else {}
+    known = len(checkpoint.tokenizer)  # a network's vocabulary may be padded beyond
+    tokens = [str(checkpoint.tokenizer.decode([id_])) if id_ < known else "" for id_ in range(checkpoint.dimensions)]
+    return {"tokens": tokens}
+
+
+def _write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The texts that an export looks at: to calibrate, to choose among ways, and to certify."""

@@ -1,0 +1,130 @@
+"""Texts as requests of a pipeline's task: what it is calibrated with, tried with and certified with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from encserve_export.certificate.reference.messages import Asked
+
+_MOST_TEXTS = 32
+"""How many texts a request has at most; fewer where the limits allow fewer."""
+_FEW = 8
+"""How many texts are asked again with each set of options."""
+_QUERY = 100
+"""Characters of a query, which is part of every pair of its request."""
+_BEGINNING_BYTES = 12
+"""Bytes of a text that become a question: so few that there is room for them beside a context in any network."""
+_TEMPLATE = "About {}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What the requests of a pipeline look like."""
+
+    task: str
+    layout: str
+    """Of its tokenize step."""
+    max_length: int
+    mask_token: str = ""
+    """As a text shows it, of tasks with masks."""
+    texts_per_request: int = _MOST_TEXTS
+    labels: tuple[str, ...] = ("the weather", "money")
+    """Of requests that bring their own."""
+
+    @classmethod
+    def within(cls, limits: Mapping[str, int], **known: Any) -> Form:
+        """Requests within the `limits` of one, by the names of the tokenize step; `known` has the other fields."""
+        rows = _LAYOUTS[known["layout"]].rows
+        room = limits["max_tokens_per_request"] // (rows * limits["max_length"])
+        size = max(1, min(_MOST_TEXTS, limits["max_texts_per_request"] // rows, room))
+        return cls(**known, max_length=limits["max_length"], texts_per_request=size)
+
+
+def questions_of(form: Form, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = ()) -> list[Asked]:
+    """Requests about `texts`: about every one with the defaults, and about a few of them again with each of
+    `options`."""
+    return _asked(form, texts) + [
+        Asked(request.inputs, {**request.options, **each}, variant=True)
+        for each in options
+        for request in _asked(form, _few_of(texts))
+    ]
+
+
+def inputs_at(form: Form, texts: Sequence[str], place: int) -> dict[str, list[str]]:
+    """The inputs of the request at a place of `questions_of`, whatever its options are."""
+    every, few = _asked(form, texts), _asked(form, _few_of(texts))
+    return (every[place] if place < len(every) else few[(place - len(every)) % len(few)]).inputs
+
+
+def _few_of(texts: Sequence[str]) -> Sequence[str]:
+    return [texts[len(texts) * place // _FEW] for place in range(_FEW)] if len(texts) > _FEW else texts
+
+
+def _asked(form: Form, texts: Sequence[str]) -> list[Asked]:
+    size = form.texts_per_request
+    return [_LAYOUTS[form.layout].ask(form, list(texts[begin : begin + size])) for begin in range(0, len(texts), size)]
+
+
+_Ask: TypeAlias = Callable[[Form, list[str]], Asked]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    ask: _Ask
+    rows: int = 1
+    """Rows of tokens that a text can become."""
+
+
+def _single_texts(form: Form, texts: list[str]) -> Asked:
+    return Asked({"text": texts})
+
+
+def _text_pairs(form: Form, texts: list[str]) -> Asked:
+    if form.task == "text-ranking":
+        return Asked({"text": [texts[0][:_QUERY] or "a"], "text_pair": texts})
+    others = texts[len(texts) // 3 :] + texts[: len(texts) // 3]  # pairs of all kinds of lengths
+    # transformers' pipeline takes an empty second text for none at all
+    return Asked({"text": texts, "text_pair": [other or "a" for other in others]})
+
+
+def _context_windows(form: Form, texts: list[str]) -> Asked:
+    contexts = [(text if text.strip() else "a")[: 2 * form.max_length] for text in texts]
+    return Asked({"text": _beginnings(form, texts), "text_pair": contexts})
+
+
+def _masked_texts(form: Form, texts: list[str]) -> Asked:
+    mask = form.mask_token
+    several = (index % 3 == 0 for index in range(len(texts)))
+    return Asked(
+        {
+            "text": [
+                f"{mask} {text[:1]} {mask} {text[1:]}" if more else f"{mask}{text}"
+                for text, more in zip(texts, several, strict=True)
+            ]
+        }
+    )
+
+
+def _hypotheses(form: Form, texts: list[str]) -> Asked:
+    options = {"labels": list(form.labels), "hypothesis_template": _TEMPLATE}
+    return Asked({"text": [text or "a" for text in texts]}, options)
+
+
+def _beginnings(form: Form, texts: list[str]) -> list[str]:
+    """For each text the beginning of another: a question that belongs to the same part of the corpus."""
+    others = texts[len(texts) // 2 :] + texts[: len(texts) // 2]
+    most = max(1, min(_BEGINNING_BYTES, form.max_length // 8))
+    return [other.encode()[:most].decode("utf-8", errors="ignore").strip() or "a" for other in others]
+
+
+_LAYOUTS = {
+    "context_windows": _Layout(_context_windows, rows=16),
+    "hypotheses": _Layout(_hypotheses, rows=2),
+    "masked_texts": _Layout(_masked_texts),
+    "single_texts": _Layout(_single_texts),
+    "tagged_texts": _Layout(_single_texts),
+    "text_pairs": _Layout(_text_pairs),
+}
+"""By the layout of the tokenize step."""

@@ -1,0 +1,60 @@
+"""The rows of tokens that a request becomes, as the tokenizer of transformers gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from encserve_export.certificate.reference.messages import Asked
+from encserve_export.checkpoint.loading import Checkpoint
+
+from .questions import Form, questions_of
+
+Tokens: TypeAlias = tuple[list[int], list[int] | None]
+"""Token ids of a row, and its token types where the graph takes them."""
+_TEXTS = 8
+"""Of a request: each has but one query."""
+_LABELS = ("sport", "a place to eat")
+"""Others than a certificate asks about."""
+
+
+def rows_about(checkpoint: Checkpoint, texts: Sequence[str]) -> list[Tokens]:
+    """The rows of requests about `texts`, as the task of the checkpoint makes them."""
+    form = Form(
+        task=checkpoint.task.name,
+        layout=checkpoint.task.layout,
+        max_length=checkpoint.max_length,
+        mask_token=checkpoint.tokenizer.mask_token or "",
+        texts_per_request=_TEXTS,
+        labels=_LABELS,
+    )
+    return [row for request in questions_of(form, texts) for row in rows_of(checkpoint, request)]
+
+
+def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
+    """The rows of one request, in its order."""
+    texts, others = request.inputs["text"], request.inputs.get("text_pair")
+    how: dict[str, Any] = {"truncation": True}
+    match checkpoint.task.layout:
+        case "context_windows":
+            how = {"truncation": "only_second", "return_overflowing_tokens": True}
+            how["stride"] = min(128, checkpoint.max_length // 2)
+        case "hypotheses":
+            labels, template = request.options["labels"], request.options["hypothesis_template"]
+            others = [template.replace("{}", label) for label in labels] * len(texts)
+            texts = [text for text in texts for _ in labels]
+            how = {"truncation": "only_first"}
+        case "text_pairs" if others is not None and len(texts) < len(others):
+            texts = texts * len(others)
+    prompt = checkpoint.modules.prompts.get(checkpoint.modules.default_prompt_name or "", "")
+    typed = "token_type_ids" in checkpoint.graph_inputs
+    encoded = checkpoint.tokenizer(
+        [prompt + text for text in texts],
+        others,
+        max_length=checkpoint.max_length,
+        padding=False,
+        return_token_type_ids=True if typed else None,  # None leaves it to the tokenizer
+        **how,
+    )
+    types = encoded["token_type_ids"] if typed else [None] * len(encoded["input_ids"])
+    return list(zip(encoded["input_ids"], types, strict=True))

@@ -1,0 +1,1 @@
+"""The layout of a model repository, and how its files are read and written without loss."""

@@ -1,0 +1,67 @@
+"""Letting what a server has accepted be answered before it is told to stop.
+
+A Triton that stops closes all its models at once: a request that is in one step of an ensemble finds the next one
+closed. So the tokenize steps are told first to let nobody in, and the ensembles are unloaded. Triton goes on with the
+requests that an unloaded ensemble has begun, through steps of whatever engine, and calls it unloaded when the last of
+them has its answer.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from encserve import EncserveError
+from encserve_server.administration.channel import Administration
+from encserve_server.launcher.process import TritonProcess
+from encserve_server.steps.instance.load_page import CLOSING, tokens_in
+
+POLL_S = 0.05
+LEAST_LEFT_S = 1.0
+"""What Triton gets to stop, however long the answers took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drained:
+    """How far a server was drained."""
+
+    left_s: float
+    """What is left of the time, and at least `LEAST_LEFT_S`."""
+    failures: tuple[str, ...]
+    """What could not be told, and whether of a pipeline; requests may be lost or refused otherwise than by the door."""
+
+
+def drain(
+    process: TritonProcess, folder: Path, administration: Administration, pipelines: Iterable[str], timeout_s: float
+) -> Drained:
+    """Close the door and wait until every request that `pipelines` have begun is answered.
+
+    A server that hangs is waited for like one that is busy, until `timeout_s` is over; one that has ended is not.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    waiting, failures = set(), []
+    try:
+        (folder / CLOSING).touch()
+    except OSError as error:  # as on a full disk: who comes now may be told NOT_FOUND
+        failures.append(f"the door was not told that the server closes: {error}")
+
+    def is_in_time() -> bool:
+        return process.is_alive and time.monotonic() < deadline_s
+
+    # The door says UNAVAILABLE to who comes now, and Triton NOT_FOUND of what is unloaded: the door is to say it for as
+    # long as the steps say that they have work. What they do not see is waited for below.
+    while is_in_time() and tokens_in(folder):
+        time.sleep(POLL_S)
+    for name in pipelines:
+        try:
+            if is_in_time():
+                administration.unload(name, timeout_s=max(LEAST_LEFT_S, deadline_s - time.monotonic()))
+                waiting.add(name)
+        except EncserveError as error:
+            failures.append(f"{name} was not unloaded before the server was stopped: {error}")
+    try:
+        while waiting and is_in_time() and waiting & administration.unloading(timeout_s=LEAST_LEFT_S):
+            time.sleep(POLL_S)
+    except EncserveError as error:
+        failures.append(f"nobody knows whether {', '.join(sorted(waiting))} had requests: {error}")
+    return Drained(left_s=max(LEAST_LEFT_S, deadline_s - time.monotonic()), failures=tuple(failures))

@@ -1,0 +1,165 @@
+"""Serving with the steps' code as it is being edited, for who develops it.
+
+A version has its own copy of the code of its steps, which its certificate names. Here Triton gets a folder of links
+instead: everything of a version is the repository's but that code, which is the one in the source tree. What is served
+so is no longer what was certified, and the launcher says that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from encserve_repository.config_text import steps_of
+from encserve_repository.layout import CONFIG_FILE
+from encserve_repository.versions import active_config
+from encserve_server.config import ServeConfig
+
+STEPS = ("tokenize", "encode", "head")
+LOOK_S = 0.25
+"""Between two looks at the source tree and the repository."""
+
+
+@contextmanager
+def edited(
+    config: ServeConfig,
+    folder: Path,
+    pipelines: Sequence[str],
+    *,
+    load: Callable[[str], None],
+    report: Callable[[str], None],
+    stopping: threading.Event,
+) -> Iterator[ServeConfig]:
+    """What Triton is to be started with, and while the block lasts every edit of `config.live_code` loads the steps
+    again. Without such a source tree it is `config`, and nothing else happens.
+
+    Args:
+        config: of the server.
+        folder: of the server alone; the links are made in it.
+        pipelines: that are served.
+        load: has Triton load a model again; what it raises is reported.
+        report: takes what happens, line by line; raises nothing.
+        stopping: is set before the block ends: no model is loaded from then on.
+    """
+    if config.live_code is None:
+        yield config
+        return
+    links = folder / "live_repository"
+    edits = Edits(config.repository, config.live_code, links, pipelines, load, report, stopping)
+    report(f"the code of {', '.join(edits.models())} is that of {config.live_code}, and not what was certified")
+    thread = threading.Thread(target=edits.watch, name="live-code", daemon=True)
+    thread.start()
+    try:
+        yield replace(config, repository=links)
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def link_repository(repository: Path, source: Path, links: Path) -> set[str]:
+    """Make `links` a model repository that is `repository` with the code of the steps out of `source`; what it has
+    already stays.
+
+    Returns the models that have such code.
+    """
+    links.mkdir(exist_ok=True)
+    live = set()
+    for model in sorted(repository.iterdir()):
+        if not (model / CONFIG_FILE).is_file():
+            continue
+        if not any(map(_step_of, model.iterdir())):
+            _link(links / model.name, model)
+            continue
+        live.add(model.name)
+        if (links / model.name).is_symlink():  # made when the model was being copied, and its code was not there yet
+            (links / model.name).unlink()
+        (links / model.name).mkdir(exist_ok=True)
+        for part in model.iterdir():
+            if step := _step_of(part):
+                _link_version(part, source, step, links / model.name / part.name)
+            elif not part.name.isdecimal():  # a version that is being copied
+                _link(links / model.name / part.name, part)
+    return live
+
+
+def _step_of(version: Path) -> str | None:
+    """Which step a version folder has the code of; None where it has none, as that of a C++ backend."""
+    return next((step for step in STEPS if (version / step / "step.py").is_file()), None)
+
+
+def _link_version(version: Path, source: Path, step: str, link: Path) -> None:
+    link.mkdir(exist_ok=True)
+    rooms = {room.name: room for room in source.iterdir() if room.is_dir() and room.name != "__pycache__"}
+    code = rooms | {"model.py": source / f"{step}_model.py"}
+    for file in version.iterdir():
+        if file.name not in code and file.name != "__pycache__":
+            _link(link / file.name, file)
+    for name, own in code.items():
+        _link(link / name, own)
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(target.resolve())
+
+
+@dataclass
+class Edits:
+    """Notices edits of the source tree, and has the steps loaded again; versions that are exported meanwhile get links,
+    so that they can be promoted. The fields are those of `edited`."""
+
+    repository: Path
+    source: Path
+    links: Path
+    pipelines: Sequence[str]
+    load: Callable[[str], None]
+    report: Callable[[str], None]
+    stopping: threading.Event
+
+    def __post_init__(self) -> None:
+        self._live = link_repository(self.repository, self.source, self.links)
+        self._seen = self._look()
+        self._trouble = ""
+
+    def models(self) -> list[str]:
+        """The models of the active versions that have the code of the source tree, in order."""
+        configs = [active_config(self.repository, name) for name in self.pipelines]
+        return sorted({step for config in configs if config is not None for step in steps_of(config)} & self._live)
+
+    def watch(self) -> None:
+        """Look until the server stops."""
+        while not self.stopping.wait(LOOK_S):
+            try:
+                self._round()
+                self._trouble = ""
+            except FileNotFoundError:  # an editor replaces a file: the next look sees it
+                continue
+            except Exception as error:
+                if self._trouble != (trouble := repr(error)):
+                    self._trouble = trouble
+                    self.report(f"the code cannot be looked at: {trouble}")
+
+    def _round(self) -> None:
+        self._live = link_repository(self.repository, self.source, self.links)
+        now = self._look()
+        if now != self._seen:
+            self._seen = now
+            self._load_again()
+
+    def _look(self) -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in self.source.rglob("*.py")}
+
+    def _load_again(self) -> None:
+        for model in self.models():
+            if self.stopping.is_set():
+                return
+            try:
+                self.load(model)
+            except Exception as error:  # a mistake in the code; what was loaded goes on
+                if not self.stopping.is_set():
+                    self.report(f"the edited code of {model} does not load: {error}")
+                return
+        self.report("the edited code of the steps is served")

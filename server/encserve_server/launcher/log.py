@@ -1,0 +1,64 @@
+"""Triton's log: passed through without what is harmless, and its end kept in memory for the error message."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+KEPT_LINES = 200
+REASON_LINES = 12
+CLOSE_TIMEOUT_S = 1.0
+FATAL = "error: creating server"
+
+# Triton says these at the level of warnings and errors wherever there is no NVIDIA driver, and no flag stops it.
+HARMLESS_WITHOUT_DRIVER = (
+    "CudaDriverHelper has not been initialized",
+    "CUDA driver version is insufficient for CUDA runtime version",
+    "no pinned memory pool, falling back to non-pinned system memory",
+)
+
+OF_A_CANDIDATE = ("Failed to set config modification time: model_config_content_name_ is empty",)
+"""What Triton says of a model that is not in the repository, as the one that asks a new version before it serves."""
+
+ORDINARY_END = ("Signal (2) received.", "Signal (15) received.")
+"""What Triton says when it was asked to stop; other signals are crashes."""
+
+
+class Log:
+    """Reads a server's output to its end, in a thread of its own."""
+
+    def __init__(self, output: IO[str], *, show: Callable[[str], None], hidden: tuple[str, ...]) -> None:
+        self._output = output
+        self._show = show
+        self._hidden = hidden
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._thread = threading.Thread(target=self._read, name="triton-log", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the end of the output, which comes with the last process that writes it."""
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if not self._thread.is_alive():
+            self._output.close()
+
+    def reason(self) -> str:
+        """Return what the log says about the end of the server: its last words if it gave any, else its last lines."""
+        return reason_of_end(list(self._lines))
+
+    def _read(self) -> None:
+        for line in self._output:
+            text = line.rstrip("\n")
+            if any(part in text for part in self._hidden):
+                continue
+            self._lines.append(text)
+            with suppress(Exception):  # our reader may have gone, but a pipe that nobody empties would stop Triton
+                self._show(text)
+
+
+def reason_of_end(lines: list[str]) -> str:
+    """Pick from a log the lines that say why the server ended."""
+    for number, line in enumerate(lines):
+        if line.startswith(FATAL):
+            return "\n".join(lines[number:]).strip()
+    return "\n".join(lines[-REASON_LINES:]).strip()

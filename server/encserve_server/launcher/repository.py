@@ -1,0 +1,64 @@
+"""The pipelines of a model repository that are active, and whether its files are still the certified ones."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from encserve import PipelineInfo
+from encserve_repository import errors
+from encserve_repository.activation import narrow, pipelines_using, surplus
+from encserve_repository.config_text import is_pipeline, parameters_of
+from encserve_repository.versions import active_config, certified_manifest, model_names, only_version
+from encserve_repository.work_folder import open_work_folder
+from encserve_server.errors import RepositoryError
+
+HOW_TO_EXPORT = "`encserve export CHECKPOINT --name NAME` makes one"
+
+
+def read_pipelines(repository: Path, names: Sequence[str] = ()) -> tuple[PipelineInfo, ...]:
+    """Read and verify the pipelines `names`, or every pipeline of the repository.
+
+    Raises:
+        RepositoryError: there is no such repository or pipeline, or a file of it is not the certified one.
+        ContractError: a pipeline has another version of the contract, or does not describe itself.
+    """
+    if not repository.is_dir():
+        raise RepositoryError(f"the model repository {repository} is not a folder: {HOW_TO_EXPORT}")
+    try:
+        wanted = names or [name for name in model_names(repository) if _is_pipeline(repository, name)]
+        if not wanted:
+            raise RepositoryError(f"the model repository {repository} has no pipeline: {HOW_TO_EXPORT}")
+        return tuple(_read_pipeline(repository, name) for name in dict.fromkeys(wanted))
+    except errors.RepositoryError as error:
+        raise RepositoryError(str(error)) from error
+    except OSError as error:
+        raise RepositoryError(f"the model repository {repository} cannot be read: {error}") from error
+
+
+def _is_pipeline(repository: Path, name: str) -> bool:
+    config = active_config(repository, name)
+    return config is not None and is_pipeline(config)
+
+
+def _read_pipeline(repository: Path, name: str) -> PipelineInfo:
+    config = active_config(repository, name)
+    if config is None:
+        raise RepositoryError(f"the model repository {repository} has no pipeline {name!r}: {HOW_TO_EXPORT}")
+    if not is_pipeline(config):
+        raise RepositoryError(f"{repository / name} is no pipeline of encserve: {HOW_TO_EXPORT}")
+    version = str(only_version(config))
+    pipeline = PipelineInfo.from_parameters(name, parameters_of(config), version=version)
+    certified_manifest(repository, config)
+    return pipeline
+
+
+def drop_what_is_not_active(repository: Path) -> None:
+    """Let the steps load nothing but what is active, after promotions that kept the version before, or were killed.
+
+    A repository that cannot be written, or whose pipeline is being exported or promoted, stays as it is.
+    """
+    with suppress(OSError, errors.RepositoryError):
+        if steps := surplus(repository):
+            work = open_work_folder(repository)
+            with work.locked(*pipelines_using(repository, steps)):
+                narrow(work, steps)

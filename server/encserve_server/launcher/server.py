@@ -1,0 +1,250 @@
+"""A Triton server as a context manager."""
+
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
+
+from encserve import Client, PipelineInfo, Tls
+from encserve_repository.serving import marked_as_served
+from encserve_server.administration.channel import Administration
+from encserve_server.config import ServeConfig, reachable
+from encserve_server.errors import TritonNotFound
+from encserve_server.host.locate import Installation, find_triton
+from encserve_server.host.offers import check_pipelines, read_offers
+from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
+from encserve_server.launcher.drain import drain
+from encserve_server.launcher.environment import wheel_environment
+from encserve_server.launcher.flags import triton_flags
+from encserve_server.launcher.live_code import edited
+from encserve_server.launcher.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
+from encserve_server.launcher.ports import check_ports
+from encserve_server.launcher.process import TritonProcess
+from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
+from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
+from encserve_server.liveness.questions import ask, health_token, open_asker
+from encserve_server.liveness.readiness import wait_until_ready
+from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
+from encserve_server.steps.request.health import TOKEN_VARIABLE
+
+ATTEMPT_TIMEOUT_S = 5.0
+"""What a pipeline that has just been loaded has for one answer."""
+
+
+def print_to_stderr(line: str) -> None:
+    """Print one line for people, where anybody reads it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def stopping(config: ServeConfig) -> str:
+    """What happens after the first signal."""
+    return f"stopping: requests in flight have {config.exit_timeout_s} s; Ctrl-C again ends them at once"
+
+
+class TritonServer:
+    """Serves a model repository on this host for as long as the `with` block lasts.
+
+    with TritonServer(ServeConfig(repository=Path("model_repository"))) as server:
+        Client(server.grpc_url).embed(["a text"], model=server.pipelines[0].name)
+
+    Every pipeline has answered a request when the block begins, and no process and no shared memory is left when it has
+    ended. The thread that enters the block must outlive it: the kernel stops the server when that thread ends.
+    """
+
+    def __init__(
+        self,
+        config: ServeConfig,
+        *,
+        probe: Callable[..., object] | None = None,
+        report: Callable[[str], None] = print_to_stderr,
+    ) -> None:
+        self.config = config
+        self.pipelines: tuple[PipelineInfo, ...] = ()
+        self.admin_secret = config.admin_secret or secrets.token_urlsafe(32)
+        """Opens Triton's administration to whoever sends it; see `encserve.local_admin_secret`."""
+        self.client_tls: Tls | None = None
+        """What this process gives to a `Client` of its own server; None where the server does not encrypt."""
+        self._probe = probe
+        self._report = report
+        self._process: TritonProcess | None = None
+        self._folder: RuntimeFolder | None = None
+        self._held = ExitStack()
+        self._stopping = threading.Event()
+
+    @property
+    def grpc_url(self) -> str:
+        """What `encserve.Client` takes."""
+        return f"{self.config.client_host}:{self.config.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """The root of the KServe V2 protocol over HTTP."""
+        host = self.config.client_host if self.config.http_host == self.config.host else self.config.http_host
+        return f"http://{host}:{self.config.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """What Prometheus scrapes."""
+        return f"http://{reachable(self.config.metrics_address)}:{self.config.metrics_port}/metrics"
+
+    @property
+    def process(self) -> TritonProcess:
+        """The running server."""
+        assert self._process is not None, "the server is not running"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The process id of `tritonserver`."""
+        return self.process.pid
+
+    @property
+    def folder(self) -> Path:
+        """What the server keeps while it runs, the pages of its steps among it."""
+        assert self._folder is not None, "the server is not running"
+        return self._folder.path
+
+    def stub_pids(self) -> tuple[int, ...]:
+        """The processes in which the Python backend runs the models."""
+        return self.process.stub_pids()
+
+    def open_asker(self, *, timeout_s: float) -> Client:
+        """A client for questions of health, which the server answers however much waits."""
+        return open_asker(self.grpc_url, tls=self.client_tls, timeout_s=timeout_s, admin_secret=self.admin_secret)
+
+    def __enter__(self) -> "TritonServer":
+        """Verify, start, and wait until every pipeline answers.
+
+        Raises:
+            ConfigError: a certificate or a key is unfit.
+            RepositoryError: a pipeline is missing, or a file of it is not the certified one.
+            TritonNotFound: there is no `tritonserver`.
+            UnsupportedHost: the one of the wheel cannot run here.
+            PortTaken: a port cannot be bound.
+            StartFailed: Triton ended or was not ready in time.
+            ContractError: a pipeline has another version of the contract, or does not describe itself.
+            EncserveError: a pipeline answered its first request with an error.
+        """
+        self.client_tls = self.config.tls.own_client() if self.config.tls else None
+        try:
+            self._start(*self._prepare())
+        except BaseException:
+            self.stop(at_once=True)
+            raise
+        return self
+
+    def _prepare(self) -> tuple[Installation, dict[str, str]]:
+        """Verify. Returns the Triton that will run, and its environment."""
+        # Before anything is read: an export that ends now leaves active what was verified.
+        self._held.enter_context(marked_as_served(self.config.repository))
+        self.pipelines = read_pipelines(self.config.repository, self.config.models)
+        drop_what_is_not_active(self.config.repository)
+        installation = self._find_triton()
+        check_pipelines(self.config.repository, self.pipelines, read_offers(installation))
+        environment = dict(os.environ)
+        if installation.wheel is not None:
+            host = read_host()
+            check_host(host)
+            environment = wheel_environment(os.environ, wheel=installation.wheel, libpython=host.libpython)
+        for address, ports in self.config.ports_by_address.items():
+            check_ports(address, ports)
+        for stem in sweep_stale():
+            self._report(f"removed what {stem} had left behind")
+        return installation, environment
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server."""
+        self.stop()
+
+    @staticmethod
+    def _find_triton() -> Installation:
+        try:
+            return find_triton()
+        except TritonNotFound:
+            check_platform(read_host())  # where no wheel would help, say so instead
+            raise
+
+    def _start(self, installation: Installation, environment: dict[str, str]) -> None:
+        self._folder = create_runtime_folder()
+        self._held.callback(self._folder.remove)
+        self._folder.keep_admin_secret(self.admin_secret, grpc_port=self.config.grpc_port)
+        wheel, has_gpu = installation.wheel, has_nvidia_driver()
+        names = [pipeline.name for pipeline in self.pipelines]
+        served = edited(
+            self.config, self.folder, names, load=self._load_again, report=self._report, stopping=self._stopping
+        )
+        flags = triton_flags(
+            self._held.enter_context(served),
+            pipelines=names,
+            shm_prefix=self._folder.shm_prefix,
+            admin_secret=self.admin_secret,
+            has_gpu=has_gpu,
+            backend_folder=self._folder.link_backends(wheel) if wheel else None,
+            cache_folder=wheel.cache_folder if wheel else None,
+        )
+        self._process = TritonProcess(
+            [str(installation.executable), *flags],
+            environment={
+                **environment,
+                FOLDER_VARIABLE: str(self._folder.path),
+                TOKEN_VARIABLE: health_token(self.admin_secret),
+            },
+            inherited_fd=self._folder.lock_fd,
+            show=self._report,
+            hidden=(*ORDINARY_END, *OF_A_CANDIDATE, *(() if has_gpu else HARMLESS_WITHOUT_DRIVER)),
+            exit_timeout_s=self.config.exit_timeout_s,
+        )
+        with self.open_asker(timeout_s=ATTEMPT_TIMEOUT_S) as asker:
+            wait_until_ready(
+                self._process,
+                self.pipelines,
+                address=(self.config.client_host, self.config.grpc_port),
+                timeout_s=self.config.startup_timeout_s,
+                probe=partial(ask, asker) if self._probe is None else self._probe_given,
+                report=self._report,
+            )
+
+    def _load_again(self, model: str) -> None:
+        with closing(self._administration()) as administration:
+            administration.load(model)
+
+    def _administration(self) -> Administration:
+        return Administration(self.grpc_url, tls=self.client_tls, admin_secret=self.admin_secret)
+
+    def _probe_given(self, pipeline: PipelineInfo) -> None:
+        assert self._probe is not None
+        tls = {"tls": self.client_tls} if self.client_tls else {}
+        self._probe(self.grpc_url, pipeline, **tls)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Let requests in flight finish, stop the server, and remove its traces. Stopping twice is harmless.
+
+        `at_once` is for a server that does not answer, any more or yet: it gives up what is in flight.
+        """
+        self._stopping.set()
+        process, self._process = self._process, None
+        try:
+            if process is not None:
+                left_s = 0.0
+                try:
+                    if not at_once:
+                        left_s = self._drain(process)
+                finally:  # after a second signal, too
+                    process.stop(left_s)
+        finally:
+            self._folder = None
+            self._held.close()
+
+    def _drain(self, process: TritonProcess) -> float:
+        """Returns what is left of the time."""
+        names = [pipeline.name for pipeline in self.pipelines]
+        with closing(self._administration()) as administration:
+            drained = drain(process, self.folder, administration, names, float(self.config.exit_timeout_s))
+        for failure in drained.failures:
+            self._report(failure)
+        return drained.left_s

@@ -1,0 +1,1 @@
+"""Whether a server does its work: asked as a caller would, watched, and started again where it does not."""

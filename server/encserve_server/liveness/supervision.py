@@ -1,0 +1,135 @@
+"""A server that is started again whenever it stops doing its work."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+
+from encserve import EncserveError
+from encserve_repository.serving import marked_as_served
+from encserve_server.config import ServeConfig
+from encserve_server.errors import GaveUp, StartFailed
+from encserve_server.launcher.server import TritonServer, stopping
+from encserve_server.liveness.health_page import HealthPage
+from encserve_server.liveness.watch import Watch
+
+AT_ONCE = 3
+"""Ends in a row after which the next start does not wait."""
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+STEADY_S = 60.0
+"""A server that has worked for so long has not failed in a row with the one before."""
+MOST_FAILURES = 10
+"""Ends and failed starts in a row after which supervision gives up: an orchestrator may have another host."""
+
+
+def supervise(
+    config: ServeConfig,
+    *,
+    report: Callable[[str], None],
+    serving: Callable[[TritonServer], None],
+    page: HealthPage | None = None,
+) -> None:
+    """Serve until this is interrupted, by an exception such as the KeyboardInterrupt of a signal, which drains the
+    server.
+
+    Args:
+        config: of the server.
+        report: takes what happens, line by line; raises nothing.
+        serving: called with each server that has begun to answer.
+        page: tells others how the pipelines are.
+
+    Raises:
+        EncserveError: the first start failed; later ones are tried again, with growing pauses.
+        GaveUp: `MOST_FAILURES` ends and failed starts came in a row.
+    """
+    supervision = _Supervision(config, report, serving, page)
+    # A server that is about to start again still serves what is active.
+    with page or nullcontext(), marked_as_served(config.repository):
+        while True:
+            supervision.pause_before_next(supervision.serve_once())
+
+
+class _Supervision:
+    def __init__(
+        self,
+        config: ServeConfig,
+        report: Callable[[str], None],
+        serving: Callable[[TritonServer], None],
+        page: HealthPage | None,
+    ) -> None:
+        self._config = config
+        self._report = report
+        self._serving = serving
+        self._page = page
+        self._has_served = False
+        self._failures = 0
+        self._worked_s = 0.0
+        """For how long the last server has worked."""
+
+    def serve_once(self) -> str:
+        """Serve until the server does not work any more. Returns what is wrong with it, whatever that is."""
+        server = TritonServer(self._config, report=self._report)
+        since_s, at_once = None, True
+        try:
+            if problem := self._start(server):
+                return problem
+            since_s = time.monotonic()
+            return self._look_after(server)
+        except Exception:
+            raise
+        except BaseException:  # a signal
+            at_once = False
+            if since_s is not None:
+                self._report(stopping(self._config))
+            raise
+        finally:
+            self._worked_s = 0.0 if since_s is None else time.monotonic() - since_s
+            if self._page is not None:
+                self._page.show(lambda: {})
+            self._stop(server, at_once=at_once)
+
+    def _start(self, server: TritonServer) -> str:
+        """Start a server. Returns why it did not start, but of the first one raises it."""
+        try:
+            server.__enter__()
+        except Exception as error:  # as where there is no memory for a process, or no room in /dev/shm
+            if self._has_served:
+                return f"the server did not start again: {_words(error)}"
+            if isinstance(error, OSError):
+                raise StartFailed(f"the server could not be started: {error}") from error
+            raise
+        self._has_served = True
+        return ""
+
+    def _look_after(self, server: TritonServer) -> str:
+        try:
+            watch = Watch(server, report=self._report)
+            if self._page is not None:
+                self._page.show(lambda: watch.judgement.states)
+            with suppress(OSError):  # nobody reads what we print
+                self._serving(server)
+            return watch.until_it_fails()
+        except Exception as error:
+            return f"it could not be looked after: {_words(error)}"
+
+    def _stop(self, server: TritonServer, *, at_once: bool) -> None:
+        try:
+            server.stop(at_once=at_once)
+        except Exception as error:  # what it left is swept before a start
+            self._report(f"the server was not stopped as it should be: {_words(error)}")
+
+    def pause_before_next(self, problem: str) -> None:
+        """Say what ended the last server, and wait the longer, the more often that has happened. Raises GaveUp."""
+        self._failures = 1 if self._worked_s >= STEADY_S else self._failures + 1
+        if self._failures >= MOST_FAILURES:
+            raise GaveUp(f"gave up after {self._failures} times in a row: {problem}")
+        pause_s = 0.0
+        if self._failures > AT_ONCE:
+            pause_s = min(FIRST_PAUSE_S * 2 ** (self._failures - AT_ONCE - 1), LONGEST_PAUSE_S)
+        when = f" in {pause_s:g} s" if pause_s else ""
+        self._report(f"starting the server again{when}: {problem}")
+        time.sleep(pause_s)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, EncserveError) else repr(error)

@@ -1,0 +1,121 @@
+"""Noticing that a server no longer does its work: by asking it, as a caller would."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from encserve import Client, EncserveError, InvalidInput, PipelineInfo, TransportError
+from encserve_repository.config_text import steps_of
+from encserve_repository.versions import active_config
+from encserve_server.launcher.interruption import interruption
+from encserve_server.launcher.server import TritonServer
+from encserve_server.liveness.judgement import Judgement, Signs
+from encserve_server.liveness.questions import ask
+from encserve_server.liveness.signs import ended_children, metrics_of, step_of, total, wanted_cpu_s
+from encserve_server.steps.instance.load_page import process_state
+
+CHECK_S = 0.5
+"""Between two rounds of questions."""
+ENDING_S = 0.1
+"""A process of a step that Triton ends itself is gone after so long, in seconds; one that died stays where it is."""
+PROBE_TIMEOUT_S = 2.0
+BLIND_S = 60.0
+"""A server that nobody could look after for so long, as where this process has no descriptors, is started again."""
+
+
+class Watch:
+    """Looks after one running server, in rounds.
+
+    Args:
+        server: has begun to answer.
+        report: takes what goes wrong in a round.
+    """
+
+    def __init__(self, server: TritonServer, *, report: Callable[[str], None]) -> None:
+        self._server = server
+        self._pipelines: Sequence[PipelineInfo] = server.pipelines
+        self._report = report
+        self._stopped_before: set[int] = set()
+        self._steps: dict[int, tuple[str, int] | None] = {}
+        """Which step each process runs, and which version of it."""
+        with suppress(OSError):  # each round looks again
+            self._see_steps()
+        self._looked_s = time.monotonic()
+        self.judgement = Judgement([pipeline.name for pipeline in server.pipelines])
+
+    def until_it_fails(self) -> str:
+        """Return, as soon as the server does not work any more, what is wrong with it. Raises KeyboardInterrupt: this
+        process was asked to stop."""
+        with self._server.open_asker(timeout_s=PROBE_TIMEOUT_S) as asker:
+            while True:
+                self._server.process.wait(CHECK_S)
+                interruption.check()
+                if problem := self._guarded_round(asker):
+                    return problem
+
+    def _guarded_round(self, asker: Client) -> str:
+        """A round; what goes wrong in it by a fault of this process ends no watch, unless it lasts."""
+        try:
+            problem = self._round(asker)
+        except Exception as error:
+            blind_s = time.monotonic() - self._looked_s
+            self._report(f"nobody looks after the server for {blind_s:.1f} s now: {error!r}")
+            return f"nobody could look after it for {blind_s:.0f} s: {error!r}" if blind_s > BLIND_S else ""
+        self._looked_s = time.monotonic()
+        return problem
+
+    def _round(self, asker: Client) -> str:
+        process = self._server.process
+        if not process.is_alive:
+            return process.describe_end()
+        if died := self._died():
+            return died
+        stubs = self._see_steps()
+        stopped = {pid for pid in (process.pid, *stubs) if process_state(pid) == "T"}
+        if still := stopped & self._stopped_before:
+            return f"processes {sorted(still)} are stopped"
+        self._stopped_before = stopped
+        metrics = metrics_of(self._server.metrics_url)
+        for pipeline in self._pipelines:
+            name = pipeline.name
+            self.judgement.refused(name, total(metrics, "encserve_refused_requests", f"{name}_tokenize"))
+            problem = ""
+            try:
+                ask(asker, pipeline)
+                self.judgement.answered(name)
+            except EncserveError as error:
+                if died := self._died():  # while it was asked
+                    return died
+                # Of a process that died Triton says INTERNAL; else nobody answered, or we were refused after all.
+                if isinstance(error, TransportError) and error.status != "INTERNAL":
+                    now = metrics_of(self._server.metrics_url)
+                    answers = total(now, "nv_inference_request_success", f"{name}_head")
+                    problem = self.judgement.silent(name, error, Signs(answers=answers, cpu_s=wanted_cpu_s(stubs)))
+                else:
+                    problem = self.judgement.failed(name, error)
+                    if isinstance(error, InvalidInput):  # of a version that was promoted, and is asked in another way
+                        served = {each.name: each for each in asker.models()}
+                        self._pipelines = [served.get(each.name, each) for each in self._pipelines]
+            if problem:
+                return problem
+        return ""
+
+    def _see_steps(self) -> tuple[int, ...]:
+        stubs = self._server.process.stub_pids()
+        self._steps = {pid: step_of(pid) for pid in stubs}
+        return stubs
+
+    def _died(self) -> str:
+        """What has died of the pipelines; empty where nothing has. A question to such a pipeline would have its answer
+        after one or two seconds only. What a promotion tries beside them may die: it sees that by itself."""
+        pid = self._server.process.pid
+        ended = ended_children(pid)
+        if ended:
+            time.sleep(ENDING_S)
+            ended &= ended_children(pid)
+        if not ended:
+            return ""
+        served = [active_config(self._server.config.repository, each.name) for each in self._pipelines]
+        steps = {step for config in served if config is not None for step in steps_of(config).items()}
+        died = sorted(step for each in ended if (step := self._steps.get(each)) in steps)
+        return "; ".join(f"the process of {model} version {version} has died" for model, version in died)

@@ -1,0 +1,175 @@
+"""Requests that are computed together: their texts in micro-batches, each request answered with its last text."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .network.packed_session import PackedSession
+from .recent_rows import Claim, RecentRows, keys_of
+from .request import Columns, EncodeRequest, NonFiniteRows, Rows, as_exception
+
+
+def cut(
+    requests: Sequence[EncodeRequest],
+    session: PackedSession,
+    recent: RecentRows,
+    *,
+    lane: str,
+    workers: int,
+    alone: bool,
+) -> list[MicroBatch]:
+    """Cut the texts of requests into micro-batches for `workers` threads that are free.
+
+    Texts whose rows are at hand are answered at once. Texts that are under way in the same lane are not computed again.
+    `alone` says whether a single micro-batch may have all cores. Whatever this raises, all texts are answered
+    that others may wait for; the requests themselves are not.
+    """
+    outputs = tuple(dict.fromkeys(output for request in requests for output in request.outputs))
+    texts: list[_Text] = []
+    try:
+        for request in requests:
+            answer = _Answer(request, session)
+            keys = repeat(None) if request.fresh or not recent.keeps else keys_of(request.columns)
+            for index, key in zip(range(request.texts), keys, strict=False):
+                claim = Claim(lane, outputs, key) if key else None
+                text = _Text(request.columns, index, answer, claim)
+                texts.append(text)  # before it is claimed: a claim without its text would never be settled
+                if claim is not None and not recent.claim(claim, text.take):
+                    texts.pop()
+        groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
+        return [
+            MicroBatch([texts[index] for index in group], outputs, session, recent, alone and len(groups) == 1)
+            for group in groups
+        ]
+    except BaseException as error:
+        for text in texts:  # others may wait for them already
+            text.settle(as_exception(error), recent)
+        raise
+
+
+class MicroBatch:
+    """Texts of similar lengths, of any requests."""
+
+    def __init__(
+        self,
+        texts: Sequence[_Text],
+        outputs: tuple[str, ...],
+        session: PackedSession,
+        recent: RecentRows,
+        alone: bool,
+    ) -> None:
+        self._texts = texts
+        self._unsettled = deque(texts)
+        self._outputs = outputs
+        self._session = session
+        self._recent = recent
+        self._alone = alone
+        self.texts = len(texts)
+        self.tokens = sum(text.tokens for text in texts)
+
+    def run(self) -> None:
+        """Compute the texts on this thread, and answer the requests that are complete then."""
+        for rows in self._each(self._texts):
+            self._unsettled.popleft().settle(rows, self._recent)
+
+    def give_up(self, error: BaseException) -> None:
+        """Answer for the texts that are not computed."""
+        while self._unsettled:
+            self._unsettled.popleft().settle(as_exception(error), self._recent)
+
+    def _each(self, texts: Sequence[_Text]) -> list[Rows | Exception]:
+        """The rows of each text. Where the network fails each is tried by itself: one may have failed the others."""
+        columns = {name: [text.columns[name][text.index] for text in texts] for name in texts[0].columns}
+        try:
+            return self._parts(columns, self._session.run_pack(columns, self._outputs, alone=self._alone))
+        except Exception as error:
+            return [error] if len(texts) == 1 else [rows for text in texts for rows in self._each([text])]
+
+    def _parts(self, columns: Columns, rows: Rows) -> list[Rows | Exception]:
+        parts = {
+            output: np.split(of_all, np.cumsum(self._session.rows_of(columns, output))[:-1])
+            for output, of_all in rows.items()
+        }
+        return [{output: part[index] for output, part in parts.items()} for index in range(len(columns["input_ids"]))]
+
+
+class _Answer:
+    """The rows of a request, as its texts are computed, by any threads and in any order."""
+
+    def __init__(self, request: EncodeRequest, session: PackedSession) -> None:
+        self._request = request
+        self._ends = {
+            output: np.cumsum(session.rows_of(request.columns, output)).tolist() for output in request.outputs
+        }
+        self._rows: dict[str, NDArray[np.float32]] = {}
+        self._left = request.texts
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+
+    def take(self, index: int, rows: Rows | Exception) -> None:
+        with self._lock:
+            try:
+                self._put(index, rows)
+            except Exception as error:  # also where there is no memory for the rows
+                self._error = error
+            self._left -= 1
+            complete = self._left == 0
+        if complete:
+            self._request.answer(self._error or self._checked())
+
+    def _checked(self) -> Rows | Exception:
+        """A row that is not finite is never an answer."""
+        try:
+            bad = self._texts_of_nonfinite()
+        except Exception as error:  # also where there is no memory to look
+            return error
+        return NonFiniteRows(bad) if bad else self._rows
+
+    def _texts_of_nonfinite(self) -> list[int]:
+        bad: set[int] = set()
+        for output, own in self._rows.items():
+            (rows,) = np.nonzero(~np.isfinite(own).all(axis=1))
+            bad.update(np.searchsorted(self._ends[output], rows, side="right").tolist())
+        return sorted(bad)
+
+    def _put(self, index: int, rows: Rows | Exception) -> None:
+        if isinstance(rows, Exception):
+            raise rows
+        for output, ends in self._ends.items():
+            own = rows[output]
+            if output not in self._rows:
+                self._rows[output] = np.empty((ends[-1], own.shape[1]), np.float32)
+            self._rows[output][ends[index] - len(own) : ends[index]] = own
+
+
+@dataclass(frozen=True)
+class _Text:
+    """One text of a request."""
+
+    columns: Columns
+    """Of the whole request."""
+    index: int
+    answer: _Answer
+    claim: Claim | None
+    """What others may wait for; None where they may not."""
+
+    @property
+    def tokens(self) -> int:
+        return len(self.columns["input_ids"][self.index])
+
+    def take(self, rows: Rows | Exception) -> None:
+        self.answer.take(self.index, rows)
+
+    def settle(self, rows: Rows | Exception, recent: RecentRows) -> None:
+        """Hand its rows to its own request, and to all others that wait for them."""
+        if self.claim is None:
+            self.take(rows)
+        else:
+            recent.settle(self.claim, rows)

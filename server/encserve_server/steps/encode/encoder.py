@@ -1,0 +1,188 @@
+"""The encode step of engine `python` without its server: a version folder in, rows for packed requests out.
+
+It is all of the step that decides about numbers: which runtime with which options, how texts are cut into
+micro-batches, which thread computes them, when a text that is alone has all cores. In Triton `encode` drives it, and
+when a pipeline is certified the exporter does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..instance.load_page import Load
+from ..instance.loops import Report, print_fault
+from ..instance.settings import check_sha256, read_settings
+from ..request.lanes import INTERACTIVE, LANES
+from .batch import MicroBatch, cut
+from .bounds import Bounds
+from .columns import columns_of
+from .host.cores import usable_cores
+from .host.cpu_flags import read_cpu_flags
+from .host.requirements import HostRequirements, check_host, this_process
+from .lane import EncodeLane
+from .network.lone_threads import lone_threads
+from .network.micro_batches import Cost
+from .network.packed_session import PackedSession
+from .recent_rows import RecentRows, max_bytes_from
+from .request import EncodeRequest, Rows
+
+
+class Encoder:
+    """The network of one version, with two lanes of threads. A context manager; any number of threads may use it.
+
+    Args:
+        folder: of the version: the graph, and the settings beside it.
+        publish: takes what a lane has to do, whenever that changes.
+        count: takes of each batch how many texts were asked for, and how many of those needed no computing.
+        report: takes what goes wrong in a thread by a fault of ours.
+        environment: where an operator sets `lone_threads.SETTING` and `recent_rows.SETTING`.
+
+    Raises:
+        RuntimeError: this host lacks what the version requires.
+        ValueError: a file is not the certified one, the environment sets something to what it cannot be, or another
+            release of encserve wrote the settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        publish: Callable[[str, Load], None] = lambda lane, load: None,
+        count: Callable[[int, int], None] = lambda texts, repeated: None,
+        report: Report = print_fault,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        settings = read_settings(folder)
+        requirements = HostRequirements.of(settings)
+        check_host(requirements, this_process(requirements))
+        self.slow_here = requirements.slow_on(read_cpu_flags())
+        """Why the step is slow on this processor, in words; empty if it is not."""
+        for file, digest in settings["graph_sha256"].items():
+            check_sha256(folder / file, digest)
+        self.inputs: tuple[str, ...] = tuple(settings["tensors"])
+        self.outputs: tuple[str, ...] = tuple(settings["follows"])
+        self._bounds = Bounds(**settings["bounds"])
+        self._count = count
+        self._recent = RecentRows(max_bytes=max_bytes_from(environment))
+        self._threads = usable_cores()
+        graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
+        self._session = PackedSession(
+            folder / "model.onnx",
+            follows=settings["follows"],
+            token_budget=settings["token_budget"],
+            cost=Cost(**settings["micro_batch_cost"]),
+            runtime=settings["runtime"],
+            hints=settings["hints"],
+            threads=self._threads,
+            lone_threads=lone_threads(environment, graph_bytes, self._threads),
+        )
+        self._lanes = {
+            lane: EncodeLane(
+                lane,
+                partial(self._cut, lane),
+                partial(publish, lane),
+                threads=self._threads,
+                token_budget=settings["token_budget"],
+                report=report,
+            )
+            for lane in LANES
+        }
+
+    def request(self, tensors: Mapping[str, NDArray[np.int64]], **given: Any) -> EncodeRequest:
+        """A request out of its packed `tensors`, by the names of the inputs; `given` is the rest of `EncodeRequest`.
+
+        Raises:
+            InvalidArgument: the network cannot take the tensors.
+        """
+        self._bounds.check(tensors)
+        return EncodeRequest(columns=columns_of(tensors), **given)
+
+    def put(self, lane: str, requests: Sequence[EncodeRequest]) -> None:
+        """Let requests wait together for their turn in a lane; each is answered on one of its threads."""
+        self._lanes[lane].put(requests)
+
+    def load(self, lane: str) -> Load:
+        """What a lane has to do, and how fast it last was."""
+        return self._lanes[lane].load
+
+    def encode(
+        self, requests: Sequence[Mapping[str, NDArray[np.int64]]], outputs: Sequence[str]
+    ) -> list[Rows | Exception]:
+        """The rows of each request's `outputs`, or what went wrong with it, once all are answered.
+
+        Requests are packed tensors by the names of the inputs, `input_ids` (T,) and `lengths` (n,) among them. They
+        wait together in the interactive lane, as what Triton hands over at once does; one text that is asked for while
+        nothing else is under way is computed as a lone text.
+        """
+        answers = _Answers()
+        waiting = []
+        for index, tensors in enumerate(requests):
+            try:
+                answer = partial(answers.put, index)
+                waiting.append(self.request(tensors, outputs=tuple(outputs), answer=answer))
+            except Exception as error:
+                answers.put(index, error)
+        if waiting:
+            self.put(INTERACTIVE, waiting)
+        found = answers.wait_for(len(requests))
+        self._lanes[INTERACTIVE].wait_until_idle()  # else the next text would not be alone
+        return found
+
+    def close(self) -> None:
+        """Compute what waits, and end the threads."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut(self, lane: str, waiting: Sequence[EncodeRequest], workers: int) -> list[MicroBatch]:
+        """Cut the texts of requests into micro-batches; each request will be answered with the rows of its own texts.
+        Those that nobody waits for any more are left out."""
+        requests = [request for request in waiting if request.begin()]
+        batches = cut(
+            requests,
+            self._session,
+            self._recent,
+            lane=lane,
+            workers=workers,
+            alone=lane == INTERACTIVE and workers == self._threads,  # bulk must be able to make way
+        )
+        try:
+            if requests:
+                texts = sum(request.texts for request in requests)
+                self._count(texts, texts - sum(batch.texts for batch in batches))
+        except BaseException as error:
+            for batch in batches:
+                batch.give_up(error)
+            raise
+        return batches
+
+
+class _Answers:
+    """The answers to several requests; of two to one request the first counts."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, Rows | Exception] = {}
+        self._came = threading.Condition()
+
+    def put(self, index: int, rows: Rows | Exception) -> None:
+        with self._came:
+            self._answers.setdefault(index, rows)
+            self._came.notify()
+
+    def wait_for(self, count: int) -> list[Rows | Exception]:
+        with self._came:
+            self._came.wait_for(lambda: len(self._answers) == count)
+            return [self._answers[index] for index in range(count)]

@@ -1,0 +1,1 @@
+"""What a machine offers to an encode step, and what a version asks of it."""

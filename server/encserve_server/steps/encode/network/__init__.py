@@ -1,0 +1,1 @@
+"""A packed graph in a runtime, and how a batch is cut for it."""

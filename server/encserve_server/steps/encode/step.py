@@ -1,0 +1,154 @@
+"""The encode step of engine `python` in Triton: packed token ids in, numbers for each text, token or mask out.
+
+`encoder` computes; this is what stands between it and Triton. Requests are answered when they are computed, not when
+`execute` returns: the process can take an interactive request while it computes others in bulk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from ..instance.batch_times import BatchTimes
+from ..instance.failures import Failures
+from ..instance.load_page import Load, LoadWriter, page_file
+from ..instance.metrics import Counter, Metrics
+from ..instance.settings import instance_of, version_folder
+from ..request.call import Call
+from ..request.lanes import INTERACTIVE, LANES
+from ..request.options import InvalidArgument
+from ..request.replies import failed, reply, unavailable
+from .encoder import Encoder
+from .request import EncodeRequest, NonFiniteRows, Rows
+
+
+class TritonPythonModel:
+    """Takes requests from Triton, puts each into its lane, and sends what the encoder answers."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Load the graph, after checking that it is the certified one."""
+        self._args = args
+        self._metrics = Metrics(args)
+        self._failures = Failures(args["model_name"], self._metrics, sees_texts=False)
+        self._failures.expect("begin", "network", *(f"lane {lane}" for lane in LANES))
+        self._count(self._metrics)
+        self._encoder = Encoder(
+            version_folder(args), publish=self._publish, count=self._count_batch, report=self._failures.report
+        )
+        if self._encoder.slow_here:
+            pb_utils.Logger.log_warn(f"{args['model_name']} is slow here: {self._encoder.slow_here}")
+        self._metrics.work(self._encoder.load)
+        self._metrics.start(self._failures.report)
+
+    def _count(self, metrics: Metrics) -> None:
+        self._nonfinite = metrics.counter(
+            "encserve_nonfinite_texts",
+            "Texts answered with an error because what the network gave for them held NaN or infinity",
+        )
+        self._texts = metrics.counter("encserve_encoded_texts", "Texts that the encode step answered")
+        self._repeated = metrics.counter(
+            "encserve_repeated_texts", "Those of them that it had computed a moment before, or beside the same text"
+        )
+        self._batches = metrics.counter("encserve_batches", "Batches of requests that the encode step computed")
+        for counter in (self._nonfinite, self._texts, self._repeated, self._batches):
+            counter.expect()
+        self._times = BatchTimes(metrics)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Put each request into its lane, which answers it; a wrong request fails alone."""
+        calls = [EncodeCall(each, self._failures, times=self._times, nonfinite=self._nonfinite) for each in requests]
+        waiting: dict[str, list[tuple[EncodeCall, EncodeRequest]]] = {lane: [] for lane in LANES}
+        for call in calls:
+            with call.guarded():
+                lane, request = lane_of(call.parameters), self._request(call)
+                call.keep()
+                waiting[lane].append((call, request))
+        for lane, together in waiting.items():
+            try:
+                if together:
+                    self._encoder.put(lane, [request for _, request in together])
+            except BaseException as error:
+                self._failures.report("execute", error)
+                for call, _ in together:
+                    call.give_up(error)
+        return [call.response for call in calls]
+
+    def _request(self, call: EncodeCall) -> EncodeRequest:
+        asked = call.outputs
+        return self._encoder.request(
+            {name: call.tensor(name).copy() for name in self._encoder.inputs},
+            outputs=tuple(output for output in self._encoder.outputs if output in asked),
+            fresh=wants_fresh(call.parameters),
+            begin=call.begin,
+            answer=call.answer_rows,
+        )
+
+    @cached_property
+    def _page(self) -> LoadWriter:
+        """Made when there is something to publish: a page says that the network is loaded."""
+        return LoadWriter(page_file(self._args["model_name"], self._args["model_version"]), instance_of(self._args))
+
+    def _publish(self, lane: str, load: Load) -> None:
+        self._page.tell(lane, load)
+
+    def _count_batch(self, texts: int, repeated: int) -> None:
+        self._batches.add()
+        self._texts.add(texts)
+        self._repeated.add(repeated)
+
+    def finalize(self) -> None:
+        """Compute what waits, and stop the threads."""
+        self._encoder.close()
+        self._metrics.close()
+
+
+class EncodeCall(Call):
+    """A call of the encode step. `begin` and `answer_rows` raise nothing: they run on threads that serve others too."""
+
+    def __init__(self, request: Any, failures: Failures, *, times: BatchTimes, nonfinite: Counter) -> None:
+        super().__init__(request, failures)
+        self._times = times
+        self._nonfinite = nonfinite
+        self._began_s = self.arrived_s
+
+    def begin(self) -> bool:
+        """Whether somebody waits for the answer; if not, say so to the server, which forgets the request then."""
+        self._began_s = time.monotonic()
+        with self.guarded("begin"):
+            if not self.is_given_up() and not 0 < self.timeout_s < self._began_s - self.arrived_s:
+                return True
+            self.answer(unavailable("the request was cancelled, or its timeout passed, before it was computed"))
+        return False
+
+    def answer_rows(self, rows: Rows | Exception) -> None:
+        """Send the rows, or what went wrong."""
+        with self.guarded("answer"):
+            self.answer(self._response(rows))
+            self._times.add([self._began_s - self.arrived_s], time.monotonic() - self._began_s)
+
+    def _response(self, rows: Rows | Exception) -> Any:
+        if isinstance(rows, NonFiniteRows):
+            self._nonfinite.add(len(rows.texts))
+            return failed(str(rows))
+        if isinstance(rows, Exception):
+            self.report("network", rows)
+            return failed(f"the network failed: {rows}")
+        return reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
+
+
+def lane_of(parameters: Mapping[str, Any]) -> str:
+    """The lane of a request. Raises InvalidArgument."""
+    lane = parameters.get("lane", INTERACTIVE)
+    if lane not in LANES:
+        raise InvalidArgument(f"option lane is {lane!r}; {' or '.join(LANES)} is expected")
+    return str(lane)
+
+
+def wants_fresh(parameters: Mapping[str, Any]) -> bool:
+    """Whether a request wants what the network gives now, and no rows that were kept: `encserve verify` does, of this
+    step alone."""
+    return parameters.get("fresh") is True

@@ -1,0 +1,1 @@
+"""The head step: what the network gave in, answers out."""

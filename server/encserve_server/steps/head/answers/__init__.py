@@ -1,0 +1,1 @@
+"""How numbers become the answers of a task, one module for each head."""

@@ -1,0 +1,33 @@
+"""The head of text-classification: logits to labels and scores, highest score first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...request.options import Options
+from ..fit import Fit
+from .bytes_tensor import bytes_tensor
+from .scores import ACTIVATIONS, descending
+from .windows import mean_of_windows
+
+
+class Head:
+    """Labels with softmax, sigmoid or bare scores, as the checkpoint was trained."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._labels = bytes_tensor(settings["labels"])  # (C,)
+        self._activation = ACTIVATIONS[settings["activation"]]
+        self.fit = Fit(
+            {"logits": ("windows", len(self._labels)), "lengths": ("windows",), "window_count": ("texts",)},
+            {"window_count": "windows"},
+        )
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """Logits (W, C) of the windows of n texts to `label` and `score` (n, top_k)."""
+        scores = self._activation(mean_of_windows(inputs["logits"], inputs["lengths"], inputs["window_count"]))
+        order = descending(scores, options["top_k"])  # (n, k)
+        return {"label": self._labels[order], "score": np.take_along_axis(scores, order, -1)}

@@ -1,0 +1,23 @@
+"""The head of token-embedding: the vectors of tokens to answers, shortened and normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ...request.options import Options
+from ..fit import Fit
+from .vectors import finish_vectors
+
+
+class Head:
+    """One vector for each token, special tokens among them."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.fit = Fit({"token_embedding": ("tokens", "width")})
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """Vectors (T, H) of the tokens of all texts to `embedding` (T, dimensions)."""
+        return {"embedding": finish_vectors(inputs["token_embedding"], options)}

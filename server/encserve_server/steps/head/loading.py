@@ -1,0 +1,46 @@
+"""The head step without Triton: what the network gave for one request, to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from ..request.options import Options
+from .fit import Fit
+
+
+class Head(Protocol):
+    """Turns numbers into answers. Each head is a module of `answers` with a class of this name."""
+
+    fit: Fit
+    """Of its inputs."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Read what the head needs of its settings."""
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """The answer's tensors, from the step's inputs; neither with the leading dimension.
+
+        Raises InvalidArgument.
+        """
+
+
+class CheckedHead:
+    """A head that is asked only about tensors that fit together."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """The answer's tensors. Raises InvalidArgument."""
+        self._head.fit.check(inputs)
+        return self._head.answer(inputs, options)
+
+
+def load_head(settings: Mapping[str, Any]) -> CheckedHead:
+    """The head that the settings name."""
+    head: Head = import_module(f".answers.{settings['head']}", __package__).Head(settings)
+    return CheckedHead(head)

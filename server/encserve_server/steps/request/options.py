@@ -1,0 +1,134 @@
+"""The options of a request: Triton request parameters, checked against what the pipeline offers.
+
+What is offered is data: the settings of every step name, for each option, the kind of value, its bounds and its
+default. Tokenize comes first, so a wrong option is refused before anything is computed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+_MOST_OF_A_VALUE = 100
+"""Characters of a value of the caller that an error repeats."""
+
+Options: TypeAlias = Mapping[str, Any]
+"""Option -> the value that a request has chosen, or its default."""
+
+
+class InvalidArgument(ValueError):
+    """The request is wrong; the message names the thing, the limit and the value."""
+
+
+@dataclass(frozen=True)
+class OptionRules:
+    """What a pipeline offers, from its settings."""
+
+    rules: Mapping[str, Mapping[str, Any]]
+    """Option -> {"kind", "default", and what its kind needs}."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> OptionRules:
+        """Read the rules from a step's settings."""
+        return cls(settings["options"])
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The value of each option in a request that chooses none."""
+        return {name: rule["default"] for name, rule in self.rules.items()}
+
+    def parse(self, parameters: str) -> Options:
+        """Check the parameters of a request, a JSON object as Triton hands it over.
+
+        Raises:
+            InvalidArgument: an option that does not exist, one that is missing, or a value that is not allowed.
+        """
+        return self.check(json.loads(parameters) if parameters else {})
+
+    def check(self, given: Mapping[str, Any]) -> Options:
+        """Check what a request has chosen, and add the defaults. Raises as `parse`."""
+        chosen = self.defaults
+        for name, value in given.items():
+            if name not in self.rules:
+                known = ", ".join(sorted(self.rules))
+                raise InvalidArgument(f"unknown option {_shown(name)}; this pipeline knows {known}")
+            rule = self.rules[name]
+            chosen[name] = KINDS[rule["kind"]](f"option {name} is {_shown(value)}", value, rule)
+        for name, rule in self.rules.items():
+            if rule.get("required") and name not in given:
+                raise InvalidArgument(f"option {name} is missing; this pipeline cannot answer without it")
+        return chosen
+
+
+def _shown(value: object) -> str:
+    """A value in an error, which gRPC sends in few kilobytes."""
+    text = repr(value)
+    return text if len(text) <= _MOST_OF_A_VALUE else f"{text[:_MOST_OF_A_VALUE]}..."
+
+
+def _choice(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or value not in rule["allowed"]:
+        raise InvalidArgument(f"{problem}; allowed are {', '.join(map(repr, rule['allowed']))}")
+    return value
+
+
+def _whole(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, int) or isinstance(value, bool) or not rule["least"] <= value <= rule["most"]:
+        raise InvalidArgument(f"{problem}; it must be a whole number from {rule['least']} to {rule['most']}")
+    return value
+
+
+def _trained(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in rule["allowed"]:
+        raise InvalidArgument(f"{problem}; the model was trained for {', '.join(map(str, rule['allowed']))}")
+    return value
+
+
+def _flag(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{problem}; it must be true or false")
+    return value
+
+
+def _id(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or not value:
+        raise InvalidArgument(f"{problem}; it must be the id of a request")
+    return value
+
+
+def _template(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str) or value.count("{}") != 1:
+        raise InvalidArgument(f"{problem}; it must hold {{}} once, where a label goes")
+    return value
+
+
+def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    try:
+        labels = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):  # of what is nested too deep
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+        raise InvalidArgument(f"{problem}; it must be a JSON list of strings, none of them empty")
+    try:
+        "".join(labels).encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
+    if not 1 <= len(labels) <= rule["most"]:
+        raise InvalidArgument(f"option labels has {len(labels)} labels; it must have 1 to {rule['most']}")
+    if len(set(labels)) < len(labels):
+        raise InvalidArgument(f"{problem}; each label may be there once")
+    return labels
+
+
+KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
+    "choice": _choice,
+    "whole": _whole,
+    "trained": _trained,
+    "flag": _flag,
+    "id": _id,
+    "template": _template,
+    "labels": _labels,
+}
+"""Kind of an option -> its check, which gets the beginning of the complaint, the value, and the option's rule."""

@@ -1,0 +1,117 @@
+"""The layout of tasks about single texts: one row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ...request.options import InvalidArgument, Options
+from ..kept_tokens import Tokens
+from ..limits import Limits
+from .frame import frame_of_text
+from .packed_rows import Cut, Row, check_tokens, cut_text, pack
+from .windows import count_windows, windows_of
+
+
+class Layout:
+    """Texts with the limits and prompts of their pipeline."""
+
+    INPUTS = ("text",)
+    TRACKS_OFFSETS = False
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self.limits = Limits.from_settings(settings)
+        self._prompts = dict(settings.get("prompts", {}))
+        self._frame = frame_of_text(tokenizer)
+        self._token_types = "token_type_ids" in settings["tensors"]
+
+    def prompt(self, options: Options) -> str:
+        """What a request puts before each text."""
+        return self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
+        """The texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are needed.
+
+        Raises InvalidArgument.
+        """
+        prompt = self.prompt(options)
+        texts = self.limits.decode(inputs["text"], whole=whole or options.get("long_text") == "chunk")
+        return [[prompt + text for text in texts] if prompt else texts]
+
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """How many tokens of a text truncation can keep; all are needed where it is read in windows."""
+        in_windows = options.get("long_text") == "chunk"
+        return [None if in_windows else self.limits.max_length - self._frame.size]
+
+    def lay(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """Cut the texts of one request to the length that the network takes, and lay them end to end.
+
+        Special tokens are kept: what is cut is the text between them, at its end or at its start.
+
+        Raises:
+            InvalidArgument: a text is too long and may not be cut, or the request has too many tokens.
+        """
+        return self.lay_cut(encodings[0], self.cut(encodings[0], options))
+
+    def cut(self, encodings: Sequence[Tokens], options: Options) -> list[list[Cut]]:
+        """What is left of each text: one part, or overlapping windows where the request wants long texts whole."""
+        room, side = self.limits.max_length - self._frame.size, options["truncate"]
+        in_windows = options.get("long_text") == "chunk"
+        if in_windows and options["overlap"] >= room:
+            raise InvalidArgument(f"option overlap is {options['overlap']}; a window holds {room} tokens of text")
+        cuts, laid = [], 0
+        for index, encoding in enumerate(encodings):
+            size = len(encoding)
+            if size > room and in_windows:
+                count = count_windows(size, room, options["overlap"])
+                laid += size + count * (options["overlap"] + self._frame.size) - options["overlap"]
+                check_tokens(laid, self.limits)  # before windows are made that may repeat nearly all of one another
+                cuts.append([Cut(*window) for window in windows_of(size, room, options["overlap"])])
+                continue
+            if size > room and side == "error":
+                raise InvalidArgument(
+                    f"text {index} has {encoding.count(self._frame.size)} tokens; max_length is "
+                    f"{self.limits.max_length} and truncate is 'error'"
+                )
+            cuts.append([cut_text(size, room, side)])
+        return cuts
+
+    def lay_cut(self, encodings: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+        """The tensors of what is left of each text."""
+        rows, sizes = [], []
+        for encoding, windows in zip(encodings, cuts, strict=True):
+            ids = encoding.ids
+            rows += [Row(ids[window.begin : window.end]) for window in windows]
+            sizes.append(self._frame.size + windows[-1].end - windows[0].begin)
+        return {
+            **self.pack(rows),
+            "token_count": np.array(sizes, np.int32),
+            "dropped_count": np.array([windows[0].dropped for windows in cuts], np.int32),
+            "window_count": np.array([len(windows) for windows in cuts], np.int32),
+        }
+
+    def pack(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+        """The tensors of rows, with special tokens around each. Raises InvalidArgument."""
+        return pack(rows, self._frame, self.limits, token_types=self._token_types)
+
+    def spread(self, windows: Sequence[Cut], values: NDArray[Any], blank: Any) -> NDArray[Any]:
+        """Values (t, ...) of the tokens of a whole text, laid as the tokens of its windows are; `blank` at special
+        tokens, and at those that belong to another window."""
+        before, after = len(self._frame.before), len(self._frame.between) + len(self._frame.after)
+        around = [np.full((size, *values.shape[1:]), blank, values.dtype) for size in (before, after)]
+        parts = []
+        for index, window in enumerate(windows):
+            own = values[window.begin : window.end].copy()
+            # Of what two windows share, each has the half that is farther from its edge.
+            if index:
+                own[: (windows[index - 1].end - window.begin + 1) // 2] = blank
+            if index + 1 < len(windows):
+                own[window.end - window.begin - (window.end - windows[index + 1].begin) // 2 :] = blank
+            parts += [around[0], own, around[1]]
+        return np.concatenate(parts)

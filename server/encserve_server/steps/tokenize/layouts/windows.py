@@ -1,0 +1,18 @@
+"""Long texts in overlapping windows."""
+
+from __future__ import annotations
+
+
+def count_windows(size: int, room: int, overlap: int) -> int:
+    """How many windows `windows_of` gives. Together they have as many tokens as the text, and `overlap` more for each
+    but the first."""
+    return 1 if size <= room else 1 - (room - size) // (room - overlap)
+
+
+def windows_of(size: int, room: int, overlap: int) -> list[tuple[int, int]]:
+    """Windows of at most `room` tokens over a text of `size`: each repeats the last `overlap` of the one before."""
+    windows, begin = [], 0
+    while begin + room < size:
+        windows.append((begin, begin + room))
+        begin += room - overlap
+    return [*windows, (begin, size)]

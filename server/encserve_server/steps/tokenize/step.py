@@ -1,0 +1,249 @@
+"""The tokenize step: BYTES texts in, packed token ids out.
+
+It is also the door of the pipeline. A request that finds room goes on at once; others wait here for their turn, or are
+refused (`door.turns`). How much room there is says the encode step itself (`door.encode_load`) or, where that is a C++
+backend's, what was sent on and how fast it was answered (`door.sent_requests`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence, Set
+from typing import Any, NamedTuple
+
+from tokenizers import Tokenizer
+
+from ..instance.batch_times import BatchTimes
+from ..instance.failures import Failures
+from ..instance.load_page import Load, LoadWriter, is_closing, page_file
+from ..instance.loops import Loop
+from ..instance.metrics import Metrics
+from ..instance.settings import check_sha256, instance_of, read_settings, version_folder
+from ..request.call import Call
+from ..request.health import HealthQuestions
+from ..request.lanes import LANES
+from ..request.options import InvalidArgument, OptionRules, Options
+from ..request.replies import cancelled, failed, invalid, reply, unavailable
+from .door.encode_load import EncodeLoad
+from .door.lane_queue import Job
+from .door.marker import Marker
+from .door.sent_requests import SentRequests
+from .door.turns import LIMITS, POLL_S, Overloaded, QueueLimits, Turn, Turns, estimate_tokens
+from .tokenization import Tokenization
+
+MAX_QUEUED_TEXTS_VARIABLE = "ENCSERVE_MAX_QUEUED_TEXTS"
+
+
+class Asked(NamedTuple):
+    """What a call asks for."""
+
+    call: Call
+    groups: list[list[str]]
+    """Its texts."""
+    options: Options
+
+
+class TritonPythonModel:
+    """Tokenizes the texts of all requests of a batch in one call."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Load the tokenizer, after checking that it is the certified one."""
+        folder = version_folder(args)
+        settings = read_settings(folder)
+        check_sha256(folder / "tokenizer.json", settings["tokenizer_sha256"])
+        self._rules = OptionRules.from_settings(settings)
+        self._tokenization = Tokenization(Tokenizer.from_file(str(folder / "tokenizer.json")), settings)
+        self._tensors = settings["tensors"]
+        self._max_length = settings["limits"]["max_length"]
+        self._metrics = Metrics(args)
+        self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
+        self._failures.expect("tokenizer", "turns", "markers")
+        self._count(self._metrics)
+        self._health = HealthQuestions()
+        encoder = settings["encode_model"], args["model_version"]
+        page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
+        self._sent = None
+        if "marker" in settings:
+            marker = Marker(*encoder, settings["marker"], settings.get("mask_id"))
+            self._sent = SentRequests(marker.send, report=self._failures.report)
+        load = self._sent.load if self._sent else EncodeLoad(*encoder).of
+        self._turns = Turns(queue_limits(settings), load, tell=page.tell)
+        self._serving = Loop(
+            "turns",
+            take=self._turns.next,
+            do=self._serve,
+            give_up=lambda turn, error: self._give_up(turn.jobs, error),
+            report=self._failures.report,
+        ).start()
+        if self._sent:
+            self._sent.start()
+        self._metrics.work(self._load)
+        self._metrics.start(self._failures.report)
+
+    def _count(self, metrics: Metrics) -> None:
+        self._refused = metrics.counter(
+            "encserve_refused_requests", "Requests that were refused because too much waits already"
+        )
+        self._late = metrics.counter(
+            "encserve_late_requests", "Requests whose timeout passed while they waited, and that were not computed"
+        )
+        self._cancelled = metrics.counter(
+            "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
+        )
+        self._messages = metrics.counter(
+            "encserve_cancel_messages", "Requests that say of others that they are given up"
+        )
+        self._messages.expect()
+        for lane in LANES:
+            for counter in (self._late, self._cancelled):
+                counter.expect(lane=lane)
+            for limit in LIMITS:
+                self._refused.expect(lane=lane, limit=limit)
+        self._times = BatchTimes(metrics)
+
+    def _load(self, lane: str) -> Load:
+        """What waits at the door, and what a C++ encode step has, which says nothing of it."""
+        sent, rate = (self._sent.tokens(lane), self._sent.load(lane).rate) if self._sent else (0, 0.0)
+        return Load(tokens=self._turns.waiting(lane) + sent, rate=rate, room=0)
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer each request with its own texts' tokens, now or in its turn; a wrong request fails alone."""
+        calls = [Call(request, self._failures) for request in requests]
+        now: list[Job] = []
+        refused: list[tuple[Call, Overloaded]] = []
+        for call in calls:
+            with call.guarded():
+                if is_closing():
+                    call.answer(unavailable("the server is closing and lets no new request in"))
+                    continue
+                try:
+                    now += self._admit(call)
+                except Overloaded as error:
+                    refused.append((call, error))
+        for call, refusal in refused:
+            with call.guarded():
+                if now:
+                    call.keep()  # so that no refusal waits for the tokenizer
+                call.answer(unavailable(str(refusal)))
+        try:
+            self._go_on(now)
+        except BaseException as error:
+            self._failures.report("execute", error)
+            self._give_up(now, error)
+        return [call.response for call in calls]
+
+    def _admit(self, call: Call) -> list[Job]:
+        """The request that a call asks for, if it may go on at once; nothing if it waits, or asks for something else.
+
+        Raises:
+            InvalidArgument: it asks for what cannot be.
+            Overloaded: it may not even wait.
+        """
+        options = self._rules.check(call.parameters)
+        if options["cancel"]:
+            self._messages.add()
+            self._forget({options["cancel"]})
+            call.answer(cancelled(f"request {options['cancel']} is given up"))
+            return []
+        inputs: dict[str, Any] = {name: call.tensor(name) for name in self._tokenization.inputs}
+        job = self._job(Asked(call, self._tokenization.read(inputs, options), options))
+        if self._health.is_one(call.health_token, job.tokens):
+            return [job]
+        try:
+            if self._turns.enter(job, before_waiting=call.keep):
+                return [job]
+        except Overloaded as error:
+            self._refused.add(lane=job.lane, limit=error.limit)
+            raise
+        return []
+
+    def _job(self, asked: Asked) -> Job:
+        return Job(
+            lane=asked.options["lane"],
+            texts=sum(map(len, asked.groups)),
+            size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
+            tokens=estimate_tokens(asked.groups, self._max_length),
+            request_id=asked.call.id,
+            timeout_s=asked.call.timeout_s,
+            arrived_s=asked.call.arrived_s,
+            work=asked,
+        )
+
+    def _forget(self, request_ids: Set[str]) -> None:
+        for job in self._turns.cancel(request_ids):
+            self._cancelled.add(lane=job.lane)
+            job.work.call.answer(cancelled("the caller gave the request up while it waited"))
+
+    def _serve(self, turn: Turn) -> None:
+        for job, error in turn.refused:
+            self._refused.add(lane=job.lane, limit=error.limit)
+            job.work.call.answer(unavailable(str(error)))
+        for job in turn.late:
+            self._late.add(lane=job.lane)
+            job.work.call.answer(unavailable(f"timeout of {job.timeout_s:g} s was used up while the request waited"))
+        began_s = time.monotonic()
+        self._go_on(turn.ready)
+        if turn.ready:
+            self._times.add([began_s - job.arrived_s for job in turn.ready], time.monotonic() - began_s)
+
+    def _go_on(self, jobs: Sequence[Job]) -> None:
+        """Answer requests whose turn it is with their tokens. They count as sent to the encode step from then on."""
+        if not jobs:
+            return
+        sent = [self._sent.let_on(job.lane, job.tokens) for job in jobs] if self._sent else []
+        gone_on = []
+        try:
+            answers = self._tokenize([job.work for job in jobs])
+            for job, answer in zip(jobs, answers, strict=True):
+                job.work.call.answer(answer)
+            gone_on = [each for each, answer in zip(sent, answers, strict=False) if not answer.has_error()]
+        finally:
+            if self._sent:
+                self._sent.forget([each for each in sent if each not in gone_on])
+                self._sent.hand_over(gone_on)
+
+    def _tokenize(self, asked: Sequence[Asked]) -> list[Any]:
+        """The answer to each request. One at which the tokenizer fails does so alone."""
+        try:
+            return [
+                invalid(answer)
+                if isinstance(answer, InvalidArgument)
+                else reply(**{name: answer[name][None] for name in self._tensors})  # (1, ...)
+                for answer in self._tokenization.tokenize([(each.groups, each.options) for each in asked])
+            ]
+        except BaseException as error:  # a panic of the tokenizer is no Exception
+            if len(asked) == 1:
+                self._failures.report("tokenizer", error, asked[0].call.id)
+                return [failed(self._failures.in_words(error))]
+            return [answer for each in asked for answer in self._tokenize([each])]
+
+    @staticmethod
+    def _give_up(jobs: Sequence[Job], error: BaseException) -> None:
+        for job in jobs:
+            job.work.call.give_up(error)
+
+    def finalize(self) -> None:
+        """Let on who waits, whom Triton does not wait for, and end the threads. Where the server closes there is no
+        next step to go on to."""
+        while any(map(self._turns.waiting, LANES)) and not is_closing():
+            time.sleep(POLL_S)
+        self._turns.close()
+        self._serving.join()
+        if self._sent:
+            self._sent.close()
+        self._metrics.close()
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())  # Python knows at once whether a text is ASCII
+
+
+def queue_limits(settings: dict[str, Any]) -> QueueLimits:
+    """The limits of the settings; an operator may say how many texts. Raises ValueError if that is no number."""
+    limits = dict(settings["queue"])
+    if given := os.environ.get(MAX_QUEUED_TEXTS_VARIABLE):
+        if not given.isdecimal() or int(given) < 1:
+            raise ValueError(f"{MAX_QUEUED_TEXTS_VARIABLE} is {given!r}, expected a number of texts, 1 or more")
+        limits["max_queued_texts"] = int(given)
+    return QueueLimits(**limits)

@@ -1,0 +1,92 @@
+"""The tokenize step without Triton: the texts of several requests to each request's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import chain, islice, repeat
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from ..request.options import InvalidArgument, Options
+from .kept_tokens import Tokens, Wanted, keep_tokens
+from .safe_cuts import safe_cuts_of
+
+
+class Layout(Protocol):
+    """How the texts of a task become rows of a pack. Each layout is a module of `layouts` with a class of this name."""
+
+    INPUTS: tuple[str, ...]
+    """The BYTES inputs of a request."""
+    TRACKS_OFFSETS: bool
+    """Whether encodings must know where in the text each token stands."""
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """The texts of a request to tokenize, in groups. Raises InvalidArgument."""
+
+    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """For each group, how many tokens of a text truncation can keep; None where all are needed."""
+
+    def lay(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """The tensors of a request, without the leading dimension, from its encodings without special tokens.
+
+        Raises InvalidArgument.
+        """
+
+
+class Tokenization:
+    """A tokenizer with the layout of its task."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._cuts = safe_cuts_of(tokenizer)
+        self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
+        self._mask_id: int | None = settings.get("mask_id")
+        """Of which places are told; None where the network does not ask."""
+        self.inputs = self._layout.INPUTS
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """Check the texts of a request as they came over the wire. Raises InvalidArgument."""
+        return self._layout.read(inputs, options)
+
+    def tokenize(
+        self, requests: Sequence[tuple[list[list[str]], Options]]
+    ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:
+        """The tensors of each request that was read, or why it cannot have any; all texts are tokenized together."""
+        wanted = [each for groups, options in requests for each in self._wanted(groups, options)]
+        kept = iter(keep_tokens(wanted, self._encode, self._cuts))
+        answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []
+        for groups, options in requests:
+            own = [list(islice(kept, len(group))) for group in groups]
+            refused = next((each for group in own for each in group if isinstance(each, InvalidArgument)), None)
+            if refused is not None:
+                answers.append(refused)
+                continue
+            encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
+            try:
+                tensors = self._layout.lay(groups, encodings, options)
+                if self._mask_id is not None:
+                    tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
+                answers.append(tensors)
+            except InvalidArgument as error:
+                answers.append(error)
+        return answers
+
+    def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
+        from_end = options.get("truncate") == "start"
+        names = chain(self.inputs, repeat("text"))
+        for group, room, name in zip(groups, self._layout.rooms(groups, options), names, strict=False):
+            for index, text in enumerate(group):
+                yield Wanted(text, room, from_end, f"{name} {index}")
+
+    def _encode(self, texts: list[str]) -> Sequence[Encoding]:
+        encode = self._tokenizer.encode_batch if self._layout.TRACKS_OFFSETS else self._tokenizer.encode_batch_fast
+        encodings: Sequence[Encoding] = encode(texts, add_special_tokens=False)
+        return encodings

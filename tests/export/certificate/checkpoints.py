@@ -1,0 +1,58 @@
+"""The checkpoints that are misread, and how they are exported."""
+
+import json
+
+import transformers
+from tests.integration.tasks.pipelines import ENTITIES, LABELS, SEQUENCES, TOKENS
+
+from ..conftest import make_checkpoint  # noqa: TID252
+
+PROMPTS = {"query": "find: ", "other": "it is about: "}
+
+
+def sentences(folder, *, pooling="mean", normalize=True, default=None, cased=False, length=40, dense=False):
+    modules = [("Transformer", "", {"max_seq_length": length, "do_lower_case": cased})]
+    modules += [("Pooling", "1_Pooling", {"pooling_mode": pooling})]
+    modules += [("Normalize", "3_Normalize", {})] if normalize else []
+    make_checkpoint(folder, family="roberta" if cased else "bert", modules=modules)
+    prompting = {"prompts": PROMPTS, "default_prompt_name": default}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompting))
+    return folder
+
+
+def as_long_as_it_can(folder, family):
+    """A tokenizer that states more tokens than the network has positions for, as those of RoBERTa often do."""
+    make_checkpoint(folder, family=family)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 512}))
+    return folder
+
+
+CHECKPOINTS = {
+    "positions after padding": lambda folder: as_long_as_it_can(folder, "roberta"),
+    "sentences": sentences,
+    "sentences, cls": lambda folder: sentences(folder, pooling="cls"),
+    "sentences, not normalised": lambda folder: sentences(folder, normalize=False),
+    "sentences, prompted": lambda folder: sentences(folder, default="query"),
+    "sentences, lower case": lambda folder: sentences(folder, cased=True),
+    "labels": lambda folder: make_checkpoint(folder, network=SEQUENCES, **LABELS),
+    "several labels": lambda folder: make_checkpoint(
+        folder, network=SEQUENCES, problem_type="multi_label_classification", **LABELS
+    ),
+    "pairs": lambda folder: make_checkpoint(folder, network=SEQUENCES, **LABELS),
+    "ranking": lambda folder: make_checkpoint(folder, network=SEQUENCES, num_labels=1),
+    "entities": lambda folder: make_checkpoint(folder, network=TOKENS, **ENTITIES),
+    "spans": lambda folder: make_checkpoint(folder, network=transformers.AutoModelForQuestionAnswering),
+    "masks": lambda folder: make_checkpoint(folder, network=transformers.AutoModelForMaskedLM),
+    "entailment": lambda folder: make_checkpoint(
+        folder,
+        network=SEQUENCES,
+        id2label={0: "contradiction", 1: "neutral", 2: "entailment"},
+        label2id={"contradiction": 0, "neutral": 1, "entailment": 2},
+    ),
+}
+OPTIONS = {
+    "pairs": {"pairs": True},
+    "ranking": {"task": "text-ranking"},
+    "entailment": {"task": "zero-shot-classification"},
+}

@@ -1,0 +1,131 @@
+"""Wrong readings: what each changes of what was read, or of the steps that were staged."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer, normalizers, processors
+
+from encserve_server.steps.head.answers import vectors
+from encserve_server.steps.tokenize.layouts import text_pairs
+
+from ..conftest import BEGIN, END  # noqa: TID252
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One wrong reading."""
+
+    of: str
+    """The checkpoint."""
+    message: str
+    """What the refusal must say."""
+    read: Any = lambda checkpoint: checkpoint
+    """Changes what was read of the checkpoint."""
+    tamper: Any = lambda staged, monkeypatch: None
+    """Changes the staged steps."""
+
+
+def modules(**changes):
+    return lambda checkpoint: replace(checkpoint, modules=replace(checkpoint.modules, **changes))
+
+
+def reaching(tokens):
+    """Another length to which the network's positions go."""
+    return lambda checkpoint: replace(checkpoint, max_length=tokens)
+
+
+def settings(step, **changes):
+    """Other settings of a step."""
+    return lambda staged, monkeypatch: staged.change(step, **changes)
+
+
+def shifted(layout, tensor):
+    """A tokenize step that tells of places which are one character too far on."""
+
+    def tamper(staged, monkeypatch):
+        lay = layout.Layout.lay
+
+        def too_far(self, *args):
+            tensors = lay(self, *args)
+            return {**tensors, tensor: np.where(tensors[tensor] >= 0, tensors[tensor] + 1, -1).astype(np.int32)}
+
+        monkeypatch.setattr(layout.Layout, "lay", too_far)
+
+    return tamper
+
+
+def normalised_first(staged, monkeypatch):
+    """A head that cuts vectors after it has scaled them to length 1."""
+    finish = vectors.finish_vectors
+
+    def cut_last(rows, options):
+        return finish(rows, {**options, "dimensions": None})[..., : options["dimensions"]]
+
+    monkeypatch.setattr(vectors, "finish_vectors", cut_last)
+
+
+def tokens_turned(staged, monkeypatch):
+    """A head that names each token of the vocabulary as the one after it."""
+    tokens = json.loads((staged.folders["head"] / "settings.json").read_text())["tokens"]
+    staged.change("head", tokens=[*tokens[1:], tokens[0]])
+
+
+def options(step_names, **defaults):
+    """Other defaults of options, in the settings of the named steps."""
+
+    def tamper(staged, monkeypatch):
+        for step in step_names:
+            settings = json.loads((staged.folders[step] / "settings.json").read_text())
+            for name, default in defaults.items():
+                settings["options"][name]["default"] = default
+            staged.change(step, options=settings["options"])
+
+    return tamper
+
+
+def tokenizer(change):
+    """Another published tokenizer."""
+
+    def tamper(staged, monkeypatch):
+        file = staged.folders["tokenize"] / "tokenizer.json"
+        changed = Tokenizer.from_file(str(file))
+        change(changed)
+        changed.save(str(file))
+
+    return tamper
+
+
+def other_frame(changed):
+    changed.post_processor = processors.TemplateProcessing(
+        single="</s> $A <s>", pair="</s> $A <s> $B:1 <s>:1", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
+
+
+def swapped_types(changed):
+    changed.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s>:1 $A:1 </s>:1 $B:0 </s>:0", special_tokens=[("<s>", BEGIN), ("</s>", END)]
+    )
+
+
+def reversed_pairs(staged, monkeypatch):
+    """A tokenize step that puts the second text of a pair first."""
+    lay = text_pairs.Layout.lay
+
+    def turned(self, groups, encodings, options):
+        first, second = encodings
+        first = list(first) * len(second) if len(first) == 1 else first
+        return lay(self, groups, [second, first], options)
+
+    monkeypatch.setattr(text_pairs.Layout, "lay", turned)
+
+
+def cased(changed):
+    changed.normalizer = normalizers.Sequence([])
+
+
+def without_a_layer(checkpoint):
+    """The last layer is lost."""
+    del checkpoint.model.base_model.encoder.layer[-1]
+    return checkpoint

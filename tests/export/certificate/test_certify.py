@@ -1,0 +1,36 @@
+"""Every task, certified against the library."""
+
+import numpy as np
+import pytest
+from tests.integration.tasks.pipelines import PIPELINES
+
+from encserve_export.errors import WayFailed
+
+from .staged import TorchEncoder
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_that_reads_its_checkpoint_rightly_is_certified(name, staged_of):
+    parity = staged_of(name).certify()
+    assert parity["texts"] == 200, "each once, however often it was asked with options"
+    assert len(parity["token_counts"]) == 200 + parity["variants"]
+    assert parity["limits_by_judgement"][-1] == "answers_max_abs_diff"
+    figures = {figure: each["measured"] for figure, each in parity["figures"].items()}
+    assert figures["answers_max_abs_diff"] < 1e-5
+    assert figures["max_abs_diff"] < 1e-5
+    assert figures["nonfinite_lengths"] == 0
+
+
+class Leaking(TorchEncoder):
+    """Lets a text's rows depend on whether others are in its request; each request is a batch of its own, as where one
+    takes all the memory that a batch may have."""
+
+    def _rows(self, pack, outputs):
+        rows = super()._rows(pack, outputs)
+        return {name: each * np.float32(1 + 3e-5 * (len(pack["lengths"]) > 1)) for name, each in rows.items()}
+
+
+def test_the_company_of_a_text_is_in_its_own_request_too(staged_of):
+    staged = staged_of("classify-bert")
+    with pytest.raises(WayFailed, match=r"^company_max_abs_diff is [0-9.e-]+, must be at most 1e-05$"):
+        staged.certify(Leaking(staged.checkpoint))

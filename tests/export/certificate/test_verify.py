@@ -1,0 +1,110 @@
+"""An exported pipeline, verified: its own steps answer in this process in the place of a server."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from encserve.testing import FakeTransport, fake_pipeline
+from encserve_export.certificate.verification.verify import verify
+from encserve_export.config import ExportConfig, Precision
+from encserve_export.engines.engine import EncodeStep
+from encserve_export.engines.python_backend.python_onnxruntime import ONNXRUNTIME
+from encserve_export.export import export
+from encserve_export.texts.calibration_file import own_texts
+from encserve_server.steps.head.loading import load_head
+from encserve_server.steps.instance.settings import read_settings
+from encserve_server.steps.request.options import OptionRules
+from encserve_server.steps.tokenize.tokenization import Tokenization
+
+from ..conftest import make_checkpoint  # noqa: TID252
+
+GRAPH_INPUTS = ("input_ids", "lengths")
+
+
+class InProcess:
+    """The steps of version 1 of the pipeline `tiny`."""
+
+    def __init__(self, repository, encoder):
+        folders = {step: repository / f"tiny_{step}/1" for step in ("tokenize", "head")}
+        settings, head = (read_settings(folder) for folder in folders.values())
+        tokenizer = Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json"))
+        self.tokenization, self.rules = Tokenization(tokenizer, settings), OptionRules.from_settings(settings)
+        self.head, self.head_rules, self.head_inputs = load_head(head), OptionRules.from_settings(head), head["tensors"]
+        self.encoder = encoder
+
+    def __call__(self, request):
+        stated = json.dumps(dict(request.parameters))
+        options = self.rules.parse(stated)
+        (tensors,) = self.tokenization.tokenize([(self.tokenization.read(request.inputs, options), options)])
+        (rows,) = self.encoder.encode([{name: tensors[name] for name in GRAPH_INPUTS}], ["sentence_embedding"])
+        known = {**tensors, **rows}
+        answer = self.head.answer({name: known[name] for name in self.head_inputs}, self.head_rules.parse(stated))
+        return {name: np.asarray(tensor)[None] for name, tensor in {**tensors, **answer}.items()}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A repository with an exported pipeline, and the file of which a third was held out."""
+    folder = tmp_path_factory.mktemp("exported")
+    file = folder / "own.txt"
+    lines = [f"the {word} of number {n} stands{n} where{n} it{n} was{n} put{n}" for n, word in enumerate(["lamp"] * 80)]
+    file.write_text("\n".join(lines))
+    checkpoint = make_checkpoint(folder / "checkpoint")
+    config = ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=folder / "models", calibration=file)
+    manifest = export(config)
+    return config.repository, file, manifest
+
+
+def verified(exported, spoil=lambda rows: rows):
+    """Verify it, its network's rows changed by `spoil`."""
+    repository, file, manifest = exported
+    step = EncodeStep(
+        folder=repository / "tiny_encode/1",
+        precision=Precision.FP32,
+        follows={"sentence_embedding": "lengths"},
+        max_length=manifest.limits["max_length"],
+    )
+    certificate = hashlib.sha256((repository / "tiny/1/manifest.json").read_bytes()).hexdigest()
+    with ONNXRUNTIME.open(step) as encoder:
+        serving = InProcess(repository, encoder)
+        transport = FakeTransport(
+            lambda request: spoil(serving(request)), pipelines=[fake_pipeline(name="tiny", certificate=certificate)]
+        )
+        return verify(transport, "tiny", repository, timeout_s=60, own=own_texts(file, "text"))
+
+
+def test_all_that_was_certified_is_found_again(exported):
+    _, _, manifest = exported
+    verification = verified(exported)
+    assert (verification.complaints, verification.left_out) == ([], [])
+    assert verification.asked["corpus"] == manifest.parity["texts"] == 200
+    assert verification.asked["variants"] == manifest.parity["variants"]
+    assert verification.asked["held_out"] == manifest.parity["held_out"]["texts"]
+    assert verification.asked["lengths"] > 20
+    figures = {figure.name for figure in verification.figures}
+    assert figures == {*manifest.parity["figures"]}
+
+
+def test_rows_that_have_changed_are_drift_with_the_worst_text(exported):
+    def spoil(tensors):
+        return tensors | {"embedding": tensors["embedding"] * np.float32(1.01)}
+
+    complaints = verified(exported, spoil).complaints
+    assert any("worst is text " in each for each in complaints)
+    assert any(each.startswith("on the held-out texts of --calibration, answers_max_abs_diff") for each in complaints)
+
+
+def test_no_word_of_the_users_own_stands_in_the_repository(exported):
+    repository, *_ = exported
+    assert not [file for file in repository.rglob("*") if file.is_file() and b"stands7" in content_of(file)]
+
+
+def content_of(file):
+    """What a file holds; of an archive of numpy what is packed in it."""
+    if file.suffix != ".npz":
+        return file.read_bytes()
+    with np.load(file) as arrays:
+        return b"".join(arrays[name].tobytes() for name in arrays)

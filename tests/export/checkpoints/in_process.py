@@ -1,0 +1,42 @@
+"""A checkpoint as it would be served, in this process: the steps' own code around the packed network in PyTorch."""
+
+import json
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from encserve_export.attention.encoding import attention
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.config import ExportConfig
+from encserve_export.network.packed_heads import packed_network
+from encserve_export.publication.steps import write_steps
+from encserve_server.steps.head.loading import load_head
+from encserve_server.steps.instance.settings import read_settings
+from encserve_server.steps.request.options import OptionRules
+from encserve_server.steps.tokenize.tokenization import Tokenization
+
+
+def load(folder, **config):
+    return load_checkpoint(ExportConfig(checkpoint=str(folder), name="tiny", **config))
+
+
+def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
+    """The outputs of the head for one request about the checkpoint in `folder`; `options` are those of the request."""
+    asked = ExportConfig(checkpoint=str(folder), name="tiny", repository=tmp_path, **config)
+    checkpoint = load_checkpoint(asked)
+    folders = {step: tmp_path / "steps" / step / "1" for step in ("tokenize", "encode", "head")}
+    for each in folders.values():
+        each.mkdir(parents=True)
+    write_steps(checkpoint, asked, folders)
+    settings = read_settings(folders["tokenize"])
+    chosen = OptionRules.from_settings(settings).parse(json.dumps(dict(options)))
+    tokenization = Tokenization(Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json")), settings)
+    given = {"text": text, "text_pair": text_pair}
+    inputs = {name: [each.encode() for each in given[name]] for name in checkpoint.task.inputs}
+    (tensors,) = tokenization.tokenize([(tokenization.read(inputs, chosen), chosen)])
+    taken = {name: torch.from_numpy(np.asarray(tensors[name], np.int64)) for name in checkpoint.graph_inputs}
+    with torch.inference_mode(), attention(checkpoint.encoder):
+        rows = packed_network(checkpoint)(**taken).numpy()
+    head = load_head(read_settings(folders["head"]))
+    return tensors | head.answer({**tensors, checkpoint.task.output: rows}, chosen)

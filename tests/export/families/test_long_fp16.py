@@ -1,0 +1,72 @@
+"""fp16 of families that turn queries and keys by their positions, up to the 8,192 tokens that they were trained for."""
+
+import numpy as np
+import onnx
+import pytest
+
+from encserve_export.network.graph_file import session_of
+from encserve_export.network.packed_graph import write_graph
+from encserve_export.network.packed_heads import packed_network
+from encserve_export.precision.half.gpu_rounding import strictly_rounded
+from encserve_export.precision.half.graph import halve
+
+from .checkpoints import load, write_checkpoint
+
+LONGEST = 8_192
+SMALL = {
+    "hidden_size": 16,
+    "num_attention_heads": 1,
+    "num_hidden_layers": 1,
+    "intermediate_size": 16,
+    "max_position_embeddings": LONGEST,
+}
+"""One head: attention among 8,192 tokens takes 256 MiB for each, several times over."""
+OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_types": ["full_attention"]}}
+
+
+@pytest.fixture(params=["eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert"], scope="module")
+def graphs(request, tmp_path_factory):
+    """The FP32 graph of a family, and the fp16 one as a GPU rounds it."""
+    folder = tmp_path_factory.mktemp("long")
+    changes = SMALL | OF_ITS_OWN.get(request.param, {})
+    checkpoint = load(write_checkpoint(folder / "checkpoint", request.param, max_length=LONGEST, **changes))
+    assert checkpoint.max_length == LONGEST
+    write_graph(checkpoint, packed_network(checkpoint), folder / "model.onnx")
+    full = onnx.load(folder / "model.onnx")
+    return full, strictly_rounded(halve(full, []).model)
+
+
+def feed_of(model, length):
+    known = {
+        "input_ids": np.random.default_rng(length).integers(5, 300, length),
+        "lengths": np.array([length], np.int64),
+        "token_type_ids": np.zeros(length, np.int64),
+    }
+    return {each.name: known[each.name] for each in model.graph.input}
+
+
+def test_angles_are_exact_at_every_position(graphs):
+    """Sines and cosines of one text of 8,192 tokens, in fp16 as in FP32 but for the rounding of their own values."""
+    full, half = graphs
+    waves = [name for node in full.graph.node if node.op_type in ("Sin", "Cos") for name in node.output]
+    assert waves
+    values = []
+    for model in (full, half):
+        opened = onnx.ModelProto()
+        opened.CopyFrom(model)
+        types = {each.name: each.type.tensor_type.elem_type for each in model.graph.value_info}
+        del opened.graph.output[:]
+        opened.graph.output.extend(
+            onnx.helper.make_tensor_value_info(name, types.get(name, onnx.TensorProto.FLOAT), None) for name in waves
+        )
+        values.append(session_of(opened).run(waves, feed_of(full, LONGEST)))
+    for name, exact, ours in zip(waves, *values, strict=True):
+        assert np.abs(ours.astype(np.float32) - exact).max() < 1e-3, name
+
+
+@pytest.mark.parametrize("length", [1, 511, 2_047, pytest.param(LONGEST, marks=pytest.mark.slow)])
+def test_vectors_of_every_length_are_those_of_fp32(graphs, length):
+    (exact,), (ours,) = (session_of(model).run(None, feed_of(graphs[0], length)) for model in graphs)
+    assert np.isfinite(ours).all()
+    cosine = (exact * ours).sum() / np.linalg.norm(exact) / np.linalg.norm(ours)
+    assert cosine > 0.9999

@@ -1,0 +1,67 @@
+"""int8 and bf16 end to end: MiniLM in each, on a real Triton server, against sentence-transformers in FP32."""
+
+import json
+
+import numpy as np
+import pytest
+from passages import mixed_texts
+from serving import MINILM, serve_config
+
+from encserve import Client
+from encserve_export.certificate.limits import PARITY_LIMITS
+from encserve_export.config import ExportConfig, Precision, Runtime
+from encserve_export.export import export
+from encserve_server.launcher.server import TritonServer
+from encserve_server.steps.encode.host.cpu_flags import BF16, lacks, read_cpu_flags
+
+WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        (Precision.INT8, Runtime.ONNXRUNTIME),
+        pytest.param(
+            (Precision.BF16, Runtime.OPENVINO),
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(bool(WITHOUT_BF16), reason=f"this processor has no {WITHOUT_BF16}"),
+            ],
+        ),
+    ],
+    ids=["int8", "bf16"],
+)
+def served(request, tmp_path_factory):
+    """The precision, the runtime, and a server of MiniLM with them."""
+    precision, runtime = request.param
+    folder = tmp_path_factory.mktemp("precisions")
+    if runtime is Runtime.OPENVINO:
+        pytest.importorskip("openvino")
+    export(ExportConfig(checkpoint=str(MINILM), name="minilm", repository=folder, precision=precision, runtime=runtime))
+    with TritonServer(serve_config(folder)) as server:
+        yield precision, runtime, server
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return mixed_texts(100, longest_bytes=3_000, seed=11)
+
+
+def test_vectors_keep_to_the_limits_of_their_precision(served, reference, texts):
+    precision, runtime, server = served
+    limits = PARITY_LIMITS[precision]
+    with Client(server.grpc_url, timeout_s=120) as client:
+        found = client.embed(texts, model="minilm").vectors
+        longest = max(range(len(texts)), key=lambda index: len(texts[index]))
+        for index in (0, 5, 40, 70):
+            alone = client.embed([texts[index]], model="minilm").vectors[0]
+            beside = client.embed([texts[index], texts[longest]], model="minilm").vectors[0]
+            assert np.abs(found[index] - alone).max() <= limits.company_max_abs_diff
+            assert np.abs(beside - alone).max() <= limits.company_max_abs_diff
+        assert [pipeline.precision for pipeline in client.models()] == [precision.value]
+    cosine = np.einsum("nh,nh->n", found, reference.encode(texts, show_progress_bar=False))
+    assert cosine.mean() >= limits.cosine_mean
+    assert cosine.min() >= limits.cosine_min
+    assert np.abs(cosine - 1).max() > 1e-6, "this is FP32"
+    manifest = json.loads((server.config.repository / "minilm/1/manifest.json").read_text())
+    assert (manifest["precision"], manifest["runtime"]["name"]) == (precision.value, runtime.value)

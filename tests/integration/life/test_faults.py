@@ -1,0 +1,151 @@
+"""What a caller and an operator see when something breaks. Each test breaks a server of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from serving import poison_word, serve_config
+from told_metrics import wait_for_metric
+
+from encserve import Client, InferenceFailed, Retry, Unavailable
+from encserve_server.errors import RepositoryError, StartFailed
+from encserve_server.launcher import server as launcher
+from encserve_server.launcher.server import TritonServer
+
+FEW_RETRIES = Retry(attempts=2)
+
+
+def test_a_server_killed_in_the_middle_of_a_long_call(repository):
+    texts = [f"text number {number}" for number in range(10_000)]
+    handed_over = []
+    with (
+        TritonServer(serve_config(repository, models=("minilm",))) as server,
+        Client(server.grpc_url, timeout_s=20, retry=FEW_RETRIES) as client,
+    ):
+        expected = client.embed(texts[:64], model="minilm").vectors
+        parts = client.embed_iter(texts, model="minilm")
+        handed_over.append(next(parts))
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable) as failed:
+            handed_over.extend(parts)
+    rows = sum(len(part.vectors) for part in handed_over)
+    assert 0 < rows < len(texts)
+    assert failed.value.rows_done == rows
+    assert f"rows 0 to {rows - 1} of 10000 are done" in str(failed.value)
+    assert [part.start for part in handed_over] == list(
+        np.cumsum([0, *(len(part.vectors) for part in handed_over)])[:-1]
+    )
+    assert np.abs(handed_over[0].vectors - expected[: len(handed_over[0].vectors)]).max() <= 1e-5
+
+
+@pytest.fixture
+def damaged(repository, tmp_path):
+    """A copy of the repository in which one byte of the tokenizer differs."""
+    shutil.copytree(repository, tmp_path / "models", ignore=shutil.ignore_patterns(".*", "prompted*"))
+    tokenizer = tmp_path / "models/minilm_tokenize/1/tokenizer.json"
+    tokenizer.write_bytes(tokenizer.read_bytes().replace(b"hello", b"hallo", 1))
+    return tmp_path / "models"
+
+
+def test_a_tokenizer_that_is_not_the_certified_one_is_refused_before_the_start(damaged):
+    with (
+        pytest.raises(RepositoryError, match=r"minilm_tokenize/1/tokenizer\.json.*[0-9a-f]{64}.*[0-9a-f]{64}"),
+        TritonServer(serve_config(damaged)),
+    ):
+        pass
+
+
+def test_triton_itself_refuses_such_a_tokenizer(damaged, repository, monkeypatch):
+    """An operator may start tritonserver without us."""
+    certified = launcher.read_pipelines(repository, ("minilm",))
+    monkeypatch.setattr(launcher, "read_pipelines", lambda repository, models: certified)
+    with (
+        pytest.raises(StartFailed, match=r"tokenizer\.json is not the file that was certified"),
+        TritonServer(serve_config(damaged, models=("minilm",))),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repository, tmp_path, poison):
+    models = tmp_path / "models"
+    shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    poison_word(models, "minilm", "zebra", poison)
+    with TritonServer(serve_config(models)) as server, Client(server.grpc_url) as client:
+        with pytest.raises(InferenceFailed, match=r"for texts \[1, 3\] of this request holds NaN or infinity"):
+            client.embed(["a horse", "a zebra", "a cow", "zebra"], model="minilm")
+        assert np.isfinite(client.embed(["a horse", "a cow"], model="minilm").vectors).all()
+        wait_for_metric(server, "encserve_nonfinite_texts", 2)
+
+
+FULL_SHARED_MEMORY = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from serving import serve_config
+from encserve import Client, EncserveError, Retry
+from encserve_server.launcher.server import TritonServer
+
+repository, ballast = Path(sys.argv[2]), Path("/dev/shm/ballast")
+with TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) as server:
+    with Client(server.grpc_url, timeout_s=20, retry=Retry(attempts=2)) as client:
+        expected = client.embed(["a text"], model="minilm").vectors
+        try:
+            with ballast.open("wb") as file:
+                while True:
+                    file.write(bytes(2**16))
+                    file.flush()
+        except OSError:
+            pass
+        try:
+            client.embed(["a long text " * 200] * 256, model="minilm")
+            print("answered")
+        except EncserveError as error:
+            print("refused:", error)
+        ballast.unlink()
+        try:
+            assert abs(client.embed(["a text"], model="minilm").vectors - expected).max() <= 1e-5
+            print("goes on")
+        except EncserveError as error:
+            print("ended:", error, server.process.is_alive)
+assert not list(Path("/dev/shm").glob("encserve_*"))
+print("left nothing")
+"""
+
+
+MODULES = str(Path(__file__).parents[1])
+
+
+def test_full_shared_memory_is_an_error_and_not_a_hang(repository):
+    """In a mount namespace of its own, where /dev/shm holds 64 MiB."""
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("a /dev/shm of our own takes root and unshare")
+    command = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
+    ended = subprocess.run(
+        [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            command,
+            "sh",
+            sys.executable,
+            "-c",
+            FULL_SHARED_MEMORY,
+            MODULES,
+            str(repository),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "left nothing" in ended.stdout
+    assert "goes on" in ended.stdout or "ended:" in ended.stdout, ended.stdout

@@ -1,0 +1,236 @@
+"""`encserve serve`: whatever is killed or stopped, calls with retries succeed in the end."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import HTTPError
+
+import numpy as np
+import pytest
+from process_family import exists, family, gone
+
+from encserve import Client, EncserveError, Retry
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.process import child_pids
+from encserve_server.launcher.runtime_folder import SHARED_MEMORY
+
+PATIENT = Retry(attempts=500, maximum_s=1)
+STEPS = ("tokenize", "encode", "head")
+
+SERVE = """
+import argparse, sys
+from encserve_server import command
+parser = argparse.ArgumentParser()
+command.add_arguments(parser)
+sys.exit(command.run(parser.parse_args()))
+"""
+
+
+MOST_S = 30
+"""Until something is noticed; `benchmarks/recovery.py` measures what it takes."""
+
+
+class Supervised:
+    """The command in a process of its own."""
+
+    def __init__(self, repository):
+        names = ("http", "grpc", "metrics", "health")
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        options = [f"--{name}-port={port}" for name, port in ports.items()]
+        self.url = f"localhost:{ports['grpc']}"
+        self.health_url = f"http://127.0.0.1:{ports['health']}/health"
+        self.said = []  # (when, line)
+        self.launcher = subprocess.Popen(
+            [sys.executable, "-c", SERVE, f"--repository={repository}", "--exit-timeout-s=5", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.wait_for_starts(1)
+
+    def _read(self):
+        for line in self.launcher.stdout:
+            self.said.append((time.monotonic(), line))
+
+    @property
+    def lines(self):
+        """What it has printed."""
+        return [line for _, line in self.said]
+
+    def health(self):
+        """What its page says: the status, and the state of each pipeline."""
+        try:
+            with urllib.request.urlopen(self.health_url, timeout=60) as page:
+                return page.status, json.loads(page.read())
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def ask_health(self):
+        """The exit code of `encserve health`."""
+        command = [sys.executable, "-m", "encserve", "health", f"--url={self.url}", "--timeout-s=60"]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, timeout=600, check=False).returncode
+
+    def close(self):
+        """After its end."""
+        self._reader.join()
+        self.launcher.stdout.close()
+
+    def wait_for_starts(self, count):
+        """Until a server has begun to answer for the `count`th time."""
+        deadline_s = time.monotonic() + 600
+        while sum(line.startswith("Ctrl-C") for line in self.lines) < count:
+            assert time.monotonic() < deadline_s, self.lines
+            assert self.launcher.poll() is None, self.lines
+            time.sleep(0.05)
+
+    def report(self, what, since_s):
+        """Print how long the last recovery took; `since_s` is when it became necessary."""
+        noticed_s, serves_s = (
+            next(at_s for at_s, line in reversed(self.said) if line.startswith(beginning))
+            for beginning in ("starting the server again", "Ctrl-C")
+        )
+        print(f"{what}: noticed after {noticed_s - since_s:.1f} s, serves after {serves_s - since_s:.1f} s")
+        assert noticed_s - since_s < MOST_S, what
+
+    @property
+    def triton(self):
+        (guard,) = child_pids(self.launcher.pid)
+        return child_pids(guard)[0]
+
+    def step(self, name):
+        """The process of a step."""
+        return next(
+            pid for pid in child_pids(self.triton) if f"minilm_{name}" in Path(f"/proc/{pid}/cmdline").read_text()
+        )
+
+
+@pytest.fixture(scope="module")
+def models(repository, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("supervised") / "models"
+    shutil.copytree(repository, folder, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    return folder
+
+
+@pytest.fixture
+def supervised(models):
+    command = Supervised(models)
+    yield command
+    command.launcher.send_signal(signal.SIGTERM)
+    pids = family(command.launcher.pid)
+    command.launcher.wait(120)
+    command.close()
+    assert gone(pids, within_s=60)
+    assert not list(SHARED_MEMORY.glob(f"encserve_{command.launcher.pid}_*"))
+
+
+def ask_for_ever(url, done, answers, failures):
+    with Client(url, timeout_s=600, retry=PATIENT) as client:
+        while not done.is_set():
+            try:
+                answers.append(client.embed(["a text", f"{time.time_ns()}"], model="minilm").vectors[0])
+            except Exception as error:
+                failures.append(error)
+                return
+
+
+def test_each_process_is_killed_under_load_and_every_call_succeeds(supervised):
+    answers, failures, done = [], [], threading.Event()
+    callers = [threading.Thread(target=ask_for_ever, args=(supervised.url, done, answers, failures)) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for starts, victim in enumerate(("triton", *STEPS), start=2):
+        before = len(answers)
+        while len(answers) < before + 10 and not failures:
+            time.sleep(0.01)
+        pid = supervised.triton if victim == "triton" else supervised.step(victim)
+        others = family(supervised.launcher.pid)
+        killed_s = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        supervised.wait_for_starts(starts)
+        supervised.report(f"{victim} killed", killed_s)
+        assert not any(map(exists, others)), f"after {victim}"
+        assert supervised.health() == (200, {"minilm": "answers"})
+    done.set()
+    for caller in callers:
+        caller.join()
+    assert failures == []
+    assert max(np.abs(answer - answers[0]).max() for answer in answers) <= 1e-5
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_stopped_process_is_noticed(supervised, step):
+    stopped_s = time.monotonic()
+    os.kill(supervised.step(step), signal.SIGSTOP)
+    supervised.wait_for_starts(2)
+    supervised.report(f"{step} stopped", stopped_s)
+    assert any("are stopped" in line or "has answered nobody" in line for line in supervised.lines)
+    with Client(supervised.url, timeout_s=120) as client:
+        assert client.embed(["a"], model="minilm").vectors.shape == (1, 384)
+
+
+def test_a_stopped_server_is_noticed(supervised):
+    stopped_s = time.monotonic()
+    os.kill(supervised.triton, signal.SIGSTOP)
+    supervised.wait_for_starts(2)
+    supervised.report("triton stopped", stopped_s)
+    with Client(supervised.url, timeout_s=120) as client:
+        assert client.embed(["a"], model="minilm").vectors.shape == (1, 384)
+
+
+@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_call_of_many_texts_survives_the_death_of_the_server(supervised, count):
+    texts = [f"{number}" for number in range(count)]
+    begin_s = time.monotonic()
+    with Client(supervised.url, timeout_s=600, retry=PATIENT, concurrency=8, texts_per_request=256) as client:
+        expected = {number: client.embed([texts[number]], model="minilm").vectors[0] for number in range(0, count, 997)}
+        parts, rows = [], 0
+        for part in client.embed_iter(texts, model="minilm"):
+            assert part.start == rows
+            rows += len(part)
+            parts.append(part.vectors)
+            if len(parts) == 3:
+                killed_s = time.monotonic()
+                os.kill(supervised.triton, signal.SIGKILL)
+    supervised.report(f"{count} texts in {time.monotonic() - begin_s:.0f} s, triton killed", killed_s)
+    vectors = np.concatenate(parts)
+    assert vectors.shape == (count, 384)
+    assert max(np.abs(vectors[number] - vector).max() for number, vector in expected.items()) <= 1e-5
+    assert sum(line.startswith("Ctrl-C") for line in supervised.lines) == 2
+
+
+def test_overload_is_no_reason_to_start_again(supervised):
+    """The door never refuses the question of who runs the server, however many others it refuses."""
+    texts = [f"{number} " + "many words " * 60 for number in range(256)]
+    pages, done = [], threading.Event()
+
+    def flood():
+        with Client(supervised.url, timeout_s=2, concurrency=8, retry=Retry(attempts=1)) as client:
+            while not done.is_set():
+                with suppress(EncserveError):
+                    client.embed(texts, model="minilm", priority="interactive")
+
+    flooders = [threading.Thread(target=flood) for _ in range(4)]
+    for flooder in flooders:
+        flooder.start()
+    deadline_s = time.monotonic() + 300
+    while (200, {"minilm": "overloaded"}) not in pages:
+        assert time.monotonic() < deadline_s, (pages, supervised.lines)
+        pages.append(supervised.health())
+        time.sleep(0.1)
+    assert supervised.ask_health() == 0
+    done.set()
+    for flooder in flooders:
+        flooder.join()
+    assert {status for status, _ in pages} == {200}
+    assert sum(line.startswith("Ctrl-C") for line in supervised.lines) == 1, supervised.lines

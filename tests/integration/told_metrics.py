@@ -1,0 +1,24 @@
+"""What a server tells in its metrics."""
+
+import time
+import urllib.request
+
+
+def metric(server, name, **labels):
+    """The sum of a metric over its series with these labels."""
+    with urllib.request.urlopen(server.metrics_url) as page:
+        lines = page.read().decode().splitlines()
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith(name + "{") and all(each in line for each in wanted)
+    )
+
+
+def wait_for_metric(server, name, value, **labels):
+    """The door tells its counts once a second."""
+    deadline_s = time.monotonic() + 60
+    while metric(server, name, **labels) < value and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert metric(server, name, **labels) == value

@@ -1,0 +1,135 @@
+"""One trace of a network for a whole run of the tests.
+
+Tracing takes most of the time of a small export, and many tests export the same network. What a trace comes out of is
+the network itself with all that it holds, the sample inputs, the options, and our code that runs meanwhile. Where a
+test has changed that code, or the network cannot be written down, it is traced anew.
+"""
+
+import hashlib
+import importlib
+import io
+import json
+import os
+import pickle
+import pkgutil
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
+
+import onnx
+import pytest
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from encserve_export import attention, checkpoint, network
+
+TRACED = (attention, checkpoint, network)
+"""Packages whose code runs while a network is traced."""
+LARGEST = 200_000_000
+"""Bytes of a network above which writing it down takes longer than it may save."""
+PLAIN = (bool, int, float, str, type(None))
+
+
+class Traces:
+    """Stands in the place of `torch.onnx.export`, and keeps what it gave."""
+
+    def __init__(self, folder, trace=torch.onnx.export):
+        self.folder, self.trace, self.kept = folder, trace, True
+        self.as_written, _ = code_in_force()
+
+    def __call__(self, module, **options):
+        code, way = code_in_force()
+        name = self.kept and code == self.as_written and name_of(module, options, way)
+        if not name:
+            return self.trace(module, **options)
+        file = self.folder / f"{name}.onnx"
+        if not file.exists():
+            new = self.folder / f"{name}.{os.getpid()}"
+            program = self.trace(module, **options)
+            onnx.save(program.model_proto, new)
+            new.rename(file)
+        return SimpleNamespace(model_proto=onnx.load(file))
+
+    @contextmanager
+    def anew(self):
+        """Every network is traced, as in an export of a user."""
+        self.kept = False
+        yield
+        self.kept = True
+
+
+class Description(pickle.Pickler):
+    """Writes down a network without what does not matter for its graph: where it was read from, and where it lies."""
+
+    def reducer_override(self, value):
+        if isinstance(value, torch.Tensor):
+            return str, (f"{value.dtype} {value.shape} {hashlib.sha256(value.detach().numpy().data).hexdigest()}",)
+        if isinstance(value, PreTrainedConfig):
+            return str, (value.to_json_string(use_diff=False).replace(json.dumps(value.name_or_path), ""),)
+        if isinstance(value, PreTrainedModel):
+            return str, (type(value), {name: held for name, held in vars(value).items() if name != "name_or_path"})
+        return NotImplemented
+
+
+def name_of(module, options, way):
+    """Digest of a network and of the `way` in which it is traced; None where it cannot be written down or is large."""
+    if sum(tensor.nbytes for tensor in module.state_dict().values()) > LARGEST:
+        return None
+    written = io.BytesIO()
+    description = Description(written)
+    description.fast = True  # equal parts are written alike, whether they are one object or two
+    try:
+        description.dump((module, way, {**options, "dynamic_shapes": repr(options["dynamic_shapes"])}))
+    except (AttributeError, RecursionError, TypeError, pickle.PicklingError):  # such as a function of a test
+        return None
+    if b"transformers_modules" in written.getvalue():  # the code of a checkpoint, which a name does not tell
+        return None
+    return hashlib.sha256(written.getbuffer()).hexdigest()
+
+
+def code_in_force():
+    """What the names of our code stand for at this moment, each module, class and table by itself; and how it is to
+    trace, which it knows from context variables."""
+    modules = [
+        importlib.import_module(found.name)
+        for package in TRACED
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    code, way = {}, {}
+    for module in modules:
+        for name, value in vars(module).items():
+            if isinstance(value, ContextVar):
+                way[module.__name__, name] = repr(value.get(None))
+            elif not name.startswith("__"):
+                code[module.__name__, name] = stands_for(value)
+    return code, way
+
+
+def stands_for(value):
+    """What changes where a test replaces `value` or something in it."""
+    if isinstance(value, PLAIN):
+        return value
+    if type(value) is dict:
+        return [(repr(key), id(held)) for key, held in value.items()]
+    if isinstance(value, type) and value.__module__.startswith("encserve_export"):
+        return id(value), [(name, id(held)) for name, held in vars(value).items() if not name.startswith("__")]
+    return id(value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traces(tmp_path_factory):
+    """The traces of this run, which its processes share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "traces"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        kept = Traces(folder)
+        patch.setattr(torch.onnx, "export", kept)
+        yield kept
+
+
+@pytest.fixture
+def traced_anew(traces):
+    """For tests of tracing itself."""
+    with traces.anew():
+        yield

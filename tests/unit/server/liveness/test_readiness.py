@@ -1,0 +1,87 @@
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from encserve import InferenceFailed, Unavailable
+from encserve_server.config import LOOPBACK
+from encserve_server.errors import StartFailed
+from encserve_server.launcher.ports import free_ports
+from encserve_server.liveness import questions, readiness
+
+PIPELINE = SimpleNamespace(name="minilm", task="feature-extraction")
+
+
+@pytest.fixture
+def address():
+    with socket.socket() as listening:
+        listening.bind((LOOPBACK, 0))
+        listening.listen()
+        yield listening.getsockname()
+
+
+def fake_process(*, is_alive=True):
+    return SimpleNamespace(
+        is_alive=is_alive,
+        describe_end=lambda: "Triton ended with exit code 1:\nthe weights are bad",
+        log=SimpleNamespace(reason=lambda: "loading the weights"),
+    )
+
+
+def wait(address, *, process=None, probe=lambda pipeline: None, timeout_s=5.0):
+    lines = []
+    readiness.wait_until_ready(
+        process or fake_process(), [PIPELINE], address=address, timeout_s=timeout_s, probe=probe, report=lines.append
+    )
+    return lines
+
+
+def test_a_pipeline_is_asked_until_it_answers(address):
+    answers = iter([Unavailable("not yet"), Unavailable("not yet"), None])
+    asked = []
+
+    def probe(pipeline):
+        asked.append(pipeline.name)
+        if error := next(answers):
+            raise error
+
+    assert wait(address, probe=probe) == []
+    assert asked == ["minilm"] * 3
+
+
+def test_waiting_is_reported_at_growing_intervals(address, monkeypatch):
+    clock_s = iter(range(100))
+    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: next(clock_s), sleep=lambda _: None))
+    answers = iter([Unavailable("not yet")] * 9 + [None])
+
+    def probe(pipeline):
+        if error := next(answers):
+            raise error
+
+    lines = wait(address, probe=probe, timeout_s=60)
+    assert lines == ["waiting for minilm ... 2 s", "waiting for minilm ... 4 s", "waiting for minilm ... 8 s"]
+
+
+def test_an_error_of_the_pipeline_is_not_waited_out(address):
+    def probe(pipeline):
+        raise InferenceFailed("NaN")
+
+    with pytest.raises(InferenceFailed, match="NaN"):
+        wait(address, probe=probe)
+
+
+def test_the_end_of_triton_ends_the_wait():
+    (port,) = free_ports(1)
+    with pytest.raises(StartFailed, match="exit code 1:\nthe weights are bad"):
+        wait((LOOPBACK, port), process=fake_process(is_alive=False))
+
+
+def test_the_timeout_is_named_with_what_triton_said_last():
+    (port,) = free_ports(1)
+    with pytest.raises(StartFailed, match=r"starting Triton took more than --startup-timeout-s 0\.1.*\nloading the"):
+        wait((LOOPBACK, port), timeout_s=0.1)
+
+
+def test_a_task_without_a_question_is_refused():
+    with pytest.raises(StartFailed, match="minilm has the task 'translation'; this encserve serves feature-extraction"):
+        questions.ask(None, SimpleNamespace(name="minilm", task="translation"))

@@ -1,0 +1,24 @@
+import pytest
+
+from encserve_server.steps.encode.network.lone_threads import LARGEST_GRAPH_BY_DEFAULT, SETTING, lone_threads
+
+
+@pytest.mark.parametrize(
+    ("environment", "graph_bytes", "cores", "expected"),
+    [
+        ({}, 90 * 2**20, 2, 2),
+        ({}, 90 * 2**20, 1, 1),
+        ({}, 90 * 2**20, 64, 8),
+        ({}, LARGEST_GRAPH_BY_DEFAULT + 1, 64, 1),
+        ({SETTING: "4"}, LARGEST_GRAPH_BY_DEFAULT + 1, 64, 4),
+        ({SETTING: "1"}, 1, 64, 1),
+    ],
+)
+def test_all_cores_but_for_large_graphs_unless_the_operator_says_otherwise(environment, graph_bytes, cores, expected):
+    assert lone_threads(environment, graph_bytes, cores) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_an_impossible_number_is_refused(text):
+    with pytest.raises(ValueError, match="ENCSERVE_LONE_THREADS is"):
+        lone_threads({SETTING: text}, 1, 1)
