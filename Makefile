@@ -13,10 +13,12 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
-test: $(VENV)/installed  ## all tests but the slow ones
-	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 \
-		tests/integration --ignore tests/integration/load tests/export tests/repository tests/unit
-	$(BIN)/pytest -m "not slow" --durations=10 tests/integration/load  # a server under load, which wants all cores
+TIMED := tests/integration/load tests/integration/planning
+RERUNS ?= 0
+test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 --reruns $(RERUNS) \
+		tests/integration $(TIMED:%=--ignore %) tests/export tests/repository tests/unit
+	$(BIN)/pytest -m "not slow" --durations=10 --reruns $(RERUNS) $(TIMED)  # what watches a server under load wants all cores
 
 docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fails it
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site

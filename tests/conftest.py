@@ -50,6 +50,13 @@ def pytest_runtest_makereport(item):
     return report
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What passed only when it was asked again is told with its first failure: `--reruns` shows a letter."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"RERUN {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
 @pytest.fixture
 def update_golden(request):
     """Whether golden files are to be written instead of compared."""
