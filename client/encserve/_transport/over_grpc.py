@@ -104,9 +104,13 @@ class OverGrpc:
         if not operator:
             return self._metadata
         if self._admin_secret:
-            check_is_secret("admin_secret", [replica.address], encrypted=self._credentials is not None)
+            check_is_secret("admin_secret", [replica.address], encrypted=self._is_private(replica.address))
         secret = self._admin_secret or local_admin_secret(replica.address)
         return (*self._metadata, *([(ADMIN_METADATA, secret)] if secret else []))
+
+    def _is_private(self, address: str) -> bool:
+        """Return whether nobody can read on its way what is sent to `address`; loopback needs nothing for that."""
+        return self._credentials is not None
 
     @contextmanager
     def _asking(

@@ -6,14 +6,14 @@ from typing import Any
 
 from tritonclient.grpc import service_pb2
 
-from encserve import GrpcTransport
+from encserve_server.host.own_address import OwnHostTransport
 
 LOAD_TIMEOUT_S = 300.0
 UNLOADING = "UNLOADING"
 """The state, in Triton's index of its models, of one that has requests and takes no new ones."""
 
 
-class Administration(GrpcTransport):
+class Administration(OwnHostTransport):
     """A channel for an operator; it sends the secret of the server's administration."""
 
     def load(

@@ -1,1 +1,1 @@
-"""What this host has: a Triton, a GPU, a processor; and whether that is what the Triton and the pipelines need."""
+"""What this host has (a Triton, a GPU, a processor, addresses), and whether Triton and the pipelines can run on it."""

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from encserve import Client, GrpcTransport, PipelineInfo, Retry, Tls, local_admin_secret
+from encserve import Client, PipelineInfo, Retry, Tls, local_admin_secret
 from encserve._messages import InferRequest, InferResponse
 from encserve_server.errors import StartFailed
+from encserve_server.host.own_address import OwnHostTransport
 from encserve_server.steps.request.health import PARAMETER
 
 QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
@@ -56,7 +57,7 @@ def health_token(admin_secret: str) -> str:
     return hmac.new(admin_secret.encode(), b"encserve health", hashlib.sha256).hexdigest()
 
 
-class HealthTransport(GrpcTransport):
+class HealthTransport(OwnHostTransport):
     """A channel whose requests are questions of health, where the secret of the server is known."""
 
     def __init__(

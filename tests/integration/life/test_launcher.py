@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from host_address import own_address
 from process_family import exists, family, gone
 from toy_repository import write_toy
 from toy_server import ask, make_config
@@ -54,6 +55,18 @@ def test_serves_and_leaves_nothing(tmp_path, traces):
     assert not any(map(exists, pids))
     assert traces(os.getpid()) == set()
     assert not any("CUDA" in line or "NVML" in line or "DCGM" in line for line in lines), lines
+
+
+def test_a_server_on_one_address_of_this_host_is_administered_and_drained_without_tls(tmp_path):
+    write_toy(tmp_path)
+    lines = []
+    with TritonServer(make_config(tmp_path, host=own_address()), probe=ask, report=lines.append) as server:
+        with server.open_asker(timeout_s=30) as asker:
+            assert [pipeline.name for pipeline in asker.models()] == ["toy"]
+        server._load_again("toy_encode")
+        (toy,) = server.pipelines
+        assert ask(server.grpc_url, toy, "loaded again") == "loaded again"
+    assert [line for line in lines if "unloaded" in line or "nobody knows" in line] == []
 
 
 def test_stops_although_a_request_hangs(tmp_path, traces):
