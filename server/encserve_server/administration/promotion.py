@@ -16,7 +16,7 @@ from pathlib import Path
 from google.protobuf import json_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve import Client, EncserveError, PipelineInfo
+from encserve import Client, EncserveError, PipelineInfo, TransportError
 from encserve_repository.activation import narrow, offer, rollback_version, switch
 from encserve_repository.config_text import parameters_of, steps_of
 from encserve_repository.errors import RepositoryError
@@ -202,7 +202,9 @@ class Promotion:
     def _load_what_is_active(self, work: WorkFolder, version: int, before: int, old_text: bytes) -> None:
         """Tell the server to load the version that has become active.
 
-        Where it does not, the ensemble's old text is put back: what was active before, and the way back from there.
+        Where it refuses, the ensemble's old text is put back: what was active before, and the way back from there.
+        Where its answer is lost it may be loading still, and serve the new version at any moment whatever it says now;
+        then the new version, which had answered, stays the active one, so that the next start serves no other.
         """
         try:
             self._administration.load(self._name)
@@ -210,14 +212,23 @@ class Promotion:
             try:
                 serving = self._serving()
             except EncserveError:
-                raise PromotionFailed(
-                    f"the server does not say whether it serves version {version} or {before} of {self._name} now. "
-                    f"Version {version}, which had answered, is what its next start serves, and `encserve rollback "
-                    f"{self._name}` goes back to {before}: {error}"
-                ) from error
+                now = f"the server does not say whether it serves version {version} or {before} of {self._name} now"
+                raise self._not_known(now, version, before, error) from error
             if serving == version:
                 return
+            if isinstance(error, TransportError):
+                now = (
+                    f"the server serves version {serving} of {self._name} and may be loading {version} still; whether "
+                    "it will serve that is not known"
+                )
+                raise self._not_known(now, version, before, error) from error
             with self._said(f"version {serving} of {self._name}"):
                 work.write(work.repository / self._name / CONFIG_FILE, old_text)
                 narrow(work, {*self._steps_of(version), *self._steps_of(serving)})
             raise PromotionFailed(f"version {serving} of {self._name} goes on serving: {error}") from error
+
+    def _not_known(self, now: str, version: int, before: int, error: EncserveError) -> PromotionFailed:
+        return PromotionFailed(
+            f"{now}. Version {version}, which had answered, is what its next start serves, and `encserve rollback "
+            f"{self._name}` goes back to {before}: {error}"
+        )
