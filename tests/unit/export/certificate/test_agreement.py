@@ -6,7 +6,7 @@ import pytest
 from encserve_export.certificate.figures.agreement import agreement_bounds, difference_of
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.parity import Agreement, AnswerParity, LogitParity
-from encserve_export.certificate.limits import limits_for
+from encserve_export.certificate.limits import PARITY_LIMITS, limits_for
 from encserve_export.certificate.reference.messages import Answer
 from encserve_export.config import Precision
 
@@ -68,12 +68,14 @@ def test_the_bounds_are_those_of_clopper_and_pearson():
     assert agreement_bounds(0, 10) == pytest.approx((0.0, 1 - 0.025 ** (1 / 10)))
 
 
-def test_one_label_of_64_decides_nothing_and_ten_do():
+@pytest.mark.parametrize("share", ["argmax_agreement", "answers_agreement"])
+@pytest.mark.parametrize("precision", Precision)
+def test_one_label_of_64_decides_nothing_and_ten_do(precision, share):
     for changed, holds in ((1, True), (10, False)):
         agreement = Agreement()
         for text in range(64):
             agreement.add(text, 1, [0.01 * (text + 1)] if text < changed else [])
-        (figure,) = agreement.figure("argmax_agreement", 0.995)
+        (figure,) = agreement.figure(share, getattr(PARITY_LIMITS[precision], share))
         assert figure.holds is holds
         assert figure.measured == 1 - changed / 64
         stated = agreement.stated(2.0)
