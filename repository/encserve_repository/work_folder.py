@@ -2,8 +2,9 @@
 
 It lies beside the repository, `.NAME.encserve` for the repository NAME, since Triton takes every folder inside for a
 model, hidden ones too. Where no folder beside it can be used, as with a repository that is mounted by itself into a
-container, it is `.encserve` inside. Once that is there everybody uses it, and whoever sees an older one beside the
-repository heeds the locks and journals in it, too. Each pipeline has a folder in it:
+container, it is `.encserve` inside; not where one is there beside that another user keeps to himself. Once there is one
+inside everybody uses it, and whoever sees an older one beside the repository heeds the locks and journals in it, too.
+Each pipeline has a folder in it:
 
     minilm/lock            an flock, held by an export, a promotion or a build of the pipeline
     minilm/staging/        the version that is being made, in the layout of the repository
@@ -26,7 +27,8 @@ from . import durable
 from .errors import Busy
 
 INSIDE = ".encserve"
-_ELSEWHERE = (errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM)
+_ELSEWHERE = (errno.EXDEV, errno.EROFS, *_NOT_ALLOWED)
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,13 @@ def open_work_folder(repository: Path) -> WorkFolder:
     durable.make_folder(repository)
     found = find_work_folder(repository)
     if not found.is_inside:
+        is_there = found.path.is_dir()
         try:
             durable.make_folder(found.path)
             _check_renames(found)
         except OSError as error:
-            if error.errno not in _ELSEWHERE:
+            # Of another user's folder beside there is none inside: all would use that, and its owner could not.
+            if error.errno not in _ELSEWHERE or (is_there and error.errno in _NOT_ALLOWED):
                 raise
             with suppress(OSError):
                 found.path.rmdir()
