@@ -63,14 +63,10 @@ bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone
 loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001
 	$(BIN)/encserve plan --model minilm --p99 200ms --rate 2000 --replica-cost-per-hour 1.2 --report plan.html
 
-clean:  ## remove .venv and the pipelines that encserve exported; what others put into the repository stays
-	rm -rf $(VENV) .model_repository.encserve
-	@for manifest in model_repository/*/*/manifest.json; do \
-		grep -qs '"contract_version"' "$$manifest" || continue; \
-		pipeline=$${manifest%/*/manifest.json}; \
-		echo "rm -rf $$pipeline and its steps"; \
-		rm -rf "$$pipeline" "$$pipeline"_{tokenize,encode,encode_tensorrt,head}; \
-	done
+clean:  ## remove the pipelines that encserve exported and .venv; what others put into the repository stays
+	@if test -e $(VENV)/installed; then $(BIN)/python -m encserve_repository.removal model_repository; \
+	else echo "encserve is not installed in $(VENV), so model_repository stays as it is"; fi
+	rm -rf $(VENV)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "encserve's local server needs Python 3.11 or 3.12, and none of python3.11, python3.12" \

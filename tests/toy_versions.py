@@ -61,6 +61,12 @@ def write_version(repository, *names, active=None, engine="python", warmup=(), *
         configs = {model: step_config(model, staged.version, **step) for model in staged.models if model not in names}
         for model in configs:
             (staged.folder(model) / "model.py").write_text(f"{MODEL}# {model} of version {staged.version}\n")
+        if warmup:
+            sample = configs[step_models(names[0], names[0], engine)["encode"]].model_warmup.add(
+                name="warm", batch_size=1
+            )
+            for name in warmup:
+                sample.inputs[name].input_data_file = name
         staged.write_configs(configs)
         if warmup:
             staged.write_warmup(dict.fromkeys(warmup, b"warm"))

@@ -30,7 +30,7 @@ def export_as(user, repository, name="minilm"):
         finally:
             os._exit(0)
     os.close(writer)
-    with open(reader) as said:
+    with os.fdopen(reader) as said:
         message = said.read()
     os.waitpid(child, 0)
     return message

@@ -3,9 +3,13 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 from deploy_files import ROOT
+from toy_versions import check_loadable, write_version
+
+from encserve_repository.publication import staged_version
 
 PYTHON = """#!/bin/sh
 mkdir -p .venv/bin
@@ -45,16 +49,32 @@ def test_what_pip_cannot_install_is_not_called_installed(make, tmp_path, status)
     assert (tmp_path / ".venv" / "installed").exists() != bool(status)
 
 
-def test_clean_removes_what_encserve_exported_and_nothing_of_others(make, tmp_path):
+def test_clean_removes_what_manifests_list_and_nothing_of_others(make, tmp_path):
+    """Also not what others made under names that an export would take."""
     repository = tmp_path / "model_repository"
-    ours = ("minilm", "minilm_tokenize", "minilm_encode", "minilm_encode_tensorrt", "minilm_head")
-    theirs = ("resnet", "resnet_head", "llm")
-    for name in (*ours, *theirs):
-        (repository / name / "1").mkdir(parents=True)
+    write_version(repository)
     (repository / "README.md").touch()
-    (repository / "minilm" / "1" / "manifest.json").write_text('{"contract_version": 1}')
-    (repository / "llm" / "1" / "manifest.json").write_text('{"of": "another tool"}')
+    theirs = ("minilm_encode_tensorrt/1/model.plan", "minilm_head/7/model.py", "resnet/1/model.onnx")
+    for path in theirs:
+        (repository / path).parent.mkdir(parents=True)
+        (repository / path).write_text("not of encserve")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/installed").touch()
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with staged_version(repository, "minilm-tags"):
+        busy = make("clean")
+        assert busy.returncode != 0
+        assert "another export or promotion of 'minilm-tags'" in busy.stderr
+    assert check_loadable(repository) == 1
+    assert (tmp_path / ".venv").exists()
     cleaned = make("clean")
     assert cleaned.returncode == 0, cleaned.stderr
-    assert {file.name for file in repository.iterdir()} == {"README.md", *theirs}
-    assert make("clean").returncode == 0
+    assert f"left {repository / 'minilm_head'}" in cleaned.stdout
+    left = {path.relative_to(repository).as_posix() for path in repository.rglob("*") if path.is_file()}
+    assert left == {"README.md", "minilm_head/config.pbtxt", *theirs}
+    assert not (tmp_path / ".venv").exists()
+    assert not (tmp_path / ".model_repository.encserve").exists()
+    again = make("clean")
+    assert (again.returncode, "model_repository stays as it is" in again.stdout) == (0, True)
