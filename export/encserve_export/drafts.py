@@ -78,7 +78,11 @@ class Drafts:
                     encoders[str(way)] = encoder
                 except (WayFailed, Unsupported, UnsupportedHost) as failure:
                     self.failures[str(way)] = failure
-            return measure_in_turn(encoders, requests, outputs) if encoders else None
+            if not encoders:
+                return None
+            speed, failures = measure_in_turn(encoders, requests, outputs)
+            self.failures.update(failures)
+            return speed
 
     def usable(self, ways: Sequence[Way], say: Say) -> list[Way]:
         """Those of `ways` that are not among the failures. Raises ExportError: none is left."""

@@ -91,9 +91,9 @@ def test_auto_falls_back_when_a_certificate_fails_and_says_so(export_config, mon
     """Ways are really measured, but that of int8 is then said to be the fastest."""
 
     def measured(encoders, requests, outputs):
-        speed = measure_in_turn(encoders, requests, outputs)
+        speed, failures = measure_in_turn(encoders, requests, outputs)
         assert all(value > 0 for value in speed.tokens_per_s.values())
-        return replace(speed, ratios={way: 2.0 if way.startswith("int8") else 1.0 for way in speed.ratios})
+        return replace(speed, ratios={way: 2.0 if way.startswith("int8") else 1.0 for way in speed.ratios}), failures
 
     monkeypatch.setattr(drafts, "measure_in_turn", measured)
     said = []

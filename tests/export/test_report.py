@@ -30,7 +30,7 @@ def test_the_page_has_every_pipeline_of_the_checkpoint_side_by_side(export_confi
     export(replace(export_config, engine=Engine.ONNXRUNTIME, precision=Precision.FP16, name="half"))
     export(export_config)
     export(replace(export_config, max_length=32))
-    siblings = published_of(export_config.repository, "tiny")
+    siblings = published_of(export_config.repository, "tiny", pytest.fail)
     assert [(each.manifest["name"], each.manifest["version"]) for each in siblings] == [
         ("tiny", 2),
         ("tiny", 1),
@@ -94,9 +94,9 @@ def test_a_pipeline_of_another_checkpoint_is_not_beside_it(export_config, tmp_pa
     export(export_config)
     other = make_checkpoint(tmp_path / "another", "bert", seed=1)
     export(replace(export_config, checkpoint=str(other), name="another"))
-    assert [each.manifest["name"] for each in published_of(export_config.repository, "tiny")] == ["tiny"]
+    assert [each.manifest["name"] for each in published_of(export_config.repository, "tiny", pytest.fail)] == ["tiny"]
 
 
 def test_a_pipeline_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ExportError, match="has no pipeline 'tiny'"):
-        published_of(tmp_path, "tiny")
+        published_of(tmp_path, "tiny", pytest.fail)

@@ -22,7 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
     from encserve_export.publication.siblings import published_of
     from encserve_export.report.page import render_report
 
-    siblings = published_of(arguments.repository, arguments.name)
+    from .stages import say
+
+    siblings = published_of(arguments.repository, arguments.name, lambda line: say(f"warning: {line}"))
     output = arguments.output or Path(f"{arguments.name}.html")
     output.write_text(render_report(siblings), encoding="utf-8")
     print(f"wrote {output}: {', '.join(each.title for each in siblings)}")

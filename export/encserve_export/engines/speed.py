@@ -54,32 +54,44 @@ def measure_in_turn(
     outputs: Sequence[str],
     *,
     enough_s: float = ENOUGH_S,
-) -> Speed:
+) -> tuple[Speed | None, dict[str, WayFailed]]:
     """Let each of `encoders`, by name, compute `requests` that wait together: in turn, round by round.
 
-    A network of milliseconds takes milliseconds for it, and none takes many more rounds than `enough_s` holds.
-
-    Raises:
-        WayFailed: an encoder fails a request.
+    A network of milliseconds takes milliseconds for it, and none takes many more rounds than `enough_s` holds. One that
+    fails a request, in whichever round, is measured no further. Returns the speed of the others, None where none is
+    left; and why those failed that did, by name.
     """
+    failures: dict[str, WayFailed] = {}
     seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for encoder in encoders.values():  # what is done at the first time only
-        run_once(encoder, requests, outputs)
+
+    def one_round() -> None:
+        for name in [name for name in seconds if name not in failures]:
+            try:
+                seconds[name].append(run_once(encoders[name], requests, outputs))
+            except WayFailed as failure:
+                failures[name] = failure
+
+    one_round()
+    for each in seconds.values():  # what is done at the first time only
+        each.clear()
     began_s = time.perf_counter()
     rounds = 0
     while rounds < LEAST_ROUNDS or (rounds < MOST_ROUNDS and time.perf_counter() - began_s < enough_s):
-        for name, encoder in encoders.items():
-            seconds[name].append(run_once(encoder, requests, outputs))
+        one_round()
         rounds += 1
+    seconds = {name: each for name, each in seconds.items() if name not in failures}
+    if not seconds:
+        return None, failures
     tokens = sum(len(request["input_ids"]) for request in requests)
     first = next(iter(seconds.values()))
-    return Speed(
+    speed = Speed(
         tokens_per_s={name: tokens / median(each) for name, each in seconds.items()},
         ratios={name: median(a / b for a, b in zip(first, each, strict=True)) for name, each in seconds.items()},
         rounds=rounds,
         requests=len(requests),
         tokens=tokens,
     )
+    return speed, failures
 
 
 def run_once(encoder: ServedEncoder, requests: Sequence[Tensors], outputs: Sequence[str]) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from encserve_export.errors import ExportError
-from encserve_repository.errors import RepositoryError
+from encserve_repository.errors import NotThere, RepositoryError
 from encserve_repository.layout import encode_model
 from encserve_repository.versions import manifest_of, pipelines, published_versions
 
@@ -44,36 +45,45 @@ class Published:
         return sum(file.stat().st_size for file in self.encode_folder.iterdir() if file.suffix in suffixes)
 
 
-def published_of(repository: Path, name: str) -> list[Published]:
+def published_of(repository: Path, name: str, say: Callable[[str], None]) -> list[Published]:
     """All versions of `name`, and the newest of every other pipeline of its checkpoint; the newest of `name` first.
 
+    What cannot be read, as manifests of an earlier release or of another tool, is passed over, and `say` names it.
+
     Raises:
-        ExportError: the repository has no such pipeline.
+        ExportError: the repository has no such pipeline, or its newest version cannot be read.
     """
-    own = _versions(repository, name)
-    if not own:
+    versions = published_versions(repository, name)
+    if not versions:
         raise ExportError(
             f"{repository} has no pipeline {name!r}: `encserve export CHECKPOINT --name {name}` makes one"
         )
-    newest = own[-1]
-    others = []
-    for other in pipelines(repository):
-        candidate = _versions(repository, other)[-1]
-        if other != name and all(candidate.manifest.get(key) == newest.manifest.get(key) for key in _OF_THE_CHECKPOINT):
-            others.append(candidate)
-    return [*reversed(own), *others]
-
-
-def _versions(repository: Path, name: str) -> list[Published]:
     try:
-        return [_published(repository, name, version) for version in published_versions(repository, name)]
+        newest = _published(repository, name, versions[-1])
     except RepositoryError as error:
         raise ExportError(str(error)) from error
+    older = [(name, version) for version in reversed(versions[:-1])]
+    others = [(other, published_versions(repository, other)[-1:]) for other in pipelines(repository) if other != name]
+    candidates = [*older, *((other, version) for other, last in others for version in last)]
+    found = [newest]
+    for candidate, version in candidates:
+        try:
+            published = _published(repository, candidate, version)
+        except RepositoryError as error:
+            say(f"{candidate} version {version} is passed over: {error}")
+            continue
+        alike = all(published.manifest.get(key) == newest.manifest.get(key) for key in _OF_THE_CHECKPOINT)
+        if candidate == name or alike:
+            found.append(published)
+    return found
 
 
 def _published(repository: Path, name: str, version: int) -> Published:
+    """Raises RepositoryError: its manifest cannot be read, or its encode step is not there."""
     manifest = manifest_of(repository, name, version)
     encode = repository / encode_model(manifest.body or name, manifest.engine) / str(version)
+    if not encode.is_dir():
+        raise NotThere(f"{encode} is missing")
     return Published(manifest=asdict(manifest), encode_folder=encode)
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ class Engine:
     precisions = dict.fromkeys((FP32, BF16, INT8), SimpleNamespace(imitation=None))
 
     def __init__(self):
-        self.fail_to_open, self.fail_to_run = {}, {}
+        self.fail_to_open, self.fail_to_run, self.fails_from_run = {}, {}, 1
 
     def requirements(self, precision, plan):
         return SimpleNamespace(gpu=False)
@@ -37,8 +38,13 @@ class Engine:
     def open(self, step):
         if step.precision in self.fail_to_open:
             raise self.fail_to_open[step.precision]
-        failure = self.fail_to_run.get(step.precision)
-        yield SimpleNamespace(encode=lambda requests, outputs: [failure or {}] * len(requests))
+        runs = count(1)
+
+        def encode(requests, outputs):
+            failure = self.fail_to_run.get(step.precision) if next(runs) >= self.fails_from_run else None
+            return [failure or {}] * len(requests)
+
+        yield SimpleNamespace(encode=encode)
 
 
 @pytest.fixture
@@ -82,7 +88,9 @@ def test_what_cannot_be_made_opened_or_run_is_passed_over(engine, made, cannot_m
     ]
 
 
-def test_one_that_does_not_run_is_passed_over(engine, made):
+@pytest.mark.parametrize("run", [1, 2, 4])
+def test_one_that_does_not_run_is_passed_over_whenever_it_fails(engine, made, run):
+    engine.fails_from_run = run
     ways = [Way(precision, engine) for precision in (FP32, INT8)]
     engine.fail_to_run[FP32] = ValueError("no memory")
     assert list(made.speed(ways, step_of).ratios) == ["int8 on an engine"]

@@ -39,7 +39,7 @@ class Step:
 
 
 def test_speeds_are_tokens_over_time_and_ratios_to_the_first(clock):
-    found = measure_in_turn({"fp32": Step(clock, 0.2), "int8": Step(clock, 0.1)}, REQUESTS, ["y"])
+    found, _ = measure_in_turn({"fp32": Step(clock, 0.2), "int8": Step(clock, 0.1)}, REQUESTS, ["y"])
     assert found.tokens_per_s == pytest.approx({"fp32": 200, "int8": 400})
     assert found.ratios == pytest.approx({"fp32": 1, "int8": 2})
 
@@ -48,27 +48,46 @@ def test_a_busy_machine_moves_no_ratio(clock):
     """Each round is disturbed as a whole, three times as long and more."""
     busy = (1, 3, 1, 7, 2)
     ways = {"fp32": Step(clock, 0.2, disturbed=busy), "int8": Step(clock, 0.1, disturbed=busy)}
-    assert measure_in_turn(ways, REQUESTS, ["y"]).ratios["int8"] == pytest.approx(2)
+    found, _ = measure_in_turn(ways, REQUESTS, ["y"])
+    assert found.ratios["int8"] == pytest.approx(2)
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(60.0, LEAST_ROUNDS), (0.25, 8), (0.001, MOST_ROUNDS)])
 def test_it_ends_when_there_is_enough(clock, seconds, rounds):
     step = Step(clock, seconds)
-    found = measure_in_turn({"only": step}, REQUESTS, ["y"], enough_s=2.0)
+    found, _ = measure_in_turn({"only": step}, REQUESTS, ["y"], enough_s=2.0)
     assert found.rounds == rounds == step.calls - 1
 
 
-def test_a_failing_step_is_no_fast_one(clock):
-    class Broken:
-        def encode(self, requests, outputs):
-            return [ValueError("no memory")]
+class Failing(Step):
+    """Fails from one of its calls on."""
 
-    with pytest.raises(WayFailed, match="fails where its speed is measured: no memory"):
-        measure_in_turn({"broken": Broken()}, REQUESTS, ["y"])
+    def __init__(self, clock, good):
+        super().__init__(clock, 0.001)
+        self.good = good
+
+    def encode(self, requests, outputs):
+        answers = super().encode(requests, outputs)
+        return answers if self.calls <= self.good else [ValueError("no memory")] * len(requests)
+
+
+@pytest.mark.parametrize("good", [0, 1, 2, 5])
+def test_a_failing_step_is_no_fast_one_in_whichever_round(clock, good):
+    failing = Failing(clock, good)
+    found, failures = measure_in_turn({"broken": failing, "fp32": Step(clock, 0.2)}, REQUESTS, ["y"])
+    assert (list(found.ratios), found.ratios["fp32"]) == (["fp32"], 1)
+    assert failing.calls == good + 1
+    assert "fails where its speed is measured: no memory" in str(failures["broken"])
+
+
+def test_where_all_fail_there_is_no_speed(clock):
+    found, failures = measure_in_turn({"broken": Failing(clock, 1)}, REQUESTS, ["y"])
+    assert (found, list(failures)) == (None, ["broken"])
+    assert isinstance(failures["broken"], WayFailed)
 
 
 def test_the_manifest_says_on_what(clock):
-    measured = measure_in_turn({"fp32": Step(clock, 0.2), "int8": Step(clock, 0.1)}, REQUESTS, ["y"])
+    measured, _ = measure_in_turn({"fp32": Step(clock, 0.2), "int8": Step(clock, 0.1)}, REQUESTS, ["y"])
     record = measured.record("int8", "cpu")
     assert "cores of" in record["hardware"]
     assert measured.record("int8", "gpu")["hardware"] != record["hardware"]
