@@ -105,7 +105,7 @@ class _Supervision:
         try:
             watch = Watch(server, report=self._report)
             if self._page is not None:
-                self._page.show(lambda: watch.judgement.states)
+                self._page.show(lambda: watch.states)
             with suppress(OSError):  # nobody reads what we print
                 self._serving(server)
             return watch.until_it_fails()

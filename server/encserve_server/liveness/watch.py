@@ -1,7 +1,7 @@
 """Noticing that a server no longer does its work: by asking it, as a caller would."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from encserve import Client, EncserveError, InvalidInput, PipelineInfo, TransportError
@@ -19,6 +19,8 @@ CHECK_S = 0.5
 ENDING_S = 0.1
 """A process of a step that Triton ends itself is gone after so long, in seconds; one that died stays where it is."""
 PROBE_TIMEOUT_S = 2.0
+UNKNOWN = "unknown"
+"""The state of a pipeline that nobody can look after for now."""
 BLIND_S = 60.0
 """A server that nobody could look after for so long, as where this process has no descriptors, is started again."""
 
@@ -41,7 +43,15 @@ class Watch:
         with suppress(OSError):  # each round looks again
             self._see_steps()
         self._looked_s = time.monotonic()
+        self._is_blind = False
         self.judgement = Judgement([pipeline.name for pipeline in server.pipelines])
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """The state of each pipeline as in `Judgement.states`, or UNKNOWN for all while nobody can look after them. Any
+        thread may ask."""
+        states = self.judgement.states
+        return dict.fromkeys(states, UNKNOWN) if self._is_blind else states
 
     def until_it_fails(self) -> str:
         """Return, as soon as the server does not work any more, what is wrong with it. Raises KeyboardInterrupt: this
@@ -58,10 +68,12 @@ class Watch:
         try:
             problem = self._round(asker)
         except Exception as error:
+            self._is_blind = True
             blind_s = time.monotonic() - self._looked_s
             self._report(f"nobody looks after the server for {blind_s:.1f} s now: {error!r}")
             return f"nobody could look after it for {blind_s:.0f} s: {error!r}" if blind_s > BLIND_S else ""
         self._looked_s = time.monotonic()
+        self._is_blind = False
         return problem
 
     def _round(self, asker: Client) -> str:

@@ -45,7 +45,7 @@ class Server:
 class Watch:
     def __init__(self, server, *, report):
         self.server = server
-        self.judgement = SimpleNamespace(states={"minilm": "answers"})
+        self.states = {"minilm": "answers"}
 
     def until_it_fails(self):
         if isinstance(self.server.end, BaseException):

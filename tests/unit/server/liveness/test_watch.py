@@ -36,3 +36,23 @@ def test_a_version_that_was_promoted_meanwhile_is_asked_in_its_own_way(server):
     assert [watching._guarded_round(Promoted()) for _ in range(3)] == ["", "", ""]
     assert watching.judgement.states == {"words": "answers"}
     assert lines == []
+
+
+class Unreadable:
+    """What a watch meets that has no descriptors for its question."""
+
+    def fill_mask(self, texts, *, model):
+        raise OSError(24, "Too many open files")
+
+
+def test_while_nobody_can_look_after_the_server_the_states_are_unknown(server):
+    lines = []
+    watching = Watch(server, report=lines.append)
+    for _ in range(2):
+        watching._guarded_round(Promoted())
+    assert watching.states == {"words": "answers"}
+    assert watching._guarded_round(Unreadable()) == ""
+    assert watching.states == {"words": "unknown"}
+    assert "Too many open files" in lines[0]
+    watching._guarded_round(Promoted())
+    assert watching.states == {"words": "answers"}
