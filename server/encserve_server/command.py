@@ -130,7 +130,7 @@ def _supervise(config: ServeConfig) -> int:
     from encserve_server.liveness.health_page import HealthPage
     from encserve_server.liveness.supervision import supervise
 
-    page = HealthPage(config.health_port) if config.health_port else None
+    page = HealthPage(config.health_port, report=print_to_stderr) if config.health_port else None
     try:
         supervise(config, report=print_to_stderr, serving=lambda server: print(describe(server), flush=True), page=page)
     except GaveUp as error:

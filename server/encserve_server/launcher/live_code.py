@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
 from encserve_repository.versions import active_config
 from encserve_server.config import ServeConfig
+from encserve_server.launcher.loops import start_loop
 
 STEPS = ("tokenize", "encode", "head")
 LOOK_S = 0.25
@@ -50,8 +51,7 @@ def edited(
     links = folder / "live_repository"
     edits = Edits(config.repository, config.live_code, links, pipelines, load, report, stopping)
     report(f"the code of {', '.join(edits.models())} is that of {config.live_code}, and not what was certified")
-    thread = threading.Thread(target=edits.watch, name="live-code", daemon=True)
-    thread.start()
+    thread = start_loop("live-code", edits.look, report=report)
     try:
         yield replace(config, repository=links)
     finally:
@@ -121,45 +121,39 @@ class Edits:
 
     def __post_init__(self) -> None:
         self._live = link_repository(self.repository, self.source, self.links)
-        self._seen = self._look()
-        self._trouble = ""
+        self._seen = self._modified()
 
     def models(self) -> list[str]:
         """The models of the active versions that have the code of the source tree, in order."""
         configs = [active_config(self.repository, name) for name in self.pipelines]
         return sorted({step for config in configs if config is not None for step in steps_of(config)} & self._live)
 
-    def watch(self) -> None:
-        """Look until the server stops."""
-        while not self.stopping.wait(LOOK_S):
-            try:
-                self._round()
-                self._trouble = ""
-            except FileNotFoundError:  # an editor replaces a file: the next look sees it
-                continue
-            except Exception as error:
-                if self._trouble != (trouble := repr(error)):
-                    self._trouble = trouble
-                    self.report(f"the code cannot be looked at: {trouble}")
+    def look(self) -> bool:
+        """Wait a moment, load again what was edited meanwhile, and return whether to look again."""
+        if self.stopping.wait(LOOK_S):
+            return False
+        with suppress(FileNotFoundError):  # an editor replaces a file: the next look sees it
+            self._live = link_repository(self.repository, self.source, self.links)
+            now = self._modified()
+            if now != self._seen:
+                self._seen = now
+                self._load_again()
+        return True
 
-    def _round(self) -> None:
-        self._live = link_repository(self.repository, self.source, self.links)
-        now = self._look()
-        if now != self._seen:
-            self._seen = now
-            self._load_again()
-
-    def _look(self) -> dict[Path, int]:
+    def _modified(self) -> dict[Path, int]:
         return {file: file.stat().st_mtime_ns for file in self.source.rglob("*.py")}
 
     def _load_again(self) -> None:
+        """Load every step whose code is the source tree's; one that does not load keeps none of the others from it."""
+        loaded = []
         for model in self.models():
             if self.stopping.is_set():
                 return
             try:
                 self.load(model)
+                loaded.append(model)
             except Exception as error:  # a mistake in the code; what was loaded goes on
                 if not self.stopping.is_set():
                     self.report(f"the edited code of {model} does not load: {error}")
-                return
-        self.report("the edited code of the steps is served")
+        if loaded:
+            self.report(f"the edited code of {', '.join(loaded)} is served")

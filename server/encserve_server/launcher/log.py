@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
+from encserve_server.launcher.loops import start_loop
+
 KEPT_LINES = 200
 REASON_LINES = 12
 CLOSE_TIMEOUT_S = 1.0
@@ -33,12 +35,13 @@ class Log:
         self._show = show
         self._hidden = hidden
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._thread = threading.Thread(target=self._read, name="triton-log", daemon=True)
-        self._thread.start()
+        self._is_given_up = threading.Event()
+        self._thread = start_loop("triton-log", self._read_line, report=show)
 
     def close(self) -> None:
         """Wait for the end of the output, which comes with the last process that writes it."""
         self._thread.join(CLOSE_TIMEOUT_S)
+        self._is_given_up.set()
         if not self._thread.is_alive():
             self._output.close()
 
@@ -46,14 +49,17 @@ class Log:
         """Return what the log says about the end of the server: its last words if it gave any, else its last lines."""
         return reason_of_end(list(self._lines))
 
-    def _read(self) -> None:
-        for line in self._output:
-            text = line.rstrip("\n")
-            if any(part in text for part in self._hidden):
-                continue
+    def _read_line(self) -> bool:
+        """Read one line, and return whether there may be more: a pipe that nobody empties would stop Triton."""
+        if self._is_given_up.is_set() or self._output.closed:
+            return False
+        line = self._output.readline()
+        text = line.rstrip("\n")
+        if line and not any(part in text for part in self._hidden):
             self._lines.append(text)
-            with suppress(Exception):  # our reader may have gone, but a pipe that nobody empties would stop Triton
+            with suppress(Exception):  # whoever reads what we print may have gone
                 self._show(text)
+        return bool(line)
 
 
 def reason_of_end(lines: list[str]) -> str:

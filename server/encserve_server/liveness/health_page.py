@@ -9,23 +9,33 @@ from typing import Any
 
 from encserve_server.config import LOOPBACK
 from encserve_server.errors import PortTaken
+from encserve_server.launcher.loops import start_loop
 from encserve_server.liveness.judgement import ANSWERS, OVERLOADED
 
 PATH = "/health"
+LOOK_S = 0.5
+"""Seconds between two looks whether the page is closed."""
 States = Callable[[], Mapping[str, str]]
 
 
 class HealthPage:
     """Answers `GET /health` from what supervision last saw, so that a probe costs nothing and waits for nothing.
 
-    200 if every pipeline answers, overloaded ones among them; 503 if one does not, or while the server starts. The
-    answer is a JSON object: pipeline -> "answers", "overloaded", "silent" or "fails".
+    200 if every pipeline answers, overloaded ones among them; 503 if one does not, while nobody can look after them,
+    and while the server starts. The answer is a JSON object: pipeline -> "answers", "overloaded", "silent", "fails" or
+    "unknown".
+
+    Args:
+        port: Of loopback; 0 for any that is free.
+        report: Takes what goes wrong, line by line.
 
     Raises:
-        PortTaken: the port cannot be bound.
+        PortTaken: The port cannot be bound.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._stopping = threading.Event()
         self._states: States = dict
         page = self
 
@@ -40,16 +50,16 @@ class HealthPage:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            timeout = LOOK_S
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                if not isinstance(sys.exception(), OSError):  # a probe that has hung up
-                    super().handle_error(request, client_address)
+                if not isinstance(error := sys.exception(), OSError):  # a probe that has hung up
+                    report(f"a probe of health was not answered: {error!r}")
 
         try:
             self._http = Server((LOOPBACK, port), Handler)
         except OSError as error:
             raise PortTaken(f"port {port} of {LOOPBACK} is taken ({error.strerror}): see --health-port") from error
-        self._thread = threading.Thread(target=self._http.serve_forever, name="health", daemon=True)
 
     @property
     def port(self) -> int:
@@ -61,13 +71,20 @@ class HealthPage:
         self._states = states
 
     def __enter__(self) -> "HealthPage":
-        self._thread.start()
+        self._thread = start_loop("health", self._serve, report=self._report)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self._stopping.set()
         self._thread.join()
+        self._http.server_close()
+
+    def _serve(self) -> bool:
+        """Take one probe, or wait for one in vain, and return whether to go on."""
+        if self._stopping.is_set():
+            return False
+        self._http.handle_request()
+        return True
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         if handler.path != PATH:

@@ -29,15 +29,19 @@ def repository(tmp_path):
     folder = tmp_path / "repository"
     for model in ("minilm_encode", "cpp_encode"):
         write(folder / model / "config.pbtxt", model)
-    ensemble = pb.ModelConfig(name="minilm", ensemble_scheduling=pb.ModelEnsembling())
-    for model in ("minilm_encode", "cpp_encode"):
-        ensemble.ensemble_scheduling.step.add(model_name=model, model_version=1)
-    write(folder / "minilm" / "config.pbtxt", to_text(ensemble))
+    write(folder / "minilm" / "config.pbtxt", ensemble("minilm_encode", "cpp_encode"))
     write(folder / "minilm" / "1" / "manifest.json", "{}")
     write(folder / "cpp_encode" / "1" / "model.onnx", "graph")
     for name in ("model.py", "encode/step.py", "settings.json", "model.onnx"):
         write(folder / "minilm_encode" / "1" / name, "certified")
     return folder
+
+
+def ensemble(*steps):
+    config = pb.ModelConfig(name="minilm", ensemble_scheduling=pb.ModelEnsembling())
+    for step in steps:
+        config.ensemble_scheduling.step.add(model_name=step, model_version=1)
+    return to_text(config)
 
 
 def write(file, text):
@@ -89,7 +93,25 @@ def test_an_edit_loads_the_steps_again_and_a_mistake_is_told(repository, source,
         assert "line 3 is no Python" in lines.get(timeout=60)
         write(source / "encode" / "new.py", "edited once more")
         assert loaded.get(timeout=60) == "minilm_encode"
-        assert lines.get(timeout=60) == "the edited code of the steps is served"
+        assert lines.get(timeout=60) == "the edited code of minilm_encode is served"
+
+
+def test_a_step_that_does_not_load_keeps_no_other_from_it(repository, source, tmp_path):
+    for name in ("model.py", "tokenize/step.py"):
+        write(repository / "minilm_tokenize" / "1" / name, "certified")
+    write(repository / "minilm_tokenize" / "config.pbtxt", "minilm_tokenize")
+    write(repository / "minilm" / "config.pbtxt", ensemble("minilm_encode", "minilm_tokenize"))
+    lines = SimpleQueue()
+
+    def load(model):
+        if model == "minilm_encode":
+            raise ValueError("line 3 is no Python")
+
+    with serving(repository, source, tmp_path, load=load, report=lines.put):
+        assert lines.get(timeout=60).startswith("the code of minilm_encode, minilm_tokenize is that of")
+        write(source / "encode" / "new.py", "edited")
+        assert lines.get(timeout=60) == "the edited code of minilm_encode does not load: line 3 is no Python"
+        assert lines.get(timeout=60) == "the edited code of minilm_tokenize is served"
 
 
 def test_a_version_that_is_exported_meanwhile_can_be_loaded(repository, source, tmp_path):
@@ -130,11 +152,11 @@ def test_what_keeps_it_from_looking_is_told_once(repository, source, tmp_path):
         lines.get(timeout=60)
         (config.repository / "minilm_encode").rename(config.repository / "away")
         (config.repository / "minilm_encode").touch()
-        assert lines.get(timeout=60).startswith("the code cannot be looked at: FileExistsError")
+        assert lines.get(timeout=60).startswith("error in live-code: FileExistsError")
         (config.repository / "minilm_encode").unlink()
         (config.repository / "away").rename(config.repository / "minilm_encode")
         write(source / "encode" / "new.py", "edited")
-        assert lines.get(timeout=60) == "the edited code of the steps is served"
+        assert lines.get(timeout=60) == "the edited code of minilm_encode is served"
 
 
 def wait_for(file, text):

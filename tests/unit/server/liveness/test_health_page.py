@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from http.client import RemoteDisconnected
 
 import pytest
 
@@ -12,7 +13,9 @@ from encserve_server.liveness.health_page import HealthPage
 
 @pytest.fixture
 def page():
-    with HealthPage(0) as page:
+    lines = []
+    with HealthPage(0, report=lines.append) as page:
+        page.lines = lines
         yield page
 
 
@@ -32,6 +35,7 @@ def get(page, path="/health"):
         ({"minilm": "overloaded"}, 200),
         ({"minilm": "answers", "other": "silent"}, 503),
         ({"minilm": "fails"}, 503),
+        ({"minilm": "unknown"}, 503),
         ({}, 503),
     ],
 )
@@ -47,12 +51,29 @@ def test_before_a_server_has_begun_to_answer_nothing_is_well(page):
 
 def test_a_port_that_is_taken_is_named(page):
     with pytest.raises(PortTaken, match=f"port {page.port} of 127.0.0.1 is taken .*--health-port"):
-        HealthPage(page.port)
+        HealthPage(page.port, report=print)
 
 
-def test_a_probe_that_hangs_up_is_no_news(page, capsys):
+def test_a_probe_that_hangs_up_is_no_news(page):
     try:
         raise ConnectionResetError(104, "Connection reset by peer")
     except ConnectionResetError:
         page._http.handle_error(None, ("127.0.0.1", 1))
-    assert capsys.readouterr().err == ""
+    assert page.lines == []
+
+
+@pytest.mark.parametrize("part", ["get_request", "process_request"])
+def test_probes_are_answered_after_one_could_not_be(page, monkeypatch, part):
+    """As where there is no memory for a connection, or no thread for its answer."""
+    genuine = getattr(page._http, part)
+
+    def fail_once(*given):
+        monkeypatch.setattr(page._http, part, genuine)
+        raise MemoryError
+
+    monkeypatch.setattr(page._http, part, fail_once)
+    if part == "process_request":
+        with pytest.raises((ConnectionError, RemoteDisconnected, urllib.error.URLError)):
+            get(page)
+    assert get(page) == (503, {})
+    assert [line.partition(": ")[2] for line in page.lines] == ["MemoryError()"]
