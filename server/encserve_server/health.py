@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="ask this pipeline; repeatable; default: all"
     )
-    add_server_arguments(parser)
+    add_server_arguments(parser, timeout_s=DEFAULT_TIMEOUT_S)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def open_client(arguments: argparse.Namespace) -> Client:
     return open_asker(
         arguments.url,
         tls=access.tls,
-        timeout_s=arguments.timeout_s or DEFAULT_TIMEOUT_S,
+        timeout_s=arguments.timeout_s,
         api_key=access.api_key,
         admin_secret=access.admin_secret,
     )

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the pipelines."""
     with open_client(arguments) as client:
-        pipelines = client.models(timeout_s=arguments.timeout_s)
+        pipelines = client.models()
     if arguments.json:
         print(json.dumps([asdict(pipeline) for pipeline in pipelines], indent=2))
     elif pipelines:

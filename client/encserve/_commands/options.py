@@ -17,9 +17,8 @@ def add_options(parser: argparse._ActionsContainer, *verbs: Verb[Any], without: 
 
 
 def given_options(arguments: argparse.Namespace, verb: Verb[Any]) -> dict[str, Any]:
-    """The keywords of a call of `verb` that the arguments give, its timeout among them."""
-    names = (*verb.options, "timeout_s")
-    return {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
+    """The options of `verb` that the arguments give."""
+    return {name: value for name in verb.options if (value := getattr(arguments, name, None)) is not None}
 
 
 def _flag(option: Option) -> dict[str, Any]:

@@ -6,13 +6,21 @@ from pathlib import Path
 from encserve._client import Client
 from encserve._commands.access import Access, read_access
 from encserve._conversation.retry import Retry
+from encserve._conversation.settings import RETRY, TIMEOUT_S
 from encserve._transport.addresses import DEFAULT_URL
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the server, and the time it has."""
+def add_server_arguments(parser: argparse.ArgumentParser, *, timeout_s: float = TIMEOUT_S) -> None:
+    """Declare the server, and the time it has: `timeout_s` unless the arguments say otherwise."""
     add_endpoint_arguments(parser)
-    parser.add_argument("--timeout-s", type=float, help="seconds that a request may take (default: 30)")
+    parser.add_argument(
+        "--timeout-s",
+        type=float,
+        metavar="N",
+        default=timeout_s,
+        help="seconds that the call may take; of lines that are read as they come, and of more than 1,024 texts, "
+        "seconds for each request (default: %(default)g)",
+    )
 
 
 def add_endpoint_arguments(parser: argparse._ActionsContainer) -> None:
@@ -34,13 +42,13 @@ def access_of(arguments: argparse.Namespace) -> Access:
     )
 
 
-def open_client(arguments: argparse.Namespace, *, timeout_s: float = 30.0, retry: Retry | None = None) -> Client:
-    """A client of the server."""
+def open_client(arguments: argparse.Namespace, *, retry: Retry = RETRY) -> Client:
+    """A client of the server, whose calls have the time that the arguments give."""
     access = access_of(arguments)
     return Client(
         arguments.url,
-        timeout_s=timeout_s,
-        retry=retry or Retry(),
+        timeout_s=arguments.timeout_s,
+        retry=retry,
         tls=access.tls,
         api_key=access.api_key,
         admin_secret=access.admin_secret,

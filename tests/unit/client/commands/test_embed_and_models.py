@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from encserve import Client
+from encserve._calls import Calls
 from encserve._cli import main
-from encserve.testing import fake_pipeline
+from encserve.testing import FakeTransport, fake_pipeline
 
 pytestmark = pytest.mark.usefixtures("commands")
 
@@ -43,6 +45,24 @@ class TestEmbed:
         assert main(["embed", "--model", "fake", *argv, "a"]) == 0
         expected = {"prompt_name": "query", "truncate": "start", "dimensions": 2, "normalize": False}
         assert model.requests[0].parameters == expected
+
+    @pytest.mark.parametrize("texts", [["a", "bb"], ["-"]])
+    @pytest.mark.parametrize(("argv", "timeout_s"), [([], 30.0), (["--timeout-s", "60"], 60.0)])
+    def test_the_timeout_is_the_clients_and_ends_no_stream(self, monkeypatch, model, stdin, texts, argv, timeout_s):
+        """So lines that come for an hour may do so, and each request has so long."""
+        stdin(b"a\nbb\n")
+        asked, made = [], []
+        about = Calls.about
+        monkeypatch.setattr(Calls, "about", lambda *args, **more: asked.append(about(*args, **more)) or asked[-1])
+
+        def connect(url, **settings):
+            made.append(settings["timeout_s"])
+            return Client(transport=FakeTransport(model), timeout_s=settings["timeout_s"])
+
+        monkeypatch.setattr("encserve._commands.server_arguments.Client", connect)
+        assert main(["embed", "--model", "fake", *argv, *texts]) == 0
+        assert made == [timeout_s]
+        assert [(call.timeout_is_its_own, call.end.timeout_s) for call in asked] == [(False, timeout_s)]
 
     def test_file(self, tmp_path, capsys):
         path = tmp_path / "vectors.npy"

@@ -11,13 +11,13 @@ TIMEOUT_S = 60.0
 COMMAND = """
 import sys
 import numpy as np
-from encserve import Client, Unavailable, _cli
+from encserve import Client, InferenceFailed, _cli
 from encserve.testing import FakeTransport
 from encserve._commands import server_arguments
 
 def answer(request):
     if b"fail" in request.inputs["text"]:
-        raise Unavailable("down")
+        raise InferenceFailed("broken")
     counts = np.array([[len(text) for text in request.inputs["text"]]], np.int32)
     vectors = np.zeros((1, counts.size, 3), np.float32)
     return {"embedding": vectors, "token_count": counts, "dropped_count": np.zeros_like(counts)}
@@ -68,7 +68,7 @@ def stop_reading(command):
     ("what_happens", "code", "said"),
     [
         (interrupt, 130, ""),
-        (fail, 1, "encserve: error: down (timeout 30 s); rows 0 to 0 are done\n"),
+        (fail, 1, "encserve: error: broken; rows 0 to 0 are done\n"),
         (stop_reading, 141, ""),
     ],
 )
