@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias
 
 from encserve._conversation.chunks import Chunk, Chunker, ChunkLimits, chunks_of
 from encserve._conversation.deadline import Deadline
+from encserve._conversation.pin import Pin
 from encserve._conversation.texts import check_collection, check_texts, encode_text
 from encserve._errors import InvalidInput
 from encserve._messages import InferRequest, InferResponse, Parameter
@@ -51,8 +52,8 @@ class Call(Generic[Part]):
     progress: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
     """What travels with each request beside its message."""
-    version: str = ""
-    """The version that must answer; empty for the one that the server chooses."""
+    pin: Pin | None = None
+    """The version that must answer; None for the one that the server chooses."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.texts, AsyncIterable):
@@ -79,9 +80,14 @@ class Call(Generic[Part]):
             return self.end
         return Deadline(self.end.timeout_s)
 
-    def on(self, version: str) -> Call[Part]:
+    @property
+    def version(self) -> str:
+        """The version that must answer; empty for the one that the server chooses."""
+        return self.pin.version if self.pin else ""
+
+    def on(self, pin: Pin | None) -> Call[Part]:
         """The same call, to be answered by one version."""
-        return replace(self, version=version)
+        return replace(self, pin=pin)
 
     def check(self, pipeline: PipelineInfo) -> None:
         """Refuse what the pipeline cannot answer. A list of texts is looked through, an iterator is not.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 from encserve._conversation.call import Call
@@ -17,7 +18,8 @@ from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Enter, Hand, Infer, ListModels, Next, Open, SideBySide, Sleep, Talk
 from encserve._conversation.gate import Gate
 from encserve._conversation.information import Information
-from encserve._conversation.retry import Schedule, retried
+from encserve._conversation.pin import Choice
+from encserve._conversation.retry import Contact, Schedule, retried
 from encserve._conversation.settings import Settings
 from encserve._conversation.tally import Tally, VersionChanged, check_version
 from encserve._errors import EncserveError, InvalidInput, ModelNotFound
@@ -31,21 +33,24 @@ class Conversation:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._information = Information(settings.retry)
+        self._contact = Contact()
+        self._information = Information(settings.retry, self._contact)
         self._gates: dict[tuple[str, str], Gate] = {}
         """One to each lane of each pipeline, as each has a queue of its own in the server."""
         self._prefix = secrets.token_hex(8)
         self._numbers = itertools.count()
 
     def whole(self, call: Call[Part]) -> Talk[Part]:
-        """The answer to a call. Where two versions answered its requests it is asked once more, of the newer one."""
+        """The answer to a call. Where two versions answered its requests it is asked anew; see `pin`."""
         pipeline = yield from self._pipeline_for(call)
-        try:
-            return (yield from self._gathered(call, pipeline))
-        except VersionChanged as changed:
-            call = call.on(changed.version)
-        pipeline = yield from self._information.of_version(call.model, call.version, call.deadline)
-        return (yield from self._gathered(call, pipeline))
+        choice = Choice()
+        while True:
+            try:
+                if call.pin:
+                    pipeline = yield from self._information.of_version(call.model, call.version, call.deadline)
+                return (yield from self._gathered(call, pipeline))
+            except (VersionChanged, ModelNotFound) as error:
+                call = call.on(choice.after(call.pin, error))
 
     def parts(self, call: Call[Part]) -> Talk[None]:
         """Hand over the answers to consecutive texts of a call, in order."""
@@ -69,13 +74,14 @@ class Conversation:
 
     def models(self, deadline: Deadline) -> Talk[list[PipelineInfo]]:
         """The pipelines that the server is ready to serve."""
-        served: list[ServedModel] = yield from retried(ListModels, Schedule(self.settings.retry, deadline))
+        schedule = Schedule(self.settings.retry, deadline, self._contact)
+        served: list[ServedModel] = yield from retried(ListModels, schedule)
         described = yield SideBySide([partial(self._described, each, deadline) for each in served])
         return [pipeline for pipeline in described if pipeline is not None]
 
     def _described(self, model: ServedModel, deadline: Deadline) -> Talk[PipelineInfo | None]:
         """What a model says of itself; None if it is no pipeline, or is not there any more."""
-        schedule = Schedule(self.settings.retry, deadline, version=model.version)
+        schedule = Schedule(self.settings.retry, deadline, self._contact, version=model.version)
         try:
             parameters = yield from retried(lambda left_s: Describe(model.name, model.version, left_s), schedule)
         except ModelNotFound:
@@ -145,19 +151,29 @@ class Conversation:
         self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline
     ) -> Talk[InferResponse]:
         """The server's answer. Each attempt is a request of its own: an id that was given up must not come again."""
-        schedule = Schedule(self.settings.retry, deadline, version=call.version)
-        while True:
-            request = call.request(chunk, pipeline, f"{self._prefix}-{next(self._numbers)}")
-            try:
-                response: InferResponse = yield Infer(request, schedule.left_s())
-                return response
-            except EncserveError as error:
-                if isinstance(error, ModelNotFound):
-                    self._information.forget(call.model)
-                delay_s = schedule.next_delay_s(error)
-                if delay_s is None:
-                    raise
-            yield Sleep(delay_s)
+        schedule = Schedule(self.settings.retry, deadline, self._contact, version=call.version)
+        with call.pin.asking() if call.pin else nullcontext():
+            while True:
+                request = call.request(chunk, pipeline, f"{self._prefix}-{next(self._numbers)}")
+                try:
+                    response: InferResponse = yield Infer(request, schedule.left_s())
+                except EncserveError as error:
+                    delay_s = schedule.next_delay_s(error)
+                    if delay_s is None or self._is_gone(call, error):
+                        raise
+                else:
+                    schedule.answered()
+                    return response
+                yield Sleep(delay_s)
+
+    def _is_gone(self, call: Call[Part], error: EncserveError) -> bool:
+        """Whether an error says that the model is not there, or that most replicas lack the version of the call."""
+        if not isinstance(error, ModelNotFound):
+            return False
+        if call.pin:
+            return call.pin.refused()
+        self._information.forget(call.model)
+        return True
 
     def _gate_of(self, model: str, lane: str) -> Gate:
         gate = self._gates.get((model, lane))

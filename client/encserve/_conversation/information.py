@@ -8,7 +8,7 @@ from functools import partial
 
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Once, Talk
-from encserve._conversation.retry import Retry, Schedule, retried
+from encserve._conversation.retry import Contact, Retry, Schedule, retried
 from encserve._errors import DeadlineExceeded, ModelNotFound
 from encserve._pipeline import PipelineInfo
 
@@ -19,8 +19,9 @@ FRESH_S = 1.0
 class Information:
     """The pipelines of a server, by model and version."""
 
-    def __init__(self, retry: Retry, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, retry: Retry, contact: Contact, *, clock: Callable[[], float] | None = None) -> None:
         self._retry = retry
+        self._contact = contact
         self._clock = clock or time.monotonic
         self._known: dict[tuple[str, str], PipelineInfo] = {}
         self._latest: dict[str, PipelineInfo] = {}
@@ -65,12 +66,12 @@ class Information:
     def _described(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
         if known := self._known.get((model, version)):  # since another call has just heard it
             return known
+        schedule = Schedule(self._retry, deadline, self._contact, version=version)
         try:
-            parameters = yield from retried(
-                lambda left_s: Describe(model, version, left_s), Schedule(self._retry, deadline, version=version)
-            )
+            parameters = yield from retried(lambda left_s: Describe(model, version, left_s), schedule)
         except ModelNotFound:
-            self.forget(model)
+            if not version:
+                self.forget(model)
             raise
         pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
         self._known[model, version] = self._latest[model] = pipeline

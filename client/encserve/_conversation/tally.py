@@ -12,6 +12,9 @@ from encserve._results import Answer
 class VersionChanged(ContractError):
     """Two versions answered one call, so that its answers would not compare."""
 
+    versions: tuple[str, str]
+    """The version that answered before, and the one that answers now."""
+
 
 def check_version(part: Answer, version: str | None) -> None:
     """Refuse a part of a call whose earlier parts, if there are any, come from another version.
@@ -19,9 +22,11 @@ def check_version(part: Answer, version: str | None) -> None:
     Raises:
         VersionChanged: it names the version of the part.
     """
-    if version not in (None, part.version):
+    if version is not None and version != part.version:
         message = f"{part.model!r} changed from version {version} to {part.version} during the call; repeat it"
-        raise VersionChanged(message, model=part.model, version=part.version)
+        error = VersionChanged(message, model=part.model, version=part.version)
+        error.versions = (version, part.version)
+        raise error
 
 
 class Tally:

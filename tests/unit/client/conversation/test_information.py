@@ -7,6 +7,7 @@ import pytest
 
 from encserve import AsyncClient, Client, DeadlineExceeded, InvalidInput, Retry, Unavailable
 from encserve._conversation import information
+from encserve._conversation.retry import Contact
 from encserve.testing import AsyncFakeTransport, FakeTransport, fake_pipeline
 
 
@@ -185,7 +186,7 @@ def test_a_model_is_forgotten_while_another_is_learned():
             known[other, str(len(known))] = fake_pipeline()
             return str(self) == str(other)
 
-    learned = information.Information(Retry())
+    learned = information.Information(Retry(), Contact())
     known = learned._known
     known["fake", "1"] = known["other", "1"] = fake_pipeline()
     learned.forget(Name("fake"))

@@ -1,8 +1,10 @@
+import itertools
+
 import pytest
 
-from encserve import InferenceFailed, InvalidInput, Overloaded, RateLimited, Retry, Unavailable
+from encserve import InferenceFailed, InvalidInput, ModelNotFound, Overloaded, RateLimited, Retry, Unavailable
 from encserve._conversation.deadline import Deadline
-from encserve._conversation.retry import Schedule, retried
+from encserve._conversation.retry import FIRST_CONTACT_S, Contact, Schedule, retried
 
 
 class Time:
@@ -20,8 +22,10 @@ class Time:
         self.now_s += delay_s
 
 
-def schedule(time, retry, timeout_s=30.0):
-    return Schedule(retry, Deadline(timeout_s, clock=time), uniform=lambda low, high: high)
+def schedule(time, retry, timeout_s=30.0, *, known=True, version=""):
+    """The server has answered before where it is `known`."""
+    contact, deadline = Contact(made=known), Deadline(timeout_s, clock=time)
+    return Schedule(retry, deadline, contact, version=version, uniform=lambda low, high: high)
 
 
 def attempt(call, schedule, *, sleep):
@@ -64,7 +68,8 @@ def test_backoff_doubles_up_to_the_maximum():
 
 def test_jitter_is_full():
     spans = []
-    plan = Schedule(Retry(), Deadline(9, clock=Time()), uniform=lambda low, high: spans.append((low, high)) or 0.0)
+    deadline = Deadline(9, clock=Time())
+    plan = Schedule(Retry(), deadline, Contact(), uniform=lambda low, high: spans.append((low, high)) or 0.0)
     plan.next_delay_s(Unavailable(""))
     plan.next_delay_s(Unavailable(""))
     assert spans == [(0.0, 0.1), (0.0, 0.2)]
@@ -97,6 +102,52 @@ def test_a_server_without_room_is_asked_until_the_deadline():
         attempt(refuse(calls, error=Overloaded), schedule(time, Retry(attempts=3)), sleep=time.sleep)
     assert len(calls) > 15
     assert 28.0 < time.now_s - 100.0 <= 30.0
+
+
+def test_a_server_that_is_down_is_asked_until_the_deadline():
+    time, calls = Time(), []
+    with pytest.raises(Unavailable):
+        attempt(refuse(calls), schedule(time, Retry()), sleep=time.sleep)
+    assert 28.0 < time.now_s - 100.0 <= 30.0
+    assert len(calls) < 25  # with pauses that grow
+
+
+def test_a_server_that_never_answered_is_given_up_soon():
+    time, calls = Time(), []
+    with pytest.raises(Unavailable):
+        attempt(refuse(calls), schedule(time, Retry(), known=False), sleep=time.sleep)
+    assert FIRST_CONTACT_S - 2.0 < time.now_s - 100.0 <= FIRST_CONTACT_S
+
+
+@pytest.mark.parametrize("retry", [Retry(attempts=12), Retry()])
+def test_a_server_that_refused_once_or_shall_have_so_many_attempts_is_not_given_up_soon(retry):
+    time, calls = Time(), []
+    first = [Overloaded] if retry.attempts is None else []
+    kinds = itertools.chain(first, itertools.repeat(Unavailable))
+    with pytest.raises(Unavailable):
+        attempt(
+            refuse(calls, error=lambda words: next(kinds)(words)), schedule(time, retry, known=False), sleep=time.sleep
+        )
+    assert time.now_s - 100.0 > 2 * FIRST_CONTACT_S
+
+
+def test_an_answer_is_remembered():
+    time, contact = Time(), Contact()
+    plan = Schedule(Retry(), Deadline(30.0, clock=time), contact, uniform=lambda low, high: high)
+    assert attempt(lambda left_s: "answer", plan, sleep=time.sleep) == "answer"
+    assert contact.made
+
+
+def test_a_version_that_one_replica_lacks_is_asked_of_others_at_short_intervals():
+    time, calls = Time(), []
+    call = refuse(calls, successes_after=10, error=ModelNotFound)
+    assert attempt(call, schedule(time, Retry(), version="2"), sleep=time.sleep) == "answer"
+    assert max(time.slept) <= 0.05
+    with pytest.raises(ModelNotFound):
+        attempt(refuse([], error=ModelNotFound), schedule(time, Retry(), version="2"), sleep=time.sleep)
+    assert time.now_s - 100.0 < 5.0
+    with pytest.raises(ModelNotFound, match="refused 1"):
+        attempt(refuse([], error=ModelNotFound), schedule(time, Retry()), sleep=time.sleep)
 
 
 def test_refusals_do_not_count_as_failures_of_a_server_that_is_down():

@@ -1,6 +1,7 @@
 """A pipeline whose version changes between calls, and within one."""
 
 import asyncio
+import itertools
 
 import pytest
 from unit.client.both_clients import QUICK, lengths
@@ -71,12 +72,77 @@ async def test_what_is_repeated_on_the_newer_version_is_not_waited_for_on_the_ol
     assert asked.index(("ended", b"held", "")) < asked.index(("begun", b"a", "2"))
 
 
-def test_a_call_that_meets_two_versions_again_is_an_error(connect, model):
-    promotions = Promotions(model, times=9)
+def test_a_call_that_meets_two_versions_again_is_repeated_again(connect, model):
+    promotions = Promotions(model, times=4)
+    client = connect(promotions, texts_per_request=2, concurrency=1, retry=QUICK)
+    promotions.client = client.client
+    result = client.embed(["a" * size for size in range(20)])
+    assert lengths(result) == list(range(20))
+    assert result.version == "5"
+
+
+def test_a_call_that_meets_two_versions_again_and_again_is_an_error(connect, model):
+    promotions = Promotions(model, times=100)
     client = connect(promotions, texts_per_request=2, concurrency=1, retry=QUICK)
     promotions.client = client.client
     with pytest.raises((ContractError, ModelNotFound)):
         client.embed(["a"] * 20)
+    assert promotions.left > 50
+
+
+class Two:
+    """Answers one request by one version and the next by another, as two replicas do, or by the one that is asked for;
+    then, perhaps, as a rollback ends, by `left` alone."""
+
+    def __init__(self, model, versions, *, left=None):
+        self.asked = []
+        self.served = None
+        self._model = model
+        self._versions = itertools.cycle(versions)
+        self._left = left
+
+    def __call__(self, request):
+        self.asked.append(request.model_version)
+        version = self._left if self._left and len(self.asked) > 2 else request.model_version or next(self._versions)
+        if request.model_version not in ("", version):
+            raise ModelNotFound(f"version {request.model_version} is not at ready state", model="fake")
+        self.served["fake"] = fake_pipeline(version=version)
+        return self._model(request)
+
+
+def asked_of(connect, function, **settings):
+    """The result of a call of four requests, where any replica knows what each version is."""
+    client = connect(function, texts_per_request=1, concurrency=1, **settings)
+    transport = client.client._transport
+    function.served = transport._served
+    transport._pipeline = lambda model, version: (
+        fake_pipeline(version=version) if version else transport._served["fake"]
+    )
+    result = client.embed(["a" * size for size in range(4)])
+    assert lengths(result) == list(range(4))
+    return result
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "1"), ("10", "9"), ("9", "10")])
+def test_of_two_versions_the_newer_is_asked_whichever_answered_first(connect, model, first, second):
+    two = Two(model, (first, second))
+    newer = str(max(int(first), int(second)))
+    assert asked_of(connect, two).version == newer
+    assert two.asked == ["", "", *[newer] * 4]
+
+
+def test_where_nobody_has_the_newer_any_more_the_older_is_asked(connect, model):
+    """As where a rollback ends while a call is under way."""
+    two = Two(model, ("2", "1"), left="1")
+    assert asked_of(connect, two, retry=QUICK).version == "1"
+    assert two.asked[-4:] == ["1"] * 4
+    assert 1 <= two.asked.count("2") <= 6
+
+
+def test_where_nobody_has_either_any_more_any_is_asked(connect, model):
+    two = Two(model, ("2", "1"), left="3")
+    assert asked_of(connect, two, retry=QUICK).version == "3"
+    assert two.asked[-4:] == [""] * 4
 
 
 def test_a_version_that_is_gone_since_it_answered_is_not_asked_what_it_was(connect, model):
