@@ -29,6 +29,11 @@ MAX_STRETCH = 3
 MIN_GRACE_S = 0.5
 
 
+def grace_s(target_s: float) -> float:
+    """How long to wait for the last answers: what is later than three times the target is late by every measure."""
+    return max(3 * target_s, MIN_GRACE_S)
+
+
 SEND_ONCE = Retry(attempts=1)
 """A request that is sent again would hide an overload."""
 
@@ -83,9 +88,7 @@ class Bench:
             duration_s = min(max(self.window_s, enough_s), MAX_STRETCH * self.window_s)
         rng = np.random.default_rng((self.seed, len(self.windows)))
         due_s = schedule_s(self.process, rate_per_s=rate_per_s, duration_s=duration_s, rng=rng, shape=shape)
-        # A request that is later than three times the target is lost for every percentile that matters.
-        grace_s = max(3 * self.target_p99_s, MIN_GRACE_S)
-        running = open_loop(self.send, due_s, duration_s=duration_s, grace_s=grace_s)
+        running = open_loop(self.send, due_s, duration_s=duration_s, grace_s=grace_s(self.target_p99_s))
         return await self._measure(running, rate_per_s=rate_per_s if shape is STEADY else None)
 
     async def with_users(self, users: int, *, duration_s: float) -> Window:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from encserve_loadtest.bottleneck import total_compute_s, total_queue_s
-from encserve_loadtest.capacity import by_rate, nearest_window
+from encserve_loadtest.by_rate import by_rate, nearest_window
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop

@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options, with the defaults of `PlanConfig`."""
     from encserve_loadtest.arrivals import PROCESSES
-    from encserve_loadtest.config import METRICS_PORT, PlanConfig
+    from encserve_loadtest.config import METRICS_PORT, QUICK_TIME_LIMIT_S, PlanConfig
     from encserve_loadtest.corpus import BUILT_IN
     from encserve_loadtest.shapes import SHAPES
 
@@ -64,12 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics-url", metavar="URL", help=f"Triton's metrics (default: port {METRICS_PORT} of the same host)"
     )
     how.add_argument("--window", default=f"{default.window_s:g}s", metavar="DURATION", help="default: %(default)s")
+    how.add_argument(
+        "--quick", action="store_true", help=f"plan within {QUICK_TIME_LIMIT_S / 60:g} minutes, and print a range"
+    )
     how.add_argument("--tune", action="store_true", help="try other settings, on servers started on this host")
     how.add_argument(
         "--time-limit",
-        default=f"{default.time_limit_s:g}s",
         metavar="DURATION",
-        help="for --tune: leaves out what would take longer, and says so (default: %(default)s)",
+        help="how long to measure, without --shape; --tune may take as long again (default: "
+        f"{default.time_limit_s / 60:g}min, with --quick {QUICK_TIME_LIMIT_S / 60:g}min)",
     )
     how.add_argument(
         "--repository",
@@ -102,7 +105,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     """Plan, and write what was measured however it ends."""
-    from encserve_loadtest.planner import plan
+    from encserve_loadtest.planner import keep_what_is_known, plan
     from encserve_loadtest.progress import Progress
     from encserve_loadtest.report import check_report, json_path, write_report
     from encserve_loadtest.summary import render_text
@@ -116,6 +119,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         interrupted = True
         findings.problem = "it was interrupted; this is what was measured before"
+        keep_what_is_known(findings)
     except EncserveError as error:
         if not findings.windows:
             raise
@@ -136,13 +140,16 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     Raises:
         InvalidPlan: an option is missing or malformed.
     """
-    from encserve_loadtest.config import PlanConfig
+    from encserve_loadtest.config import DEFAULT_TIME_LIMIT_S, QUICK_TIME_LIMIT_S, PlanConfig
     from encserve_loadtest.errors import InvalidPlan
     from encserve_loadtest.findings import Findings
     from encserve_loadtest.quantities import parse_duration_s
 
     if not arguments.model or not arguments.p99:
         raise InvalidPlan("a plan needs --model and --p99, a check needs --check")
+    limit_s = QUICK_TIME_LIMIT_S if arguments.quick else DEFAULT_TIME_LIMIT_S
+    if arguments.time_limit:
+        limit_s = parse_duration_s(arguments.time_limit)
     config = PlanConfig(
         model=arguments.model,
         target_p99_s=parse_duration_s(arguments.p99),
@@ -155,7 +162,8 @@ def _findings(arguments: argparse.Namespace) -> Findings:
         arrivals=arguments.arrivals,
         shape=arguments.shape,
         window_s=parse_duration_s(arguments.window),
-        time_limit_s=parse_duration_s(arguments.time_limit),
+        time_limit_s=limit_s,
+        quick=arguments.quick,
         replica_cost_per_hour=arguments.replica_cost_per_hour,
         tune=arguments.tune,
         repository=arguments.repository,

@@ -10,6 +10,13 @@ from encserve_loadtest.shapes import SHAPES
 
 METRICS_PORT = 8002
 
+DEFAULT_TIME_LIMIT_S = 360.0
+QUICK_TIME_LIMIT_S = 120.0
+LEAST_TIME_LIMIT_S = 20.0
+SEARCH_SHARE = 0.8
+"""The search for the capacity has this share of the time limit; the curve, its test and what lies between have the
+rest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanConfig:
@@ -32,9 +39,12 @@ class PlanConfig:
     shape: str | None = None
     """A shape to run in the end, with the capacity as its peak."""
     window_s: float = 4.0
-    """How long one window lasts; at low rates it is longer."""
-    time_limit_s: float = 240.0
-    """After so long no other settings are tried, and the search with the better ones is shorter."""
+    """How long one window lasts of the curve and of a shape; at low rates it is longer. The search has its own
+    lengths."""
+    time_limit_s: float = DEFAULT_TIME_LIMIT_S
+    """How long to measure, without a shape; `tune` may take as long again."""
+    quick: bool = False
+    """Whether to call the interval a range, since so short a search promises nothing."""
     replica_cost_per_hour: float | None = None
     tune: bool = False
     """Whether to try other settings, on servers of its own."""
@@ -47,6 +57,10 @@ class PlanConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidPlan(f"{name} is {value}, it must be positive")
+        if self.time_limit_s < LEAST_TIME_LIMIT_S:
+            raise InvalidPlan(
+                f"the time limit is {self.time_limit_s:g} s, a plan takes {LEAST_TIME_LIMIT_S:g} s at least"
+            )
         if self.replica_cost_per_hour is not None and self.replica_cost_per_hour < 0:
             raise InvalidPlan(f"the cost of a replica is {self.replica_cost_per_hour}, it must not be negative")
         if self.shape is not None and self.shape not in SHAPES:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from encserve_loadtest.bottleneck import Bottleneck
-from encserve_loadtest.capacity import Capacity
 from encserve_loadtest.config import PlanConfig
+from encserve_loadtest.estimate.capacity import Capacity
+from encserve_loadtest.estimate.experiment import Experiment
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
 from encserve_loadtest.sizing import Cost, Sizing
@@ -20,6 +21,8 @@ class Prediction:
     rate_per_s: float
     predicted_s: float
     measured_s: float
+    inside: bool = True
+    """Whether the rate is between those that the curve was fitted to."""
 
     @property
     def error(self) -> float:
@@ -36,6 +39,8 @@ class Findings:
     steps: tuple[ServedStep, ...] = ()
     windows: list[Window] = field(default_factory=list)
     """Every window that was measured, in order."""
+    experiment: Experiment | None = None
+    """The runs that the capacity comes from."""
     capacity: Capacity | None = None
     curve: LatencyCurve | None = None
     fitted_per_s: tuple[float, ...] = ()

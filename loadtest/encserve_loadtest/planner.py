@@ -1,42 +1,35 @@
 """The plan, from an address to replicas and a price: reads from top to bottom."""
 
+from dataclasses import replace
+
 from encserve import Client
 from encserve._commands.access import Access
 from encserve_loadtest.bench import SEND_ONCE, Bench, make_bench, open_client
 from encserve_loadtest.bottleneck import Bottleneck, find_bottleneck
-from encserve_loadtest.capacity import by_rate, estimate_capacity, nearest_window, pooled_p99_s
-from encserve_loadtest.config import PlanConfig
-from encserve_loadtest.errors import GeneratorTooSlow, PlanError, TargetImpossible
+from encserve_loadtest.by_rate import by_rate, nearest_window, pooled_p99_s
+from encserve_loadtest.config import SEARCH_SHARE, PlanConfig
+from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
+from encserve_loadtest.estimate.capacity import Capacity, Confidence
+from encserve_loadtest.estimate.search import at_least, find_capacity
 from encserve_loadtest.findings import Findings, Prediction
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.quantities import milliseconds
 from encserve_loadtest.queueing import fit_curve
-from encserve_loadtest.search import find_capacity
 from encserve_loadtest.served import served_steps
 from encserve_loadtest.shapes import SHAPES
 from encserve_loadtest.sizing import price, size_fleet
 from encserve_loadtest.window import Window
 from encserve_loadtest.workload import Workload, prepare_workload
 
-USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-"""Concurrencies of the closed loop, until the throughput no longer grows."""
-
-MIN_SATURATING_USERS = 8
-"""So many users at least: throughput can dip before batches form."""
-
-CLOSED_WINDOW_SHARE = 0.5
-WORTHWHILE_GAIN = 1.05
-FIRST_RATE_SHARE = 0.6
-"""The search begins at this share of the closed loop's best throughput."""
-
-CURVE_SHARES = (0.25, 0.5, 0.75)
-"""Shares of the capacity that are measured for the curve, beside what the search has measured."""
+CURVE_SHARES = (0.4, 0.6, 0.8)
+"""Shares of the capacity that are measured for the curve, beside the long runs of the search."""
 
 FITTED_LIMIT = 5.0
 """The curve is fitted to percentiles up to so many times the target: beyond, a window is too short for its queue."""
 
-PREDICTED_SHARES = (0.4, 0.85)
-"""Shares of the capacity whose percentile is predicted, then measured ..."""
+PREDICTED_SHARES = (0.2, 0.7)
+"""Shares of the capacity whose percentile is predicted, then measured: below all that the curve was fitted to, and
+between ..."""
 
 PREDICTED_WINDOWS = 2
 """... in so many windows."""
@@ -60,12 +53,13 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
         bench = make_bench(config, findings.workload, client)
         bench.windows, bench.on_window = findings.windows, progress.window
         bench.steps, bench.metrics_url = findings.steps, config.metrics_endpoint
-        progress.stage("closed loop: throughput by concurrency")
-        saturation_per_s = await saturate(bench)
-        progress.stage(f"open loop: the highest rate that keeps p99 under {milliseconds(config.target_p99_s)}")
-        await search(findings, bench, first_per_s=FIRST_RATE_SHARE * saturation_per_s)
+        target = milliseconds(config.target_p99_s)
+        progress.stage(
+            f"closed loop: throughput by concurrency; then open loop: the rate that keeps p99 under {target}"
+        )
+        await search(findings, bench, progress)
         progress.stage("open loop: the latency-load curve")
-        await draw_curve(findings, bench, throughput_per_s=saturation_per_s)
+        await draw_curve(findings, bench)
         progress.stage("open loop: two rates that the curve has not seen")
         await check_predictions(findings, bench)
         if config.shape is not None:
@@ -98,49 +92,57 @@ def prepare(config: PlanConfig, access: Access) -> Workload:
         )
 
 
-async def saturate(bench: Bench) -> float:
-    """Let more and more users wait for answers. Returns the best throughput, in requests per second."""
-    duration_s = CLOSED_WINDOW_SHARE * bench.window_s
-    best_per_s = 0.0
-    for users in USERS:
-        window = await bench.with_users(users, duration_s=duration_s)
-        if window.achieved_per_s == 0 and window.run.failures:
-            raise PlanError(f"every request failed: {window.failure_summary}")
-        if users >= MIN_SATURATING_USERS and window.achieved_per_s < WORTHWHILE_GAIN * best_per_s:
-            return max(best_per_s, window.achieved_per_s)
-        best_per_s = max(best_per_s, window.achieved_per_s)
-    return best_per_s
-
-
-async def search(findings: Findings, bench: Bench, *, first_per_s: float) -> None:
+async def search(findings: Findings, bench: Bench, progress: Progress) -> None:
     """Find the capacity. If the generator is too slow it is at least the highest rate that held."""
     try:
-        await find_capacity(bench.at_rate, first_per_s=first_per_s)
+        findings.capacity = await find_capacity(
+            bench,
+            target_s=bench.target_p99_s,
+            time_s=SEARCH_SHARE * findings.config.time_limit_s,
+            note=progress.note,
+            begin=lambda experiment: setattr(findings, "experiment", experiment),
+        )
     except TargetImpossible:
         findings.bottleneck = find_bottleneck(bench.windows[-1])
         raise
     except GeneratorTooSlow:
         findings.bottleneck = Bottleneck(limit="client", reason="the load generator fell behind its own schedule")
-        if any(window.holds and window.is_valid and window.rate_per_s for window in bench.windows):
-            findings.capacity = estimate_capacity(bench.windows, target_p99_s=bench.target_p99_s)
+        findings.capacity = at_least(bench.windows)
         raise
-    findings.capacity = estimate_capacity(bench.windows, target_p99_s=bench.target_p99_s, seed=findings.config.seed)
+    if findings.config.quick:
+        findings.capacity = promising_nothing(findings.capacity, "the search was short (--quick)")
 
 
-async def draw_curve(findings: Findings, bench: Bench, *, throughput_per_s: float) -> None:
-    """Measure some lower rates as well, and fit the curve."""
+def keep_what_is_known(findings: Findings) -> None:
+    """Give a plan that was stopped the range that its runs leave open, where there are some."""
+    experiment = findings.experiment
+    if findings.capacity is None and experiment is not None and experiment.runs:
+        findings.capacity = promising_nothing(experiment.capacity(), "the search was stopped")
+
+
+def promising_nothing(capacity: Capacity, reason: str) -> Capacity:
+    """The capacity as a range, with one reason more."""
+    return replace(capacity, confidence=Confidence.RANGE, reasons=(reason, *capacity.reasons))
+
+
+async def draw_curve(findings: Findings, bench: Bench) -> None:
+    """Measure some lower rates as well, and fit the curve to these and the long runs of the search."""
     assert findings.capacity is not None
+    assert findings.experiment is not None
+    long = {record.rate_per_s for record in findings.experiment.runs}
     for share in CURVE_SHARES:
-        await bench.at_rate(share * findings.capacity.rate_per_s)
+        rate_per_s = share * findings.capacity.rate_per_s
+        long.add(rate_per_s)
+        await bench.at_rate(rate_per_s)
     points = {
         rate: pooled_p99_s(windows)
         for rate, windows in by_rate(bench.windows).items()
-        if all(window.is_stable for window in windows)
+        if rate in long and all(window.is_stable for window in windows)
     }
     points = {rate: p99_s for rate, p99_s in points.items() if p99_s <= FITTED_LIMIT * bench.target_p99_s}
-    alone_s = [window.percentile_s(50) for window in bench.windows if window.users == 1]
-    least_s = min([*alone_s, *points.values()], default=0.0)
-    findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=throughput_per_s, least_s=least_s)
+    saturation = findings.experiment.saturation
+    least_s = min([saturation.alone_s, *points.values()])
+    findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=saturation.per_s, least_s=least_s)
     findings.fitted_per_s = tuple(points)
 
 
@@ -155,8 +157,10 @@ async def check_predictions(findings: Findings, bench: Bench) -> None:
         windows = await valid_windows(bench, rate_per_s, count=PREDICTED_WINDOWS)
         if windows:
             measured_s = pooled_p99_s(windows)
-            prediction = Prediction(rate_per_s=rate_per_s, predicted_s=predicted_s, measured_s=measured_s)
-            findings.predictions.append(prediction)
+            inside = min(findings.fitted_per_s) <= rate_per_s <= max(findings.fitted_per_s)
+            findings.predictions.append(
+                Prediction(rate_per_s=rate_per_s, predicted_s=predicted_s, measured_s=measured_s, inside=inside)
+            )
 
 
 async def valid_windows(bench: Bench, rate_per_s: float, *, count: int) -> list[Window]:

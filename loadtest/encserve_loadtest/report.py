@@ -13,7 +13,7 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import verdict
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
-from encserve_loadtest.summary import SETTING_WORDS, summarize, warning
+from encserve_loadtest.summary import SETTING_WORDS, cautions, summarize
 from encserve_loadtest.trials import Tuning
 from encserve_loadtest.window import PERCENTILES, SETTLE_SHARE, Window
 from encserve_pages.page import Cell, Figures, Part, Prose, Table, Verdict, render_page
@@ -60,10 +60,11 @@ def to_json(findings: Findings) -> dict[str, Any]:
     parts = {
         each.name: getattr(findings, each.name)
         for each in fields(findings)
-        if each.name not in ("workload", "windows", "shaped", "tuning")
+        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment")
     }
     plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
     plain["encserve"] = __version__
+    plain["cautions"] = cautions(findings)
     plain["repeated_share"] = findings.repeated_share
     plain["windows"] = [_window_json(window) for window in findings.windows]
     if findings.workload is not None:
@@ -114,10 +115,10 @@ def _plain(value: Any) -> Any:
 def render_html(findings: Findings) -> str:
     """The page."""
     config = findings.config
-    lines, flattered = summarize(findings), warning(findings)
+    lines = summarize(findings)
     parts: list[Part] = [
         *([Prose(f"Incomplete: {findings.problem}", tone="problem")] if findings.problem else []),
-        *([Prose(f"{flattered[0].upper()}{flattered[1:]}.", tone="problem")] if flattered else []),
+        *(Prose(f"{said[0].upper()}{said[1:]}.", tone="problem") for said in cautions(findings)),
         Verdict(lines[:CARDS], lines[CARDS:]),
         Figures(list(figures(findings))),
         _windows_table(findings.windows),
@@ -187,7 +188,9 @@ def _how(findings: Findings) -> str:
     return (
         f"How it was measured: an open loop with {config.arrivals} arrivals. Each request was sent at its scheduled "
         "time whether or not earlier ones were answered, and its latency counts from that time, so a stalled server "
-        f"cannot hide its queue. The first {percent(SETTLE_SHARE)} of a window are sent and not counted. A window is "
-        "invalid when the generator itself was late, and misses when its latency keeps growing. The capacity is where "
-        "the 99th percentile crosses the target; its interval is a block bootstrap over windows and requests."
+        f"cannot hide its queue. The first {percent(SETTLE_SHARE)} of a window are sent and not counted in its line. A "
+        "window is invalid when the generator itself was late, and misses when its latency keeps growing. The capacity "
+        "is the highest rate whose 99th percentile is within the target in the long run: the share of late answers in "
+        "all runs of the search, each without its warm-up, is fitted as a function of the rate, counted by the "
+        "episodes in which they come."
     )

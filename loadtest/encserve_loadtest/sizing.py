@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from encserve_loadtest.capacity import Capacity
+from encserve_loadtest.estimate.capacity import Capacity
 
 MILLION = 1e6
 SECONDS_PER_HOUR = 3600.0

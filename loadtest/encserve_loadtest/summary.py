@@ -1,8 +1,15 @@
 """The verdict in words, for the terminal and for the top of the report."""
 
+import math
+
+from encserve_loadtest.config import SEARCH_SHARE
+from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_pages.page import Line
+
+PREDICTION_LIMIT = 0.3
+"""A plan says first that its curve is not to be trusted where it missed a percentile by more than this share."""
 
 SETTING_WORDS = {
     "tokenize_instances": "instances of tokenize",
@@ -38,20 +45,9 @@ def remembered(share: float) -> str:
 
 def summarize(findings: Findings) -> list[Line]:
     """The findings that there are, the most important first."""
-    config = findings.config
-    lines = []
+    lines: list[Line] = []
     if findings.capacity is not None:
-        low, high = findings.capacity.low_per_s, findings.capacity.high_per_s
-        target = f"p99 at most {milliseconds(config.target_p99_s)}"
-        texts = "" if config.texts_per_request == 1 else f" of {config.texts_per_request} texts"
-        lines.append(
-            Line(
-                topic="one replica holds" + (" at least" if findings.problem else ""),
-                figure=f"{rounded(findings.capacity.rate_per_s)} requests/s",
-                detail=f"{target}; 95 % interval {rounded(low)} to {rounded(high)}; requests{texts} of "
-                f"{rounded(findings.tokens_per_request)} tokens",
-            )
-        )
+        lines.append(_capacity_line(findings, findings.capacity))
     if findings.sizing is not None:
         sizing = findings.sizing
         free = f"{percent(sizing.headroom)} free, {percent(sizing.headroom_degraded)} while one is down"
@@ -82,14 +78,52 @@ def summarize(findings: Findings) -> list[Line]:
         )
     lines += [
         Line(
-            topic="prediction tested",
+            topic="interpolation tested" if each.inside else "prediction tested",
             figure=f"{percent(abs(each.error))} too {'high' if each.error > 0 else 'low'}",
-            detail=f"at {rounded(each.rate_per_s)} requests/s: p99 {milliseconds(each.predicted_s)} predicted, "
+            detail=f"at {rounded(each.rate_per_s)} requests/s: p99 {milliseconds(each.predicted_s)} by the curve, "
             f"{milliseconds(each.measured_s)} measured",
         )
         for each in findings.predictions
     ]
     return [*lines, *_tuning_lines(findings)]
+
+
+def _capacity_line(findings: Findings, capacity: Capacity) -> Line:
+    config = findings.config
+    texts = "" if config.texts_per_request == 1 else f" of {config.texts_per_request} texts"
+    asked = f"p99 at most {milliseconds(config.target_p99_s)}; "
+    asked += f"requests{texts} of {rounded(findings.tokens_per_request)} tokens"
+    figure = f"{rounded(capacity.rate_per_s)} requests/s"
+    if capacity.confidence is Confidence.AT_LEAST:
+        return Line(topic="one replica holds at least", figure=figure, detail=asked)
+    ends = f"{capacity.confidence.value} {rounded(capacity.low_per_s)} to {rounded(capacity.high_per_s)}"
+    return Line(topic="one replica holds", figure=figure, detail=f"{ends}; {asked}")
+
+
+def cautions(findings: Findings) -> list[str]:
+    """What a reader must know before the figures, the gravest first."""
+    capacity = findings.capacity
+    said = [warning(findings)] if warning(findings) else []
+    worst = max(findings.predictions, key=lambda each: abs(each.error), default=None)
+    if worst is not None and abs(worst.error) > PREDICTION_LIMIT:
+        said.append(
+            f"the curve is not to be trusted: at {rounded(worst.rate_per_s)} requests/s it was "
+            f"{percent(abs(worst.error))} too {'high' if worst.error > 0 else 'low'}, and the bound is "
+            f"{percent(PREDICTION_LIMIT)}"
+        )
+    if capacity is not None and capacity.reasons:
+        known = "only a range is known" if capacity.confidence is Confidence.RANGE else "note"
+        needed = (
+            "" if capacity.needed_s is None else f"; an interval takes --time-limit {needed_limit(capacity)} at least"
+        )
+        said.append(f"{known}: {'; '.join(capacity.reasons)}{needed}")
+    return said
+
+
+def needed_limit(capacity: Capacity) -> str:
+    """The time limit with which the search would have the time that it needs, as the option takes it."""
+    assert capacity.needed_s is not None
+    return f"{math.ceil(capacity.needed_s / SEARCH_SHARE / 60)}min"
 
 
 def _tuning_lines(findings: Findings) -> list[Line]:
@@ -127,5 +161,5 @@ def render_text(findings: Findings) -> str:
     topic_width = max((len(line.topic) for line in lines), default=0)
     figure_width = max((len(line.figure) for line in lines), default=0)
     rows = [f"{line.topic:<{topic_width}}  {line.figure:<{figure_width}}  {line.detail}".rstrip() for line in lines]
-    ends = [warning(findings), f"incomplete: {findings.problem}" if findings.problem else ""]
-    return "\n".join([*rows, *filter(None, ends)])
+    ends = [f"incomplete: {findings.problem}"] if findings.problem else []
+    return "\n".join([*cautions(findings), *rows, *ends])

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 
 from encserve_loadtest.altered_repository import Settings
-from encserve_loadtest.capacity import Capacity
+from encserve_loadtest.estimate.capacity import Capacity
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from encserve._commands.access import Access
 from encserve_loadtest.altered_repository import Settings, altered_repository, read_settings
 from encserve_loadtest.bench import Bench, make_bench, open_client
-from encserve_loadtest.capacity import Capacity, estimate_capacity, nearest_window
+from encserve_loadtest.by_rate import nearest_window
 from encserve_loadtest.errors import PlanError
+from encserve_loadtest.estimate.capacity import Capacity
+from encserve_loadtest.estimate.search import find_capacity
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.quantities import percent, rounded
-from encserve_loadtest.search import MAX_RATES, find_capacity
 from encserve_loadtest.trials import Trial, Tuning
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ WARM_UP_S = 1.0
 TRIALS_SHARE = 0.7
 """No trial begins after this share of the time limit; the rest is for the search with the best settings ..."""
 
-WINDOWS_PER_RATE = 2.3
-"""... which needs so many windows for each rate, of which there are at least MIN_RATES."""
-
-MIN_RATES = 4
+MIN_SEARCH_S = 30.0
+"""... which takes at least so long."""
 
 
 def alternatives(settings: Settings) -> Iterator[dict[str, int]]:
@@ -102,10 +101,8 @@ async def _search(findings: Findings, settings: Settings, progress: Progress) ->
     async with _bench_on(findings, settings) as bench:
         await bench.with_users(MIN_USERS, duration_s=WARM_UP_S)
         bench.on_window = progress.window
-        left_s = findings.config.time_limit_s - progress.elapsed_s
-        max_rates = max(MIN_RATES, min(MAX_RATES, int(left_s / (WINDOWS_PER_RATE * bench.window_s))))
-        await find_capacity(bench.at_rate, first_per_s=findings.capacity.rate_per_s, max_rates=max_rates)
-    return estimate_capacity(bench.windows, target_p99_s=bench.target_p99_s, seed=bench.seed)
+        left_s = max(MIN_SEARCH_S, findings.config.time_limit_s - progress.elapsed_s)
+        return await find_capacity(bench, target_s=bench.target_p99_s, time_s=left_s, note=progress.note)
 
 
 @asynccontextmanager

@@ -16,8 +16,12 @@ LATENESS_LIMIT_S = 0.005
 LATENESS_LIMIT_SHARE = 0.2
 """The generator is on time while the 99th percentile of its lateness is below the first, or a share of the target."""
 
-GROWTH_LIMIT = 0.05
-"""A latency that grows by so many seconds per second is a queue without an end: the rate is 5 % beyond the server's."""
+PARTS = 20
+"""The median latencies of so many parts of a window show whether its queue grows ..."""
+SIGNIFICANT = 3.5
+"""... which it does when their slope is so many times its standard error ..."""
+SERVICE_TIMES = 5.0
+"""... and the rise in the whole window is so many times as long as the fastest requests take."""
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -112,18 +116,38 @@ class Window:
 
     @property
     def growth(self) -> float:
-        """Seconds by which the latency grows per second of the run: the slope between its first and its last third."""
-        latency_s, due_s = self.latency_s, self.run.scheduled_s[self.counted]
-        third = len(due_s) // 3
-        if third < 5:
-            return 0.0
-        rise_s = np.median(latency_s[-third:]) - np.median(latency_s[:third])
-        return float(rise_s / (np.median(due_s[-third:]) - np.median(due_s[:third])))
+        """Seconds by which the latency grows per second of the run; 0 where too few requests came to tell."""
+        return self._trend[0]
 
     @property
     def is_stable(self) -> bool:
-        """Whether the queue has a steady length."""
-        return self.growth <= GROWTH_LIMIT
+        """Whether the queue has a steady length, as far as the window can tell.
+
+        The slope is that of least squares through the medians of the parts. Neighbours share a queue, so its standard
+        error is that of a first-order autoregression (Fishman, Discrete-Event Simulation, 2001, section 6.6).
+        """
+        slope, error = self._trend
+        rise_s = slope * (1 - SETTLE_SHARE) * self.run.duration_s
+        return slope <= SIGNIFICANT * error or rise_s <= SERVICE_TIMES * percentile_s(self.latency_s, 1)
+
+    @property
+    def _trend(self) -> tuple[float, float]:
+        """The slope of the latency over the run, and its standard error; an infinite slope where most requests
+        failed."""
+        latency_s, due_s = self.latency_s, self.run.scheduled_s[self.counted]
+        if len(due_s) < 5 * PARTS:
+            return 0.0, float("inf")
+        parts = np.array_split(np.arange(len(due_s)), PARTS)
+        medians = np.array([np.median(latency_s[part]) for part in parts])  # (parts,)
+        times = np.array([np.median(due_s[part]) for part in parts])
+        if not np.isfinite(medians).all():
+            return (0.0, float("inf")) if np.isinf(medians).all() else (float("inf"), 0.0)
+        slope, base = np.polyfit(times, medians, 1)
+        rest = medians - (slope * times + base)
+        power = float(rest @ rest)
+        again = min(max(float(rest[1:] @ rest[:-1]) / power if power > 0 else 0.0, 0.0), 0.9)
+        error = np.sqrt(power / (PARTS - 2) / np.sum((times - times.mean()) ** 2) * (1 + again) / (1 - again))
+        return float(slope), float(error)
 
     @property
     def holds(self) -> bool:

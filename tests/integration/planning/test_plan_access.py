@@ -67,7 +67,13 @@ def test_a_check_shows_its_certificate_and_its_secret(mutual, run, tmp_path):
 def test_a_plan_shows_its_certificate_and_tells_no_secret(mutual, run, tmp_path):
     server, files = mutual
     options = [f"--url={server.grpc_url}", f"--metrics-url={server.metrics_url}", *plan_options(files)]
-    options += ["--model=minilm", "--p99=1ms", "--window=200ms", "--corpus=queries"]  # impossible, and soon known to be
+    options += [
+        "--model=minilm",
+        "--p99=1ms",
+        "--window=200ms",
+        "--time-limit=20s",
+        "--corpus=queries",
+    ]  # impossible, and soon known to be
     done = run("encserve", "plan", *options, ENCSERVE_ADMIN_SECRET=ADMIN_SECRET)
     assert done.returncode == 1, done.stderr
     found = json.loads((tmp_path / "plan.json").read_text())

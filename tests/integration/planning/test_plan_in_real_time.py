@@ -15,8 +15,8 @@ from unit.loadtest.queue_theory import mdc_capacity_per_s, mdc_percentile_s
 from encserve import AsyncClient
 from encserve_loadtest.arrivals import poisson, schedule_s
 from encserve_loadtest.bench import ALL_AT_ONCE, SEND_ONCE, Bench
-from encserve_loadtest.capacity import Capacity, estimate_capacity
-from encserve_loadtest.search import find_capacity
+from encserve_loadtest.estimate.capacity import Capacity
+from encserve_loadtest.estimate.search import find_capacity
 from encserve_loadtest.window import SETTLE_SHARE, Window, percentile_s
 
 pytestmark = pytest.mark.slow
@@ -84,8 +84,7 @@ def test_the_capacity_is_that_of_queueing_theory(servers, target_s, seed):
     async def search(url: str) -> Capacity:
         async with AsyncClient(url, retry=SEND_ONCE, concurrency=ALL_AT_ONCE) as client:
             bench = bench_on(client, target_p99_s=target_s, window_s=12, seed=seed)
-            await find_capacity(bench.at_rate, first_per_s=0.6 * servers / service_s)
-            return estimate_capacity(bench.windows, target_p99_s=target_s)
+            return await find_capacity(bench, target_s=target_s, time_s=150)
 
     with serving_known(KnownServer(service_s=service_s, servers=servers)) as url:
         capacity = asyncio.run(search(url))
@@ -94,4 +93,4 @@ def test_the_capacity_is_that_of_queueing_theory(servers, target_s, seed):
         f"\n{servers} places of {service_s:g} s, p99 under {target_s:g} s: {capacity.rate_per_s:.2f} requests/s "
         f"measured, 95 % interval {capacity.low_per_s:.2f} to {capacity.high_per_s:.2f}, {theory_per_s:.2f} in theory"
     )
-    assert capacity.rate_per_s == pytest.approx(theory_per_s, rel=0.10)
+    assert capacity.low_per_s <= theory_per_s <= 1.03 * capacity.high_per_s  # the server itself takes a little

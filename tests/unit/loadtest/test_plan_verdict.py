@@ -1,6 +1,7 @@
 """From windows to the verdict: metrics, bottleneck, capacity, sizing, SLOs, report."""
 
 import asyncio
+import io
 import json
 from dataclasses import replace
 
@@ -9,12 +10,16 @@ import pytest
 
 from encserve_loadtest.bench import Bench
 from encserve_loadtest.bottleneck import find_bottleneck
-from encserve_loadtest.capacity import Capacity, estimate_capacity
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.errors import GeneratorTooSlow, InvalidPlan
+from encserve_loadtest.estimate.capacity import Capacity, Confidence
+from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.estimate.record import Record
+from encserve_loadtest.estimate.saturation import Saturation
 from encserve_loadtest.findings import Findings, Prediction
 from encserve_loadtest.planner import judge as judge_plan
-from encserve_loadtest.planner import search, valid_windows
+from encserve_loadtest.planner import keep_what_is_known, search, valid_windows
+from encserve_loadtest.progress import Progress
 from encserve_loadtest.queueing import fit_curve
 from encserve_loadtest.report import to_json, write_report
 from encserve_loadtest.run import Loop, Run
@@ -137,19 +142,6 @@ def test_the_bottleneck_is_named(steps, cpu_s, limit):
     assert find_bottleneck(window(steps=steps, cpu_s=cpu_s)).limit == limit
 
 
-def test_the_capacity_is_where_the_target_is_crossed():
-    windows = [window(p99_s, rate_per_s=rate) for rate, p99_s in [(20, 0.04), (40, 0.08), (60, 0.125), (80, 0.5)]]
-    capacity = estimate_capacity(windows, target_p99_s=0.1)
-    assert 40 < capacity.rate_per_s < 60
-    assert capacity.low_per_s < capacity.rate_per_s < capacity.high_per_s
-
-
-def test_late_windows_and_closed_loops_say_nothing_of_the_capacity():
-    windows = [window(0.04, rate_per_s=20), window(0.2, rate_per_s=60)]
-    noise = [window(0.9, rate_per_s=10, late_s=0.5), window(0.001, rate_per_s=None, users=4)]
-    assert estimate_capacity([*windows, *noise], target_p99_s=0.1) == estimate_capacity(windows, target_p99_s=0.1)
-
-
 def test_replicas_keep_the_target_with_one_down():
     sizing = size_fleet(2_000, Capacity(rate_per_s=100, low_per_s=90, high_per_s=110))
     assert (sizing.needed, sizing.replicas) == (23, 24)
@@ -235,7 +227,9 @@ def test_a_malformed_slo_is_named(tmp_path, content, message):
         read_slos(file)
 
 
-@pytest.mark.parametrize("options", [{"target_p99_s": 0}, {"rate_per_s": -1}, {"shape": "wave"}, {"window_s": 0}])
+@pytest.mark.parametrize(
+    "options", [{"target_p99_s": 0}, {"rate_per_s": -1}, {"shape": "wave"}, {"window_s": 0}, {"time_limit_s": 5}]
+)
 def test_an_impossible_plan_is_refused(options):
     with pytest.raises(InvalidPlan):
         PlanConfig(**{"model": "m", "target_p99_s": 1, **options})
@@ -249,7 +243,7 @@ def findings():
     found.windows += [
         window(p99_s, rate_per_s=rate, steps=steps) for rate, p99_s in [(20, 0.04), (40, 0.08), (60, 0.2)]
     ]
-    found.capacity = estimate_capacity(found.windows, target_p99_s=0.1)
+    found.capacity = Capacity(rate_per_s=43, low_per_s=38, high_per_s=47)
     found.predictions.append(Prediction(rate_per_s=30, predicted_s=0.05, measured_s=0.04))
     judge_plan(found)
     return found
@@ -257,22 +251,69 @@ def findings():
 
 def test_the_terminal_says_it_all(findings):
     text = render_text(findings)
-    for part in ("one replica holds", "replicas", "a million texts cost", "limited by", "compute", "25 % too high"):
+    for part in (
+        "one replica holds",
+        "replicas",
+        "a million texts cost",
+        "limited by",
+        "compute",
+        "25 % too high",
+        "95 % interval",
+    ):
         assert part in text
 
 
 def test_a_slow_generator_gives_a_lower_bound(findings):
-    async def late(rate_per_s: float) -> Window:
-        return window(0.05, rate_per_s=rate_per_s, late_s=0.5 if rate_per_s > 30 else 0.0)
+    async def late(rate_per_s: float, *, duration_s: float) -> Window:
+        return window(0.05, rate_per_s=rate_per_s, late_s=0.5)
+
+    async def users(users: int, *, duration_s: float) -> Window:
+        return window(0.05, rate_per_s=None, users=users)
 
     bench = Bench(send=None, target_p99_s=0.1, window_s=1, windows=findings.windows)
-    bench.at_rate = late
+    bench.at_rate, bench.with_users = late, users
     findings.capacity = None
     with pytest.raises(GeneratorTooSlow) as caught:
-        asyncio.run(search(findings, bench, first_per_s=30))
+        asyncio.run(search(findings, bench, Progress(stream=io.StringIO())))
     findings.problem = str(caught.value)
     assert findings.bottleneck.limit == "client"
-    assert "one replica holds at least" in render_text(findings)
+    assert "one replica holds at least  40.0 requests/s" in render_text(findings)
+
+
+def test_a_range_is_no_interval_and_says_why_first(findings):
+    findings.capacity = replace(
+        findings.capacity, confidence=Confidence.RANGE, reasons=("it is too short",), needed_s=700.0
+    )
+    first, *rest = render_text(findings).splitlines()
+    assert first == "only a range is known: it is too short; an interval takes --time-limit 15min at least"
+    assert "range 38.0 to 47.0" in rest[0]
+    assert "95 %" not in render_text(findings)
+
+
+def test_a_prediction_that_missed_is_said_first(findings):
+    assert render_text(findings).startswith("one replica holds")
+    findings.predictions.append(Prediction(rate_per_s=8, predicted_s=0.05, measured_s=0.1, inside=False))
+    text = render_text(findings)
+    assert text.startswith(
+        "the curve is not to be trusted: at 8.00 requests/s it was 50 % too low, and the bound is 30 %"
+    )
+    assert "interpolation tested" in text
+    assert "prediction tested" in text
+
+
+def test_a_search_that_is_stopped_has_the_range_of_its_runs(findings):
+    saturation = Saturation(
+        per_s=60, low_per_s=59, high_per_s=61, users=8, alone_s=0.01, alone_late=0, alone_requests=100, measured_s=10
+    )
+    findings.experiment = Experiment(saturation=saturation, target_s=0.1)
+    findings.capacity = None
+    keep_what_is_known(findings)
+    assert findings.capacity is None
+    findings.experiment.runs += [Record.of(each) for each in findings.windows if each.rate_per_s]
+    keep_what_is_known(findings)
+    assert findings.capacity.confidence is Confidence.RANGE
+    assert findings.capacity.reasons[0] == "the search was stopped"
+    assert findings.capacity.high_per_s <= 61
 
 
 def test_a_prediction_is_held_against_valid_windows_only():

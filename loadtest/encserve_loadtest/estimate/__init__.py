@@ -1,0 +1,1 @@
+"""How much one replica holds at a latency: from runs at several rates to a capacity and its interval."""

@@ -1,0 +1,1 @@
+"""Servers whose capacity is known, in virtual time: what the estimator is held against."""
