@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from encserve import GrpcTransport
+from encserve import EncserveError, GrpcTransport, InvalidInput
 from encserve._commands.server_arguments import access_of, add_endpoint_arguments
 
 if TYPE_CHECKING:
     from encserve_export.certificate.figures.figure import Figure
     from encserve_export.certificate.verification.verify import Verification
 
-SUMMARY = "run a pipeline's certificate again, on a running server"
+SUMMARY = (
+    "run a pipeline's certificate again, on a running server; exit code 1 if it drifted, 3 if it could not be asked"
+)
 EXIT_DRIFTED = 1
+EXIT_NOT_ASKED = 3
+"""Nothing is known of a drift: the server stayed busy or down, has no such pipeline, or the repository does not hold
+its certificate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model repository of the server, for the certificate (default: %(default)s)",
     )
     parser.add_argument(
-        "--timeout-s", type=float, default=120.0, help="seconds that one request may take (default: %(default)g)"
+        "--timeout-s",
+        type=float,
+        default=120.0,
+        help="seconds that each attempt of a request may take (default: %(default)g)",
     )
     parser.add_argument(
         "--calibration",
@@ -46,7 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify; the exit code is 1 if the server has drifted."""
+    """Verify. Returns 0, `EXIT_DRIFTED` or `EXIT_NOT_ASKED`.
+
+    Raises:
+        InvalidInput: an argument is wrong.
+    """
+    try:
+        verification = _verified(arguments)
+    except InvalidInput:
+        raise
+    except EncserveError as error:
+        print(f"encserve: not verified, since it could not be asked: {error}", file=sys.stderr)
+        return EXIT_NOT_ASKED
+    print(_as_json(verification) if arguments.json else _as_text(verification))
+    return EXIT_DRIFTED if verification.drifted else 0
+
+
+def _verified(arguments: argparse.Namespace) -> Verification:
     from encserve_export.certificate.verification.verify import verify
     from encserve_export.texts.calibration_file import own_texts
 
@@ -54,11 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     access = access_of(arguments)
     transport = GrpcTransport(arguments.url, tls=access.tls, api_key=access.api_key)
     try:
-        verification = verify(transport, arguments.name, arguments.repository, timeout_s=arguments.timeout_s, own=own)
+        return verify(transport, arguments.name, arguments.repository, timeout_s=arguments.timeout_s, own=own)
     finally:
         transport.close()
-    print(_as_json(verification) if arguments.json else _as_text(verification))
-    return EXIT_DRIFTED if verification.drifted else 0
 
 
 def _as_text(verification: Verification) -> str:

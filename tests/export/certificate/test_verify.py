@@ -1,48 +1,15 @@
 """An exported pipeline, verified: its own steps answer in this process in the place of a server."""
 
-import hashlib
-import json
-
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
-from encserve.testing import FakeTransport, fake_pipeline
 from encserve_export.certificate.verification.verify import verify
-from encserve_export.config import ExportConfig, Precision
-from encserve_export.engines.engine import EncodeStep
-from encserve_export.engines.python_backend.python_onnxruntime import ONNXRUNTIME
+from encserve_export.config import ExportConfig
 from encserve_export.export import export
 from encserve_export.texts.calibration_file import own_texts
-from encserve_server.steps.head.loading import load_head
-from encserve_server.steps.instance.settings import read_settings
-from encserve_server.steps.request.options import OptionRules
-from encserve_server.steps.tokenize.tokenization import Tokenization
 
 from ..conftest import make_checkpoint  # noqa: TID252
-
-GRAPH_INPUTS = ("input_ids", "lengths")
-
-
-class InProcess:
-    """The steps of version 1 of the pipeline `tiny`."""
-
-    def __init__(self, repository, encoder):
-        folders = {step: repository / f"tiny_{step}/1" for step in ("tokenize", "head")}
-        settings, head = (read_settings(folder) for folder in folders.values())
-        tokenizer = Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json"))
-        self.tokenization, self.rules = Tokenization(tokenizer, settings), OptionRules.from_settings(settings)
-        self.head, self.head_rules, self.head_inputs = load_head(head), OptionRules.from_settings(head), head["tensors"]
-        self.encoder = encoder
-
-    def __call__(self, request):
-        stated = json.dumps(dict(request.parameters))
-        options = self.rules.parse(stated)
-        (tensors,) = self.tokenization.tokenize([(self.tokenization.read(request.inputs, options), options)])
-        (rows,) = self.encoder.encode([{name: tensors[name] for name in GRAPH_INPUTS}], ["sentence_embedding"])
-        known = {**tensors, **rows}
-        answer = self.head.answer({name: known[name] for name in self.head_inputs}, self.head_rules.parse(stated))
-        return {name: np.asarray(tensor)[None] for name, tensor in {**tensors, **answer}.items()}
+from .in_process import served_in_process
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +28,7 @@ def exported(tmp_path_factory):
 def verified(exported, spoil=lambda rows: rows):
     """Verify it, its network's rows changed by `spoil`."""
     repository, file, manifest = exported
-    step = EncodeStep(
-        folder=repository / "tiny_encode/1",
-        precision=Precision.FP32,
-        follows={"sentence_embedding": "lengths"},
-        max_length=manifest.limits["max_length"],
-    )
-    certificate = hashlib.sha256((repository / "tiny/1/manifest.json").read_bytes()).hexdigest()
-    with ONNXRUNTIME.open(step) as encoder:
-        serving = InProcess(repository, encoder)
-        transport = FakeTransport(
-            lambda request: spoil(serving(request)), pipelines=[fake_pipeline(name="tiny", certificate=certificate)]
-        )
+    with served_in_process(repository, manifest, spoil) as transport:
         return verify(transport, "tiny", repository, timeout_s=60, own=own_texts(file, "text"))
 
 

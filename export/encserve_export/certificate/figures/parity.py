@@ -157,6 +157,10 @@ class AnswerParity:
         return self._agreement.stated(self._largest)
 
 
+LOGIT_FIGURES = ("argmax_agreement", "max_abs_diff")
+"""Of tasks with logits the figures of `LogitParity`."""
+
+
 class LogitParity:
     """Rows of logits, which the head makes answers of."""
 
@@ -178,9 +182,10 @@ class LogitParity:
 
     def figures(self, limits: ParityLimits, variants: Collection[int] = ()) -> list[Figure]:
         """What was measured. `variants` are texts of others again."""
+        agreement, difference = LOGIT_FIGURES
         return [
-            *self._agreement.figure("argmax_agreement", limits.argmax_agreement, variants),
-            self._differences.figure("max_abs_diff", limits.max_abs_diff, variants, self.largest),
+            *self._agreement.figure(agreement, limits.argmax_agreement, variants),
+            self._differences.figure(difference, limits.max_abs_diff, variants, self.largest),
         ]
 
     def by_text(self) -> dict[int, float]:

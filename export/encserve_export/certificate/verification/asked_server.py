@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve import InferenceFailed, InferRequest, InvalidInput, Transport
+from encserve import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InferRequest,
+    InferResponse,
+    InvalidInput,
+    RateLimited,
+    Transport,
+    Unavailable,
+)
 from encserve_export.certificate.figures.examination import texts_of_request
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.parity import AnswerParity, OfTexts
@@ -27,6 +37,10 @@ _ASIDE: dict[str, str | bool] = {"lane": "bulk", "fresh": True}
 """The options of every request: it makes way for others, and rows that were kept would hide what has changed since."""
 
 
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Before a request that a busy server refused, or did not answer in time, is sent again; after these no more."""
+
+
 @dataclass(frozen=True)
 class AskedServer:
     """A pipeline of a server."""
@@ -36,9 +50,14 @@ class AskedServer:
     version: str
     task: str
     timeout_s: float
+    """Of each attempt of a request."""
 
     def ask(self, asked: Asked) -> dict[str, NDArray[Any]]:
-        """The tensors that it answers, without the leading dimension. Raises EncserveError."""
+        """The tensors that it answers, without the leading dimension.
+
+        Raises:
+            EncserveError: it answers with an error, or was too busy or down at each of several attempts.
+        """
         request = InferRequest(
             model=self.name,
             model_version=self.version,
@@ -46,8 +65,16 @@ class AskedServer:
             outputs=(),
             parameters={**wire_options(asked), **_ASIDE},
         )
-        response = self.transport.infer(request, timeout_s=self.timeout_s)
-        return {name: tensor[0] for name, tensor in response.tensors.items()}
+        return {name: tensor[0] for name, tensor in self._answered(request).tensors.items()}
+
+    def _answered(self, request: InferRequest) -> InferResponse:
+        for pause_s in _PAUSES_S:
+            try:
+                return self.transport.infer(request, timeout_s=self.timeout_s)
+            except (Unavailable, DeadlineExceeded) as error:
+                asked_for = error.retry_after_s if isinstance(error, RateLimited) else None
+                time.sleep(max(pause_s, asked_for or 0.0))
+        return self.transport.infer(request, timeout_s=self.timeout_s)
 
     def fails(self, asked: Asked) -> str:
         """Why it does not answer with finite numbers, in words; empty where it does."""

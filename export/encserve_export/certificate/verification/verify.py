@@ -10,8 +10,9 @@ from typing import Any
 from encserve import PipelineInfo, Transport
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.neighbours import neighbours_figure
+from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.checkpoint.tasks.table import task_of
+from encserve_export.checkpoint.tasks.table import TASKS, task_of
 from encserve_export.errors import CertificateFailed
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
@@ -84,7 +85,7 @@ def verify(
         figures.append(Figure("nonfinite_lengths", len(reasons), 0, texts=len(reference.lengths)))
         complaints += [f"{figures[-1].complaint()}: {reasons[0]}"] if reasons else []
         asked["lengths"] = len(reference.lengths)
-    held_out, left_out = [], _left_out(reference, found, own)
+    held_out, left_out = [], [*_of_logits(reference, found), *_left_out(reference, found, own)]
     if own is not None:
         texts = AskedSection(server, _with_inputs(reference.sections[OWN], found, own.held_out), own=True)
         texts.together()
@@ -134,6 +135,14 @@ def _left_out(reference: Reference, found: FoundManifest, own: OwnTexts | None) 
         count = found.stated["parity"]["held_out"]["texts"]
         lines.append(f"{count} held-out texts, which are not kept: --calibration FILE names the file that has them")
     return lines
+
+
+def _of_logits(reference: Reference, found: FoundManifest) -> list[str]:
+    """Which figures of the certificate are of numbers that no answer of a server has, in words."""
+    names = " and ".join(name for name in LOGIT_FIGURES if name in found.stated["parity"]["figures"])
+    if not TASKS[reference.task].logits or not names:
+        return []
+    return [f"{names}: of logits, which stay in the server; the answers that are made of them are asked"]
 
 
 def _with_inputs(section: Section, found: FoundManifest, texts: Sequence[str]) -> Section:

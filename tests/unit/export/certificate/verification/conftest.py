@@ -1,5 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
 from served_vectors import Server, write_repository
+
+from encserve_export.certificate.verification import asked_server
 
 
 @pytest.fixture
@@ -12,3 +16,11 @@ def folder(tmp_path):
 @pytest.fixture
 def server():
     return Server()
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """The seconds that were waited before another attempt, which pass at once."""
+    waited = []
+    monkeypatch.setattr(asked_server, "time", SimpleNamespace(sleep=waited.append))
+    return waited
