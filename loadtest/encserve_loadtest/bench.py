@@ -13,6 +13,7 @@ from encserve._commands.access import Access
 from encserve_loadtest.arrivals import Process, poisson, process_of, schedule_s
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.generator import Send, closed_loop, open_loop
+from encserve_loadtest.host.watch import HostWatch
 from encserve_loadtest.run import Run
 from encserve_loadtest.served import ServedStep
 from encserve_loadtest.shapes import STEADY, Shape
@@ -78,6 +79,8 @@ class Bench:
     steps: Sequence[ServedStep] = ()
     metrics_url: str | None = None
     """Triton's metrics endpoint; without it the windows know nothing of the steps."""
+    watch: HostWatch | None = None
+    """Watches the machine of the generator; without it the windows know nothing of it."""
     on_window: Callable[[Window], None] = lambda window: None
     windows: list[Window] = field(default_factory=list)
 
@@ -99,12 +102,18 @@ class Bench:
         self, running: Coroutine[Any, Any, Run], *, rate_per_s: float | None = None, users: int | None = None
     ) -> Window:
         before, began_s = await self._scrape(), time.monotonic()
-        run = await running
+        watching = self.watch.begin() if self.watch is not None else None
+        try:
+            run = await running
+        finally:
+            host = watching.end() if watching is not None else None
         after, elapsed_s = await self._scrape(), time.monotonic() - began_s
         steps: dict[str, StepTimes] = {}
         if before is not None and after is not None:
             steps = times_between(before, after, self.steps, elapsed_s=elapsed_s)
-        window = Window(run=run, rate_per_s=rate_per_s, users=users, target_p99_s=self.target_p99_s, steps=steps)
+        window = Window(
+            run=run, rate_per_s=rate_per_s, users=users, target_p99_s=self.target_p99_s, steps=steps, host=host
+        )
         self.windows.append(window)
         self.on_window(window)
         return window

@@ -1,5 +1,6 @@
 """The options of the planner, checked when built."""
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,12 @@ class PlanConfig:
             raise InvalidPlan(f"the cost of a replica is {self.replica_cost_per_hour}, it must not be negative")
         if self.shape is not None and self.shape not in SHAPES:
             raise InvalidPlan(f"the shape is {self.shape!r}, expected {', '.join(SHAPES)}")
+
+    @property
+    def server_is_here(self) -> bool:
+        """Whether the server is on the machine of the generator, as its address says."""
+        host = self.url.rpartition(":")[0].strip("[]")
+        return host in ("localhost", "::1", socket.gethostname()) or host.startswith("127.")
 
     @property
     def metrics_endpoint(self) -> str:

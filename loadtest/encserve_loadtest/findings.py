@@ -6,6 +6,7 @@ from encserve_loadtest.bottleneck import Bottleneck
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.host.noise import Noise
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
 from encserve_loadtest.sizing import Cost, Sizing
@@ -41,6 +42,8 @@ class Findings:
     """Every window that was measured, in order."""
     experiment: Experiment | None = None
     """The runs that the capacity comes from."""
+    noise: Noise | None = None
+    """How unquiet this machine was during the search."""
     capacity: Capacity | None = None
     curve: LatencyCurve | None = None
     fitted_per_s: tuple[float, ...] = ()

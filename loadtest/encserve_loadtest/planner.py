@@ -1,5 +1,6 @@
 """The plan, from an address to replicas and a price: reads from top to bottom."""
 
+import asyncio
 from dataclasses import replace
 
 from encserve import Client
@@ -12,6 +13,8 @@ from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.search import at_least, find_capacity
 from encserve_loadtest.findings import Findings, Prediction
+from encserve_loadtest.host.noise import judge_noise
+from encserve_loadtest.host.watch import HostWatch
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.quantities import milliseconds
 from encserve_loadtest.queueing import fit_curve
@@ -34,6 +37,9 @@ between ..."""
 PREDICTED_WINDOWS = 2
 """... in so many windows."""
 
+QUIET_S = 1.0
+"""So long nothing is sent before and after the search, to see what others use of this machine."""
+
 SHAPED_WINDOWS = 4
 """A run along a shape lasts so many windows."""
 
@@ -49,15 +55,18 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
     progress.stage(f"asking {config.url} for {config.model!r}")
     findings.workload = prepare(config, access)
     findings.steps = served_steps(config.url, config.model, access)
+    watch = HostWatch()
+    idle_share = await others_share(watch)
     async with open_client(config, config.url, access) as client:
         bench = make_bench(config, findings.workload, client)
         bench.windows, bench.on_window = findings.windows, progress.window
-        bench.steps, bench.metrics_url = findings.steps, config.metrics_endpoint
+        bench.steps, bench.metrics_url, bench.watch = findings.steps, config.metrics_endpoint, watch
         target = milliseconds(config.target_p99_s)
         progress.stage(
             f"closed loop: throughput by concurrency; then open loop: the rate that keeps p99 under {target}"
         )
         await search(findings, bench, progress)
+        heed_noise(findings, max(idle_share, await others_share(watch)))
         progress.stage("open loop: the latency-load curve")
         await draw_curve(findings, bench)
         progress.stage("open loop: two rates that the curve has not seen")
@@ -111,6 +120,26 @@ async def search(findings: Findings, bench: Bench, progress: Progress) -> None:
         raise
     if findings.config.quick:
         findings.capacity = promising_nothing(findings.capacity, "the search was short (--quick)")
+
+
+async def others_share(watch: HostWatch) -> float:
+    """The share of the processor time that is used while nothing is sent."""
+    before = watch.read()
+    await asyncio.sleep(QUIET_S)
+    return watch.busy_share(before, watch.read())
+
+
+def heed_noise(findings: Findings, others_share: float) -> None:
+    """Mark, widen or refuse the capacity by how unquiet this machine was in the long runs of the search."""
+    assert findings.experiment is not None
+    assert findings.capacity is not None
+    rates = {record.rate_per_s for record in findings.experiment.runs}
+    states = [window.host for window in findings.windows if window.host is not None and window.rate_per_s in rates]
+    here = findings.config.server_is_here
+    findings.noise = judge_noise(states, others_share=others_share, server_here=here)
+    findings.capacity = findings.noise.applied(findings.capacity)
+    if findings.noise.is_refused:
+        findings.problem = f"this host is too busy to measure on: {'; '.join(findings.noise.reasons)}"
 
 
 def keep_what_is_known(findings: Findings) -> None:

@@ -95,6 +95,7 @@ def _window_json(window: Window) -> dict[str, Any]:
         "holds": window.holds,
         "failures": dict(window.run.failures),
         "client_cpu_share": window.client_cpu_share,
+        "host": _plain(window.host),
         "steps": {name: {**_plain(step), "batch_size": step.batch_size} for name, step in window.steps.items()},
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from encserve_loadtest.host.watch import HostState
 from encserve_loadtest.run import Loop, Run
 from encserve_loadtest.triton_metrics import StepTimes
 
@@ -39,6 +40,8 @@ class Window:
     """The latency that 99 % of the requests should not exceed."""
     steps: Mapping[str, StepTimes] = field(default_factory=dict)
     """Step of the pipeline -> what Triton's metrics say of it during the run; empty where they could not be read."""
+    host: HostState | None = None
+    """The machine of the generator during the run; None where nobody watched it."""
 
     @property
     def counted(self) -> NDArray[np.bool_]:

@@ -1,0 +1,1 @@
+"""How quiet the machine was on which a plan was measured."""
