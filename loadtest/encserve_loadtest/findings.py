@@ -6,10 +6,11 @@ from encserve_loadtest.bottleneck import Bottleneck
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.fleet.sizing import Cost, Sizing
+from encserve_loadtest.fleet.waiting import WaitCurve
 from encserve_loadtest.host.noise import Noise
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
-from encserve_loadtest.sizing import Cost, Sizing
 from encserve_loadtest.trials import Tuning
 from encserve_loadtest.window import Window, repeated_share
 from encserve_loadtest.workload import Workload
@@ -52,6 +53,10 @@ class Findings:
     shaped: Window | None = None
     """The run along the shape that was asked for."""
     bottleneck: Bottleneck | None = None
+    waiting: WaitCurve | None = None
+    """The mean wait by rate."""
+    added_at_s: float | None = None
+    """Seconds of work waiting at which a replica is to be added."""
     sizing: Sizing | None = None
     cost: Cost | None = None
     tuning: Tuning | None = None

@@ -13,6 +13,8 @@ from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.search import at_least, find_capacity
 from encserve_loadtest.findings import Findings, Prediction
+from encserve_loadtest.fleet.sizing import price, size_fleet
+from encserve_loadtest.fleet.waiting import wait_curve
 from encserve_loadtest.host.noise import judge_noise
 from encserve_loadtest.host.watch import HostWatch
 from encserve_loadtest.progress import Progress
@@ -20,7 +22,6 @@ from encserve_loadtest.quantities import milliseconds
 from encserve_loadtest.queueing import fit_curve
 from encserve_loadtest.served import served_steps
 from encserve_loadtest.shapes import SHAPES
-from encserve_loadtest.sizing import price, size_fleet
 from encserve_loadtest.window import Window
 from encserve_loadtest.workload import Workload, prepare_workload
 
@@ -173,6 +174,10 @@ async def draw_curve(findings: Findings, bench: Bench) -> None:
     least_s = min([saturation.alone_s, *points.values()])
     findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=saturation.per_s, least_s=least_s)
     findings.fitted_per_s = tuple(points)
+    lasting = [window for window in bench.windows if window.rate_per_s in long]
+    findings.waiting = wait_curve(lasting, alone_s=saturation.alone_s)
+    if findings.waiting is not None:
+        findings.added_at_s = findings.waiting.added_at_s(findings.capacity.low_per_s)
 
 
 async def check_predictions(findings: Findings, bench: Bench) -> None:

@@ -60,7 +60,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     parts = {
         each.name: getattr(findings, each.name)
         for each in fields(findings)
-        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment")
+        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment", "waiting")
     }
     plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
     plain["encserve"] = __version__

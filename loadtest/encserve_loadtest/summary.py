@@ -5,6 +5,8 @@ import math
 from encserve_loadtest.config import SEARCH_SHARE
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.findings import Findings
+from encserve_loadtest.fleet.sizing import ZONES, Sizing
+from encserve_loadtest.fleet.waiting import ADDED_AT
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_pages.page import Line
 
@@ -49,23 +51,24 @@ def summarize(findings: Findings) -> list[Line]:
     if findings.capacity is not None:
         lines.append(_capacity_line(findings, findings.capacity))
     if findings.sizing is not None:
-        sizing = findings.sizing
-        free = f"{percent(sizing.headroom)} free, {percent(sizing.headroom_degraded)} while one is down"
-        lines.append(
-            Line(
-                topic=f"for {rounded(sizing.rate_per_s)} requests/s",
-                figure=f"{sizing.replicas:,} replicas",
-                detail=f"{sizing.needed:,} needed and 1 spare; {free}",
-            )
-        )
+        lines += _fleet_lines(findings.sizing)
     if findings.cost is not None:
         cost = findings.cost
         lines.append(
             Line(
                 topic="a million texts cost",
-                figure=rounded(cost.per_million_texts),
-                detail=f"a million tokens {rounded(cost.per_million_tokens)}, with the spare, at "
-                f"{rounded(cost.replica_cost_per_hour)} per replica and hour",
+                figure=between(cost.per_million_texts_at_best, cost.per_million_texts),
+                detail=f"a million tokens {between(cost.per_million_tokens_at_best, cost.per_million_tokens)}, with "
+                f"the spare, at {rounded(cost.replica_cost_per_hour)} per replica and hour; the fleet above costs "
+                "the more",
+            )
+        )
+    if findings.added_at_s is not None:
+        lines.append(
+            Line(
+                topic="add a replica at",
+                figure=f"{milliseconds(findings.added_at_s)} of work waiting",
+                detail=f"the mean wait at {percent(ADDED_AT)} of the low end; the target of an autoscaler, per replica",
             )
         )
     if findings.bottleneck is not None:
@@ -86,6 +89,29 @@ def summarize(findings: Findings) -> list[Line]:
         for each in findings.predictions
     ]
     return [*lines, *_tuning_lines(findings)]
+
+
+def _fleet_lines(sizing: Sizing) -> list[Line]:
+    free = f"{percent(sizing.headroom)} free, {percent(sizing.headroom_degraded)} while one is down"
+    lost = f"{percent(sizing.zone_loss)} of them"
+    enough = "the rest holds the rate" if sizing.holds_without_a_zone else "the rest is too few"
+    return [
+        Line(
+            topic=f"for {rounded(sizing.rate_per_s)} requests/s",
+            figure=f"{sizing.replicas:,} replicas",
+            detail=f"{sizing.needed:,} needed by the low end and 1 spare; {free}",
+        ),
+        Line(
+            topic="a zone's loss takes",
+            figure=lost,
+            detail=f"of {ZONES} zones: {enough}; {sizing.replicas_for_a_zone:,} replicas hold it without a zone",
+        ),
+    ]
+
+
+def between(low: float, high: float) -> str:
+    """An interval, or its one value."""
+    return rounded(low) if rounded(low) == rounded(high) else f"{rounded(low)} to {rounded(high)}"
 
 
 def _capacity_line(findings: Findings, capacity: Capacity) -> Line:
