@@ -11,10 +11,10 @@ def trace_metadata() -> tuple[tuple[str, str], ...]:
     lower case with their values. Empty where the package `opentelemetry-api` is missing, or no span is current."""
     if not _is_there():
         return ()
-    from opentelemetry import propagate
+    from opentelemetry.propagate import inject
 
     carrier: dict[str, str] = {}
-    propagate.inject(carrier)
+    inject(carrier)
     return tuple((name.lower(), value) for name, value in carrier.items())
 
 

@@ -73,9 +73,9 @@ class AsyncGrpcTransport(OverGrpc):
     async def close(self) -> None:
         """Close the channels. Requests in flight end with `TransportError`, within a second."""
         self._closed = True
-        now_s = time.monotonic()
-        await self._messages.wait(now_s + leaving.GIVE_UP_S)
-        await self._calls.wait(now_s + leaving.END_S)
+        begin_s = time.monotonic()
+        await self._messages.wait(begin_s + leaving.HEARD_S)
+        await self._calls.wait(begin_s + leaving.ENDED_S)
         for replica in self._opened.all if self._opened else ():
             await replica.channel.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -76,13 +74,7 @@ class GrpcTransport(OverGrpc):
     def close(self) -> None:
         """Close the channels. Requests in flight end with `TransportError`, within a second."""
         self._closed = True
-        now_s = time.monotonic()
-        self._messages.wait(now_s + leaving.GIVE_UP_S)
-        self._calls.wait(now_s + leaving.END_S)
-        # A Ctrl-C in the moment in which a call begins can leave it where gRPC waits for its end for ever.
-        closing = threading.Thread(target=self._replicas.close, name="encserve-close", daemon=True)
-        closing.start()
-        closing.join(leaving.END_S)
+        leaving.close(self._messages, self._calls, self._replicas.close)
 
     def _connected(self, channel: Any) -> Callable[[], bool]:
         return Connectivity(channel).is_ready

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import types
 
 import pytest
 
@@ -133,27 +134,32 @@ def test_one_deadline_holds_for_a_call_with_all_that_is_asked_for_it(connect, mo
     assert sum(each > 0.2 for each in left) <= 3
 
 
-def test_a_call_in_bulk_has_the_clients_timeout_for_each_request_and_its_own_for_all(connect, model):
-    seen = []
+def test_a_call_in_bulk_has_the_clients_timeout_for_each_request_and_its_own_for_all(connect, model, monkeypatch):
+    """Each of 32 requests takes ten seconds, by a clock that nothing else moves."""
+    seen, now = [], [0.0]
+    monkeypatch.setattr("encserve._conversation.deadline.time", types.SimpleNamespace(monotonic=lambda: now[0]))
+
+    def take(timeout_s):
+        seen.append(timeout_s)
+        now[0] += 10.0
 
     class Seen(FakeTransport):
         def infer(self, request, *, timeout_s):
-            seen.append(timeout_s)
-            time.sleep(0.01)
+            take(timeout_s)
             return super().infer(request, timeout_s=timeout_s)
 
     class AsyncSeen(AsyncFakeTransport):
         async def infer(self, request, *, timeout_s):
-            seen.append(timeout_s)
-            await asyncio.sleep(0.01)
+            take(timeout_s)
             return await super().infer(request, timeout_s=timeout_s)
 
     embed, _ = connect(model, transport={"threads": Seen, "tasks": AsyncSeen}, concurrency=1, timeout_s=1000.0)
     embed(["a"] * 2_000, model="fake")
-    assert min(seen) > 999.0 + 0.01 * 32 / 2
+    assert len(seen) == 32
+    assert min(seen) >= 980.0
     seen.clear()
     embed(["a"] * 2_000, model="fake", timeout_s=1000.0)
-    assert min(seen) < 1000.0 - 0.01 * 20
+    assert min(seen) == 1000.0 - 10.0 * 31
 
 
 def test_a_look_up_that_fails_fails_all_who_wait_for_it_once(connect, model):

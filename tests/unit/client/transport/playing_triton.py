@@ -25,6 +25,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.refusals = []
         self.words = "the server's own words"
         self.requests = []
+        self.metadata = []  # of each request, what came beside its message
         self.numbers = itertools.count()  # of requests, as they come
         self.given_up = []
         self.answers_what_is_given_up = True
@@ -53,6 +54,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.CANCELLED, "given up")
         number = next(self.numbers)
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         if self.delay_s and number >= self.prompt:
             until_s = time.monotonic() + self.delay_s
             while context.is_active() and time.monotonic() < until_s and not self.release.wait(0.001):

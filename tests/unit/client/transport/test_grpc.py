@@ -6,6 +6,7 @@ import time
 
 import grpc
 import pytest
+from unit.client.test_trace import span, traceparent
 
 from encserve import (
     AccessDenied,
@@ -34,6 +35,14 @@ def test_embed(triton, url, embed):
     assert result.vectors[:, 0].tolist() == list(range(200))
     assert (result.version, result.certificate) == ("1", "0" * 64)
     assert len(triton.requests) == 4
+
+
+@both
+def test_the_trace_of_the_caller_travels_with_each_request(triton, url, embed):
+    with span(1):
+        embed(url, texts_per_request=1)
+    embed(url)
+    assert [metadata.get("traceparent") for metadata in triton.metadata] == [traceparent(1)[1]] * 2 + [None]
 
 
 @both
@@ -112,10 +121,9 @@ def test_a_server_that_is_up_and_has_no_room(triton, url, embed, status):
 @both
 def test_deadline(triton, url, embed):
     triton.delay_s = 60.0
-    began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=rf"{url} gave no answer in time .*timeout 0.2 s"):
         embed(url, timeout_s=0.2)
-    assert time.monotonic() - began < 30.0  # the answer would have taken a minute
+    assert triton.cancelled in ([], [True])  # it is not answered yet, which takes a minute
 
 
 @both
@@ -126,6 +134,7 @@ def test_the_longest_timeout(url, embed):
 @both
 def test_a_late_call_is_left_and_not_cancelled(triton, url, embed, monkeypatch):
     monkeypatch.setattr("encserve._transport.leaving.END_S", 60.0)
+    monkeypatch.setattr("encserve._transport.leaving.ENDED_S", 60.0)
     triton.delay_s = 60.0
     threading.Timer(1.0, triton.release.set).start()  # while the client closes
     with pytest.raises(DeadlineExceeded):

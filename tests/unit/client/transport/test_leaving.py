@@ -22,6 +22,7 @@ from .playing_triton import assert_all_given_up
 def patient(monkeypatch):
     """A busy machine may take more than the second that a client spends on giving up."""
     monkeypatch.setattr("encserve._transport.leaving.GIVE_UP_S", 60.0)
+    monkeypatch.setattr("encserve._transport.leaving.HEARD_S", 60.0)
 
 
 async def test_a_cancelled_call_gives_up_its_place(triton, url):
@@ -84,7 +85,7 @@ INTERRUPTED = """
 import signal, sys
 from encserve import Client
 from encserve._transport import leaving
-leaving.GIVE_UP_S = 60
+leaving.GIVE_UP_S = leaving.HEARD_S = 60
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Client(sys.argv[1], texts_per_request=int(sys.argv[2])) as client:
     client.embed(["a", "b"], model="fake")

@@ -73,6 +73,46 @@ def test_requests_go_to_each_in_its_turn(servers):
 
 
 @pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_requests_go_to_all_that_a_name_stands_for_in_their_turn(servers, kind, monkeypatch):
+    """Only the look-up of the name is replaced: gRPC is told what it would find."""
+    for number in range(3):
+        servers.start(number)
+    found = f"ipv4:{','.join(servers.addresses)}"
+    library = grpc if kind == "threads" else grpc.aio
+    channel = library.insecure_channel
+    opened = []
+
+    def open_channel(address, options):
+        opened.append(address)
+        return channel(found, options=options)
+
+    monkeypatch.setattr(library, "insecure_channel", open_channel)
+
+    async def tasks():
+        async with AsyncClient("dns:///triton.example.org:8001", coalesce=False) as client:
+            while not counted(30):
+                await client.embed(["a"], model="fake")
+
+    before = []
+
+    def counted(calls):
+        """Whether so many calls were made since each server was asked once, which it is not before it is connected."""
+        assert sum(shares(servers)) < 10_000, shares(servers)
+        if not before and min(shares(servers)):
+            before.extend(shares(servers))
+        return bool(before) and sum(shares(servers)) >= sum(before) + calls
+
+    if kind == "tasks":
+        asyncio.run(tasks())
+    else:
+        with Client("dns:///triton.example.org:8001") as client:
+            while not counted(30):
+                client.embed(["a"], model="fake")
+    assert opened == ["dns:///triton.example.org:8001"]
+    assert [now - then for now, then in zip(shares(servers), before, strict=True)] == [10, 10, 10]
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
 def test_no_call_fails_while_one_dies_and_one_comes(servers, kind):
     servers.start(0)
     servers.start(1)
