@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -29,6 +31,13 @@ def published_versions(repository: Path, name: str) -> list[int]:
     return sorted(int(file.parent.name) for file in manifests if file.parent.name.isdecimal())
 
 
+def certificates(repository: Path, name: str) -> dict[str, int]:
+    """The published versions of a pipeline by the sha256 of their manifests, in order. Raises OSError."""
+    folder = repository / name
+    versions = published_versions(repository, name)
+    return {sha256_of(folder / str(version) / MANIFEST_FILE): version for version in versions}
+
+
 def manifest_of(repository: Path, name: str, version: int) -> Manifest:
     """The manifest of a published version.
 
@@ -41,6 +50,25 @@ def manifest_of(repository: Path, name: str, version: int) -> Manifest:
         return read_manifest(file)
     except FileNotFoundError as error:
         raise NotThere(f"{repository} has no version {version} of {name}: {file} is missing") from error
+
+
+def stated_manifest(repository: Path, name: str, version: int) -> dict[str, Any]:
+    """What the manifest of a published version says, by key, of whatever release it is.
+
+    Raises:
+        NotThere: there is no such version.
+        Damaged: it is no JSON object.
+    """
+    file = repository / name / str(version) / MANIFEST_FILE
+    try:
+        stated = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise NotThere(f"{repository} has no version {version} of {name}: {file} is missing") from error
+    except ValueError as error:
+        raise Damaged(f"{file} is no manifest: {error}; export the pipeline again") from error
+    if not isinstance(stated, dict):
+        raise Damaged(f"{file} is no manifest: it holds a {type(stated).__name__}; export the pipeline again")
+    return stated
 
 
 def active_config(repository: Path, name: str) -> pb.ModelConfig | None:

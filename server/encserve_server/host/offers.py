@@ -1,13 +1,15 @@
 """Whether this host offers what pipelines require: refused before Triton starts, in words."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from encserve import PipelineInfo
+from encserve_repository.errors import Damaged
+from encserve_repository.versions import stated_manifest
 from encserve_server.errors import RepositoryError, UnsupportedHost
 from encserve_server.host.gpu import gpu_architecture
+from encserve_server.host.instances import check_instances
 from encserve_server.host.locate import Installation
 from encserve_server.host.platform import has_nvidia_driver
 from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
@@ -35,13 +37,14 @@ def check_pipelines(repository: Path, pipelines: Sequence[PipelineInfo], host: H
 
     Raises:
         UnsupportedHost: says what the pipeline needs, what is here, and what helps.
-        RepositoryError: a pipeline does not say what it needs.
+        RepositoryError: a pipeline does not say what it needs, or has more instances than it can count.
     """
     for pipeline in pipelines:
-        manifest = json.loads((repository / pipeline.name / pipeline.version / "manifest.json").read_bytes())
         try:
+            manifest = stated_manifest(repository, pipeline.name, int(pipeline.version))
             complaints = HostRequirements.of(manifest).lacking(host)
-        except ValueError as error:
+        except (Damaged, ValueError) as error:
             raise RepositoryError(f"pipeline {pipeline.name}: {error}") from error
         if complaints:
             raise UnsupportedHost(f"pipeline {pipeline.name} cannot be served here: {'; '.join(complaints)}")
+        check_instances(repository, pipeline.name)

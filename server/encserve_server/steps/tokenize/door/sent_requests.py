@@ -2,8 +2,9 @@
 
 After the requests that it lets on the door sends a marker: a request of one token, straight to the encode step. What
 waits before a network is a queue, first in, first out, so when the marker is answered, whatever was sent before it has
-been computed or has failed. That holds for every engine, and nothing of it is in the requests of callers. A marker that
-the queue refuses, where an operator has bounded it, says nothing of what was sent before it, and is sent again.
+been computed or has failed. That holds for every engine with one instance, which computes one batch after the other;
+the launcher refuses several. Nothing of it is in the requests of callers. A marker that the queue refuses, where an
+operator has bounded it, says nothing of what was sent before it, and is sent again.
 """
 
 from __future__ import annotations
