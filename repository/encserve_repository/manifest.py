@@ -34,7 +34,9 @@ class Manifest:
     """Of the engine `tensorrt`: what the plan was built with and for, from `build_plan` of the exporter."""
     memory: dict[str, int] = field(default_factory=dict)
     """The worst case that the limits allow, in bytes beside the weights: of a micro-batch, a request and a batch, as
-    far as the engine has such; and the requests of a batch that follow from it. From the engine's `Built.memory`."""
+    far as the engine has such; and the requests of a batch that follow from it. Of the engine `python`, which computes
+    several micro-batches at once, also what these take for each core that it may use. From the engine's
+    `Built.memory`."""
     calibration: dict[str, Any] = field(default_factory=dict)
     """The texts that it was made with, where it was made with texts: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]

@@ -147,7 +147,10 @@ def test_a_plan_of_tiles_takes_less_than_one_that_pads_each_text():
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"engine": Engine.PYTHON}, {"micro_batch_bytes", "request_bytes"}),
+        (
+            {"engine": Engine.PYTHON},
+            {"micro_batch_bytes", "micro_batches_per_core", "bytes_per_core", "request_bytes"},
+        ),
         (
             {"engine": Engine.ONNXRUNTIME, "device": Device.CPU},
             {"requests_per_batch", "micro_batch_bytes", "request_bytes", "batch_bytes"},

@@ -33,6 +33,7 @@ from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
+from encserve_server.steps.request.lanes import LANES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,13 @@ class PythonEngine:
         text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         (step.folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
         largest = micro_batch_bytes(step.sizes, cuts, step.max_length, in_blocks=bounded)
-        yield Built(made=made, memory={"micro_batch_bytes": largest, "request_bytes": step.request.bytes})
+        memory = {
+            "micro_batch_bytes": largest,
+            "micro_batches_per_core": len(LANES),  # each lane has a thread for every core that the step may use
+            "bytes_per_core": len(LANES) * largest,
+            "request_bytes": step.request.bytes,
+        }
+        yield Built(made=made, memory=memory)
 
     def open(self, step: EncodeStep) -> Encoder:
         """The very code of the step; no setting of this process's environment changes it."""
