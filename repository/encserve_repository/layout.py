@@ -18,6 +18,8 @@ CONFIG_FILE = "config.pbtxt"
 MANIFEST_FILE = "manifest.json"
 STEPS = ("tokenize", "encode", "head")
 PLAN_ENGINE = "tensorrt"
+BUILD_LOG_FILE = "build.log"
+"""Beside the manifest of a plan that was built in the background: what the build said."""
 WARMUP_FOLDER = "warmup"
 """Beside the versions of a model: what Triton sends it before it is ready."""
 

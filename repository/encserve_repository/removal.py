@@ -18,7 +18,7 @@ from . import durable
 from .config_text import certificate_of, read_config
 from .errors import Busy, Damaged, RepositoryError
 from .journal import recover
-from .layout import CONFIG_FILE, MANIFEST_FILE, WARMUP_FOLDER
+from .layout import BUILD_LOG_FILE, CONFIG_FILE, MANIFEST_FILE, WARMUP_FOLDER
 from .manifest import sha256_of
 from .serving import is_served
 from .work_folder import WorkFolder, find_work_folder, open_work_folder
@@ -145,11 +145,12 @@ def _remove_ensemble(work: WorkFolder, name: str) -> bool:
         for file in (model / CONFIG_FILE, *(manifest.parent / CONFIG_FILE for manifest in manifests))
         if file.is_file() and _certificate(file) in certificates
     ]
-    ours = {*configs, *manifests, *(manifest.parent for manifest in manifests)}
+    logs = [file for manifest in manifests if (file := manifest.parent / BUILD_LOG_FILE).is_file()]
+    ours = {*configs, *manifests, *logs, *(manifest.parent for manifest in manifests)}
     if not model.is_symlink() and ours.issuperset(model.rglob("*")):
         durable.move(model, work.of(name) / "removed")
         return True
-    for file in (*configs, *manifests):
+    for file in (*configs, *logs, *manifests):
         file.unlink()
     for manifest in manifests:
         with suppress(OSError):  # something of others is in it
@@ -167,7 +168,7 @@ def _remove_place(place: WorkFolder, names: set[str]) -> None:
     """Remove the work folder, but for what somebody else has begun in it meanwhile; `names` are locked."""
     for name in names:
         shutil.rmtree(place.of(name), ignore_errors=True)
-    for timings in place.path.glob(".tensorrt-*"):
+    for timings in place.timings:
         timings.unlink()
     with suppress(OSError):
         place.path.rmdir()

@@ -25,8 +25,11 @@ from pathlib import Path
 
 from . import durable
 from .errors import Busy
+from .layout import BUILD_LOG_FILE
 
 INSIDE = ".encserve"
+TIMINGS = ".tensorrt-"
+"""How the names of the files begin in which TensorRT's timings are kept, for each version and GPU one."""
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM)
 _ELSEWHERE = (errno.EXDEV, errno.EROFS, *_NOT_ALLOWED)
 
@@ -63,7 +66,16 @@ class WorkFolder:
 
     def build_log(self, name: str) -> Path:
         """What a build in the background says."""
-        return self.of(name) / "build.log"
+        return self.of(name) / BUILD_LOG_FILE
+
+    def keep_build_log(self, name: str, version: int) -> None:
+        """Put the log of a build beside the manifest of the version that came of it. Raises OSError."""
+        durable.move(self.build_log(name), self.repository / name / str(version) / BUILD_LOG_FILE)
+
+    @property
+    def timings(self) -> Iterator[Path]:
+        """What TensorRT measured of its kernels, for the next plan: files that builders keep here."""
+        return self.path.glob(f"{TIMINGS}*")
 
     @contextmanager
     def locked(self, *names: str) -> Iterator[None]:

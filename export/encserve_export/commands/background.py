@@ -29,9 +29,6 @@ from encserve_repository.work_folder import find_work_folder, open_work_folder
 
 from .publishing import publish
 
-LOG_FILE = "build.log"
-"""Beside the manifest of a plan that was built in the background."""
-
 
 class BuildState(Enum):
     """What became of the last build of a pipeline's plan."""
@@ -117,8 +114,7 @@ def main(given: BinaryIO) -> int:
     except EncserveError as error:
         print(f"encserve: error: {error}", file=sys.stderr, flush=True)
         return 1
-    log = find_work_folder(config.repository).build_log(config.name)
-    log.replace(config.repository / config.name / str(first.version) / LOG_FILE)
+    find_work_folder(config.repository).keep_build_log(config.name, first.version)
     return 0
 
 

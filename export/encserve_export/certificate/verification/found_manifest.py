@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,10 @@ from encserve import PipelineInfo
 from encserve_export.certificate.limits import PARITY_LIMITS, ParityLimits
 from encserve_export.config import Precision
 from encserve_export.errors import CertificateFailed
+from encserve_repository.errors import RepositoryError
 from encserve_repository.layout import MANIFEST_FILE
-from encserve_repository.versions import published_versions
+from encserve_repository.manifest import sha256_of
+from encserve_repository.versions import certificates, stated_manifest
 
 from .reference_file import FILE_NAME as REFERENCE_FILE
 
@@ -45,28 +45,28 @@ def find_manifest(repository: Path, served: PipelineInfo) -> FoundManifest:
     """The version that the server serves, by its certificate; the newest where no version has that certificate.
 
     Raises:
-        CertificateFailed: the repository has none.
+        CertificateFailed: the repository has none, or that of this version is no manifest.
     """
-    written = {
-        version: (repository / served.name / str(version) / MANIFEST_FILE).read_bytes()
-        for version in published_versions(repository, served.name)
-    }
-    if not written:
+    versions = certificates(repository, served.name)
+    if not versions:
         raise CertificateFailed(
             f"{repository / served.name} holds no {MANIFEST_FILE}: --repository must be the repository that the server "
             "was given"
         )
-    digests = {hashlib.sha256(content).hexdigest(): version for version, content in written.items()}
-    version = digests.get(served.certificate, max(written))
-    found = FoundManifest(str(version), json.loads(written[version]), repository / served.name / str(version))
-    if served.certificate not in digests:
+    version = versions.get(served.certificate, max(versions.values()))
+    try:
+        stated = stated_manifest(repository, served.name, version)
+    except RepositoryError as error:
+        raise CertificateFailed(str(error)) from error
+    found = FoundManifest(str(version), stated, repository / served.name / str(version))
+    if served.certificate not in versions:
         found.complaints.append(
             f"the server's certificate is {served.certificate[:16]}..., which no version in {repository / served.name} "
             "has: the server runs another export"
         )
     expected = found.stated["files"].get(f"{served.name}/{version}/{REFERENCE_FILE}")
     if expected is not None and found.reference.is_file():
-        digest = hashlib.sha256(found.reference.read_bytes()).hexdigest()
+        digest = sha256_of(found.reference)
         if digest != expected:
             found.complaints.append(
                 f"{found.reference} is not the certified file: expected sha256 {expected}, found {digest}"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from encserve_export.errors import UnsupportedHost
+from encserve_repository import durable
 from encserve_repository.manifest import sha256_of
+from encserve_repository.work_folder import TIMINGS
 
 from .profile import Profile
 
@@ -110,7 +112,7 @@ def build_plan(target: Target, graph: Path, plan: Path, profile: Profile, timing
         raise UnsupportedHost(f"TensorRT {target.version} does not take the optimization profile: {log.said()}")
     workspace = target.memory_bytes // _WORKSPACE_SHARE
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
-    timing_cache = timing / f".tensorrt-{target.version}-{target.architecture}.timing"
+    timing_cache = timing / f"{TIMINGS}{target.version}-{target.architecture}.timing"
     _take_timings(config, timing_cache)
 
     built = builder.build_serialized_network(network, config)
@@ -123,7 +125,9 @@ def build_plan(target: Target, graph: Path, plan: Path, profile: Profile, timing
     plan.write_bytes(built)
     measured = config.get_timing_cache()
     if measured is not None:
-        _replace(timing_cache, measured.serialize())
+        written = timing_cache.with_name(f"{timing_cache.name}.new")
+        durable.write_file(written, bytes(measured.serialize()))
+        durable.move(written, timing_cache)
     return {
         "tensorrt_version": target.version,
         "gpu_architecture": target.architecture,
@@ -163,9 +167,3 @@ def _log_of(trt: Any) -> Any:
             return "; ".join(self._errors[-3:]) or "it does not say why"
 
     return Log()
-
-
-def _replace(file: Path, content: Any) -> None:
-    written = file.with_name(f"{file.name}.new")
-    written.write_bytes(content)
-    written.replace(file)
