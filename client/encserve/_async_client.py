@@ -99,6 +99,9 @@ class AsyncClient:
     async def models(self, *, timeout_s: float | None = None) -> list[PipelineInfo]:
         return await self._shell.run(self._conversation.models(self._calls.deadline(timeout_s)))
 
+    async def pipeline(self, model: str, *, timeout_s: float | None = None) -> PipelineInfo:
+        return await self._shell.run(self._conversation.pipeline(model, self._calls.deadline(timeout_s)))
+
     async def close(self) -> None:
         self._shell.close()
         await self._transport.close()
@@ -159,5 +162,5 @@ class AsyncClient:
         return self._shell.parts(self._conversation.parts(self._calls.about(EMBED, texts, model, options)))
 
 
-for _name in ("models", "close", "embed_iter"):
+for _name in ("models", "pipeline", "close", "embed_iter"):
     getattr(AsyncClient, _name).__doc__ = getattr(Client, _name).__doc__

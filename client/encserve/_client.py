@@ -116,6 +116,18 @@ class Client:
         """
         return self._shell.run(self._conversation.models(self._calls.deadline(timeout_s)))
 
+    def pipeline(self, model: str, *, timeout_s: float | None = None) -> PipelineInfo:
+        """What one pipeline says of itself. It needs no `admin_secret`, and asks the server only where this client does
+        not know the answer yet; its `version` is empty until the pipeline has answered a call.
+
+        Raises:
+            ModelNotFound: the server has no such pipeline.
+            Unavailable: the server was down through all retries, or had no room.
+            DeadlineExceeded: there was no answer in time.
+            ContractError: the model is no pipeline of encserve, or speaks another version of the contract.
+        """
+        return self._shell.run(self._conversation.pipeline(model, self._calls.deadline(timeout_s)))
+
     def close(self) -> None:
         """Close the connection. Calls that are under way end with `TransportError`, within a second."""
         self._shell.close()

@@ -72,6 +72,10 @@ class Conversation:
             check_version(pieces[-1], pieces[0].version)
         return join(pieces)
 
+    def pipeline(self, model: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        """The pipeline as it last answered, or as the server describes it."""
+        return self._information.latest(model, deadline)
+
     def models(self, deadline: Deadline) -> Talk[list[PipelineInfo]]:
         """The pipelines that the server is ready to serve."""
         schedule = Schedule(self.settings.retry, deadline, self._contact)

@@ -31,6 +31,9 @@ class Sync:
     def models(self):
         return self.client.models()
 
+    def pipeline(self, model):
+        return self.client.pipeline(model)
+
     def close(self):
         self.client.close()
 
@@ -53,6 +56,9 @@ class Async:
 
     def models(self):
         return asyncio.run(self.client.models())
+
+    def pipeline(self, model):
+        return asyncio.run(self.client.pipeline(model))
 
     def close(self):
         asyncio.run(self.client.close())

@@ -13,6 +13,7 @@ from encserve import (
     AsyncClient,
     Client,
     ContractError,
+    ModelNotFound,
     TransportError,
     Unavailable,
 )
@@ -121,6 +122,18 @@ def test_models_leaves_out_what_is_unloaded_meanwhile(connect, model):
     del client.client._transport._served["going"]
     client.client._transport._models = lambda: listed
     assert client.models() == [fake_pipeline()]
+
+
+def test_pipeline_needs_no_list_and_asks_once(connect, model):
+    client = connect(model, pipelines=[fake_pipeline(labels=("a", "b"))])
+    asked = []
+    config = client.client._transport.pipeline_config
+    client.client._transport.pipeline_config = lambda name, **about: asked.append(name) or config(name, **about)
+    assert client.pipeline("fake").labels == ("a", "b")
+    assert client.pipeline("fake").max_length == 256
+    assert asked == ["fake"]
+    with pytest.raises(ModelNotFound):
+        client.pipeline("other")
 
 
 def test_closed(connect, model):
