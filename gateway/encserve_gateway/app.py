@@ -1,0 +1,175 @@
+"""The gateway as an ASGI application: what happens to every request, whatever it asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from encserve import AsyncClient
+from encserve_gateway.config import GatewayConfig
+from encserve_gateway.dialects.table import DIALECTS
+from encserve_gateway.exchange import Exchange, Services
+from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.fields import Fields
+from encserve_gateway.health import Health
+from encserve_gateway.http.body import Gone, parse_object, read_body
+from encserve_gateway.http.request import Receive, Request, Scope, Send
+from encserve_gateway.http.response import Response, send_response
+from encserve_gateway.metrics import Metrics
+from encserve_gateway.routes import Choice, Dialect, Route, Router
+from encserve_gateway.upstream import Upstream
+
+LOG = logging.getLogger("encserve.gateway")
+
+
+class Gateway:
+    """An ASGI 3 application. Any server of such can run it; `encserve gateway` does it with uvicorn.
+
+    Args:
+        connect: makes the client of the pipelines, in the event loop in which the application runs.
+        config: limits and names.
+        dialects: what is spoken.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], AsyncClient],
+        config: GatewayConfig | None = None,
+        *,
+        dialects: Iterable[Dialect] = DIALECTS,
+    ) -> None:
+        self.config = config or GatewayConfig()
+        self.router = Router(dialects)
+        self.metrics = Metrics()
+        upstream = Upstream(connect, self.config)
+        self.services = Services(
+            config=self.config,
+            upstream=upstream,
+            metrics=self.metrics,
+            health=Health(upstream),
+            started_unix_s=int(time.time()),
+        )
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection of ASGI."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003, "reason": "this is HTTP only"})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.services.upstream.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(request=Request(scope), services=self.services, dialect=self.router.strangers)
+        admitted = 0
+        try:
+            try:
+                choice = self.router.choose(exchange.request.method, exchange.request.path)
+                admitted = self._admit(choice)
+                response = await self._respond(exchange, choice, receive)
+            except Exception as error:
+                response = self._refusal(exchange, error)
+            response.headers += exchange.headers()
+            self._count(exchange, response)
+            await send_response(send, response, with_body=exchange.request.method != "HEAD")
+        except Gone:
+            self.metrics.left()
+        finally:  # not before the answer is sent: one that is read slowly takes memory
+            self._in_flight -= admitted
+            self.metrics.in_flight.dec(admitted)
+
+    def _admit(self, choice: Choice) -> int:
+        """Take a place for a request that needs one; how many that are. Raises Fault."""
+        if choice.routes[0][1].is_open:
+            return 0
+        if self._in_flight >= self.config.max_requests:
+            raise Fault(Kind.OVERLOADED, f"{self._in_flight} requests are in flight, the limit")
+        self._in_flight += 1
+        self.metrics.in_flight.inc()
+        return 1
+
+    async def _respond(self, exchange: Exchange, choice: Choice, receive: Receive) -> Response:
+        exchange.dialect, route = choice.routes[0]
+        exchange.path, exchange.parameters = route.path, choice.parameters
+        if route.method != "POST":
+            return await route.endpoint(exchange)
+        body = await self._body(exchange, receive)
+        exchange.fields = Fields(parse_object(body))
+        exchange.dialect, route = choice.of_body(exchange.fields)
+        return await _unless_gone(route, exchange, receive)
+
+    def _refusal(self, exchange: Exchange, error: Exception) -> Response:
+        """What a caller is told of an error. Raises Gone where there is no caller any more."""
+        if isinstance(error, Gone):
+            raise error
+        fault = error if isinstance(error, Fault) else _fault_of_ours(error, exchange)
+        self.metrics.refused(fault.kind.word)
+        response = exchange.dialect.error(fault)
+        response.headers += fault.headers
+        if exchange.request.method not in ("GET", "HEAD") and not exchange.is_read:
+            response.headers.append((b"connection", b"close"))  # the rest of the body is not wanted
+        _log(fault, exchange)
+        return response
+
+    def _count(self, exchange: Exchange, response: Response) -> None:
+        seconds = time.perf_counter() - exchange.begun_s
+        self.metrics.answered(exchange, code=response.status, seconds=seconds, sent_bytes=response.size)
+
+    async def _body(self, exchange: Exchange, receive: Receive) -> bytes:
+        try:
+            body = await read_body(
+                exchange.request,
+                receive,
+                max_bytes=self.config.max_body_bytes,
+                timeout_s=self.config.body_timeout_s,
+            )
+        finally:
+            exchange.read_s = time.perf_counter() - exchange.begun_s
+        exchange.is_read = True
+        return body
+
+
+async def _unless_gone(route: Route, exchange: Exchange, receive: Receive) -> Response:
+    """The answer of a route; whatever it asked is given up when the caller goes away. Raises Gone."""
+    work = asyncio.ensure_future(route.endpoint(exchange))
+    gone = asyncio.ensure_future(receive())  # after the body, this is the end of the connection
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise Gone
+        return work.result()
+    finally:
+        gone.cancel()
+        work.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+def _fault_of_ours(error: Exception, exchange: Exchange) -> Fault:
+    # Neither its words nor its values: they may have a text of a caller.
+    LOG.error("request %s: %s at %s", exchange.request.id.decode(), type(error).__name__, _place(error), exc_info=False)
+    return Fault(Kind.BROKEN, "the gateway failed on this request; the fault is its own")
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
+
+
+def _log(fault: Fault, exchange: Exchange) -> None:
+    """Tell operators of what is not the caller's mistake. A fault has no text of a caller in it, nor has its cause."""
+    if fault.kind.status < 500:
+        return
+    cause = f": {fault.__cause__}" if fault.__cause__ is not None else ""
+    LOG.warning("request %s: %s%s", exchange.request.id.decode(), fault.message, cause)

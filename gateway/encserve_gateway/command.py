@@ -1,0 +1,98 @@
+"""`encserve gateway`: HTTP in front of the pipelines of a server, until it is asked to stop."""
+
+from __future__ import annotations
+
+import argparse
+
+from encserve import InvalidInput
+from encserve._commands.server_arguments import access_of, add_endpoint_arguments
+from encserve_gateway.aliases import parse_alias
+from encserve_gateway.config import MIB, GatewayConfig
+from encserve_gateway.serving import ServingConfig, serve
+
+SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options, with the defaults of `ServingConfig` and `GatewayConfig`."""
+    default, serving = GatewayConfig(), ServingConfig()
+    pipelines = parser.add_argument_group("the pipelines")
+    add_endpoint_arguments(pipelines)
+    pipelines.add_argument(
+        "--model", action="append", default=[], metavar="NAME", help="offer this pipeline; repeatable; default: all"
+    )
+    pipelines.add_argument(
+        "--alias",
+        action="append",
+        default=[],
+        metavar="NAME=PIPELINE[,SETTING=VALUE...]",
+        help="offer a pipeline under another name; repeatable. Settings: prompt_name, dimensions, truncate",
+    )
+    pipelines.add_argument(
+        "--timeout-s", type=float, default=serving.timeout_s, metavar="SECONDS",
+        help="how long the pipelines have for a request (default: %(default)g)",
+    )  # fmt: skip
+    listening = parser.add_argument_group("where it listens")
+    listening.add_argument("--host", default=serving.host, help="address to bind (default: %(default)s)")
+    listening.add_argument("--port", type=int, default=serving.port, help="default: %(default)s")
+    listening.add_argument(
+        "--allow-anonymous", action="store_true", help="let whoever reaches --host from other hosts ask the pipelines"
+    )
+    listening.add_argument(
+        "--workers", type=int, default=serving.workers, metavar="N", help="processes (default: %(default)s)"
+    )
+    limits = parser.add_argument_group("its limits")
+    limits.add_argument(
+        "--max-body-mib", type=int, default=default.max_body_bytes // MIB, metavar="N",
+        help="MiB of the body of a request (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-requests", type=int, default=default.max_requests, metavar="N",
+        help="requests in flight in a process (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-texts",
+        type=int,
+        default=default.max_texts,
+        metavar="N",
+        help="texts of a request (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM. Returns 0.
+
+    Raises:
+        InvalidInput: an option has an impossible value.
+    """
+    serve(serving_of(arguments), gateway_of(arguments))
+    return 0
+
+
+def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
+    """The settings of the application. Raises InvalidInput."""
+    return GatewayConfig(
+        models=tuple(arguments.model),
+        aliases=tuple(parse_alias(text) for text in arguments.alias),
+        max_body_bytes=arguments.max_body_mib * MIB,
+        max_requests=arguments.max_requests,
+        max_texts=arguments.max_texts,
+    )
+
+
+def serving_of(arguments: argparse.Namespace) -> ServingConfig:
+    """The settings of the process. Raises InvalidInput."""
+    config = ServingConfig(
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        url=arguments.url,
+        timeout_s=arguments.timeout_s,
+        access=access_of(arguments),
+    )
+    if not (config.is_loopback or arguments.allow_anonymous):
+        raise InvalidInput(
+            f"--host {config.host} is reachable from other hosts, and whoever reaches it could ask the pipelines: "
+            "use 127.0.0.1 behind a gateway with keys, or say --allow-anonymous"
+        )
+    return config

@@ -1,0 +1,44 @@
+"""What a gateway is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from encserve import InvalidInput
+from encserve_gateway.aliases import Alias
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """The settings of a gateway, checked when they are made."""
+
+    models: tuple[str, ...] = ()
+    """The pipelines that are offered; empty: all that are asked for by name, and those that the server lists."""
+    aliases: tuple[Alias, ...] = ()
+    """Further names."""
+    max_body_bytes: int = 32 * MIB
+    """Bytes of a request's body at most."""
+    body_timeout_s: float = 30.0
+    """Seconds in which a body must arrive."""
+    max_requests: int = 1_024
+    """Requests that a process has in flight at most; further ones are told that it is overloaded."""
+    max_texts: int = 2_048
+    """Texts of a request at most, as OpenAI has it. The SDK cuts them into requests to the pipeline."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_bytes", "body_timeout_s", "max_requests", "max_texts"):
+            if getattr(self, name) <= 0:
+                raise InvalidInput(f"{name} is {getattr(self, name)}, it must be positive")
+        names = [alias.name for alias in self.aliases]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InvalidInput(f"the alias {twice[0]!r} is given more than once")
+        if self.models:
+            for alias in self.aliases:
+                if alias.pipeline not in self.models:
+                    raise InvalidInput(
+                        f"the alias {alias.name!r} is of {alias.pipeline!r}, which is not among the models offered: "
+                        f"{', '.join(self.models)}"
+                    )

@@ -1,0 +1,186 @@
+"""OpenAI's embeddings and models, with what vLLM, Jina and NIM put into the same requests.
+
+What differs from OpenAI: a text that is too long is cut, which headers and the field `encserve` of the answer tell,
+unless the name that is asked has `truncate=error`. Ids of tokens are refused: they belong to OpenAI's vocabularies.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from encserve import Embeddings
+from encserve_gateway.exchange import Exchange
+from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.fields import Fields
+from encserve_gateway.http.body import json_type
+from encserve_gateway.http.response import Response, json_response
+from encserve_gateway.prompts import prompt_for
+from encserve_gateway.questions import embed
+from encserve_gateway.routes import Dialect, Route
+from encserve_gateway.upstream import Served
+from encserve_gateway.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
+
+WRITERS: dict[str, RowWriter] = {"float": as_numbers, "base64": as_base64}
+"""`encoding_format` -> how a vector is written."""
+
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+"""Status -> `type` of an error."""
+
+CODES = {
+    Kind.NO_KEY: "invalid_api_key",
+    Kind.UNKNOWN_MODEL: "model_not_found",
+    Kind.TOO_LONG: "context_length_exceeded",
+    Kind.RATE_LIMITED: "rate_limit_exceeded",
+}
+"""`code` of an error; null for others."""
+
+TOKEN_IDS = (
+    "{where} has ids of tokens, which belong to another model's vocabulary: send text, in LangChain with "
+    "check_embedding_ctx_length=False"
+)
+
+
+def error_response(fault: Fault) -> Response:
+    """An error as OpenAI's clients read it, with all four fields."""
+    status = fault.kind.status
+    message = fault.message
+    if fault.kind is Kind.TOO_LONG:  # a sentence that clients look for, such as pgai
+        message = f"This model's maximum context length is {fault.limit} tokens. However, {message}."
+    error = {
+        "message": message,
+        "type": TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
+        "param": fault.param or None,
+        "code": CODES.get(fault.kind),
+    }
+    return json_response({"error": error}, status=status)
+
+
+async def embeddings(exchange: Exchange) -> Response:
+    """`POST /v1/embeddings`."""
+    fields, config = exchange.fields, exchange.services.config
+    write = WRITERS[_encoding_format(fields)]
+    texts = read_input(fields, most=config.max_texts)
+    dimensions = fields.whole("dimensions", least=0)
+    served = await exchange.model("feature-extraction")
+    pipeline = served.pipeline
+    if dimensions and dimensions > pipeline.dimensions:
+        raise fields.wrong("dimensions", f"is {dimensions}, the vectors of this model have {pipeline.dimensions}")
+    said = fields.text("input_type") or fields.text("task")
+    answer = await embed(
+        exchange,
+        served,
+        texts,
+        field="input",
+        truncate=_truncation(fields, pipeline.max_length),
+        prompt_name=prompt_for(said, pipeline.prompt_names),
+        dimensions=dimensions,
+    )
+    item = partial(_item, write)
+    blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), item)]
+    return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served)])
+
+
+def read_input(fields: Fields, *, most: int) -> list[str]:
+    """The texts of `input`, of which there may be one without a list. Raises Fault."""
+    value = fields.required("input")
+    if isinstance(value, list) and value:
+        first = value[0][0] if isinstance(value[0], list) and value[0] else value[0]
+        if type(first) is int:
+            raise fields.wrong("input", TOKEN_IDS.format(where="").strip())
+    if isinstance(value, str | list):
+        return fields.text_or_texts("input", most=most)
+    raise fields.wrong("input", f"is {json_type(value)}, expected a text or a list of texts")
+
+
+def _encoding_format(fields: Fields) -> str:
+    value = fields.get("encoding_format")
+    if value is None:
+        return "float"
+    if isinstance(value, str) and value in WRITERS:
+        return value
+    given = value[:64] if isinstance(value, str) else json_type(value)
+    message = f"Invalid value for 'encoding_format' = {given}. Supported values: {list(WRITERS)}."  # OpenAI's words
+    raise Fault(Kind.INVALID, message, param="encoding_format")
+
+
+def _truncation(fields: Fields, max_length: int) -> str | None:
+    """How vLLM's fields say that a text is cut; None where they say nothing."""
+    tokens = fields.whole("truncate_prompt_tokens", least=-1)
+    if tokens is not None and 0 <= tokens < max_length:
+        problem = f"is {tokens}; this server cuts at the length of the model, {max_length}, or not at all"
+        raise fields.wrong("truncate_prompt_tokens", problem)
+    side = fields.choice("truncation_side", ("left", "right"))
+    way = fields.text("truncate")  # NIM's
+    if way is not None:
+        ways = {"NONE": "error", "END": "end", "START": "start"}
+        if way.upper() not in ways:
+            raise fields.wrong("truncate", f"is not one of {', '.join(ways)}")
+        return ways[way.upper()]
+    if side is not None:
+        return "start" if side == "left" else "end"
+    return None if tokens is None else "end"
+
+
+def _item(write: RowWriter, index: int, row: NDArray[Any]) -> bytes:
+    return b'{"object":"embedding","index":%d,"embedding":%s}' % (index, write(row))
+
+
+def _tail(answer: Embeddings, served: Served) -> bytes:
+    """The end of the answer, after the list of vectors."""
+    tokens = int(answer.token_counts.sum())
+    tail = {
+        "model": served.name,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "encserve": {
+            "version": answer.version,
+            "certificate": answer.certificate,
+            "token_counts": answer.token_counts,
+            "dropped_counts": answer.dropped_counts,
+        },
+    }
+    return orjson.dumps(tail, option=orjson.OPT_SERIALIZE_NUMPY)[1:]
+
+
+async def models(exchange: Exchange) -> Response:
+    """`GET /v1/models`."""
+    served = await exchange.services.upstream.all()
+    return json_response({"object": "list", "data": [_model(exchange, each) for each in served]})
+
+
+async def model(exchange: Exchange) -> Response:
+    """`GET /v1/models/{model}`."""
+    return json_response(_model(exchange, await exchange.services.upstream.any(exchange.parameters["model"])))
+
+
+def _model(exchange: Exchange, served: Served) -> dict[str, Any]:
+    pipeline = served.pipeline
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": exchange.services.started_unix_s,
+        "owned_by": "encserve",
+        "max_model_len": pipeline.max_length,
+        "pipeline": pipeline.name,
+        "version": pipeline.version,
+        "task": pipeline.task,
+        "precision": pipeline.precision,
+        "certificate": pipeline.certificate,
+    }
+
+
+OPENAI = Dialect(
+    name="openai",
+    error=error_response,
+    routes=(
+        Route(method="POST", path="/v1/embeddings", endpoint=embeddings),
+        Route(method="POST", path="/embeddings", endpoint=embeddings),
+        Route(method="GET", path="/v1/models", endpoint=models),
+        Route(method="GET", path="/models", endpoint=models),
+        Route(method="GET", path="/v1/models/{model}", endpoint=model),
+        Route(method="GET", path="/models/{model}", endpoint=model),
+    ),
+)

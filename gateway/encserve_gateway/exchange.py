@@ -1,0 +1,119 @@
+"""One request and what becomes of it: what endpoints are given, and what is told of them in headers and metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from encserve import Answer, EncserveError
+from encserve_gateway.config import GatewayConfig
+from encserve_gateway.faults import fault_of
+from encserve_gateway.fields import Fields
+from encserve_gateway.http.request import Request
+from encserve_gateway.http.response import Headers
+from encserve_gateway.upstream import Served, Upstream
+
+if TYPE_CHECKING:
+    from encserve_gateway.health import Health
+    from encserve_gateway.metrics import Metrics
+    from encserve_gateway.routes import Dialect
+
+Part = TypeVar("Part", bound=Answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What all requests of a gateway share."""
+
+    config: GatewayConfig
+    upstream: Upstream
+    metrics: Metrics
+    health: Health
+    started_unix_s: int
+    """When the gateway started."""
+
+
+@dataclass(kw_only=True)
+class Exchange:
+    """One request on its way."""
+
+    request: Request
+    services: Services
+    dialect: Dialect
+    """In whose words it is answered: a guess, until the body is known."""
+    path: str = "unknown"
+    """The path of its route, names in braces and all: what metrics may tell."""
+    is_read: bool = False
+    """Whether its body is there."""
+    begun_s: float = field(default_factory=time.perf_counter)
+    read_s: float = 0.0
+    """Seconds until the body was there, since the beginning."""
+    fields: Fields = field(default_factory=lambda: Fields({}))
+    """The body."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the path where the route has a name in braces."""
+    served: Served | None = None
+    """What is asked, once that is known."""
+    answers: list[Answer] = field(default_factory=list)
+    """What pipelines answered."""
+    pipeline_s: float = 0.0
+    """Seconds that this took."""
+
+    async def model(self, task: str) -> Served:
+        """What the field `model`, or the name in the path, means to a route that needs a task. Raises Fault."""
+        name = self.parameters.get("model") or self.fields.text("model")
+        self.served = await self.services.upstream.named(name, task)
+        return self.served
+
+    async def answer(self, call: Awaitable[Part]) -> Part:
+        """The answer to a call of the SDK. Raises Fault."""
+        begun_s = time.perf_counter()
+        try:
+            answer = await call
+        except EncserveError as error:
+            raise fault_of(error, model=self.served.name if self.served else "") from error
+        finally:
+            self.pipeline_s += time.perf_counter() - begun_s
+        self.answers.append(answer)
+        return answer
+
+    @property
+    def texts(self) -> int:
+        """How many texts were answered."""
+        return sum(map(len, self.answers))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that networks saw."""
+        return sum(int(answer.token_counts.sum()) for answer in self.answers)
+
+    @property
+    def dropped_tokens(self) -> int:
+        """Tokens that were cut."""
+        return sum(int(answer.dropped_counts.sum()) for answer in self.answers)
+
+    @property
+    def cut_texts(self) -> int:
+        """Texts of which something was cut."""
+        return sum(int((answer.dropped_counts > 0).sum()) for answer in self.answers)
+
+    def headers(self) -> Headers:
+        """What every response tells: the id of the request, who answered, what was cut, how long it took."""
+        headers: Headers = [(b"x-request-id", self.request.id)]
+        if self.answers:
+            last = self.answers[-1]
+            headers += [
+                (b"encserve-model", last.model.encode()),
+                (b"encserve-version", last.version.encode()),
+                (b"encserve-certificate", last.certificate.encode()),
+                (b"encserve-token-count", b"%d" % self.tokens),
+                (b"encserve-dropped-count", b"%d" % self.dropped_tokens),
+                (b"encserve-cut-texts", b"%d" % self.cut_texts),
+            ]
+        total_s = time.perf_counter() - self.begun_s
+        steps = {"read": self.read_s, "pipeline": self.pipeline_s, "total": total_s}
+        timing = ", ".join(f"{step};dur={seconds * 1000:.2f}" for step, seconds in steps.items())
+        headers.append((b"server-timing", timing.encode()))
+        return headers

@@ -1,0 +1,115 @@
+"""Whether the pipelines live: each is asked a real question, and who refuses it for lack of room lives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from encserve import AsyncClient, EncserveError, Overloaded, PipelineInfo
+from encserve_gateway.faults import Fault
+from encserve_gateway.upstream import Upstream
+
+FRESH_S = 1.0
+"""How long what was seen holds, in seconds: checks that come together ask once."""
+
+TIMEOUT_S = 2.0
+"""Seconds that a pipeline has for its answer."""
+
+TEXT = "ready"
+
+QUESTIONS: Mapping[str, Callable[[AsyncClient, PipelineInfo], Awaitable[object]]] = {
+    "feature-extraction": lambda client, about: client.embed([TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "token-embedding": lambda client, about: client.embed_tokens([TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "sparse-embedding": lambda client, about: client.embed_sparse([TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "text-classification": lambda client, about: client.classify(
+        [TEXT], text_pairs=[TEXT] if about.pairs else None, model=about.name, timeout_s=TIMEOUT_S
+    ),
+    "text-ranking": lambda client, about: client.rerank(TEXT, [TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "token-classification": lambda client, about: client.classify_tokens([TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "question-answering": lambda client, about: client.answer(TEXT, TEXT, model=about.name, timeout_s=TIMEOUT_S),
+    "fill-mask": lambda client, about: client.fill_mask([about.mask_token], model=about.name, timeout_s=TIMEOUT_S),
+    "zero-shot-classification": lambda client, about: client.classify_zero_shot(
+        [TEXT], [TEXT], model=about.name, timeout_s=TIMEOUT_S
+    ),
+}
+"""One question per task."""
+
+
+class State(Enum):
+    """How a pipeline is."""
+
+    READY = "ready"
+    OVERLOADED = "overloaded"
+    """It lives, and has no room for a question now: no reason to start anything again."""
+    SILENT = "silent"
+    """It gives no answer, or an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How the pipelines were when they were last asked."""
+
+    pipelines: Mapping[str, State]
+    """By name; empty where the server does not even say which there are."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is a pipeline that lives."""
+        return any(state is not State.SILENT for state in self.pipelines.values())
+
+    @property
+    def state(self) -> State:
+        """That of the whole: ready where one is."""
+        states = set(self.pipelines.values())
+        return next((state for state in State if state in states), State.SILENT)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as the body of a response."""
+        return {"status": self.state.value, "pipelines": {name: state.value for name, state in self.pipelines.items()}}
+
+
+class Health:
+    """Asks the pipelines of an upstream, for all who want to know at the same time once."""
+
+    def __init__(self, upstream: Upstream, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._upstream = upstream
+        self._clock = clock
+        self._asking: asyncio.Task[Report] | None = None
+        self._seen: Report | None = None
+        self._seen_at_s = 0.0
+
+    async def report(self) -> Report:
+        """How the pipelines are, a second ago at most."""
+        if self._seen is not None and self._clock() - self._seen_at_s < FRESH_S:
+            return self._seen
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        # A check whose caller goes away must not take the answer from the others.
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> Report:
+        try:
+            served = await self._upstream.all()
+        except Fault:
+            self._seen = Report(pipelines={})
+        else:
+            pipelines = {each.pipeline.name: each.pipeline for each in served}
+            states = await asyncio.gather(*map(self._state, pipelines.values()))
+            self._seen = Report(pipelines=dict(zip(pipelines, states, strict=True)))
+        self._seen_at_s = self._clock()
+        return self._seen
+
+    async def _state(self, pipeline: PipelineInfo) -> State:
+        if pipeline.task not in QUESTIONS:
+            return State.READY  # what it says of itself is all that there is to know
+        try:
+            await QUESTIONS[pipeline.task](self._upstream.client, pipeline)
+        except Overloaded:
+            return State.OVERLOADED
+        except EncserveError:
+            return State.SILENT
+        return State.READY

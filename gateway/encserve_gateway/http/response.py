@@ -1,0 +1,49 @@
+"""A response and how it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from encserve_gateway.http.request import Send
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+
+
+@dataclass
+class Response:
+    """One answer over HTTP."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    """The body; what is large comes in several blocks, which no one joins."""
+    status: int = 200
+    media_type: bytes = JSON
+    headers: Headers = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.blocks))
+
+
+def json_response(value: Any, *, status: int = 200) -> Response:
+    """A response of JSON. Arrays of numpy are lists of numbers in it."""
+    return Response([orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)], status)
+
+
+async def send_response(send: Send, response: Response, *, with_body: bool = True) -> None:
+    """Send it, with its length; of a HEAD request without its body."""
+    headers = [
+        (b"content-type", response.media_type),
+        (b"content-length", b"%d" % response.size),
+        *response.headers,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    blocks = response.blocks if with_body else []
+    for block in blocks[:-1]:
+        await send({"type": "http.response.body", "body": block, "more_body": True})
+    await send({"type": "http.response.body", "body": blocks[-1] if blocks else b""})

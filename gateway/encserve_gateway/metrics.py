@@ -1,0 +1,72 @@
+"""What a gateway counts. Labels are names that it knows itself: what callers make up would never end."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from encserve import __version__
+from encserve_gateway.processes import MULTIPROCESS
+
+if TYPE_CHECKING:
+    from encserve_gateway.exchange import Exchange
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS_BYTES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+
+
+class Metrics:
+    """The metrics of one gateway."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        about: dict[str, Any] = {"registry": self.registry, "namespace": "encserve_gateway"}
+        by_route = ("route", "dialect", "model")
+        self._requests = Counter("requests", "Requests that were answered.", (*by_route, "code"), **about)
+        seconds = "From the head of a request to its answer."
+        self._seconds = Histogram("request_duration_seconds", seconds, by_route, buckets=BUCKETS_S, **about)
+        self._texts = Counter("texts", "Texts that were answered.", ("model",), **about)
+        self._tokens = Counter("tokens", "Tokens that networks saw.", ("model",), **about)
+        self._cut = Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about)
+        self._dropped = Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about)
+        self._refused = Counter("refused_requests", "Requests that were not answered with 200.", ("reason",), **about)
+        self._left = Counter("left_requests", "Requests whose callers went away.", **about)
+        self._request_bytes = Histogram("request_bytes", "Bytes of bodies.", buckets=BUCKETS_BYTES, **about)
+        self._response_bytes = Histogram("response_bytes", "Bytes of answers.", buckets=BUCKETS_BYTES, **about)
+        under_way = "Requests that are under way."
+        self.in_flight = Gauge("in_flight_requests", under_way, multiprocess_mode="livesum", **about)
+        build = Gauge("build_info", "1, for this version.", ("version",), multiprocess_mode="max", **about)
+        build.labels(__version__).set(1)
+
+    def answered(self, exchange: Exchange, *, code: int, seconds: float, sent_bytes: int) -> None:
+        """Count a request that was answered, well or not."""
+        model = exchange.served.name if exchange.served else ""
+        route, dialect = exchange.path, exchange.dialect.name
+        self._requests.labels(route, dialect, model, str(code)).inc()
+        self._seconds.labels(route, dialect, model).observe(seconds)
+        self._request_bytes.observe(exchange.request.content_length or 0)
+        self._response_bytes.observe(sent_bytes)
+        if exchange.answers:
+            self._texts.labels(model).inc(exchange.texts)
+            self._tokens.labels(model).inc(exchange.tokens)
+            self._cut.labels(model).inc(exchange.cut_texts)
+            self._dropped.labels(model).inc(exchange.dropped_tokens)
+
+    def refused(self, reason: str) -> None:
+        """Count a request that was not answered with 200, by the word of its `Kind`."""
+        self._refused.labels(reason).inc()
+
+    def left(self) -> None:
+        """Count a request whose caller went away."""
+        self._left.inc()
+
+    def page(self) -> bytes:
+        """All numbers in Prometheus's text format, of all worker processes where there are several."""
+        if MULTIPROCESS not in os.environ:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)

@@ -1,0 +1,142 @@
+"""The pipelines behind the gateway: which name means which, and the client that asks them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, PipelineInfo
+from encserve_gateway.aliases import Alias
+from encserve_gateway.config import GatewayConfig
+from encserve_gateway.faults import Fault, Kind, fault_of
+from encserve_gateway.shown import shown
+
+LOG = logging.getLogger("encserve.gateway")
+
+LISTED_S = 10.0
+"""How long a list of the server's pipelines is believed, in seconds."""
+
+NO_NAME = frozenset({"", "default/not-specified"})
+"""What clients write who have to write something; the second is Infinity's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A name that a caller may use, and what it means."""
+
+    name: str
+    """As the caller wrote it, or as it is chosen for who wrote none."""
+    pipeline: PipelineInfo
+    """What answers."""
+    alias: Alias
+    """The defaults of this name."""
+
+
+class Upstream:
+    """The pipelines of one server, or of its replicas.
+
+    Args:
+        connect: makes the client, in the event loop in which it is used.
+        config: which names there are.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], AsyncClient],
+        config: GatewayConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connect = connect
+        self._models = config.models
+        self._aliases = {alias.name: alias for alias in config.aliases}
+        self._clock = clock
+        self._listed: list[str] = []
+        self._listed_at_s: float | None = None
+
+    @cached_property
+    def client(self) -> AsyncClient:
+        """The client, made when it is first needed."""
+        return self._connect()
+
+    async def close(self) -> None:
+        """Close the client, where there is one."""
+        if "client" in vars(self):
+            await self.client.close()
+
+    async def named(self, name: str | None, task: str) -> Served:
+        """What a name means, for a route that needs this task; the first pipeline of the task for no name.
+
+        Raises:
+            Fault: `UNKNOWN_MODEL`, `WRONG_TASK`, `INVALID` where a name is needed, or the server does not answer.
+        """
+        if name is None or name in NO_NAME:
+            return await self._default(task)
+        served = await self.any(name)
+        if served.pipeline.task != task:
+            does = f"the model {shown(name)} does {served.pipeline.task}"
+            raise Fault(Kind.WRONG_TASK, f"{does}, here {task} is asked for", param="model")
+        return served
+
+    async def any(self, name: str) -> Served:
+        """What a name means, whatever its task. Raises Fault."""
+        alias = self._aliases.get(name) or Alias(name=name, pipeline=name)
+        if self._models and alias.pipeline not in self._models:
+            raise _unknown(name)
+        try:
+            pipeline = await self.client.pipeline(alias.pipeline)
+        except ContractError as error:  # a step of a pipeline, or a model of somebody else
+            raise _unknown(name) from error
+        except EncserveError as error:
+            raise fault_of(error, model=name) from error
+        return Served(name=name, pipeline=pipeline, alias=alias)
+
+    async def all(self) -> list[Served]:
+        """All names that callers may use: aliases first, then pipelines; what is not served now is left out.
+
+        Raises:
+            Fault: the server does not answer.
+        """
+        return [served async for served in self._each()]
+
+    async def _each(self) -> AsyncIterator[Served]:
+        for name in dict.fromkeys([*self._aliases, *await self._pipelines()]):
+            try:
+                served = await self.any(name)
+            except Fault as fault:
+                if fault.kind is not Kind.UNKNOWN_MODEL:
+                    raise
+            else:
+                yield served
+
+    async def _default(self, task: str) -> Served:
+        async for served in self._each():
+            if served.pipeline.task == task:
+                return served
+        if not self._models and not self._listed:
+            raise Fault(Kind.INVALID, "model is missing, and this gateway cannot list its pipelines", param="model")
+        raise Fault(Kind.UNKNOWN_MODEL, f"no model here does {task}", param="model")
+
+    async def _pipelines(self) -> list[str]:
+        """The names of the pipelines: those that were given, or those that the server lists; none where it does not
+        list them for us."""
+        if self._models:
+            return list(self._models)
+        if self._listed_at_s is None or self._clock() - self._listed_at_s >= LISTED_S:
+            try:
+                self._listed = sorted(pipeline.name for pipeline in await self.client.models())
+            except AccessDenied:
+                LOG.warning("the server lists its pipelines for operators only: name those to offer with --model")
+                self._listed = []
+            except EncserveError as error:
+                raise fault_of(error, model="") from error
+            self._listed_at_s = self._clock()
+        return self._listed
+
+
+def _unknown(name: str) -> Fault:
+    return Fault(Kind.UNKNOWN_MODEL, f"there is no model {shown(name)}", param="model")

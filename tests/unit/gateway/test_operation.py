@@ -1,0 +1,100 @@
+"""Health and metrics."""
+
+import asyncio
+
+import pytest
+
+from encserve import AccessDenied, InferenceFailed, Overloaded, Unavailable
+
+from .asgi import get, post
+from .pipelines import EMBED, PLAIN, answer
+
+
+def failing(error, *names):
+    def function(request):
+        if request.model in names:
+            raise error("a reason")
+        return answer(request)
+
+    return function
+
+
+@pytest.mark.parametrize("path", ["/health", "/ping"])
+async def test_all_answer(fake, path):
+    answered = await get(fake().gateway, path)
+    assert answered.status == 200
+    assert answered.json == {"status": "ready", "pipelines": dict.fromkeys(("embed", "plain", "rerank"), "ready")}
+
+
+async def test_overload_is_life(fake, monkeypatch):
+    monkeypatch.setattr("encserve_gateway.health.TIMEOUT_S", 0.05)
+    gateway = fake(failing(Overloaded, "embed", "plain"), pipelines=(EMBED, PLAIN), timeout_s=0.05).gateway
+    answered = await get(gateway, "/health")
+    assert (answered.status, answered.json["status"]) == (200, "overloaded")
+
+
+@pytest.mark.parametrize("error", [Unavailable, InferenceFailed])
+async def test_death_is_not(fake, error):
+    answered = await get(fake(failing(error, "embed", "plain", "rerank")).gateway, "/health")
+    assert (answered.status, answered.json["status"]) == (503, "silent")
+
+
+async def test_one_that_lives_is_enough_and_the_others_are_told(fake):
+    answered = await get(fake(failing(Unavailable, "plain")).gateway, "/health")
+    assert (answered.status, answered.json["status"]) == (200, "ready")
+    assert answered.json["pipelines"]["plain"] == "silent"
+
+
+async def test_checks_at_the_same_time_ask_once(fake):
+    gateway = fake(pipelines=(PLAIN,))
+    await asyncio.gather(*(get(gateway.gateway, "/health") for _ in range(20)))
+    await get(gateway.gateway, "/health")
+    assert len(gateway.requests) == 1
+
+
+async def test_every_task_has_a_question():
+    from encserve._verbs.table import VERBS
+    from encserve_gateway.health import QUESTIONS
+
+    assert QUESTIONS.keys() == {verb.task for verb in VERBS.values()}
+
+
+async def test_a_server_that_lists_nothing(fake, monkeypatch, caplog):
+    def denied(transport):
+        raise AccessDenied("for operators")
+
+    monkeypatch.setattr("encserve.testing.AsyncFakeTransport._models", denied)
+    gateway = fake().gateway
+    assert (await get(gateway, "/health")).status == 503
+    assert "--model" in caplog.text
+    assert (await post(gateway, "/v1/embeddings", {"input": "a", "model": "embed"})).status == 200
+    unnamed = await post(gateway, "/v1/embeddings", {"input": "a"})
+    assert (unnamed.status, unnamed.json["error"]["param"]) == (400, "model")
+    named = fake(models=("embed",)).gateway
+    assert (await get(named, "/health")).json["pipelines"] == {"embed": "ready"}
+
+
+async def test_the_process_lives_whatever_the_pipelines_do(fake):
+    assert (await get(fake(failing(Unavailable, "embed", "plain", "rerank")).gateway, "/live")).status == 200
+
+
+async def test_metrics(fake):
+    gateway = fake()
+    long = " ".join("abcdefghij")
+    await post(gateway.gateway, "/v1/embeddings", {"input": ["a", long], "model": "embed"})
+    await post(gateway.gateway, "/v1/embeddings", {"input": "a", "model": "made up by a caller"})
+    await post(gateway.gateway, "/made/up", {})
+    labels = {"route": "/v1/embeddings", "dialect": "openai"}
+    assert gateway.number("requests_total", **labels, model="embed", code="200") == 1
+    assert gateway.number("requests_total", **labels, model="", code="404") == 1
+    assert gateway.number("requests_total", route="unknown", dialect="openai", model="", code="404") == 1
+    assert gateway.number("request_duration_seconds_count", **labels, model="embed") == 1
+    assert gateway.number("texts_total", model="embed") == 2
+    assert gateway.number("tokens_total", model="embed") == 11
+    assert gateway.number("cut_texts_total", model="embed") == 1
+    assert gateway.number("dropped_tokens_total", model="embed") == 4
+    assert gateway.number("refused_requests_total", reason="unknown_model") == 1
+    page = await get(gateway.gateway, "/metrics")
+    assert page.headers["content-type"].startswith("text/plain")
+    assert b"made up" not in page.body
+    assert b'encserve_gateway_requests_total{code="200"' in page.body
