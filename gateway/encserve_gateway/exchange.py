@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from encserve import Answer, EncserveError
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.faults import fault_of
+from encserve_gateway.faults import Fault, Kind, fault_of
 from encserve_gateway.fields import Fields
 from encserve_gateway.http.request import Request
 from encserve_gateway.http.response import Headers
@@ -62,8 +64,11 @@ class Exchange:
     """Seconds that this took."""
 
     async def model(self, task: str) -> Served:
-        """What the field `model`, or the name in the path, means to a route that needs a task. Raises Fault."""
-        name = self.parameters.get("model") or self.fields.text("model")
+        """What the field `model` means to a route that needs a task. Raises Fault."""
+        return await self.named(self.fields.text("model"), task)
+
+    async def named(self, name: str | None, task: str) -> Served:
+        """What a name means to a route that needs a task. Raises Fault."""
         self.served = await self.services.upstream.named(name, task)
         return self.served
 
@@ -77,6 +82,10 @@ class Exchange:
         finally:
             self.pipeline_s += time.perf_counter() - begun_s
         self.answers.append(answer)
+        for value in vars(answer).values():
+            arrays = value if isinstance(value, list) else [value]
+            if any(isinstance(each, np.ndarray) and not np.isfinite(each).all() for each in arrays):
+                raise Fault(Kind.BROKEN, "the answer of the pipeline has a number that is not finite")
         return answer
 
     @property

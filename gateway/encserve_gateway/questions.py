@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from encserve import Answer, Embeddings
+from encserve import Answer, Classifications, Embeddings, Ranking
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.upstream import Served
@@ -45,30 +45,99 @@ async def embed(
     alias = served.alias
     way = truncate or alias.truncate
     options: dict[str, Any] = {
-        # "error" would have the server refuse without saying by how much, which clients are told in numbers.
-        "truncate": None if way == "error" else way,
+        "truncate": server_truncation(way),
         "prompt_name": alias.prompt_name if prompt_name is None else prompt_name,
         "dimensions": dimensions or alias.dimensions,
         "normalize": normalize,
     }
     call = exchange.services.upstream.client.embed(texts, model=served.pipeline.name, **options)
     answer = await exchange.answer(call)
-    if not np.isfinite(answer.vectors).all():
-        raise Fault(Kind.BROKEN, "a vector is not finite")
-    if way == "error":
-        refuse_cut(answer, served, field=field)
+    refuse_cut(answer, served, way, field=field)
     return answer
 
 
-def refuse_cut(answer: Answer, served: Served, *, field: str) -> None:
-    """Refuse an answer about less than the whole of its texts. Raises Fault: `TOO_LONG`."""
+async def rank(
+    exchange: Exchange,
+    served: Served,
+    query: str,
+    documents: Sequence[str],
+    *,
+    field: str,
+    truncate: str | None = None,
+    top_k: int | None = None,
+) -> Ranking:
+    """The order of documents for a query, best first, and their scores.
+
+    Args:
+        exchange: the request.
+        served: what is asked.
+        query: one text.
+        documents: one or more.
+        field: what the dialect calls the documents, for messages.
+        truncate: "end", "start", or "error" to refuse what is too long.
+        top_k: how many documents the answer has; all for 0 or None.
+
+    Raises:
+        Fault: the request is refused, or the pipeline did not answer.
+    """
+    way = truncate or served.alias.truncate
+    options: dict[str, Any] = {
+        "truncate": server_truncation(way),
+        "prompt_name": served.alias.prompt_name,
+        "top_k": min(top_k, len(documents)) if top_k else None,
+    }
+    call = exchange.services.upstream.client.rerank(query, documents, model=served.pipeline.name, **options)
+    ranking = await exchange.answer(call)
+    refuse_cut(ranking, served, way, field=field)
+    return ranking
+
+
+async def classify(
+    exchange: Exchange,
+    served: Served,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    *,
+    field: str,
+    truncate: str | None = None,
+    top_k: int | None = None,
+) -> Classifications:
+    """The labels of texts, or of pairs of texts, highest score first.
+
+    Args:
+        exchange: the request.
+        served: what is asked.
+        texts: one or more.
+        pairs: the second text of each, where the pipeline takes pairs.
+        field: what the dialect calls the texts, for messages.
+        truncate: "end", "start", or "error" to refuse what is too long.
+        top_k: how many labels each text gets; all for None.
+
+    Raises:
+        Fault: the request is refused, or the pipeline did not answer.
+    """
+    way = truncate or served.alias.truncate
+    options: dict[str, Any] = {"truncate": server_truncation(way), "top_k": top_k}
+    call = exchange.services.upstream.client.classify(texts, text_pairs=pairs, model=served.pipeline.name, **options)
+    answer = await exchange.answer(call)
+    refuse_cut(answer, served, way, field=field)
+    return answer
+
+
+def server_truncation(way: str | None) -> Any:
+    """How the server is to cut where a request says `way`. For "error" it cuts too, and `refuse_cut` refuses: its own
+    error would not say in numbers what clients are told in numbers."""
+    return None if way == "error" else way
+
+
+def refuse_cut(answer: Answer, served: Served, way: str | None, *, field: str) -> None:
+    """Refuse an answer about less than the whole of its texts, where `way` is "error". Raises Fault: `TOO_LONG`."""
     cut = np.flatnonzero(answer.dropped_counts)
-    if not len(cut):
+    if way != "error" or not len(cut):
         return
     first = int(cut[0])
     given = int(answer.token_counts[first]) + int(answer.dropped_counts[first])
     limit = served.pipeline.max_length
     where = field if len(answer) == 1 else f"{field}[{first}]"
-    raise Fault(
-        Kind.TOO_LONG, f"{where} has {given} tokens, the limit is {limit}", param=field, given=given, limit=limit
-    )
+    message = f"{where} has {given} tokens, the limit is {limit}"
+    raise Fault(Kind.TOO_LONG, message, param=field, given=given, limit=limit)

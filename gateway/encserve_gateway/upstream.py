@@ -82,6 +82,12 @@ class Upstream:
             raise Fault(Kind.WRONG_TASK, f"{does}, here {task} is asked for", param="model")
         return served
 
+    async def first(self) -> Served:
+        """The first name that there is. Raises Fault."""
+        async for served in self._each():
+            return served
+        raise Fault(Kind.UNKNOWN_MODEL, "there is no model here that this gateway could name")
+
     async def any(self, name: str) -> Served:
         """What a name means, whatever its task. Raises Fault."""
         alias = self._aliases.get(name) or Alias(name=name, pipeline=name)

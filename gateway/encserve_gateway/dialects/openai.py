@@ -21,6 +21,7 @@ from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.prompts import prompt_for
 from encserve_gateway.questions import embed
 from encserve_gateway.routes import Dialect, Route
+from encserve_gateway.truncation import truncation_of
 from encserve_gateway.upstream import Served
 from encserve_gateway.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
 
@@ -45,7 +46,12 @@ TOKEN_IDS = (
 
 
 def error_response(fault: Fault) -> Response:
-    """An error as OpenAI's clients read it, with all four fields."""
+    """An error as OpenAI's clients read it."""
+    return json_response(error_body(fault), status=fault.kind.status)
+
+
+def error_body(fault: Fault) -> dict[str, dict[str, str | None]]:
+    """The body of an error, with all four fields that OpenAI's clients know."""
     status = fault.kind.status
     message = fault.message
     if fault.kind is Kind.TOO_LONG:  # a sentence that clients look for, such as pgai
@@ -56,7 +62,7 @@ def error_response(fault: Fault) -> Response:
         "param": fault.param or None,
         "code": CODES.get(fault.kind),
     }
-    return json_response({"error": error}, status=status)
+    return {"error": error}
 
 
 async def embeddings(exchange: Exchange) -> Response:
@@ -75,7 +81,7 @@ async def embeddings(exchange: Exchange) -> Response:
         served,
         texts,
         field="input",
-        truncate=_truncation(fields, pipeline.max_length),
+        truncate=truncation_of(fields, max_length=pipeline.max_length),
         prompt_name=prompt_for(said, pipeline.prompt_names),
         dimensions=dimensions,
     )
@@ -105,24 +111,6 @@ def _encoding_format(fields: Fields) -> str:
     given = value[:64] if isinstance(value, str) else json_type(value)
     message = f"Invalid value for 'encoding_format' = {given}. Supported values: {list(WRITERS)}."  # OpenAI's words
     raise Fault(Kind.INVALID, message, param="encoding_format")
-
-
-def _truncation(fields: Fields, max_length: int) -> str | None:
-    """How vLLM's fields say that a text is cut; None where they say nothing."""
-    tokens = fields.whole("truncate_prompt_tokens", least=-1)
-    if tokens is not None and 0 <= tokens < max_length:
-        problem = f"is {tokens}; this server cuts at the length of the model, {max_length}, or not at all"
-        raise fields.wrong("truncate_prompt_tokens", problem)
-    side = fields.choice("truncation_side", ("left", "right"))
-    way = fields.text("truncate")  # NIM's
-    if way is not None:
-        ways = {"NONE": "error", "END": "end", "START": "start"}
-        if way.upper() not in ways:
-            raise fields.wrong("truncate", f"is not one of {', '.join(ways)}")
-        return ways[way.upper()]
-    if side is not None:
-        return "start" if side == "left" else "end"
-    return None if tokens is None else "end"
 
 
 def _item(write: RowWriter, index: int, row: NDArray[Any]) -> bytes:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from export.conftest import make_checkpoint
+from gateways import running_gateway
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import SpladePooling
@@ -65,3 +66,10 @@ def reference(checkpoints):
         return transformers.pipeline(task, str(checkpoints[name]), device="cpu", **options)
 
     return make
+
+
+@pytest.fixture(scope="package")
+def gateway(server):
+    """A gateway before the server."""
+    with running_gateway(server.grpc_url) as address:
+        yield address

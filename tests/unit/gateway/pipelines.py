@@ -1,5 +1,6 @@
 """Pipelines that answer by a rule, so that a test can tell whose vector it got and with which options."""
 
+import json
 import zlib
 
 import numpy as np
@@ -14,7 +15,20 @@ MAX_LENGTH = 8
 EMBED = fake_pipeline(name="embed", dimensions=DIMENSIONS, max_length=MAX_LENGTH, prompt_names=("query", "document"))
 PLAIN = fake_pipeline(name="plain", dimensions=DIMENSIONS, max_length=MAX_LENGTH)
 RERANK = fake_pipeline(name="rerank", task="text-ranking", dimensions=1, pairs=True, max_length=MAX_LENGTH)
-PIPELINES = (EMBED, PLAIN, RERANK)
+TOKENS = fake_pipeline(name="tokens", task="token-embedding", dimensions=DIMENSIONS, max_length=MAX_LENGTH)
+SPARSE = fake_pipeline(name="sparse", task="sparse-embedding", dimensions=100, max_length=MAX_LENGTH)
+LABELS = ("positive", "neutral", "negative")
+CLASSIFY = fake_pipeline(
+    name="classify", task="text-classification", dimensions=3, labels=LABELS, max_length=MAX_LENGTH
+)
+ENTAIL = fake_pipeline(
+    name="entail", task="text-classification", dimensions=3, labels=LABELS, pairs=True, max_length=MAX_LENGTH
+)
+TAG = fake_pipeline(name="tag", task="token-classification", dimensions=2, labels=("O", "LOC"), max_length=MAX_LENGTH)
+ZERO_SHOT = fake_pipeline(name="zero-shot", task="zero-shot-classification", dimensions=3, max_length=MAX_LENGTH)
+MASK = fake_pipeline(name="mask", task="fill-mask", dimensions=9, mask_token="[MASK]", max_length=MAX_LENGTH)
+QUESTION = fake_pipeline(name="question", task="question-answering", dimensions=2, pairs=True, max_length=MAX_LENGTH)
+PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION)
 
 
 def vector_of(text, *, normalize=True, dimensions=None, prompt_name=None, truncate=None):
@@ -32,24 +46,131 @@ def tokens_of(text):
     return min(words, MAX_LENGTH - 2) + 2, max(words - (MAX_LENGTH - 2), 0)
 
 
-def answer(request):
-    texts = [text.decode() for text in request.inputs["text"]]
-    if request.model == "rerank":
-        texts = [text.decode() for text in request.inputs["text_pair"]]
-    counts = np.array([[tokens_of(text)[part] for text in texts] for part in (0, 1)], np.int32)
-    answered = {"token_count": counts[:1], "dropped_count": counts[1:]}
-    if request.model == "rerank":
-        scores = np.array([len(text) for text in texts], np.float32)
-        order = np.argsort(-scores, kind="stable")[: request.parameters.get("top_k")]
-        return answered | {"index": order[None].astype(np.int32), "score": scores[order][None] / 100}
+def embedded(request, texts):
     options = {name: value for name, value in request.parameters.items() if name in ("normalize", "dimensions")}
     options |= {name: request.parameters.get(name) for name in ("prompt_name", "truncate")}
     vectors = [vector_of(text, **options) for text in texts]
-    return answered | {"embedding": np.array(vectors, np.float32).reshape(1, len(texts), -1), **_windows(texts)}
+    return {"embedding": np.array(vectors, np.float32).reshape(1, len(texts), -1)} | one_window(texts)
 
 
-def _windows(texts):
+def ranked(request, texts):
+    """Longer documents are better."""
+    scores = np.array([len(text) for text in texts], np.float32)
+    order = np.argsort(-scores, kind="stable")[: request.parameters.get("top_k")]
+    return {"index": order[None].astype(np.int32), "score": scores[order][None] / 100}
+
+
+def embedded_tokens(request, texts):
+    total = sum(tokens_of(text)[0] for text in texts)
+    vectors = np.arange(total * DIMENSIONS, dtype=np.float32).reshape(1, total, DIMENSIONS)
+    return {"embedding": vectors, "offsets": np.full((1, total, 2), -1, np.int32)}
+
+
+def embedded_sparsely(request, texts):
+    """Each text has the terms 7, 3 and 5, heaviest first."""
+    ids = np.tile(np.array([7, 3, 5], np.int32), len(texts))
+    weights = np.tile(np.array([0.9, 0.5, 0.1], np.float32), len(texts))
+    count = np.full((1, len(texts)), 3, np.int32)
+    return {"term_count": count, "token_id": ids[None], "weight": weights[None]}
+
+
+def classified(request, texts):
+    """The first label is that of the number of words."""
+    labels, scores = [], [[0.7, 0.2, 0.1]] * len(texts)
+    for text in texts:
+        first = len(text.split()) % 3
+        labels += [LABELS[first], LABELS[(first + 1) % 3], LABELS[(first + 2) % 3]]
+    kept = request.parameters.get("top_k", 3)
+    chosen = np.array(labels, object).reshape(1, -1, 3)[..., :kept]
+    encoded = np.array([label.encode() for label in chosen.ravel()], object).reshape(chosen.shape)
+    return {"label": encoded, "score": np.array([scores], np.float32)[..., :kept]} | one_window(texts)
+
+
+def strings(values, shape):
+    array = np.empty(len(values), object)
+    array[:] = [value.encode() for value in values]
+    return array.reshape(shape)
+
+
+def tagged(request, texts):
+    """The first word is a place, and where every token is told, the last is none."""
+    spans = []
+    for text in texts:
+        words = text.split()
+        spans += [("LOC", words[0], 0, len(words[0])), ("O", words[-1], len(text) - len(words[-1]), len(text))]
+    labels, entities, starts, ends = zip(*spans, strict=True)
+    shape = (1, len(spans))
+    return {
+        "entity_count": np.full((1, len(texts)), 2, np.int32),
+        "label": strings(labels, shape),
+        "entity": strings(entities, shape),
+        "score": np.full(shape, 0.5, np.float32),
+        "start": np.array([starts], np.int32),
+        "end": np.array([ends], np.int32),
+    } | one_window(texts)
+
+
+def classified_by_its_labels(request, texts):
+    """The labels of the request, in their order."""
+    labels = json.loads(request.parameters["labels"])
+    scores = np.linspace(0.9, 0.1, len(labels), dtype=np.float32)
+    shape = (1, len(texts), len(labels))
+    return {"label": strings(labels * len(texts), shape), "score": np.tile(scores, len(texts)).reshape(shape)}
+
+
+def filled(request, texts):
+    """The tokens are " red", " green" and so on."""
+    masks = [text.count("[MASK]") for text in texts]
+    kept = request.parameters.get("top_k", 5)
+    shape = (1, sum(masks), kept)
+    tokens = [" red", " green", " blue", " white", " black"][:kept]
+    return {
+        "mask_count": np.array([masks], np.int32),
+        "token": strings(tokens * sum(masks), shape),
+        "token_id": np.tile(np.arange(kept, dtype=np.int32), sum(masks)).reshape(shape),
+        "score": np.full(shape, 0.25, np.float32),
+    }
+
+
+def answered_question(request, texts):
+    """The words of the context, in their order."""
+    kept = request.parameters.get("top_k", 1)
+    words = texts[0].split()[:kept]
+    starts = [texts[0].index(word) for word in words]
+    ends = [start + len(word) for start, word in zip(starts, words, strict=True)]
+    shape = (1, 1, kept)
+    return {
+        "answer": strings(words, shape),
+        "score": np.full(shape, 0.5, np.float32),
+        "start": np.array(starts, np.int32).reshape(shape),
+        "end": np.array(ends, np.int32).reshape(shape),
+        "no_answer_score": np.zeros((1, 1), np.float32),
+    } | one_window(texts)
+
+
+def one_window(texts):
     return {"window_count": np.ones((1, len(texts)), np.int32)}
+
+
+ANSWERS = {
+    "feature-extraction": embedded,
+    "text-ranking": ranked,
+    "token-embedding": embedded_tokens,
+    "sparse-embedding": embedded_sparsely,
+    "text-classification": classified,
+    "token-classification": tagged,
+    "zero-shot-classification": classified_by_its_labels,
+    "fill-mask": filled,
+    "question-answering": answered_question,
+}
+
+
+def answer(request):
+    """The tensors of an answer, by the task of the pipeline that is asked."""
+    pipeline = next(each for each in PIPELINES if each.name == request.model)
+    texts = [text.decode() for text in request.inputs["text_pair" if pipeline.pairs else "text"]]
+    counts = np.array([[tokens_of(text)[part] for text in texts] for part in (0, 1)], np.int32)
+    return {"token_count": counts[:1], "dropped_count": counts[1:]} | ANSWERS[pipeline.task](request, texts)
 
 
 class Fake:

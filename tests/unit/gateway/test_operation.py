@@ -7,7 +7,7 @@ import pytest
 from encserve import AccessDenied, InferenceFailed, Overloaded, Unavailable
 
 from .asgi import get, post
-from .pipelines import EMBED, PLAIN, answer
+from .pipelines import EMBED, PIPELINES, PLAIN, answer
 
 
 def failing(error, *names):
@@ -23,7 +23,7 @@ def failing(error, *names):
 async def test_all_answer(fake, path):
     answered = await get(fake().gateway, path)
     assert answered.status == 200
-    assert answered.json == {"status": "ready", "pipelines": dict.fromkeys(("embed", "plain", "rerank"), "ready")}
+    assert answered.json == {"status": "ready", "pipelines": {each.name: "ready" for each in PIPELINES}}
 
 
 async def test_overload_is_life(fake, monkeypatch):
@@ -35,7 +35,7 @@ async def test_overload_is_life(fake, monkeypatch):
 
 @pytest.mark.parametrize("error", [Unavailable, InferenceFailed])
 async def test_death_is_not(fake, error):
-    answered = await get(fake(failing(error, "embed", "plain", "rerank")).gateway, "/health")
+    answered = await get(fake(failing(error, *(each.name for each in PIPELINES))).gateway, "/health")
     assert (answered.status, answered.json["status"]) == (503, "silent")
 
 
@@ -75,7 +75,7 @@ async def test_a_server_that_lists_nothing(fake, monkeypatch, caplog):
 
 
 async def test_the_process_lives_whatever_the_pipelines_do(fake):
-    assert (await get(fake(failing(Unavailable, "embed", "plain", "rerank")).gateway, "/live")).status == 200
+    assert (await get(fake(failing(Unavailable, *(each.name for each in PIPELINES))).gateway, "/live")).status == 200
 
 
 async def test_metrics(fake):

@@ -1,0 +1,107 @@
+"""TEI's routes that give vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+
+from encserve_gateway.dialects.tei.options import (
+    characters_of,
+    prompt_name,
+    read_texts,
+    served_for,
+    truncation,
+    with_headers,
+)
+from encserve_gateway.exchange import Exchange
+from encserve_gateway.fields import Fields
+from encserve_gateway.http.response import Response, json_response
+from encserve_gateway.questions import embed, refuse_cut, server_truncation
+from encserve_gateway.vectors import as_numbers, blocks_of_rows, little_endian
+
+
+async def embed_texts(exchange: Exchange) -> Response:
+    """`POST /embed`: a list of vectors, for one text too."""
+    fields = exchange.fields
+    texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
+    served = await served_for(exchange, "feature-extraction")
+    dimensions = fields.whole("dimensions", least=1)
+    if dimensions and dimensions > served.pipeline.dimensions:
+        raise fields.wrong("dimensions", "should be smaller than the maximum embedding dimension")
+    answer = await embed(
+        exchange,
+        served,
+        texts,
+        field="inputs",
+        truncate=truncation(fields),
+        prompt_name=prompt_name(fields, served),
+        dimensions=dimensions,
+        normalize=fields.flag("normalize", True),
+    )
+    rows = little_endian(answer.vectors)
+    blocks = [block async for block in blocks_of_rows(rows, lambda index, row: as_numbers(row))]
+    return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
+
+
+async def embed_all(exchange: Exchange) -> Response:
+    """`POST /embed_all`: of each text the vectors of its tokens, special ones and a prompt's among them."""
+    fields = exchange.fields
+    texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
+    served = await served_for(exchange, "token-embedding")
+    way = truncation(fields)
+    call = exchange.services.upstream.client.embed_tokens(
+        texts,
+        model=served.pipeline.name,
+        truncate=server_truncation(way),
+        prompt_name=prompt_name(fields, served),
+        normalize=False,
+    )
+    answer = await exchange.answer(call)
+    refuse_cut(answer, served, way, field="inputs")
+    blocks = [as_numbers(np.ascontiguousarray(rows)) for rows in answer.vectors]
+    return with_headers(exchange, Response([b"[", b",".join(blocks), b"]"]), characters=characters_of(texts))
+
+
+async def embed_sparse(exchange: Exchange) -> Response:
+    """`POST /embed_sparse`: of each text its terms, by ascending id."""
+    fields = exchange.fields
+    texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
+    served = await served_for(exchange, "sparse-embedding")
+    way = truncation(fields)
+    call = exchange.services.upstream.client.embed_sparse(
+        texts,
+        model=served.pipeline.name,
+        truncate=server_truncation(way),
+        prompt_name=prompt_name(fields, served),
+    )
+    answer = await exchange.answer(call)
+    refuse_cut(answer, served, way, field="inputs")
+    terms = []
+    for ids, weights in zip(answer.token_ids, answer.weights, strict=True):
+        order = np.argsort(ids)
+        pairs = zip(ids[order].tolist(), weights[order], strict=True)
+        terms.append([{"index": index, "value": value} for index, value in pairs])
+    body = orjson.dumps(terms, option=orjson.OPT_SERIALIZE_NUMPY)
+    return with_headers(exchange, Response([body]), characters=characters_of(texts))
+
+
+async def similarity(exchange: Exchange) -> Response:
+    """`POST /similarity`: the cosines of sentences with one of them."""
+    inputs = exchange.fields.nested("inputs")
+    if inputs is None:
+        raise exchange.fields.wrong("inputs", "is missing")
+    source = inputs.required_text("source_sentence")
+    sentences = inputs.texts("sentences", most=exchange.services.config.max_texts - 1)
+    served = await served_for(exchange, "feature-extraction")
+    options = exchange.fields.nested("parameters") or Fields({})
+    texts = [source, *sentences]
+    answer = await embed(
+        exchange,
+        served,
+        texts,
+        field="inputs",
+        truncate=truncation(options),
+        prompt_name=prompt_name(options, served),
+    )
+    cosines = np.clip(answer.vectors[1:] @ answer.vectors[0], -1, 1)
+    return with_headers(exchange, json_response(cosines), characters=characters_of(texts))

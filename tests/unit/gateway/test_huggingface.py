@@ -1,0 +1,148 @@
+"""The pipelines of transformers over HTTP: what stands in a request, and where."""
+
+import numpy as np
+import pytest
+
+from .asgi import post
+from .pipelines import DIMENSIONS, vector_of
+
+
+async def asked(fake, name, inputs, **parameters):
+    answered = await post(fake.gateway, f"/models/{name}", {"inputs": inputs, "parameters": parameters})
+    assert answered.status == 200, answered.body
+    return answered.json
+
+
+async def test_vectors(fake):
+    answered = await post(fake().gateway, "/models/plain", {"inputs": "a", "normalize": False})
+    np.testing.assert_array_equal(np.float32(answered.json), [vector_of("a", normalize=False)])
+    tokens = await post(fake().gateway, "/models/tokens", {"inputs": "a b"})
+    assert np.shape(tokens.json) == (1, 4, DIMENSIONS)
+    assert (await post(fake().gateway, "/models/sparse", {"inputs": "a"})).json[0][0]["index"] == 3
+
+
+async def test_text_classification(fake):
+    for inputs in ("a", ["a"]):
+        (labels,) = await asked(fake(), "classify", inputs)
+        assert [item["label"] for item in labels] == ["neutral", "negative", "positive"]
+    assert len((await asked(fake(), "classify", "a", top_k=2))[0]) == 2
+    assert len((await asked(fake(), "classify", "a", top_k=50))[0]) == 3
+    assert [labels[0]["label"] for labels in await asked(fake(), "classify", ["a", "a b"])] == ["neutral", "negative"]
+
+
+async def test_text_classification_of_pairs(fake):
+    pair = {"text": "a", "text_pair": "b c"}
+    assert (await asked(fake(), "entail", pair))[0][0]["label"] == "negative"
+    assert len(await asked(fake(), "entail", [pair, pair])) == 2
+    for wrong in ("a", ["a"], [pair, "a"], {"text": "a"}):
+        assert (await post(fake().gateway, "/models/entail", {"inputs": wrong})).status == 422
+
+
+async def test_token_classification(fake):
+    gateway = fake()
+    place = {"score": 0.5, "word": "Paris", "start": 0, "end": 5}
+    assert await asked(gateway, "tag", "Paris by night") == [{"entity_group": "LOC"} | place]
+    assert await asked(gateway, "tag", ["Paris by night"]) == [[{"entity_group": "LOC"} | place]]
+    assert await asked(gateway, "tag", "Paris by night", aggregation_strategy="none") == [{"entity": "LOC"} | place]
+    assert gateway.requests[-1].parameters["aggregation"] == "none"
+    all_labels = await asked(gateway, "tag", "Paris by night", ignore_labels=[])
+    assert [entity["entity_group"] for entity in all_labels] == ["LOC", "O"]
+    assert (await asked(gateway, "tag", "Paris by night", ignore_labels=["LOC"]))[0]["word"] == "night"
+
+
+async def test_zero_shot_classification(fake):
+    gateway = fake()
+    labels = await asked(gateway, "zero-shot", "a", candidate_labels=["x", "y"], multi_label=True)
+    assert [item["label"] for item in labels] == ["x", "y"]
+    assert gateway.requests[-1].parameters["multi_label"] is True
+    options = {"candidate_labels": "x, y,", "hypothesis_template": "It is {}."}
+    (first, second) = await asked(gateway, "zero-shot", ["a", "b"], **options)
+    assert [item["label"] for item in second] == [item["label"] for item in first] == ["x", "y"]
+    assert gateway.requests[-1].parameters["hypothesis_template"] == "It is {}."
+
+
+async def test_fill_mask(fake):
+    one = await asked(fake(), "mask", "a [MASK] car", top_k=2)
+    expected = {"score": 0.25, "token": 0, "token_str": " red", "sequence": "a red car"}
+    assert (one[0], len(one)) == (expected, 2)
+    two = await asked(fake(), "mask", "a [MASK] car, a [MASK] bus")
+    assert two[1][1]["sequence"] == "a [MASK] car, a green bus"
+    assert (await asked(fake(), "mask", ["a [MASK]"]))[0][0]["sequence"] == "a red"
+
+
+async def test_question_answering(fake):
+    gateway = fake()
+    inputs = {"question": "who?", "context": "😀 Paris burns"}
+    first = {"answer": "😀", "score": 0.5, "start": 0, "end": 1}
+    assert await asked(gateway, "question", inputs) == first
+    assert await asked(gateway, "question", inputs, top_k=1) == first
+    several = await asked(gateway, "question", inputs, top_k=3, max_answer_len=4, doc_stride=2)
+    assert several[1] == {"answer": "Paris", "score": 0.5, "start": 2, "end": 7}
+    sent = gateway.requests[-1].parameters
+    assert (sent["max_answer_length"], sent["overlap"], sent["no_answer"]) == (4, 2, False)
+
+
+async def test_a_body_tells_what_it_is_about(fake):
+    gateway = fake().gateway
+    ranked = await post(gateway, "/", {"query": "q", "texts": ["a", "bb"]})
+    assert [item["index"] for item in ranked.json] == [1, 0]
+    similar = await post(gateway, "/", {"inputs": {"source_sentence": "a", "sentences": ["b", "c"]}})
+    assert len(similar.json) == 2
+    question = await post(gateway, "/", {"inputs": {"question": "who?", "context": "Paris"}, "parameters": {}})
+    assert question.json["answer"] == "Paris"
+    labels = await post(gateway, "/", {"inputs": "a", "parameters": {"candidate_labels": ["x"]}})
+    assert labels.json[0]["label"] == "x"
+    first = await post(gateway, "/", {"inputs": "a", "parameters": {}})  # "classify" is the first by name
+    assert first.json[0][0]["label"] == "neutral"
+    named = await post(gateway, "/models/rerank", {"query": "q", "texts": ["a", "bb"]})
+    assert [item["index"] for item in named.json] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status", "message"),
+    [
+        ("nobody", {"inputs": "a"}, 404, "the model 'nobody' does not exist"),
+        ("rerank", {"inputs": "a"}, 424, "Backend error: a model of text-ranking is asked at /rerank"),
+        (
+            "classify",
+            {"inputs": "a", "parameters": {"function_to_apply": "none"}},
+            422,
+            "Input validation error: parameters.function_to_apply is not offered; these are: top_k",
+        ),
+        (
+            "tag",
+            {"inputs": "a", "parameters": {"aggregation_strategy": "best"}},
+            422,
+            "Input validation error: parameters.aggregation_strategy is 'best', expected one of 'none', 'simple', "
+            "'first', 'average', 'max'",
+        ),
+        (
+            "tag",
+            {"inputs": "a", "parameters": {"ignore_labels": "O"}},
+            422,
+            "Input validation error: parameters.ignore_labels is a text, expected a list of labels",
+        ),
+        ("zero-shot", {"inputs": "a"}, 422, "Input validation error: parameters.candidate_labels is missing"),
+        ("question", {"inputs": {"question": "a"}}, 422, "Input validation error: inputs.context is missing"),
+        (
+            "question",
+            {"inputs": {"question": "a", "context": "b"}, "parameters": {"align_to_words": False}},
+            422,
+            "Input validation error: parameters.align_to_words is false; answers begin and end with words here",
+        ),
+        ("mask", {"inputs": []}, 400, "`inputs` cannot be empty"),
+        (
+            "mask",
+            {"inputs": "a", "parameters": 3},
+            422,
+            "Input validation error: parameters is a whole number, expected an object",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_named(fake, name, body, status, message):
+    answered = await post(fake().gateway, f"/models/{name}", body)
+    assert (answered.status, answered.json["error"]) == (status, message)
+
+
+async def test_parameters_that_are_null_are_not_there(fake):
+    assert len((await asked(fake(), "classify", "a", function_to_apply=None, top_k=None))[0]) == 3
