@@ -17,6 +17,7 @@ from encserve_gateway.health import Health
 from encserve_gateway.http.body import Gone, parse_object, read_body
 from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
+from encserve_gateway.keys import Keys
 from encserve_gateway.metrics import Metrics
 from encserve_gateway.routes import Choice, Dialect, Route, Router
 from encserve_gateway.upstream import Upstream
@@ -48,6 +49,7 @@ class Gateway:
             config=self.config,
             upstream=upstream,
             metrics=self.metrics,
+            keys=Keys(self.config.keys),
             health=Health(upstream),
             started_unix_s=int(time.time()),
         )
@@ -75,7 +77,11 @@ class Gateway:
         try:
             try:
                 choice = self.router.choose(exchange.request.method, exchange.request.path)
-                admitted = self._admit(choice)
+                exchange.dialect, route = choice.routes[0]
+                exchange.path, exchange.parameters = route.path, choice.parameters
+                if route.wants_key(self.config):
+                    exchange.key = self.services.keys.admit(exchange.request)
+                admitted = self._admit(route)
                 response = await self._respond(exchange, choice, receive)
             except Exception as error:
                 response = self._refusal(exchange, error)
@@ -88,9 +94,9 @@ class Gateway:
             self._in_flight -= admitted
             self.metrics.in_flight.dec(admitted)
 
-    def _admit(self, choice: Choice) -> int:
+    def _admit(self, route: Route) -> int:
         """Take a place for a request that needs one; how many that are. Raises Fault."""
-        if choice.routes[0][1].is_open:
+        if route.is_light:
             return 0
         if self._in_flight >= self.config.max_requests:
             raise Fault(Kind.OVERLOADED, f"{self._in_flight} requests are in flight, the limit")
@@ -99,8 +105,7 @@ class Gateway:
         return 1
 
     async def _respond(self, exchange: Exchange, choice: Choice, receive: Receive) -> Response:
-        exchange.dialect, route = choice.routes[0]
-        exchange.path, exchange.parameters = route.path, choice.parameters
+        _, route = choice.routes[0]
         if route.method != "POST":
             return await route.endpoint(exchange)
         body = await self._body(exchange, receive)

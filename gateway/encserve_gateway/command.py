@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from encserve import InvalidInput
 from encserve._commands.server_arguments import access_of, add_endpoint_arguments
 from encserve_gateway.aliases import parse_alias
 from encserve_gateway.config import MIB, GatewayConfig
+from encserve_gateway.keys import Keys
 from encserve_gateway.serving import ServingConfig, serve
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listening.add_argument(
         "--workers", type=int, default=serving.workers, metavar="N", help="processes (default: %(default)s)"
     )
+    listening.add_argument("--keys", type=Path, metavar="FILE", help="want one of these API keys; see docs/gateway.md")
+    listening.add_argument("--public-models", action="store_true", help="tell the list of models without a key")
     limits = parser.add_argument_group("its limits")
     limits.add_argument(
         "--max-body-mib", type=int, default=default.max_body_bytes // MIB, metavar="N",
@@ -65,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InvalidInput: an option has an impossible value.
     """
-    serve(serving_of(arguments), gateway_of(arguments))
+    serving, gateway = serving_of(arguments), gateway_of(arguments)
+    Keys(gateway.keys)  # here, where a malformed file is an error of the command, and of no process that it starts
+    serve(serving, gateway)
     return 0
 
 
@@ -74,6 +80,8 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
     return GatewayConfig(
         models=tuple(arguments.model),
         aliases=tuple(parse_alias(text) for text in arguments.alias),
+        keys=arguments.keys,
+        public_models=arguments.public_models,
         max_body_bytes=arguments.max_body_mib * MIB,
         max_requests=arguments.max_requests,
         max_texts=arguments.max_texts,
@@ -90,9 +98,9 @@ def serving_of(arguments: argparse.Namespace) -> ServingConfig:
         timeout_s=arguments.timeout_s,
         access=access_of(arguments),
     )
-    if not (config.is_loopback or arguments.allow_anonymous):
+    if not (config.is_loopback or arguments.keys or arguments.allow_anonymous):
         raise InvalidInput(
             f"--host {config.host} is reachable from other hosts, and whoever reaches it could ask the pipelines: "
-            "use 127.0.0.1 behind a gateway with keys, or say --allow-anonymous"
+            "give --keys, use 127.0.0.1, or say --allow-anonymous"
         )
     return config

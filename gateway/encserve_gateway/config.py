@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from encserve import InvalidInput
 from encserve_gateway.aliases import Alias
@@ -18,6 +19,10 @@ class GatewayConfig:
     """The pipelines that are offered; empty: all that are asked for by name, and those that the server lists."""
     aliases: tuple[Alias, ...] = ()
     """Further names."""
+    keys: Path | None = None
+    """The file of API keys, as `read_keys` has it; without it everybody may ask."""
+    public_models: bool = False
+    """Whether the list of models is told without a key."""
     max_body_bytes: int = 32 * MIB
     """Bytes of a request's body at most."""
     body_timeout_s: float = 30.0

@@ -15,6 +15,7 @@ from encserve_gateway.faults import Fault, Kind, fault_of
 from encserve_gateway.fields import Fields
 from encserve_gateway.http.request import Request
 from encserve_gateway.http.response import Headers
+from encserve_gateway.keys import EVERYBODY, Key, Keys
 from encserve_gateway.upstream import Served, Upstream
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Services:
     config: GatewayConfig
     upstream: Upstream
     metrics: Metrics
+    keys: Keys
     health: Health
     started_unix_s: int
     """When the gateway started."""
@@ -43,6 +45,8 @@ class Exchange:
 
     request: Request
     services: Services
+    key: Key = EVERYBODY
+    """Who asks."""
     dialect: Dialect
     """In whose words it is answered: a guess, until the body is known."""
     path: str = "unknown"
@@ -68,9 +72,22 @@ class Exchange:
         return await self.named(self.fields.text("model"), task)
 
     async def named(self, name: str | None, task: str) -> Served:
-        """What a name means to a route that needs a task. Raises Fault."""
-        self.served = await self.services.upstream.named(name, task)
+        """What a name means to a route that needs a task; for no name the first that the key may ask. Raises Fault."""
+        self.served = await self.services.upstream.named(name, task, allowed=self.key.may_ask)
         return self.served
+
+    async def any(self, name: str | None) -> Served:
+        """What a name means, whatever its task; for no name the first that the key may ask. Raises Fault."""
+        upstream = self.services.upstream
+        if name:
+            self.served = await upstream.any(name, allowed=self.key.may_ask)
+        else:
+            self.served = await upstream.first(allowed=self.key.may_ask)
+        return self.served
+
+    async def all(self) -> list[Served]:
+        """All names that the key may ask. Raises Fault."""
+        return [served for served in await self.services.upstream.all() if self.key.may_ask(served.name)]
 
     async def answer(self, call: Awaitable[Part]) -> Part:
         """The answer to a call of the SDK. Raises Fault."""

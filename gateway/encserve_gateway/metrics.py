@@ -33,6 +33,8 @@ class Metrics:
         self._cut = Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about)
         self._dropped = Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about)
         self._refused = Counter("refused_requests", "Requests that were not answered with 200.", ("reason",), **about)
+        by_key = "Requests by the name of their key."
+        self._by_key = Counter("key_requests", by_key, ("key", "code"), **about)
         self._left = Counter("left_requests", "Requests whose callers went away.", **about)
         self._request_bytes = Histogram("request_bytes", "Bytes of bodies.", buckets=BUCKETS_BYTES, **about)
         self._response_bytes = Histogram("response_bytes", "Bytes of answers.", buckets=BUCKETS_BYTES, **about)
@@ -49,6 +51,8 @@ class Metrics:
         self._seconds.labels(route, dialect, model).observe(seconds)
         self._request_bytes.observe(exchange.request.content_length or 0)
         self._response_bytes.observe(sent_bytes)
+        if exchange.key.name:
+            self._by_key.labels(exchange.key.name, str(code)).inc()
         if exchange.answers:
             self._texts.labels(model).inc(exchange.texts)
             self._tokens.labels(model).inc(exchange.tokens)

@@ -45,6 +45,7 @@ async def embed(
     alias = served.alias
     way = truncate or alias.truncate
     options: dict[str, Any] = {
+        "priority": exchange.key.lane,
         "truncate": server_truncation(way),
         "prompt_name": alias.prompt_name if prompt_name is None else prompt_name,
         "dimensions": dimensions or alias.dimensions,
@@ -82,6 +83,7 @@ async def rank(
     """
     way = truncate or served.alias.truncate
     options: dict[str, Any] = {
+        "priority": exchange.key.lane,
         "truncate": server_truncation(way),
         "prompt_name": served.alias.prompt_name,
         "top_k": min(top_k, len(documents)) if top_k else None,
@@ -117,7 +119,7 @@ async def classify(
         Fault: the request is refused, or the pipeline did not answer.
     """
     way = truncate or served.alias.truncate
-    options: dict[str, Any] = {"truncate": server_truncation(way), "top_k": top_k}
+    options: dict[str, Any] = {"priority": exchange.key.lane, "truncate": server_truncation(way), "top_k": top_k}
     call = exchange.services.upstream.client.classify(texts, text_pairs=pairs, model=served.pipeline.name, **options)
     answer = await exchange.answer(call)
     refuse_cut(answer, served, way, field=field)

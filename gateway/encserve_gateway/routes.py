@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.fields import Fields
@@ -26,8 +27,10 @@ class Route:
     """Answers; it may raise `Fault`."""
     when: Callable[[Fields], bool] | None = None
     """Which bodies it is for, where several dialects have the path; the first route that takes a body has it."""
-    is_open: bool = False
-    """Whether it is answered without a key, and however much is in flight."""
+    is_light: bool = False
+    """Whether it is answered however much is in flight."""
+    wants_key: Callable[[GatewayConfig], bool] = lambda config: True
+    """Whether it is answered only to who has a key, where there are keys."""
 
 
 @dataclass(frozen=True, kw_only=True)

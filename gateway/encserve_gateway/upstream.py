@@ -23,6 +23,15 @@ NO_NAME = frozenset({"", "default/not-specified"})
 """What clients write who have to write something; the second is Infinity's."""
 
 
+Allowed = Callable[[str], bool]
+"""Whether who asks may use a name."""
+
+
+def anything(name: str) -> bool:
+    """Every name may be used."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Served:
     """A name that a caller may use, and what it means."""
@@ -68,28 +77,31 @@ class Upstream:
         if "client" in vars(self):
             await self.client.close()
 
-    async def named(self, name: str | None, task: str) -> Served:
+    async def named(self, name: str | None, task: str, *, allowed: Allowed = anything) -> Served:
         """What a name means, for a route that needs this task; the first pipeline of the task for no name.
 
         Raises:
             Fault: `UNKNOWN_MODEL`, `WRONG_TASK`, `INVALID` where a name is needed, or the server does not answer.
         """
         if name is None or name in NO_NAME:
-            return await self._default(task)
-        served = await self.any(name)
+            return await self._default(task, allowed)
+        served = await self.any(name, allowed=allowed)
         if served.pipeline.task != task:
             does = f"the model {shown(name)} does {served.pipeline.task}"
             raise Fault(Kind.WRONG_TASK, f"{does}, here {task} is asked for", param="model")
         return served
 
-    async def first(self) -> Served:
-        """The first name that there is. Raises Fault."""
+    async def first(self, *, allowed: Allowed = anything) -> Served:
+        """The first name that may be asked. Raises Fault."""
         async for served in self._each():
-            return served
+            if allowed(served.name):
+                return served
         raise Fault(Kind.UNKNOWN_MODEL, "there is no model here that this gateway could name")
 
-    async def any(self, name: str) -> Served:
+    async def any(self, name: str, *, allowed: Allowed = anything) -> Served:
         """What a name means, whatever its task. Raises Fault."""
+        if not allowed(name):
+            raise Fault(Kind.FORBIDDEN, f"this API key may not ask the model {shown(name)}", param="model")
         alias = self._aliases.get(name) or Alias(name=name, pipeline=name)
         if self._models and alias.pipeline not in self._models:
             raise _unknown(name)
@@ -119,9 +131,9 @@ class Upstream:
             else:
                 yield served
 
-    async def _default(self, task: str) -> Served:
+    async def _default(self, task: str, allowed: Allowed) -> Served:
         async for served in self._each():
-            if served.pipeline.task == task:
+            if served.pipeline.task == task and allowed(served.name):
                 return served
         if not self._models and not self._listed:
             raise Fault(Kind.INVALID, "model is missing, and this gateway cannot list its pipelines", param="model")

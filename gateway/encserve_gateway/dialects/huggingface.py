@@ -31,16 +31,14 @@ async def pipeline(exchange: Exchange) -> Response:
     inputs = fields.get("inputs")
     if isinstance(inputs, dict) and "source_sentence" in inputs:
         return await vectors.similarity(exchange)
-    upstream = exchange.services.upstream
     if name:
-        served = await upstream.any(name)
+        served = await exchange.any(name)
     elif isinstance(inputs, dict) and "question" in inputs:
-        served = await upstream.named(None, "question-answering")
+        served = await exchange.named(None, "question-answering")
     elif "candidate_labels" in (fields.nested("parameters") or Fields({})):
-        served = await upstream.named(None, "zero-shot-classification")
+        served = await exchange.named(None, "zero-shot-classification")
     else:
-        served = await upstream.first()
-    exchange.served = served
+        served = await exchange.any(None)
     if served.pipeline.task in VECTORS:
         exchange.parameters = {"model": served.name}
         return await VECTORS[served.pipeline.task](exchange)
@@ -80,6 +78,7 @@ async def classify_tokens(exchange: Exchange, served: Served) -> Any:
     call = exchange.services.upstream.client.classify_tokens(
         texts,
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         aggregation=strategy,  # type: ignore[arg-type]
         truncate=server_truncation(served.alias.truncate),
     )
@@ -103,6 +102,7 @@ async def classify_zero_shot(exchange: Exchange, served: Served) -> Any:
         texts,
         labels,
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         multi_label=parameters.flag("multi_label", False),
         hypothesis_template=parameters.text("hypothesis_template"),
         truncate=server_truncation(served.alias.truncate),
@@ -120,6 +120,7 @@ async def fill_mask(exchange: Exchange, served: Served) -> Any:
     call = exchange.services.upstream.client.fill_mask(
         texts,
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         top_k=parameters.whole("top_k", least=1),
         truncate=server_truncation(served.alias.truncate),
     )
@@ -157,6 +158,7 @@ async def answer_question(exchange: Exchange, served: Served) -> Any:
         inputs.required_text("question"),
         inputs.required_text("context"),
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         top_k=top_k,
         max_answer_length=parameters.whole("max_answer_len", least=1),
         overlap=parameters.whole("doc_stride", least=0),

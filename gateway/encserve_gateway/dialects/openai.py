@@ -13,6 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve import Embeddings
+from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.fields import Fields
@@ -135,13 +136,13 @@ def _tail(answer: Embeddings, served: Served) -> bytes:
 
 async def models(exchange: Exchange) -> Response:
     """`GET /v1/models`."""
-    served = await exchange.services.upstream.all()
-    return json_response({"object": "list", "data": [_model(exchange, each) for each in served]})
+    data = [_model(exchange, each) for each in await exchange.all()]
+    return json_response({"object": "list", "data": data})
 
 
 async def model(exchange: Exchange) -> Response:
     """`GET /v1/models/{model}`."""
-    return json_response(_model(exchange, await exchange.services.upstream.any(exchange.parameters["model"])))
+    return json_response(_model(exchange, await exchange.any(exchange.parameters["model"])))
 
 
 def _model(exchange: Exchange, served: Served) -> dict[str, Any]:
@@ -160,15 +161,20 @@ def _model(exchange: Exchange, served: Served) -> dict[str, Any]:
     }
 
 
+def unless_public(config: GatewayConfig) -> bool:
+    """The list of models may be public: mteb's client asks for it without its key."""
+    return not config.public_models
+
+
 OPENAI = Dialect(
     name="openai",
     error=error_response,
     routes=(
         Route(method="POST", path="/v1/embeddings", endpoint=embeddings),
         Route(method="POST", path="/embeddings", endpoint=embeddings),
-        Route(method="GET", path="/v1/models", endpoint=models),
-        Route(method="GET", path="/models", endpoint=models),
-        Route(method="GET", path="/v1/models/{model}", endpoint=model),
-        Route(method="GET", path="/models/{model}", endpoint=model),
+        Route(method="GET", path="/v1/models", endpoint=models, wants_key=unless_public),
+        Route(method="GET", path="/models", endpoint=models, wants_key=unless_public),
+        Route(method="GET", path="/v1/models/{model}", endpoint=model, wants_key=unless_public),
+        Route(method="GET", path="/models/{model}", endpoint=model, wants_key=unless_public),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from encserve_gateway.config import GatewayConfig
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
@@ -26,13 +27,18 @@ async def metrics(exchange: Exchange) -> Response:
     return Response([exchange.services.metrics.page()], media_type=PROMETHEUS)
 
 
+def never(config: GatewayConfig) -> bool:
+    """What checks of health ask wants no key: balancers have none."""
+    return False
+
+
 OPERATION = Dialect(
     name="operation",
     error=error_response,
     routes=(
-        Route(method="GET", path="/health", endpoint=health, is_open=True),
-        Route(method="GET", path="/ping", endpoint=health, is_open=True),
-        Route(method="GET", path="/live", endpoint=live, is_open=True),
-        Route(method="GET", path="/metrics", endpoint=metrics, is_open=True),
+        Route(method="GET", path="/health", endpoint=health, is_light=True, wants_key=never),
+        Route(method="GET", path="/ping", endpoint=health, is_light=True, wants_key=never),
+        Route(method="GET", path="/live", endpoint=live, is_light=True, wants_key=never),
+        Route(method="GET", path="/metrics", endpoint=metrics, is_light=True),
     ),
 )

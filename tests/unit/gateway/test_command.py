@@ -55,6 +55,11 @@ def test_loopback(host):
     assert parsed("--host", host)[0].is_loopback
 
 
+def test_with_keys_other_hosts_may_reach_it():
+    serving, gateway = parsed("--host", "0.0.0.0", "--keys", "keys.json", "--public-models")
+    assert (serving.host, str(gateway.keys), gateway.public_models) == ("0.0.0.0", "keys.json", True)
+
+
 def test_aliases():
     assert parse_alias("text-embedding-3-small=minilm") == Alias(name="text-embedding-3-small", pipeline="minilm")
     assert parse_alias("q=e5,prompt_name=query,dimensions=128,truncate=error") == Alias(

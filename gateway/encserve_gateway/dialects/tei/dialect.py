@@ -19,9 +19,8 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int
 
 async def info(exchange: Exchange) -> Response:
     """`GET /info`: of the model in the path, or of the first."""
-    upstream, config = exchange.services.upstream, exchange.services.config
-    name = exchange.parameters.get("model")
-    served = await (upstream.any(name) if name else upstream.first())
+    config = exchange.services.config
+    served = await exchange.any(exchange.parameters.get("model"))
     pipeline = served.pipeline
     return json_response(
         {

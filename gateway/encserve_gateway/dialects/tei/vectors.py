@@ -52,6 +52,7 @@ async def embed_all(exchange: Exchange) -> Response:
     call = exchange.services.upstream.client.embed_tokens(
         texts,
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         truncate=server_truncation(way),
         prompt_name=prompt_name(fields, served),
         normalize=False,
@@ -71,6 +72,7 @@ async def embed_sparse(exchange: Exchange) -> Response:
     call = exchange.services.upstream.client.embed_sparse(
         texts,
         model=served.pipeline.name,
+        priority=exchange.key.lane,
         truncate=server_truncation(way),
         prompt_name=prompt_name(fields, served),
     )

@@ -1,0 +1,212 @@
+"""API keys: who may ask, which models, how often, and in which lane. A file has their hashes, and is read again when it
+changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from encserve import InvalidInput
+from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.http.request import Request
+
+LOG = logging.getLogger("encserve.gateway")
+
+CHECK_S = 1.0
+"""How often the file is looked at, in seconds."""
+
+SETTINGS = frozenset({"name", "sha256", "models", "requests_per_second", "burst", "lane", "expires"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """What the holder of a key may do."""
+
+    name: str
+    """What metrics and logs call it."""
+    sha256: str
+    """The hash of the key, in hexadecimal. A key is to be random, 128 bits or more: a hash of such tells nothing."""
+    models: frozenset[str] | None = None
+    """The names that it may ask; None for all."""
+    requests_per_second: float | None = None
+    """How often it may ask in the long run, in each process of the gateway; None for any rate."""
+    burst: int = 1
+    """How many requests it may make at once before that counts."""
+    lane: Literal["interactive", "bulk"] | None = None
+    """The lane of all of its requests; None: each has that of its size."""
+    expires_unix_s: float | None = None
+    """When it ends; None for never."""
+
+    def may_ask(self, model: str) -> bool:
+        """Whether this name is among its models."""
+        return self.models is None or model in self.models
+
+
+EVERYBODY = Key(name="", sha256="")
+"""Who asks a gateway without keys."""
+
+
+def read_keys(file: Path) -> dict[str, Key]:
+    """The keys of a file, by hash.
+
+    The file is JSON: `{"keys": [{"name": "alice", "sha256": "..."}]}`, where a key may also have `models` (a list of
+    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk") and `expires` (a time with its offset, such
+    as "2027-01-01T00:00:00+00:00").
+
+    Raises:
+        InvalidInput: the file cannot be read, or a key is malformed; the message says which.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        listed = content["keys"]
+    except OSError as error:
+        raise InvalidInput(f"the keys in {file} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f'{file} is no JSON object with a list "keys"') from error
+    if not isinstance(listed, list):
+        raise InvalidInput(f'{file} is no JSON object with a list "keys"')
+    keys: dict[str, Key] = {}
+    for index, each in enumerate(listed):
+        try:
+            key = _key(each)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"key {index} of {file} is malformed: {error}") from error
+        if key.sha256 in keys:
+            raise InvalidInput(f"key {index} of {file} is that of {keys[key.sha256].name!r}, too")
+        keys[key.sha256] = key
+    return keys
+
+
+def _key(settings: Mapping[str, Any]) -> Key:
+    unknown = sorted(settings.keys() - SETTINGS) if isinstance(settings, dict) else ["no object"]
+    if unknown:
+        raise ValueError(f"unknown setting {unknown[0]!r}")
+    sha256, models = str(settings["sha256"]).lower(), settings.get("models")
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        raise ValueError("sha256 has not 64 hexadecimal digits")
+    if models is not None and not (isinstance(models, list) and all(isinstance(name, str) for name in models)):
+        raise ValueError("models is no list of names")
+    rate, burst = settings.get("requests_per_second"), settings.get("burst", 1)
+    if rate is not None and (not isinstance(rate, int | float) or isinstance(rate, bool) or rate <= 0):
+        raise ValueError("requests_per_second is no positive number")
+    if type(burst) is not int or burst < 1:
+        raise ValueError("burst is no positive whole number")
+    lane = settings.get("lane")
+    if lane not in (None, "interactive", "bulk"):
+        raise ValueError("lane is neither interactive nor bulk")
+    expires = settings.get("expires")
+    ends = datetime.fromisoformat(expires) if expires is not None else None
+    if ends is not None and ends.tzinfo is None:
+        raise ValueError("expires has no offset from UTC")
+    return Key(
+        name=str(settings["name"]),
+        sha256=sha256,
+        models=None if models is None else frozenset(models),
+        requests_per_second=rate,
+        burst=burst,
+        lane=lane,
+        expires_unix_s=ends.timestamp() if ends else None,
+    )
+
+
+@dataclass
+class _Bucket:
+    """The requests that a key may make at once: up to `burst`, and more with time."""
+
+    left: float
+    at_s: float
+
+
+class Keys:
+    """The keys of a file, or none at all, where everybody may ask.
+
+    Args:
+        file: as `read_keys` has it; None for no keys.
+        clock: seconds that only grow.
+        now: seconds since 1970.
+
+    Raises:
+        InvalidInput: as `read_keys`.
+    """
+
+    def __init__(
+        self,
+        file: Path | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._clock = clock
+        self._now = now
+        self._buckets: dict[str, _Bucket] = {}
+        self._looked_at_s = clock()
+        self._changed = _state(file)
+        self._keys = read_keys(file) if file else {}
+
+    def admit(self, request: Request) -> Key:
+        """The key of a request, which then counts against its rate. Raises Fault: `NO_KEY`, `RATE_LIMITED`."""
+        if self._file is None:
+            return EVERYBODY
+        self._look(self._file)
+        secret = presented(request)
+        # The look-up is by hash: how long it takes tells of the hash, and no key can be found by its hash.
+        key = self._keys.get(hashlib.sha256(secret).hexdigest()) if secret else None
+        if key is None:
+            raise Fault(Kind.NO_KEY, "the API key is missing" if not secret else "the API key is not valid")
+        if key.expires_unix_s is not None and self._now() >= key.expires_unix_s:
+            raise Fault(Kind.NO_KEY, "the API key has expired")
+        self._take(key)
+        return key
+
+    def _take(self, key: Key) -> None:
+        if key.requests_per_second is None:
+            return
+        now_s = self._clock()
+        bucket = self._buckets.setdefault(key.sha256, _Bucket(key.burst, now_s))
+        bucket.left = min(bucket.left + (now_s - bucket.at_s) * key.requests_per_second, key.burst)
+        bucket.at_s = now_s
+        if bucket.left < 1:
+            limit = f"the API key may make {key.requests_per_second:g} requests per second, and {key.burst} at once"
+            raise Fault(Kind.RATE_LIMITED, limit, retry_after_s=(1 - bucket.left) / key.requests_per_second)
+        bucket.left -= 1
+
+    def _look(self, file: Path) -> None:
+        """Read the file again where it has changed. A malformed one changes nothing: it is told, and the keys stay."""
+        now_s = self._clock()
+        if now_s - self._looked_at_s < CHECK_S:
+            return
+        self._looked_at_s = now_s
+        changed = _state(file)
+        if changed == self._changed:
+            return
+        try:
+            self._keys = read_keys(file)
+        except InvalidInput as error:
+            LOG.error("the keys stay as they were: %s", error)
+        else:
+            self._changed = changed
+
+
+def _state(file: Path | None) -> tuple[int, int, int] | None:
+    """What is another where a file has changed."""
+    try:
+        status = file.stat() if file else None
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
+
+
+def presented(request: Request) -> bytes:
+    """The key that a request shows, in any of the ways of clients; empty where there is none."""
+    scheme, _, credentials = request.headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() == b"bearer":
+        return credentials.strip()
+    return scheme or request.headers.get(b"x-api-key", b"") or request.headers.get(b"api-key", b"")

@@ -1,0 +1,246 @@
+"""API keys: who is let in, to what, how often, until when, and how the file is read again."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from encserve import InvalidInput
+from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.http.request import Request
+from encserve_gateway.keys import EVERYBODY, Keys, read_keys
+
+from .asgi import ask, get, post, scope
+from .pipelines import PIPELINES
+
+SECRET = "a key of many random letters"
+GOOD = {"input": "a", "model": "embed"}
+PATH = "/v1/embeddings"
+
+
+def hashed(secret=SECRET):
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@pytest.fixture
+def write(tmp_path):
+    file = tmp_path / "keys.json"
+
+    def written(*keys):
+        file.write_text(json.dumps({"keys": list(keys)}))
+        return file
+
+    return written
+
+
+@pytest.fixture
+def alice(write):
+    """A file with the key of alice, and what else is set for it."""
+    return lambda **settings: write({"name": "alice", "sha256": hashed()} | settings)
+
+
+def request(**headers):
+    return Request(scope("POST", PATH, {name.replace("_", "-"): value for name, value in headers.items()}))
+
+
+SHOWN = {
+    "bearer": {"authorization": f"Bearer {SECRET}"},
+    "bearer in small letters": {"authorization": f"bearer {SECRET}"},
+    "x-api-key": {"x_api_key": SECRET},
+    "api-key": {"api_key": SECRET},
+}
+
+
+@pytest.mark.parametrize("headers", SHOWN.values(), ids=SHOWN)
+async def test_ways_to_show_a_key(fake, alice, headers):
+    gateway = fake(keys=alice())
+    assert (await post(gateway.gateway, PATH, GOOD, **headers)).status == 200
+    assert gateway.number("key_requests_total", key="alice", code="200") == 1
+
+
+async def test_a_key_without_the_word_bearer(fake, write):
+    gateway = fake(keys=write({"name": "llama", "sha256": hashed("raw")})).gateway
+    assert (await post(gateway, "/rerank", {"query": "q", "texts": ["a"]}, authorization="raw")).status == 200
+
+
+WRONG = {
+    "none": ({}, "the API key is missing"),
+    "an empty one": ({"authorization": "Bearer "}, "the API key is missing"),
+    "another": ({"authorization": "Bearer other"}, "the API key is not valid"),
+    "its hash": ({"authorization": f"Bearer {hashed()}"}, "the API key is not valid"),
+}
+
+
+@pytest.mark.parametrize(("headers", "message"), WRONG.values(), ids=WRONG)
+async def test_who_is_not_let_in(fake, alice, headers, message):
+    gateway = fake(keys=alice())
+    answered = await post(gateway.gateway, PATH, GOOD, **headers)
+    assert (answered.status, answered.headers["www-authenticate"]) == (401, "Bearer")
+    assert answered.headers["connection"] == "close"  # its body was not read
+    assert answered.json["error"] == {
+        "message": message,
+        "type": "authentication_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
+    assert (await post(gateway.gateway, "/embed", {"inputs": "a"}, **headers)).json["error"] == message
+    assert (await post(gateway.gateway, "/v2/embed", {"texts": ["a"]}, **headers)).json == {"message": message}
+    assert gateway.requests == []
+
+
+async def test_what_needs_no_key(fake, alice):
+    for public, status in ((False, 401), (True, 200)):
+        gateway = fake(keys=alice(), public_models=public).gateway
+        for path in ("/health", "/ping", "/live"):
+            assert (await get(gateway, path)).status == 200
+        for path in ("/v1/models", "/models", "/v1/models/embed"):
+            assert (await get(gateway, path)).status == status
+        for path in ("/metrics", "/info"):
+            assert (await get(gateway, path)).status == 401
+
+
+async def test_the_models_of_a_key(fake, alice):
+    gateway = fake(keys=alice(models=["plain", "classify"])).gateway
+    key = {"x_api_key": SECRET}
+    assert (await post(gateway, PATH, GOOD | {"model": "plain"}, **key)).status == 200
+    refused = await post(gateway, PATH, GOOD, **key)
+    assert (refused.status, refused.json["error"]["type"]) == (403, "permission_error")
+    assert (await post(gateway, PATH, {"input": "a"}, **key)).json["model"] == "plain"
+    assert [item["id"] for item in (await get(gateway, "/v1/models", **key)).json["data"]] == ["classify", "plain"]
+    assert (await get(gateway, "/v1/models/embed", **key)).status == 403
+    assert (await post(gateway, "/models/embed/embed", {"inputs": "a"}, **key)).status == 403
+    assert (await post(gateway, "/", {"inputs": "a"}, **key)).status == 200
+    assert (await post(gateway, "/v1/rerank", {"query": "q", "documents": ["a"]}, **key)).status == 404
+
+
+async def test_the_lane_of_a_key(fake, alice):
+    bodies = {
+        PATH: GOOD,
+        "/v1/rerank": {"query": "q", "documents": ["a"]},
+        "/predict": {"inputs": "a"},
+        "/embed_all": {"inputs": "a"},
+        "/embed_sparse": {"inputs": "a"},
+        "/models/tag": {"inputs": "a"},
+        "/models/mask": {"inputs": "[MASK]"},
+        "/models/question": {"inputs": {"question": "a", "context": "b"}},
+        "/models/zero-shot": {"inputs": "a", "parameters": {"candidate_labels": ["a"]}},
+    }
+    for lane in ("bulk", None):
+        laned = [replace(pipeline, option_defaults={"lane": "interactive"}) for pipeline in PIPELINES]
+        gateway = fake(keys=alice(lane=lane), pipelines=laned)
+        for path, body in bodies.items():
+            assert (await post(gateway.gateway, path, body, x_api_key=SECRET)).status == 200, path
+        assert [sent.parameters.get("lane") for sent in gateway.requests] == [lane] * len(bodies)
+
+
+def test_the_rate_of_a_key(alice, clock):
+    keys = Keys(alice(requests_per_second=2, burst=3), clock=clock)
+    for _ in range(3):
+        assert keys.admit(request(x_api_key=SECRET)).name == "alice"
+    with pytest.raises(Fault, match="2 requests per second, and 3 at once") as refused:
+        keys.admit(request(x_api_key=SECRET))
+    assert (refused.value.kind, refused.value.retry_after_s) == (Kind.RATE_LIMITED, 0.5)
+    clock.now_s += 0.5
+    keys.admit(request(x_api_key=SECRET))
+    with pytest.raises(Fault):
+        keys.admit(request(x_api_key=SECRET))
+    clock.now_s += 100
+    for _ in range(3):
+        keys.admit(request(x_api_key=SECRET))
+    with pytest.raises(Fault):
+        keys.admit(request(x_api_key=SECRET))
+
+
+async def test_a_client_that_asks_too_often_is_told_when_to_come_back(fake, alice):
+    gateway = fake(keys=alice(requests_per_second=0.001)).gateway
+    assert (await post(gateway, PATH, GOOD, x_api_key=SECRET)).status == 200
+    for path, kind in ((PATH, "rate_limit_error"), ("/embed", "Overloaded")):
+        refused = await post(gateway, path, GOOD, x_api_key=SECRET)
+        assert (refused.status, refused.headers["retry-after"]) == (429, "120")
+        assert kind.encode() in refused.body
+
+
+def test_the_end_of_a_key(alice):
+    file = alice(expires="2027-01-01T00:00:00+00:00")
+    assert Keys(file, now=lambda: 1798761599.0).admit(request(x_api_key=SECRET)).name == "alice"
+    with pytest.raises(Fault, match="has expired"):
+        Keys(file, now=lambda: 1798761600.0).admit(request(x_api_key=SECRET))
+
+
+def test_a_file_that_changes_is_read_again(alice, write, clock, caplog):
+    keys = Keys(alice(), clock=clock)
+    write({"name": "bob", "sha256": hashed("bob's")})
+    clock.now_s += 0.5
+    assert keys.admit(request(x_api_key=SECRET)).name == "alice"  # it is looked at once a second
+    clock.now_s += 1
+    assert keys.admit(request(x_api_key="bob's")).name == "bob"
+    with pytest.raises(Fault):
+        keys.admit(request(x_api_key=SECRET))
+    write({"name": "bob"}).touch()
+    clock.now_s += 1
+    assert keys.admit(request(x_api_key="bob's")).name == "bob"
+    assert "the keys stay as they were" in caplog.text
+    alice().unlink()
+    clock.now_s += 1
+    assert keys.admit(request(x_api_key="bob's")).name == "bob"
+    alice()
+    clock.now_s += 1
+    assert keys.admit(request(x_api_key=SECRET)).name == "alice"
+
+
+def test_without_a_file_everybody_may_ask():
+    assert Keys(None).admit(request()) is EVERYBODY
+
+
+MALFORMED = {
+    "no JSON": ("{", 'no JSON object with a list "keys"'),
+    "a list": ("[]", 'no JSON object with a list "keys"'),
+    "no list": ('{"keys": {}}', 'no JSON object with a list "keys"'),
+    "no name": ([{"sha256": hashed()}], "key 0 of"),
+    "a key in place of its hash": ([{"name": "a", "sha256": SECRET}], "64 hexadecimal digits"),
+    "an unknown setting": ([{"name": "a", "sha256": hashed(), "model": "m"}], "unknown setting 'model'"),
+    "models": ([{"name": "a", "sha256": hashed(), "models": "m"}], "models is no list"),
+    "a rate": ([{"name": "a", "sha256": hashed(), "requests_per_second": 0}], "requests_per_second is no positive"),
+    "a burst": ([{"name": "a", "sha256": hashed(), "burst": 0.5}], "burst is no positive"),
+    "a lane": ([{"name": "a", "sha256": hashed(), "lane": "fast"}], "lane is neither"),
+    "a time": ([{"name": "a", "sha256": hashed(), "expires": "soon"}], "soon"),
+    "a time without its offset": (
+        [{"name": "a", "sha256": hashed(), "expires": "2027-01-01T00:00:00"}],
+        "expires has no offset",
+    ),
+    "one key twice": ([{"name": "a", "sha256": hashed()}, {"name": "b", "sha256": hashed()}], "is that of 'a', too"),
+    "no object": ([3], "key 0 of"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_malformed_files(write, content, message):
+    file = write(*content) if isinstance(content, list) else write()
+    if isinstance(content, str):
+        file.write_text(content)
+    with pytest.raises(InvalidInput, match=re.escape(message)) as error:
+        read_keys(file)
+    assert SECRET not in str(error.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InvalidInput, match="cannot be read: No such file"):
+        Keys(tmp_path / "keys.json")
+
+
+async def test_keys_are_told_to_nobody(fake, alice, caplog):
+    gateway = fake(keys=alice())
+    for key in (SECRET, "wrong " + SECRET):
+        answered = await post(gateway.gateway, PATH, GOOD, x_api_key=key)
+        page = await get(gateway.gateway, "/metrics", x_api_key=SECRET)
+        for told in (answered.body, page.body, caplog.text.encode()):
+            assert SECRET.encode() not in told
+            assert hashed().encode() not in told
+
+
+async def test_an_unknown_route_is_404_with_and_without_a_key(fake, alice):
+    gateway = fake(keys=alice()).gateway
+    assert (await ask(gateway, "POST", "/nothing")).status == 404
+    assert (await get(gateway, PATH)).status == 405
