@@ -25,7 +25,7 @@ def cut(
     workers: int,
     alone: bool,
 ) -> list[MicroBatch]:
-    """Cut the texts of requests into micro-batches for `workers` threads that are free.
+    """Return the micro-batches into which the texts of requests are cut, for `workers` threads that are free.
 
     Texts whose rows are at hand are answered at once. Texts that are under way in the same lane are not computed again.
     `alone` says whether a single micro-batch may have all cores. Whatever this raises, all texts are answered
@@ -55,7 +55,7 @@ def cut(
 
 
 class MicroBatch:
-    """Texts of similar lengths, of any requests."""
+    """Texts of similar lengths that are computed together, out of any requests."""
 
     def __init__(
         self,
@@ -80,12 +80,13 @@ class MicroBatch:
             self._unsettled.popleft().settle(rows, self._recent)
 
     def give_up(self, error: BaseException) -> None:
-        """Answer for the texts that are not computed."""
+        """Answer the requests of texts that are not computed with the error that kept them from it."""
         while self._unsettled:
             self._unsettled.popleft().settle(as_exception(error), self._recent)
 
     def _each(self, texts: Sequence[_Text]) -> list[Rows | Exception]:
-        """The rows of each text. Where the network fails each is tried by itself: one may have failed the others."""
+        """Return the rows of each text. Where the network fails each text is tried by itself: one may have failed the
+        others."""
         columns = {name: [text.columns[name][text.index] for text in texts] for name in texts[0].columns}
         try:
             return self._parts(columns, self._session.run_pack(columns, self._outputs, alone=self._alone))
@@ -101,7 +102,7 @@ class MicroBatch:
 
 
 class _Answer:
-    """The rows of a request, as its texts are computed, by any threads and in any order."""
+    """The rows of one request, which any threads add in any order as they compute its texts."""
 
     def __init__(self, request: EncodeRequest, session: PackedSession) -> None:
         self._request = request
@@ -125,7 +126,7 @@ class _Answer:
             self._request.answer(self._error or self._checked())
 
     def _checked(self) -> Rows | Exception:
-        """A row that is not finite is never an answer."""
+        """Return rows, or an error in the place of rows with NaN or infinity, which are never an answer."""
         try:
             bad = self._texts_of_nonfinite()
         except Exception as error:  # also where there is no memory to look
@@ -151,14 +152,14 @@ class _Answer:
 
 @dataclass(frozen=True)
 class _Text:
-    """One text of a request."""
+    """One text of a request, and its place there."""
 
     columns: Columns
-    """Of the whole request."""
+    """The packed tensors of the whole request, taken apart by text."""
     index: int
     answer: _Answer
     claim: Claim | None
-    """What others may wait for; None where they may not."""
+    """The key by which other requests may wait for this text; None where they may not."""
 
     @property
     def tokens(self) -> int:
@@ -168,7 +169,7 @@ class _Text:
         self.answer.take(self.index, rows)
 
     def settle(self, rows: Rows | Exception, recent: RecentRows) -> None:
-        """Hand its rows to its own request, and to all others that wait for them."""
+        """Hand the rows of the text to its own request, and to all others that wait for them."""
         if self.claim is None:
             self.take(rows)
         else:

@@ -17,19 +17,19 @@ from ..request.options import InvalidArgument
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Of the packed tensors of one request."""
+    """The bounds of the packed tensors of one request."""
 
     max_length: int
-    """Tokens of one text."""
+    """The most tokens that one text may have."""
     max_tokens: int
-    """Of all texts together."""
+    """The most tokens that all texts of a request may have together."""
     vocabularies: Mapping[str, int]
-    """Tensor of tokens -> how many different values there are, from 0."""
+    """Tensor of tokens -> the number of different values that it may hold, counted from 0."""
     mask_id: int | None = None
-    """The token that is a mask, where the network gives rows for masks; None in versions that do not say it."""
+    """The token id of a mask, where the network gives rows for masks; None in versions that do not say it."""
 
     def check(self, tensors: Mapping[str, NDArray[np.int64]]) -> None:
-        """Refuse what the network cannot take.
+        """Raise an error for tensors that the network cannot take.
 
         Raises:
             InvalidArgument: `lengths` are not those of the tokens, a tensor is too long, a value is unknown, or masks
@@ -58,7 +58,8 @@ class Bounds:
                 _check_values(name, tensor, self.vocabularies[name])
 
     def _check_masks(self, mask_at: NDArray[np.int64], input_ids: NDArray[np.int64]) -> None:
-        """The network finds the masks among the tokens of a batch: one that is not counted takes the rows of others."""
+        """Refuse masks that `mask_at` does not name: the network finds masks among the tokens of a batch, and one that
+        is not counted would take the rows of another text."""
         if self.mask_id is not None:
             wrong = np.setxor1d(mask_at, np.flatnonzero(input_ids == self.mask_id))
             if len(wrong):

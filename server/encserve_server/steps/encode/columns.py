@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 
 def columns_of(tensors: Mapping[str, NDArray[np.int64]]) -> dict[str, list[NDArray[np.int64]]]:
-    """Tensor -> what each text has of it: of those with an element for each token, (t,); of `mask_at` its own masks."""
+    """Return tensor -> its part for each text: (t,) of a tensor with an element for each token, and of `mask_at` the
+    text's own masks."""
     if not len(tensors["lengths"]):  # np.split gives one part at least
         return {name: [] for name in tensors if name != "lengths"}
     ends = np.cumsum(tensors["lengths"])[:-1]

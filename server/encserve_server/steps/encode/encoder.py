@@ -36,19 +36,19 @@ from .request import EncodeRequest, Rows
 
 
 class Encoder:
-    """The network of one version, with two lanes of threads. A context manager; any number of threads may use it.
+    """The network of one version, with two lanes of threads. A context manager that any number of threads may use.
 
     Args:
-        folder: of the version: the graph, and the settings beside it.
-        publish: takes what a lane has to do, whenever that changes.
-        count: takes of each batch how many texts were asked for, and how many of those needed no computing.
-        report: takes what goes wrong in a thread by a fault of ours.
-        environment: where an operator sets `lone_threads.SETTING` and `recent_rows.SETTING`.
+        folder: The version folder, which holds the graph and the settings beside it.
+        publish: Takes the load of a lane whenever that changes.
+        count: Takes, for each batch, how many texts were asked for and how many of those needed no computing.
+        report: Takes what goes wrong in a thread by a fault of ours.
+        environment: The environment in which an operator sets `lone_threads.SETTING` and `recent_rows.SETTING`.
 
     Raises:
-        RuntimeError: this host lacks what the version requires.
-        ValueError: a file is not the certified one, the environment sets something to what it cannot be, or another
-            release of encserve wrote the settings.
+        RuntimeError: This host lacks what the version requires.
+        ValueError: A file is not the certified one, the environment sets something to a value that it cannot have, or
+            another release of encserve wrote the settings.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Encoder:
         requirements = HostRequirements.of(settings)
         check_host(requirements, this_process(requirements))
         self.slow_here = requirements.slow_on(read_cpu_flags())
-        """Why the step is slow on this processor, in words; empty if it is not."""
+        """Why the step is slow on this processor, as a sentence; empty if it is not."""
         for file, digest in settings["graph_sha256"].items():
             check_sha256(folder / file, digest)
         self.inputs: tuple[str, ...] = tuple(settings["tensors"])
@@ -97,7 +97,8 @@ class Encoder:
         }
 
     def request(self, tensors: Mapping[str, NDArray[np.int64]], **given: Any) -> EncodeRequest:
-        """A request out of its packed `tensors`, by the names of the inputs; `given` is the rest of `EncodeRequest`.
+        """Return a request made of its packed `tensors`, by the names of the inputs; `given` are the other fields of
+        `EncodeRequest`.
 
         Raises:
             InvalidArgument: the network cannot take the tensors.
@@ -106,17 +107,17 @@ class Encoder:
         return EncodeRequest(columns=columns_of(tensors), **given)
 
     def put(self, lane: str, requests: Sequence[EncodeRequest]) -> None:
-        """Let requests wait together for their turn in a lane; each is answered on one of its threads."""
+        """Let requests wait together in a lane; each is answered on one of the threads of that lane."""
         self._lanes[lane].put(requests)
 
     def load(self, lane: str) -> Load:
-        """What a lane has to do, and how fast it last was."""
+        """Return the load of a lane: the tokens that it has, and how fast it last computed."""
         return self._lanes[lane].load
 
     def encode(
         self, requests: Sequence[Mapping[str, NDArray[np.int64]]], outputs: Sequence[str]
     ) -> list[Rows | Exception]:
-        """The rows of each request's `outputs`, or what went wrong with it, once all are answered.
+        """Return the rows of each request's `outputs`, or the error of a request that failed, once all are answered.
 
         Requests are packed tensors by the names of the inputs, `input_ids` (T,) and `lengths` (n,) among them. They
         wait together in the interactive lane, as what Triton hands over at once does; one text that is asked for while
@@ -137,7 +138,7 @@ class Encoder:
         return found
 
     def close(self) -> None:
-        """Compute what waits, and end the threads."""
+        """Compute the requests that wait, and end the threads."""
         for lane in self._lanes.values():
             lane.close()
 
@@ -148,8 +149,8 @@ class Encoder:
         self.close()
 
     def _cut(self, lane: str, waiting: Sequence[EncodeRequest], workers: int) -> list[MicroBatch]:
-        """Cut the texts of requests into micro-batches; each request will be answered with the rows of its own texts.
-        Those that nobody waits for any more are left out."""
+        """Return the micro-batches into which the texts of requests are cut; each request will be answered with the
+        rows of its own texts. Requests that nobody waits for any more are left out."""
         requests = [request for request in waiting if request.begin()]
         batches = cut(
             requests,
@@ -171,7 +172,7 @@ class Encoder:
 
 
 class _Answers:
-    """The answers to several requests; of two to one request the first counts."""
+    """The answers to several requests; of two answers to one request the first counts."""
 
     def __init__(self) -> None:
         self._answers: dict[int, Rows | Exception] = {}

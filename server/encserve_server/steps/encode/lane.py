@@ -20,63 +20,63 @@ from ..instance.loops import Loop, Report, print_fault
 from .request import EncodeRequest, as_exception
 
 NICENESS = {"interactive": 0, "bulk": 10}
-"""Of the threads of a lane. The kernel gives a thread of niceness 10 about a tenth of a core that both lanes want, and
-the whole core when nobody else wants it: bulk work makes way within a millisecond, and never stops."""
+"""Lane -> the niceness of its threads. The kernel gives a thread of niceness 10 about a tenth of a core that both lanes
+want, and the whole core when nobody else wants it: bulk work makes way within a millisecond, and never stops."""
 FADING = 0.985
-"""Of the rate, from micro-batch to micro-batch: the best of late. A request is refused for the work before it, so the
-rate must not be that of a moment in which the processor was shared."""
+"""The factor by which the best rate of late fades with each micro-batch. A request is refused for the work before it,
+so the rate must not be that of a moment in which the processor was shared."""
 ROOM_S = 0.5
-"""Work that a lane wants to have waiting."""
+"""Seconds of work that a lane wants to have waiting."""
 
 
 class Work(Protocol):
-    """What one thread computes at a time."""
+    """A piece of work that one thread computes at a time."""
 
     @property
     def tokens(self) -> int:
-        """That it computes."""
+        """The number of tokens that it computes."""
 
     def run(self) -> None:
-        """Compute them, and answer the requests that are complete then."""
+        """Compute the texts, and answer the requests that are complete then."""
 
     def give_up(self, error: BaseException) -> None:
-        """Answer for what was not computed."""
+        """Answer the requests of texts that were not computed with `error`."""
 
 
 class EncodeLane:
-    """A queue, and the threads that empty it.
+    """A queue of requests, and the threads that empty it.
 
     Args:
-        name: one of `lanes.LANES`.
-        cut: cuts requests into micro-batches for as many free threads as it is told.
-        tell: takes what the lane has to do.
-        threads: that compute.
-        token_budget: of one micro-batch.
-        report: takes what goes wrong in a thread.
+        name: One of `lanes.LANES`.
+        cut: Cuts requests into micro-batches, for as many free threads as it is told.
+        publish: Takes the load of the lane whenever that changes.
+        threads: The number of threads that compute.
+        token_budget: The most tokens of one micro-batch.
+        report: Takes what goes wrong in a thread.
     """
 
     def __init__(
         self,
         name: str,
         cut: Callable[[Sequence[EncodeRequest], int], Sequence[Work]],
-        tell: Callable[[Load], None],
+        publish: Callable[[Load], None],
         *,
         threads: int,
         token_budget: int,
         report: Report = print_fault,
     ) -> None:
         self._cut = cut
-        self._tell = tell
+        self._publish_load = publish
         self._least = 2 * threads * token_budget
         self._most = 8 * threads * token_budget
         self._at_once = 4 * threads * token_budget
-        """Tokens that are cut together: enough to find texts of similar lengths, and not all that wait, so that their
-        callers are not answered all at once and come back all at once."""
+        """The number of tokens that are cut together: enough to find texts of similar lengths, and not all that wait,
+        so that their callers are not answered all at once and come back all at once."""
         self._representative = token_budget // 4  # a smaller micro-batch says little of the rate
         self._count = threads
         self._rate = 0.0
         self._tokens = 0
-        self._jobs: deque[EncodeRequest] = deque()
+        self._requests: deque[EncodeRequest] = deque()
         self._works: deque[Work] = deque()
         self._busy = 0
         self._cutting = 0
@@ -97,27 +97,27 @@ class EncodeLane:
             for number in range(threads)
         ]
 
-    def put(self, jobs: Sequence[EncodeRequest]) -> None:
-        """Let requests wait for their turn."""
+    def put(self, requests: Sequence[EncodeRequest]) -> None:
+        """Let requests wait in the lane."""
         with self._changed:
-            self._jobs.extend(jobs)
-            self._tokens += sum(job.tokens for job in jobs)
+            self._requests.extend(requests)
+            self._tokens += sum(request.tokens for request in requests)
             self._changed.notify()
             self._publish()
 
     @property
     def load(self) -> Load:
-        """What it has to do, and how fast it last was."""
+        """Return the load of the lane: the tokens that it has, and how fast it last computed."""
         room = min(max(self._rate * ROOM_S, self._least), self._most)
         return Load(tokens=self._tokens, rate=self._rate, room=room)
 
     def wait_until_idle(self) -> None:
-        """Wait until all requests are answered and all threads wait for the next: an answer comes a moment before."""
+        """Wait until all requests are answered and all threads wait for work: an answer comes a moment before that."""
         with self._became_idle:
-            self._became_idle.wait_for(lambda: not (self._jobs or self._works or self._busy or self._cutting))
+            self._became_idle.wait_for(lambda: not (self._requests or self._works or self._busy or self._cutting))
 
     def close(self) -> None:
-        """Compute what waits, and end the threads."""
+        """Compute the requests that wait, and end the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -125,17 +125,17 @@ class EncodeLane:
             thread.join()
 
     def _take(self) -> Work | _Uncut | None:
-        """What this thread does next; None once the lane is closed and empty."""
+        """Return the next work of this thread; None once the lane is closed and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._works or self._jobs or (self._closed and not self._cutting))
+            self._changed.wait_for(lambda: self._works or self._requests or (self._closed and not self._cutting))
             if self._works:
                 self._busy += 1
                 return self._works.popleft()
-            if not self._jobs:
+            if not self._requests:
                 return None
             uncut = _Uncut(self._oldest(), free=self._count - self._busy - self._cutting)
-            for _ in uncut.jobs:  # only now: what fails before loses nobody
-                self._jobs.popleft()
+            for _ in uncut.requests:  # only now: what fails before loses nobody
+                self._requests.popleft()
             self._cutting += 1
             return uncut
 
@@ -146,10 +146,10 @@ class EncodeLane:
             self._compute(work)
 
     def _cut_up(self, uncut: _Uncut) -> None:
-        """Cut requests into micro-batches, for this thread and whoever else is free."""
+        """Cut requests into micro-batches, for this thread and for other free ones."""
         works: Sequence[Work] = ()
         try:
-            works = self._cut(uncut.jobs, uncut.free)
+            works = self._cut(uncut.requests, uncut.free)
         finally:
             with self._changed:
                 self._cutting -= 1
@@ -174,30 +174,30 @@ class EncodeLane:
                 self._publish()
 
     def _oldest(self) -> list[EncodeRequest]:
-        jobs: list[EncodeRequest] = []
+        requests: list[EncodeRequest] = []
         tokens = 0
-        for job in self._jobs:
-            tokens += job.tokens
-            if jobs and tokens > self._at_once:
+        for request in self._requests:
+            tokens += request.tokens
+            if requests and tokens > self._at_once:
                 break
-            jobs.append(job)
-        return jobs
+            requests.append(request)
+        return requests
 
     def _publish(self) -> None:
-        self._tell(self.load)
+        self._publish_load(self.load)
 
 
 class _Uncut:
-    """Requests that came first, to be cut for the threads that are free."""
+    """Requests that came first and are not cut yet, to be cut for the threads that are free."""
 
-    def __init__(self, jobs: Sequence[EncodeRequest], *, free: int) -> None:
-        self.jobs = jobs
+    def __init__(self, requests: Sequence[EncodeRequest], *, free: int) -> None:
+        self.requests = requests
         self.free = free
-        self.tokens = sum(job.tokens for job in jobs)
+        self.tokens = sum(request.tokens for request in requests)
 
     def give_up(self, error: BaseException) -> None:
-        for job in self.jobs:
-            job.answer(as_exception(error))
+        for request in self.requests:
+            request.answer(as_exception(error))
 
 
 def _make_way(niceness: int) -> None:

@@ -24,31 +24,33 @@ from numpy.typing import NDArray
 from .request import Rows
 
 SETTING = "ENCSERVE_RECENT_ROWS_MIB"
-"""Environment variable with the MiB that rows may take; without it, or with 0, all of this is off."""
+"""The environment variable with the MiB that rows may take; without it, or with 0, no rows are kept."""
 DEFAULT_MIB = 0.0
-"""Off: a load test that repeats its texts would measure this memory, and not the encoder."""
+"""The MiB that rows may take where the environment says nothing: 0, because a load test that repeats its texts would
+measure this memory and not the encoder."""
 LARGEST_SHARE = 8
-"""An entry that takes more than one such part of the memory is not kept: it would drive out too many others."""
+"""The denominator of the largest share of the memory that an entry may take: a larger one would drive out too many
+others."""
 OVERHEAD_BYTES = 400
-"""Of an entry beside its ids and its rows: the objects that Python makes of it, about."""
+"""About the bytes of an entry beside its ids and its rows: the objects that Python makes of it."""
 
 Key: TypeAlias = tuple[bytes, ...]
 """What a text has of each graph input."""
 Take: TypeAlias = Callable[[Rows | Exception], None]
-"""Takes the rows of a text, or why there are none."""
+"""A function that takes the rows of a text, or the error that stands in their place."""
 
 
 class Claim(NamedTuple):
-    """What is computed once."""
+    """The name of a text that is computed once while it is under way."""
 
     lane: str
-    """Nobody waits for what another lane computes: it may take long."""
+    """The lane that computes it: nobody waits for what another lane computes, which may take long."""
     outputs: tuple[str, ...]
     key: Key
 
 
 def max_bytes_from(environment: Mapping[str, str] = os.environ) -> int:
-    """How much rows may take, from the environment of the step. Raises ValueError if it says no size."""
+    """Return the bytes that rows may take, from the environment of the step. Raises ValueError if it names no size."""
     text = environment.get(SETTING) or str(DEFAULT_MIB)
     try:
         mib = float(text)
@@ -60,23 +62,24 @@ def max_bytes_from(environment: Mapping[str, str] = os.environ) -> int:
 
 
 class RecentRows:
-    """Rows that are not computed again, at most `max_bytes` of them; what was not asked for longest goes first.
+    """Rows that are not computed again, at most `max_bytes` of them; the entry that was not asked for longest goes
+    first.
 
     Any number of threads may use it.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
         self.keeps = max_bytes > 0
-        """Whether it does anything; without it nothing needs to be claimed."""
+        """Whether any rows are kept; if not, no text needs to be claimed."""
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._entries: OrderedDict[tuple[str, Key], NDArray[np.float32]] = OrderedDict()
         self._under_way: dict[Claim, list[Take]] = {}
         self.bytes = 0
-        """Taken by entries now."""
+        """The bytes that entries take now."""
 
     def claim(self, claim: Claim, take: Take) -> bool:
-        """Whether the caller must compute a text, and `settle` it. `take` gets its rows, now or then."""
+        """Return whether the caller must compute a text, and `settle` it then. `take` gets its rows, now or later."""
         with self._lock:
             known = self._find(claim)
             if known is None:
@@ -87,7 +90,7 @@ class RecentRows:
         return False
 
     def settle(self, claim: Claim, rows: Rows | Exception) -> None:
-        """Hand the rows of a text to all who wait for them, or why there are none; they are kept if they are finite."""
+        """Hand the rows of a text, or the error in their place, to all who wait for them; finite rows are kept."""
         takers: list[Take] = []
         try:
             with self._lock:
@@ -105,7 +108,7 @@ class RecentRows:
                 self._put((output, claim.key), own)
 
     def _find(self, claim: Claim) -> dict[str, NDArray[np.float32]] | None:
-        """The rows of a text; None where one of the outputs is missing."""
+        """Return the rows of a text; None where one of the outputs is missing."""
         found = {}
         for output in claim.outputs:
             rows = self._entries.get((output, claim.key))
@@ -130,7 +133,8 @@ class RecentRows:
 
 
 def keys_of(columns: Mapping[str, Sequence[NDArray[np.int64]]]) -> list[Key]:
-    """Of each text, from what it has of each graph input; ids fit into half of what they travel in."""
+    """Return the key of each text, from its parts of the graph inputs; ids fit into half of the bytes in which they
+    travel."""
     parts = [[values.astype(np.int32).tobytes() for values in column] for column in columns.values()]
     return list(zip(*parts, strict=True))
 

@@ -1,4 +1,5 @@
-"""One request of the encode step: its texts, what it wants to know of them, and who is told. Nothing of a server."""
+"""One request of the encode step: its texts, the outputs that it asks for, and who takes the answer. Nothing here knows
+a server."""
 
 from __future__ import annotations
 
@@ -10,22 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Columns: TypeAlias = Mapping[str, Sequence[NDArray[np.int64]]]
-"""Graph input -> what each text has of it; `input_ids` is among them. `lengths` is not: it follows from those."""
+"""Graph input -> the part of it that each text has; `input_ids` is among them, and `lengths`, which follows from those,
+is not."""
 Rows: TypeAlias = Mapping[str, NDArray[np.float32]]
 """Output -> its rows, (rows, W)."""
 
 
 class NonFiniteRows(Exception):
-    """What the network gave for some texts of a request holds NaN or infinity, and is no answer."""
+    """The network computed NaN or infinity for some texts of a request, which is no answer."""
 
     def __init__(self, texts: Sequence[int]) -> None:
         super().__init__(f"what the network gave for texts {list(texts)} of this request holds NaN or infinity")
         self.texts = texts
-        """Their places in the request."""
+        """The places of those texts in the request."""
 
 
 def as_exception(error: BaseException) -> Exception:
-    """What stands for an error in the place of rows."""
+    """Return the exception for an error that stands in the place of rows."""
     return error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
 
 
@@ -35,22 +37,22 @@ class EncodeRequest:
 
     columns: Columns
     outputs: tuple[str, ...]
-    """Those that it asks for: a pipeline asks for the output of its own head."""
+    """The outputs that the request asks for: a pipeline asks for the output of its own head."""
     answer: Callable[[Rows | Exception], None]
-    """Called on the thread that computed the last text: with the rows of all texts, or with what went wrong. Where
-    something fails it may be called again, and only the first time counts. Raises nothing."""
+    """Takes the rows of all texts, or what went wrong, on the thread that computed the last text. Where something fails
+    it may be called again, and only the first time counts. Raises nothing."""
     begin: Callable[[], bool] = lambda: True
-    """Called once, when its texts are about to be computed: whether somebody still waits for them. Raises nothing; who
-    says no has told the caller so."""
+    """Called once, when the texts are about to be computed, and returns whether somebody still waits for them; if not,
+    it has told the caller so. Raises nothing."""
     fresh: bool = False
-    """Whether it wants what the network gives now, and no rows that were kept."""
+    """Whether the request wants what the network computes now, and no rows that were kept."""
 
     @property
     def texts(self) -> int:
-        """How many there are."""
+        """The number of texts."""
         return len(self.columns["input_ids"])
 
     @property
     def tokens(self) -> int:
-        """Of all texts together."""
+        """The number of tokens of all texts together."""
         return sum(map(len, self.columns["input_ids"]))

@@ -89,7 +89,8 @@ class TritonPythonModel:
 
     @cached_property
     def _page(self) -> LoadWriter:
-        """Made when there is something to publish: a page says that the network is loaded."""
+        """Return the writer of the load page, made when there is something to publish: a page says that the network is
+        loaded."""
         return LoadWriter(page_file(self._args["model_name"], self._args["model_version"]), instance_of(self._args))
 
     def _publish(self, lane: str, load: Load) -> None:
@@ -101,7 +102,7 @@ class TritonPythonModel:
         self._repeated.add(repeated)
 
     def finalize(self) -> None:
-        """Compute what waits, and stop the threads."""
+        """Compute the requests that wait, and end the threads."""
         self._encoder.close()
         self._metrics.close()
 
@@ -116,7 +117,8 @@ class EncodeCall(Call):
         self._began_s = self.arrived_s
 
     def begin(self) -> bool:
-        """Whether somebody waits for the answer; if not, say so to the server, which forgets the request then."""
+        """Return whether somebody waits for the answer; if not, say so to the server, which forgets the request
+        then."""
         self._began_s = time.monotonic()
         with self.guarded("begin"):
             if not self.is_given_up() and not 0 < self.timeout_s < self._began_s - self.arrived_s:
@@ -125,7 +127,7 @@ class EncodeCall(Call):
         return False
 
     def answer_rows(self, rows: Rows | Exception) -> None:
-        """Send the rows, or what went wrong."""
+        """Send the rows, or the error of the request."""
         with self.guarded("answer"):
             self.answer(self._response(rows))
             self._times.add([self._began_s - self.arrived_s], time.monotonic() - self._began_s)
@@ -141,7 +143,7 @@ class EncodeCall(Call):
 
 
 def lane_of(parameters: Mapping[str, Any]) -> str:
-    """The lane of a request. Raises InvalidArgument."""
+    """Return the lane of a request. Raises InvalidArgument."""
     lane = parameters.get("lane", INTERACTIVE)
     if lane not in LANES:
         raise InvalidArgument(f"option lane is {lane!r}; {' or '.join(LANES)} is expected")
@@ -149,6 +151,6 @@ def lane_of(parameters: Mapping[str, Any]) -> str:
 
 
 def wants_fresh(parameters: Mapping[str, Any]) -> bool:
-    """Whether a request wants what the network gives now, and no rows that were kept: `encserve verify` does, of this
-    step alone."""
+    """Return whether a request wants what the network computes now, and no rows that were kept: `encserve verify` does,
+    of this step alone."""
     return parameters.get("fresh") is True

@@ -1,4 +1,4 @@
-"""Whether the tensors of a request of the head step fit together.
+"""A check whether the tensors of a request of the head step fit together.
 
 Who can ask a pipeline can ask this step, with tensors that no other step gives. That is a mistake of the caller, to be
 told from a fault of ours.
@@ -18,12 +18,13 @@ from ..request.options import InvalidArgument
 
 @dataclass(frozen=True)
 class Fit:
-    """What the tensors of a request of a head have in common."""
+    """The shapes and the sums that the tensors of a request of a head must have."""
 
     shapes: Mapping[str, tuple[str | int, ...]]
-    """Tensor -> its axes, without the leading one of 1: a number of elements, or the name of one that others share."""
+    """Tensor -> its axes without the leading one of 1: each is a number of elements, or the name of an axis that other
+    tensors share."""
     sums: Mapping[str, str] = field(default_factory=dict)
-    """Tensor of counts -> the axis that they divide; each is 1 or more."""
+    """Tensor of counts, each 1 or more -> the axis that they add up to."""
 
     def check(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Refuse tensors that do not fit together. Raises InvalidArgument, which names the tensor."""
@@ -48,7 +49,7 @@ class Fit:
 
 
 def text_of(raw: bytes) -> str:
-    """A text as it came over the wire. Raises InvalidArgument if it is not UTF-8."""
+    """Return a text out of its bytes in a tensor. Raises InvalidArgument if it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

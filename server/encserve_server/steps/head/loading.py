@@ -1,4 +1,4 @@
-"""The head step without Triton: what the network gave for one request, to its answer."""
+"""The head step without Triton: from what the network computed for one request to its answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Head(Protocol):
     """Turns numbers into answers. Each head is a module of `answers` with a class of this name."""
 
     fit: Fit
-    """Of its inputs."""
+    """What the tensors of its inputs must have in common."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Read what the head needs of its settings."""
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """The answer's tensors, from the step's inputs; neither with the leading dimension.
+        """Return the answer's tensors, from the step's inputs; neither has the leading dimension.
 
         Raises InvalidArgument.
         """
@@ -35,12 +35,12 @@ class CheckedHead:
         self._head = head
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """The answer's tensors. Raises InvalidArgument."""
+        """Return the answer's tensors. Raises InvalidArgument."""
         self._head.fit.check(inputs)
         return self._head.answer(inputs, options)
 
 
 def load_head(settings: Mapping[str, Any]) -> CheckedHead:
-    """The head that the settings name."""
+    """Return the head that the settings name."""
     head: Head = import_module(f".answers.{settings['head']}", __package__).Head(settings)
     return CheckedHead(head)

@@ -1,4 +1,4 @@
-"""How long requests waited and were computed in a step that answers after its `execute` has returned.
+"""The times that requests wait and are computed in a step that answers after its `execute` has returned.
 
 Triton counts what happens before and inside `execute`. These counters have the names of Triton's, with another prefix,
 and count what comes after: the two are to be added.
@@ -26,6 +26,6 @@ class BatchTimes:
             counter.expect()
 
     def add(self, waited_s: Sequence[float], took_s: float) -> None:
-        """Count a batch: how long each of its requests had waited, and how long it took."""
+        """Count a batch: the time that each of its requests waited, and the time that it took."""
         self._waited.add(1e6 * sum(waited_s))
         self._computed.add(1e6 * took_s * len(waited_s))

@@ -1,4 +1,4 @@
-"""What goes wrong in a step by a fault of ours: counted, and logged without a word of any text."""
+"""Faults of a step itself, counted and logged without a word of any text."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import triton_python_backend_utils as pb_utils
 from .metrics import Metrics
 
 _MOST_OF_AN_ID = 80
-"""Characters of a request's id that are logged: it is free text of the caller."""
+"""The most characters of a request's id that are logged: it is free text of the caller."""
 _FRAMES = 4
 
 
 class Failures:
-    """Takes them from any thread, and raises nothing.
+    """Counts and logs faults, from any thread, and raises nothing.
 
     Args:
-        model: the step.
-        metrics: of its instance.
-        sees_texts: whether an error's message may quote a text, and is not logged.
+        model: The name of the step.
+        metrics: The metrics of its instance.
+        sees_texts: Whether an error's message may quote a text, and is therefore not logged.
     """
 
     def __init__(self, model: str, metrics: Metrics, *, sees_texts: bool) -> None:
@@ -35,16 +35,17 @@ class Failures:
         self.expect("execute", "answer", "metrics")
 
     def expect(self, *places: str) -> None:
-        """Show the series of these places from the beginning: an alert does not see the fault with which one begins."""
+        """Show the series of these places from the beginning: an alert does not see the fault with which a series
+        begins."""
         for place in places:
             self._errors.expect(where=place)
 
     def in_words(self, error: BaseException) -> str:
-        """What its caller is told of a fault: not the error's message, which may quote a text."""
+        """Return what the caller is told of a fault: not the error's message, which may quote a text."""
         return f"{self.model} failed ({type(error).__name__}); the server's log says where"
 
     def report(self, where: str, error: BaseException, request_id: str = "") -> None:
-        """Count a fault, and log what it is and where in the code."""
+        """Count a fault, and log its kind and where in the code it was raised."""
         with suppress(BaseException):  # a lack of memory, that of being reported among it
             self._errors.add(where=where)
             of_request = f" of request {request_id[:_MOST_OF_AN_ID]!r}" if request_id else ""
@@ -57,7 +58,7 @@ class Failures:
 
 
 def description(error: BaseException) -> str:
-    """The kind of an error and where it was raised, without its message: that may quote a text."""
+    """Return the kind of an error and where it was raised, without its message, which may quote a text."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = " < ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in reversed(frames))
     said = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""

@@ -1,8 +1,8 @@
-"""How much a step has to do, told to others through a page that both map.
+"""The load of a step, shown to others on a page of memory that both map.
 
-An encode step writes, and the tokenize steps of its pipelines read; what waits in those is read by who closes the
-server. All are children of one server, so its process id in the file's name keeps servers apart. A page is a hint:
-without it, or with an old one, requests are late or early, never lost.
+An encode step writes, and the tokenize steps of its pipelines read; what waits in those is read by the launcher when it
+stops the server. All are children of one server, so its process id in the file's name keeps servers apart. A page is a
+hint: without it, or with an old one, requests are late or early, never lost.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 from ..request.lanes import LANES
 
 FOLDER_VARIABLE = "ENCSERVE_RUNTIME_FOLDER"
-"""Where the pages are; the launcher removes that folder in the end. Without it, the temporary folder."""
+"""The environment variable with the folder of the pages, which the launcher removes in the end. Without it they are in
+the temporary folder."""
 
 CLOSING = "closing"
-"""A file of this name in the folder tells the tokenize steps to let nobody in any more."""
+"""The name of a file in the folder that tells the tokenize steps to let nobody in any more."""
 
 LOOK_S = 0.2
-"""Between two looks for what may have begun or ended: a page, and the processes that write one."""
+"""Seconds between two looks for what may have begun or ended: a page, and the processes that write one."""
 
 _SLOTS = 16  # instances of an encode step
 _FIELDS = 8  # doubles of a slot: the process id, then tokens, rate and room of each lane
@@ -32,30 +33,31 @@ _SIZE = 8 * _SLOTS * _FIELDS
 
 @dataclass(frozen=True)
 class Load:
-    """What the encode step says of a lane, all its instances together."""
+    """The load of a lane as the encode step states it, all its instances together."""
 
     tokens: float
-    """That it has and that are not answered."""
+    """The number of tokens that it has and that are not answered."""
     rate: float
-    """Tokens a second that it last computed; 0 where it computed none."""
+    """The tokens per second that it last computed; 0 where it computed none."""
     room: float
-    """Tokens that it wants to have: enough to form good batches, and no more."""
+    """The number of tokens that it wants to have: enough to form good batches, and no more."""
 
 
 def page_file(model: str, version: str) -> Path:
-    """The page of a step, from within one of the server's processes."""
+    """Return the path of the page of a step, from within one of the server's processes."""
     return _folder() / f"encserve-{os.getppid()}-{model}-{version}.load"
 
 
 def is_closing() -> bool:
-    """Whether this server closes. One that has no folder of its own does not say it: in the temporary folder anybody
-    could close it."""
+    """Return whether this server closes. A server that has no folder of its own is never said to: in the temporary
+    folder anybody could close it."""
     folder = os.environ.get(FOLDER_VARIABLE, "")
     return folder != "" and Path(folder, CLOSING).exists()
 
 
 def tokens_in(folder: Path) -> float:
-    """Tokens that the steps of a server have and have not answered, by all its pages. One that has ended has none."""
+    """Return the tokens that the steps of a server have and have not answered, by all its pages. A process that has
+    ended has none."""
     pages = map(open_page, folder.glob("*.load"))
     return sum(page.read(lane).tokens for page in pages if page is not None for lane in LANES)
 
@@ -83,7 +85,7 @@ class LoadWriter:
         self._slot[0] = float(os.getpid())
 
     def tell(self, lane: str, load: Load) -> None:
-        """Replace what was said of a lane."""
+        """Replace the load of a lane."""
         field = _first_field(lane)
         self._slot[field], self._slot[field + 1], self._slot[field + 2] = load.tokens, load.rate, load.room
 
@@ -98,7 +100,8 @@ class LoadReader:
         self._next_look_s = 0.0
 
     def read(self, lane: str) -> Load:
-        """What was last said of a lane. An instance whose process has ended has nothing to do, `LOOK_S` later."""
+        """Return the load of a lane as it was last stated. An instance whose process has ended has nothing to do,
+        `LOOK_S` later."""
         if time.monotonic() >= self._next_look_s:
             self._next_look_s = time.monotonic() + LOOK_S
             self._ended = {pid for pid in self._pids() if not _runs(int(pid))}
@@ -112,7 +115,7 @@ class LoadReader:
         return Load(tokens, rate, room)
 
     def has_ended(self) -> bool:
-        """Whether no instance runs any more."""
+        """Return whether no instance runs any more."""
         return not any(_runs(int(pid)) for pid in self._pids())
 
     def _pids(self) -> list[float]:
@@ -120,7 +123,8 @@ class LoadReader:
 
 
 def open_page(file: Path) -> LoadReader | None:
-    """None where a step has made no page, or one that cannot be read, as when it has not given it its size yet."""
+    """Return the page of a step; None where it has made none, or one that cannot be read, as when it has not given it
+    its size yet."""
     try:
         return LoadReader(file)
     except (OSError, ValueError):
@@ -132,7 +136,7 @@ def _first_field(lane: str) -> int:
 
 
 def process_state(pid: int) -> str:
-    """The kernel's letter for what a process does; empty where there is none."""
+    """Return the kernel's letter for the state of a process; empty where there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (OSError, IndexError):

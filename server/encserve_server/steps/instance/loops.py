@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 EXIT_CODE = 70
-"""With which a process ends that cannot go on: EX_SOFTWARE."""
+"""The exit code of a process that cannot go on: EX_SOFTWARE."""
 PAUSE_S = 0.1
-"""Before work is looked for again after that failed."""
+"""Seconds before work is looked for again after that failed."""
 TRIES = 50
-"""Failures to take work, one after the other, after which nobody is served any more."""
+"""The number of failures to take work, one after the other, after which the process ends."""
 
 Work = TypeVar("Work")
 Report: TypeAlias = Callable[[str, BaseException], None]
-"""Takes where something went wrong and what; raises nothing."""
+"""A function that takes where something went wrong and what; raises nothing."""
 
 
 def print_fault(where: str, error: BaseException) -> None:
@@ -39,7 +39,7 @@ def end_process() -> None:
 
 @dataclass(frozen=True)
 class Loop(Generic[Work]):
-    """What a thread does for as long as there is work."""
+    """The work of one thread, which it takes and does for as long as there is any."""
 
     name: str
     take: Callable[[], Work | None]

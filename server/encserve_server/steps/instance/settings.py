@@ -12,7 +12,7 @@ FILE_NAME = "settings.json"
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """Read the settings beside a step's model. Raises ValueError if the file is not a JSON object."""
+    """Return the settings beside a step's model. Raises ValueError if the file is not a JSON object."""
     settings = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     if not isinstance(settings, dict):
         raise ValueError(f"{folder / FILE_NAME} holds a {type(settings).__name__}, not a JSON object")
@@ -20,7 +20,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def version_folder(args: Mapping[str, Any]) -> Path:
-    """The version folder of a step, of what Triton gives to `initialize`."""
+    """Return the version folder of a step, out of `args` of `initialize`."""
     return Path(args["model_repository"]) / str(args["model_version"])
 
 
@@ -36,6 +36,6 @@ def check_sha256(file: Path, expected: str) -> None:
 
 
 def instance_of(args: Mapping[str, Any]) -> int:
-    """Which instance of its step this process is, of what Triton gives to `initialize`: MODEL_GROUP_INSTANCE."""
+    """Return which instance of its step this process is, out of `args` of `initialize`: MODEL_GROUP_INSTANCE."""
     number = str(args["model_instance_name"]).rsplit("_", 1)[-1]
     return int(number) if number.isdecimal() else 0

@@ -20,11 +20,11 @@ from .options import InvalidArgument
 from .replies import failed, invalid
 
 _NO_ROOM = "shared memory pool size"
-"""In the words of the Python backend where an answer finds no room in shared memory; it has no code for that."""
+"""The words of the Python backend where an answer finds no room in shared memory; it has no code for that."""
 
 
 class Call:
-    """Answered once, by whichever thread does it first; an answer after that is dropped.
+    """A request that is answered once, by whichever thread does it first; an answer after that is dropped.
 
     A call that is answered before `execute` returns, on its thread, has its response there; one that is `kept` gets it
     sent, now or later.
@@ -38,16 +38,16 @@ class Call:
         self._answering = threading.Lock()
         self.arrived_s = time.monotonic()
         self.response: Any = None
-        """What `execute` returns for the call: None if the answer is sent."""
+        """The response that `execute` returns for the call: None if the answer is sent."""
 
     @property
     def id(self) -> str:
-        """What its caller calls it; empty if nothing."""
+        """The id that its caller gave it; empty if none."""
         return str(self._request.request_id())
 
     @property
     def timeout_s(self) -> float:
-        """How long its caller waits; 0 for ever."""
+        """Seconds that its caller waits; 0 for ever."""
         return float(self._request.timeout()) / 1e6
 
     @cached_property
@@ -58,21 +58,21 @@ class Call:
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
-        """What its caller chose, as Triton hands it over."""
+        """The parameters that its caller chose, as Triton hands them over."""
         return {name: value for name, value in self._given.items() if name != HEALTH}
 
     @property
     def health_token(self) -> object:
-        """What shows that it is a question of health; None where it claims nothing."""
+        """The token that shows that it is a question of health; None where it claims to be none."""
         return self._given.get(HEALTH)
 
     @property
     def outputs(self) -> frozenset[str]:
-        """The outputs that are asked for."""
+        """The names of the outputs that are asked for."""
         return frozenset(self._request.requested_output_names())
 
     def tensor(self, name: str) -> NDArray[Any]:
-        """An input without its leading dimension, in memory that Triton takes back when `execute` returns.
+        """Return an input without its leading dimension, in memory that Triton takes back when `execute` returns.
 
         Raises:
             InvalidArgument: the leading dimension is not 1.
@@ -85,16 +85,16 @@ class Call:
         return tensor[0]  # type: ignore[no-any-return]
 
     def is_given_up(self) -> bool:
-        """Whether its caller has cancelled it."""
+        """Return whether its caller has cancelled it."""
         return bool(self._request.is_cancelled())
 
     def keep(self) -> None:
-        """From now on its answer is sent, and `execute` may return before."""
+        """Have the answer sent from now on, so that `execute` may return before."""
         if self._sender is None:
             self._sender = self._request.get_response_sender()
 
     def answer(self, response: Any) -> None:
-        """Answer it. Raises nothing."""
+        """Answer the request. Raises nothing."""
         with self._answering:
             if self._is_answered:
                 return
@@ -139,5 +139,6 @@ class Call:
 
 
 def _reached_triton(error: BaseException) -> bool:
-    """Whether Triton took an answer that could not be sent, and so ends the request: it then says what was wrong."""
+    """Return whether Triton took an answer that could not be sent, and so ends the request: it then says what was
+    wrong."""
     return not isinstance(error, MemoryError) and _NO_ROOM not in str(error)

@@ -1,7 +1,7 @@
-"""How a step knows the questions by which the server's own supervision asks whether it works.
+"""The questions of health, by which the server's own supervision asks a step whether it works.
 
 Such a question waits for nobody and is never refused, so that overload is told from death. Nobody else can jump the
-queue in this way: a question carries a token that only who runs the server knows, and is about one short text; those
+queue in this way: a question carries a token that only the operator knows, and is about one short text; those
 that come faster than supervision asks wait like others.
 """
 
@@ -17,11 +17,11 @@ PARAMETER = "health"
 TOKEN_VARIABLE = "ENCSERVE_HEALTH_TOKEN"
 """The environment variable of the server with the token. Without it nobody may ask so."""
 MOST_TOKENS = 64
-"""Tokens of a question, as estimated."""
+"""The most tokens of a question, as estimated."""
 PAUSE_S = 0.05
-"""Mean time between two questions that are let in so."""
+"""The mean seconds between two questions that are let in at once."""
 BURST = 5
-"""Questions that may come together: of supervision, and of probes beside it."""
+"""The number of questions that may come together: of supervision, and of probes beside it."""
 
 
 class HealthQuestions:
@@ -35,7 +35,7 @@ class HealthQuestions:
         self._next_s = 0.0
 
     def is_one(self, token: object, tokens: int) -> bool:
-        """Whether a request with this `token` about so many tokens is to be let in at once."""
+        """Return whether a request with this `token` about so many tokens is to be let in at once."""
         if not (self._token and isinstance(token, str) and token.isascii()):
             return False
         now_s = self._clock()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 _MOST_OF_A_VALUE = 100
-"""Characters of a value of the caller that an error repeats."""
+"""The most characters of a value of the caller that an error repeats."""
 
 Options: TypeAlias = Mapping[str, Any]
 """Option -> the value that a request has chosen, or its default."""
@@ -24,23 +24,23 @@ class InvalidArgument(ValueError):
 
 @dataclass(frozen=True)
 class OptionRules:
-    """What a pipeline offers, from its settings."""
+    """The options that a pipeline offers, from its settings."""
 
     rules: Mapping[str, Mapping[str, Any]]
     """Option -> {"kind", "default", and what its kind needs}."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> OptionRules:
-        """Read the rules from a step's settings."""
+        """Return the rules in a step's settings."""
         return cls(settings["options"])
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The value of each option in a request that chooses none."""
+        """Return the value of each option in a request that chooses none."""
         return {name: rule["default"] for name, rule in self.rules.items()}
 
     def parse(self, parameters: str) -> Options:
-        """Check the parameters of a request, a JSON object as Triton hands it over.
+        """Return the options of a request, from its parameters, a JSON object as Triton hands it over.
 
         Raises:
             InvalidArgument: an option that does not exist, one that is missing, or a value that is not allowed.
@@ -48,7 +48,7 @@ class OptionRules:
         return self.check(json.loads(parameters) if parameters else {})
 
     def check(self, given: Mapping[str, Any]) -> Options:
-        """Check what a request has chosen, and add the defaults. Raises as `parse`."""
+        """Return the options that a request has chosen, with the defaults of the others. Raises as `parse`."""
         chosen = self.defaults
         for name, value in given.items():
             if name not in self.rules:
@@ -63,7 +63,7 @@ class OptionRules:
 
 
 def _shown(value: object) -> str:
-    """A value in an error, which gRPC sends in few kilobytes."""
+    """Return a value as an error repeats it, which gRPC sends in a few kilobytes."""
     text = repr(value)
     return text if len(text) <= _MOST_OF_A_VALUE else f"{text[:_MOST_OF_A_VALUE]}..."
 
@@ -131,4 +131,4 @@ KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "template": _template,
     "labels": _labels,
 }
-"""Kind of an option -> its check, which gets the beginning of the complaint, the value, and the option's rule."""
+"""Kind of an option -> its check, a function of the beginning of the complaint, the value, and the option's rule."""

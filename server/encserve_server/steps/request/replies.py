@@ -11,25 +11,25 @@ from .options import InvalidArgument
 
 
 def reply(**tensors: NDArray[Any]) -> Any:
-    """A response with the given output tensors."""
+    """Return a response with the given output tensors."""
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, value) for name, value in tensors.items()])
 
 
 def invalid(error: InvalidArgument) -> Any:
-    """INVALID_ARGUMENT: the caller's mistake."""
+    """Return the response INVALID_ARGUMENT, for a mistake of the caller."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
 
 
 def failed(message: str) -> Any:
-    """INTERNAL: ours."""
+    """Return the response INTERNAL, for a fault of ours."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
 
 
 def unavailable(message: str) -> Any:
-    """UNAVAILABLE: not now, try again later."""
+    """Return the response UNAVAILABLE, for a request that may be tried again later."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE))
 
 
 def cancelled(message: str) -> Any:
-    """CANCELLED: its caller does not want it any more."""
+    """Return the response CANCELLED, for a request whose caller does not want it any more."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.CANCELLED))

@@ -197,7 +197,7 @@ def test_a_load_that_cannot_be_published_ends_no_thread():
     """As where the page of the step is gone."""
     pieces = [Piece() for _ in range(3)]
     lane = Lane(*([piece] for piece in pieces), threads=1, report=lambda where, error: None)
-    publish, lane.lane._tell = lane.lane._tell, None
+    publish, lane.lane._publish_load = lane.lane._publish_load, None
     for piece in pieces:
         with suppress(TypeError):
             lane.put(10)
@@ -205,7 +205,7 @@ def test_a_load_that_cannot_be_published_ends_no_thread():
         piece.end.set()
         assert piece.ended.wait(60)
     lane.lane.wait_until_idle()
-    lane.lane._tell = publish
+    lane.lane._publish_load = publish
     lane.lane.close()
 
 

@@ -13,12 +13,13 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """At least 1. More threads than that would stop each other when the container's time is used up."""
+    """Return the number of cores that this process may use, at least 1. More threads than that would stop each other
+    when the container's time is used up."""
     return max(1, math.ceil(min(len(os.sched_getaffinity(0)), _quota(cgroup))))
 
 
 def own_cores(threads: int) -> list[int]:
-    """A core for each of several threads that work together and need all cores; none where they leave some free.
+    """Return a core for each of several threads that work together and need all cores; none where they leave some free.
 
     A thread that wakes another may get it beside itself, on a core that is taken: in a virtual machine Linux does not
     see that a core is idle whose processor the host has put to sleep. The two then take turns for milliseconds.
@@ -29,7 +30,8 @@ def own_cores(threads: int) -> list[int]:
 
 @contextmanager
 def kept_on(cores: Collection[int]) -> Iterator[None]:
-    """Keep the calling thread on `cores` meanwhile, where that is allowed; where it was if there are none."""
+    """Keep the calling thread on `cores` during the block, where that is allowed; without cores it stays where it
+    was."""
     if not cores:
         yield
         return
@@ -47,7 +49,8 @@ def _move_to(cores: Collection[int]) -> None:
 
 
 def _quota(cgroup: Path) -> float:
-    """Cores of the container's quota of processor time, by version 2 or 1 of control groups; infinite without one."""
+    """Return the cores of the container's quota of processor time, by version 2 or 1 of control groups; infinite
+    without a quota."""
     try:
         if (cgroup / "cpu.max").is_file():
             quota, period = (cgroup / "cpu.max").read_text().split()

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 BF16 = ("avx512_bf16", "amx_bf16")
-"""Either multiplies bfloat16 numbers in hardware."""
+"""Processor flags, each of which multiplies bfloat16 numbers in hardware."""
 VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
-"""Either multiplies 8-bit numbers and adds the products up in one instruction."""
+"""Processor flags, each of which multiplies 8-bit numbers and adds up the products in one instruction."""
 
 
 def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The flags of the first processor; none where there is no such file, as outside Linux."""
+    """Return the flags of the first processor; none where /proc/cpuinfo is missing, as outside Linux."""
     try:
         return parse_cpu_flags(cpuinfo.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -20,11 +20,12 @@ def read_cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def parse_cpu_flags(cpuinfo: str) -> frozenset[str]:
-    """The flags out of the text of /proc/cpuinfo."""
+    """Return the processor flags in the text of /proc/cpuinfo."""
     found = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
     return frozenset(found.group(1).split()) if found else frozenset()
 
 
 def lacks(flags: frozenset[str], any_of: tuple[str, ...]) -> str:
-    """What a processor without any of `any_of` lacks, in words; empty if it has one, or if none is asked for."""
+    """Return, as a phrase, what a processor lacks that has none of the flags `any_of`; empty if it has one, or if none
+    is asked for."""
     return "" if not any_of or flags.intersection(any_of) else " or ".join(any_of)

@@ -1,6 +1,6 @@
 """What a version of a pipeline asks of the host that serves it, and what of that a host lacks.
 
-One mechanism for all who ask: the exporter writes the requirements into the manifest and into the settings of the
+One mechanism for all of them: the exporter writes the requirements into the manifest and into the settings of the
 encode step, `encserve serve` holds them against the host before Triton starts, and the step itself does so when it
 loads. Only what changes the numbers, or whether there are any, is required; what makes them slow is said.
 """
@@ -17,46 +17,49 @@ from .cpu_flags import lacks, read_cpu_flags
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What a host offers, as far as it is known; nothing is lacking for what is None."""
+    """What a host offers, as far as it is known. A field that is None is not known, and nothing is found lacking
+    there."""
 
     cpu_flags: frozenset[str] | None = None
-    """Of the processor, by the names that Linux gives them."""
+    """The flags of the processor, by the names that Linux gives them."""
     backends: frozenset[str] | None = None
-    """Of the installed Triton, by name."""
+    """The names of the backends of the installed Triton."""
     modules: frozenset[str] | None = None
-    """Python modules that can be imported where the steps run."""
+    """The Python modules that can be imported where the steps run."""
     has_gpu: bool | None = None
     gpu_architecture: str | None = None
-    """Of the first GPU, such as "sm_90"."""
+    """The architecture of the first GPU, such as "sm_90"."""
     tensorrt_version: str | None = None
-    """Of Triton's TensorRT backend, such as "10.13.3"."""
+    """The version of TensorRT in Triton's backend, such as "10.13.3"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostRequirements:
-    """Of one encode step. Empty values ask for nothing."""
+    """What one encode step requires of its host. A field with an empty value requires nothing."""
 
     backend: str
-    """Of Triton."""
+    """The name of the Triton backend that runs the step."""
     module: str = ""
-    """A Python module that runs the graph, beside those that every installation has."""
+    """The Python module that runs the graph, beside those that every installation has."""
     cpu_any_of: tuple[str, ...] = ()
-    """Processor flags. Without one of them the processor computes other numbers than were certified."""
+    """Processor flags, of which one is required: a processor without any of them computes other numbers than were
+    certified."""
     fast_with: tuple[str, ...] = ()
-    """Processor flags. Without one of them the numbers are those that were certified, and come slowly."""
+    """Processor flags, of which one makes the step fast: without any of them the numbers are the certified ones, and
+    come slowly."""
     x64quantprecision: bool = False
     """Whether the step makes ONNX Runtime multiply 8-bit integers exactly on x64 processors without VNNI, whose
     ordinary kernels saturate; the certificate was taken so."""
     gpu: bool = False
-    """An NVIDIA GPU."""
+    """Whether an NVIDIA GPU is required."""
     gpu_architecture: str = ""
-    """The only one on which a plan runs."""
+    """The only GPU architecture on which the plan runs."""
     tensorrt_version: str = ""
-    """The only one with which a plan runs."""
+    """The only version of TensorRT with which the plan runs."""
 
     @classmethod
     def of(cls, stated: Mapping[str, Any]) -> HostRequirements:
-        """The `requirements` in a manifest, or in the settings of a step.
+        """Return the requirements in `stated`, the `requirements` of a manifest or of the settings of a step.
 
         Raises:
             ValueError: there are none, or they are not of this release.
@@ -73,7 +76,8 @@ class HostRequirements:
         return cls(**values)
 
     def lacking(self, host: Host) -> list[str]:
-        """What `host` has not, each in a sentence that says what helps; empty if it can serve the version."""
+        """Return what `host` lacks, each as a sentence that says what helps; empty if the host can serve the
+        version."""
         complaints = []
         if host.backends is not None and self.backend not in host.backends:
             complaints.append(
@@ -107,12 +111,12 @@ class HostRequirements:
         return complaints
 
     def slow_on(self, cpu_flags: frozenset[str]) -> str:
-        """Why the version is slow on a processor, in words; empty if it is not."""
+        """Return, as a sentence, why the version is slow on a processor; empty if it is not."""
         flags = lacks(cpu_flags, self.fast_with)
         return f"this processor has no {flags}" if flags else ""
 
     def in_words(self) -> tuple[str, ...]:
-        """What `encserve models` shows."""
+        """Return the requirements as `encserve models` shows them."""
         words = [
             self.module,
             " or ".join(self.cpu_any_of),
@@ -124,17 +128,18 @@ class HostRequirements:
 
 
 def this_process(requirements: HostRequirements) -> Host:
-    """The host as a step with `requirements` sees it from within: its processor, and what of them it can import."""
+    """Return the host as a step with `requirements` sees it from within: its processor, and which of the required
+    modules it can import."""
     module = requirements.module
     return Host(cpu_flags=read_cpu_flags(), modules=frozenset({module} if module and find_spec(module) else ()))
 
 
 def check_host(requirements: HostRequirements, host: Host) -> None:
-    """Refuse to load where something is lacking. Raises RuntimeError, in words."""
+    """Refuse to load a step on a host that lacks something. Raises RuntimeError, which says what is lacking."""
     if complaints := requirements.lacking(host):
         raise RuntimeError(f"this host cannot serve the encode step: {'; '.join(complaints)}")
 
 
 def _matches(built: str, here: str) -> bool:
-    """Equal, as far as both are given: 10.13.3.9 matches 10.13.3."""
+    """Return whether two versions are equal as far as both are given: 10.13.3.9 matches 10.13.3."""
     return all(a == b for a, b in zip(built.split("."), here.split("."), strict=False))

@@ -1,19 +1,20 @@
-"""How many threads share the work on a micro-batch that has the machine to itself."""
+"""The number of threads that share the work on a micro-batch that has the machine to itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 SETTING = "ENCSERVE_LONE_THREADS"
-"""Environment variable with that number; 1 spares the second copy of the weights."""
+"""The environment variable with that number; 1 spares the second copy of the weights."""
 MOST_BY_DEFAULT = 8
-"""Operators on a few hundred tokens gain nothing from more."""
+"""The most threads where the environment says nothing: operators on a few hundred tokens gain nothing from more."""
 LARGEST_GRAPH_BY_DEFAULT = 512 * 2**20
-"""Bytes of a graph of which a second copy is loaded without being asked for."""
+"""The bytes of the largest graph of which a second copy is loaded without being asked for."""
 
 
 def lone_threads(environment: Mapping[str, str], graph_bytes: int, cores: int) -> int:
-    """The number for a graph of this size, weights included. Raises ValueError if the environment says none."""
+    """Return the number of threads for a graph of `graph_bytes`, weights included. Raises ValueError if the environment
+    names no such number."""
     if text := environment.get(SETTING):
         if not text.isdecimal() or int(text) < 1:
             raise ValueError(f"{SETTING} is {text!r}, expected a number of threads, 1 or more")

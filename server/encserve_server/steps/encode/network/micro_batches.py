@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a micro-batch costs beside the linear layers of its tokens; the unit is those of one token."""
+    """What a micro-batch costs beside the linear layers of its tokens, in units of what those cost for one token."""
 
     overhead: float
-    """Of each micro-batch: reading the weights, and starting each operator."""
+    """The cost of each micro-batch by itself: reading the weights, and starting each operator."""
     pair: float
-    """Of one pair of a query and a key, all heads together."""
+    """The cost of one pair of a query and a key, all heads together."""
 
 
 def micro_batches(lengths: NDArray[np.int64], *, token_budget: int, workers: int, cost: Cost) -> list[NDArray[np.intp]]:
@@ -53,7 +53,7 @@ def micro_batches(lengths: NDArray[np.int64], *, token_budget: int, workers: int
 
 
 def _share(tokens: int, workers: int, cost: Cost) -> float:
-    """Tokens that a group may hold, so that several workers finish at about the same time."""
+    """Return the most tokens of a group, so that several workers finish at about the same time."""
     share = tokens / workers
     if workers == 1:
         return share

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..host.cores import kept_on, own_cores
 
 SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
-"""Fusions of ONNX Runtime 1.31 whose CPU kernels are slower than the operators they replace: without them a packed
+"""Fusions of ONNX Runtime 1.31 whose CPU kernels are slower than the operators that they replace: without them a packed
 MiniLM runs 8 to 15 % faster on one core."""
 
 
@@ -42,6 +42,6 @@ class Network:
         self._only_what_is_asked_for.only_execute_path_to_fetches = len(self._session.get_outputs()) > 1
 
     def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """What the graph gives for its inputs, by name, in the order of `outputs`."""
+        """Return what the graph computes from its inputs, by name, in the order of `outputs`."""
         with kept_on(self._cores[:1]):
             return list(self._session.run(outputs, feed, self._only_what_is_asked_for))

@@ -35,7 +35,8 @@ class Network:
         self._of_thread = threading.local()
 
     def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """What the graph gives for its inputs, by name, in the order of `outputs`; all outputs are computed."""
+        """Return what the graph computes from its inputs, by name, in the order of `outputs`; all outputs are
+        computed."""
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         request = self._of_thread.request
@@ -44,5 +45,5 @@ class Network:
 
 
 def _text(value: Any) -> str:
-    """A property as it is written: bf16 for openvino.Type.bf16, 32 for 32."""
+    """Return a property as it is written: bf16 for openvino.Type.bf16, 32 for 32."""
     return value.get_type_name() if isinstance(value, openvino.Type) else str(value)

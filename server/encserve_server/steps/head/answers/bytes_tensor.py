@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def bytes_tensor(texts: Sequence[str]) -> NDArray[np.object_]:
-    """UTF-8, (n,)."""
+    """Return texts as an array (n,) of their bytes in UTF-8."""
     array = np.empty(len(texts), np.object_)
     array[:] = [text.encode() for text in texts]
     return array

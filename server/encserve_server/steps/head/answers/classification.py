@@ -27,7 +27,7 @@ class Head:
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (W, C) of the windows of n texts to `label` and `score` (n, top_k)."""
+        """Return `label` and `score` (n, top_k) of n texts, from the logits (W, C) of their windows."""
         scores = self._activation(mean_of_windows(inputs["logits"], inputs["lengths"], inputs["window_count"]))
         order = descending(scores, options["top_k"])  # (n, k)
         return {"label": self._labels[order], "score": np.take_along_axis(scores, order, -1)}

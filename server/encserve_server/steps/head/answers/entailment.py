@@ -23,7 +23,7 @@ class Head:
         self.fit = Fit({"logits": ("pairs", "classes")})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (n * L, C) of n texts with L labels to `label` and `score` (n, L).
+        """Return `label` and `score` (n, L) of n texts with L labels, from the logits (n * L, C).
 
         With `multi_label`, or a single label, each label is entailed or contradicted by itself; without, the labels
         share a probability of 1.

@@ -28,7 +28,7 @@ class Entity:
     label: str
     score: float
     start: int
-    """Index into the text, as Python counts, (characters)."""
+    """The index of its first character in the text, as Python counts."""
     end: int
 
 
@@ -49,7 +49,8 @@ class Head:
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (T, C) of n texts to `entity_count` (n,) and the E entities of all of them, text after text.
+        """Return `entity_count` (n,) of n texts and the tensors of all their E entities, text after text, from the
+        logits (T, C).
 
         A text in windows has its tokens one window after another, each in its place once.
         """
@@ -86,13 +87,13 @@ def find_entities(
     labels: Sequence[str],
     aggregation: str,
 ) -> list[Entity]:
-    """The entities of one text of t tokens.
+    """Return the entities of one text of t tokens.
 
     Args:
-        probabilities: of each label, (t, C).
-        offsets: of each token in the text, (t, 2); -1 for special tokens.
-        continues: whether each token belongs to the word of the one before, (t,).
-        labels: names of the C columns.
+        probabilities: The probabilities of each label, (t, C).
+        offsets: The places of each token in the text, (t, 2); -1 for special tokens.
+        continues: Whether each token belongs to the word of the one before, (t,).
+        labels: The names of the C columns.
         aggregation: "none" for tokens; "simple" joins neighbours of one label; "first", "average" and "max" give each
             word the label of its first token, of its mean, or of its surest token, and then join neighbours.
     """
@@ -114,7 +115,7 @@ def find_entities(
 
 
 def _words(continues: NDArray[np.int32]) -> Iterator[slice]:
-    """The tokens of each word."""
+    """Return the tokens of each word."""
     starts = [0, *(index for index in range(1, len(continues)) if not continues[index])]
     for start, end in zip(starts, [*starts[1:], len(continues)], strict=True):
         if end > start:
@@ -126,11 +127,11 @@ _OF_WORD = {
     "average": lambda rows: rows.mean(0),
     "max": lambda rows: rows[rows.max(1).argmax()],
 }
-"""Aggregation -> the probabilities of a word (C,) from those of its tokens (t, C)."""
+"""Aggregation -> the function that makes the probabilities of a word (C,) out of those of its tokens (t, C)."""
 
 
 def _neighbours(entities: Sequence[Entity]) -> Iterator[list[Entity]]:
-    """Runs of one label; a label that begins with B- opens a new one."""
+    """Return runs of one label; a label that begins with B- opens a new run."""
     run: list[Entity] = []
     for entity in entities:
         if run and (entity.label.startswith("B-") or _tag(entity.label) != _tag(run[-1].label)):

@@ -22,8 +22,9 @@ class Head:
         self.fit = Fit({"logits": ("masks", len(self._tokens)), "target_id": ("masks",), "mask_count": ("texts",)})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (M, V) to `token`, `token_id` and `score` (M, top_k); or, where `score_texts` is on, to
-        `pseudo_log_likelihood` (n,). What was not asked for has no elements."""
+        """Return `token`, `token_id` and `score` (M, top_k) from the logits (M, V) of M masks; or
+        `pseudo_log_likelihood` (n,), where `score_texts` is on. The outputs that were not asked for have no
+        elements."""
         logits, scored = inputs["logits"], options["score_texts"]
         likelihoods = _sums(logits, inputs["target_id"], inputs["mask_count"]) if scored else np.empty(0, np.float32)
         return {**self._fills(logits[:0] if scored else logits, options["top_k"]), "pseudo_log_likelihood": likelihoods}
@@ -41,12 +42,13 @@ class Head:
 
 
 def _sums(logits: Floats, targets: NDArray[np.int32], counts: NDArray[np.int32]) -> Floats:
-    """Of each text, (n,), the sum over its tokens of log P(token | the others): Salazar et al. 2020, equation 1.
+    """Return, for each text, (n,), the sum over its tokens of log P(token | the other tokens): Salazar et al. 2020,
+    equation 1.
 
     Args:
-        logits: where each token was masked, (M, V).
-        targets: the token that stood there, (M,); below 0 where none did.
-        counts: how many tokens each text has, (n,).
+        logits: The logits where each token was masked, (M, V).
+        targets: The token that stood there, (M,); below 0 where none did.
+        counts: The number of tokens of each text, (n,).
     """
     known = np.flatnonzero(targets >= 0)  # (K,), of all texts
     if (counts < 0).any() or counts.sum(dtype=np.int64) != len(known) or (targets >= logits.shape[1]).any():

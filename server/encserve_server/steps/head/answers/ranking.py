@@ -21,7 +21,8 @@ class Head:
         self.fit = Fit({"logits": ("pairs", 1)})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (m, 1) to `index` and `score` (top_k,). Scores that saturate keep the order of their logits."""
+        """Return `index` and `score` (top_k,) of pairs, from their logits (m, 1). Scores that saturate keep the order
+        of their logits."""
         logits = inputs["logits"][:, 0]
         order = descending(logits, options["top_k"])
         return {"index": order.astype(np.int32), "score": self._activation(logits)[order]}

@@ -19,7 +19,7 @@ from .bytes_tensor import bytes_tensor
 from .scores import Floats, softmax
 
 NO_SPAN = -1
-"""Start and end where a context has fewer spans than were asked for."""
+"""The start and the end where a context has fewer spans than were asked for."""
 
 
 class Head:
@@ -39,7 +39,8 @@ class Head:
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Logits (T, 2) of W windows to `answer`, `score`, `start` and `end` (n, top_k) and `no_answer_score` (n,)."""
+        """Return `answer`, `score`, `start` and `end` (n, top_k) and `no_answer_score` (n,), from the logits (T, 2) of
+        W windows."""
         places = inputs["word_offsets" if options["align_to_words"] else "offsets"]  # (T, 2)
         ends = np.cumsum(inputs["lengths"]).tolist()
         windows = iter(zip([0, *ends[:-1]], ends, strict=True))
@@ -78,13 +79,13 @@ class Head:
 def spans_of_window(
     logits: Floats, places: NDArray[np.int32], count: int, max_answer_length: int
 ) -> tuple[float, list[tuple[tuple[int, int], float]]]:
-    """The score of no answer, and the `count` best distinct spans of one window with theirs.
+    """Return the score of no answer, and the `count` best distinct spans of one window with their scores.
 
     Args:
-        logits: of starts and ends, (t, 2).
-        places: of each token in the context, (t, 2); -1 outside it.
-        count: how many spans.
-        max_answer_length: tokens of a span.
+        logits: The logits of starts and ends, (t, 2).
+        places: The places of each token in the context, (t, 2); -1 outside it.
+        count: The number of spans to return.
+        max_answer_length: The most tokens of a span.
     """
     inside = places[:, 0] >= 0
     allowed = inside.copy()

@@ -20,7 +20,8 @@ class Head:
         self.fit = Fit({"vocabulary_weights": ("texts", "vocabulary")})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Weights (n, V) to `term_count` (n,), and `token_id` and `weight` (E,) of the terms of all texts."""
+        """Return `term_count` (n,), and `token_id` and `weight` (E,) of the terms of all texts, from their weights (n,
+        V)."""
         ids, weights = [], []
         if not len(inputs["vocabulary_weights"]):
             raise InvalidArgument("the request has no texts")

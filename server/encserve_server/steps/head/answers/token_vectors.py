@@ -19,5 +19,5 @@ class Head:
         self.fit = Fit({"token_embedding": ("tokens", "width")})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Vectors (T, H) of the tokens of all texts to `embedding` (T, dimensions)."""
+        """Return `embedding` (T, dimensions) from the vectors (T, H) of the tokens of all texts."""
         return {"embedding": finish_vectors(inputs["token_embedding"], options)}

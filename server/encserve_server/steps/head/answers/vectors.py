@@ -20,7 +20,7 @@ _FORMS = {
     "int8": ("embedding_int8", np.int8),
     "binary": ("embedding_binary", np.uint8),
 }
-"""Value of the option `output_dtype` -> the output that has the vectors then, and its type."""
+"""Value of the option `output_dtype` -> the name and the dtype of the output that has the vectors then."""
 
 
 class Head:
@@ -33,7 +33,8 @@ class Head:
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Vectors (W, H) of the windows of n texts to `embedding` (n, dimensions), or to one of its shorter forms.
+        """Return `embedding` (n, dimensions), or one of its shorter forms, from the vectors (W, H) of the windows of n
+        texts.
 
         The forms that were not asked for have no columns.
         """
@@ -45,7 +46,8 @@ class Head:
 
 
 def finish_vectors(vectors: NDArray[np.float32], options: Options) -> NDArray[np.float32]:
-    """Keep the leading components and scale to length 1, as the options say: (n, H) -> (n, dimensions)."""
+    """Return vectors (n, dimensions): the leading components of those (n, H), scaled to length 1 where the options say
+    so."""
     kept = vectors[..., : options["dimensions"]]
     if not options["normalize"]:
         return np.ascontiguousarray(kept)
@@ -54,14 +56,15 @@ def finish_vectors(vectors: NDArray[np.float32], options: Options) -> NDArray[np
 
 
 def to_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Each vector (d,) scaled so that its largest component is 127 or -127: cosines stay, lengths do not."""
+    """Return each vector (d,) scaled so that its largest component is 127 or -127: cosines stay, lengths do not."""
     largest = np.maximum(np.abs(vectors).max(-1, keepdims=True, initial=0), _SMALLEST_NORM)
     scaled: NDArray[np.float32] = np.rint(vectors * (127 / largest))
     return scaled.astype(np.int8)
 
 
 def to_bits(vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """One bit a component, set where it is above zero, eight in a byte with the first highest: (n, d) -> (n, d / 8)."""
+    """Return one bit for each component, set where it is above zero, eight in a byte with the first highest: (n, d) ->
+    (n, d / 8)."""
     return np.packbits(vectors > 0, axis=-1)
 
 

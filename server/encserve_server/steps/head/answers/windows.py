@@ -9,7 +9,8 @@ from .scores import Floats
 
 
 def mean_of_windows(rows: Floats, lengths: NDArray[np.int64], counts: NDArray[np.int32]) -> Floats:
-    """The mean of each text's windows, weighted by their tokens: (W, C) and (W,), with (n,) windows each, to (n, C)."""
+    """Return the mean (n, C) of each text's windows, weighted by their tokens, from (W, C), the tokens (W,), and (n,)
+    windows of each text."""
     if len(rows) == len(counts):  # one window each
         return rows
     firsts = np.cumsum(counts) - counts
