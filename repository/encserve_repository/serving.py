@@ -22,7 +22,7 @@ _LONGEST_PAUSE_S = 0.005
 def marked_as_served(repository: Path) -> Iterator[None]:
     """Let others know, as long as the block lasts, that what is active in the repository is being served."""
     with ExitStack() as held:
-        with suppress(OSError):  # a file system that knows no locks; or no folder, as who reads it says
+        with suppress(OSError):  # a file system that knows no locks; or no folder, which its reader reports
             descriptor = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
             held.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_SH)

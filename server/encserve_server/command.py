@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=Path(steps.__file__).parent,
         metavar="FOLDER",
-        help="for who develops the steps: run their code out of this folder (default: that of the installed encserve), "
+        help="for developing the steps: run their code out of this folder (default: that of the installed encserve), "
         "and load it again whenever a file of it changes; it is not what was certified",
     )
     parser.add_argument("--verbose", action="store_true", help="show Triton's information messages too")
@@ -142,7 +142,7 @@ def _supervise(config: ServeConfig) -> int:
 
 
 def config_of(arguments: argparse.Namespace) -> ServeConfig:
-    """What the arguments of the command ask for. Raises ConfigError."""
+    """Return the configuration that the arguments of the command ask for. Raises ConfigError."""
     return ServeConfig(
         repository=arguments.repository,
         models=tuple(arguments.model),
@@ -162,7 +162,7 @@ def config_of(arguments: argparse.Namespace) -> ServeConfig:
 
 
 def exposure_warning(config: ServeConfig) -> str:
-    """What is wrong with an address that other hosts reach."""
+    """Return what is wrong with an address that other hosts reach."""
     if ipaddress.IPv4Address(config.host).is_loopback:
         return f"warning: the metrics on {config.metrics_address} are reachable from other hosts, and have no login"
     plain = "gRPC and HTTP are not encrypted (--tls-cert encrypts gRPC), " if config.tls is None else ""
@@ -174,7 +174,7 @@ def exposure_warning(config: ServeConfig) -> str:
 
 
 def _tls(arguments: argparse.Namespace) -> ServerTls | None:
-    """The certificates, where any is given."""
+    """Return the certificates, where any is given."""
     cert, key = arguments.tls_cert, arguments.tls_key
     others = (arguments.tls_client_ca, arguments.tls_probe_cert, arguments.tls_probe_key)
     if cert is None and key is None and others == (None, None, None):
@@ -185,7 +185,7 @@ def _tls(arguments: argparse.Namespace) -> ServerTls | None:
 
 
 def describe(server: "TritonServer") -> str:
-    """Say what is served, where, and how it is stopped."""
+    """Return lines that say what is served, where, and how it is stopped."""
     return "\n".join(
         [
             *pipeline_table(server.pipelines),
@@ -206,7 +206,7 @@ def _encryption(server: "TritonServer") -> str:
 
 
 def pipeline_table(pipelines: Sequence["PipelineInfo"]) -> list[str]:
-    """One line per pipeline under a line of titles, in columns."""
+    """Return one line for each pipeline under a line of titles, in columns."""
     rows = [("pipeline", "version", "task", "precision", "engine", "tokens per text", "texts, tokens per request")]
     for each in pipelines:
         per_request = f"{each.max_texts_per_request}, {each.max_tokens_per_request}"

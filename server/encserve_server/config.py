@@ -16,7 +16,7 @@ ADMIN_SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
 
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """How a Triton server is started on this host."""
+    """The options of a Triton server that is started on this host."""
 
     repository: Path = Path("model_repository")
     models: tuple[str, ...] = ()
@@ -24,24 +24,26 @@ class ServeConfig:
     host: str = LOOPBACK
     """The IPv4 address to bind. Triton 2.51 binds 255.255.255.255 for a name and ends with a crash for IPv6."""
     metrics_host: str = ""
-    """The IPv4 address of the metrics, which have no login; empty for `host`."""
+    """The IPv4 address to bind for the metrics, which have no login; empty for `host`."""
     http_port: int = 8000
     grpc_port: int = 8001
     metrics_port: int = 8002
     health_port: int = 0
-    """Of a page on loopback that says how the pipelines are; 0 for none."""
+    """The port, on loopback, of a page that says how the pipelines are; 0 for none."""
     startup_timeout_s: float = 120
-    """How long the pipelines may take until they answer."""
+    """Seconds that the pipelines may take until they answer."""
     exit_timeout_s: int = 30
-    """How long requests in flight, and then the unloading of the models, may take once a stop was asked for."""
+    """Seconds that requests in flight, and then the unloading of the models, may take once a stop was asked for."""
     verbose: bool = False
-    """Show Triton's information messages too, not only its warnings and errors."""
+    """Whether to show Triton's information messages too, and not only its warnings and errors."""
     tls: ServerTls | None = None
-    """Encrypts gRPC. HTTP, which Triton cannot encrypt, is then bound to loopback."""
+    """The certificates that encrypt gRPC; None for plain text. With them HTTP, which Triton cannot encrypt, is bound to
+    loopback."""
     live_code: Path | None = None
-    """A source tree of the steps whose code is served in place of that of the versions, for who edits it."""
+    """A source tree of the steps whose code is served in place of that of the versions, while it is edited."""
     admin_secret: str = field(default="", repr=False)
-    """Without it Triton loads no model for anybody, and shows no statistics, logs or traces. Empty: made anew."""
+    """The secret without which Triton loads no model for anybody, and shows no statistics, logs or traces; empty for a
+    new one."""
 
     def __post_init__(self) -> None:
         for flag, address in (("--host", self.host), ("--metrics-host", self.metrics_address)):
@@ -75,12 +77,12 @@ class ServeConfig:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Each port under the flag that changes it."""
+        """Return each port under the flag that changes it."""
         return {"--http-port": self.http_port, "--grpc-port": self.grpc_port, "--metrics-port": self.metrics_port}
 
     @property
     def ports_by_address(self) -> dict[str, dict[str, int]]:
-        """The ports, as in `ports`, under the address that each is bound to."""
+        """Return the ports, as in `ports`, under the address that each is bound to."""
         addresses = {"--http-port": self.http_host, "--grpc-port": self.host, "--metrics-port": self.metrics_address}
         ports: dict[str, dict[str, int]] = {}
         for flag, port in self.ports.items():
@@ -89,25 +91,26 @@ class ServeConfig:
 
     @property
     def metrics_address(self) -> str:
-        """The address that the metrics are bound to."""
+        """Return the address that the metrics are bound to."""
         return self.metrics_host or self.host
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this host can reach the server."""
+        """Return whether only this host can reach the server."""
         return all(ipaddress.IPv4Address(address).is_loopback for address in (self.host, self.metrics_address))
 
     @property
     def http_host(self) -> str:
-        """The address to bind for HTTP: texts that gRPC encrypts shall not leave this host readable over HTTP."""
+        """Return the address to bind for HTTP: texts that gRPC encrypts shall not leave this host readable over
+        HTTP."""
         return LOOPBACK if self.tls is not None and not self.is_loopback else self.host
 
     @property
     def client_host(self) -> str:
-        """The address under which this host reaches the server."""
+        """Return the address under which this host reaches the server."""
         return reachable(self.host)
 
 
 def reachable(address: str) -> str:
-    """The address under which this host reaches what is bound to `address`."""
+    """Return the address under which this host reaches what is bound to `address`."""
     return LOOPBACK if ipaddress.IPv4Address(address).is_unspecified else address

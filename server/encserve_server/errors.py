@@ -1,4 +1,4 @@
-"""What can go wrong between `encserve serve` and a server that answers."""
+"""The errors that can come between `encserve serve` and a server that answers."""
 
 from encserve import EncserveError
 

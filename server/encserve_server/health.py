@@ -18,7 +18,8 @@ SUMMARY = "ask every pipeline of a server a real question; exit code 0 if all an
 DEFAULT_TIMEOUT_S = 5.0
 
 EXIT_REFUSED = 3
-"""Every pipeline lives, and one refuses the question, because too much waits: no reason to start anything again."""
+"""The exit code where every pipeline lives, and one refuses the question, because too much waits: no reason to start
+anything again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask, and print who answered. Returns 0, or `EXIT_REFUSED`.
+    """Ask every pipeline, and print which of them answered. Returns 0, or `EXIT_REFUSED`.
 
     Raises:
         Unhealthy: a pipeline is not served, or gave no answer in time.
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def open_client(arguments: argparse.Namespace) -> Client:
-    """A client of the server, for questions of health."""
+    """Return a client of the server, for questions of health."""
     access = access_of(arguments)
     return open_asker(
         arguments.url,
@@ -61,7 +62,7 @@ def open_client(arguments: argparse.Namespace) -> Client:
 
 
 def _answers(client: Client, pipeline: PipelineInfo) -> bool:
-    """Whether a pipeline answers; if not, it lives and refuses. Raises Unhealthy if it does neither."""
+    """Return whether a pipeline answers; if not, it lives and refuses. Raises Unhealthy if it does neither."""
     try:
         ask(client, pipeline)
     except EncserveError as error:
@@ -75,6 +76,6 @@ def _answers(client: Client, pipeline: PipelineInfo) -> bool:
 
 
 def _is_refusal(error: EncserveError) -> bool:
-    """Whether the door, or a gateway, turned the question away: the server has just listed its pipelines, and of a
-    process that died Triton says INTERNAL."""
+    """Return whether the door, or a gateway, turned the question away: the server has just listed its pipelines, and of
+    a process that died Triton says INTERNAL."""
     return isinstance(error, Unavailable) and error.status in ("UNAVAILABLE", "RESOURCE_EXHAUSTED")

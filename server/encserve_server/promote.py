@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_repository(parser: argparse.ArgumentParser) -> None:
-    """Declare the repository and its server."""
+    """Declare the arguments that name the repository and its server."""
     parser.add_argument(
         "--repository",
         type=Path,
@@ -33,7 +33,7 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Promote. Raises PromotionFailed: and the version that served goes on serving."""
+    """Promote the version. Raises PromotionFailed, and then the version that served goes on serving."""
     with open_promotion(arguments) as promotion:
         promotion.promote(arguments.version)
     return 0
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def open_promotion(arguments: argparse.Namespace) -> Iterator[Promotion]:
-    """The promotion that the arguments describe."""
+    """Yield the promotion that the arguments describe."""
     access = access_of(arguments)
     administration = Administration(arguments.url, tls=access.tls, admin_secret=access.admin_secret)
     try:

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Roll back. Raises PromotionFailed: and the version that served goes on serving."""
+    """Roll the pipeline back. Raises PromotionFailed, and then the version that served goes on serving."""
     with open_promotion(arguments) as promotion:
         promotion.rollback()
     return 0

@@ -20,7 +20,7 @@ class ServerTls:
     key: Path
     """The private key of `cert`, not encrypted."""
     client_ca: Path | None = None
-    """The authorities of the clients that are let in (mutual TLS); None lets in all."""
+    """The certificates of the authorities whose clients are let in (mutual TLS); None lets in all."""
     probe_cert: Path | None = None
     """A certificate from `client_ca`, with which the launcher asks its own server whether it answers."""
     probe_key: Path | None = None
@@ -35,14 +35,15 @@ class ServerTls:
             )
 
     def flags(self) -> list[str]:
-        """The arguments of `tritonserver`. `--help` says that the root certificate goes without TLS: it does not."""
+        """Return the arguments of `tritonserver`. Its `--help` says that the root certificate goes without TLS, which
+        it does not."""
         flags = ["--grpc-use-ssl=true", f"--grpc-server-cert={self.cert}", f"--grpc-server-key={self.key}"]
         if self.client_ca is not None:
             flags += ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={self.client_ca}"]
         return flags
 
     def own_client(self) -> Tls:
-        """How the launcher reaches its own server: it trusts no certificate but the one it serves.
+        """Return how the launcher reaches its own server: it trusts no certificate but the one that it serves.
 
         Raises:
             ConfigError: a file is missing or unfit, a key is not that of its certificate, a certificate has expired or
@@ -55,7 +56,7 @@ class ServerTls:
         return Tls(ca_file=self.cert, cert_file=self.probe_cert, key_file=self.probe_key, server_name=name)
 
     def _rehearse(self) -> dict[str, object]:
-        """The server's certificate as a client sees it that trusts this certificate alone."""
+        """Return the server's certificate as a client sees it that trusts this certificate alone."""
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False  # the names are what we want to learn
@@ -87,7 +88,7 @@ class ServerTls:
 
 
 def _name(certificate: dict[str, object]) -> str:
-    """A host that the certificate is for, other than a pattern where there is one."""
+    """Return a host that the certificate is for, other than a pattern where there is one."""
     names = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]  # type: ignore[attr-defined]
     for name in names:
         if "*" not in name:

@@ -1,1 +1,1 @@
-"""What an operator tells a server that runs: to load a model, or to put one version in the place of another."""
+"""The administration of a server that runs: loading a model, and putting one version in the place of another."""

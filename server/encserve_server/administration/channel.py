@@ -1,4 +1,4 @@
-"""What an operator may tell a running Triton: load a model, or unload it."""
+"""The calls by which an operator has a running Triton load and unload models."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from encserve_server.host.own_address import OwnHostTransport
 
 LOAD_TIMEOUT_S = 300.0
 UNLOADING = "UNLOADING"
-"""The state, in Triton's index of its models, of one that has requests and takes no new ones."""
+"""The state, in Triton's index of its models, of a model that has requests and takes no new ones."""
 
 
 class Administration(OwnHostTransport):
@@ -37,7 +37,7 @@ class Administration(OwnHostTransport):
         self.ask("RepositoryModelUnload", request, timeout_s=timeout_s, operator=True, model=model)
 
     def unloading(self, *, timeout_s: float) -> set[str]:
-        """The models that were unloaded and still have requests, an ensemble from its first step to its last."""
+        """Return the models that were unloaded and still have requests, an ensemble from its first step to its last."""
         request = service_pb2.RepositoryIndexRequest()
         index = self.ask("RepositoryIndex", request, timeout_s=timeout_s, operator=True)
         return {model.name for model in index.models if model.state == UNLOADING}

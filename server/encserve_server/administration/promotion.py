@@ -116,7 +116,7 @@ class Promotion:
 
     @contextmanager
     def _said(self, serving: str) -> Iterator[None]:
-        """What the repository refuses, in the words of a promotion."""
+        """Turn what the repository refuses into the errors of a promotion."""
         try:
             yield
         except RepositoryError as error:
@@ -139,7 +139,7 @@ class Promotion:
             raise
 
     def _config_of(self, version: int) -> pb.ModelConfig:
-        """The ensemble of a version, after checking that all its files are the certified ones."""
+        """Return the ensemble of a version, after checking that all its files are the certified ones."""
         config = version_config(self._repository, self._name, version)
         try:
             certified_manifest(self._repository, config)
@@ -153,7 +153,7 @@ class Promotion:
         return set()
 
     def _serving(self) -> int:
-        """The version that answers now."""
+        """Return the version that answers now."""
         pipeline = next((each for each in self._client.models() if each.name == self._name), None)
         if pipeline is None:
             raise PromotionFailed(f"the server serves no pipeline {self._name!r}")

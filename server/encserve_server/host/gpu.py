@@ -7,7 +7,7 @@ TIMEOUT_S = 20
 
 
 def gpu_architecture() -> str | None:
-    """The architecture of the first GPU, such as "sm_90"; None where there is no GPU or no driver.
+    """Return the architecture of the first GPU, such as "sm_90"; None where there is no GPU or no driver.
 
     A plan of TensorRT runs on the architecture that it was built for.
     """

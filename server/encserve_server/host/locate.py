@@ -29,7 +29,7 @@ class Installation:
 
 
 def find_triton() -> Installation:
-    """Find `tritonserver` on PATH, else in the nvidia-pytriton wheel, which is not imported.
+    """Return `tritonserver` on PATH, else that of the nvidia-pytriton wheel, which is not imported.
 
     Raises:
         TritonNotFound: neither is there.

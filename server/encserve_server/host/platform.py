@@ -94,7 +94,7 @@ def check_platform(host: Host) -> None:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether this host has an NVIDIA driver, natively or through WSL."""
+    """Return whether this host has an NVIDIA driver, natively or through WSL."""
     return Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
 
 

@@ -18,17 +18,18 @@ from encserve_server.steps.instance.load_page import CLOSING, tokens_in
 
 POLL_S = 0.05
 LEAST_LEFT_S = 1.0
-"""What Triton gets to stop, however long the answers took."""
+"""Seconds that Triton has to stop, however long the answers took."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drained:
-    """How far a server was drained."""
+    """The outcome of draining a server."""
 
     left_s: float
-    """What is left of the time, and at least `LEAST_LEFT_S`."""
+    """Seconds that are left of the time, and at least `LEAST_LEFT_S`."""
     failures: tuple[str, ...]
-    """What could not be told, and whether of a pipeline; requests may be lost or refused otherwise than by the door."""
+    """The steps of draining that failed, as sentences; requests may be lost then, or refused otherwise than by the
+    door."""
 
 
 def drain(
@@ -42,14 +43,14 @@ def drain(
     waiting, failures = set(), []
     try:
         (folder / CLOSING).touch()
-    except OSError as error:  # as on a full disk: who comes now may be told NOT_FOUND
+    except OSError as error:  # as on a full disk: callers that come now may be told NOT_FOUND
         failures.append(f"the door was not told that the server closes: {error}")
 
     def is_in_time() -> bool:
         return process.is_alive and time.monotonic() < deadline_s
 
-    # The door says UNAVAILABLE to who comes now, and Triton NOT_FOUND of what is unloaded: the door is to say it for as
-    # long as the steps say that they have work. What they do not see is waited for below.
+    # The door tells new callers UNAVAILABLE, and Triton tells them NOT_FOUND of what is unloaded: the door is to tell
+    # them for as long as the steps say that they have work. What they do not see is waited for below.
     while is_in_time() and tokens_in(folder):
         time.sleep(POLL_S)
     for name in pipelines:

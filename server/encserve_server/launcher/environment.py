@@ -8,7 +8,7 @@ from encserve_server.host.locate import Wheel
 
 
 def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: str | None) -> dict[str, str]:
-    """Extend `inherited` by what the wheel's server and its stubs look up.
+    """Return `inherited`, extended by the variables with which the wheel's server and its stubs find their files.
 
     The stubs find their Python, and with it their packages, through PATH; PYTHONPATH does not reach them. `libpython`
     is as in `Host`: only the folder of a path has to be added.

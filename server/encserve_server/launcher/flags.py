@@ -7,8 +7,8 @@ from encserve import ADMIN_KEY
 from encserve_server.config import ServeConfig
 
 ADMIN_GROUPS = ("model-repository", "shared-memory", "logging", "trace", "statistics")
-"""What a caller of models has no need of. `model-config` stays open: from it every client reads the limits of a
-pipeline, its labels and its certificate, and it changes nothing."""
+"""Groups of Triton's endpoints that callers of models do not need. `model-config` stays open: from it every client
+reads the limits of a pipeline, its labels and its certificate, and it changes nothing."""
 
 CONNECTION_AGE_S = 120
 """After so many seconds a client has to connect again, and looks its replicas up as it does: gRPC never asks DNS again
@@ -26,7 +26,7 @@ def triton_flags(
     backend_folder: Path | None = None,
     cache_folder: Path | None = None,
 ) -> list[str]:
-    """Build the arguments of `tritonserver`.
+    """Return the arguments of `tritonserver`.
 
     `shm_prefix` begins the name of every shared-memory region of the Python backend, so that the regions of a server
     that was killed can be told from those of others. `admin_secret` opens the groups of `ADMIN_GROUPS`. The folders are
@@ -62,7 +62,7 @@ def triton_flags(
 
 
 def restriction_flags(admin_secret: str) -> list[str]:
-    """Refuse the groups of `ADMIN_GROUPS` to whoever does not send the secret.
+    """Return the arguments that refuse the groups of `ADMIN_GROUPS` to whoever does not send the secret.
 
     A colon ends the groups, although `tritonserver --help` of 24.10 shows a comma, which the same server refuses.
     """

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Interruption:
-    """Whether this process was asked to stop; by KeyboardInterrupt, and by itself."""
+    """Whether this process was asked to stop: raised as KeyboardInterrupt, and kept where that was dropped."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -36,4 +36,4 @@ class Interruption:
 
 
 interruption = Interruption()
-"""A process has one set of signals."""
+"""The one of this process, which has one set of signals."""

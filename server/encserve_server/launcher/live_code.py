@@ -1,4 +1,4 @@
-"""Serving with the steps' code as it is being edited, for who develops it.
+"""Serving with the steps' code as it is being edited, for those who develop it.
 
 A version has its own copy of the code of its steps, which its certificate names. Here Triton gets a folder of links
 instead: everything of a version is the repository's but that code, which is the one in the source tree. What is served
@@ -21,7 +21,7 @@ from encserve_server.launcher.loops import start_loop
 
 STEPS = ("tokenize", "encode", "head")
 LOOK_S = 0.25
-"""Between two looks at the source tree and the repository."""
+"""Seconds between two looks at the source tree and the repository."""
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def link_repository(repository: Path, source: Path, links: Path) -> set[str]:
 
 
 def _step_of(version: Path) -> str | None:
-    """Which step a version folder has the code of; None where it has none, as that of a C++ backend."""
+    """Return the step whose code a version folder has; None where it has none, as that of a C++ backend."""
     return next((step for step in STEPS if (version / step / "step.py").is_file()), None)
 
 
@@ -124,7 +124,7 @@ class Edits:
         self._seen = self._modified()
 
     def models(self) -> list[str]:
-        """The models of the active versions that have the code of the source tree, in order."""
+        """Return the models of the active versions that have the code of the source tree, in order."""
         configs = [active_config(self.repository, name) for name in self.pipelines]
         return sorted({step for config in configs if config is not None for step in steps_of(config)} & self._live)
 

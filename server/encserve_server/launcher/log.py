@@ -21,14 +21,15 @@ HARMLESS_WITHOUT_DRIVER = (
 )
 
 OF_A_CANDIDATE = ("Failed to set config modification time: model_config_content_name_ is empty",)
-"""What Triton says of a model that is not in the repository, as the one that asks a new version before it serves."""
+"""Lines that Triton prints of a model that is not in the repository, such as the one that asks a new version before it
+serves."""
 
 ORDINARY_END = ("Signal (2) received.", "Signal (15) received.")
-"""What Triton says when it was asked to stop; other signals are crashes."""
+"""Lines that Triton prints when it was asked to stop; other signals are crashes."""
 
 
 class Log:
-    """Reads a server's output to its end, in a thread of its own."""
+    """The log of a server, whose output a thread reads to its end."""
 
     def __init__(self, output: IO[str], *, show: Callable[[str], None], hidden: tuple[str, ...]) -> None:
         self._output = output
@@ -63,7 +64,7 @@ class Log:
 
 
 def reason_of_end(lines: list[str]) -> str:
-    """Pick from a log the lines that say why the server ended."""
+    """Return the lines of a log that say why the server ended."""
     for number, line in enumerate(lines):
         if line.startswith(FATAL):
             return "\n".join(lines[number:]).strip()

@@ -16,7 +16,7 @@ EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unl
 
 
 def guarded(command: Sequence[str], *, exit_timeout_s: int) -> list[str]:
-    """The command that runs another under a guard, which ends it when this process ends; see `guard.py`.
+    """Return the command that runs another under a guard, which ends it when this process ends; see `guard.py`.
 
     Args:
         command: a program, by its path, and its arguments.
@@ -64,17 +64,17 @@ class TritonProcess:
 
     @property
     def pid(self) -> int:
-        """The process id of `tritonserver`; 0 where it ended before it could be asked."""
+        """Return the process id of `tritonserver`; 0 where it ended before it could be asked."""
         return self._program_pid
 
     @property
     def guard_pid(self) -> int:
-        """The process id of its guard, and the id of their process group."""
+        """Return the process id of the guard, which is the id of their process group."""
         return self._popen.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether the server still runs."""
         return self._popen.poll() is None
 
     def _first_child(self) -> int:
@@ -85,19 +85,19 @@ class TritonProcess:
         return 0
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for its end, or until `timeout_s` has passed."""
+        """Wait for the end of the server, or until `timeout_s` has passed."""
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout_s)
 
     def describe_end(self) -> str:
-        """Return how it ended, and why as far as its log says."""
+        """Return how the server ended, and why as far as its log says."""
         self.log.close()
         code = self._popen.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"Triton ended with {how}:\n{self.log.reason()}"
 
     def stub_pids(self) -> tuple[int, ...]:
-        """The processes in which the Python backend runs the models."""
+        """Return the processes in which the Python backend runs the models."""
         return tuple(pid for pid in child_pids(self.pid) if _runs(pid, STUB_NAME))
 
     def stop(self, exit_timeout_s: float) -> None:
@@ -120,7 +120,7 @@ class TritonProcess:
 
 
 def child_pids(pid: int) -> tuple[int, ...]:
-    """The children of a process, in order of their ids; of one that has ended, none."""
+    """Return the children of a process, in order of their ids; of one that has ended, none."""
     children: set[int] = set()
     with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
         for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -16,7 +16,7 @@ HOW_TO_EXPORT = "`encserve export CHECKPOINT --name NAME` makes one"
 
 
 def read_pipelines(repository: Path, names: Sequence[str] = ()) -> tuple[PipelineInfo, ...]:
-    """Read and verify the pipelines `names`, or every pipeline of the repository.
+    """Return the pipelines `names`, or every pipeline of the repository, after verifying them.
 
     Raises:
         RepositoryError: there is no such repository or pipeline, or a file of it is not the certified one.

@@ -30,24 +30,25 @@ LOCK_NAME = re.compile(r"(encserve_\d+_[0-9a-f]{8})\.lock")
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeFolder:
-    """The traces of one server outside the repository."""
+    """The folder and the shared memory of one server, outside the repository."""
 
     stem: str
     lock_fd: int
-    """To be inherited by the server."""
+    """The descriptor of the lock, which the server inherits."""
 
     @property
     def path(self) -> Path:
-        """A folder of this server alone."""
+        """Return the path of a folder of this server alone."""
         return Path(tempfile.gettempdir()) / self.stem
 
     @property
     def shm_prefix(self) -> str:
-        """Begins the names of this server's shared-memory regions."""
+        """Return the beginning of the names of this server's shared-memory regions."""
         return f"{self.stem}_"
 
     def link_backends(self, wheel: Wheel) -> Path:
-        """Join the wheel's Python backend with the stub of the running Python in one folder, as Triton wants them.
+        """Return a folder that joins the wheel's Python backend with the stub of the running Python, as Triton wants
+        them.
 
         Links, not copies: they also work where the temporary folder is mounted noexec.
         """
@@ -77,7 +78,7 @@ class RuntimeFolder:
 
 
 def create_runtime_folder() -> RuntimeFolder:
-    """Take a new stem, its lock and its folder."""
+    """Return a new runtime folder, with a stem and a lock of its own."""
     while True:
         stem = f"encserve_{os.getpid()}_{secrets.token_hex(4)}"
         lock_fd = os.open(SHARED_MEMORY / f"{stem}.lock", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

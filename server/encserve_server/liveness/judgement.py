@@ -7,31 +7,32 @@ from dataclasses import dataclass
 from encserve import EncserveError
 
 SILENT_S = 2.5
-"""A pipeline that has answered nobody for so long, while nothing of it computes, is stuck."""
+"""Seconds for which a pipeline may answer nobody while nothing of it computes; after that it is stuck."""
 SILENT_THOUGH_BUSY_S = 60.0
-"""The same, while its processes compute, or want to: a request of the largest size takes its time on a slow machine."""
+"""The same seconds while its processes compute, or want to: a request of the largest size takes its time on a slow
+machine."""
 BUSY_SHARE = 0.05
-"""Of a core: processes that want more compute something. Idle ones want less than a hundredth."""
+"""The share of a core above which processes compute something. Idle ones want less than a hundredth."""
 FAILURES = 2
-"""Errors in a row that are no accident."""
+"""The number of errors in a row that are no accident."""
 OVERLOADED_S = 10.0
-"""A pipeline that has refused a request within so long is overloaded."""
+"""Seconds for which a pipeline counts as overloaded after it has refused a request."""
 
 ANSWERS, OVERLOADED, SILENT, FAILS = "answers", "overloaded", "silent", "fails"
 
 
 @dataclass(frozen=True)
 class Signs:
-    """What can be seen of a pipeline that does not answer us, without asking it."""
+    """Signs of life of a pipeline that does not answer us, seen without asking it."""
 
     answers: float
-    """Requests that it has answered, by Triton's count; 0 where that is not known."""
+    """The number of requests that it has answered, by Triton's count; 0 where that is not known."""
     cpu_s: float
     """Seconds of processor time that the steps have used or waited for."""
 
 
 class Judgement:
-    """When each pipeline was last known to work. Any thread may read the states; one judges."""
+    """The state of each pipeline, from when it was last known to work. Any thread may read the states; one judges."""
 
     def __init__(self, names: Sequence[str], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -45,11 +46,11 @@ class Judgement:
 
     @property
     def states(self) -> Mapping[str, str]:
-        """Pipeline -> one of ANSWERS, OVERLOADED, SILENT and FAILS."""
+        """Return pipeline -> one of ANSWERS, OVERLOADED, SILENT and FAILS."""
         return dict(self._states)
 
     def answered(self, name: str) -> None:
-        """It answered us."""
+        """Note that a pipeline answered us."""
         self._worked_s[name] = self._clock()
         self._failures[name] = 0
         refused_s = self._refused_s.get(name)
@@ -57,19 +58,21 @@ class Judgement:
         self._states[name] = OVERLOADED if is_overloaded else ANSWERS
 
     def refused(self, name: str, refusals: float) -> None:
-        """Its door has refused so many requests since it began."""
+        """Note that the door of a pipeline has refused so many requests since it began."""
         if refusals > self._refusals.get(name, refusals):
             self._refused_s[name] = self._clock()
         self._refusals[name] = refusals
 
     def failed(self, name: str, error: EncserveError) -> str:
-        """What is wrong, once it is certain, with a pipeline that answered with an error."""
+        """Note that a pipeline answered with an error. Returns what is wrong with it once that is certain, and else
+        nothing."""
         self._failures[name] += 1
         self._states[name] = FAILS
         return f"{name} fails: {error}" if self._failures[name] >= FAILURES else ""
 
     def silent(self, name: str, error: Exception, signs: Signs) -> str:
-        """What is wrong, once it is certain, with a pipeline that did not answer us; others may get their answers."""
+        """Note that a pipeline did not answer us; others may get their answers. Returns what is wrong with it once that
+        is certain, and else nothing."""
         now_s = self._clock()
         if signs.answers > self._answers[name]:
             self._answers[name] = signs.answers

@@ -1,7 +1,7 @@
 """The question that shows whether a pipeline works: a real one, about one short text.
 
-The door of a pipeline lets this question in however much waits, since it shows that it comes from who runs the server;
-a server that is overloaded still answers it, and one that is dead does not.
+The door of a pipeline lets this question in however much waits, since it shows that it comes from the operator of the
+server; a server that is overloaded still answers it, and one that is dead does not.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ POLL_S = 0.05
 FIRST_REPORT_S = 2.0
 
 Probe: TypeAlias = Callable[[PipelineInfo], None]
-"""Asks a pipeline one question. Raises TransportError where it may be asked again."""
+"""A function that asks a pipeline one question. Raises TransportError where it may be asked again."""
 
 
 def wait_until_ready(

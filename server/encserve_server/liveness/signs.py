@@ -1,4 +1,4 @@
-"""What can be seen of a server from outside: its metrics, and what the kernel says of its processes."""
+"""Signs of life of a server, seen from outside: its metrics, and what the kernel says of its processes."""
 
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from encserve_server.launcher.process import child_pids
 from encserve_server.steps.instance.load_page import process_state
 
 CODE = "model.py"
-"""What the Python backend runs of a version; its command line has the path."""
+"""The file of a version that the Python backend runs; its command line has the path."""
 
 
 def metrics_of(url: str) -> Sequence[str]:
-    """The lines of a page of metrics; none where the server does not give a whole one."""
+    """Return the lines of a page of metrics; none where the server does not give a whole one."""
     with suppress(OSError, HTTPException, UnicodeDecodeError), urllib.request.urlopen(url, timeout=1) as page:
         lines: list[str] = page.read().decode().splitlines()
         return lines
@@ -22,7 +22,8 @@ def metrics_of(url: str) -> Sequence[str]:
 
 
 def total(lines: Iterable[str], metric: str, model: str) -> float:
-    """The sum of all series of a `metric` of a `model`, over its versions; lines that cannot be read count nothing."""
+    """Return the sum of all series of a `metric` of a `model`, over its versions; lines that cannot be read count
+    nothing."""
     begin, label = f"{metric}{{", f'model="{model}"'
     found = 0.0
     for line in lines:
@@ -33,13 +34,13 @@ def total(lines: Iterable[str], metric: str, model: str) -> float:
 
 
 def ended_children(pid: int) -> frozenset[int]:
-    """The children of a process that have ended, and that it has not waited for. Triton waits at once for a process of
-    the Python backend that it ends, and takes no notice of one that dies."""
+    """Return the children of a process that have ended, and that it has not waited for. Triton waits at once for a
+    process of the Python backend that it ends, and takes no notice of one that dies."""
     return frozenset(child for child in child_pids(pid) if process_state(child) == "Z")
 
 
 def step_of(stub_pid: int) -> tuple[str, int] | None:
-    """The model and the version that a process of the Python backend runs; None where it has ended."""
+    """Return the model and the version that a process of the Python backend runs; None where it has ended."""
     try:
         words = Path(f"/proc/{stub_pid}/cmdline").read_text().split("\0")
     except (OSError, UnicodeDecodeError):
@@ -51,7 +52,8 @@ def step_of(stub_pid: int) -> tuple[str, int] | None:
 
 
 def wanted_cpu_s(pids: Iterable[int]) -> float:
-    """Seconds for which threads of processes have computed, or have waited for a core: who is starved is not stuck."""
+    """Return the seconds for which threads of processes have computed, or have waited for a core: a starved process is
+    not stuck."""
     nanoseconds = 0
     for pid in pids:
         for thread in _threads(pid):

@@ -15,14 +15,15 @@ from encserve_server.liveness.signs import ended_children, metrics_of, step_of, 
 from encserve_server.steps.instance.load_page import process_state
 
 CHECK_S = 0.5
-"""Between two rounds of questions."""
+"""Seconds between two rounds of questions."""
 ENDING_S = 0.1
-"""A process of a step that Triton ends itself is gone after so long, in seconds; one that died stays where it is."""
+"""Seconds after which a process of a step that Triton ends itself is gone; one that died stays where it is."""
 PROBE_TIMEOUT_S = 2.0
 UNKNOWN = "unknown"
 """The state of a pipeline that nobody can look after for now."""
 BLIND_S = 60.0
-"""A server that nobody could look after for so long, as where this process has no descriptors, is started again."""
+"""Seconds for which nobody could look after a server until it is started again, as where this process has no
+descriptors."""
 
 
 class Watch:
@@ -64,7 +65,8 @@ class Watch:
                     return problem
 
     def _guarded_round(self, asker: Client) -> str:
-        """A round; what goes wrong in it by a fault of this process ends no watch, unless it lasts."""
+        """Do a round, and return what is wrong with the server. A fault of this process ends no watch, unless it
+        lasts."""
         try:
             problem = self._round(asker)
         except Exception as error:
@@ -118,8 +120,8 @@ class Watch:
         return stubs
 
     def _died(self) -> str:
-        """What has died of the pipelines; empty where nothing has. A question to such a pipeline would have its answer
-        after one or two seconds only. What a promotion tries beside them may die: it sees that by itself."""
+        """Return what has died of the pipelines; empty where nothing has. A question to such a pipeline would have its
+        answer after one or two seconds only. What a promotion tries beside them may die: it sees that by itself."""
         pid = self._server.process.pid
         ended = ended_children(pid)
         if ended:
