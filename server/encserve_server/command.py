@@ -118,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
                     server.process.wait(CHECK_S)
                     interruption.check()
             except KeyboardInterrupt:
+                interruption.arrived()
                 print_to_stderr(stopping(config))
                 return 0
             raise ServerDied(server.process.describe_end())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from encserve import EncserveError
 from encserve_server.administration.channel import Administration
+from encserve_server.launcher.interruption import interruption
 from encserve_server.launcher.process import TritonProcess
 from encserve_server.steps.instance.load_page import CLOSING, tokens_in
 
@@ -38,6 +39,7 @@ def drain(
     """Close the door and wait until every request that `pipelines` have begun is answered.
 
     A server that hangs is waited for like one that is busy, until `timeout_s` is over; one that has ended is not.
+    Raises KeyboardInterrupt where a further signal asks to wait no longer.
     """
     deadline_s = time.monotonic() + timeout_s
     waiting, failures = set(), []
@@ -52,7 +54,7 @@ def drain(
     # The door tells new callers UNAVAILABLE, and Triton tells them NOT_FOUND of what is unloaded: the door is to tell
     # them for as long as the steps say that they have work. What they do not see is waited for below.
     while is_in_time() and tokens_in(folder):
-        time.sleep(POLL_S)
+        _pause()
     for name in pipelines:
         try:
             if is_in_time():
@@ -62,7 +64,12 @@ def drain(
             failures.append(f"{name} was not unloaded before the server was stopped: {error}")
     try:
         while waiting and is_in_time() and waiting & administration.unloading(timeout_s=LEAST_LEFT_S):
-            time.sleep(POLL_S)
+            _pause()
     except EncserveError as error:
         failures.append(f"nobody knows whether {', '.join(sorted(waiting))} had requests: {error}")
     return Drained(left_s=max(LEAST_LEFT_S, deadline_s - time.monotonic()), failures=tuple(failures))
+
+
+def _pause() -> None:
+    interruption.check()
+    time.sleep(POLL_S)

@@ -24,6 +24,10 @@ class Interruption:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._interrupt)
 
+    def arrived(self) -> None:
+        """Who has caught a KeyboardInterrupt goes on, as to drain a server: from now on a further signal counts."""
+        self._asked = False
+
     def check(self) -> None:
         """Raise KeyboardInterrupt where a signal came whose own was dropped; once."""
         if self._asked:

@@ -8,6 +8,7 @@ from encserve import EncserveError
 from encserve_repository.serving import marked_as_served
 from encserve_server.config import ServeConfig
 from encserve_server.errors import GaveUp, StartFailed
+from encserve_server.launcher.interruption import interruption
 from encserve_server.launcher.server import TritonServer, stopping
 from encserve_server.liveness.health_page import HealthPage
 from encserve_server.liveness.watch import Watch
@@ -78,6 +79,7 @@ class _Supervision:
         except Exception:
             raise
         except BaseException:  # a signal
+            interruption.arrived()
             at_once = False
             if since_s is not None:
                 self._report(stopping(self._config))
@@ -128,6 +130,7 @@ class _Supervision:
             pause_s = min(FIRST_PAUSE_S * 2 ** (self._failures - AT_ONCE - 1), LONGEST_PAUSE_S)
         when = f" in {pause_s:g} s" if pause_s else ""
         self._report(f"starting the server again{when}: {problem}")
+        interruption.check()
         time.sleep(pause_s)
 
 

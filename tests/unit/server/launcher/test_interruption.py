@@ -2,9 +2,11 @@
 
 import signal
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
+from encserve_server.launcher import drain
 from encserve_server.launcher import interruption as signals
 from encserve_server.launcher.interruption import Interruption
 from encserve_server.liveness import watch
@@ -42,6 +44,22 @@ def test_one_that_python_drops_interrupts_at_the_next_look_and_once(interruption
     with pytest.raises(KeyboardInterrupt):
         interruption.check()
     interruption.check()
+
+
+def test_one_that_was_caught_interrupts_no_look_after_it(interruption):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    interruption.arrived()
+    interruption.check()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_who_drains_a_server_looks(interruption, monkeypatch, tmp_path):
+    """A second signal ends the requests in flight at once, wherever it comes."""
+    monkeypatch.setattr(drain, "interruption", interruption)
+    busy = SimpleNamespace(unload=lambda model, timeout_s: Closing(), unloading=lambda timeout_s: {"minilm"})
+    with pytest.raises(KeyboardInterrupt):
+        drain.drain(SimpleNamespace(is_alive=True), tmp_path, busy, ["minilm"], 2)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -10,6 +10,7 @@ from encserve import ContractError
 from encserve_server import command
 from encserve_server.config import ServeConfig
 from encserve_server.errors import GaveUp, PortTaken, StartFailed
+from encserve_server.launcher.interruption import Interruption
 from encserve_server.launcher.server import print_to_stderr
 from encserve_server.liveness import supervision, watch
 from encserve_server.liveness.supervision import AT_ONCE, MOST_FAILURES, STEADY_S, supervise
@@ -157,6 +158,29 @@ def test_a_signal_drains_the_server(run):
     with pytest.raises(KeyboardInterrupt):
         supervise(run._config, report=run.lines.append, serving=print)
     assert Server.stopped == [False]
+
+
+@pytest.fixture
+def interruption(monkeypatch):
+    """Of a process that was asked to stop."""
+    interruption = Interruption()
+    interruption._asked = True
+    monkeypatch.setattr(supervision, "interruption", interruption)
+    return interruption
+
+
+def test_a_signal_that_stopped_the_watch_does_not_end_the_requests_that_it_lets_finish(run, interruption, monkeypatch):
+    """Only a second one does: `drain` looks for that."""
+    monkeypatch.setattr(Server, "stop", lambda self, *, at_once: interruption.check())
+    Server.starts, Server.stopped = [[KeyboardInterrupt()]], []
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        supervise(run._config, report=run.lines.append, serving=lambda server: None)
+    assert stopped.value.__context__ is None
+
+
+def test_a_signal_that_was_dropped_ends_no_pause_late(run, interruption):
+    assert run(["ends"]) == [True]
+    assert run.pauses == []
 
 
 def test_the_page_shows_what_is_seen_and_nothing_between_two_servers(run):
