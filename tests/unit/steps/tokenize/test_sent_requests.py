@@ -143,6 +143,31 @@ def test_what_failed_is_gone_and_says_nothing_of_the_rate(sent, clock):
     assert (sent.load("interactive").tokens, sent.load("interactive").rate) == (0, 0)
 
 
+def test_time_that_ends_in_a_failure_does_not_lower_the_rate(sent, clock):
+    """As where a device hangs for a minute; what was sent before that is computed after it."""
+    for _ in range(2):
+        send(sent, 10_000)
+        compute(sent, clock, took_s=1)
+    batches = []
+    for _ in range(3):
+        send(sent, 10_000)
+        clock.now_s += TRANSIT_S
+        batches.append(sent.due())
+    marked_s = clock.now_s
+    for batch, took_s, computed in zip(batches, (1, 60, 1), (True, False, True), strict=True):
+        clock.now_s += took_s
+        sent.answered(batch, marked_s=marked_s, computed=computed)
+    assert sent.load("interactive").rate == pytest.approx(10_000, rel=0.02)
+
+
+def test_a_busy_encode_step_that_becomes_slower_is_seen(sent, clock):
+    """Though requests come at the very moment of an answer: it had something to do all the time."""
+    for took_s in (1, 1, *[5] * 4):
+        send(sent, 10_000)
+        compute(sent, clock, took_s=took_s)
+    assert sent.load("interactive").rate == pytest.approx(2_000, rel=0.05)
+
+
 def test_what_the_tokenizer_refused_is_gone(sent):
     sent.forget([sent.let_on("interactive", 10)])
     assert sent.load("interactive").tokens == 0

@@ -170,6 +170,8 @@ class SentRequests:
             if computed:
                 tokens, since_s = sum(each.tokens for each in requests), min(each.sent_s for each in requests)
                 self._rate.add(tokens, since_s=since_s, marked_s=marked_s, now_s=self._clock())
+            else:
+                self._rate.begin_again(self._clock())
             self._sent.difference_update(requests)
 
     def forget(self, requests: Iterable[Sent]) -> None:
@@ -226,23 +228,28 @@ class _Rate:
     def add(self, tokens: int, *, since_s: float, marked_s: float, now_s: float) -> None:
         """A marker after `tokens`, of which the first were sent at `since_s`, is answered `now_s`."""
         least_s = SAMPLE_S
-        if since_s > self._answered_s:  # it had nothing to do, and may have been done before the marker came
+        was_idle = since_s > self._answered_s
+        if was_idle:  # and may have been done before the marker came
             self._gathered, self._since_s = 0, since_s
             least_s = max(SAMPLE_S, (marked_s - since_s) / PROMPT)
         self._gathered += tokens
         self._answered_s = now_s
         took_s = now_s - self._since_s
-        if took_s < least_s and self._since_s != since_s:
+        if took_s < least_s and not was_idle:
             if self._was_timed:  # of one batch with the marker before, with which the time of both was taken
                 self._tokens += self._gathered
                 self._gathered = 0
             return
         self._batches += 1
         self._was_timed = took_s >= least_s
-        if self._since_s == since_s and self._gathered < took_s * self._mean:
+        if was_idle and self._gathered < took_s * self._mean:
             self._was_timed = False  # its way there is in that time: it would be slower than when it is busy
         if self._was_timed:
             memory = math.exp(-took_s / MEMORY_S)
             self._tokens = self._tokens * memory + self._gathered
             self._seconds = self._seconds * memory + took_s
         self._gathered, self._since_s = 0, now_s
+
+    def begin_again(self, now_s: float) -> None:
+        """A marker failed at `now_s`: what was before it may have hung for a minute, which is no time of computing."""
+        self._gathered, self._since_s, self._answered_s, self._was_timed = 0, now_s, now_s, False
