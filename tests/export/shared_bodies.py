@@ -2,7 +2,7 @@
 
 import transformers
 
-from .conftest import make_checkpoint
+from .small_checkpoints import make_checkpoint
 
 NETWORKS = {
     "labels": (transformers.AutoModelForSequenceClassification, {"num_labels": 3}),

@@ -11,7 +11,7 @@ from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.network.packed_heads import packed_network
 
-from .conftest import CONFIGS, MASK, TYPED, make_checkpoint
+from .small_checkpoints import CONFIGS, MASK, TYPED, make_checkpoint
 
 PACKS = ([1], [1, 1], [7], [1, 64], [5] * 40, [33, 2, 17, 64, 8])
 NETWORKS = {

@@ -5,7 +5,7 @@ import json
 import transformers
 from tests.integration.tasks.pipelines import ENTITIES, LABELS, SEQUENCES, TOKENS
 
-from ..conftest import make_checkpoint  # noqa: TID252
+from export.small_checkpoints import make_checkpoint
 
 PROMPTS = {"query": "find: ", "other": "it is about: "}
 

@@ -1,7 +1,8 @@
 import pytest
 from tests.integration.tasks.pipelines import PIPELINES
 
-from ..conftest import make_checkpoint  # noqa: TID252
+from export.small_checkpoints import make_checkpoint
+
 from .staged import stage
 
 PROMPTED = [("Transformer", "", {"max_seq_length": 40}), ("Pooling", "1_Pooling", {"pooling_mode": "mean"})]

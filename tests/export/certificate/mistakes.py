@@ -9,8 +9,7 @@ from tokenizers import Tokenizer, normalizers, processors
 
 from encserve_server.steps.head.answers import vectors
 from encserve_server.steps.tokenize.layouts import text_pairs
-
-from ..conftest import BEGIN, END  # noqa: TID252
+from export.small_checkpoints import BEGIN, END
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from encserve_export.certificate.verification.verify import verify
 from encserve_export.config import ExportConfig
 from encserve_export.export import export
 from encserve_export.texts.calibration_file import own_texts
+from export.small_checkpoints import make_checkpoint
 
-from ..conftest import make_checkpoint  # noqa: TID252
 from .in_process import served_in_process
 
 

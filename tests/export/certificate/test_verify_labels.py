@@ -8,8 +8,8 @@ from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.verification.verify import verify
 from encserve_export.config import ExportConfig
 from encserve_export.export import export
+from export.small_checkpoints import make_checkpoint
 
-from ..conftest import make_checkpoint  # noqa: TID252
 from .in_process import served_in_process
 
 NETWORKS = {

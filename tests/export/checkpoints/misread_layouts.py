@@ -14,7 +14,8 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 
-from ..conftest import make_checkpoint  # noqa: TID252
+from export.small_checkpoints import make_checkpoint
+
 from ..families.checkpoints import write_checkpoint  # noqa: TID252
 
 SEQUENCES = transformers.AutoModelForSequenceClassification

@@ -13,8 +13,8 @@ from encserve_export.checkpoint.configuration import load_config
 from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
+from export.small_checkpoints import make_checkpoint
 
-from ..conftest import make_checkpoint  # noqa: TID252
 from .in_process import answers, load
 from .misread_layouts import add_tensors, change_json, dense_on_tokens, older_settings
 from .test_misread_layouts import TEXTS, close

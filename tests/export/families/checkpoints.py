@@ -12,8 +12,7 @@ from trained_tokenizers import SPECIAL_TOKENS, byte_level_tokenizer, unigram_tok
 from encserve_export.attention.families import FAMILIES
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
-
-from ..conftest import BEGIN, END, PAD  # noqa: TID252
+from export.small_checkpoints import BEGIN, END, PAD
 
 MAX_LENGTH = 160
 MASK_TOKEN = SPECIAL_TOKENS.index("<mask>")

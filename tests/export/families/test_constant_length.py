@@ -11,7 +11,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
-from export.conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 from .checkpoints import CASES, load, write_checkpoint
 

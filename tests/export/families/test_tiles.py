@@ -17,8 +17,8 @@ from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
 from encserve_export.precision.half.gpu_rounding import strictly_rounded
 from encserve_export.precision.half.graph import halve
+from export.network.peaks import peak_of
 
-from ..peaks import peak_of  # noqa: TID252
 from .checkpoints import CASES, MAX_LENGTH, load, write_checkpoint
 from .test_matrix import LargestTensor
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import transformers
-from export.conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 from gateways import running_gateway
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer

@@ -89,7 +89,7 @@ def test_layers_have_their_name_their_precision_and_their_error():
 
 
 def test_a_pipeline_of_another_checkpoint_is_not_beside_it(export_config, tmp_path):
-    from .conftest import make_checkpoint
+    from export.small_checkpoints import make_checkpoint
 
     export(export_config)
     other = make_checkpoint(tmp_path / "another", "bert", seed=1)

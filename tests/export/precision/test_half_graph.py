@@ -20,8 +20,7 @@ from encserve_export.precision.half.gpu_rounding import as_gpus_round, strictly_
 from encserve_export.precision.half.graph import FULL, HALF, halve
 from encserve_export.texts.calibration import Calibration
 from encserve_export.texts.trial_texts import trial_packs
-
-from .conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 
 def small_graph(*, scale=1.0, nodes=None, initializers=()):

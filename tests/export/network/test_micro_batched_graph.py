@@ -17,8 +17,8 @@ from encserve_export.network.micro_batched_graph import Interface, in_micro_batc
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
 from encserve_server.steps.tokenize.door.one_token import one_token
+from export.small_checkpoints import MASK, make_checkpoint
 
-from .conftest import MASK, make_checkpoint
 from .peaks import peak_of
 
 LONGEST = 64

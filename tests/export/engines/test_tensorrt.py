@@ -25,9 +25,8 @@ from encserve_export.export import export, export_heads
 from encserve_repository.config_text import from_text
 from encserve_repository.versions import published_versions
 from encserve_server.launcher.repository import read_pipelines
-
-from .conftest import make_checkpoint
-from .shared_bodies import make_heads
+from export.shared_bodies import make_heads
+from export.small_checkpoints import make_checkpoint
 
 HAS_TENSORRT = torch.cuda.is_available()
 LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_diff": 0.5}

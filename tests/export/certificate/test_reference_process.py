@@ -15,8 +15,7 @@ from encserve_export.certificate import reference_process as module
 from encserve_export.certificate.reference.messages import Asked, Library
 from encserve_export.certificate.reference_process import ReferenceProcess, reference_process
 from encserve_export.errors import CertificateFailed
-
-from .conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 SEQUENCES = transformers.AutoModelForSequenceClassification
 TEXTS = ["The harbour lights went out one by one.", "x"]

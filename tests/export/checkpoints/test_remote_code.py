@@ -13,8 +13,7 @@ from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig, Unsupported
 from encserve_export.export import export
-
-from .conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 OWN = """
 import pathlib

@@ -13,8 +13,7 @@ from encserve_export.errors import CertificateFailed, CheckpointError, InvalidCo
 from encserve_export.export import export_heads
 from encserve_export.publication.steps import encode_step
 from encserve_repository.config_text import from_text
-
-from .shared_bodies import make_heads
+from export.shared_bodies import make_heads
 
 
 def share(made, folder, **changes):

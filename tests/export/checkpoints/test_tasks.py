@@ -13,8 +13,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.publication.steps import encode_bounds
 from encserve_server.steps.request.options import KINDS, OptionRules
-
-from .conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 SEQUENCES = transformers.AutoModelForSequenceClassification
 NETWORKS = {

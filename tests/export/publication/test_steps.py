@@ -15,8 +15,7 @@ from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import ExportConfig, Runtime
 from encserve_export.publication.step_sources import copy_sources, imports_of, source_of, sources_of
 from encserve_export.publication.steps import encode_bounds
-
-from .families.checkpoints import CASES, write_checkpoint
+from export.families.checkpoints import CASES, write_checkpoint
 
 ALLOWED = {"numpy", "onnxruntime", "openvino", "tokenizers", "triton_python_backend_utils"}
 

@@ -16,7 +16,7 @@ from encserve_repository.config_text import from_text, to_text
 
 from .manifests import make_manifest
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "config"
+GOLDEN = Path(__file__).parents[2] / "golden" / "config"
 CERTIFICATE = "c" * 64
 
 

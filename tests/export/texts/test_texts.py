@@ -12,8 +12,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.texts import calibration, trial_texts
 from encserve_export.texts.parts import Part, corpus_of
 from encserve_export.texts.rows import rows_about
-
-from .conftest import make_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 
 @pytest.fixture

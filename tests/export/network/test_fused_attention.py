@@ -32,9 +32,8 @@ from encserve_export.network.packed_heads import packed_network
 from encserve_export.precision.half.gpu_rounding import strictly_rounded
 from encserve_export.precision.half.graph import HALF
 from encserve_repository.config_text import from_text
-
-from .conftest import make_checkpoint
-from .families.checkpoints import CASES, load, write_checkpoint
+from export.families.checkpoints import CASES, load, write_checkpoint
+from export.small_checkpoints import make_checkpoint
 
 PACKS = ([5, 17, 9, 33], [1], [64], [64, 1, 64], [1] * 40, [2, 0, 7, 0, 0])
 LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_diff": 0.5}

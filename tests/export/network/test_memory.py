@@ -23,9 +23,9 @@ from encserve_export.network.packed_heads import packed_network
 from encserve_export.network.query_blocks import in_query_blocks
 from encserve_export.network.sizes import Sizes, sizes_of
 from encserve_export.publication.request_limits import limits_of
+from export.families.checkpoints import load, write_checkpoint
+from export.small_checkpoints import make_checkpoint
 
-from .conftest import make_checkpoint
-from .families.checkpoints import load, write_checkpoint
 from .peaks import peak_of
 
 MINILM = Sizes(width=384, inner=1_536, heads=12)

@@ -11,9 +11,8 @@ from encserve import InvalidInput
 from encserve._conversation.texts import encode_text
 from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES
 from encserve_server.steps.tokenize.tokenization import Tokenization
-
-from .conftest import BYTE_LEVEL, MAX_POSITIONS, make_checkpoint
-from .families.checkpoints import write_checkpoint
+from export.families.checkpoints import write_checkpoint
+from export.small_checkpoints import BYTE_LEVEL, MAX_POSITIONS, make_checkpoint
 
 TEXT_COUNT = 20_000
 TEXTS_PER_REQUEST = 250
