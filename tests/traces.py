@@ -5,6 +5,7 @@ the network itself with all that it holds, the sample inputs, the options, and o
 test has changed that code, or the network cannot be written down, it is traced anew.
 """
 
+import fcntl
 import hashlib
 import importlib
 import io
@@ -43,19 +44,22 @@ class Traces:
         if not name:
             return self.trace(module, **options)
         file = self.folder / f"{name}.onnx"
-        if not file.exists():
-            new = self.folder / f"{name}.{os.getpid()}"
-            program = self.trace(module, **options)
-            onnx.save(program.model_proto, new)
-            new.rename(file)
+        with file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who wants the same graph waits, and does not trace it as well
+            if not file.exists():
+                new = file.with_suffix(".new")
+                onnx.save(self.trace(module, **options).model_proto, new)
+                new.rename(file)
         return SimpleNamespace(model_proto=onnx.load(file))
 
     @contextmanager
     def anew(self):
         """Every network is traced, as in an export of a user."""
         self.kept = False
-        yield
-        self.kept = True
+        try:
+            yield
+        finally:
+            self.kept = True
 
 
 class Description(pickle.Pickler):
@@ -63,9 +67,12 @@ class Description(pickle.Pickler):
 
     def reducer_override(self, value):
         if isinstance(value, torch.Tensor):
-            return str, (f"{value.dtype} {value.shape} {hashlib.sha256(value.detach().numpy().data).hexdigest()}",)
+            held = value.detach().contiguous().flatten().view(torch.uint8).numpy()
+            return str, (f"{value.dtype} {value.shape} {hashlib.sha256(held.data).hexdigest()}",)
         if isinstance(value, PreTrainedConfig):
-            return str, (value.to_json_string(use_diff=False).replace(json.dumps(value.name_or_path), ""),)
+            stated = json.loads(value.to_json_string(use_diff=False)) | {"_name_or_path": ""}
+            # Which attention the network calls is not among what a configuration writes.
+            return str, (json.dumps(stated, sort_keys=True) + str(value._attn_implementation),)
         if isinstance(value, PreTrainedModel):
             return str, (type(value), {name: held for name, held in vars(value).items() if name != "name_or_path"})
         return NotImplemented
@@ -111,6 +118,8 @@ def stands_for(value):
         return value
     if type(value) is dict:
         return [(repr(key), id(held)) for key, held in value.items()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [id(held) for held in value]
     if isinstance(value, type) and value.__module__.startswith("encserve_export"):
         return id(value), [(name, id(held)) for name, held in vars(value).items() if not name.startswith("__")]
     return id(value)

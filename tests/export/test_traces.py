@@ -1,6 +1,10 @@
 """The traces that these tests share: the same network is traced once, and whatever differs is traced by itself."""
 
+import copy
+
 import pytest
+import torch
+from traces import name_of, stands_for
 
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import load_checkpoint
@@ -8,7 +12,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.network import packed_graph
 from encserve_export.publication.steps import packed_network
 
-from .conftest import make_checkpoint
+from .small_checkpoints import make_checkpoint
 
 
 @pytest.fixture
@@ -54,3 +58,58 @@ def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
     assert len({plain, other_weights, other_way, other_code}) == len(traced) == 4
     assert len(list(tmp_path.glob("*.onnx"))) == 3  # what changed code gave is not kept
     assert write() == plain
+
+
+@pytest.fixture
+def model(tmp_path):
+    return load_checkpoint(ExportConfig(checkpoint=str(make_checkpoint(tmp_path, num_hidden_layers=1)), name="x")).model
+
+
+def digest_of(model):
+    return name_of(model, {"dynamic_shapes": {}}, {})
+
+
+def moved(model):
+    model.config._name_or_path = model.name_or_path = "/elsewhere"
+
+
+def turned(model):
+    """The same values, in another order in memory."""
+    weight = model.pooler.dense.weight
+    weight.data = weight.data.T.contiguous().T
+
+
+@pytest.mark.parametrize("change", [moved, turned])
+def test_where_a_network_lies_makes_no_other_of_it(model, change):
+    before = digest_of(model)
+    assert before
+    change(model)
+    assert digest_of(model) == before
+
+
+def test_what_a_configuration_says_makes_another_network(model):
+    before = digest_of(model)
+    model.set_attn_implementation("sdpa")
+    assert digest_of(model) != before
+
+
+def test_a_folder_that_is_called_like_a_setting_hides_none(model):
+    digests = set()
+    for name in ("gelu", "relu"):
+        model.config._name_or_path = model.config.hidden_act = name
+        digests.add(digest_of(model))
+    assert len(digests) == 2
+
+
+def test_numbers_of_any_type_are_told_apart():
+    half = torch.nn.Linear(2, 2).to(torch.bfloat16)
+    other = copy.deepcopy(half)
+    other.weight.data += 1
+    assert len({digest_of(half), digest_of(other), None}) == 3
+
+
+@pytest.mark.parametrize(("held", "add"), [([], list.append), ({}, dict.setdefault), (set(), set.add)])
+def test_a_table_that_a_test_adds_to_is_other_code(held, add):
+    before = stands_for(held)
+    add(held, "new")
+    assert stands_for(held) != before
