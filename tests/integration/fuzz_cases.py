@@ -237,3 +237,34 @@ HTTP_CORPUS = {
         {},
     ),
 }
+
+
+def greetings(key):
+    """Beginnings of requests of who has an API key: (encrypted, bytes)."""
+    head = f"POST /v2/models/minilm/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
+    chunk = b"1\r\n \r\n"
+    length = f"Inference-Header-Content-Length: {len(GOOD_JSON)}\r\n".encode()
+    chunked = length + b"Transfer-Encoding: chunked\r\n\r\n" + f"{len(GOOD_JSON):x}\r\n".encode() + GOOD_JSON + b"\r\n"
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    return st.one_of(
+        st.sampled_from(
+            [
+                (True, head),  # half a request
+                (True, head + length + b"Content-Length: 1000\r\n\r\n{"),
+                (True, head + b"Content-Length: -1\r\n\r\n{}"),
+                (True, head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}"),
+                (True, head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+                (True, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 50_000 + b"0\r\n\r\n"),
+                (True, head + chunked + chunk * 50_000 + b"0\r\n\r\n"),
+                (True, head + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
+                (True, head + b"X: " + b"y" * 100_000 + b"\r\n\r\n"),
+                (True, (head + b"\r\n") * 100),
+                (True, GOOD_JSON),
+                (False, head + b"\r\n"),  # plain, where TLS is spoken
+                (False, preface + bytes(9)),  # HTTP/2 to the server itself: an empty frame
+                (False, preface + b"\xff\xff\xff" + bytes(6)),  # the largest frame, without its content
+                (False, preface + b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\xff\xff" * 1_000),
+            ]
+        ),
+        st.tuples(st.booleans(), st.binary(min_size=1, max_size=2_000)),
+    )

@@ -5,26 +5,21 @@ itself ends with a crash on some of these (docs/security.md). After each hundred
 correctly, no process of the server was replaced, and at the end its memory is what it was.
 """
 
-import gc
 import json
 import math
-import os
-import re
 import shutil
 import socket
 import ssl
 import time
 from collections import Counter
-from http.client import HTTPException, HTTPSConnection
-from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from fuzz_cases import (
-    GOOD_JSON,
     HTTP_CORPUS,
     framed,
+    greetings,
     grpc_requests,
     http_headers,
     http_methods,
@@ -34,6 +29,7 @@ from fuzz_cases import (
     option_values,
     step_requests,
 )
+from fuzz_target import Http, Target, is_refusal, settled
 from gateway import Gateway
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,7 +37,7 @@ from serving import serve_config
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
-from encserve import Client, EncserveError, Retry
+from encserve import EncserveError
 from encserve_server.launcher.server import TritonServer
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx: apt-get install nginx")
@@ -49,7 +45,6 @@ pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is 
 FEW = {"grpc": 1_500, "http": 1_000, "sdk": 500, "sockets": 100, "large": 1}
 MANY = {"grpc": 30_000, "http": 16_000, "sdk": 6_000, "sockets": 2_000, "large": 8}
 WARM_UP = 300
-GROWTH_MIB = 96  # of about a gigabyte: allocators keep some of what they once had
 
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -59,38 +54,6 @@ REFUSALS = {
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.OUT_OF_RANGE,
 }
-
-
-class Target:
-    """A server and a gateway of these tests alone, what they should answer, and how many cases they have seen."""
-
-    def __init__(self, server, gateway):
-        self.server = server
-        self.gateway = gateway
-        self.key = gateway.new_key("fuzzer")
-        self.pids = (server.pid, *server.stub_pids())
-        self.client = Client(server.grpc_url, retry=Retry(attempts=1))
-        self.expected = self.client.embed(["a good text"], model="minilm").vectors
-        self.seen = Counter()
-        self.answers = Counter()
-
-    def count(self, kind, answer):
-        """Note a case, and look after the server after each hundred."""
-        self.answers[kind, answer] += 1
-        self.seen[kind] += 1
-        if self.seen[kind] % 100 == 0:
-            self.check()
-
-    def check(self):
-        """A good request is answered correctly, by the processes that were started."""
-        vectors = self.client.embed(["a good text"], model="minilm").vectors
-        assert np.abs(vectors - self.expected).max() <= 1e-5
-        assert (self.server.pid, *self.server.stub_pids()) == self.pids
-
-    def memory_mib(self):
-        """Resident memory of all processes of the server."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids)
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +83,7 @@ def examples(count, seed):
 
 
 def run(cases, *, count, few, **strategies):
-    """Send `count` cases after a warm-up, and compare the memory before and after."""
+    """Make `count` cases of the strategies, and send each."""
     examples(count, few)(given(**strategies)(cases))()
 
 
@@ -147,19 +110,6 @@ def stubs(target):
             (service_pb2_grpc.GRPCInferenceServiceStub(direct), ()),
             (service_pb2_grpc.GRPCInferenceServiceStub(through), (("authorization", f"Bearer {target.key}"),)),
         ]
-
-
-def settled(target, before_mib):
-    """Whether the memory is back where it was, once the allocators had time."""
-    gc.collect()
-    for _ in range(200):
-        growth_mib = target.memory_mib() - before_mib
-        if growth_mib <= GROWTH_MIB:
-            break
-        target.check()
-        time.sleep(0.5)
-    print(f"\nmemory grew by {growth_mib:.0f} MiB; answers: {dict(target.answers)}")
-    assert growth_mib <= GROWTH_MIB
 
 
 def infer(stub, request, metadata):
@@ -194,46 +144,6 @@ def asker(target):
     asking = Http(target)
     yield asking
     asking.close()
-
-
-class Http:
-    """One kept connection to the gateway."""
-
-    def __init__(self, target):
-        self.target = target
-        self.context = ssl.create_default_context(cafile=target.gateway.authority.cert)
-        self.connection = None
-
-    def ask(self, method, path, body, headers):
-        """(status, answer); a connection that was closed while it was idle is opened again."""
-        for _ in range(2):
-            if self.connection is None:
-                self.connection = HTTPSConnection(
-                    "localhost", self.target.gateway.port, context=self.context, timeout=60
-                )
-            try:
-                sent = {"Authorization": f"Bearer {self.target.key}", **headers}
-                self.connection.request(method, path, body=body, headers=sent)
-                answer = self.connection.getresponse()
-                return answer.status, answer.read()
-            except (HTTPException, OSError):
-                self.close()
-        return None, b""
-
-    def close(self):
-        """Give the connection back."""
-        if self.connection is not None:
-            self.connection.close()
-        self.connection = None
-
-
-OF_UNREADABLE_JSON = re.compile(rb"failed to (parse|get)|Unable to parse|attempt to ")
-"""How Triton 2.51 words it that JSON is broken, or has something else than it looks for."""
-
-
-def is_refusal(status, answer):
-    """Whether a request was refused as the caller's fault; Triton 2.51 says 500 to JSON that it cannot read."""
-    return 400 <= status < 500 or (status == 500 and OF_UNREADABLE_JSON.search(answer) is not None)
 
 
 def as_header(body, headers):
@@ -323,37 +233,6 @@ def test_sdk(target, amount):
     )
 
 
-def greetings(target):
-    """Beginnings of requests: (encrypted, bytes)."""
-    head = f"POST /v2/models/minilm/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {target.key}\r\n".encode()
-    chunk = b"1\r\n \r\n"
-    length = f"Inference-Header-Content-Length: {len(GOOD_JSON)}\r\n".encode()
-    chunked = length + b"Transfer-Encoding: chunked\r\n\r\n" + f"{len(GOOD_JSON):x}\r\n".encode() + GOOD_JSON + b"\r\n"
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    return st.one_of(
-        st.sampled_from(
-            [
-                (True, head),  # half a request
-                (True, head + length + b"Content-Length: 1000\r\n\r\n{"),
-                (True, head + b"Content-Length: -1\r\n\r\n{}"),
-                (True, head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}"),
-                (True, head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-                (True, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 50_000 + b"0\r\n\r\n"),
-                (True, head + chunked + chunk * 50_000 + b"0\r\n\r\n"),
-                (True, head + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
-                (True, head + b"X: " + b"y" * 100_000 + b"\r\n\r\n"),
-                (True, (head + b"\r\n") * 100),
-                (True, GOOD_JSON),
-                (False, head + b"\r\n"),  # plain, where TLS is spoken
-                (False, preface + bytes(9)),  # HTTP/2 to the server itself: an empty frame
-                (False, preface + b"\xff\xff\xff" + bytes(6)),  # the largest frame, without its content
-                (False, preface + b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x7f\xff\xff\xff" * 1_000),
-            ]
-        ),
-        st.tuples(st.booleans(), st.binary(min_size=1, max_size=2_000)),
-    )
-
-
 def test_half_requests_and_slow_senders(target, amount):
     """Each sends something, waits, and goes without a word; a few stay for the whole test."""
     context = ssl.create_default_context(cafile=target.gateway.authority.cert)
@@ -382,7 +261,7 @@ def test_half_requests_and_slow_senders(target, amount):
         target.count("sockets", "gone")
 
     before_mib = target.memory_mib()
-    run(case, count=amount["sockets"], few=amount is FEW, greeting=greetings(target), stays=st.booleans())
+    run(case, count=amount["sockets"], few=amount is FEW, greeting=greetings(target.key), stays=st.booleans())
     target.check()
     for connection in lingering:
         connection.close()
