@@ -11,7 +11,7 @@ from encserve_loadtest.fleet.waiting import WaitCurve
 from encserve_loadtest.host.noise import Noise
 from encserve_loadtest.queueing import LatencyCurve
 from encserve_loadtest.served import ServedStep
-from encserve_loadtest.trials import Tuning
+from encserve_loadtest.tune.trials import Tuning
 from encserve_loadtest.window import Window, repeated_share
 from encserve_loadtest.workload import Workload
 

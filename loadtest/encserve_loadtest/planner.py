@@ -77,7 +77,7 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
             await follow_shape(findings, bench, config.shape)
     judge(findings)
     if config.tune:
-        from encserve_loadtest.tuning import tune  # needs the extra `server`
+        from encserve_loadtest.tune.tuning import tune  # needs the extra `server`
 
         progress.stage("other settings, on servers of our own")
         await tune(findings, progress)

@@ -14,7 +14,7 @@ from encserve_loadtest.progress import verdict
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
 from encserve_loadtest.summary import SETTING_WORDS, cautions, summarize
-from encserve_loadtest.trials import Tuning
+from encserve_loadtest.tune.trials import Tuning
 from encserve_loadtest.window import PERCENTILES, SETTLE_SHARE, Window
 from encserve_pages.page import Cell, Figures, Part, Prose, Table, Verdict, render_page
 
@@ -165,16 +165,14 @@ def _windows_table(windows: Sequence[Window]) -> Table:
 
 
 def _tuning_table(tuning: Tuning) -> Table:
-    rows = [
-        [
-            f"{rounded(trial.throughput_per_s)}",
-            percent(trial.gain_over(tuning.baseline)),
-            *(str(getattr(trial.settings, name)) for name in SETTING_WORDS),
-        ]
-        for trial in (tuning.baseline, *tuning.trials)
-    ]
-    heads = [f"requests/s, {tuning.users} users", "gain", *SETTING_WORDS.values()]
-    return Table("Settings that were tried, on servers of this host; the first is as it is", heads, rows)
+    rows: list[list[str | Cell]] = [["as it is", "", *(str(getattr(tuning.baseline, name)) for name in SETTING_WORDS)]]
+    for trial in tuning.trials:
+        low, high = (percent(each) for each in trial.comparison.interval)
+        verdict = "kept" if trial.comparison.is_better else "no better than noise"
+        gain = f"{percent(trial.comparison.gain)}, between {low} and {high}"
+        rows.append([verdict, gain, *(str(getattr(trial.settings, name)) for name in SETTING_WORDS)])
+    heads = ["verdict", "more at the percentile than the best before", *SETTING_WORDS.values()]
+    return Table("Settings that were tried in turns with the best before, on servers of this host", heads, rows)
 
 
 def _steps_table(findings: Findings) -> Table:

@@ -159,11 +159,10 @@ def _tuning_lines(findings: Findings) -> list[Line]:
     if not tuning.changes:
         if not tuning.trials:
             return [Line(topic="settings", figure="not tried", detail="there was no time within --time-limit")]
-        tried = f"of {len(tuning.trials)} other settings that were tried none was 5 % better"
+        tried = f"of {len(tuning.trials)} other settings that were tried none is better than noise"
         tried += f"; for {len(tuning.untried)} there was no time" if tuning.untried else ""
-        return [Line(topic="settings", figure="change nothing", detail=tried)]
-    gain = tuning.best.gain_over(tuning.baseline)
-    detail = f"{percent(gain)} more with {tuning.users} users"
+        return [Line(topic="settings", figure="no setting is better than noise", detail=tried)]
+    detail = "better in paired runs"
     if tuning.capacity is not None and findings.capacity is not None:
         then, now = rounded(tuning.capacity.rate_per_s), rounded(findings.capacity.rate_per_s)
         detail += f"; one replica holds {then} requests/s with all changes, {now} without"

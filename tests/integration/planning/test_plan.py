@@ -162,7 +162,7 @@ def test_a_plan_against_triton(minilm, tmp_path):
         f"--url={minilm.grpc_url}",
         f"--metrics-url={minilm.metrics_url}",
         "--window=1s",
-        "--time-limit=60s",
+        "--time-limit=3min",
     ]
     tune = ["--tune", f"--repository={minilm.config.repository}"]
     done = plan(*options, "--p99=2s", "--rate=1000", *tune, folder=tmp_path)
@@ -174,4 +174,5 @@ def test_a_plan_against_triton(minilm, tmp_path):
         assert set(window["steps"]) == {"tokenize", "encode", "head"}
         assert all(step["compute_s"] > 0 for step in window["steps"].values())
     assert found["bottleneck"]["limit"] in ("tokenize", "queue", "compute", "client")
-    assert len(found["tuning"]["trials"]) == 6
+    assert len(found["tuning"]["trials"]) >= 1
+    assert len(found["tuning"]["trials"]) + len(found["tuning"]["untried"]) == 6

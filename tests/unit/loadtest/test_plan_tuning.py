@@ -1,10 +1,14 @@
 """Other settings for a pipeline, in a copy that the launcher accepts."""
 
+import asyncio
 import hashlib
+import io
 import json
-import math
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,15 +17,20 @@ from toy_manifest import toy_manifest
 from tritonclient.grpc import model_config_pb2
 
 from encserve.testing import fake_pipeline
-from encserve_loadtest.altered_repository import Settings, altered_repository, read_settings
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.estimate.search import find_capacity
 from encserve_loadtest.findings import Findings
-from encserve_loadtest.quantities import percent
+from encserve_loadtest.progress import Progress
+from encserve_loadtest.report import write_report
 from encserve_loadtest.served import ServedStep, role_of
 from encserve_loadtest.summary import render_text
-from encserve_loadtest.trials import Trial, Tuning
-from encserve_loadtest.tuning import alternatives
+from encserve_loadtest.tune.altered_repository import Settings, altered_repository, read_settings
+from encserve_loadtest.tune.paired import Comparison, compare, rate_at_percentile
+from encserve_loadtest.tune.trials import Trial, Tuning
+from encserve_loadtest.tune.tuning import LEAST_RUN_S, alternatives, describe, run_length_s, tune
+from encserve_loadtest.virtual.servers import Line, constant_service, exponential_service
+from encserve_loadtest.virtual.virtual_bench import VirtualBench
 from encserve_server.launcher.repository import read_pipelines
 
 SETTINGS = Settings(tokenize_instances=1, encode_instances=1, max_batch_size=64, queue_delay_us=0, token_budget=512)
@@ -131,18 +140,52 @@ def test_alternatives_change_one_setting_each():
     assert not any("token_budget" in change for change in alternatives(replace(SETTINGS, token_budget=None)))
 
 
-def test_the_changes_are_those_of_the_best_trial():
-    baseline = Trial(settings=SETTINGS, throughput_per_s=100)
-    best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
-    tuning = Tuning(users=8, baseline=baseline, best=best)
+BETTER = Comparison(log_ratios=(0.10, 0.12, 0.11, 0.09, 0.10, 0.11))
+NOISE = Comparison(log_ratios=(0.10, -0.12, 0.11, -0.05, 0.20, 0.01))
+
+
+def test_a_winner_is_one_that_wins_by_more_than_chance():
+    assert BETTER.is_better
+    assert BETTER.gain == pytest.approx(0.111, abs=0.001)
+    assert BETTER.interval[0] < BETTER.gain < BETTER.interval[1]
+    assert NOISE.gain > 0.04
+    assert not NOISE.is_better
+    assert describe(NOISE).startswith("no better than noise, 4.3 % more")
+
+
+def paired(first_s: float, second_s: float, *, seed: int) -> Comparison:
+    """Two virtual servers in turns, with exponential service of these means, and arrivals of their own."""
+    benches = [
+        VirtualBench(server=Line(draw=exponential_service(each)), target_p99_s=0.1, seed=seed + own)
+        for own, each in ((0, first_s), (1_000, second_s))
+    ]
+    return asyncio.run(compare(*benches, rate_per_s=54, slope=6.0, run_s=5.0))
+
+
+def test_servers_that_are_equal_are_not_told_apart_and_a_faster_one_is():
+    assert sum(paired(0.01, 0.01, seed=seed).is_better for seed in range(40)) <= 1
+    assert sum(paired(0.01, 0.007, seed=seed).is_better for seed in range(40)) >= 36
+
+
+def test_a_window_without_a_late_request_says_that_the_rate_is_higher():
+    bench = VirtualBench(server=Line(draw=exponential_service(0.001)), target_p99_s=0.1)
+    window = asyncio.run(bench.at_rate(54, duration_s=5))
+    assert 54 < rate_at_percentile(window, 54, 6.0) < 2 * 54
+    slow = VirtualBench(server=Line(draw=exponential_service(0.03)), target_p99_s=0.1)
+    assert rate_at_percentile(asyncio.run(slow.at_rate(54, duration_s=5)), 54, 6.0) < 27
+
+
+def test_all_changes_get_their_turn_or_are_left_out():
+    assert run_length_s(252, changes_left=6) == LEAST_RUN_S  # the last of them are left out
+    assert run_length_s(600, changes_left=6) == pytest.approx(80 / 12)
+    assert run_length_s(1e6, changes_left=6) == 10
+    assert run_length_s(40, changes_left=1) is None
+
+
+def test_the_changes_are_those_of_the_best():
+    best = replace(SETTINGS, encode_instances=2, token_budget=1024)
+    tuning = Tuning(rate_per_s=100, baseline=SETTINGS, best=best)
     assert tuning.changes == {"encode_instances": (1, 2), "token_budget": (512, 1024)}
-
-
-def test_settings_with_which_nothing_is_answered_are_compared_too():
-    none, some = (Trial(settings=SETTINGS, throughput_per_s=rate) for rate in (0, 130))
-    assert (some.gain_over(none), none.gain_over(some), none.gain_over(none)) == (math.inf, -1, 0)
-    assert percent(some.gain_over(none)) == "∞ %"
-    assert some.gain_over(replace(none, throughput_per_s=100)) == pytest.approx(0.3)
 
 
 def test_a_change_says_where_it_is_made():
@@ -151,14 +194,56 @@ def test_a_change_says_where_it_is_made():
     found.steps = tuple(
         ServedStep(name=name, model=model, instances=1, max_batch_size=64, queue_delay_us=0) for name, model in steps
     )
-    best = Trial(settings=replace(SETTINGS, encode_instances=2, token_budget=1024), throughput_per_s=130)
-    baseline = Trial(settings=SETTINGS, throughput_per_s=100)
-    found.tuning = Tuning(users=8, baseline=baseline, best=best, untried=[{"max_batch_size": 16}])
+    best = replace(SETTINGS, encode_instances=2, token_budget=1024)
+    found.tuning = Tuning(rate_per_s=100, baseline=SETTINGS, best=best, untried=[{"max_batch_size": 16}])
     text = render_text(found)
     assert "instances of encode: 1 to 2" in text
     assert "instance_group in m_encode/config.pbtxt" in text
     assert "export again with --token-budget 1024" in text
-    found.tuning.best = baseline
+    found.tuning.best = SETTINGS
     assert "there was no time within --time-limit" in render_text(found)
-    found.tuning.trials = [baseline]
-    assert "of 1 other settings that were tried none was 5 % better; for 1 there was no time" in render_text(found)
+    found.tuning.trials = [Trial(settings=best, comparison=NOISE)]
+    text = render_text(found)
+    assert "no setting is better than noise" in text
+    assert "of 1 other settings that were tried none is better than noise; for 1 there was no time" in text
+
+
+def test_the_report_shows_what_was_tried(tmp_path):
+    best = replace(SETTINGS, encode_instances=2)
+    trials = [
+        Trial(settings=best, comparison=BETTER),
+        Trial(settings=replace(best, max_batch_size=16), comparison=NOISE),
+    ]
+    found = Findings(config=PlanConfig(model="m", target_p99_s=0.1))
+    found.tuning = Tuning(rate_per_s=100, baseline=SETTINGS, best=best, trials=trials)
+    write_report(found, tmp_path / "plan.html")
+    page = (tmp_path / "plan.html").read_text()
+    assert all(words in page for words in ("as it is", "kept", "no better than noise", "11 %, between"))
+    plain = json.loads((tmp_path / "plan.json").read_text())
+    assert plain["tuning"]["changes"] == {"encode_instances": [1, 2]}
+    assert plain["tuning"]["trials"][0]["comparison"]["log_ratios"] == list(BETTER.log_ratios)
+
+
+def test_a_better_change_is_kept_and_each_server_is_stopped(monkeypatch):
+    """Two instances of encode are faster, and so is half the token budget on top; the rest changes nothing."""
+    open_now: list[Settings] = []
+
+    @asynccontextmanager
+    async def virtual(findings: Findings, settings: Settings) -> AsyncIterator[VirtualBench]:
+        service_s = 0.01 * (0.7 if settings.encode_instances == 2 else 1) * (0.7 if settings.token_budget == 256 else 1)
+        open_now.append(settings)
+        assert len(open_now) <= 2
+        yield VirtualBench(server=Line(draw=constant_service(service_s)), target_p99_s=0.1)
+        open_now.remove(settings)
+
+    monkeypatch.setattr("encserve_loadtest.tune.tuning._bench_on", virtual)
+    monkeypatch.setattr("encserve_loadtest.tune.tuning.read_settings", lambda repository, model: SETTINGS)
+    found = Findings(config=PlanConfig(model="m", target_p99_s=0.1, time_limit_s=1_000))
+    first = VirtualBench(server=Line(draw=constant_service(0.01)), target_p99_s=0.1)
+    begin = partial(setattr, found, "experiment")
+    found.capacity = asyncio.run(find_capacity(first, target_s=0.1, time_s=100, begin=begin))
+    asyncio.run(tune(found, Progress(stream=io.StringIO(), clock=lambda: 0.0)))
+    assert found.tuning.changes == {"encode_instances": (1, 2), "token_budget": (512, 256)}
+    assert len(found.tuning.trials) == 6
+    assert found.tuning.capacity.low_per_s > 1.5 * found.capacity.rate_per_s
+    assert open_now == []

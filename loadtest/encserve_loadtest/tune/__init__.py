@@ -1,0 +1,1 @@
+"""Other server settings, and whether one of them is better than noise."""
