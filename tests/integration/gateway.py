@@ -10,8 +10,9 @@ import time
 from http.client import HTTPSConnection
 from pathlib import Path
 
+from own_ports import own_ports
+
 from encserve import ADMIN_KEY, Client, Tls
-from encserve_server.launcher.ports import free_ports
 
 DEPLOYED = Path(__file__).parents[2] / "deploy/gateway"
 
@@ -22,7 +23,7 @@ class Gateway:
     def __init__(self, folder, server, authority, *, rate=10_000, burst=10_000, at_once=64, strangers="10000r/s"):
         self.folder = folder / "gateway"
         self.authority = authority
-        (self.port,) = free_ports(1)
+        (self.port,) = own_ports(1)
         shutil.copytree(DEPLOYED, self.folder, ignore=shutil.ignore_patterns("tls", "keys*.map", "*.log"))
         self.set("http.conf", "127.0.0.1:8001", f"127.0.0.1:{server.config.grpc_port}")
         self.set("http.conf", "127.0.0.1:8000", f"127.0.0.1:{server.config.http_port}")

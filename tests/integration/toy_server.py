@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import tritonclient.grpc as triton
+from own_ports import own_ports
 from tritonclient.utils import InferenceServerException
 
 from encserve import PipelineInfo, Unavailable
 from encserve_server.config import ServeConfig
-from encserve_server.launcher.ports import free_ports
 
 
 def ask(grpc_url: str, pipeline: PipelineInfo, text: str = "ready") -> str:
@@ -24,6 +24,6 @@ def ask(grpc_url: str, pipeline: PipelineInfo, text: str = "ready") -> str:
 
 def make_config(repository: Path, **options: object) -> ServeConfig:
     """A server on free ports that has three minutes to start and five seconds to end."""
-    http_port, grpc_port, metrics_port = free_ports(3)
+    http_port, grpc_port, metrics_port = own_ports(3)
     ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
     return ServeConfig(**{"repository": repository, **ports, "startup_timeout_s": 180, "exit_timeout_s": 5, **options})

@@ -5,11 +5,11 @@ import concurrent.futures
 import grpc
 import numpy as np
 import pytest
+from own_ports import own_ports
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 
 from encserve import Client, InvalidInput, ModelNotFound, Unavailable
-from encserve_server.launcher.ports import free_ports
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_model_that_is_not_there(client):
 
 
 def test_no_server():
-    (port,) = free_ports(1)
+    (port,) = own_ports(1)
     with (
         Client(f"127.0.0.1:{port}", timeout_s=5) as lonely,
         pytest.raises(Unavailable, match=f"{port}.*encserve serve"),

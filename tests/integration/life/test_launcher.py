@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from host_address import own_address
+from own_ports import own_ports
 from process_family import exists, family, gone
 from toy_repository import write_toy
 from toy_server import ask, make_config
 
 from encserve_server.errors import PortTaken, StartFailed, UnsupportedHost
 from encserve_server.host.platform import check_host, read_host
-from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.runtime_folder import SHARED_MEMORY, sweep_stale
 from encserve_server.launcher.server import TritonServer
 
@@ -119,7 +119,7 @@ sys.exit(command.run(parser.parse_args()))
 def serving(tmp_path):
     """`encserve serve` in a process of its own, once it has said that it is ready."""
     write_toy(tmp_path)
-    ports = free_ports(3)
+    ports = own_ports(3)
     options = [f"--{name}-port={port}" for name, port in zip(("http", "grpc", "metrics"), ports, strict=True)]
     command = [
         sys.executable,

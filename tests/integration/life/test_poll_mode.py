@@ -6,6 +6,7 @@ import time
 from contextlib import closing, contextmanager
 
 import pytest
+from own_ports import own_ports
 from toy_versions import check_loadable, killed_at, write_version
 from tritonclient.grpc import InferenceServerClient
 
@@ -14,7 +15,6 @@ from encserve_repository.versions import active_config, published_versions
 from encserve_server.host.locate import find_triton
 from encserve_server.host.platform import read_host
 from encserve_server.launcher.environment import wheel_environment
-from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.runtime_folder import create_runtime_folder
 
 POLL_S = 1
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork
 @contextmanager
 def polling_triton(repository, log):
     """`tritonserver` as anybody would start it with --model-control-mode=poll; what it says goes to `log`."""
-    http, grpc, metrics = free_ports(3)
+    http, grpc, metrics = own_ports(3)
     installation, folder = find_triton(), create_runtime_folder()
     flags = [
         f"--model-repository={repository}",

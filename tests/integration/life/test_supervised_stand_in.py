@@ -16,11 +16,11 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import pytest
+from own_ports import own_ports
 from process_family import exists, family, gone
 from toy_repository import write_toy
 
 from encserve import Client, Retry
-from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.process import child_pids
 
 PATIENT = Retry(attempts=500, maximum_s=0.2)
@@ -42,7 +42,7 @@ class Served:
 
     def __init__(self, folder, program):
         names = ("http", "grpc", "metrics", "health")
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        ports = dict(zip(names, own_ports(len(names)), strict=True))
         self.url, self.page = f"localhost:{ports['grpc']}", f"http://127.0.0.1:{ports['health']}/health"
         options = [f"--{name}-port={port}" for name, port in ports.items()]
         self.launcher = subprocess.Popen(

@@ -1,0 +1,43 @@
+"""Ports for the servers of tests, each given to one process of a run, and once.
+
+A server opens its ports seconds after they were chosen. A port that the kernel calls free may be given to another
+process meanwhile, which asks for one as well, or to a connection.
+"""
+
+import os
+import random
+import socket
+
+FIRST, EACH, SHARES = 12_000, 5_000, 4
+"""Where they begin, and how many a process has: all below 32,768, from where on Linux gives ports to connections."""
+
+
+def share_of(worker):
+    """The ports of a process of pytest-xdist, such as "gw0", or of a run without it."""
+    number = int(worker.removeprefix("gw")) + 1 if worker else 0
+    begin = FIRST + number % SHARES * EACH
+    return range(begin, begin + EACH)
+
+
+_share = share_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+_place = random.randrange(EACH)  # another run on this host is elsewhere
+
+
+def own_ports(count):
+    """So many ports of this process that nobody listens at."""
+    global _place
+    found = []
+    while len(found) < count:
+        _place = (_place + 1) % EACH
+        if _is_free(_share[_place]):
+            found.append(_share[_place])
+    return tuple(found)
+
+
+def _is_free(port):
+    with socket.socket() as listening:
+        try:
+            listening.bind(("", port))
+        except OSError:
+            return False
+    return True
