@@ -1,4 +1,4 @@
-"""Three real servers behind one client, under load: no call fails when one dies and one comes, and shares are even."""
+"""Real servers behind one client, under load: no call fails when one dies and one comes, and shares are even."""
 
 import asyncio
 import os
@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import psutil
-import pytest
 from serving import serve_config
 
 from encserve import AsyncClient, Client, Retry
@@ -90,27 +89,21 @@ def shares_of(client, servers, *, calls):
     return [answered(server) - count for server, count in zip(servers, before, strict=True)]
 
 
-@pytest.fixture
-def configs(repository):
-    return [serve_config(repository, models=("minilm",), exit_timeout_s=5) for _ in range(3)]
-
-
-def addresses_of(configs):
-    return [f"{config.client_host}:{config.grpc_port}" for config in configs]
-
-
-def test_no_call_fails_while_one_server_dies_and_one_comes(configs):
+def test_no_call_fails_while_one_server_dies_and_one_comes(repository, server):
+    """That which lives on is the one that other tests ask."""
+    dying, coming = (TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) for _ in range(2))
+    addresses = [each.grpc_url for each in (dying, server, coming)]
     with ExitStack() as stack:
-        first, second = (stack.enter_context(TritonServer(config)) for config in configs[:2])
-        with Load(addresses_of(configs)) as load:
+        stack.enter_context(dying)
+        with Load(addresses) as load:
             wait_until(lambda: load.check() or load.done >= 100)
-            os.kill(first.pid, signal.SIGKILL)
+            os.kill(dying.pid, signal.SIGKILL)
             at_death = load.done
-            third = stack.enter_context(TritonServer(configs[2]))
-            wait_until(lambda: load.check() or (load.done >= at_death + 100 and answered(third) >= 50))
-        with Client(addresses_of(configs), retry=PATIENT) as client:
+            stack.enter_context(coming)
+            wait_until(lambda: load.check() or (load.done >= at_death + 100 and answered(coming) >= 50))
+        with Client(addresses, retry=PATIENT) as client:
             client.embed(["what the pipeline is"], model="minilm")
-            shares = shares_of(client, (second, third), calls=200)
+            shares = shares_of(client, (server, coming), calls=200)
     assert sum(shares) == 200
     assert max(shares) - min(shares) <= 2  # what is asked about the pipeline takes a turn, too
 
@@ -126,6 +119,6 @@ def test_connections_grow_old_and_no_call_notices(repository, monkeypatch):
     monkeypatch.setattr(flags, "CONNECTION_AGE_S", 1)
     config = serve_config(repository, models=("minilm",), exit_timeout_s=5)
     seen = set()
-    with TritonServer(config) as server, Load(addresses_of([config])[0]) as load:
+    with TritonServer(config) as server, Load(server.grpc_url) as load:
         wait_until(lambda: load.check() or seen.update(connections_to(config.grpc_port)) or len(seen) >= 20)
         assert server.pid
