@@ -14,11 +14,13 @@ demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
 TIMED := tests/integration/load tests/integration/planning
+EXPORTS := build/exports-of-tests
 RERUNS ?= 0
 test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so
-	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 --reruns $(RERUNS) \
+	rm -rf $(EXPORTS)
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 --reruns $(RERUNS) --exports $(EXPORTS) \
 		tests/integration $(TIMED:%=--ignore %) tests/export tests/repository tests/unit
-	$(BIN)/pytest -m "not slow" --durations=10 --reruns $(RERUNS) $(TIMED)  # what watches a server under load wants all cores
+	$(BIN)/pytest -m "not slow" --durations=10 --reruns $(RERUNS) --exports $(EXPORTS) $(TIMED)  # they want all cores
 
 docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fails it
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site

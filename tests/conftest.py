@@ -2,7 +2,7 @@
 
 import os
 import signal
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 from certificates import Authority
@@ -35,6 +35,9 @@ def pytest_addoption(parser):
     parser.addoption("--matrix", metavar="FAMILIES", help="all, or a comma-separated list: run these with every task")
     parser.addoption(
         "--soak-s", type=float, default=120, metavar="SECONDS", help="how long the soak lasts (default 120)"
+    )
+    parser.addoption(
+        "--exports", type=Path, metavar="FOLDER", help="keep the exports that tests share for another run of this code"
     )
     parser.addoption("--require-gpu", action="store_true", help="a test that needs a GPU and finds none fails")
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")

@@ -51,19 +51,27 @@ def prompted_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory, prompted_folder):
-    """A model repository with the pipelines `minilm` and `prompted`, which the first process that asks exports."""
+def exports(request, tmp_path_factory):
+    """Where the processes of a run keep what they export for each other, and for another run where `--exports` asks."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with (base / "exporting").open("w") as lock:
+    folder = request.config.getoption("--exports") or base / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository(exports, tmp_path_factory, prompted_folder):
+    """A model repository with the pipelines `minilm` and `prompted`, which the first process that asks exports."""
+    with (exports / "exporting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base / "exported").exists():
-            shutil.rmtree(base / "models", ignore_errors=True)
-            export(MINILM, "minilm", base / "models")
-            export(prompted_folder, "prompted", base / "models")
-            (base / "exported").touch()
+        if not (exports / "exported").exists():
+            shutil.rmtree(exports / "models", ignore_errors=True)
+            export(MINILM, "minilm", exports / "models")
+            export(prompted_folder, "prompted", exports / "models")
+            (exports / "exported").touch()
     folder = tmp_path_factory.mktemp("models") / "models"
-    shutil.copytree(base / "models", folder)
+    shutil.copytree(exports / "models", folder)
     return folder
 
 
