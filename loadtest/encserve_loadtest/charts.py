@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from encserve_loadtest.bottleneck import total_compute_s, total_queue_s
 from encserve_loadtest.by_rate import by_rate, nearest_window
 from encserve_loadtest.findings import Findings
+from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
 from encserve_loadtest.texts import padding_share
@@ -17,6 +20,7 @@ from encserve_pages.page import Figure
 
 CURVE_POINTS = 120
 LENGTH_BINS = 32
+DAY_POINTS = 600
 DRAWN_CEILING = 20.0
 """Latencies beyond so many times the target are drawn at the edge."""
 STEP_COLOURS = {"tokenize": "series-1", "encode": "series-0", "head": "series-2"}
@@ -43,6 +47,9 @@ def figures(findings: Findings) -> Iterator[Figure]:
         yield batch_sizes(findings, measured)
     if findings.workload is not None:
         yield text_lengths(findings)
+    if findings.simulated:
+        yield replicas_over_the_day(findings.simulated)
+        yield refused_over_the_day(findings.simulated)
 
 
 def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> Figure:
@@ -169,6 +176,34 @@ def text_lengths(findings: Findings) -> Figure:
     mean = workload.lengths.mean()
     caption = f"{workload.corpus}: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {mean:.1f}."
     return Figure("Text lengths", chart.render(), caption)
+
+
+def replicas_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
+    """How large the fleet is, by signal."""
+    chart = _over_the_day("replicas that answer", [day.ready for day in days], days)
+    caption = "A simulation on the measured curve of one replica, by what an autoscaler looks at; no cluster was asked."
+    return Figure("Simulation: replicas over the day", chart, caption)
+
+
+def refused_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
+    """What was refused while replicas were too few, by signal."""
+    chart = _over_the_day("requests/s refused", [day.refused_per_s for day in days], days)
+    caption = "A simulation: what would have waited longer than the target was refused, as the door of a pipeline does."
+    return Figure("Simulation: refusals over the day", chart, caption)
+
+
+def _over_the_day(label: str, values: Sequence[NDArray[np.float64]], days: Sequence[SimulatedDay]) -> Markup:
+    hours = days[0].time_s / 3600
+    chart = Chart(
+        x=Axis(label="hour of the day", low=float(hours[0]), high=float(hours[-1])),
+        y=Axis.over(label, [float(each.max()) for each in values]),
+    )
+    step = max(1, len(hours) // DAY_POINTS)
+    for number, (each, day) in enumerate(zip(values, days, strict=True)):
+        chart.line(
+            list(zip(hours[::step].tolist(), each[::step].tolist(), strict=True)), f"series-{number}", day.signal
+        )
+    return chart.render()
 
 
 def joined(chart: Chart, points: Sequence[tuple[float, float]], kind: str, name: str = "") -> None:

@@ -38,6 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replica-cost-per-hour", type=float, metavar="COST", help="what one replica costs, in any currency"
     )
     what.add_argument(
+        "--simulate",
+        type=Path,
+        metavar="DAY.csv",
+        help="simulate a fleet over a day, lines of time,rate; HH:MM or seconds, and requests per second",
+    )
+    what.add_argument(
+        "--start-time",
+        default=f"{default.start_s:g}s",
+        metavar="DURATION",
+        help="for --simulate, from the wish for a replica to its first answer (default: %(default)s)",
+    )
+    what.add_argument(
         "--check", type=Path, metavar="SLO.yaml", help="measure the targets of a file instead of planning"
     )
     traffic = parser.add_argument_group("the traffic")
@@ -143,6 +155,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     from encserve_loadtest.config import DEFAULT_TIME_LIMIT_S, QUICK_TIME_LIMIT_S, PlanConfig
     from encserve_loadtest.errors import InvalidPlan
     from encserve_loadtest.findings import Findings
+    from encserve_loadtest.fleet.day import read_day
     from encserve_loadtest.quantities import parse_duration_s
 
     if not arguments.model or not arguments.p99:
@@ -164,9 +177,11 @@ def _findings(arguments: argparse.Namespace) -> Findings:
         window_s=parse_duration_s(arguments.window),
         time_limit_s=limit_s,
         quick=arguments.quick,
+        simulate=arguments.simulate,
+        start_s=parse_duration_s(arguments.start_time),
         replica_cost_per_hour=arguments.replica_cost_per_hour,
         tune=arguments.tune,
         repository=arguments.repository,
         seed=arguments.seed,
     )
-    return Findings(config=config)
+    return Findings(config=config, day=read_day(arguments.simulate) if arguments.simulate else None)

@@ -46,6 +46,10 @@ class PlanConfig:
     """How long to measure, without a shape; `tune` may take as long again."""
     quick: bool = False
     """Whether to call the interval a range, since so short a search promises nothing."""
+    simulate: Path | None = None
+    """A day whose fleet is simulated in the end."""
+    start_s: float = 120.0
+    """How long a replica takes to start, for the simulation."""
     replica_cost_per_hour: float | None = None
     tune: bool = False
     """Whether to try other settings, on servers of its own."""
@@ -54,7 +58,7 @@ class PlanConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("target_p99_s", "rate_per_s", "window_s", "time_limit_s"):
+        for name in ("target_p99_s", "rate_per_s", "window_s", "time_limit_s", "start_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidPlan(f"{name} is {value}, it must be positive")

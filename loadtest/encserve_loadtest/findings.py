@@ -6,6 +6,8 @@ from encserve_loadtest.bottleneck import Bottleneck
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.fleet.day import Day
+from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.fleet.sizing import Cost, Sizing
 from encserve_loadtest.fleet.waiting import WaitCurve
 from encserve_loadtest.host.noise import Noise
@@ -57,6 +59,10 @@ class Findings:
     """The mean wait by rate."""
     added_at_s: float | None = None
     """Seconds of work waiting at which a replica is to be added."""
+    day: Day | None = None
+    """The day of the simulation that was asked for."""
+    simulated: list[SimulatedDay] = field(default_factory=list)
+    """A fleet over that day, by one signal after another."""
     sizing: Sizing | None = None
     cost: Cost | None = None
     tuning: Tuning | None = None

@@ -13,6 +13,8 @@ from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.search import at_least, find_capacity
 from encserve_loadtest.findings import Findings, Prediction
+from encserve_loadtest.fleet.day import Day
+from encserve_loadtest.fleet.scaling import Replica, signals, simulate
 from encserve_loadtest.fleet.sizing import price, size_fleet
 from encserve_loadtest.fleet.waiting import wait_curve
 from encserve_loadtest.host.noise import judge_noise
@@ -76,6 +78,9 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
             progress.stage(f"open loop: the shape {config.shape!r} with the capacity as its peak")
             await follow_shape(findings, bench, config.shape)
     judge(findings)
+    if findings.day is not None:
+        progress.stage("a simulation of the day")
+        simulate_day(findings, findings.day)
     if config.tune:
         from encserve_loadtest.tune.tuning import tune  # needs the extra `server`
 
@@ -214,6 +219,22 @@ async def follow_shape(findings: Findings, bench: Bench, shape: str) -> None:
     assert findings.capacity is not None
     duration_s = SHAPED_WINDOWS * bench.window_s
     findings.shaped = await bench.at_rate(findings.capacity.rate_per_s, shape=SHAPES[shape], duration_s=duration_s)
+
+
+def simulate_day(findings: Findings, day: Day) -> None:
+    """Let a fleet of what was measured go through a day, by one signal after another."""
+    assert findings.capacity is not None
+    assert findings.experiment is not None
+    if findings.waiting is None or not findings.added_at_s:
+        return
+    replica = Replica(
+        holds_per_s=findings.capacity.low_per_s,
+        saturation_per_s=findings.experiment.saturation.per_s,
+        target_s=findings.config.target_p99_s,
+        waiting=findings.waiting,
+        start_s=findings.config.start_s,
+    )
+    findings.simulated = [simulate(day, replica, signal) for signal in signals(findings.added_at_s)]
 
 
 def judge(findings: Findings) -> None:

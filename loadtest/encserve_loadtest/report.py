@@ -10,6 +10,7 @@ from typing import Any
 from encserve import InvalidInput, __version__
 from encserve_loadtest.charts import figures
 from encserve_loadtest.findings import Findings
+from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.progress import verdict
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.run import Loop
@@ -60,7 +61,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
     parts = {
         each.name: getattr(findings, each.name)
         for each in fields(findings)
-        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment", "waiting")
+        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment", "waiting", "day", "simulated")
     }
     plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
     plain["encserve"] = __version__
@@ -73,9 +74,20 @@ def to_json(findings: Findings) -> dict[str, Any]:
         plain["tokens_per_request"] = _plain(findings.tokens_per_request) if findings.windows else None
     if findings.curve is not None:
         plain["knee_per_s"] = findings.curve.knee_per_s()
+    plain["simulated"] = [_simulated_json(day) for day in findings.simulated]
     if findings.tuning is not None:
         plain["tuning"] = {**_plain(findings.tuning), "changes": findings.tuning.changes}
     return plain
+
+
+def _simulated_json(day: SimulatedDay) -> dict[str, Any]:
+    return {
+        "signal": day.signal,
+        "replica_hours": day.replica_hours,
+        "most_replicas": int(day.ready.max()),
+        "refused_share": day.refused_share,
+        "beyond_share": day.beyond_share,
+    }
 
 
 def _window_json(window: Window) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def summarize(findings: Findings) -> list[Line]:
         )
         for each in findings.predictions
     ]
-    return [*lines, *_tuning_lines(findings)]
+    return [*lines, *_simulation_lines(findings), *_tuning_lines(findings)]
 
 
 def _fleet_lines(sizing: Sizing) -> list[Line]:
@@ -106,6 +106,20 @@ def _fleet_lines(sizing: Sizing) -> list[Line]:
             figure=lost,
             detail=f"of {ZONES} zones: {enough}; {sizing.replicas_for_a_zone:,} replicas hold it without a zone",
         ),
+    ]
+
+
+def _simulation_lines(findings: Findings) -> list[Line]:
+    cost = findings.config.replica_cost_per_hour
+    return [
+        Line(
+            topic="simulated",
+            figure=f"{rounded(day.replica_hours)} replica-hours"
+            + ("" if cost is None else f", {rounded(day.replica_hours * cost)}"),
+            detail=f"over the day by {day.signal}: at most {day.ready.max():.0f} replicas, "
+            f"{percent(day.refused_share)} refused, {percent(day.beyond_share)} beyond what is held; a simulation",
+        )
+        for day in findings.simulated
     ]
 
 

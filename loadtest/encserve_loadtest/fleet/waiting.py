@@ -20,13 +20,13 @@ class WaitCurve:
     """The mean wait as a function of the rate of one replica."""
 
     rates_per_s: NDArray[np.float64]
-    """Rates that were measured, in order, (points,)."""
+    """Zero, and the rates that were measured, in order, (points,)."""
     waits_s: NDArray[np.float64]
     """The mean wait at each, which never falls, (points,)."""
 
     def wait_s(self, rate_per_s: float) -> float:
         """The mean wait at a rate; beyond the highest that was measured, that of it."""
-        return float(np.interp(rate_per_s, [0.0, *self.rates_per_s], [0.0, *self.waits_s]))
+        return float(np.interp(rate_per_s, self.rates_per_s, self.waits_s))
 
     def added_at_s(self, low_per_s: float) -> float:
         """The seconds of work waiting, on average over the replicas, at which one more is to be added.
@@ -50,4 +50,4 @@ def wait_curve(windows: Iterable[Window], *, alone_s: float) -> WaitCurve | None
     if not points:
         return None
     waits_s = np.maximum.accumulate(np.maximum(np.array(list(points.values())) - alone_s, 0.0))
-    return WaitCurve(rates_per_s=np.array(list(points)), waits_s=waits_s)
+    return WaitCurve(rates_per_s=np.array([0.0, *points]), waits_s=np.array([0.0, *waits_s]))

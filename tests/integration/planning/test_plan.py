@@ -87,6 +87,7 @@ def test_ctrl_c_writes_what_was_measured(known_url, tmp_path):
         (["--model=other"], "no pipeline 'other' that is ready; those that are: fake"),
         (["--model=fake", "--corpus=bad.jsonl"], "bad.jsonl line 2 is no JSON"),
         (["--model=fake", "--report=nowhere/plan.html"], "there is no folder nowhere"),
+        (["--model=fake", "--simulate=bad.jsonl"], "bad.jsonl line 1: "),
     ],
 )
 def test_bad_input_is_explained(known_url, tmp_path, options, message):

@@ -17,10 +17,11 @@ from encserve_loadtest.estimate.experiment import Experiment
 from encserve_loadtest.estimate.record import Record
 from encserve_loadtest.estimate.saturation import Saturation
 from encserve_loadtest.findings import Findings, Prediction
+from encserve_loadtest.fleet.day import Day
 from encserve_loadtest.fleet.sizing import price, size_fleet
 from encserve_loadtest.fleet.waiting import wait_curve
 from encserve_loadtest.planner import judge as judge_plan
-from encserve_loadtest.planner import keep_what_is_known, search, valid_windows
+from encserve_loadtest.planner import keep_what_is_known, search, simulate_day, valid_windows
 from encserve_loadtest.progress import Progress
 from encserve_loadtest.queueing import fit_curve
 from encserve_loadtest.report import to_json, write_report
@@ -178,7 +179,7 @@ def test_a_replica_is_added_by_the_wait_before_the_capacity_is_reached():
     windows = [window(p99_s, rate_per_s=rate) for rate, p99_s in [(20, 0.04), (40, 0.08), (60, 0.2)]]
     curve = wait_curve([*windows, window(rate_per_s=None, users=1)], alone_s=0.005)
     means = [each.mean_s - 0.005 for each in windows]
-    assert curve.waits_s == pytest.approx(means)
+    assert curve.waits_s == pytest.approx([0, *means])
     assert curve.wait_s(50) == pytest.approx((means[1] + means[2]) / 2)
     assert curve.added_at_s(40 / 0.85) == pytest.approx(means[1])
     assert curve.wait_s(10) == pytest.approx(means[0] / 2)
@@ -257,7 +258,8 @@ def test_a_malformed_slo_is_named(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    "options", [{"target_p99_s": 0}, {"rate_per_s": -1}, {"shape": "wave"}, {"window_s": 0}, {"time_limit_s": 5}]
+    "options",
+    [{"target_p99_s": 0}, {"rate_per_s": -1}, {"shape": "wave"}, {"window_s": 0}, {"time_limit_s": 5}, {"start_s": 0}],
 )
 def test_an_impossible_plan_is_refused(options):
     with pytest.raises(InvalidPlan):
@@ -415,3 +417,24 @@ def test_a_plan_in_which_every_request_fails_has_a_report(tmp_path):
     write_report(found, tmp_path / "plan.html")
     assert "every request failed" in (tmp_path / "plan.html").read_text()
     assert "every request failed" in render_text(found)
+
+
+def test_a_simulated_day_is_drawn_and_called_a_simulation(findings, tmp_path):
+    saturation = Saturation(
+        per_s=60, low_per_s=59, high_per_s=61, users=8, alone_s=0.005, alone_late=0, alone_requests=100, measured_s=10
+    )
+    findings.experiment = Experiment(saturation=saturation, target_s=0.1)
+    findings.waiting = wait_curve(findings.windows, alone_s=0.005)
+    findings.added_at_s = findings.waiting.added_at_s(findings.capacity.low_per_s)
+    simulate_day(findings, Day(time_s=np.array([0, 3600, 7200.0]), rate_per_s=np.array([100, 500, 100.0])))
+    assert [day.signal for day in findings.simulated] == [
+        *("processor time", "Triton's queue time", "seconds of work waiting")
+    ]
+    assert "over the day by processor time: at most" in render_text(findings)
+    write_report(findings, tmp_path / "plan.html")
+    page = (tmp_path / "plan.html").read_text()
+    assert "Simulation: replicas over the day" in page
+    assert "Simulation: refusals over the day" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    plain = json.loads((tmp_path / "plan.json").read_text())
+    assert [day["signal"] for day in plain["simulated"]] == [day.signal for day in findings.simulated]
