@@ -16,6 +16,7 @@ from collections import Counter
 import grpc
 import numpy as np
 import pytest
+from edge import Gateway
 from fuzz_cases import (
     HTTP_CORPUS,
     framed,
@@ -30,7 +31,6 @@ from fuzz_cases import (
     step_requests,
 )
 from fuzz_target import Http, Target, is_refusal, settled
-from gateway import Gateway
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving import serve_config

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from edge import Gateway
 from fuzz_cases import framed
-from gateway import Gateway
 from serving import serve_config
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
-from gateway import Gateway
+from edge import Gateway
 
 from encserve import AccessDenied, EncserveError, RateLimited, Retry
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from gateway import Gateway
+from edge import Gateway
 from serving import serve_config
 
 from encserve_server.launcher.server import TritonServer
