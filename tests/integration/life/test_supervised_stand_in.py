@@ -69,9 +69,13 @@ class Served:
             time.sleep(0.02)
 
     @property
-    def server(self):
+    def guard(self):
         (guard,) = child_pids(self.launcher.pid)
-        return child_pids(guard)[0]
+        return guard
+
+    @property
+    def server(self):
+        return child_pids(self.guard)[0]
 
     def step(self, name):
         return next(pid for pid in child_pids(self.server) if f"toy_{name}" in Path(f"/proc/{pid}/cmdline").read_text())
@@ -131,15 +135,15 @@ def test_each_process_is_killed_under_load_and_every_call_succeeds(served):
     callers = [threading.Thread(target=ask_for_ever) for _ in range(3)]
     for caller in callers:
         caller.start()
-    for starts, victim in enumerate(("server", *STEPS), start=2):
-        pid = served.server if victim == "server" else served.step(victim)
+    for starts, victim in enumerate(("guard", "server", *STEPS), start=2):
+        pid = served.step(victim) if victim in STEPS else getattr(served, victim)
         others = family(served.launcher.pid)
         killed_s = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         served.wait_for("Ctrl-C", starts)
         print(f"{victim} killed: serves again after {time.monotonic() - killed_s:.1f} s")
         assert not any(map(exists, others)), victim
-        if victim != "server":
+        if victim in STEPS:
             assert any(line.endswith(f": the process of toy_{victim} version 1 has died\n") for line in served.lines)
         before = len(answers)
         while len(answers) < before + 10 and not failures:
