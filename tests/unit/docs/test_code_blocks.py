@@ -16,7 +16,8 @@ from .code_blocks import ALL, ROOT, written_in
 
 LANGUAGES = {"bash", "python", "text", "json", "yaml", "ini", "{toctree}", "{eval-rst}"}
 SEPARATORS = {"|", "||", "&&", ";", "&", "(", ")"}
-OURS = re.compile(r"\b(encserve|make) ")
+OURS = re.compile(r"\b(encserve|make|pytest|docker compose) ")
+BIN = ".venv/bin/"
 REDIRECTIONS = {"<", ">", ">>"}
 
 
@@ -45,24 +46,59 @@ def test_a_block_says_what_it_is():
     assert {f"{block}: {block.language or 'nothing'}" for block in ALL if block.language not in LANGUAGES} == set()
 
 
+def complaint_about(command, parser, capsys):
+    """What is wrong with a command, a list of words; empty where nothing is, or where the program is none of ours."""
+    program, *words = command
+    match program.removeprefix(BIN):
+        case "encserve":
+            try:
+                parser.parse_args(words)
+            except SystemExit:
+                return capsys.readouterr().err
+        case "make" if f"\n{words[0]}:" not in (ROOT / "Makefile").read_text():
+            return f"the Makefile has no {words[0]}"
+        case "pytest":
+            missing = [word for word in words if "/" in word and not (ROOT / word).exists()]
+            return f"{missing} are not there" if missing else ""
+        case "docker":
+            return complaint_about_services(words, parser, capsys)
+    return ""
+
+
+def complaint_about_services(words, parser, capsys):
+    """The same of `docker compose`: services are there, and the one that is run takes these arguments."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    verb = next(word for word in words if word in ("up", "run"))
+    named = [word for word in words[words.index(verb) + 1 :] if word != "--rm"]
+    missing = set(named[:1] if verb == "run" else named) - services.keys()
+    if missing:
+        return f"docker-compose.yml has no {missing}"
+    return complaint_about([*services[named[0]]["entrypoint"], *named[1:]], parser, capsys) if verb == "run" else ""
+
+
 @pytest.mark.parametrize("block", written_in("bash"), ids=str)
 def test_commands_take_these_arguments(block, parser, capsys):
-    ours = [line for line in block.code.replace("\\\n", " ").splitlines() if OURS.search(line)]
-    for line in ours:
-        for command in commands_of(line):
-            if command[0] == "encserve":
-                try:
-                    parser.parse_args(command[1:])
-                except SystemExit:
-                    pytest.fail(f"{block}: {shlex.join(command)}: {capsys.readouterr().err}")
-            if command[0] == "make":
-                assert f"\n{command[1]}:" in (ROOT / "Makefile").read_text(), f"{block}: make {command[1]}"
+    for line in block.code.replace("\\\n", " ").splitlines():
+        for command in commands_of(line) if OURS.search(line) else []:
+            complaint = complaint_about(command, parser, capsys)
+            assert not complaint, f"{block}: {shlex.join(command)}: {complaint}"
 
 
-def test_the_check_of_commands_finds_a_wrong_one(parser):
-    (command,) = commands_of("ENCSERVE_API_KEY=x encserve embed --no-such-option < lines.txt")
-    with pytest.raises(SystemExit):
-        parser.parse_args(command[1:])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ENCSERVE_API_KEY=x encserve embed --no-such-option < lines.txt",
+        ".venv/bin/encserve no-such-command",
+        "make no-such-verb",
+        ".venv/bin/pytest -q tests/unit/no_such_test.py -k one",
+        "docker compose run --rm export-plan CHECKPOINT --no-such-option",
+        "docker compose run --rm no-such-service",
+        "docker compose --profile monitoring up no-such-service",
+    ],
+)
+def test_the_check_of_commands_finds_a_wrong_one(line, parser, capsys):
+    (command,) = commands_of(line)
+    assert complaint_about(command, parser, capsys)
 
 
 @pytest.mark.parametrize("block", written_in("json", "yaml"), ids=str)
