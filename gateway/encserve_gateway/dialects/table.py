@@ -1,10 +1,12 @@
 """All dialects. The first is the one in which unknown paths are answered; the order is that of `Router`."""
 
 from encserve_gateway.dialects.cohere import COHERE
+from encserve_gateway.dialects.document import DOCUMENT
 from encserve_gateway.dialects.huggingface import HUGGINGFACE
 from encserve_gateway.dialects.openai import OPENAI
 from encserve_gateway.dialects.operation import OPERATION
+from encserve_gateway.dialects.own import OWN
 from encserve_gateway.dialects.rankings import RANKINGS
 from encserve_gateway.dialects.tei.dialect import TEI
 
-DIALECTS = (OPENAI, TEI, RANKINGS, COHERE, HUGGINGFACE, OPERATION)
+DIALECTS = (OPENAI, TEI, RANKINGS, COHERE, HUGGINGFACE, OWN, DOCUMENT, OPERATION)

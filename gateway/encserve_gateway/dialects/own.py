@@ -1,0 +1,94 @@
+"""Our own routes: `POST /v1/TASK` for each verb of the SDK, with all of its options, made from the table of verbs.
+
+Unlike other dialects, these refuse fields that they do not know, and leave to the pipeline what a request does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+
+from encserve._verbs.options import CallOptions, Option, options_of
+from encserve._verbs.table import VERBS
+from encserve._verbs.verb import Verb
+from encserve_gateway.dialects.openai import error_response
+from encserve_gateway.exchange import Exchange
+from encserve_gateway.fields import Fields
+from encserve_gateway.http.response import Response
+from encserve_gateway.routes import Dialect, Route
+
+SINGLE = frozenset({"query", "question", "context"})
+"""Arguments that are one text; all others are lists of texts."""
+
+OPTIONAL = frozenset({"text_pairs", "model"})
+"""Arguments that a request may leave out: of pipelines without pairs, and of the first pipeline that does the task."""
+
+PRIORITY = options_of(CallOptions)["priority"]
+"""The option of a call that is no option of a pipeline, and that a request may have."""
+
+
+def path_of(verb: Verb[Any]) -> str:
+    """Where a verb is asked: at its task, and the second one of a task below it."""
+    first = next(each.name for each in VERBS.values() if each.task == verb.task)
+    return f"/v1/{verb.task}" if verb.name == first else f"/v1/{verb.task}/{verb.name}"
+
+
+def options_of_verb(verb: Verb[Any]) -> Mapping[str, Option]:
+    """The options that a request may have, by name."""
+    return {**verb.options, PRIORITY.name: PRIORITY}
+
+
+async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
+    """The answer to a verb: the fields of the SDK's result, of which `docs/reference/client.md` says what they are."""
+    fields = exchange.fields
+    options = options_of_verb(verb)
+    for name in fields:
+        if name not in verb.arguments and name not in options:
+            known = ", ".join([*verb.arguments, *options])
+            raise fields.wrong(name, f"is no field of this route; it has {known}")
+    arguments = {name: _argument(fields, name, exchange) for name in verb.arguments if name != "model"}
+    given = {name: _value(fields, option) for name, option in options.items()}
+    served = await exchange.model(verb.task)
+    for name in ("truncate", "prompt_name", "dimensions"):
+        if name in options and given[name] is None:
+            given[name] = getattr(served.alias, name)
+    given["priority"] = exchange.key.lane or given["priority"]
+    present = {name: value for name, value in arguments.items() if value is not None}
+    call = getattr(exchange.services.upstream.client, verb.name)(**present, model=served.pipeline.name, **given)
+    answer = await exchange.answer(call)
+    told = {name: value for name, value in vars(answer).items() if name != "start"}  # which is 0: it is the whole call
+    return Response([orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)])
+
+
+def _argument(fields: Fields, name: str, exchange: Exchange) -> Any:
+    if name in OPTIONAL and name not in fields:
+        return None
+    return fields.required_text(name) if name in SINGLE else fields.texts(name, most=exchange.services.config.max_texts)
+
+
+def _value(fields: Fields, option: Option) -> Any:
+    """The value of an option; None where a request leaves it to the pipeline. Raises Fault."""
+    if option.name not in fields:
+        return None
+    if option.choices:
+        return fields.choice(option.name, option.choices)
+    if option.kind is int:
+        return fields.whole(option.name, least=option.least)
+    return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
+
+
+def _as_list(array: object) -> list[Any]:
+    """Arrays that are no contiguous numbers, such as parts of others."""
+    listed: list[Any] = np.asarray(array).tolist()
+    return listed
+
+
+OWN = Dialect(
+    name="encserve",
+    error=error_response,
+    routes=tuple(Route(method="POST", path=path_of(verb), endpoint=partial(ask, verb)) for verb in VERBS.values()),
+)
