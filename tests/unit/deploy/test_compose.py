@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from deploy_files import ROOT, VARIABLE
 
+from encserve_gateway import command as gateway
+from encserve_gateway.serving import STOP_S
 from encserve_server import command
 from encserve_server.launcher.flags import triton_flags
 
@@ -79,6 +82,31 @@ def test_the_metrics_listen_on_their_own_network_alone(name, compose):
     assert "--model-repository=/models" in flags
 
 
+def test_the_gateway_is_closed_but_for_what_it_needs(compose):
+    """It lets in whoever reaches it only while that is this host alone."""
+    service = compose["services"]["gateway"]
+    parser = argparse.ArgumentParser()
+    gateway.add_arguments(parser)
+    arguments = parser.parse_args(service["command"])
+    assert gateway.serving_of(arguments).host == "0.0.0.0"
+    assert arguments.allow_anonymous
+    assert service["ports"] == [f"127.0.0.1:8080:{arguments.port}"]
+    assert arguments.url.partition(":")[0] in compose["services"]["triton"]["networks"]["serving"]["aliases"]
+    assert "serving" in service["networks"]
+    assert service["user"] == "1000:1000"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert int(service["stop_grace_period"].removesuffix("s")) > STOP_S
+
+
+def test_the_gateway_takes_the_access_that_the_example_names(compose_text):
+    (access,) = re.findall(r"GATEWAY_ACCESS=(--keys=\S+)", (ROOT / ".env.example").read_text())
+    parser = argparse.ArgumentParser()
+    gateway.add_arguments(parser)
+    keys = parser.parse_args([access]).keys
+    assert f"}}:{keys.parent}:ro" in compose_text
+
+
 def test_a_gpu_is_reserved_where_one_is_needed(compose):
     reserving = {name for name, service in compose["services"].items() if "deploy" in service}
     assert reserving == {"triton", "export-plan"}
@@ -98,6 +126,7 @@ def test_profiles(compose):
     assert profiles == {
         "triton": [],
         "triton-cpu": ["cpu"],
+        "gateway": ["gateway"],
         "export": ["export"],
         "export-plan": ["export"],
         "loadtest": ["loadtest"],

@@ -69,7 +69,7 @@ def test_every_package_of_the_wheel_is_copied_wherever_it_is_installed(stages):
 
 
 def test_no_stage_that_runs_ends_as_root(stages):
-    for name in ("serve", "export-plan", "export", "loadtest"):
+    for name in ("serve", "export-plan", "export", "gateway", "loadtest"):
         users = [line.split()[1] for line in stages[name] if line.startswith("USER")]
         assert users[-1] == "1000:1000", name
 
@@ -85,7 +85,7 @@ def test_the_image_serves_and_checks_itself_as_the_compose_file_does(stages, com
 
 def test_what_is_installed_is_pinned(stages):
     installs = [line for lines in stages.values() for line in lines if "pip install" in line]
-    assert len(installs) == 5
+    assert len(installs) == 6
     for line in installs:
         assert "--constraint constraints.txt" in line or "--no-deps ." in line
     (plan,) = [line for line in stages["export-plan"] if "pip install" in line]
