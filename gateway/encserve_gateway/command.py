@@ -11,6 +11,7 @@ from encserve_gateway.aliases import parse_alias
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
 from encserve_gateway.serving import ServingConfig, serve
+from encserve_gateway.vocabulary import read_vocabulary
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
 
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout-s", type=float, default=serving.timeout_s, metavar="SECONDS",
         help="how long the pipelines have for a request (default: %(default)g)",
     )  # fmt: skip
+    pipelines.add_argument(
+        "--token-vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="decode ids of tokens, which LangChain sends, with this file, such as cl100k_base.tiktoken",
+    )
     listening = parser.add_argument_group("where it listens")
     listening.add_argument("--host", default=serving.host, help="address to bind (default: %(default)s)")
     listening.add_argument("--port", type=int, default=serving.port, help="default: %(default)s")
@@ -70,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInput: an option has an impossible value.
     """
     serving, gateway = serving_of(arguments), gateway_of(arguments)
-    Keys(gateway.keys)  # here, where a malformed file is an error of the command, and of no process that it starts
+    Keys(gateway.keys)  # a malformed file is an error of the command here, and of no process that it starts
+    if gateway.vocabulary:
+        read_vocabulary(gateway.vocabulary)
     serve(serving, gateway)
     return 0
 
@@ -80,6 +89,7 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
     return GatewayConfig(
         models=tuple(arguments.model),
         aliases=tuple(parse_alias(text) for text in arguments.alias),
+        vocabulary=arguments.token_vocabulary,
         keys=arguments.keys,
         public_models=arguments.public_models,
         max_body_bytes=arguments.max_body_mib * MIB,

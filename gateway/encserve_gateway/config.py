@@ -21,6 +21,9 @@ class GatewayConfig:
     """Further names."""
     keys: Path | None = None
     """The file of API keys, as `read_keys` has it; without it everybody may ask."""
+    vocabulary: Path | None = None
+    """The vocabulary of the ids of tokens that OpenAI's clients may send, as `read_vocabulary` has it; without it they
+    are refused."""
     public_models: bool = False
     """Whether the list of models is told without a key."""
     max_body_bytes: int = 32 * MIB

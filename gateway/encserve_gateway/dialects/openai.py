@@ -1,7 +1,8 @@
 """OpenAI's embeddings and models, with what vLLM, Jina and NIM put into the same requests.
 
 What differs from OpenAI: a text that is too long is cut, which headers and the field `encserve` of the answer tell,
-unless the name that is asked has `truncate=error`. Ids of tokens are refused: they belong to OpenAI's vocabularies.
+unless the name that is asked has `truncate=error`. Ids of tokens belong to OpenAI's vocabularies: they are decoded with
+the one that the gateway has, and refused where it has none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from encserve_gateway.routes import Dialect, Route
 from encserve_gateway.truncation import truncation_of
 from encserve_gateway.upstream import Served
 from encserve_gateway.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.vocabulary import Vocabulary, read_vocabulary
 
 WRITERS: dict[str, RowWriter] = {"float": as_numbers, "base64": as_base64}
 """`encoding_format` -> how a vector is written."""
@@ -40,10 +42,7 @@ CODES = {
 }
 """`code` of an error; null for others."""
 
-TOKEN_IDS = (
-    "{where} has ids of tokens, which belong to another model's vocabulary: send text, in LangChain with "
-    "check_embedding_ctx_length=False"
-)
+REMEDY = "send text, in LangChain with check_embedding_ctx_length=False"
 
 
 def error_response(fault: Fault) -> Response:
@@ -70,7 +69,7 @@ async def embeddings(exchange: Exchange) -> Response:
     """`POST /v1/embeddings`."""
     fields, config = exchange.fields, exchange.services.config
     write = WRITERS[_encoding_format(fields)]
-    texts = read_input(fields, most=config.max_texts)
+    texts = read_input(fields, config)
     dimensions = fields.whole("dimensions", least=0)
     served = await exchange.model("feature-extraction")
     pipeline = served.pipeline
@@ -91,16 +90,29 @@ async def embeddings(exchange: Exchange) -> Response:
     return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served)])
 
 
-def read_input(fields: Fields, *, most: int) -> list[str]:
-    """The texts of `input`, of which there may be one without a list. Raises Fault."""
+def read_input(fields: Fields, config: GatewayConfig) -> list[str]:
+    """The texts of `input`, of which there may be one without a list, or their tokens. Raises Fault."""
     value = fields.required("input")
-    if isinstance(value, list) and value:
-        first = value[0][0] if isinstance(value[0], list) and value[0] else value[0]
-        if type(first) is int:
-            raise fields.wrong("input", TOKEN_IDS.format(where="").strip())
-    if isinstance(value, str | list):
-        return fields.text_or_texts("input", most=most)
-    raise fields.wrong("input", f"is {json_type(value)}, expected a text or a list of texts")
+    if not isinstance(value, str | list):
+        raise fields.wrong("input", f"is {json_type(value)}, expected a text or a list of texts")
+    listed = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    first = listed[0][0] if isinstance(listed[0], list) and listed[0] else None
+    if type(first) is not int:
+        return fields.text_or_texts("input", most=config.max_texts)
+    if config.vocabulary is None:
+        raise fields.wrong("input", f"has ids of tokens, and this server takes text: {REMEDY}")
+    fields.check_number("input", listed, most=config.max_texts)
+    return [_decoded(fields, ids, index, read_vocabulary(config.vocabulary)) for index, ids in enumerate(listed)]
+
+
+def _decoded(fields: Fields, ids: object, index: int, vocabulary: Vocabulary) -> str:
+    """The text of some tokens. Raises Fault."""
+    if not isinstance(ids, list) or not ids or not all(type(number) is int for number in ids):
+        raise fields.wrong("input", f"has something else than ids of tokens at {index}")
+    try:
+        return vocabulary.text_of(ids)
+    except ValueError as error:
+        raise fields.wrong("input", f"has {error} at {index}: {REMEDY}") from None
 
 
 def _encoding_format(fields: Fields) -> str:
