@@ -74,6 +74,8 @@ class Bench:
     send: Send
     target_p99_s: float
     window_s: float
+    longest_s: float = float("inf")
+    """A window whose length nobody asked for is not longer, so that a slow server does not make a plan long."""
     process: Process = poisson
     seed: int = 0
     steps: Sequence[ServedStep] = ()
@@ -88,7 +90,7 @@ class Bench:
         """Measure an open loop; `rate_per_s` is the peak of the shape. Each window has arrivals of its own."""
         if duration_s is None:
             enough_s = MIN_REQUESTS / ((1 - SETTLE_SHARE) * rate_per_s)
-            duration_s = min(max(self.window_s, enough_s), MAX_STRETCH * self.window_s)
+            duration_s = min(max(self.window_s, enough_s), MAX_STRETCH * self.window_s, self.longest_s)
         rng = np.random.default_rng((self.seed, len(self.windows)))
         due_s = schedule_s(self.process, rate_per_s=rate_per_s, duration_s=duration_s, rng=rng, shape=shape)
         running = open_loop(self.send, due_s, duration_s=duration_s, grace_s=grace_s(self.target_p99_s))

@@ -30,6 +30,9 @@ from encserve_loadtest.workload import Workload, prepare_workload
 CURVE_SHARES = (0.4, 0.6, 0.8)
 """Shares of the capacity that are measured for the curve, beside the long runs of the search."""
 
+CURVE_TIME_SHARE = 0.14
+"""The windows of the curve and of its test take at most this share of the time limit."""
+
 FITTED_LIMIT = 5.0
 """The curve is fitted to percentiles up to so many times the target: beyond, a window is too short for its queue."""
 
@@ -70,6 +73,8 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
         )
         await search(findings, bench, progress)
         heed_noise(findings, max(idle_share, await others_share(watch)))
+        windows = len(CURVE_SHARES) + len(PREDICTED_SHARES) * PREDICTED_WINDOWS
+        bench.longest_s = CURVE_TIME_SHARE * config.time_limit_s / windows
         progress.stage("open loop: the latency-load curve")
         await draw_curve(findings, bench)
         progress.stage("open loop: two rates that the curve has not seen")

@@ -13,7 +13,7 @@ from encserve import InferRequest, Unavailable
 from encserve._commands.access import Access
 from encserve.testing import AsyncFakeTransport
 from encserve_loadtest.arrivals import poisson, schedule_s
-from encserve_loadtest.bench import open_client
+from encserve_loadtest.bench import Bench, open_client
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.generator import closed_loop, open_loop
 from encserve_loadtest.window import Window
@@ -145,3 +145,15 @@ def test_what_waits_waits_in_the_server(monkeypatch):
 
     asyncio.run(ask())
     assert len(come) == 500
+
+
+def test_a_slow_server_does_not_make_windows_long():
+    async def slow(index: int) -> int:
+        await asyncio.sleep(1.0)
+        return 1
+
+    bench = Bench(send=slow, target_p99_s=5, window_s=4)
+    assert run_virtual(bench.at_rate(2)).run.duration_s == 12  # for enough requests
+    bench.longest_s = 6.0
+    assert run_virtual(bench.at_rate(2)).run.duration_s == 6
+    assert run_virtual(bench.at_rate(2, duration_s=20)).run.duration_s == 20  # as it was asked

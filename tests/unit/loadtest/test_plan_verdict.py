@@ -294,7 +294,7 @@ def test_the_terminal_says_it_all(findings):
         assert part in text
 
 
-def test_a_slow_generator_gives_a_lower_bound(findings):
+def test_a_slow_generator_gives_a_lower_bound(findings, tmp_path):
     async def late(rate_per_s: float, *, duration_s: float) -> Window:
         return window(0.05, rate_per_s=rate_per_s, late_s=0.5)
 
@@ -309,6 +309,8 @@ def test_a_slow_generator_gives_a_lower_bound(findings):
     findings.problem = str(caught.value)
     assert findings.bottleneck.limit == "client"
     assert "one replica holds at least  40.0 requests/s" in render_text(findings)
+    write_report(findings, tmp_path / "plan.html")
+    assert json.loads((tmp_path / "plan.json").read_text())["capacity"]["high_per_s"] is None
 
 
 def test_a_range_is_no_interval_and_says_why_first(findings):
