@@ -40,7 +40,7 @@ class Device(str, Enum):
 
 
 class Engine(str, Enum):
-    """What runs the encode step."""
+    """The names of the engines that are here: what runs the encode step. `engines/table.py` says which there are."""
 
     PYTHON = "python"
     """Triton's Python backend with a `Runtime`: sorts each batch by length; needs no other backend."""
@@ -48,6 +48,9 @@ class Engine(str, Enum):
     """Triton's C++ onnxruntime backend, on one `Device`."""
     TENSORRT = "tensorrt"
     """Triton's tensorrt backend, with a plan for one GPU architecture and one TensorRT."""
+
+    def __str__(self) -> str:
+        return self.value
 
 
 TOKEN_BUDGET = 512
@@ -70,7 +73,8 @@ class ExportConfig:
     """Whether the requests of a text-classification carry pairs of texts."""
     precision: Precision | None = Precision.FP32
     """None takes the fastest one by measurement on this host whose certificate holds."""
-    engine: Engine = Engine.PYTHON
+    engine: str = Engine.PYTHON
+    """The name of an engine of `engines/table.py`."""
     runtime: Runtime | None = None
     """Of the engine `python`; None takes the preferred one, ONNX Runtime where it has the precision."""
     compare_runtimes: bool = False
@@ -96,17 +100,12 @@ class ExportConfig:
 
     trust_remote_code: str | None = None
     """The commit of a hub checkpoint, or the digest of a folder's Python files, whose code may run; None runs none."""
-    followed_by: Engine | None = None
+    followed_by: str | None = None
     """The engine of the version that will take this one's place: what one request may ask for is its limits already."""
     activate: bool | None = None
     """Whether what serves from the next start on is this version; None: unless a server runs on the repository."""
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
-
-    @property
-    def tokens_per_micro_batch(self) -> int | None:
-        """The token budget; None for an engine that has none."""
-        return (self.token_budget or TOKEN_BUDGET) if self.engine is Engine.PYTHON else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,23 +119,6 @@ class ExportConfig:
                     f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
                     f"digit, without the endings {', '.join(RESERVED_ENDINGS)}"
                 )
-        if self.runtime is not None and self.engine is not Engine.PYTHON:
-            raise InvalidConfig(
-                f"--runtime {self.runtime.value}: only --engine python has runtimes, not {self.engine.value}"
-            )
-        if self.device is not None and self.engine is not Engine.ONNXRUNTIME:
-            raise InvalidConfig(
-                f"--device {self.device.value} is for --engine onnxruntime; engine {self.engine.value} has no choice"
-            )
-        if self.precision is Precision.FP16 and self.device is Device.CPU:
-            raise InvalidConfig(
-                "--precision fp16 --device cpu: a CPU has no arithmetic in fp16 and runs it slower than fp32"
-            )
-        if self.precision is Precision.FP16 and self.engine is Engine.PYTHON:
-            raise InvalidConfig(
-                "--precision fp16 --engine python: a CPU has no arithmetic in fp16, and runs such a graph slower than "
-                "fp32; fp16 is for --engine onnxruntime or tensorrt on a GPU"
-            )
         if not NAME.fullmatch(self.name):
             raise InvalidConfig(
                 f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -147,12 +129,10 @@ class ExportConfig:
             )
         if self.token_budget is not None and self.token_budget < 1:
             raise InvalidConfig(f"--token-budget {self.token_budget}: must be 1 at least")
-        if self.token_budget is not None and self.engine is not Engine.PYTHON:
-            raise InvalidConfig(
-                f"--token-budget {self.token_budget}: engine {self.engine.value} runs each batch as one pack; only "
-                "engine python has micro-batches"
-            )
         if self.max_length is not None and self.max_length < 3:
             raise InvalidConfig(
                 f"--max-length {self.max_length}: must be 3 at least (two special tokens and one of text)"
             )
+        from .engines.table import check_asked  # engines are made of what stands above
+
+        check_asked(self)

@@ -59,7 +59,7 @@ class Drafts:
         """How fast `ways` are beside each other, and beside FP32 on the engine of the first; None where what runs here
         is not what will be served, or where none runs. Those that do not are among the `failures` then. `step`
         describes a step of a precision that is made in a folder."""
-        measured = [way for way in ways if _runs_here(way)]
+        measured = [way for way in ways if way.engine.serves_as_here(way.precision)]
         if not measured:
             return None
         if full := [way for way in measured if way.precision is Precision.FP32]:
@@ -115,11 +115,3 @@ def _requests_of(packs: Sequence[Pack]) -> list[Pack]:
     short = [pack for pack in packs if len(pack["input_ids"]) <= _LONGEST_TOKENS]
     every = max(1, round(sum(len(pack["input_ids"]) for pack in short) / _TOKENS))
     return short[::every] or list(packs[:1])
-
-
-def _runs_here(way: Way) -> bool:
-    """Whether what this host runs is what will be served; plans take minutes to build and are not measured."""
-    if way.engine.profiled:
-        return False
-    for_gpu = way.recipe.imitation is not None or way.engine.requirements(way.precision, {}).gpu
-    return not for_gpu or way.engine.measured_on == "gpu"

@@ -26,9 +26,10 @@ from .checkpoint.shared_body import load_heads
 from .config import ExportConfig, Precision
 from .drafts import Drafts
 from .engines.engine import EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import Unsupported, UnsupportedHost, WayFailed
-from .publication.made import Made, manifest_of
+from .publication.made import Certified, Made, manifest_of
 from .publication.publish import publish, staged_version
 from .publication.steps import encode_step, trace, write_steps
 from .texts.calibration import Calibration, calibrate
@@ -64,6 +65,7 @@ def export_heads(
             say(f"working in {staged.work.path}, which a Triton that polls would see: no folder beside it can be used")
         with stage(f"loading {', '.join([config.checkpoint, *config.heads.values()])}"):
             checkpoints = load_heads(config)
+        check_heads(config, checkpoints)
         calibration = calibrate(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])
@@ -75,7 +77,7 @@ def export_heads(
         workshop = _Workshop(config, checkpoints, calibration, drafts, staged, stage)
         made = workshop.first_that_holds([way for way in ways if way.engine.tracing in traced], say)
         manifests = [
-            manifest_of(config, staged, name, head, checkpoint, made, parity)
+            manifest_of(config, staged, made, Certified(name=name, head=head, checkpoint=checkpoint, parity=parity))
             for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
         ]
         shutil.rmtree(staged.root / _DRAFTS)  # what is published is brought to disk with all that lies beside it
@@ -148,14 +150,13 @@ class _Workshop:
         parities = self._certify(way, step)
         for following in building:
             built, parities = following, self._certify(way, step)
-        looked_at = way.recipe.calibrated or way.engine.profiled
         how = {**how, **built.made, **way.engine.tracing.record}
         return Made(
             way=way,
             how=how,
             memory=dict(built.memory),
             plan=dict(built.plan),
-            calibration=self.calibration.record if looked_at else {},
+            calibration=self.calibration.record if way.engine.looks_at_texts(way.precision) else {},
             parities=parities,
             speed=speed,
         )
@@ -177,12 +178,7 @@ class _Workshop:
                     parity = certify(subject, encoder, limits, texts, self.staged.folder(name))
                 parity["measured_on"] = way.engine.measured_on
                 parity["hardware"] = hardware(way.engine.measured_on)
-                parity["arithmetic"] = "emulated" if _is_emulated(way) else "measured"
+                parity["arithmetic"] = "emulated" if way.engine.emulates(way.precision) else "measured"
                 parity["limits_overridden"] = overridden(way.precision, limits)
                 parities.append(parity | {"relaxed": relaxed(way.precision, limits)})
         return parities
-
-
-def _is_emulated(way: Way) -> bool:
-    """Whether a CPU stood for the GPU that a way is for: it has no arithmetic in fp16, and rounds what it computed."""
-    return way.recipe.imitation is not None and way.engine.measured_on == "cpu"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from encserve_export.config import Engine, ExportConfig
-from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.config import ExportConfig
+from encserve_export.errors import CheckpointError
 
 from .loading import Checkpoint, load_checkpoint
 
@@ -18,7 +18,7 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
 
     Raises:
         CheckpointError: as `load_checkpoint`; or two checkpoints differ in the encoder's tensors, or in the tokenizer.
-        Unsupported: as `load_checkpoint`; or the engine cannot serve a head for fill-mask beside others.
+        Unsupported: as `load_checkpoint`.
     """
     checkpoints = {"": load_checkpoint(replace(config, heads={}))}
     for head, source in config.heads.items():
@@ -26,14 +26,6 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
         checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))
         _check_shared(checkpoints[""], checkpoints[head])
     shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
-    if "mask_at" in shared and config.heads and config.engine is not Engine.PYTHON:
-        raise Unsupported(f"a head for fill-mask beside others needs --engine python, not {config.engine.value}")
-    longest = {head: checkpoint.max_length for head, checkpoint in checkpoints.items()}
-    if len(set(longest.values())) > 1 and Engine.TENSORRT in (config.engine, config.followed_by):
-        raise Unsupported(
-            f"a plan pads the texts of all heads to one length, and their checkpoints take {list(longest.values())} "
-            "tokens: give --max-length"
-        )
     return {head: replace(checkpoint, shared_inputs=tuple(sorted(shared))) for head, checkpoint in checkpoints.items()}
 
 

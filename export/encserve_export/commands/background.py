@@ -13,15 +13,14 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
 from encserve import EncserveError
-from encserve_export.config import Device, Engine, ExportConfig, Precision
-from encserve_export.engines.onnxruntime_backend.onnxruntime_engine import ONNXRUNTIME_ON_GPU
-from encserve_export.engines.tensorrt_backend.plan import find_target
+from encserve_export.config import ExportConfig
+from encserve_export.engines.table import engine_for
 from encserve_export.errors import InvalidConfig, PublishError
 from encserve_export.processes import command_of
 from encserve_repository.manifest import Manifest
@@ -50,21 +49,15 @@ class Build:
 
 
 def export_ahead(config: ExportConfig, export: Callable[[ExportConfig], list[Manifest]]) -> list[Manifest]:
-    """Publish what serves until the plan is there, with the limits that it will have: on the same GPU, in the precision
-    that is asked of the plan, which may be left to choice; or in fp16 where ONNX Runtime does not offer that.
+    """Publish what serves until the plan is there, with the limits that it will have.
 
     Raises:
         InvalidConfig: `config` asks for no plan.
         ExportError: and nothing was published; also where this host cannot build plans.
     """
-    if config.engine is not Engine.TENSORRT:
-        raise InvalidConfig(f"--build background is for --engine tensorrt; {config.engine.value} has nothing to build")
-    find_target()
-    offered = (None, *ONNXRUNTIME_ON_GPU.precisions)
-    precision = config.precision if config.precision in offered else Precision.FP16
-    meanwhile = replace(
-        config, engine=Engine.ONNXRUNTIME, device=Device.GPU, precision=precision, followed_by=Engine.TENSORRT
-    )
+    meanwhile = engine_for(config).ahead(config)
+    if meanwhile is None:
+        raise InvalidConfig(f"--build background is for --engine tensorrt; {config.engine} has nothing to build")
     return export(meanwhile)
 
 

@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--engine",
-        choices=["python", "onnxruntime", "tensorrt"],
         default="python",
         help="python: ONNX Runtime or OpenVINO in Triton's Python backend, runs everywhere; "
         "onnxruntime: Triton's C++ backend, on a CPU or a GPU; tensorrt: a plan for the GPU of this host "
@@ -127,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
         from transformers.utils import logging as transformers_logging
 
         from encserve_export.certificate.limits import parse_limits
-        from encserve_export.config import Device, Engine, ExportConfig, Precision, Runtime
+        from encserve_export.config import Device, ExportConfig, Precision, Runtime
         from encserve_export.errors import InvalidConfig
 
         from .background import BuildState, build_of, export_ahead, start_build
@@ -150,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
             task=arguments.task,
             pairs=arguments.pairs,
             precision=None if arguments.precision == "auto" else Precision(arguments.precision),
-            engine=Engine(arguments.engine),
+            engine=arguments.engine,
             runtime=None if arguments.runtime in (None, "auto") else Runtime(arguments.runtime),
             compare_runtimes=arguments.runtime == "auto",
             calibration=arguments.calibration,

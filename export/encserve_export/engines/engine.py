@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.attention.fused_attention import DOMAIN, OPERATOR
-from encserve_export.config import Device, Engine, Precision, Runtime
+from encserve_export.config import Device, ExportConfig, Precision, Runtime
 from encserve_export.network.cuts import Cuts
 from encserve_export.network.memory import Request
 from encserve_export.network.micro_batched_graph import Interface
@@ -114,7 +114,7 @@ class EncodeEngine(Protocol):
         """What people call it."""
 
     @property
-    def name(self) -> Engine:
+    def name(self) -> str:
         """What `--engine` calls it."""
 
     @property
@@ -144,13 +144,34 @@ class EncodeEngine(Protocol):
     def requests_per_batch(self, manifest: Manifest) -> int:
         """The step's `max_batch_size`."""
 
-    @property
-    def says_its_load(self) -> bool:
-        """Whether its step tells the tokenize step what it has to do; else that one finds it out by markers."""
+    def token_budget(self, asked: int | None) -> int | None:
+        """Tokens of a micro-batch that its step cuts, where `asked` are wanted or none are named; None where it cuts
+        none by tokens that one could ask for."""
 
-    @property
-    def profiled(self) -> bool:
-        """Whether what it serves is fitted to the lengths of the calibration texts."""
+    def looks_at_texts(self, precision: Precision) -> bool:
+        """Whether what it serves is made with the calibration texts, or fitted to their lengths."""
+
+    def emulates(self, precision: Precision) -> bool:
+        """Whether a CPU stands for the GPU that it is for when a certificate of `open` is taken; without arithmetic in
+        fp16 it rounds what it computed."""
+
+    def serves_as_here(self, precision: Precision) -> bool:
+        """Whether what runs on this host, and how fast, is what will be served."""
+
+    def tried_by_auto(self, precision: Precision) -> bool:
+        """Whether `--precision auto` and `--runtime auto` may take it: whether something is known here of its speed."""
+
+    def tokenize_settings(self, graph_inputs: Sequence[str]) -> Mapping[str, Any]:
+        """What the settings of the tokenize step say of it: `marker`, the inputs of a request of one token, where its
+        step does not tell what it has to do."""
+
+    def check_heads(self, longest: Mapping[str, int], *, masks: bool) -> None:
+        """Refuse to serve several heads by one encode step; `longest` has the tokens of the longest text of each, and
+        `masks` says whether one is asked for masks. Raises Unsupported."""
+
+    def ahead(self, config: ExportConfig) -> ExportConfig | None:
+        """What is exported to serve meanwhile, where what `config` asks for takes long to build; None where it does
+        not. Raises UnsupportedHost: this host cannot build it."""
 
     def unavailable(self) -> str:
         """Why nothing can be made for it with this installation, in words; empty if it can."""

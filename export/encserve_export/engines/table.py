@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from encserve_export.config import Device, Engine, ExportConfig, Runtime
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from encserve_export.config import Device, ExportConfig, Precision, Runtime
 from encserve_export.errors import InvalidConfig
 from encserve_repository.manifest import Manifest
 
@@ -12,16 +15,19 @@ from .python_backend.python_onnxruntime import ONNXRUNTIME
 from .python_backend.python_openvino import OPENVINO
 from .tensorrt_backend.tensorrt_engine import TENSORRT
 
+if TYPE_CHECKING:
+    from encserve_export.checkpoint.loading import Checkpoint
+
 ENGINES: tuple[EncodeEngine, ...] = (ONNXRUNTIME, OPENVINO, ONNXRUNTIME_ON_CPU, ONNXRUNTIME_ON_GPU, TENSORRT)
 """Of several that can do what is asked for the first is taken."""
 
 
-def engines_like(name: Engine, runtime: Runtime | None = None, device: Device | None = None) -> list[EncodeEngine]:
+def engines_like(name: str, runtime: Runtime | None = None, device: Device | None = None) -> list[EncodeEngine]:
     """The engines of that name; with a runtime and on a device, where they are given."""
     return [
         engine
         for engine in ENGINES
-        if engine.name is name and runtime in (None, engine.runtime) and device in (None, engine.device)
+        if engine.name == name and runtime in (None, engine.runtime) and device in (None, engine.device)
     ]
 
 
@@ -30,7 +36,12 @@ def engine_for(config: ExportConfig) -> EncodeEngine:
     for engine in engines_like(config.engine, config.runtime, config.device):
         if config.precision is None or config.precision in engine.precisions:
             return engine
-    raise InvalidConfig(f"--engine {config.engine.value} does not offer what is asked of it")
+    raise InvalidConfig(f"--engine {config.engine} does not offer what is asked of it")
+
+
+def engines_of(config: ExportConfig) -> list[EncodeEngine]:
+    """The engine that is asked for, and that of the version which will follow."""
+    return [engine_for(config), *(engines_like(config.followed_by)[:1] if config.followed_by else [])]
 
 
 def engine_of(manifest: Manifest) -> EncodeEngine:
@@ -40,5 +51,57 @@ def engine_of(manifest: Manifest) -> EncodeEngine:
 
 def engine_stated(name: str, runtime: str | None, device: str | None) -> EncodeEngine:
     """The engine that a manifest names. Raises ValueError: this release has none of that name."""
-    (engine,) = engines_like(Engine(name), Runtime(runtime) if runtime else None, Device(device) if device else None)
+    (engine,) = engines_like(name, Runtime(runtime) if runtime else None, Device(device) if device else None)
     return engine
+
+
+def check_asked(config: ExportConfig) -> None:
+    """Refuse what the engine that is asked for does not have.
+
+    Raises:
+        InvalidConfig: names it, and the engines that have it.
+    """
+    engines = engines_like(config.engine)
+    if not engines:
+        raise InvalidConfig(f"--engine {config.engine}: there is none of that name, only {_names(ENGINES)}")
+    if config.runtime is not None and not any(engine.runtime for engine in engines):
+        having = _names(engine for engine in ENGINES if engine.runtime)
+        raise InvalidConfig(
+            f"--runtime {config.runtime.value}: only --engine {having} has runtimes, not {config.engine}"
+        )
+    if config.device is not None and not any(engine.device for engine in engines):
+        having = _names(engine for engine in ENGINES if engine.device)
+        raise InvalidConfig(
+            f"--device {config.device.value} is for --engine {having}; engine {config.engine} has no choice"
+        )
+    if config.token_budget is not None and engines[0].token_budget(config.token_budget) is None:
+        having = _names(engine for engine in ENGINES if engine.token_budget(config.token_budget))
+        raise InvalidConfig(
+            f"--token-budget {config.token_budget}: engine {config.engine} runs each batch as one pack; only engine "
+            f"{having} has micro-batches"
+        )
+    asked = engines_like(config.engine, config.runtime, config.device)
+    if config.precision is Precision.FP16 and not any(config.precision in engine.precisions for engine in asked):
+        on = f" --device {config.device.value}" if config.device else ""
+        having = _names(engine for engine in ENGINES if config.precision in engine.precisions)
+        raise InvalidConfig(
+            f"--precision fp16 --engine {config.engine}{on}: a CPU has no arithmetic in fp16, and runs such a graph "
+            f"slower than fp32; fp16 is for --engine {having} on a GPU"
+        )
+
+
+def check_heads(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Refuse heads that the engine, or the one that follows, cannot serve beside each other; by name.
+
+    Raises:
+        Unsupported: and why.
+    """
+    longest = {head: checkpoint.max_length for head, checkpoint in checkpoints.items()}
+    masks = any("mask_at" in checkpoint.graph_inputs for checkpoint in checkpoints.values())
+    if len(checkpoints) > 1:
+        for engine in engines_of(config):
+            engine.check_heads(longest, masks=masks)
+
+
+def _names(engines: Iterable[EncodeEngine]) -> str:
+    return " or ".join(dict.fromkeys(str(engine.name) for engine in engines))

@@ -11,9 +11,10 @@ from encserve_export.errors import ExportError, InvalidConfig, WayFailed
 from encserve_export.precision.recipe import Recipe
 from encserve_server.steps.encode.host.cpu_flags import lacks
 
+from . import table
 from .engine import EncodeEngine, EncodeStep, Say
 from .served_encoder import ServedEncoder
-from .table import ENGINES, engines_like
+from .table import engines_like
 
 _AUTO = (Precision.FP32, Precision.BF16, Precision.INT8)
 """What `--precision auto` tries, the most exact first."""
@@ -64,7 +65,7 @@ def ways_for(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
             say(f"auto passes over {reason}")
     else:
         ways = [way := way_of(config.precision, config, cpu)]
-        if config.calibration and not (way.recipe.calibrated or way.engine.profiled):
+        if config.calibration and not way.engine.looks_at_texts(way.precision):
             say(
                 f"warning: --calibration {config.calibration}: {way} looks at no texts when it is made; the third that "
                 "is held out is asked for the certificate"
@@ -80,10 +81,10 @@ def way_of(precision: Precision, config: ExportConfig, cpu: frozenset[str]) -> W
     """
     ways = _ways(precision, config)
     if not ways:
-        asked = [f"--engine {config.engine.value}"]
+        asked = [f"--engine {config.engine}"]
         asked += [f"--runtime {config.runtime.value}"] if config.runtime else []
         asked += [f"--device {config.device.value}"] if config.device else []
-        offered = "; ".join(str(Way(precision, engine)) for engine in ENGINES for precision in engine.precisions)
+        offered = "; ".join(str(Way(precision, engine)) for engine in table.ENGINES for precision in engine.precisions)
         raise InvalidConfig(f"--precision {precision.value} {' '.join(asked)} is not offered. Offered is {offered}")
     refusals = [_refusal(way, cpu) for way in ways]
     for way, refusal in zip(ways, refusals, strict=True):
@@ -106,7 +107,7 @@ def ways_to_try(config: ExportConfig, cpu: frozenset[str]) -> tuple[list[Way], l
     by_runtime: dict[tuple[Precision, Runtime | None], Way] = {}  # of several devices the first
     for precision in _AUTO if config.precision is None else (config.precision,):
         for way in _ways(precision, config):
-            if way.recipe.imitation is None:
+            if way.engine.tried_by_auto(way.precision):
                 by_runtime.setdefault((precision, way.engine.runtime), way)
     ways = list(by_runtime.values())
     refusals = [_refusal(way, cpu) for way in ways]

@@ -32,26 +32,30 @@ class Made:
     """Of the ways that were tried, side by side on this host; empty where it cannot be measured here."""
 
 
-def manifest_of(
-    config: ExportConfig,
-    staged: StagedVersion,
-    name: str,
-    head: str,
-    checkpoint: Checkpoint,
-    made: Made,
-    parity: dict[str, Any],
-) -> Manifest:
-    """The certificate of the pipeline `name`, which the files and their digests will be added to; `parity` is what was
-    measured of it, with the head `head` of what was made."""
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """One pipeline of those that were made."""
+
+    name: str
+    head: str
+    """Which head of the encode step it uses; empty for the first or only one."""
+    checkpoint: Checkpoint
+    parity: dict[str, Any]
+    """What was measured of it."""
+
+
+def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipeline: Certified) -> Manifest:
+    """The certificate of a pipeline, which the files and their digests will be added to."""
+    checkpoint = pipeline.checkpoint
     engine, recipe = made.way.engine, made.way.recipe
     return Manifest(
-        name=name,
+        name=pipeline.name,
         version=staged.version,
-        head=head,
-        body=config.name if head else "",
+        head=pipeline.head,
+        body=config.name if pipeline.head else "",
         task=checkpoint.task.name,
         precision=made.way.precision.value,
-        engine=engine.name.value,
+        engine=str(engine.name),
         device=engine.device.value if engine.device else None,
         runtime={"name": engine.runtime.value, "hints": dict(recipe.hints)} if engine.runtime else {},
         requirements=asdict(engine.requirements(made.way.precision, made.plan)),
@@ -75,11 +79,11 @@ def manifest_of(
         mask_id=checkpoint.tokenizer.mask_token_id if "mask_at" in checkpoint.graph_inputs else None,
         graph_inputs=checkpoint.graph_inputs,
         limits=asdict(limits_of(checkpoint, config)),
-        token_budget=config.tokens_per_micro_batch,
+        token_budget=engine.token_budget(config.token_budget),
         prompts=checkpoint.modules.prompts,
         option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},
-        tokenizer_sha256=sha256_of(staged.step_folders(name)["tokenize"] / "tokenizer.json"),
-        parity=parity,
+        tokenizer_sha256=sha256_of(staged.step_folders(pipeline.name)["tokenize"] / "tokenizer.json"),
+        parity=pipeline.parity,
         speed=made.speed,
         files={},
         tools=tool_versions(*engine.tools),

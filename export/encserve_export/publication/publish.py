@@ -29,7 +29,7 @@ def staged_version(config: ExportConfig) -> Iterator[StagedVersion]:
     """
     with (
         _as_publish_errors(),
-        publication.staged_version(config.repository, *config.names, engine=config.engine.value) as staged,
+        publication.staged_version(config.repository, *config.names, engine=str(config.engine)) as staged,
     ):
         yield staged
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.options import MAX_TEXTS_PER_REQUEST
 from encserve_export.config import ExportConfig, Precision
-from encserve_export.engines.table import engine_for, engines_like
+from encserve_export.engines.table import engine_for, engines_of
 from encserve_export.errors import InvalidConfig
 from encserve_export.network.cuts import STATED_BYTES, micro_batch_bytes
 from encserve_export.network.memory import Request, tokens_that_fit
@@ -33,14 +33,13 @@ def limits_of(checkpoint: Checkpoint, config: ExportConfig) -> Limits:
     tokenizer = Tokenizer.from_str(checkpoint.tokenizer_file())
     whole = checkpoint.task.layout in _READ_WHOLE or safe_cuts_of(tokenizer) is None
     engine = engine_for(config)
-    engines = [engine, *(engines_like(config.followed_by)[:1] if config.followed_by else [])]
-    capacities = [each.capacity(checkpoint.max_length) for each in engines]
+    capacities = [each.capacity(checkpoint.max_length) for each in engines_of(config)]
     texts = min(each.texts_per_request or MAX_TEXTS_PER_REQUEST for each in capacities)
     most = max(MAX_TOKENS_PER_REQUEST, checkpoint.max_length)
     tokens = min(each.tokens_per_request or most for each in capacities)
     sizes = sizes_of([checkpoint])
     precision, longest = config.precision or Precision.FP32, checkpoint.max_length
-    cuts = engine.cuts(sizes, precision, config.tokens_per_micro_batch)
+    cuts = engine.cuts(sizes, precision, engine.token_budget(config.token_budget))
     if cuts is not None and config.followed_by is None:
         micro_batch = micro_batch_bytes(sizes, cuts, longest)
         smallest = engine.cuts(sizes, precision, 1)  # of a single text, which may be long

@@ -103,7 +103,7 @@ def encode_step(
         bounds=encode_bounds(checkpoints, config),
         sizes=sizes_of(all_of_them),
         request=largest_request(all_of_them, texts=texts, tokens=tokens),
-        token_budget=config.tokens_per_micro_batch,
+        token_budget=engine_for(config).token_budget(config.token_budget),
         usual_lengths=calibration.lengths,
         timings=timings,
     )
@@ -142,7 +142,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
     options = {"options": options_of(checkpoint)}
     own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
     masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
-    marker = {} if engine_for(config).says_its_load else {"marker": checkpoint.graph_inputs}
+    engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -153,7 +153,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
             **options,
             **own,
             **masks,
-            **marker,
+            **engine,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits_of(checkpoint, config)),

@@ -11,8 +11,8 @@ import torch
 from fake_tensorrt import fake_target
 
 from encserve import EncserveError
-from encserve_export.commands import background, publishing
 from encserve_export.commands import export_command as command
+from encserve_export.commands import publishing
 from encserve_export.commands.background import BuildState, build_of, export_ahead, main, start_build
 from encserve_export.config import Device, Engine, Precision
 from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engine
@@ -35,8 +35,7 @@ class Stream:
 @pytest.fixture
 def target(monkeypatch):
     found = fake_target()
-    for module in (background, tensorrt_engine):
-        monkeypatch.setattr(module, "find_target", lambda: found)
+    monkeypatch.setattr(tensorrt_engine, "find_target", lambda: found)
     monkeypatch.setattr(plan_session, "_DEVICE", "cpu")
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     return found

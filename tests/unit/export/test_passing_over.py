@@ -22,14 +22,14 @@ PACK = {"input_ids": np.arange(4), "lengths": np.array([4])}
 class Engine:
     """Opens an encoder that answers, but for what a test makes fail."""
 
-    title, profiled, measured_on, tracing = "an engine", False, "cpu", None
+    title, measured_on, tracing = "an engine", "cpu", None
     precisions = dict.fromkeys((FP32, BF16, INT8), SimpleNamespace(imitation=None))
 
     def __init__(self):
         self.fail_to_open, self.fail_to_run, self.fails_from_run = {}, {}, 1
 
-    def requirements(self, precision, plan):
-        return SimpleNamespace(gpu=False)
+    def serves_as_here(self, precision):
+        return True
 
     def build(self, step, stage):
         return iter(())

@@ -13,6 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve_export.attention.fused_attention import OPERATOR
 from encserve_export.config import Device, Engine, Precision
 from encserve_export.engines.engine import Built, Capacity, EncodeEngine, EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.engines.served_encoder import BatchedPacks, ServedEncoder
 from encserve_export.engines.warmup import add_warmup, warmup_files
 from encserve_export.errors import WayFailed
@@ -34,7 +35,7 @@ from .onnxruntime_session import SHRINKAGE, network_of, open_session
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(PlainEngine):
     """The backend on one kind of device."""
 
     device: Device
@@ -44,17 +45,15 @@ class OnnxRuntimeEngine:
     otherwise."""
     fused_attention: bool = False
     """Whether attention is one operator, which CUDA alone computes."""
-    name: Engine = Engine.ONNXRUNTIME
+    name: str = Engine.ONNXRUNTIME
     runtime: None = None
     tools: tuple[str, ...] = ()
-    profiled: bool = False
-    says_its_load: bool = False
 
     @property
     def title(self) -> str:
         """Such as "onnxruntime on a GPU"."""
         attention = f", attention as {OPERATOR}" if self.fused_attention else ""
-        return f"{self.name.value}{' on a GPU' if self.device is Device.GPU else ''}{attention}"
+        return f"{self.name}{' on a GPU' if self.device is Device.GPU else ''}{attention}"
 
     @property
     def tracing(self) -> Tracing:
@@ -66,9 +65,9 @@ class OnnxRuntimeEngine:
         """The GPU of this host, or its CPU."""
         return "gpu" if self.on_cuda else "cpu"
 
-    def unavailable(self) -> str:
-        """Nothing: graphs are made anywhere."""
-        return ""
+    def emulates(self, precision: Precision) -> bool:
+        """Where a GPU rounds otherwise than the CPU that stands for it."""
+        return not self.on_cuda and self.precisions[precision].imitation is not None
 
     def on_this_host(self, say: Say) -> Sequence[EncodeEngine]:
         """What is for a GPU is certified on the GPU of this host, if there is one: with attention in one operator, and

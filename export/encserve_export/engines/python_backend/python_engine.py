@@ -10,18 +10,17 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve_export.config import Device, Engine, Precision, Runtime
+from encserve_export.config import TOKEN_BUDGET, Device, Engine, Precision, Runtime
 from encserve_export.engines.engine import (
     ORDINARY,
     Built,
     Capacity,
-    EncodeEngine,
     EncodeStep,
     NewEncodeStep,
-    Say,
     Stage,
     Tracing,
 )
+from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.network.cuts import Cuts, cuts_of, in_whole_blocks, micro_batch_bytes, needs_blocks, places_of
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.network.packed_graph import GRAPH_FILE
@@ -37,23 +36,21 @@ from encserve_server.steps.request.lanes import LANES
 
 
 @dataclass(frozen=True, kw_only=True)
-class PythonEngine:
+class PythonEngine(PlainEngine):
     """One runtime."""
 
     runtime: Runtime
     precisions: Mapping[Precision, Recipe]
     module: str = ""
     """The runtime's Python module, where not every installation has it."""
-    name: Engine = Engine.PYTHON
+    name: str = Engine.PYTHON
     device: Device | None = None
     tracing: Tracing = ORDINARY
     measured_on: str = "cpu"
-    profiled: bool = False
     block: int = 1
     """The padded view of attention has as many places as a multiple of this."""
     has_loops: bool = False
     """Whether the runtime has ONNX's Loop, and sequences of what it gives."""
-    says_its_load: bool = True
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -63,7 +60,7 @@ class PythonEngine:
     @property
     def title(self) -> str:
         """Such as "python with onnxruntime"."""
-        return f"{self.name.value} with {self.runtime.value}"
+        return f"{self.name} with {self.runtime.value}"
 
     def unavailable(self) -> str:
         """That the runtime is not installed."""
@@ -72,9 +69,16 @@ class PythonEngine:
             return f"{needs}; install with: pip install '.[{self.module}]' in a clone of encserve"
         return ""
 
-    def on_this_host(self, say: Say) -> Sequence[EncodeEngine]:
-        """Itself: it runs everywhere."""
-        return [self]
+    def token_budget(self, asked: int | None) -> int:
+        """As it is asked for."""
+        return asked or TOKEN_BUDGET
+
+    def tokenize_settings(self, graph_inputs: Sequence[str]) -> Mapping[str, Any]:
+        """Nothing: the step itself tells what it has to do."""
+        return {}
+
+    def check_heads(self, longest: Mapping[str, int], *, masks: bool) -> None:
+        """It serves all of them."""
 
     def cuts(self, sizes: Sizes, precision: Precision, token_budget: int | None) -> Cuts:
         """By the budget; a thread computes one micro-batch at a time."""
@@ -149,7 +153,3 @@ class PythonEngine:
         config.output.extend(tensors.output)
         config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
         return config
-
-    def warmup_files(self, manifest: Manifest) -> dict[str, bytes]:
-        """None: the step loads what it needs by itself."""
-        return {}

@@ -10,12 +10,14 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve_export.config import Engine, Precision
+from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.engines.engine import Built, Capacity, EncodeEngine, EncodeStep, NewEncodeStep, Say, Stage, Tracing
-from encserve_export.engines.onnxruntime_backend.onnxruntime_engine import on_cpu
+from encserve_export.engines.onnxruntime_backend.onnxruntime_engine import ONNXRUNTIME_ON_GPU, on_cpu
 from encserve_export.engines.onnxruntime_backend.onnxruntime_session import network_of, open_session
+from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.engines.served_encoder import BatchedPacks, Network, ServedEncoder
 from encserve_export.engines.warmup import add_warmup, warmup_files
+from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import read_graph_file, remove_graph_file, write_graph_file
 from encserve_export.network.packed_graph import GRAPH_FILE
 from encserve_export.network.sizes import Sizes
@@ -33,25 +35,45 @@ _CONSTANT_LENGTH = Tracing(constant_length=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TensorRtEngine:
+class TensorRtEngine(PlainEngine):
     """The backend with plans for one GPU."""
 
     precisions: Mapping[Precision, Recipe]
     target: Target | None = None
     """The GPU and the TensorRT of this host, once they were looked for."""
     title: str = Engine.TENSORRT.value
-    name: Engine = Engine.TENSORRT
+    name: str = Engine.TENSORRT
     runtime: None = None
     device: None = None
     tools: tuple[str, ...] = ()
     tracing: Tracing = _CONSTANT_LENGTH
     measured_on: str = "gpu"
-    profiled: bool = True
-    says_its_load: bool = False
 
-    def unavailable(self) -> str:
-        """Nothing; whether there is a GPU is asked by `on_this_host`."""
-        return ""
+    def looks_at_texts(self, precision: Precision) -> bool:
+        """The profile of a plan is fitted to their lengths."""
+        return True
+
+    def serves_as_here(self, precision: Precision) -> bool:
+        """Never: a plan takes minutes to build, and is not measured."""
+        return False
+
+    def check_heads(self, longest: Mapping[str, int], *, masks: bool) -> None:
+        """All must take texts of one length."""
+        super().check_heads(longest, masks=masks)
+        if len(set(longest.values())) > 1:
+            raise Unsupported(
+                "a plan pads the texts of all heads to one length, and their checkpoints take "
+                f"{list(longest.values())} tokens: give --max-length"
+            )
+
+    def ahead(self, config: ExportConfig) -> ExportConfig:
+        """ONNX Runtime on the same GPU, in the precision that is asked of the plan, which may be left to choice; or in
+        fp16 where it does not offer that. Raises UnsupportedHost: no plan can be built here."""
+        find_target()
+        offered = (None, *ONNXRUNTIME_ON_GPU.precisions)
+        precision = config.precision if config.precision in offered else Precision.FP16
+        engine = ONNXRUNTIME_ON_GPU
+        return replace(config, engine=engine.name, device=engine.device, precision=precision, followed_by=self.name)
 
     def on_this_host(self, say: Say) -> Sequence[EncodeEngine]:
         """For the GPU of this host. Raises UnsupportedHost: it has none, or no TensorRT."""
