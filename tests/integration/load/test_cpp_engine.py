@@ -96,6 +96,8 @@ async def test_what_cannot_be_done_in_time_is_refused_early_and_by_us(start, tmp
             answered, refused, others = await flood(server, count=count, size=size, timeout_s=timeout_s)
             assert not others, state
             assert len(answered) + len(refused) == count
+            # Shares of the deadline and of the network's own time, since that is what is promised. A stand-in that
+            # sleeps until its rate is due leaves the processor to whatever else a busy machine has to do.
             assert max(refused) < timeout_s / 2, state
             batches = [tuple(map(float, line.split())) for line in (tmp_path / "log").read_text().splitlines()][done:]
             busy_s = sum(end_s - began_s for began_s, end_s, _ in batches)
