@@ -44,13 +44,13 @@ def shifted(layout, tensor):
     """A tokenize step that tells of places which are one character too far on."""
 
     def tamper(staged, monkeypatch):
-        lay = layout.Layout.lay
+        lay = layout.Layout.packed_tensors
 
         def too_far(self, *args):
             tensors = lay(self, *args)
             return {**tensors, tensor: np.where(tensors[tensor] >= 0, tensors[tensor] + 1, -1).astype(np.int32)}
 
-        monkeypatch.setattr(layout.Layout, "lay", too_far)
+        monkeypatch.setattr(layout.Layout, "packed_tensors", too_far)
 
     return tamper
 
@@ -110,14 +110,14 @@ def swapped_types(changed):
 
 def reversed_pairs(staged, monkeypatch):
     """A tokenize step that puts the second text of a pair first."""
-    lay = text_pairs.Layout.lay
+    lay = text_pairs.Layout.packed_tensors
 
     def turned(self, groups, encodings, options):
         first, second = encodings
         first = list(first) * len(second) if len(first) == 1 else first
         return lay(self, groups, [second, first], options)
 
-    monkeypatch.setattr(text_pairs.Layout, "lay", turned)
+    monkeypatch.setattr(text_pairs.Layout, "packed_tensors", turned)
 
 
 def cased(changed):

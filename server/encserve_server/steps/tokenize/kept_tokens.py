@@ -12,7 +12,7 @@ from .limits import MAX_WHOLE_BYTES
 from .safe_cuts import SafeCuts
 
 COUNTED_CHARACTERS = 16_384
-"""A text up to here is tokenized whole, so that the number of its tokens is exact."""
+"""The characters up to which a text is tokenized whole, so that the number of its tokens is exact."""
 _FIRST_WINDOW = 4_096  # characters
 _CHARACTERS_PER_TOKEN = 8  # of the first window; English has 4 to 5
 
@@ -21,15 +21,15 @@ Encode = Callable[[list[str]], Sequence[Encoding]]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a text is to be tokenized."""
+    """A text, and what of it is to be tokenized."""
 
     text: str
     room: int | None
-    """Tokens that can be kept: one more than these is enough to know. None: all."""
+    """The number of tokens that can be kept: one more than these is enough to know. None for all."""
     from_end: bool = False
     """Whether the end of the text is kept, and not its start."""
     name: str = "text"
-    """What errors call the text."""
+    """The name of the text in errors."""
 
 
 @dataclass(frozen=True)
@@ -38,44 +38,46 @@ class Tokens:
 
     encoding: Encoding
     shift: int = 0
-    """Characters of the text before the first that was tokenized."""
+    """The characters of the text before the first that was tokenized."""
     whole: bool = True
-    """Whether these are all."""
+    """Whether these are all of its tokens."""
 
     def __len__(self) -> int:
         return len(self.encoding)
 
     @property
     def ids(self) -> list[int]:
-        """Of the tokens, in order."""
+        """Return the ids of the tokens, in order."""
         ids: list[int] = self.encoding.ids
         return ids
 
     @property
     def tokens(self) -> list[str]:
-        """As the vocabulary writes them."""
+        """Return the tokens as the vocabulary writes them."""
         tokens: list[str] = self.encoding.tokens
         return tokens
 
     @property
     def word_ids(self) -> list[int | None]:
-        """The word of each token, counted within what was tokenized."""
+        """Return the word of each token, counted within what was tokenized."""
         words: list[int | None] = self.encoding.word_ids
         return words
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
-        """Where each token begins and ends in the whole text, (characters)."""
+        """Return where each token begins and ends in the whole text, (characters)."""
         offsets: list[tuple[int, int]] = self.encoding.offsets
         return [(begin + self.shift, end + self.shift) for begin, end in offsets] if self.shift else offsets
 
     def count(self, more: int = 0) -> str:
-        """How many there are, with `more` beside them, in words that stay true where some were not tokenized."""
+        """Return the number of tokens, with `more` beside them, in words that stay true where some were not
+        tokenized."""
         return f"{len(self) + more}" if self.whole else f"at least {len(self) + more}"
 
 
 def keep_tokens(wanted: Sequence[Wanted], encode: Encode, cuts: SafeCuts | None) -> list[Tokens | InvalidArgument]:
-    """The tokens of each text, or why it is refused. Windows grow until they hold more tokens than can be kept.
+    """Return the tokens of each text, or the error that refuses it. Windows grow until they hold more tokens than can
+    be kept.
 
     The tokens of a window are a prefix, or a suffix, of those of the whole text, as it ends at a safe cut.
     """
@@ -102,7 +104,7 @@ def keep_tokens(wanted: Sequence[Wanted], encode: Encode, cuts: SafeCuts | None)
 
 
 def _first_size(wanted: Wanted, cuts: SafeCuts | None) -> int:
-    """Characters of the first window."""
+    """Return the characters of the first window."""
     size = len(wanted.text)
     if cuts is None or wanted.room is None:
         return size
@@ -111,12 +113,12 @@ def _first_size(wanted: Wanted, cuts: SafeCuts | None) -> int:
 
 
 def _largest(room: int) -> int:
-    """Characters of the largest window."""
+    """Return the characters of the largest window."""
     return max(MAX_WHOLE_BYTES, 4 * _CHARACTERS_PER_TOKEN * (room + 1))
 
 
 def _window(wanted: Wanted, size: int, cuts: SafeCuts | None) -> tuple[int, int] | InvalidArgument:
-    """Where a window of at least `size` characters begins and ends, or why there is none."""
+    """Return where a window of at least `size` characters begins and ends, or why there is none."""
     total = len(wanted.text)
     if cuts is None or wanted.room is None or size >= total:
         return 0, total

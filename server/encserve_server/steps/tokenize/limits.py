@@ -1,4 +1,4 @@
-"""How much one request may ask for, and the check of its texts as they come over the wire."""
+"""The limits of one request, and the check of its texts as they come over the wire."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any
 from ..request.options import InvalidArgument
 
 MAX_WHOLE_BYTES = 256 * 1024
-"""UTF-8 bytes of a text of which all tokens are needed; of a longer one only what truncation keeps is tokenized."""
+"""The most UTF-8 bytes of a text of which all tokens are needed; of a longer one only what truncation keeps is
+tokenized."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request may ask for."""
+    """The most that one request may ask for."""
 
     max_length: int
-    """Tokens of one text that the network sees, special tokens included."""
+    """The tokens of one text that the network sees, special tokens included."""
     max_texts_per_request: int
-    """Texts, or pairs of texts."""
+    """The number of texts, or of pairs of texts."""
     max_tokens_per_request: int
-    """Tokens of all texts of a request, after truncation."""
+    """The tokens of all texts of a request, after truncation."""
     max_bytes_per_text: int
-    """UTF-8 bytes of one text."""
+    """The UTF-8 bytes of one text."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Limits:
-        """Read the limits from the settings of the tokenize step."""
+        """Return the limits in the settings of the tokenize step."""
         return cls(**settings["limits"])
 
     def decode(self, raw_texts: Sequence[bytes], *, name: str = "text", whole: bool = False) -> list[str]:
-        """The texts of one input, which errors call `name`; `whole` where all their tokens are needed.
+        """Return the texts of one input, which errors call `name`; `whole` where all their tokens are needed.
 
         Raises:
             InvalidArgument: no text, too many texts, a text that is too large, or one that is not UTF-8.

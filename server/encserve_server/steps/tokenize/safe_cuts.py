@@ -38,21 +38,21 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class SafeCuts:
-    """The places of one tokenizer."""
+    """The safe places of one tokenizer."""
 
     tokenizer: Tokenizer
     places: re.Pattern[str]
-    """Matches, without any characters, at a place that may be safe."""
+    """A pattern that matches, without any characters, at a place that may be safe."""
 
     def first(self, text: str, begin: int, end: int) -> int | None:
-        """The first safe place from `begin` to `end`, as an index into `text`."""
+        """Return the first safe place from `begin` to `end`, as an index into `text`."""
         for block in range(begin, end, _BLOCK):
             for place in self._places(text, block, min(end, block + _BLOCK)):
                 return place
         return None
 
     def last(self, text: str, begin: int, end: int) -> int | None:
-        """The last safe place from `begin` to `end`, as an index into `text`."""
+        """Return the last safe place from `begin` to `end`, as an index into `text`."""
         for block in range(end, begin, -_BLOCK):
             found = list(self._places(text, max(begin, block - _BLOCK), block))
             if found:
@@ -67,7 +67,7 @@ class SafeCuts:
                 yield place
 
     def _keeps(self, before: str, after: str) -> bool:
-        """Whether normalization leaves a letter or digit on either side of the space."""
+        """Return whether normalization leaves a letter or digit on either side of the space."""
         normalizer = self.tokenizer.normalizer
         if normalizer is None:
             return True
@@ -77,7 +77,7 @@ class SafeCuts:
 
 
 def safe_cuts_of(tokenizer: Tokenizer) -> SafeCuts | None:
-    """The safe places of a tokenizer; None where none is known."""
+    """Return the safe places of a tokenizer; None where none is known."""
     normalizers = _parts(tokenizer.normalizer, "normalizers")
     splits = _parts(tokenizer.pre_tokenizer, "pretokenizers")
     if getattr(tokenizer.model, "dropout", None) or not (
@@ -94,7 +94,7 @@ def safe_cuts_of(tokenizer: Tokenizer) -> SafeCuts | None:
 
 
 def _parts(step: Any, name: str) -> list[dict[str, Any]]:
-    """What a normalizer or pre-tokenizer does, one after another, as `tokenizer.json` describes it."""
+    """Return what a normalizer or pre-tokenizer does, one after another, as `tokenizer.json` describes it."""
     if step is None:
         return []
     try:
@@ -141,7 +141,7 @@ def _added_tokens(tokenizer: Tokenizer) -> list[Any]:
 
 
 def _added_tokens_stay_apart(tokenizer: Tokenizer) -> bool:
-    """Whether no token that is found in the bare text can reach across a space, or look across it."""
+    """Return whether no token that is found in the bare text can reach across a space, or look across it."""
     for token in _added_tokens(tokenizer):
         forms = {token.content}
         if token.normalized and tokenizer.normalizer is not None:

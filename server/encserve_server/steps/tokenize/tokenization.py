@@ -1,4 +1,4 @@
-"""The tokenize step without Triton: the texts of several requests to each request's tensors."""
+"""The tokenize step without Triton: from the texts of several requests to each request's tensors."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from .safe_cuts import safe_cuts_of
 
 
 class Layout(Protocol):
-    """How the texts of a task become rows of a pack. Each layout is a module of `layouts` with a class of this name."""
+    """Makes rows of a pack out of the texts of a task. Each layout is a module of `layouts` with a class of this
+    name."""
 
     INPUTS: tuple[str, ...]
-    """The BYTES inputs of a request."""
+    """The names of the BYTES inputs of a request."""
     TRACKS_OFFSETS: bool
     """Whether encodings must know where in the text each token stands."""
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts of a request to tokenize, in groups. Raises InvalidArgument."""
+        """Return the texts of a request to tokenize, in groups. Raises InvalidArgument."""
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """For each group, how many tokens of a text truncation can keep; None where all are needed."""
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return, for each group, the tokens of a text that truncation can keep; None where all are needed."""
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """The tensors of a request, without the leading dimension, from its encodings without special tokens.
+        """Return the tensors of a request, without the leading dimension, from its encodings without special tokens.
 
         Raises InvalidArgument.
         """
@@ -49,17 +50,18 @@ class Tokenization:
         self._cuts = safe_cuts_of(tokenizer)
         self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
         self._mask_id: int | None = settings.get("mask_id")
-        """Of which places are told; None where the network does not ask."""
+        """The token id of a mask, whose places are told; None where the network does not ask for them."""
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """Check the texts of a request as they came over the wire. Raises InvalidArgument."""
+        """Return the texts of a request, after checking them as they came over the wire. Raises InvalidArgument."""
         return self._layout.read(inputs, options)
 
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]
     ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:
-        """The tensors of each request that was read, or why it cannot have any; all texts are tokenized together."""
+        """Return the tensors of each request that was read, or the error that refuses it; all texts are tokenized
+        together."""
         wanted = [each for groups, options in requests for each in self._wanted(groups, options)]
         kept = iter(keep_tokens(wanted, self._encode, self._cuts))
         answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []
@@ -71,7 +73,7 @@ class Tokenization:
                 continue
             encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
             try:
-                tensors = self._layout.lay(groups, encodings, options)
+                tensors = self._layout.packed_tensors(groups, encodings, options)
                 if self._mask_id is not None:
                     tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
                 answers.append(tensors)
@@ -82,7 +84,7 @@ class Tokenization:
     def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
         from_end = options.get("truncate") == "start"
         names = chain(self.inputs, repeat("text"))
-        for group, room, name in zip(groups, self._layout.rooms(groups, options), names, strict=False):
+        for group, room, name in zip(groups, self._layout.kept_lengths(groups, options), names, strict=False):
             for index, text in enumerate(group):
                 yield Wanted(text, room, from_end, f"{name} {index}")
 

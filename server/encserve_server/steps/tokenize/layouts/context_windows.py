@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .frame import frame_of_pair
 from .packed_rows import Row, check_tokens, pack
+from .special_tokens import special_tokens_of_pair
 from .windows import count_windows, windows_of
 
 _NOWHERE = -1
@@ -27,11 +27,11 @@ class Layout:
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._limits = Limits.from_settings(settings)
-        self._frame = frame_of_pair(tokenizer)
+        self._special = special_tokens_of_pair(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize, in two groups: questions and contexts. Raises InvalidArgument."""
+        """Return the texts to tokenize, in two groups: questions and contexts. Raises InvalidArgument."""
         questions = self._limits.decode(inputs["text"], whole=True)
         contexts = self._limits.decode(inputs["text_pair"], name="text_pair", whole=True)
         if len(questions) not in (1, len(contexts)):
@@ -41,15 +41,15 @@ class Layout:
             )
         return [questions, contexts]
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """All tokens are needed."""
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return None for both groups: all tokens are needed."""
         return [None, None]
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """Rows for the W windows of n contexts: `lengths` (W,), `window_count` (n,), and for the T tokens of all rows
-        `offsets` and `word_offsets` (T, 2) into the context, -1 outside it.
+        """Return the rows of the W windows of n contexts: `lengths` (W,), `window_count` (n,), and for the T tokens of
+        all rows `offsets` and `word_offsets` (T, 2) into the context, -1 outside it.
 
         Raises:
             InvalidArgument: a context is empty, a question leaves no room, or the request has too many tokens.
@@ -57,7 +57,7 @@ class Layout:
         questions, contexts = encodings
         if len(questions) == 1:
             questions = list(questions) * len(contexts)
-        frame = self._frame
+        special = self._special
         rows: list[Row] = []
         counts, sizes, laid = [], [], 0
         offsets: list[NDArray[np.int32]] = []
@@ -68,10 +68,10 @@ class Layout:
             asked, ids = question.ids, context.ids
             room = self._room(index, len(asked), len(ids), options["overlap"])
             count = count_windows(len(ids), room, options["overlap"])
-            laid += len(ids) + count * (options["overlap"] + frame.size + len(asked)) - options["overlap"]
+            laid += len(ids) + count * (options["overlap"] + special.size + len(asked)) - options["overlap"]
             check_tokens(laid, self._limits)  # before windows are made that may repeat nearly all of one another
-            ahead = np.full((len(frame.before) + len(asked) + len(frame.between), 2), _NOWHERE, np.int32)
-            behind = np.full((len(frame.after), 2), _NOWHERE, np.int32)
+            ahead = np.full((len(special.before) + len(asked) + len(special.between), 2), _NOWHERE, np.int32)
+            behind = np.full((len(special.after), 2), _NOWHERE, np.int32)
             places = np.array(context.offsets, np.int32)  # (t, 2)
             words = np.array([_NOWHERE if word is None else word for word in context.word_ids], np.int32)  # (t,)
             for begin, end in windows_of(len(ids), room, options["overlap"]):
@@ -79,9 +79,9 @@ class Layout:
                 offsets += [ahead, places[begin:end], behind]
                 word_offsets += [ahead, _of_words(places[begin:end], words[begin:end]), behind]
             counts.append(count)
-            sizes.append(frame.size + len(asked) + len(ids))
+            sizes.append(special.size + len(asked) + len(ids))
         return {
-            **pack(rows, frame, self._limits, token_types=self._token_types),
+            **pack(rows, special, self._limits, token_types=self._token_types),
             "window_count": np.array(counts, np.int32),
             "offsets": np.concatenate(offsets),
             "word_offsets": np.concatenate(word_offsets),
@@ -90,8 +90,8 @@ class Layout:
         }
 
     def _room(self, index: int, asked: int, size: int, overlap: int) -> int:
-        """The tokens of a context of `size` tokens that a window holds."""
-        room = self._limits.max_length - self._frame.size - asked
+        """Return the tokens of a context of `size` tokens that a window holds."""
+        room = self._limits.max_length - self._special.size - asked
         if room < min(size, overlap + 1):
             raise InvalidArgument(
                 f"text {index} has {asked} tokens and leaves {max(room, 0)} of max_length {self._limits.max_length} to "
@@ -101,7 +101,7 @@ class Layout:
 
 
 def _of_words(places: NDArray[np.int32], words: NDArray[np.int32]) -> NDArray[np.int32]:
-    """For each token of a window, (t, 2), where its word, as far as it is in the window, begins and ends."""
+    """Return, for each token of a window, (t, 2), where its word, as far as it is in the window, begins and ends."""
     aligned = places.copy()
     starts = np.flatnonzero(np.diff(words, prepend=words[0] - 1))
     for begin, end in zip(starts, [*starts[1:], len(words)], strict=True):

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import MAX_WHOLE_BYTES, Limits
-from .frame import frame_of_pair
 from .packed_rows import Row, cut_text, pack
+from .special_tokens import special_tokens_of_pair
 
 
 class Layout:
@@ -24,11 +24,11 @@ class Layout:
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._limits = Limits.from_settings(settings)
-        self._frame = frame_of_pair(tokenizer)
+        self._special = special_tokens_of_pair(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize, in two groups: texts and hypotheses. Raises InvalidArgument."""
+        """Return the texts to tokenize, in two groups: texts and hypotheses. Raises InvalidArgument."""
         texts, labels = self._limits.decode(inputs["text"]), options["labels"]
         self._limits.check_count(len(texts) * len(labels), f"pairs ({len(texts)} texts and {len(labels)} labels)")
         template = options["hypothesis_template"]
@@ -41,21 +41,22 @@ class Layout:
                 )
         return [texts, [template.replace("{}", label) for label in labels]]
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """For texts and hypotheses, how many tokens truncation can keep; all of a hypothesis are needed."""
-        return [self._limits.max_length - self._frame.size, None]
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return, for texts and hypotheses, the tokens that truncation can keep; all of a hypothesis are needed."""
+        return [self._limits.max_length - self._special.size, None]
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """Rows for all pairs, the first text's first. What is cut is the text; the counts are of its longest pair.
+        """Return the rows of all pairs, the first text's first. What is cut is the text; the counts are of its longest
+        pair.
 
         Raises:
             InvalidArgument: a hypothesis leaves no room, a text is too long and may not be cut, or the request has too
                 many tokens.
         """
         texts, hypotheses = encodings[0], [encoding.ids for encoding in encodings[1]]
-        room = self._limits.max_length - self._frame.size
+        room = self._limits.max_length - self._special.size
         for index, hypothesis in enumerate(hypotheses):
             if len(hypothesis) >= room:
                 raise InvalidArgument(
@@ -69,14 +70,14 @@ class Layout:
             excess = len(ids) + longest - room
             if excess > 0 and options["truncate"] == "error":
                 raise InvalidArgument(
-                    f"text {index} has {text.count(longest + self._frame.size)} tokens with its longest hypothesis; "
+                    f"text {index} has {text.count(longest + self._special.size)} tokens with its longest hypothesis; "
                     f"max_length is {self._limits.max_length} and truncate is 'error'"
                 )
             dropped.append(max(excess, 0))
             for hypothesis in hypotheses:
                 cut = cut_text(len(ids), room - len(hypothesis), options["truncate"])
                 rows.append(Row(ids[cut.begin : cut.end], hypothesis))
-        packed = pack(rows, self._frame, self._limits, token_types=self._token_types)
+        packed = pack(rows, self._special, self._limits, token_types=self._token_types)
         return {
             **packed,
             "token_count": packed["lengths"].reshape(len(texts), -1).max(1).astype(np.int32),

@@ -31,17 +31,18 @@ class Layout:
         self._mask_id: int = settings["mask_id"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize. Raises InvalidArgument."""
+        """Return the texts to tokenize. Raises InvalidArgument."""
         return self._texts.read(inputs, options, whole=True)
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """All tokens are needed: no mask may be lost."""
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return None for the texts: all tokens are needed, since no mask may be lost."""
         return [None]
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `target_id` (M,), the token that each mask hides, and `mask_count` (n,).
+        """Return the rows as for single texts, with `target_id` (M,), the token that each mask hides, and `mask_count`
+        (n,).
 
         Raises:
             InvalidArgument: a text has no mask, or lost one because it was too long; or one that is to be scored has
@@ -63,7 +64,7 @@ class Layout:
                     f"{before} {self._mask_token} with it"
                 )
             counts.append(before)
-        tensors = self._texts.lay_cut(own, cuts)
+        tensors = self._texts.packed_cuts(own, cuts)
         return {
             **tensors,
             "mask_count": np.array(counts, np.int32),
@@ -71,8 +72,8 @@ class Layout:
         }
 
     def _scored(self, own: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
-        """The copies of all texts. A text of no tokens has one too, of a mask that hides nothing, because a request
-        has a row at least; its `mask_count` is 0."""
+        """Return the copies of all texts. A text of no tokens has one too, of a mask that hides nothing, because a
+        request has a row at least; its `mask_count` is 0."""
         texts = []
         for index, (encoding, (cut,)) in enumerate(zip(own, cuts, strict=True)):
             ids = encoding.ids[cut.begin : cut.end]

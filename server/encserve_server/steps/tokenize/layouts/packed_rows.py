@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...request.options import InvalidArgument
 from ..limits import Limits
-from .frame import Frame
+from .special_tokens import SpecialTokens
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,19 @@ class Cut:
     begin: int
     end: int
     dropped: int = 0
-    """Tokens that were cut."""
+    """Return the number of tokens that were cut."""
 
 
 def cut_text(size: int, room: int, side: str) -> Cut:
-    """Cut a text of `size` tokens to `room` tokens, at its "end" or its "start"."""
+    """Return what is left of a text of `size` tokens that is cut to `room` tokens, at its "end" or its "start"."""
     kept = min(size, max(0, room))
     begin = 0 if side == "end" else size - kept
     return Cut(begin, begin + kept, size - kept)
 
 
 def cut_pair(first: int, second: int, room: int, side: str) -> tuple[Cut, Cut]:
-    """Cut the longer of two texts, and both to half of the room once they are equal: as transformers does."""
+    """Return what is left of two texts: the longer one is cut, and both to half of the room once they are equal, as
+    transformers does."""
     short, long = sorted((first, second))
     if first + second > room:
         long = max(short, room - short) if short <= room else short
@@ -45,31 +46,31 @@ def cut_pair(first: int, second: int, room: int, side: str) -> tuple[Cut, Cut]:
 
 @dataclass(frozen=True)
 class Row:
-    """One text of a pack: special tokens, a text, and perhaps a second one."""
+    """One row of a pack: special tokens, a text, and perhaps a second one."""
 
     first: Sequence[int]
-    """Token ids, already cut."""
+    """The token ids of the first text, already cut."""
     second: Sequence[int] = ()
 
 
-def pack(rows: Sequence[Row], frame: Frame, limits: Limits, *, token_types: bool) -> dict[str, NDArray[Any]]:
-    """Lay rows end to end: `input_ids` (T,), `lengths` (n,) and, where asked for, `token_type_ids` (T,).
+def pack(rows: Sequence[Row], special: SpecialTokens, limits: Limits, *, token_types: bool) -> dict[str, NDArray[Any]]:
+    """Return rows laid end to end: `input_ids` (T,), `lengths` (n,) and, where asked for, `token_type_ids` (T,).
 
     Raises:
         InvalidArgument: the rows have too many tokens together.
     """
-    lengths = np.fromiter((frame.size + len(row.first) + len(row.second) for row in rows), np.int64, len(rows))
+    lengths = np.fromiter((special.size + len(row.first) + len(row.second) for row in rows), np.int64, len(rows))
     check_tokens(int(lengths.sum()), limits)
     parts: list[int] = []
     for row in rows:
-        parts += frame.before
+        parts += special.before
         parts += row.first
-        parts += frame.between
+        parts += special.between
         parts += row.second
-        parts += frame.after
+        parts += special.after
     packed = {"input_ids": np.array(parts, np.int64), "lengths": lengths}
     if token_types:
-        packed["token_type_ids"] = np.fromiter(_types(rows, frame), np.int64, len(parts))
+        packed["token_type_ids"] = np.fromiter(_types(rows, special), np.int64, len(parts))
     return packed
 
 
@@ -81,10 +82,10 @@ def check_tokens(count: int, limits: Limits) -> None:
         )
 
 
-def _types(rows: Sequence[Row], frame: Frame) -> Iterable[int]:
+def _types(rows: Sequence[Row], special: SpecialTokens) -> Iterable[int]:
     for row in rows:
-        yield from frame.before_types
-        yield from [frame.first_type] * len(row.first)
-        yield from frame.between_types
-        yield from [frame.second_type] * len(row.second)
-        yield from frame.after_types
+        yield from special.before_types
+        yield from [special.first_type] * len(row.first)
+        yield from special.between_types
+        yield from [special.second_type] * len(row.second)
+        yield from special.after_types

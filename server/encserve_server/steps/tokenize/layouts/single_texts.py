@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .frame import frame_of_text
 from .packed_rows import Cut, Row, check_tokens, cut_text, pack
+from .special_tokens import special_tokens_of_text
 from .windows import count_windows, windows_of
 
 
@@ -26,15 +26,16 @@ class Layout:
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)
         self._prompts = dict(settings.get("prompts", {}))
-        self._frame = frame_of_text(tokenizer)
+        self._special = special_tokens_of_text(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
     def prompt(self, options: Options) -> str:
-        """What a request puts before each text."""
+        """Return the text that a request puts before each text."""
         return self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
-        """The texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are needed.
+        """Return the texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are
+        needed.
 
         Raises InvalidArgument.
         """
@@ -42,26 +43,27 @@ class Layout:
         texts = self.limits.decode(inputs["text"], whole=whole or options.get("long_text") == "chunk")
         return [[prompt + text for text in texts] if prompt else texts]
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """How many tokens of a text truncation can keep; all are needed where it is read in windows."""
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return the tokens of a text that truncation can keep; None where it is read in windows and all are needed."""
         in_windows = options.get("long_text") == "chunk"
-        return [None if in_windows else self.limits.max_length - self._frame.size]
+        return [None if in_windows else self.limits.max_length - self._special.size]
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """Cut the texts of one request to the length that the network takes, and lay them end to end.
+        """Return the rows of the texts of one request, cut to the length that the network takes, and laid end to end.
 
         Special tokens are kept: what is cut is the text between them, at its end or at its start.
 
         Raises:
             InvalidArgument: a text is too long and may not be cut, or the request has too many tokens.
         """
-        return self.lay_cut(encodings[0], self.cut(encodings[0], options))
+        return self.packed_cuts(encodings[0], self.cut(encodings[0], options))
 
     def cut(self, encodings: Sequence[Tokens], options: Options) -> list[list[Cut]]:
-        """What is left of each text: one part, or overlapping windows where the request wants long texts whole."""
-        room, side = self.limits.max_length - self._frame.size, options["truncate"]
+        """Return what is left of each text: one part, or overlapping windows where the request wants long texts
+        whole."""
+        room, side = self.limits.max_length - self._special.size, options["truncate"]
         in_windows = options.get("long_text") == "chunk"
         if in_windows and options["overlap"] >= room:
             raise InvalidArgument(f"option overlap is {options['overlap']}; a window holds {room} tokens of text")
@@ -70,25 +72,25 @@ class Layout:
             size = len(encoding)
             if size > room and in_windows:
                 count = count_windows(size, room, options["overlap"])
-                laid += size + count * (options["overlap"] + self._frame.size) - options["overlap"]
+                laid += size + count * (options["overlap"] + self._special.size) - options["overlap"]
                 check_tokens(laid, self.limits)  # before windows are made that may repeat nearly all of one another
                 cuts.append([Cut(*window) for window in windows_of(size, room, options["overlap"])])
                 continue
             if size > room and side == "error":
                 raise InvalidArgument(
-                    f"text {index} has {encoding.count(self._frame.size)} tokens; max_length is "
+                    f"text {index} has {encoding.count(self._special.size)} tokens; max_length is "
                     f"{self.limits.max_length} and truncate is 'error'"
                 )
             cuts.append([cut_text(size, room, side)])
         return cuts
 
-    def lay_cut(self, encodings: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
-        """The tensors of what is left of each text."""
+    def packed_cuts(self, encodings: Sequence[Tokens], cuts: Sequence[Sequence[Cut]]) -> dict[str, NDArray[Any]]:
+        """Return the tensors of what is left of each text."""
         rows, sizes = [], []
         for encoding, windows in zip(encodings, cuts, strict=True):
             ids = encoding.ids
             rows += [Row(ids[window.begin : window.end]) for window in windows]
-            sizes.append(self._frame.size + windows[-1].end - windows[0].begin)
+            sizes.append(self._special.size + windows[-1].end - windows[0].begin)
         return {
             **self.pack(rows),
             "token_count": np.array(sizes, np.int32),
@@ -97,13 +99,13 @@ class Layout:
         }
 
     def pack(self, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
-        """The tensors of rows, with special tokens around each. Raises InvalidArgument."""
-        return pack(rows, self._frame, self.limits, token_types=self._token_types)
+        """Return the tensors of rows, with special tokens around each. Raises InvalidArgument."""
+        return pack(rows, self._special, self.limits, token_types=self._token_types)
 
     def spread(self, windows: Sequence[Cut], values: NDArray[Any], blank: Any) -> NDArray[Any]:
-        """Values (t, ...) of the tokens of a whole text, laid as the tokens of its windows are; `blank` at special
-        tokens, and at those that belong to another window."""
-        before, after = len(self._frame.before), len(self._frame.between) + len(self._frame.after)
+        """Return values (t, ...) of the tokens of a whole text, laid as the tokens of its windows are; `blank` at
+        special tokens, and at those that belong to another window."""
+        before, after = len(self._special.before), len(self._special.between) + len(self._special.after)
         around = [np.full((size, *values.shape[1:]), blank, values.dtype) for size in (before, after)]
         parts = []
         for index, window in enumerate(windows):

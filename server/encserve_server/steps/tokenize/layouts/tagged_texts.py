@@ -26,19 +26,19 @@ class Layout:
         self._unknown_id: int | None = settings["unknown_id"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize. Raises InvalidArgument."""
+        """Return the texts to tokenize. Raises InvalidArgument."""
         return self._texts.read(inputs, options)
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """As for single texts."""
-        return self._texts.rooms(groups, options)
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return the lengths as for single texts."""
+        return self._texts.kept_lengths(groups, options)
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """As for single texts, with `offsets` (T, 2), -1 at special tokens, those of a prompt and where another window
-        has the token; `continues` (T,), 1 where a token belongs to the word of the token before it; and `row_count`
-        (n,), the rows of all windows of each text.
+        """Return the rows as for single texts, with `offsets` (T, 2), -1 at special tokens, those of a prompt and where
+        another window has the token; `continues` (T,), 1 where a token belongs to the word of the token before it; and
+        `row_count` (n,), the rows of all windows of each text.
 
         Raises InvalidArgument.
         """
@@ -51,14 +51,15 @@ class Layout:
             offsets.append(self._texts.spread(windows, places, -1))
             continues.append(self._texts.spread(windows, flags, 0))
         return {
-            **self._texts.lay_cut(own, cuts),
+            **self._texts.packed_cuts(own, cuts),
             "offsets": np.concatenate(offsets),
             "continues": np.concatenate(continues),
             "row_count": np.array([len(places) for places in offsets], np.int32),
         }
 
     def _continues(self, text: str, encoding: Tokens) -> Iterator[bool]:
-        """Whether each token continues a word, by the rule of transformers' pipeline, so that words are the same.
+        """Return whether each token continues a word, by the rule of transformers' pipeline, so that words are the
+        same.
 
         A vocabulary that marks subwords makes them longer than the text they stand for. In others a token continues a
         word unless a space is before it. An unknown token is a word.
@@ -73,7 +74,8 @@ class Layout:
 
 
 def _behind(prompt: int, places: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Places (t, 2) in a text with a prompt of so many characters before it, counted without the prompt; -1 within."""
+    """Return places (t, 2) in a text with a prompt of so many characters before it, counted without the prompt; -1
+    within."""
     if not prompt:
         return places
     return np.where(places[:, 1:] > prompt, np.maximum(places - prompt, 0), -1).astype(np.int32)

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .frame import frame_of_pair
 from .packed_rows import Row, cut_pair, pack
+from .special_tokens import special_tokens_of_pair
 
 
 class Layout:
@@ -25,12 +25,12 @@ class Layout:
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)
         self._prompts = dict(settings.get("prompts", {}))
-        self._frame = frame_of_pair(tokenizer)
+        self._special = special_tokens_of_pair(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """The texts to tokenize, in two groups: the first ones, with the prompt of the request before each, and the
-        second ones. Raises InvalidArgument."""
+        """Return the texts to tokenize, in two groups: the first ones, with the prompt of the request before each, and
+        the second ones. Raises InvalidArgument."""
         first = self.limits.decode(inputs["text"], whole=True)
         second = self.limits.decode(inputs["text_pair"], name="text_pair")
         if len(first) not in (1, len(second)):
@@ -40,15 +40,15 @@ class Layout:
         prompt = self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
         return [[prompt + text for text in first] if prompt else first, second]
 
-    def rooms(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """For each group, how many tokens of a text truncation can keep; all of the first texts are needed."""
-        room = self.limits.max_length - self._frame.size
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return, for each group, the tokens of a text that truncation can keep; all of the first texts are needed."""
+        room = self.limits.max_length - self._special.size
         return [None, max(room, *map(len, groups[0]))]  # which of two long texts is longer decides on an odd token
 
-    def lay(
+    def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
     ) -> dict[str, NDArray[Any]]:
-        """Cut the pairs of one request to the length that the network takes, and lay them end to end.
+        """Return the rows of the pairs of one request, cut to the length that the network takes, and laid end to end.
 
         Raises:
             InvalidArgument: a pair is too long and may not be cut, or the request has too many tokens.
@@ -56,15 +56,15 @@ class Layout:
         first, second = encodings
         if len(first) == 1:
             first = list(first) * len(second)
-        frame, limits, side = self._frame, self.limits, options["truncate"]
-        room = limits.max_length - frame.size
+        special, limits, side = self._special, self.limits, options["truncate"]
+        room = limits.max_length - special.size
         rows, dropped = [], []
         for index, (text, pair) in enumerate(zip(first, second, strict=True)):
             excess = len(text) + len(pair) - room
             if excess > 0 and side == "error":
                 raise InvalidArgument(
-                    f"pair {index} has {pair.count(len(text) + frame.size)} tokens; max_length is {limits.max_length} "
-                    "and truncate is 'error'"
+                    f"pair {index} has {pair.count(len(text) + special.size)} tokens; max_length is "
+                    f"{limits.max_length} and truncate is 'error'"
                 )
             if not pair.whole and room < len(text) > len(pair):
                 raise InvalidArgument(
@@ -74,7 +74,7 @@ class Layout:
             one, other = cut_pair(len(text), len(pair), room, side)
             rows.append(Row(text.ids[one.begin : one.end], pair.ids[other.begin : other.end]))
             dropped.append(one.dropped + other.dropped)
-        packed = pack(rows, frame, limits, token_types=self._token_types)
+        packed = pack(rows, special, limits, token_types=self._token_types)
         return {
             **packed,
             "token_count": packed["lengths"].astype(np.int32),

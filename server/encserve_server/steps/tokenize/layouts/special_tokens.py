@@ -10,8 +10,9 @@ _SAMPLE = "a"
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Special tokens, and the token types of everything in a row. Without a second text, `between` is empty."""
+class SpecialTokens:
+    """The special tokens in a row, and the token types of everything in it. Without a second text, `between` is
+    empty."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
@@ -24,22 +25,22 @@ class Frame:
 
     @property
     def size(self) -> int:
-        """How many tokens are no text."""
+        """Return the number of tokens that are no text."""
         return len(self.before) + len(self.between) + len(self.after)
 
 
-def frame_of_text(tokenizer: Tokenizer) -> Frame:
-    """What stands around a single text."""
+def special_tokens_of_text(tokenizer: Tokenizer) -> SpecialTokens:
+    """Return the special tokens around a single text."""
     return _read(tokenizer.encode(_SAMPLE), tokenizer.encode(_SAMPLE, add_special_tokens=False), None)
 
 
-def frame_of_pair(tokenizer: Tokenizer) -> Frame:
-    """What stands around and between the texts of a pair."""
+def special_tokens_of_pair(tokenizer: Tokenizer) -> SpecialTokens:
+    """Return the special tokens around and between the texts of a pair."""
     bare = tokenizer.encode(_SAMPLE, add_special_tokens=False)
     return _read(tokenizer.encode(_SAMPLE, _SAMPLE), bare, bare)
 
 
-def _read(whole: Encoding, first: Encoding, second: Encoding | None) -> Frame:
+def _read(whole: Encoding, first: Encoding, second: Encoding | None) -> SpecialTokens:
     ids, types, sequences = whole.ids, whole.type_ids, whole.sequence_ids
     begin = sequences.index(0) if 0 in sequences else len(ids)
     middle = begin + len(first.ids)
@@ -48,7 +49,7 @@ def _read(whole: Encoding, first: Encoding, second: Encoding | None) -> Frame:
     expected = [*ids[:begin], *first.ids, *ids[middle:resume], *(second.ids if second else ()), *ids[end:]]
     if ids != expected:
         raise ValueError("the tokenizer does more than put special tokens around and between texts")
-    return Frame(
+    return SpecialTokens(
         before=tuple(ids[:begin]),
         between=tuple(ids[middle:resume]),
         after=tuple(ids[end:]),
