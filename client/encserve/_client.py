@@ -62,8 +62,10 @@ class Client:
         timeout_s: seconds that a call may take, with all its requests and their retries; of a call in bulk, each of its
             requests. Every call can have its own, which then holds for the whole of it.
         retry: how to repeat a request that found the server unavailable.
-        concurrency: requests that this client has in flight at a time, in each lane of a pipeline. Further ones wait in
-            the client, first come first served.
+        concurrency: requests that this client has in flight at a time, in each lane of a pipeline, and threads that it
+            has for them. Further ones wait in the client, first come first served. Lanes and pipelines have places of
+            their own, as they have queues of their own in the server: bulk keeps nobody waiting, nor does a pipeline
+            that hangs keep another.
         texts_per_request: longer lists are split; the limits of the server hold as well.
         tls: how to encrypt the connection; without it, it is plain.
         api_key: of a gateway before the server; sent over TLS, or to this host, only.

@@ -13,6 +13,10 @@ CONTRACT_VERSION = "1"
 CONTRACT_KEY = "encserve_contract"
 """The parameter that makes a Triton model a pipeline of encserve. Its value is the contract version."""
 
+SERVED_VERSION_KEY = "encserve_served_version"
+"""The parameter in which a transport says which version the server serves, where the configuration pins one. No
+configuration has it."""
+
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
 STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
 LISTS = ("labels", "relaxed", "prompt_names", "requirements")
@@ -30,7 +34,7 @@ class PipelineInfo:
     name: str
     """The name to pass as `model`."""
     version: str
-    """The model version; empty in the answer to a question that named none."""
+    """The model version; empty where the question named none, and the server did not say it."""
     task: str
     """The task in Hugging Face's words, such as "feature-extraction"."""
     precision: str

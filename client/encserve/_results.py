@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answer:
-    """What every answer says beside its own: counts of consecutive texts, in their order, and who answered."""
+    """What every answer has besides its own fields: counts of consecutive texts, in their order, and which pipeline
+    answered."""
 
     token_counts: NDArray[np.int32]
     """Tokens of each text, or pair of texts, that the network saw, special tokens among them, (n,)."""
@@ -48,9 +49,10 @@ class TokenEmbeddings(Answer):
     """One vector for each token of texts, special tokens among them."""
 
     vectors: list[NDArray[np.float32]]
-    """Of each text the vectors of its t tokens, (t, dim)."""
+    """For each text an array of shape (t, dim), float32: the vectors of its t tokens."""
     offsets: list[NDArray[np.int32]]
-    """Of each text where its tokens begin and end, as Python string indices; -1 for special tokens, (t, 2)."""
+    """For each text an array of shape (t, 2), int32: where each token begins and ends, as indices into the Python
+    string; -1 for special tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,9 +60,9 @@ class SparseEmbeddings(Answer):
     """Texts as weighted tokens of the model's vocabulary, heaviest first."""
 
     token_ids: list[NDArray[np.int32]]
-    """Of each text the ids of its terms, (terms,)."""
+    """For each text an array of shape (terms,), int32: the ids of its terms."""
     weights: list[NDArray[np.float32]]
-    """Of each text their weights, above zero, (terms,)."""
+    """For each text an array of shape (terms,), float32: the weights of its terms, all above zero."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +82,7 @@ class Ranking(Answer):
     indices: NDArray[np.int32]
     """Which document stands at each place, by its index in the call, (k,)."""
     scores: NDArray[np.float32]
-    """Its score, (k,)."""
+    """The score of the document at each place, (k,)."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class TokenClassifications(Answer):
     """The entities of texts."""
 
     entities: list[list[Entity]]
-    """Those of each text, in their order in it."""
+    """For each text a list of its entities, in the order in which they stand in it."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Answers(Answer):
     """The best spans for questions, highest score first."""
 
     spans: list[list[Span]]
-    """Those of each question."""
+    """For each question a list of its best spans."""
     no_answer_scores: NDArray[np.float32]
     """The score of there being no answer, (n,). Only models that were trained with unanswerable questions know it."""
 
@@ -140,7 +142,7 @@ class MaskFills(Answer):
     """The likeliest tokens for the masks of texts, highest score first."""
 
     masks: list[list[list[Fill]]]
-    """Of each text, of each of its masks, the tokens."""
+    """For each text a list that has, for each of its masks, a list of the likeliest tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +153,7 @@ class TextScores(Answer):
     """The pseudo-log-likelihood of each text: the sum, over its tokens, of the natural logarithm of the probability of
     that token where it alone is masked, (n,)."""
     scored_counts: NDArray[np.int32]
-    """Tokens of each text that the sum has: all that the network saw but the special ones, (n,)."""
+    """How many tokens of each text are in the sum, (n,): all that the network saw but the special ones."""
 
 
 Part = TypeVar("Part", bound=Answer)

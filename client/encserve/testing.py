@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 
 from encserve._errors import ModelNotFound, TransportError
 from encserve._messages import InferRequest, InferResponse, ServedModel, Tensor
-from encserve._pipeline import PipelineInfo
+from encserve._pipeline import SERVED_VERSION_KEY, PipelineInfo
 from encserve._transport.wire import request_from_proto, request_to_proto, response_from_proto, response_to_proto
 
 __all__ = ["AsyncFakeTransport", "FakeTransport", "InferRequest", "fake_pipeline"]
@@ -81,6 +81,10 @@ class _Fake:
             raise ModelNotFound("the fake transport has no such model", model=model, version=version)
         return pipeline
 
+    def _parameters(self, model: str, version: str) -> Mapping[str, str]:
+        pipeline = self._pipeline(model, version)
+        return {SERVED_VERSION_KEY: pipeline.version, **pipeline.to_parameters()}
+
     def _received(self, request: InferRequest) -> InferRequest:
         self._pipeline(request.model, request.model_version)
         return request_from_proto(request_to_proto(request))
@@ -112,7 +116,7 @@ class FakeTransport(_Fake):
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The parameters of one of `pipelines`."""
-        return self._pipeline(model, version).to_parameters()
+        return self._parameters(model, version)
 
     def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """Name and version of each of `pipelines`."""
@@ -142,7 +146,7 @@ class AsyncFakeTransport(_Fake):
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The parameters of one of `pipelines`."""
-        return self._pipeline(model, version).to_parameters()
+        return self._parameters(model, version)
 
     async def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """Name and version of each of `pipelines`."""

@@ -9,13 +9,14 @@ from encserve._transport.tls import PathLikeStr, Tls
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Without anything: to a server that lets in whoever comes."""
+    """The keys and files that open a server. Without any of them, only a server that lets everybody in is open."""
 
     tls: Tls | None = None
     api_key: str | None = field(default=None, repr=False)
-    """Of a gateway before the server."""
+    """The API key of a gateway before the server."""
     admin_secret: str | None = field(default=None, repr=False)
-    """Of the server, to list its pipelines; that of a server which this user runs on this host need not be given."""
+    """The secret of the server, without which it does not list its pipelines. The secret of a server which this user
+    runs on this host need not be given."""
 
 
 def read_access(

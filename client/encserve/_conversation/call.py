@@ -74,7 +74,7 @@ class Call(Generic[Part]):
 
     @property
     def deadline(self) -> Deadline:
-        """Until when the next thing that is done for it may take: the end of the call, or where a call in bulk has no
+        """The end of the next thing that is done for it: the end of the call, or where a call in bulk has no
         timeout of its own, the client's timeout from now."""
         if self.timeout_is_its_own or self.lane == "interactive":
             return self.end

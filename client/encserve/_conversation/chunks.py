@@ -11,7 +11,7 @@ SPECIAL_TOKENS = 4
 """No tokenizer adds more than this to a text."""
 
 MAX_BYTES_PER_REQUEST = 16 * 1024 * 1024
-"""Of all texts of a request that has several: what the server has to hold at once."""
+"""Bytes of all texts of a request that has more than one: what the server has to hold at once."""
 
 
 @dataclass(frozen=True)

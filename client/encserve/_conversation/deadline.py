@@ -1,4 +1,4 @@
-"""Until when a call may take: one point in time for all that is done for it."""
+"""The end of a call: one point in time for all that is done for it."""
 
 from __future__ import annotations
 

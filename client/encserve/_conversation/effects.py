@@ -75,8 +75,8 @@ class Once:
     timeout_s: float
 
     def shares(self, error: EncserveError) -> bool:
-        """Whether the error of who came first is that of this one, too. It is not where that one may only have had too
-        little time: then the conversation is held anew."""
+        """Whether the error of the one that came first is that of this one, too. It is not where the first may
+        only have had too little time: then the conversation is held anew."""
         hasty = error.timeout_s is None or error.timeout_s < self.timeout_s
         return not isinstance(error, DeadlineExceeded) and not (isinstance(error, TransportError) and hasty)
 

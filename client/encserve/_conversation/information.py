@@ -10,7 +10,7 @@ from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Once, Talk
 from encserve._conversation.retry import Contact, Retry, Schedule, retried
 from encserve._errors import DeadlineExceeded, ModelNotFound
-from encserve._pipeline import PipelineInfo
+from encserve._pipeline import SERVED_VERSION_KEY, PipelineInfo
 
 FRESH_S = 1.0
 """What was learned so short a time ago is not asked again, in seconds: a refusal then has other reasons."""
@@ -73,8 +73,9 @@ class Information:
             if not version:
                 self.forget(model)
             raise
-        pipeline = PipelineInfo.from_parameters(model, parameters, version=version)
-        self._known[model, version] = self._latest[model] = pipeline
+        served = version or parameters.get(SERVED_VERSION_KEY, "")
+        pipeline = PipelineInfo.from_parameters(model, parameters, version=served)
+        self._known[model, version] = self._known[model, served] = self._latest[model] = pipeline
         self._learned_s[model] = self._clock()
         return pipeline
 

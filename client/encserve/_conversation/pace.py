@@ -25,7 +25,7 @@ class Pace:
     def begin(self, now_s: float) -> None:
         """Count from now on."""
         self.since_s = now_s
-        """Since when it is counted."""
+        """The moment since which it counts, in seconds of the clock."""
         self._done.clear()
         self._done.append((now_s, 0.0))
         self._in_flight = self._rate = 0.0

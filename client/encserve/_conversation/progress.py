@@ -7,9 +7,9 @@ from typing import TextIO
 
 BAR_WIDTH = 24
 TERMINAL_INTERVAL_S = 0.1
-"""Between two drawings of the bar."""
+"""The least time between two drawings of the bar, in seconds."""
 LINE_INTERVAL_S = 10.0
-"""Between two lines in a log file."""
+"""The least time between two lines in a log file, in seconds."""
 
 
 class Progress:

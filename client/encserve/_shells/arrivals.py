@@ -17,7 +17,7 @@ _JOIN_S = 0.2
 
 
 class Arrivals:
-    """Reads texts on a thread of its own, so that whoever takes them can wait for other things meanwhile."""
+    """Reads texts on a thread of its own, so that their taker can wait for other things meanwhile."""
 
     def __init__(self, texts: Iterable[str], chunker: Chunker, *, ahead: int) -> None:
         """`ahead` is how many texts may wait to be taken."""
@@ -59,7 +59,7 @@ class Arrivals:
             self._come.put(error)
 
     def end(self) -> None:
-        """Read no further, and let who waits for a text go."""
+        """Read no further, and end the wait for the next text."""
         self._closed = True
         self._room.release()
         self._come.put(END)

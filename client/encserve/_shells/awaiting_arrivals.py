@@ -77,7 +77,7 @@ class AwaitingArrivals:
         self._loop.call_soon_threadsafe(self._come.put_nowait, brought)
 
     def end(self) -> None:
-        """Read no further, and let who waits for a text go."""
+        """Read no further, and end the wait for the next text."""
         self._closed = True
         self._room.release()
         self._come.put_nowait(END)

@@ -1,13 +1,14 @@
-"""Holds a conversation on the calling thread, and the parts of a call on threads beside it."""
+"""Holds a conversation on the calling thread, and the parts of a call beside it."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from encserve._conversation.gate import Ticket
 from encserve._errors import DeadlineExceeded, EncserveError
 from encserve._pipeline import PipelineInfo
 from encserve._shells.arrivals import Arrivals
+from encserve._shells.beside import Held, Threads
 from encserve._shells.blocking_window import as_they_come, in_order
 from encserve._shells.stop import Stop
 from encserve._transport.seam import Transport
@@ -36,10 +38,12 @@ class BlockingShell:
         self._once: dict[Any, Future[Any]] = {}
         self._lock = threading.Lock()
         self._closed = Stop("the client is closed")
+        self._threads = Threads(conversation.settings.concurrency)
 
     def close(self) -> None:
         """End all calls that are under way, and let no other begin."""
         self._closed()
+        self._threads.close()
 
     def run(self, talk: Talk[T], stop: Stop | None = None) -> T:
         """Hold a conversation to its end, or until `stop` is called. Raises what it raises."""
@@ -108,7 +112,7 @@ class BlockingShell:
             case effects.ListModels(timeout_s):
                 return self._transport.pipelines(timeout_s=timeout_s)
             case effects.SideBySide(talks):
-                return list(self._window(in_order, lambda talk: talk(), iter(talks), effects.SIDE_BY_SIDE))
+                return list(self._in_order(lambda talk: talk(), iter(talks), effects.SIDE_BY_SIDE))
         raise AssertionError(effect)
 
     def _entered(self, enter: effects.Enter, stop: Stop) -> Ticket:
@@ -132,20 +136,41 @@ class BlockingShell:
             return self._conversation.part(call, pipeline, chunk, call.deadline)
 
         if not isinstance(chunks, Chunker):
-            return self._window(in_order, part, chunks, concurrency)
+            return self._in_order(part, chunks, concurrency)
         assert isinstance(call.texts, Iterable)
-        arrivals = partial(Arrivals, call.texts, chunks, ahead=limits.max_texts)
-        return self._window(as_they_come, part, arrivals, concurrency)
+        return self._as_they_come(part, partial(Arrivals, call.texts, chunks, ahead=limits.max_texts), concurrency)
 
-    def _window(
-        self, work_through: Callable[..., Any], talk_about: Callable[[Any], Talk[Any]], source: Any, concurrency: int
+    def _in_order(
+        self, talk_about: Callable[[Any], Talk[Any]], items: Iterator[Any], concurrency: int
     ) -> Generator[Any, None, None]:
-        """Hold a conversation about each item of a source, on threads that end with the window, or with the client."""
+        """Hold a conversation about each item."""
+        with self._stop_of_a_call() as stop:
+            yield from in_order(
+                lambda item: self.run(talk_about(item), stop),
+                lambda item: self._beside(talk_about(item), stop),
+                items,
+                concurrency=concurrency,
+                stop=stop,
+            )
+
+    def _as_they_come(
+        self, talk_about: Callable[[Chunk], Talk[Any]], read: Callable[[], Arrivals], concurrency: int
+    ) -> Generator[Any, None, None]:
+        """Hold a conversation about each chunk that is read."""
+        with self._stop_of_a_call() as stop:
+            yield from as_they_come(
+                lambda chunk: self._beside(talk_about(chunk), stop), read, concurrency=concurrency, stop=stop
+            )
+
+    @contextmanager
+    def _stop_of_a_call(self) -> Iterator[Stop]:
+        """What ends the conversations of one call, as the end of the client does."""
         stop = Stop("nobody waits for the call any more", within=self._closed)
         with self._closed.waking(stop):
-            yield from work_through(
-                lambda item: self.run(talk_about(item), stop), source, concurrency=concurrency, stop=stop
-            )
+            yield stop
+
+    def _beside(self, talk: Talk[Any], stop: Stop) -> Held[Any]:
+        return Held(talk, lambda effect: self._do(effect, [], stop), threads=self._threads, stop=stop)
 
     def _first_of(self, once: effects.Once) -> Any:
         """The outcome of a conversation that is held once at a time for each key."""

@@ -36,17 +36,30 @@ class Stop:
             TransportError: it has been stopped, before the wait or in it.
         """
         with self._lock:
-            self._check()
+            self.check()
             self._wakes.add(wake)
         try:
             yield
         finally:
-            with self._lock:
-                self._wakes.discard(wake)
-        self._check()
+            self.discard(wake)
+        self.check()
 
-    def _check(self) -> None:
+    def add(self, wake: Callable[[], object]) -> bool:
+        """Let it call `wake`, which may be called once more than needed. Returns whether it has not been stopped; else
+        it calls nobody."""
+        with self._lock:
+            if not self._stopped:
+                self._wakes.add(wake)
+            return not self._stopped
+
+    def discard(self, wake: Callable[[], object]) -> None:
+        """Let it not call `wake` any more."""
+        with self._lock:
+            self._wakes.discard(wake)
+
+    def check(self) -> None:
+        """Raise TransportError if it has been stopped."""
         if self._within is not None:
-            self._within._check()
+            self._within.check()
         if self._stopped:
             raise TransportError(self._reason)

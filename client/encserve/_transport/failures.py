@@ -32,7 +32,8 @@ ERRORS: dict[grpc.StatusCode, type[EncserveError]] = {
 """gRPC status -> the error it becomes; `InferenceFailed` for all others."""
 
 RESTRICTED = "This protocol is restricted"
-"""How Triton begins to refuse who did not send the secret, with the status of a server that is down: UNAVAILABLE."""
+"""How Triton begins its refusal of a caller that did not send the secret. The status is that of a server that is down:
+UNAVAILABLE."""
 
 DEAD_PROCESS = re.compile(r"Stub process '[^']*' is not healthy")
 """How Triton says that a process of the Python backend has died. Whoever watches the server starts it again."""

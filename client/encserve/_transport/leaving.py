@@ -71,7 +71,7 @@ class Calls:
         return call.result()
 
     def leave(self, request: InferRequest) -> None:
-        """Let who waits for the answer to a request go."""
+        """End the wait for the answer to a request."""
         self._leave.get(request, lambda: None)()
 
     def add(self, call: Any) -> None:

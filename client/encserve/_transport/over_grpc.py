@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from encserve._errors import DeadlineExceeded, InvalidInput, Overloaded, TransportError, Unavailable
 from encserve._messages import InferRequest, ServedModel
+from encserve._pipeline import SERVED_VERSION_KEY
 from encserve._transport.addresses import check_api_key, check_is_secret, read_addresses, stands_for_several
 from encserve._transport.admin_secret import ADMIN_METADATA, local_admin_secret
 from encserve._transport.failures import error_of
@@ -155,8 +156,11 @@ class OverGrpc:
 
 
 def string_parameters(response: Any) -> Mapping[str, str]:
-    """The string parameters in a `ModelConfigResponse`."""
-    return {name: parameter.string_value for name, parameter in response.config.parameters.items()}
+    """The string parameters in a `ModelConfigResponse`, and the version where it pins one, as each pipeline does."""
+    config = response.config
+    versions = config.version_policy.specific.versions
+    pinned = {SERVED_VERSION_KEY: str(versions[0])} if len(versions) == 1 else {}
+    return {**pinned, **{name: parameter.string_value for name, parameter in config.parameters.items()}}
 
 
 def served_models(response: Any) -> list[ServedModel]:

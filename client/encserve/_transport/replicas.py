@@ -1,5 +1,5 @@
-"""Which of several replicas is asked next: each in its turn, but first who owes the fewest answers, and those that were
-down a moment ago after the others.
+"""Which of several replicas is asked next: each in its turn, but first the one that owes the fewest answers, and those
+that were down a moment ago after the others.
 
 A host that vanishes without a word owes its answers until TCP or their callers give up. So it gets no more of them than
 the others have in flight, where turns alone would let it keep every request in the end.
@@ -47,7 +47,7 @@ class Replicas:
         self._turns = itertools.count()
         self._lock = threading.Lock()
         self.asked: WeakKeyDictionary[InferRequest, Replica] = WeakKeyDictionary()
-        """Who was asked a request, as long as anybody knows the request."""
+        """The replica that was asked each request, for as long as anything refers to the request."""
         self.given_up: WeakSet[InferRequest] = WeakSet()
         """The requests whose answers nobody waits for."""
 
@@ -70,7 +70,8 @@ class Replicas:
                 chosen.in_flight -= 1
 
     def give_up(self, request: InferRequest) -> Replica:
-        """Note that nobody waits for the answer to a request; returns the one who owes it, and should hear so."""
+        """Note that nobody waits for the answer to a request; returns the replica that
+        owes it, which should hear so."""
         self.given_up.add(request)
         return self.asked.get(request) or self.all[0]
 

@@ -24,7 +24,8 @@ class Transport(Protocol):
         should end with `TransportError` soon."""
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
-        """The string parameters of a model's configuration. An empty version is the one the server chooses."""
+        """The string parameters of a model's configuration. An empty version is the one the server chooses; where the
+        configuration pins it, it is the parameter "encserve_served_version"."""
 
     def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """All models that are ready, the steps of pipelines and models of others among them."""
@@ -44,7 +45,8 @@ class AsyncTransport(Protocol):
         queue. It may not hear it; nothing is raised."""
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
-        """The string parameters of a model's configuration. An empty version is the one the server chooses."""
+        """The string parameters of a model's configuration. An empty version is the one the server chooses; where the
+        configuration pins it, it is the parameter "encserve_served_version"."""
 
     async def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """All models that are ready, the steps of pipelines and models of others among them."""

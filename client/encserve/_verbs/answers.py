@@ -28,7 +28,7 @@ class AnswerReader:
     given: Mapping[str, Parameter]
     """The options of the request."""
     pipeline: PipelineInfo
-    """Of the version that answered."""
+    """What the version that answered says of itself."""
 
     def array(self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
         """The named tensor without the leading request dimension of 1; None in `shape` stands for any size.

@@ -23,7 +23,7 @@ Priority = Literal["interactive", "bulk"]
 
 
 class CallOptions(TypedDict, total=False):
-    """What every call takes; nothing of it is an option of the pipeline."""
+    """The keywords that every call takes. None of them is an option of the pipeline."""
 
     progress: Annotated[bool, "Whether to show a progress bar on stderr."]
     timeout_s: Annotated[
@@ -39,7 +39,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class TruncateOption(TypedDict, total=False):
-    """Of verbs whose texts are cut."""
+    """The option of verbs that cut texts."""
 
     truncate: Annotated[
         Truncation | None,
@@ -49,7 +49,7 @@ class TruncateOption(TypedDict, total=False):
 
 
 class WindowOptions(TypedDict, total=False):
-    """Of verbs that can read long texts whole."""
+    """The options of verbs that can read long texts whole."""
 
     long_text: Annotated[
         LongText | None,
@@ -61,7 +61,7 @@ class WindowOptions(TypedDict, total=False):
 
 
 class PromptOption(TypedDict, total=False):
-    """Of verbs whose texts get a prompt of the checkpoint."""
+    """The option of verbs that put a prompt of the checkpoint before each text."""
 
     prompt_name: Annotated[
         str | None,
@@ -70,7 +70,7 @@ class PromptOption(TypedDict, total=False):
 
 
 class VectorOptions(PromptOption, total=False):
-    """Of verbs that give vectors."""
+    """The options of verbs whose answers are vectors."""
 
     dimensions: Annotated[
         int | None, "Shorten the vectors to this length, for models that were trained for it; all without it."

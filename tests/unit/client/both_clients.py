@@ -1,6 +1,7 @@
 """Both clients behind one blocking interface, so that each test runs on both."""
 
 import asyncio
+import threading
 
 import numpy as np
 
@@ -62,6 +63,17 @@ class Async:
 
     def close(self):
         asyncio.run(self.client.close())
+
+
+def threads_of_clients():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("encserve")}
+
+
+def assert_ended(threads):
+    """Threads end soon after their client was closed."""
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def lengths(embeddings):

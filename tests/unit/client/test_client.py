@@ -19,7 +19,7 @@ from encserve import (
 )
 from encserve.testing import AsyncFakeTransport, FakeTransport, fake_pipeline
 
-from .both_clients import QUICK, lengths
+from .both_clients import QUICK, assert_ended, lengths, threads_of_clients
 from .conftest import answer
 
 
@@ -177,12 +177,13 @@ def test_an_endless_generator_is_read_no_further_than_needed(model):
             read += 1
             yield "a"
 
+    before = threads_of_clients()
     with Client(transport=FakeTransport(model), texts_per_request=8, concurrency=4) as client:
         parts = client.embed_iter(endless(), model="fake")
         assert len(next(parts)) == 8
         parts.close()
     assert read <= 8 * 6
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("encserve")]
+    assert_ended(threads_of_clients() - before)
 
 
 async def test_cancelling_leaves_no_task():

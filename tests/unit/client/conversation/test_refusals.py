@@ -1,10 +1,9 @@
 """What the clients refuse, what they try again, and what their errors say."""
 
-import threading
 from dataclasses import replace
 
 import pytest
-from unit.client.both_clients import QUICK, lengths
+from unit.client.both_clients import QUICK, assert_ended, lengths, threads_of_clients
 from unit.client.conftest import answer
 
 from encserve import (
@@ -63,14 +62,15 @@ def test_a_failure_says_how_far_the_call_came(connect, model):
             raise InferenceFailed("NaN", model="fake")
         return model(request)
 
-    parts = []
+    parts, before = [], threads_of_clients()
     client = connect(fail_at_10, texts_per_request=2, concurrency=4)
     with pytest.raises(InferenceFailed, match="rows 0 to 9 of 100 are done") as caught:
         client.embed_iter(["a"] * 10 + ["bad"] + ["a"] * 89, parts)
     assert caught.value.rows_done == sum(map(len, parts)) == 10
     assert caught.value.rows_total == 100
     assert len(model.requests) < 12
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("encserve")]
+    client.close()
+    assert_ended(threads_of_clients() - before)
 
 
 def test_retries_while_unavailable(connect, model):

@@ -98,7 +98,7 @@ def test_where_half_have_the_newer_some_calls_have_it(monkeypatch):
     assert "2" in {outcome.version for outcome in outcomes}
 
 
-@pytest.mark.parametrize(("before", "after"), [("1", "2"), ("2", "1"), ("9", "10"), ("10", "9")])
+@pytest.mark.parametrize(("before", "after"), [("9", "10"), ("10", "9")])
 def test_no_call_fails_while_one_replica_after_the_other_changes(monkeypatch, before, after):
     async def roll(fleet):
         for number in range(10):

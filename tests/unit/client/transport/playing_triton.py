@@ -75,6 +75,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, f"no model {proto.name}")
         response = service_pb2.ModelConfigResponse()
         if proto.name == "fake":
+            response.config.version_policy.specific.versions.append(1)
             for name, value in fake_pipeline().to_parameters().items():
                 response.config.parameters[name].string_value = value
         return response

@@ -35,6 +35,7 @@ def test_embed(triton, url, embed):
     assert result.vectors[:, 0].tolist() == list(range(200))
     assert (result.version, result.certificate) == ("1", "0" * 64)
     assert len(triton.requests) == 4
+    assert triton.described == ["fake"]  # whose configuration names its version
 
 
 @both

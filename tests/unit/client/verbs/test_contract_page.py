@@ -9,6 +9,7 @@ import pytest
 
 from encserve import Client
 from encserve._commands.options import add_options, given_options
+from encserve._pipeline import CONTRACT_KEY
 from encserve._verbs.table import VERBS
 from encserve.testing import FakeTransport, fake_pipeline
 
@@ -22,6 +23,10 @@ def test_the_page_is_that_of_the_verbs(update_golden):
     if update_golden:
         PAGE.write_text(page, encoding="utf-8")
     assert page == PAGE.read_text(encoding="utf-8"), "the verbs have changed; review, then run pytest --update-golden"
+
+
+def test_the_page_names_the_parameter_of_the_contract():
+    assert f"in the parameter `{CONTRACT_KEY}` of the ensemble's configuration" in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
