@@ -92,20 +92,20 @@ def narrow(work: WorkFolder, models: Iterable[str]) -> None:
 
 
 def rollback_version(repository: Path, name: str) -> int | None:
-    """The version that was active before the one that is; None where there was none. Raises Damaged."""
+    """Return the version that was active before the one that is; None where there was none. Raises Damaged."""
     config = active_config(repository, name)
     return None if config is None else previous_version(config)
 
 
 def pipelines_using(repository: Path, steps: Iterable[str]) -> list[str]:
-    """The pipelines of whose active version a step is one of `steps`, in order. Raises Damaged, OSError."""
+    """Return the pipelines of whose active version a step is one of `steps`, in order. Raises Damaged, OSError."""
     wanted = set(steps)
     configs = {name: active_config(repository, name) for name in model_names(repository)}
     return [name for name, config in configs.items() if config is not None and wanted & steps_of(config).keys()]
 
 
 def surplus(repository: Path) -> set[str]:
-    """Our steps that offer more than active ensembles name, as after a promotion. Raises Damaged, OSError."""
+    """Return our steps that offer more than active ensembles name, as after a promotion. Raises Damaged, OSError."""
     found = set()
     for step, versions in _versions_in_use(repository).items():
         config = active_config(repository, step)
@@ -116,7 +116,8 @@ def surplus(repository: Path) -> set[str]:
 
 
 def _versions_in_use(repository: Path) -> dict[str, set[int]]:
-    """Step -> versions that ensembles name; pipelines with other heads, and ensembles of others, share it."""
+    """Return step -> the versions that ensembles name; pipelines with other heads, and ensembles of others, share
+    it."""
     used: dict[str, set[int]] = {}
     for name in model_names(repository):
         with suppress(Damaged):  # a model of others, maybe; it serves nothing as it is
@@ -152,7 +153,7 @@ def _write_step(work: WorkFolder, model: str, version: int, versions: Iterable[i
 
 
 def _made(repository: Path, model: str, version: int | None) -> pb.ModelConfig | None:
-    """The configuration of a model as it was exported; None where that is not known any more."""
+    """Return the configuration of a model as it was exported; None where that is not known any more."""
     if version is None:
         return None
     try:

@@ -20,16 +20,16 @@ _CERTIFICATE = "certificate"
 _PREVIOUS = "previous_version"
 _WRITTEN_FOR = "written_for_version"
 _TUNED = ("max_batch_size", "instance_group", "dynamic_batching")
-"""What an operator may have changed by hand in a config.pbtxt that is served."""
+"""The fields that an operator may have changed by hand in a config.pbtxt that is served."""
 
 
 def to_text(config: pb.ModelConfig) -> str:
-    """The text of a config.pbtxt."""
+    """Return the text of a config.pbtxt."""
     return str(text_format.MessageToString(config))
 
 
 def from_text(text: str) -> pb.ModelConfig:
-    """Parse a config.pbtxt. Raises google.protobuf.text_format.ParseError."""
+    """Return the configuration in the text of a config.pbtxt. Raises google.protobuf.text_format.ParseError."""
     config = pb.ModelConfig()
     config.CopyFrom(_parse(text))
     return config
@@ -41,7 +41,7 @@ def _parse(text: str) -> pb.ModelConfig:
 
 
 def read_config(file: Path) -> pb.ModelConfig:
-    """Read a config.pbtxt.
+    """Return the configuration in a config.pbtxt.
 
     Raises:
         Damaged: it is none.
@@ -54,27 +54,27 @@ def read_config(file: Path) -> pb.ModelConfig:
 
 
 def is_pipeline(config: pb.ModelConfig) -> bool:
-    """Whether a model is a pipeline of encserve."""
+    """Return whether a model is a pipeline of encserve."""
     return PIPELINE_MARK in config.parameters
 
 
 def parameters_of(config: pb.ModelConfig) -> dict[str, str]:
-    """The parameters of a model, as a client reads them."""
+    """Return the parameters of a model, as a client reads them."""
     return {key: value.string_value for key, value in config.parameters.items()}
 
 
 def certificate_of(config: pb.ModelConfig) -> str:
-    """The sha256 of the manifest that an ensemble was published with."""
+    """Return the sha256 of the manifest that an ensemble was published with."""
     return str(config.parameters[_CERTIFICATE].string_value) if _CERTIFICATE in config.parameters else ""
 
 
 def set_certificate(config: pb.ModelConfig, sha256: str) -> None:
-    """Name another manifest."""
+    """Have an ensemble name another manifest by its sha256."""
     config.parameters[_CERTIFICATE].string_value = sha256
 
 
 def pinned_versions(config: pb.ModelConfig) -> list[int]:
-    """The versions of a model that Triton loads."""
+    """Return the versions of a model that Triton loads."""
     return list(config.version_policy.specific.versions)
 
 
@@ -85,12 +85,12 @@ def pin_versions(config: pb.ModelConfig, versions: Iterable[int]) -> None:
 
 
 def steps_of(config: pb.ModelConfig) -> dict[str, int]:
-    """The steps of an ensemble in their order: model -> the version of it."""
+    """Return the steps of an ensemble in their order: model -> the version of it."""
     return {step.model_name: int(step.model_version) for step in config.ensemble_scheduling.step}
 
 
 def previous_version(config: pb.ModelConfig) -> int | None:
-    """The version that an ensemble took the place of; None where it took no other's."""
+    """Return the version that an ensemble took the place of; None where it took no other's."""
     kept = config.parameters[_PREVIOUS].string_value if _PREVIOUS in config.parameters else ""
     return int(kept) if kept.isdecimal() else None
 
@@ -102,7 +102,7 @@ def keep_previous(config: pb.ModelConfig, version: int | None) -> None:
 
 
 def version_of_text(config: pb.ModelConfig) -> int | None:
-    """The version that a step's configuration was exported with; None where it does not say."""
+    """Return the version that a step's configuration was exported with; None where it does not say."""
     stated = config.parameters[_WRITTEN_FOR].string_value if _WRITTEN_FOR in config.parameters else ""
     return int(stated) if stated.isdecimal() else None
 

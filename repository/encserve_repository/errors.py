@@ -1,10 +1,10 @@
-"""What can be wrong with a model repository. Its users turn these into errors of their own."""
+"""The errors of a model repository. Users of this package turn them into errors of their own."""
 
 from __future__ import annotations
 
 
 class RepositoryError(Exception):
-    """Root of this package's errors; the message is a sentence for people."""
+    """The root of this package's errors; the message is a sentence for people."""
 
 
 class Damaged(RepositoryError):

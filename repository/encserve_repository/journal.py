@@ -22,7 +22,7 @@ from .errors import Damaged, InTheWay
 from .work_folder import WorkFolder
 
 _COMPILED = "__pycache__"
-"""Where Python keeps what it compiled of a step's files, beside them."""
+"""The folder in which Python keeps what it compiled of a step's files, beside them."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Piece:
     """A file or folder that is moved as one."""
 
     path: str
-    """Within staging and within the repository."""
+    """The path within staging and within the repository."""
     files: tuple[str, ...]
-    """The files in it, by path within it; none where it is a file."""
+    """The files in the piece, by path within it; none where it is a file."""
 
     @property
     def is_new_model(self) -> bool:
-        """Whether it is a whole model, not a part of one that is there."""
+        """Return whether it is a whole model, not a part of one that is there."""
         return "/" not in self.path
 
 
@@ -45,19 +45,19 @@ class Journal:
     """A publication that is under way."""
 
     names: tuple[str, ...]
-    """The pipelines."""
+    """The names of the pipelines."""
     version: int
     steps: tuple[Piece, ...]
     ensembles: tuple[Piece, ...]
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """In the order in which they are moved."""
+        """The pieces, in the order in which they are moved."""
         return (*self.steps, *self.ensembles)
 
     @property
     def step_models(self) -> set[str]:
-        """The Triton models of the steps."""
+        """Return the Triton models of the steps."""
         return {piece.path.partition("/")[0] for piece in self.steps}
 
 
@@ -110,7 +110,8 @@ def recover(work: WorkFolder, names: Iterable[str]) -> None:
 
 
 def _settle(work: WorkFolder, journal: Journal) -> bool:
-    """Move the rest in, where the version is published, and otherwise everything out. Returns which of the two."""
+    """Move the rest in, where the version is published, and otherwise everything out. Returns whether it was
+    published."""
     published = any(_is_moved(work, journal, piece) for piece in journal.ensembles)
     if published:
         _move_in(work, journal)
@@ -120,7 +121,7 @@ def _settle(work: WorkFolder, journal: Journal) -> bool:
 
 
 def _read(file: Path) -> Journal | None:
-    """None where the publication has ended meanwhile. Raises Damaged, OSError."""
+    """Return the journal; None where the publication has ended meanwhile. Raises Damaged, OSError."""
     try:
         stated = json.loads(file.read_bytes())
         pieces = {
@@ -163,7 +164,7 @@ def _move_out(work: WorkFolder, journal: Journal) -> None:
 
 
 def _is_of(piece: Piece, target: Path, entry: Path) -> bool:
-    """Whether an entry of the folder at `target`, or `target` itself, is one that the piece was made of."""
+    """Return whether an entry of the folder at `target`, or `target` itself, is one that the piece was made of."""
     path, mode = PurePosixPath(entry.relative_to(target)), entry.lstat().st_mode
     folders = {folder for file in piece.files for folder in PurePosixPath(file).parents}
     if stat.S_ISDIR(mode):

@@ -21,16 +21,16 @@ PLAN_ENGINE = "tensorrt"
 BUILD_LOG_FILE = "build.log"
 """Beside the manifest of a plan that was built in the background: what the build said."""
 WARMUP_FOLDER = "warmup"
-"""Beside the versions of a model: what Triton sends it before it is ready."""
+"""The folder, beside the versions of a model, of what Triton sends it before it is ready."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a pipeline may be called; none begins with a dot, as hidden folders do."""
+"""The pattern of a pipeline's name; none begins with a dot, as hidden folders do."""
 RESERVED_ENDINGS = (*(f"_{step}" for step in STEPS), f"_encode_{PLAN_ENGINE}", "_candidate")
-"""Endings that no pipeline's name may have, since encserve makes models of such names."""
+"""The endings that no pipeline's name may have, since encserve makes models of such names."""
 
 
 def encode_model(name: str, engine: str) -> str:
-    """The Triton model that runs the encode step of the pipeline `name`.
+    """Return the Triton model that runs the encode step of the pipeline `name`.
 
     All versions of a model share one backend, so a plan has a model of its own beside that of other engines, and may
     follow them as the next version of the pipeline.
@@ -39,10 +39,11 @@ def encode_model(name: str, engine: str) -> str:
 
 
 def step_models(name: str, body: str, engine: str) -> dict[str, str]:
-    """The Triton models of the pipeline `name` by step; `body` is the one whose encode step it uses, mostly itself."""
+    """Return the Triton models of the pipeline `name` by step; `body` is the pipeline whose encode step it uses, mostly
+    itself."""
     return {step: f"{name}_{step}" for step in STEPS} | {"encode": encode_model(body, engine)}
 
 
 def candidate_model(name: str) -> str:
-    """The ensemble through which a version is asked before it is promoted; only a running server has it."""
+    """Return the ensemble through which a version is asked before it is promoted; only a running server has it."""
     return f"{name}_candidate"

@@ -1,4 +1,5 @@
-"""What killed exports left in the work folder: versions that were being made, and that nobody makes any more."""
+"""The removal of what killed exports left in the work folder: versions that were being made, and that nobody makes any
+more."""
 
 from __future__ import annotations
 

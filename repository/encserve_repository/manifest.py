@@ -23,46 +23,51 @@ class Manifest:
     precision: str
     engine: str
     runtime: dict[str, Any] = field(default_factory=dict)
-    """Of the engine `python`: its name, and the hints that it is given where it chooses the precision itself."""
+    """The runtime of the engine `python`: its name, and the hints that it is given where it chooses the precision
+    itself."""
     device: str | None = None
-    """Where the engine computes, where that was chosen: "gpu" or "cpu"."""
+    """The device on which the engine computes, where that was chosen: "gpu" or "cpu"."""
     requirements: dict[str, Any]
-    """What it asks of the host that serves it, by the names of `encserve_server`'s `HostRequirements`."""
+    """The requirements of the version on the host that serves it, by the names of `encserve_server`'s
+    `HostRequirements`."""
     made: dict[str, Any] = field(default_factory=dict)
-    """How the graph got its precision, where that is not FP32; of fp16 the nodes that stay FP32, with the reasons."""
+    """The way in which the graph got its precision, where that is not FP32; of fp16 the nodes that stay FP32, with the
+    reasons."""
     plan: dict[str, Any] = field(default_factory=dict)
-    """Of the engine `tensorrt`: what the plan was built with and for, from `build_plan` of the exporter."""
+    """The settings of the plan of the engine `tensorrt`: what it was built with and for, from `build_plan` of the
+    exporter."""
     memory: dict[str, int] = field(default_factory=dict)
     """The worst case that the limits allow, in bytes beside the weights: of a micro-batch, a request and a batch, as
     far as the engine has such; and the requests of a batch that follow from it. Of the engine `python`, which computes
     several micro-batches at once, also what these take for each core that it may use. From the engine's
     `Built.memory`."""
     calibration: dict[str, Any] = field(default_factory=dict)
-    """The texts that it was made with, where it was made with texts: source, sha256, texts, tokens."""
+    """The texts of the calibration, where there was one: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]
-    """source, revision, licence, architecture, and where it ran code of its own, `code`: the state of it."""
+    """The checkpoint: source, revision, licence, architecture, and where it ran code of its own, `code`, the state of
+    it."""
     head: str = ""
-    """Which head of a shared encoder it is; empty for the first or only one."""
+    """The name of the head of a shared encoder; empty for the first or only one."""
     body: str = ""
     """The pipeline whose encode step it uses; empty for its own."""
     opset: int
     dimensions: int
-    """Columns of what the encode step gives: components of a vector, or labels."""
+    """The columns of what the encode step gives: components of a vector, or labels."""
     pooling: str | None
-    """None where a head of the checkpoint looks at the token vectors itself."""
+    """The name of the pooling; None where a head of the checkpoint looks at the token vectors itself."""
     pairs: bool
     """Whether a request carries `text_pair` beside `text`."""
     labels: list[str]
     """The labels of the columns, in order; empty where the task has none."""
     mask_token: str
-    """How a text writes a mask; empty where the task has none."""
+    """The text of a mask in a text; empty where the task has none."""
     mask_id: int | None = None
-    """The token that is a mask; None where the graph is not asked for the logits of masks."""
+    """The token id of a mask; None where the graph is not asked for the logits of masks."""
     graph_inputs: tuple[str, ...]
     limits: dict[str, int]
-    """What one request may ask for, by the names of `encserve_server.steps.tokenize.limits.Limits`."""
+    """The most that one request may ask for, by the names of `encserve_server.steps.tokenize.limits.Limits`."""
     token_budget: int | None
-    """Tokens of a micro-batch of the encode step; None for an engine that runs each batch as one pack."""
+    """The most tokens of a micro-batch of the encode step; None for an engine that runs each batch as one pack."""
     prompts: dict[str, str]
     option_defaults: dict[str, Any]
     tokenizer_sha256: str
@@ -72,18 +77,18 @@ class Manifest:
     """Tokens per second of the encode step by the ways that were tried, and their ratios, on the host that made it, as
     `engines.speed.Speed` has them. Empty where what ran there is not what is served."""
     files: dict[str, str]
-    """sha256 of every file of this version, by path within the repository."""
+    """The sha256 of every file of this version, by path within the repository."""
     contract_version: int = CONTRACT_VERSION
     tools: dict[str, str]
     """The versions of what it was made with, by distribution."""
 
     def to_json(self) -> str:
-        """The text of manifest.json."""
+        """Return the text of manifest.json."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def read_manifest(file: Path) -> Manifest:
-    """Read a manifest.json; keys that this release does not know are passed over.
+    """Return the manifest in a manifest.json; keys that this release does not know are passed over.
 
     Raises:
         Damaged: it is no manifest, or one of an earlier release that lacks what this one needs.
@@ -108,6 +113,6 @@ def _required(each: Any) -> bool:
 
 
 def sha256_of(file: Path) -> str:
-    """Digest of a file's bytes."""
+    """Return the sha256 of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

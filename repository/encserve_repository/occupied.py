@@ -44,7 +44,7 @@ def check_nothing_in_the_way(repository: Path, names: Iterable[str], models: Ite
 
 
 def _owned(repository: Path) -> set[tuple[str, str]]:
-    """Model and version of each folder that a manifest lists, or lies in."""
+    """Return the model and the version of each folder that a manifest lists, or lies in."""
     owned = set()
     for file in repository.glob(f"[!.]*/*/{MANIFEST_FILE}"):
         try:

@@ -29,7 +29,7 @@ from .versions import active_config, active_version, published_versions
 from .work_folder import WorkFolder, open_work_folder
 
 _ALMOST_NOTHING = 1 << 20
-"""Bytes: a disk with less is the one that is full."""
+"""The bytes below which a disk is the one that is full."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class StagedVersion:
 
     work: WorkFolder
     names: tuple[str, ...]
-    """The pipelines; they share the encode step of the first."""
+    """The names of the pipelines; they share the encode step of the first."""
     version: int
     engine: str
 
@@ -49,16 +49,16 @@ class StagedVersion:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The Triton models, the ensembles last."""
+        """Return the Triton models, the ensembles last."""
         steps = (model for name in self.names for model in step_models(name, self.names[0], self.engine).values())
         return (*dict.fromkeys(steps), *self.names)
 
     def folder(self, model: str) -> Path:
-        """The version folder of one of the models."""
+        """Return the version folder of one of the models."""
         return self.root / model / str(self.version)
 
     def step_folders(self, name: str = "") -> dict[str, Path]:
-        """The version folders of the three steps of the pipeline `name`, or of the first."""
+        """Return the version folders of the three steps of the pipeline `name`, or of the first."""
         models = step_models(name or self.names[0], self.names[0], self.engine)
         return {step: self.folder(models[step]) for step in STEPS}
 
@@ -75,7 +75,7 @@ class StagedVersion:
             (self.folder(model) / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
 
     def digests(self, name: str = "") -> dict[str, str]:
-        """sha256 of every file of this version of a pipeline, by path within the repository."""
+        """Return the sha256 of every file of this version of a pipeline, by path within the repository."""
         folders = (*self.step_folders(name).values(), self.folder(name or self.names[0]))
         found = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
         return {file.relative_to(self.root).as_posix(): sha256_of(file) for file in found}
@@ -165,7 +165,8 @@ def publish(staged: StagedVersion, configs: Mapping[str, pb.ModelConfig], *, act
 
 
 def _pieces(staged: StagedVersion, model: str, *, whole: bool) -> list[Piece]:
-    """What of a model is moved: all of it where it is new, else its version and warm-up files that are not there."""
+    """Return the pieces of a model that are moved: all of it where it is new, else its version and warm-up files that
+    are not there."""
     if whole:
         return [_piece(staged.root, staged.root / model)]
     pieces = [_piece(staged.root, staged.folder(model))]
@@ -184,7 +185,8 @@ def _piece(root: Path, path: Path) -> Piece:
 
 
 def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
-    """All versions of a model share one config.pbtxt, so a new one must have the same backend and tensors."""
+    """Refuse a version that does not fit: all versions of a model share one config.pbtxt, so a new one must have the
+    same backend and tensors."""
     if before is None:
         return
     for field in ("backend", "platform", "input", "output"):
@@ -197,7 +199,7 @@ def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
 
 @contextmanager
 def _about_the_repository(repository: Path) -> Iterator[None]:
-    """Say of an OSError that concerns the repository what it is; others are none of ours."""
+    """Turn an OSError that concerns the repository into an error of this package; other errors are none of ours."""
     try:
         yield
     except OSError as error:
@@ -210,7 +212,8 @@ def _about_the_repository(repository: Path) -> Iterator[None]:
 
 
 def _concerns(repository: Path, error: OSError) -> bool:
-    """Whether the file that `error` names lies in the repository or beside it, or its disk is the one that is full."""
+    """Return whether the file that `error` names lies in the repository or beside it, or its disk is the one that is
+    full."""
     if isinstance(error.filename, str | bytes | os.PathLike):
         file = Path(os.fsdecode(error.filename)).absolute()
         real = repository.resolve()

@@ -24,7 +24,7 @@ from .serving import is_served
 from .work_folder import WorkFolder, find_work_folder, open_work_folder
 
 _COMPILED = "__pycache__"
-"""Where Python keeps what it compiled of a step's files, beside them."""
+"""The folder in which Python keeps what it compiled of a step's files, beside them."""
 
 
 def remove_pipelines(repository: Path, say: Callable[[str], None]) -> None:
@@ -65,13 +65,13 @@ def remove_pipelines(repository: Path, say: Callable[[str], None]) -> None:
 
 
 def _worked_on(work: WorkFolder) -> set[str]:
-    """The pipelines that have something in the work folder."""
+    """Return the pipelines that have something in the work folder."""
     places = [place.path for place in work.places if place.path.is_dir()]
     return {entry.name for place in places for entry in place.iterdir() if entry.is_dir()}
 
 
 def _manifests(repository: Path) -> dict[str, list[Path]]:
-    """The manifests of encserve, of this release or another, by pipeline."""
+    """Return the manifests of encserve, of this release or another, by pipeline."""
     found: dict[str, list[Path]] = {}
     for file in sorted(repository.glob(f"[!.]*/*/{MANIFEST_FILE}")):
         if file.parent.name.isdecimal() and _stated(file):
@@ -80,7 +80,8 @@ def _manifests(repository: Path) -> dict[str, list[Path]]:
 
 
 def _stated(manifest: Path) -> dict[PurePosixPath, str]:
-    """The sha256 of the files of a version, by path within the repository; none where it is no manifest of encserve."""
+    """Return the sha256 of the files of a version, by path within the repository; none where it is no manifest of
+    encserve."""
     try:
         stated = json.loads(manifest.read_bytes())
         files = {PurePosixPath(path): str(sha256) for path, sha256 in stated["files"].items()}

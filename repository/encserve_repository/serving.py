@@ -30,7 +30,8 @@ def marked_as_served(repository: Path) -> Iterator[None]:
 
 
 def is_served(repository: Path) -> bool:
-    """Whether a server runs on the repository. Where the file system cannot tell, as some over networks, it may."""
+    """Return whether a server runs on the repository. Where the file system cannot tell, as some over networks, it
+    may."""
     descriptor = os.open(repository, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for _ in range(_LOOKS):  # another may look now, and holds the lock as long as that takes

@@ -1,4 +1,4 @@
-"""The versions of a pipeline: which are published, which one is active, whether its files are the certified ones."""
+"""The versions of a pipeline: the published ones, the active one, and whether its files are the certified ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .manifest import Manifest, read_manifest, sha256_of
 
 
 def model_names(repository: Path) -> list[str]:
-    """The models that have a configuration, in order. Hidden folders are none. Raises OSError."""
+    """Return the models that have a configuration, in order. Hidden folders are none. Raises OSError."""
     return sorted(file.parent.name for file in repository.glob(f"[!.]*/{CONFIG_FILE}"))
 
 
 def pipelines(repository: Path) -> list[str]:
-    """The pipelines that have a published version, in order. Raises OSError."""
+    """Return the pipelines that have a published version, in order. Raises OSError."""
     return sorted({file.parent.parent.name for file in repository.glob(f"[!.]*/*/{MANIFEST_FILE}")})
 
 
 def published_versions(repository: Path, name: str) -> list[int]:
-    """The versions of a pipeline that have a manifest, in order. Raises OSError."""
+    """Return the versions of a pipeline that have a manifest, in order. Raises OSError."""
     manifests = (repository / name).glob(f"*/{MANIFEST_FILE}")
     return sorted(int(file.parent.name) for file in manifests if file.parent.name.isdecimal())
 
@@ -39,7 +39,7 @@ def certificates(repository: Path, name: str) -> dict[str, int]:
 
 
 def manifest_of(repository: Path, name: str, version: int) -> Manifest:
-    """The manifest of a published version.
+    """Return the manifest of a published version.
 
     Raises:
         NotThere: there is no such version.
@@ -72,7 +72,7 @@ def stated_manifest(repository: Path, name: str, version: int) -> dict[str, Any]
 
 
 def active_config(repository: Path, name: str) -> pb.ModelConfig | None:
-    """The configuration with which a model is served; None where it has none. Raises Damaged."""
+    """Return the configuration with which a model is served; None where it has none. Raises Damaged."""
     try:
         return read_config(repository / name / CONFIG_FILE)
     except (FileNotFoundError, NotADirectoryError):
@@ -80,7 +80,7 @@ def active_config(repository: Path, name: str) -> pb.ModelConfig | None:
 
 
 def active_version(repository: Path, name: str) -> int | None:
-    """The version of a pipeline that is served, now or by the next start; None where there is none.
+    """Return the version of a pipeline that is served, now or by the next start; None where there is none.
 
     Raises:
         Damaged: its config.pbtxt does not name exactly one version.
@@ -90,7 +90,7 @@ def active_version(repository: Path, name: str) -> int | None:
 
 
 def only_version(config: pb.ModelConfig) -> int:
-    """The version that the ensemble of a pipeline pins. Raises Damaged: it pins none or several."""
+    """Return the version that the ensemble of a pipeline pins. Raises Damaged: it pins none or several."""
     versions = pinned_versions(config)
     if len(versions) != 1:
         raise Damaged(f"pipeline {config.name} must pin one version in its version_policy, it pins {versions}")
@@ -98,7 +98,7 @@ def only_version(config: pb.ModelConfig) -> int:
 
 
 def version_config(repository: Path, model: str, version: int) -> pb.ModelConfig:
-    """The configuration that a model was published with in this version.
+    """Return the configuration that a model was published with in this version.
 
     Raises:
         NotThere: there is none.
@@ -112,7 +112,7 @@ def version_config(repository: Path, model: str, version: int) -> pb.ModelConfig
 
 
 def certified_manifest(repository: Path, config: pb.ModelConfig) -> Manifest:
-    """The manifest of the version that an ensemble names, once all its files were seen to be the certified ones.
+    """Return the manifest of the version that an ensemble names, once all its files were seen to be the certified ones.
 
     Raises:
         Damaged: one is not, or `config` is no pipeline.

@@ -1,4 +1,5 @@
-"""Where encserve works on a repository, out of Triton's sight: locks, journals, and versions that are being made.
+"""The folder in which encserve works on a repository, out of Triton's sight: locks, journals, and versions that are
+being made.
 
 It lies beside the repository, `.NAME.encserve` for the repository NAME, since Triton takes every folder inside for a
 model, hidden ones too. Where no folder beside it can be used, as with a repository that is mounted by itself into a
@@ -43,29 +44,29 @@ class WorkFolder:
 
     @property
     def places(self) -> tuple[WorkFolder, ...]:
-        """This one, and the one beside the repository that was in use before it."""
+        """Return this work folder, and the one beside the repository that was in use before it."""
         beside = _beside(self.repository)
         return (self, WorkFolder(self.repository, beside)) if self.is_inside and beside.is_dir() else (self,)
 
     @property
     def is_inside(self) -> bool:
-        """Whether it lies in the repository, where a Triton that polls would take it for a model."""
+        """Return whether it lies in the repository, where a Triton that polls would take it for a model."""
         return self.path.parent == self.repository
 
     def of(self, name: str) -> Path:
-        """The folder of one pipeline."""
+        """Return the folder of one pipeline."""
         return self.path / name
 
     def staging(self, name: str) -> Path:
-        """Where a version of pipelines is made, of which `name` is the first."""
+        """Return the folder in which a version of pipelines is made, of which `name` is the first."""
         return self.of(name) / "staging"
 
     def journal(self, name: str) -> Path:
-        """What says how far its publication came."""
+        """Return the file that says how far the publication of a pipeline came."""
         return self.of(name) / "journal.json"
 
     def build_log(self, name: str) -> Path:
-        """What a build in the background says."""
+        """Return the file with what a build in the background says."""
         return self.of(name) / BUILD_LOG_FILE
 
     def keep_build_log(self, name: str, version: int) -> None:
@@ -116,7 +117,7 @@ class WorkFolder:
 
 
 def find_work_folder(repository: Path) -> WorkFolder:
-    """The work folder of a repository, which need not be there yet."""
+    """Return the work folder of a repository, which need not be there yet."""
     real = repository.resolve()
     inside = real / INSIDE
     return WorkFolder(real, inside if inside.is_dir() else _beside(real))
@@ -127,7 +128,7 @@ def _beside(repository: Path) -> Path:
 
 
 def open_work_folder(repository: Path) -> WorkFolder:
-    """The work folder of a repository; both are made where they are not there.
+    """Return the work folder of a repository; both are made where they are not there.
 
     Raises:
         OSError: one of them cannot be written.
@@ -151,7 +152,7 @@ def open_work_folder(repository: Path) -> WorkFolder:
 
 
 def _check_renames(work: WorkFolder) -> None:
-    """Whether a file can be moved from the work folder into the repository: not from one mount to another."""
+    """Refuse a work folder from which no file can be moved into the repository: not from one mount to another."""
     name = f".encserve-probe-{os.getpid()}-{secrets.token_hex(4)}"  # others may probe now, from other hosts, too
     probe, moved = work.path / name, work.repository / name
     try:
