@@ -60,6 +60,13 @@ def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
     assert write() == plain
 
 
+def test_with_another_number_in_our_code_a_network_is_traced_once_more(write, traced, monkeypatch):
+    write()
+    monkeypatch.setattr(packed_graph, "OPSET", packed_graph.OPSET + 1)
+    assert write() == write()
+    assert len(traced) == 2
+
+
 @pytest.fixture
 def model(tmp_path):
     return load_checkpoint(ExportConfig(checkpoint=str(make_checkpoint(tmp_path, num_hidden_layers=1)), name="x")).model

@@ -69,7 +69,7 @@ def test_a_plan_is_built_certified_and_published(precision, export_config, targe
     assert written["plan"]["device_memory_bytes"] == 123_456_789
     assert set(written["memory"]) == {"requests_per_batch", "batch_bytes"}
     assert written["calibration"]["texts"] > 0
-    assert len(target.tensorrt.batches) > 64, "the plan itself was asked"
+    assert len(target.tensorrt.batches) > 32, "the plan itself was asked"
     assert manifest.parity["figures"]["nonfinite_lengths"]["measured"] == 0
     assert manifest.limits["max_texts_per_request"] == 16
     assert manifest.limits["max_tokens_per_request"] == 16 * 64
