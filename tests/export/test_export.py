@@ -15,6 +15,14 @@ from encserve_repository.config_text import from_text
 from encserve_repository.layout import STEPS
 from encserve_repository.versions import published_versions
 
+from .small_checkpoints import make_checkpoint
+
+
+@pytest.fixture
+def traced_config(export_config, tmp_path):
+    """An export of one layer, for tests that have its trace to themselves."""
+    return replace(export_config, checkpoint=str(make_checkpoint(tmp_path / "one layer", num_hidden_layers=1)))
+
 
 @pytest.mark.parametrize("engine", [Engine.PYTHON, Engine.ONNXRUNTIME])
 def test_an_export_publishes_a_certified_pipeline(export_config, engine):
@@ -66,13 +74,13 @@ def test_what_is_made_on_the_way_is_in_no_pipelines_way_and_is_gone_before_anyth
     assert sorted(staged) == sorted([name, *(f"{name}_{step}" for step in STEPS)])
 
 
-def test_a_second_export_adds_version_2_with_the_same_graph(export_config, traced_anew):
-    first, second = export(export_config), export(export_config)
-    assert published_versions(export_config.repository, "tiny") == [1, 2]
+def test_a_second_export_adds_version_2_with_the_same_graph(traced_config, traced_anew):
+    first, second = export(traced_config), export(traced_config)
+    assert published_versions(traced_config.repository, "tiny") == [1, 2]
     assert first.files["tiny_encode/1/model.onnx"] == second.files["tiny_encode/2/model.onnx"]
 
 
-def test_a_graph_that_differs_from_the_checkpoint_is_not_published(export_config, monkeypatch):
+def test_a_graph_that_differs_from_the_checkpoint_is_not_published(traced_config, monkeypatch):
     """Pool the packed graph another way than the checkpoint says, behind the back of the guard."""
     from encserve_export.network import packed_graph
 
@@ -81,8 +89,8 @@ def test_a_graph_that_differs_from_the_checkpoint_is_not_published(export_config
     with pytest.raises(
         CertificateFailed, match=r"cosine_min is .* must be at least 0\.99999; worst is text \d+ of \d+ tokens"
     ):
-        export(export_config)
-    assert not list(export_config.repository.iterdir())
+        export(traced_config)
+    assert not list(traced_config.repository.iterdir())
 
 
 def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_config, monkeypatch):
@@ -96,7 +104,7 @@ def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_conf
         export(export_config)
 
 
-def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
+def test_a_nan_in_the_graph_is_found(traced_config, monkeypatch):
     """NaN compares false with everything; a gate written the wrong way round would let it pass."""
     import torch
 
@@ -111,7 +119,7 @@ def test_a_nan_in_the_graph_is_found(export_config, monkeypatch):
     monkeypatch.setitem(packed_graph.POOLINGS, "mean", nan_when_long)
     monkeypatch.setattr("encserve_export.export.check_texts_are_apart", lambda checkpoint: None)
     with pytest.raises(CertificateFailed, match="holds NaN or infinity"):
-        export(export_config)
+        export(traced_config)
 
 
 @pytest.mark.parametrize("limit", ["max_abs_diff", "company_max_abs_diff"])
