@@ -63,7 +63,7 @@ async def rerank(exchange: Exchange) -> Response:
         "object": "rerank",
         "model": served.name,
         "results": results,
-        "usage": _usage(exchange),
+        "usage": usage_of(exchange),
         "meta": {"api_version": {"version": version}, "billed_units": units},
         "encserve": told(ranking),
     }
@@ -81,7 +81,7 @@ async def ranking(exchange: Exchange) -> Response:
     served = await exchange.named(exchange.parameters.get("model") or fields.text("model"), "text-ranking")
     answer = await _ranked(exchange, served, text, passages, field="passages")
     rankings = [{"index": index, "logit": score} for index, score in _places(answer)]
-    return json_response({"rankings": rankings, "usage": _usage(exchange)})
+    return json_response({"rankings": rankings, "usage": usage_of(exchange)})
 
 
 async def score(exchange: Exchange) -> Response:
@@ -109,7 +109,7 @@ async def score(exchange: Exchange) -> Response:
             "created": int(time.time()),
             "model": served.name,
             "data": data,
-            "usage": _usage(exchange),
+            "usage": usage_of(exchange),
         }
     )
 
@@ -159,7 +159,8 @@ def _places(ranking: Ranking) -> list[tuple[int, Any]]:
     return list(zip(ranking.indices.tolist(), ranking.scores, strict=True))
 
 
-def _usage(exchange: Exchange) -> dict[str, int]:
+def usage_of(exchange: Exchange) -> dict[str, int]:
+    """The tokens of a request, as OpenAI's clients count them."""
     return {"prompt_tokens": exchange.tokens, "total_tokens": exchange.tokens}
 
 

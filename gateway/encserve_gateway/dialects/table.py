@@ -1,5 +1,6 @@
 """All dialects. The first is the one in which unknown paths are answered; the order is that of `Router`."""
 
+from encserve_gateway.dialects.classification import CLASSIFICATION
 from encserve_gateway.dialects.cohere import COHERE
 from encserve_gateway.dialects.document import DOCUMENT
 from encserve_gateway.dialects.huggingface import HUGGINGFACE
@@ -9,4 +10,4 @@ from encserve_gateway.dialects.own import OWN
 from encserve_gateway.dialects.rankings import RANKINGS
 from encserve_gateway.dialects.tei.dialect import TEI
 
-DIALECTS = (OPENAI, TEI, RANKINGS, COHERE, HUGGINGFACE, OWN, DOCUMENT, OPERATION)
+DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, COHERE, HUGGINGFACE, OWN, DOCUMENT, OPERATION)
