@@ -20,6 +20,7 @@ from encserve_gateway.http.response import Response, send_response
 from encserve_gateway.keys import Keys
 from encserve_gateway.metrics import Metrics
 from encserve_gateway.routes import Choice, Dialect, Route, Router
+from encserve_gateway.tracing import continued_by, in_trace
 from encserve_gateway.upstream import Upstream
 
 LOG = logging.getLogger("encserve.gateway")
@@ -111,7 +112,8 @@ class Gateway:
         body = await self._body(exchange, receive)
         exchange.fields = Fields(parse_object(body))
         exchange.dialect, route = choice.of_body(exchange.fields)
-        return await _unless_gone(route, exchange, receive)
+        with in_trace(continued_by(exchange.request, exchange.key)):
+            return await _unless_gone(route, exchange, receive)
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
         """What a caller is told of an error. Raises Gone where there is no caller any more."""

@@ -22,7 +22,7 @@ LOG = logging.getLogger("encserve.gateway")
 CHECK_S = 1.0
 """How often the file is looked at, in seconds."""
 
-SETTINGS = frozenset({"name", "sha256", "models", "requests_per_second", "burst", "lane", "expires"})
+SETTINGS = frozenset({"name", "sha256", "models", "requests_per_second", "burst", "lane", "traces", "expires"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Key:
     """How many requests it may make at once before that counts."""
     lane: Literal["interactive", "bulk"] | None = None
     """The lane of all of its requests; None: each has that of its size."""
+    traces: bool = False
+    """Whether its requests may continue a trace of their caller's."""
     expires_unix_s: float | None = None
     """When it ends; None for never."""
 
@@ -57,8 +59,8 @@ def read_keys(file: Path) -> dict[str, Key]:
     """The keys of a file, by hash.
 
     The file is JSON: `{"keys": [{"name": "alice", "sha256": "..."}]}`, where a key may also have `models` (a list of
-    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk") and `expires` (a time with its offset, such
-    as "2027-01-01T00:00:00+00:00").
+    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk"), `traces` (true or false) and `expires` (a
+    time with its offset, such as "2027-01-01T00:00:00+00:00").
 
     Raises:
         InvalidInput: the file cannot be read, or a key is malformed; the message says which.
@@ -101,6 +103,8 @@ def _key(settings: Mapping[str, Any]) -> Key:
     lane = settings.get("lane")
     if lane not in (None, "interactive", "bulk"):
         raise ValueError("lane is neither interactive nor bulk")
+    if not isinstance(settings.get("traces", False), bool):
+        raise ValueError("traces is neither true nor false")
     expires = settings.get("expires")
     ends = datetime.fromisoformat(expires) if expires is not None else None
     if ends is not None and ends.tzinfo is None:
@@ -112,6 +116,7 @@ def _key(settings: Mapping[str, Any]) -> Key:
         requests_per_second=rate,
         burst=burst,
         lane=lane,
+        traces=settings.get("traces", False),
         expires_unix_s=ends.timestamp() if ends else None,
     )
 

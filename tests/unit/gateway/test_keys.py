@@ -205,6 +205,7 @@ MALFORMED = {
     "a rate": ([{"name": "a", "sha256": hashed(), "requests_per_second": 0}], "requests_per_second is no positive"),
     "a burst": ([{"name": "a", "sha256": hashed(), "burst": 0.5}], "burst is no positive"),
     "a lane": ([{"name": "a", "sha256": hashed(), "lane": "fast"}], "lane is neither"),
+    "traces": ([{"name": "a", "sha256": hashed(), "traces": "yes"}], "traces is neither true nor false"),
     "a time": ([{"name": "a", "sha256": hashed(), "expires": "soon"}], "soon"),
     "a time without its offset": (
         [{"name": "a", "sha256": hashed(), "expires": "2027-01-01T00:00:00"}],
