@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipelines = parser.add_argument_group("the pipelines")
     add_endpoint_arguments(pipelines)
     pipelines.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="offer this pipeline; repeatable; default: all"
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME[,NAME...]",
+        help="offer these pipelines; repeatable; default: all",
     )
     pipelines.add_argument(
         "--alias",
@@ -87,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
     """The settings of the application. Raises InvalidInput."""
     return GatewayConfig(
-        models=tuple(arguments.model),
+        models=tuple(name for names in arguments.model for name in names.split(",") if name),
         aliases=tuple(parse_alias(text) for text in arguments.alias),
         vocabulary=arguments.token_vocabulary,
         keys=arguments.keys,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, PipelineInfo
+from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, InvalidInput, PipelineInfo
 from encserve_gateway.aliases import Alias
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of
@@ -147,8 +147,8 @@ class Upstream:
         if self._listed_at_s is None or self._clock() - self._listed_at_s >= LISTED_S:
             try:
                 self._listed = sorted(pipeline.name for pipeline in await self.client.models())
-            except AccessDenied:
-                LOG.warning("the server lists its pipelines for operators only: name those to offer with --model")
+            except (AccessDenied, InvalidInput) as error:  # no secret, or one that may not travel there in plain text
+                LOG.warning("the server does not list its pipelines; name those to offer with --model: %s", error)
                 self._listed = []
             except EncserveError as error:
                 raise fault_of(error, model="") from error

@@ -90,6 +90,7 @@ def test_the_gateway_is_closed_but_for_what_it_needs(compose):
     arguments = parser.parse_args(service["command"])
     assert gateway.serving_of(arguments).host == "0.0.0.0"
     assert arguments.allow_anonymous
+    assert gateway.gateway_of(arguments).models == ("minilm",), "it has no secret with which to list them"
     assert service["ports"] == [f"127.0.0.1:8080:{arguments.port}"]
     assert arguments.url.partition(":")[0] in compose["services"]["triton"]["networks"]["serving"]["aliases"]
     assert "serving" in service["networks"]

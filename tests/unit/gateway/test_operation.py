@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from encserve import AccessDenied, InferenceFailed, Overloaded, Unavailable
+from encserve import AccessDenied, InferenceFailed, InvalidInput, Overloaded, Unavailable
 
 from .asgi import get, post
 from .pipelines import EMBED, PIPELINES, PLAIN, answer
@@ -59,9 +59,10 @@ async def test_every_task_has_a_question():
     assert QUESTIONS.keys() == {verb.task for verb in VERBS.values()}
 
 
-async def test_a_server_that_lists_nothing(fake, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [AccessDenied, InvalidInput])
+async def test_a_server_that_lists_nothing(fake, monkeypatch, caplog, error):
     def denied(transport):
-        raise AccessDenied("for operators")
+        raise error("for operators, or over TLS")
 
     monkeypatch.setattr("encserve.testing.AsyncFakeTransport._models", denied)
     gateway = fake().gateway
