@@ -34,7 +34,8 @@ MIN_SEARCH_S = 30.0
 
 def alternatives(settings: Settings) -> Iterator[dict[str, int]]:
     """Changes to try, one at a time, the most promising first."""
-    yield {"encode_instances": settings.encode_instances + 1}
+    if settings.token_budget is not None:  # C++ engines have none, and are refused with several instances
+        yield {"encode_instances": settings.encode_instances + 1}
     yield {"tokenize_instances": settings.tokenize_instances + 1}
     if settings.token_budget is not None:
         yield {"token_budget": settings.token_budget * 2}
