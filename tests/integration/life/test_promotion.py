@@ -25,7 +25,7 @@ NO_RETRIES = Retry(attempts=1)
 
 
 @pytest.fixture
-def server(repository, tmp_path):
+def two_versions(repository, tmp_path):
     """A server of version 1, in whose repository version 2 waits."""
     models = tmp_path / "models"
     shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
@@ -87,23 +87,22 @@ def wait_for(versions, more):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("strangers", [False, True])
-def test_versions_roll_in_and_out_under_load_and_no_request_fails(server, strangers):
-    with callers(server, strangers=strangers) as versions:
-        wait_for(versions, 50)
+def test_versions_roll_in_and_out_under_load_and_no_request_fails(two_versions):
+    server = two_versions
+    with callers(server, 2) as versions, callers(server, 2, strangers=True) as of_strangers:
+        for told in (versions, of_strangers):
+            wait_for(told, 50)
         for _ in range(3):
-            command(promote, server, "minilm", "2")
-            assert answers_from(server, 2)
-            wait_for(versions, 20)
-            began_s = time.monotonic()
-            command(rollback, server, "minilm")
-            assert answers_from(server, 1)
-            took_s = time.monotonic() - began_s
-            print(f"rolled back in {took_s:.2f} s")
-            wait_for(versions, 20)
-    changes = sum(one != other for one, other in pairwise(versions))
-    assert set(versions) == {"1", "2"}
-    assert changes >= 6
+            for roll, version in ((promote, 2), (rollback, 1)):
+                began_s = time.monotonic()
+                command(roll, server, "minilm", *(["2"] if roll is promote else []))
+                assert answers_from(server, version)
+                print(f"version {version} after {time.monotonic() - began_s:.2f} s")
+                for told in (versions, of_strangers):
+                    wait_for(told, 20)
+    for told in (versions, of_strangers):
+        assert set(told) == {"1", "2"}
+        assert sum(one != other for one, other in pairwise(told)) >= 6
     assert command(health, server) == 0
 
 
@@ -151,23 +150,25 @@ def test_a_version_whose_encode_step_is_another_model_rolls_in_and_out(repositor
         assert answers_from(again, 2)
 
 
-def break_network(repository):
+def break_network(repository, version):
     """Weights that give NaN, with the certificate of those files: only a question shows it."""
-    change_weights(
-        repository, "minilm", 2, lambda tensor, values: np.full_like(values, np.nan) if len(tensor.dims) == 2 else None
-    )
+
+    def poison(tensor, values):
+        return np.full_like(values, np.nan) if len(tensor.dims) == 2 else None
+
+    change_weights(repository, "minilm", version, poison)
 
 
-def break_tokenize(repository):
+def break_tokenize(repository, version):
     """A step that does not load, certified as it is."""
-    model = repository / "minilm_tokenize/2/model.py"
+    model = repository / f"minilm_tokenize/{version}/model.py"
     model.write_text("raise ValueError('this step is broken')\n")
-    certify_again(repository, "minilm", 2, model)
+    certify_again(repository, "minilm", version, model)
 
 
-def corrupt(file):
-    def break_it(repository):
-        path = repository / file
+def corrupt(model, file):
+    def break_it(repository, version):
+        path = repository / model / str(version) / file
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
@@ -178,28 +179,31 @@ def corrupt(file):
 BROKEN = {
     "a network that gives NaN": (break_network, r"does not answer: .*NaN or infinity"),
     "a step that does not load": (break_tokenize, "this step is broken"),
-    "a corrupt graph": (corrupt("minilm_encode/2/model.onnx"), r"model\.onnx is not the certified file"),
-    "a corrupt tokenizer": (corrupt("minilm_tokenize/2/tokenizer.json"), r"tokenizer\.json is not the certified file"),
-    "a corrupt manifest": (corrupt("minilm/2/manifest.json"), "is damaged|is no manifest"),
+    "a corrupt graph": (corrupt("minilm_encode", "model.onnx"), r"model\.onnx is not the certified file"),
+    "a corrupt tokenizer": (corrupt("minilm_tokenize", "tokenizer.json"), r"tokenizer\.json is not the certified file"),
+    "a corrupt manifest": (corrupt("minilm", "manifest.json"), "is damaged|is no manifest"),
 }
 
 
-@pytest.mark.parametrize("damage", BROKEN)
-def test_a_broken_version_never_takes_traffic(server, damage):
-    damage_version, message = BROKEN[damage]
-    damage_version(server.config.repository)
-    with callers(server) as versions:
-        wait_for(versions, 20)
-        with pytest.raises(PromotionFailed, match=message):
-            command(promote, server, "minilm", "2")
-        wait_for(versions, 20)
+def test_no_broken_version_ever_takes_traffic(repository, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    for version in range(2, 2 + len(BROKEN)):
+        copy_version(models, "minilm", 1, version)
+    with TritonServer(serve_config(models)) as server, callers(server) as versions:
+        for version, (damage, message) in enumerate(BROKEN.values(), start=2):
+            damage(models, version)
+            wait_for(versions, 20)
+            with pytest.raises(PromotionFailed, match=message):
+                command(promote, server, "minilm", str(version))
+            wait_for(versions, 20)
     assert set(versions) == {"1"}
-    server.stop()
-    with TritonServer(serve_config(server.config.repository)) as again:  # the repository says what is served
+    with TritonServer(serve_config(models)) as again:  # the repository says what is served
         assert answers_from(again, 1)
 
 
-def test_what_was_only_published_is_not_served_by_the_next_start(server):
+def test_what_was_only_published_is_not_served_by_the_next_start(two_versions):
+    server = two_versions
     repository = server.config.repository
     assert is_served(repository)
     server.stop()
@@ -223,7 +227,8 @@ def test_a_version_that_does_not_exist(server):
     assert answers_from(server, 1)
 
 
-def test_what_is_no_longer_served_does_not_pile_up(server):
+def test_what_is_no_longer_served_does_not_pile_up(two_versions):
+    server = two_versions
     before = len(child_pids(server.pid))
     for version in ("2", "1", "2", "1"):
         command(promote, server, "minilm", version)
