@@ -149,7 +149,8 @@ class Search:
         records: list[Record] = []
         await self._measure(CONFIRMED_LOAD * saturation.per_s, self._time_s / 16, records)
         count = records[0].count(target_s=self._experiment.target_s, from_s=0.0)
-        if _tail(len(count.episodes), ALLOWED * count.requests) <= CHANCE:
+        mostly = count.late > count.requests / 2  # then it is all one episode
+        if mostly or _tail(len(count.episodes), ALLOWED * count.requests) <= CHANCE:
             raise impossible(self._experiment, records[0])
         self._experiment.pilots += records
 

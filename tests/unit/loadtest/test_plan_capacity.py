@@ -58,6 +58,7 @@ def test_a_target_below_what_one_user_sees_is_impossible():
         TargetImpossible, match=r"under 20\.0 ms: .* one user who was alone \d+ of \d+, with a median of"
     ):
         asyncio.run(find_capacity(bench, target_s=0.02, time_s=TIME_S))
+    assert bench.now_s < TIME_S / 4  # and that is soon known
     assert plans("M/M/1", 3 * SERVICE_S) == [None] * PLANS  # 5 % of the service times alone are longer
 
 

@@ -134,3 +134,15 @@ def test_a_standstill_that_outlasts_the_run_is_found():
     line = Line(draw=constant_service(0.01), pace=standing_still(0.0, 1.5))
     (stall,) = find_stalls(served(line, 60, duration_s=60), target_s=0.1)  # and so is one that came before the run
     assert stall.length_s == pytest.approx(1.5, abs=0.1)
+
+
+def test_no_capacity_is_above_what_the_closed_loop_reached_for_sure():
+    """Where the runs hold up to a rate that the users who wait did not reach."""
+    line = Line(draw=constant_service(0.01))
+    runs = [served(line, rate, duration_s=60, seed=rate) for rate in (70, 75, 80, 85)]
+    free = Experiment(saturation=SATURATION, target_s=0.1, runs=runs).capacity()
+    assert 72 < free.rate_per_s < 82
+    reached = replace(SATURATION, per_s=72, low_per_s=70, high_per_s=100)
+    held_back = Experiment(saturation=reached, target_s=0.1, runs=runs).capacity()
+    assert held_back.rate_per_s <= 70
+    assert held_back.low_per_s <= held_back.rate_per_s

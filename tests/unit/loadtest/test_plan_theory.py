@@ -1,5 +1,7 @@
 """The generator and the curve against queues whose behaviour is known exactly. All of it in virtual time."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from queue_theory import mdc_percentile_s
@@ -11,7 +13,8 @@ from encserve_loadtest.bench import Bench
 from encserve_loadtest.by_rate import by_rate, pooled_p99_s
 from encserve_loadtest.generator import Send, closed_loop, open_loop
 from encserve_loadtest.queueing import fit_curve
-from encserve_loadtest.virtual.servers import Batcher, constant_service
+from encserve_loadtest.virtual.servers import Batcher, Line, constant_service
+from encserve_loadtest.virtual.virtual_bench import VirtualBench
 from encserve_loadtest.window import Window
 
 
@@ -104,3 +107,13 @@ def test_an_overload_grows_and_misses_although_the_target_is_far():
     assert window.growth == pytest.approx(60 / 50 - 1, rel=0.05)
     assert not window.is_stable
     assert not window.holds
+
+
+@pytest.mark.parametrize("over", [1.02, 1.04])
+def test_an_overload_of_a_few_percent_is_seen_and_a_long_queue_is_none(over):
+    bench = bench_on(StubServer(service_s=0.02), target_p99_s=30, window_s=60)
+    bench.process = constant
+    assert not run_virtual(bench.at_rate(over * 50)).is_stable
+    steady = VirtualBench(server=Line(draw=constant_service(0.02)), target_p99_s=0.3)
+    windows = [asyncio.run(steady.at_rate(45, duration_s=20)) for _ in range(100)]
+    assert sum(not window.is_stable for window in windows) <= 5
