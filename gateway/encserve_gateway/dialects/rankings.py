@@ -79,7 +79,8 @@ async def ranking(exchange: Exchange) -> Response:
     text = query.required_text("text")
     passages = read_documents(fields, "passages", most=exchange.services.config.max_texts)
     served = await exchange.named(exchange.parameters.get("model") or fields.text("model"), "text-ranking")
-    answer = await _ranked(exchange, served, text, passages, field="passages")
+    top = fields.whole("top_k", least=0)  # of the hosted service, which LiteLLM asks
+    answer = await _ranked(exchange, served, text, passages, field="passages", top=top)
     rankings = [{"index": index, "logit": score} for index, score in _places(answer)]
     return json_response({"rankings": rankings, "usage": usage_of(exchange)})
 

@@ -138,6 +138,8 @@ async def test_nim(fake, path):
     assert [item["index"] for item in answered["rankings"]] == [1, 2, 0]
     np.testing.assert_allclose([item["logit"] for item in answered["rankings"]], [0.03, 0.02, 0.01], rtol=1e-6)
     assert answered["usage"]["total_tokens"] == 9
+    best = (await post(fake().gateway, path, body | {"top_k": 2})).json
+    assert [item["index"] for item in best["rankings"]] == [1, 2]
     wrong = await post(fake().gateway, path, body | {"query": {}})
     assert (wrong.status, wrong.json["error"]["param"]) == (400, "query.text")
 
