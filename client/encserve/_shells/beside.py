@@ -101,7 +101,7 @@ class Held(Generic[T]):
             self._turn_came()
 
     def _wait_for_turn(self, enter: Enter) -> None:
-        with self._lock:  # who decides the ticket right now waits until it is known
+        with self._lock:  # a thread that decides the ticket right now waits until it is known
             self._enter = enter
             self._ticket = enter.gate.enter(enter.work, enter.deadline, self._turn_came)
             decided = self._ticket.decided
