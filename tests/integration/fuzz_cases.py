@@ -111,6 +111,7 @@ def grpc_requests(draw):
 
 
 counts = st.lists(mostly(st.integers(0, 4), sizes), min_size=1, max_size=5)
+arrivals = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=2)
 token_ids = st.lists(mostly(st.integers(0, 30_521), sizes), max_size=12)
 vectors = st.lists(st.floats(width=32), max_size=3).map(lambda values: np.repeat(np.array(values, np.float32), 384))
 
@@ -129,6 +130,7 @@ def step_requests(draw):
                         "sentence_embedding": draw(vectors).reshape(-1, 384),
                         "lengths": lengths,
                         "window_count": np.array(draw(counts)).clip(-(2**31), 2**31 - 1).astype(np.int32),
+                        "arrived_ns": np.array(draw(arrivals), np.int64),
                     },
                 ),
             ]

@@ -29,6 +29,7 @@ from encserve_export.texts.calibration import Calibration
 from encserve_repository.manifest import sha256_of
 from encserve_server.steps.encode.bounds import Bounds
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
+from encserve_server.steps.request.arrival import ARRIVED_NS
 
 from .request_limits import largest_request, limits_of
 from .step_sources import copy_sources, sources_of
@@ -143,6 +144,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
     own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
     masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
     engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)
+    arrival = {"arrival": ARRIVED_NS}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -154,6 +156,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
             **own,
             **masks,
             **engine,
+            **arrival,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits_of(checkpoint, config)),
@@ -166,7 +169,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
 
     copy_sources(sources_of("head", f"head.answers.{task.head}"), folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
-    _write_settings(folders["head"], {**options, **own, **head, **_names_of_columns(checkpoint)})
+    _write_settings(folders["head"], {**options, **own, **head, **arrival, **_names_of_columns(checkpoint)})
 
 
 def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:

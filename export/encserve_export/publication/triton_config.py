@@ -19,6 +19,7 @@ from encserve_repository.config_text import pin_versions
 from encserve_repository.layout import encode_model
 from encserve_repository.manifest import Manifest
 from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.request.arrival import ARRIVED_NS
 
 from .steps import head_inputs, tokenize_outputs
 
@@ -63,7 +64,7 @@ def _tokenize(manifest: Manifest) -> pb.ModelConfig:
     task = _task(manifest)
     return _python_backend(
         inputs=[_tensor_in(task, name) for name in task.inputs],
-        outputs=[_tensor_out(task, name) for name in tokenize_outputs(task, manifest.graph_inputs)],
+        outputs=[_tensor_out(task, name) for name in _tokenized(manifest)],
     )
 
 
@@ -95,7 +96,7 @@ def _head(manifest: Manifest) -> pb.ModelConfig:
         name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions], allow_ragged_batch=True
     )
     return _python_backend(
-        inputs=[encoded, *(_tensor_in(task, name) for name in task.head_inputs)],
+        inputs=[encoded, *(_tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
         outputs=[_tensor_out(task, name) for name in task.answers],
     )
 
@@ -103,12 +104,11 @@ def _head(manifest: Manifest) -> pb.ModelConfig:
 def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
     """A linear chain: the head waits for what the encode step gives, whatever else it takes."""
     name, task = manifest.name, _task(manifest)
-    tokenized = tokenize_outputs(task, manifest.graph_inputs)
     encode = encode_model(manifest.body or name, manifest.engine)
     steps = [
-        _step(f"{name}_tokenize", manifest.version, task.inputs, tokenized),
+        _step(f"{name}_tokenize", manifest.version, task.inputs, _tokenized(manifest)),
         _step(encode, manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
-        _step(f"{name}_head", manifest.version, head_inputs(task), task.answers),
+        _step(f"{name}_head", manifest.version, (*head_inputs(task), ARRIVED_NS), task.answers),
     ]
     steps[1].output_map[_graph_output(manifest)] = task.output
     config = pb.ModelConfig(
@@ -146,6 +146,11 @@ def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
         relaxed=tuple(manifest.parity.get("relaxed", ())),
     )
     return info.to_parameters()
+
+
+def _tokenized(manifest: Manifest) -> tuple[str, ...]:
+    """What the tokenize step gives: the tokens, and when the request came."""
+    return (*tokenize_outputs(_task(manifest), manifest.graph_inputs), ARRIVED_NS)
 
 
 def _python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput]) -> pb.ModelConfig:

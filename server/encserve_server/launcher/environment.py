@@ -1,10 +1,14 @@
-"""The environment variables of a `tritonserver` out of the wheel."""
+"""The environment variables of a `tritonserver`: what one out of the wheel looks up, and what the steps are told."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from encserve_server.host.locate import Wheel
+from encserve_server.liveness.questions import health_token
+from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
+from encserve_server.steps.instance.restarts import RESTARTS_VARIABLE
+from encserve_server.steps.request.health import TOKEN_VARIABLE
 
 
 def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: str | None) -> dict[str, str]:
@@ -20,6 +24,16 @@ def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: 
         **inherited,
         "PATH": _prepend([Path(sys.executable).parent], inherited.get("PATH")),
         "LD_LIBRARY_PATH": _prepend(libraries, inherited.get("LD_LIBRARY_PATH")),
+    }
+
+
+def steps_environment(*, folder: Path, admin_secret: str, restarts: int) -> dict[str, str]:
+    """Return what the steps of a server are told: its runtime folder, how they know questions of health, and how often
+    it was started again."""
+    return {
+        FOLDER_VARIABLE: str(folder),
+        TOKEN_VARIABLE: health_token(admin_secret),
+        RESTARTS_VARIABLE: str(restarts),
     }
 
 

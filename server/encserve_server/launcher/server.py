@@ -18,7 +18,7 @@ from encserve_server.host.locate import Installation, find_triton
 from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.launcher.drain import drain
-from encserve_server.launcher.environment import wheel_environment
+from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags
 from encserve_server.launcher.live_code import edited
 from encserve_server.launcher.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
@@ -26,10 +26,8 @@ from encserve_server.launcher.ports import check_ports
 from encserve_server.launcher.process import TritonProcess
 from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
-from encserve_server.liveness.questions import ask, health_token, open_asker
+from encserve_server.liveness.questions import ask, open_asker
 from encserve_server.liveness.readiness import wait_until_ready
-from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
-from encserve_server.steps.request.health import TOKEN_VARIABLE
 
 ATTEMPT_TIMEOUT_S = 5.0
 """What a pipeline that has just been loaded has for one answer."""
@@ -62,8 +60,11 @@ class TritonServer:
         *,
         probe: Callable[..., object] | None = None,
         report: Callable[[str], None] = print_to_stderr,
+        restarts: int = 0,
     ) -> None:
+        """`restarts` is how often supervision has started such a server again before this one, for its metrics."""
         self.config = config
+        self._restarts = restarts
         self.pipelines: tuple[PipelineInfo, ...] = ()
         self.admin_secret = config.admin_secret or secrets.token_urlsafe(32)
         """Opens Triton's administration to whoever sends it; see `encserve.local_admin_secret`."""
@@ -189,11 +190,8 @@ class TritonServer:
         )
         self._process = TritonProcess(
             [str(installation.executable), *flags],
-            environment={
-                **environment,
-                FOLDER_VARIABLE: str(self._folder.path),
-                TOKEN_VARIABLE: health_token(self.admin_secret),
-            },
+            environment=environment
+            | steps_environment(folder=self._folder.path, admin_secret=self.admin_secret, restarts=self._restarts),
             inherited_fd=self._folder.lock_fd,
             show=self._report,
             hidden=(*ORDINARY_END, *OF_A_CANDIDATE, *(() if has_gpu else HARMLESS_WITHOUT_DRIVER)),

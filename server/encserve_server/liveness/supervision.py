@@ -64,12 +64,15 @@ class _Supervision:
         self._page = page
         self._has_served = False
         self._failures = 0
+        self._starts = 0
+        """Servers that were started, or tried to be."""
         self._worked_s = 0.0
         """For how long the last server has worked."""
 
     def serve_once(self) -> str:
         """Serve until the server does not work any more. Returns what is wrong with it, whatever that is."""
-        server = TritonServer(self._config, report=self._report)
+        server = TritonServer(self._config, report=self._report, restarts=self._starts)
+        self._starts += 1
         since_s, at_once = None, True
         try:
             if problem := self._start(server):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from export.shared_bodies import make_heads
 from serving import serve_config
+from told_metrics import metric, wait_for_metric
 
 from encserve import Client
 from encserve_export.config import ExportConfig
@@ -17,7 +18,7 @@ NEAR = {"rtol": 0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
+def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many-heads")
     made = make_heads(folder, ["labels", "tags", "words", "spans"], num_hidden_layers=1)
     repository = folder / "repository"
@@ -25,10 +26,13 @@ def client(tmp_path_factory):
     export_heads(ExportConfig(checkpoint=str(made["labels"]), name="shared", heads=heads, repository=repository))
     for name, checkpoint in made.items():
         export(ExportConfig(checkpoint=str(checkpoint), name=f"{name}-alone", repository=repository))
-    with (
-        TritonServer(serve_config(repository, exit_timeout_s=5)) as server,
-        Client(server.grpc_url, timeout_s=300, texts_per_request=1) as client,
-    ):
+    with TritonServer(serve_config(repository, exit_timeout_s=5)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(server.grpc_url, timeout_s=300, texts_per_request=1) as client:
         yield client
 
 
@@ -59,6 +63,15 @@ def test_each_head_answers_as_when_it_is_alone(client):
             assert_near(fills, [mask for text in expected_fills for mask in text], lambda fill: fill.token_id)
             np.testing.assert_allclose(scored.result().log_likelihoods, expected_scores, rtol=1e-4)
             assert_near(answered.result().spans, expected_spans, lambda span: (span.start, span.end))
+
+
+def test_each_head_counts_the_times_of_its_own_answers(server, client):
+    name = "encserve_request_duration_seconds_count"
+    before = {pipeline: metric(server, name, pipeline=pipeline) for pipeline in ("shared", "shared-tags")}
+    client.classify_tokens(TEXTS, model="shared-tags")
+    client.classify(TEXTS[:2], model="shared")
+    wait_for_metric(server, name, before["shared-tags"] + len(TEXTS), pipeline="shared-tags")
+    wait_for_metric(server, name, before["shared"] + 2, pipeline="shared")
 
 
 def assert_near(ours, theirs, what):

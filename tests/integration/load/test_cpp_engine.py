@@ -14,7 +14,7 @@ from export.small_checkpoints import make_checkpoint
 from serving import serve_config
 from told_metrics import metric, wait_for_metric
 
-from encserve import AsyncClient, EncserveError, InferenceFailed, Retry, Unavailable
+from encserve import AsyncClient, Client, EncserveError, InferenceFailed, Retry, Unavailable
 from encserve_server.launcher.server import TritonServer
 
 ONCE = Retry(attempts=1)
@@ -105,6 +105,21 @@ async def test_what_cannot_be_done_in_time_is_refused_early_and_by_us(start, tmp
             assert busy_s > 0.4 * timeout_s, f"{state}: a request may wait half of its time"
             wait_for_metric(server, "encserve_refused_requests", before + len(refused))
             assert not metric(server, "encserve_late_requests"), state
+
+
+def test_the_time_of_an_answer_is_told_beside_a_network_that_knows_nothing_of_it(start):
+    """The questions of the launcher, which has asked whether the pipeline answers, are not among them."""
+    name, labels = "encserve_request_duration_seconds", {"pipeline": "minilm", "lane": "bulk"}
+    with start(100 * TOKENS) as server, Client(server.grpc_url, timeout_s=60) as client:
+        began_s = time.monotonic()
+        for number in range(3):
+            client.embed(texts_of(number, 20), model="minilm", priority="bulk")
+        took_s = time.monotonic() - began_s
+        wait_for_metric(server, f"{name}_count", 3, **labels)
+        assert metric(server, f"{name}_bucket", le="+Inf", **labels) == 3
+        assert metric(server, f"{name}_bucket", le="0.01", **labels) == 0  # the stand-in takes its time
+        assert 0 < metric(server, f"{name}_sum", **labels) < took_s
+        assert metric(server, f"{name}_count", pipeline="minilm") == 3
 
 
 async def test_a_network_that_fails_stops_nobody_at_the_door(start, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker"),
-    *("instance.metrics", "instance.failures", "instance.batch_times"),
+    *("instance.metrics", "instance.failures", "instance.batch_times", "instance.histogram", "head.answer_times"),
 )
 """What imports the module."""
 
@@ -27,10 +27,13 @@ class _Tensor:
 
 class _Metric:
     def __init__(self):
-        self.value = 0
+        self._value = 0
 
     def increment(self, by):
-        self.value += by
+        self._value += by
+
+    def value(self):
+        return self._value
 
 
 class _Request:

@@ -23,6 +23,7 @@ TENSORS: dict[str, tuple[str, int]] = {
     "token_count": (INT32, 1),
     "dropped_count": (INT32, 1),
     "window_count": (INT32, 1),
+    "arrived_ns": (INT64, 1),
 }
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""

@@ -7,9 +7,11 @@ from typing import Any
 from ..instance.failures import Failures
 from ..instance.metrics import Metrics
 from ..instance.settings import read_settings, version_folder
+from ..request.arrival import ARRIVED_NS
 from ..request.call import Call
 from ..request.options import OptionRules
 from ..request.replies import reply
+from .answer_times import AnswerTimes
 from .loading import load_head
 
 
@@ -24,16 +26,27 @@ class TritonPythonModel:
         self._inputs = settings["tensors"]
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
+        self._times = None
+        if settings.get("arrival") == ARRIVED_NS:  # exports of before this was told have no such tensor
+            self._times = AnswerTimes(self._metrics, args["model_name"].removesuffix("_head"))
         self._metrics.start(self._failures.report)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request, as its options say."""
         calls = [Call(request, self._failures) for request in requests]
+        arrivals = []
         for call in calls:
             with call.guarded():
-                inputs = {name: call.tensor(name) for name in self._inputs}
-                answer = self._head.answer(inputs, self._rules.check(call.parameters))
+                options = self._rules.check(call.parameters)
+                arrival = self._times.arrival(call, options) if self._times else None
+                answer = self._head.answer({name: call.tensor(name) for name in self._inputs}, options)
                 call.answer(reply(**{name: tensor[None] for name, tensor in answer.items()}))  # (1, ...)
+                arrivals.append(arrival)
+        if self._times:
+            try:
+                self._times.answered(arrivals)  # which Triton sends when this returns
+            except BaseException as error:  # a lack of memory takes nobody's answer
+                self._failures.report("execute", error)
         return [call.response for call in calls]
 
     def finalize(self) -> None:

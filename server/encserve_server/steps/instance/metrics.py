@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import triton_python_backend_utils as pb_utils
 
@@ -22,6 +22,13 @@ PERIOD_S = 1.0
 Labels = tuple[tuple[str, str], ...]
 
 
+class Told(Protocol):
+    """What is told with the metrics of an instance."""
+
+    def tell(self) -> None:
+        """Bring it up to date."""
+
+
 class Counter:
     """One counter of a model's version, with a series for each combination of labels. Threads may add at the same time,
     and one tells it."""
@@ -32,6 +39,7 @@ class Counter:
         self._metrics: dict[Labels, Any] = {}
         self._counts: Counts[Labels] = Counts()
         self._told: Counts[Labels] = Counts()
+        self._floors: dict[Labels, float] = {}
         self._adding = threading.Lock()
 
     def expect(self, **labels: str) -> None:
@@ -43,6 +51,11 @@ class Counter:
         with self._adding:
             self._counts[tuple(labels.items())] += count  # type: ignore[assignment]
 
+    def raise_to(self, total: float, **labels: str) -> None:
+        """Bring a series of `expect` up to a `total` that others count, once. It may be there already: the series of an
+        instance before this one."""
+        self._floors[tuple(labels.items())] = total
+
     def tell(self) -> None:
         """Bring the metric up to date."""
         with self._adding:
@@ -53,6 +66,11 @@ class Counter:
             if count > self._told[series]:
                 self._metrics[series].increment(count - self._told[series])
                 self._told[series] = count
+            if series in self._floors:
+                missing = self._floors[series] - self._metrics[series].value()
+                if missing > 0:
+                    self._metrics[series].increment(missing)
+                del self._floors[series]
 
 
 class Gauge:
@@ -81,21 +99,25 @@ class Metrics:
 
     def __init__(self, args: Mapping[str, Any]) -> None:
         self._labels = {"model": args["model_name"], "version": args["model_version"]}
-        self._all: list[Counter | Gauge] = []
+        self._all: list[Told] = []
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def add(self, metric: Told) -> None:
+        """Tell a metric with the others, in the order in which they were added."""
+        self._all.append(metric)
 
     def counter(self, name: str, description: str) -> Counter:
         """A new counter."""
         family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.COUNTER)
         counter = Counter(family, self._labels)
-        self._all.append(counter)
+        self.add(counter)
         return counter
 
     def gauge(self, name: str, description: str, read: Callable[[str], float]) -> None:
         """A new gauge of what `read` says of a lane."""
         family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
-        self._all.append(Gauge(family, self._labels, read))
+        self.add(Gauge(family, self._labels, read))
 
     def work(self, load: Callable[[str], Load]) -> None:
         """The gauges of the work that an instance has, by what `load` says of a lane: tokens by tokens per second are

@@ -34,13 +34,17 @@ class HealthQuestions:
         self._clock = clock
         self._next_s = 0.0
 
-    def is_one(self, token: object, tokens: int) -> bool:
-        """Return whether a request with this `token` about so many tokens is to be let in at once."""
+    def shows_token(self, token: object) -> bool:
+        """Return whether `token` is the one that only the operator knows."""
         if not (self._token and isinstance(token, str) and token.isascii()):
             return False
-        now_s = self._clock()
-        if not hmac.compare_digest(token, self._token) or tokens > MOST_TOKENS:
+        return hmac.compare_digest(token, self._token)
+
+    def is_one(self, token: object, tokens: int) -> bool:
+        """Return whether a request with this `token` about so many tokens is to be let in at once."""
+        if not self.shows_token(token) or tokens > MOST_TOKENS:
             return False
+        now_s = self._clock()
         next_s = max(self._next_s, now_s) + PAUSE_S
         if next_s > now_s + (BURST + 0.5) * PAUSE_S:
             return False

@@ -7,11 +7,11 @@ backend's, what was sent on and how fast it was answered (`door.sent_requests`).
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ..instance.batch_times import BatchTimes
@@ -19,7 +19,9 @@ from ..instance.failures import Failures
 from ..instance.load_page import Load, LoadWriter, is_closing, page_file
 from ..instance.loops import Loop
 from ..instance.metrics import Metrics
+from ..instance.restarts import show_restarts
 from ..instance.settings import check_sha256, instance_of, read_settings, version_folder
+from ..request.arrival import ARRIVED_NS, arrival_tensor
 from ..request.call import Call
 from ..request.health import HealthQuestions
 from ..request.lanes import LANES
@@ -28,11 +30,10 @@ from ..request.replies import cancelled, failed, invalid, reply, unavailable
 from .door.encode_load import EncodeLoad
 from .door.lane_queue import Job
 from .door.marker import Marker
+from .door.queue_limits import queue_limits
 from .door.sent_requests import SentRequests
-from .door.turns import LIMITS, POLL_S, Overloaded, QueueLimits, Turn, Turns, estimate_tokens
+from .door.turns import LIMITS, POLL_S, Overloaded, Turn, Turns, estimate_tokens
 from .tokenization import Tokenization
-
-MAX_QUEUED_TEXTS_VARIABLE = "ENCSERVE_MAX_QUEUED_TEXTS"
 
 
 class Asked(NamedTuple):
@@ -55,11 +56,13 @@ class TritonPythonModel:
         self._rules = OptionRules.from_settings(settings)
         self._tokenization = Tokenization(Tokenizer.from_file(str(folder / "tokenizer.json")), settings)
         self._tensors = settings["tensors"]
+        self._tells_arrival = settings.get("arrival") == ARRIVED_NS  # exports of before this was told do not
         self._max_length = settings["limits"]["max_length"]
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("tokenizer", "turns", "markers")
         self._count(self._metrics)
+        show_restarts(self._metrics, args)
         self._health = HealthQuestions()
         encoder = settings["encode_model"], args["model_version"]
         page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
@@ -206,17 +209,20 @@ class TritonPythonModel:
     def _tokenize(self, asked: Sequence[Asked]) -> list[Any]:
         """The answer to each request. One at which the tokenizer fails does so alone."""
         try:
+            answers = self._tokenization.tokenize([(each.groups, each.options) for each in asked])
             return [
-                invalid(answer)
-                if isinstance(answer, InvalidArgument)
-                else reply(**{name: answer[name][None] for name in self._tensors})  # (1, ...)
-                for answer in self._tokenization.tokenize([(each.groups, each.options) for each in asked])
+                invalid(answer) if isinstance(answer, InvalidArgument) else self._reply(each.call, answer)
+                for each, answer in zip(asked, answers, strict=True)
             ]
         except BaseException as error:  # a panic of the tokenizer is no Exception
             if len(asked) == 1:
                 self._failures.report("tokenizer", error, asked[0].call.id)
                 return [failed(self._failures.in_words(error))]
             return [answer for each in asked for answer in self._tokenize([each])]
+
+    def _reply(self, call: Call, tensors: Mapping[str, NDArray[Any]]) -> Any:
+        arrival = {ARRIVED_NS: arrival_tensor(call.arrived_s)} if self._tells_arrival else {}
+        return reply(**{name: tensors[name][None] for name in self._tensors}, **arrival)  # (1, ...)
 
     @staticmethod
     def _give_up(jobs: Sequence[Job], error: BaseException) -> None:
@@ -237,13 +243,3 @@ class TritonPythonModel:
 
 def _utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())  # Python knows at once whether a text is ASCII
-
-
-def queue_limits(settings: dict[str, Any]) -> QueueLimits:
-    """The limits of the settings; an operator may say how many texts. Raises ValueError if that is no number."""
-    limits = dict(settings["queue"])
-    if given := os.environ.get(MAX_QUEUED_TEXTS_VARIABLE):
-        if not given.isdecimal() or int(given) < 1:
-            raise ValueError(f"{MAX_QUEUED_TEXTS_VARIABLE} is {given!r}, expected a number of texts, 1 or more")
-        limits["max_queued_texts"] = int(given)
-    return QueueLimits(**limits)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
-from encserve_server.launcher.environment import wheel_environment
+from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags
 from encserve_server.launcher.log import reason_of_end
 
@@ -80,6 +80,12 @@ def test_environment_puts_ours_first_and_keeps_the_rest(monkeypatch):
 def test_environment_leaves_a_libpython_of_the_system_to_the_linker():
     environment = wheel_environment({}, wheel=WHEEL, libpython="libpython3.11.so.1.0")
     assert environment["LD_LIBRARY_PATH"] == "/wheel/libs"
+
+
+def test_the_steps_are_told_what_they_look_up():
+    environment = steps_environment(folder=Path("/tmp/server"), admin_secret="secret", restarts=2)
+    assert environment.pop("ENCSERVE_HEALTH_TOKEN") not in ("", "secret")
+    assert environment == {"ENCSERVE_RUNTIME_FOLDER": "/tmp/server", "ENCSERVE_RESTARTS": "2"}
 
 
 def test_reason_of_end_is_what_triton_said_last():

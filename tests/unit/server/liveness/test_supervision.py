@@ -24,8 +24,10 @@ class Server:
 
     starts: list
     stopped: list
+    told: list
 
-    def __init__(self, config, *, report):
+    def __init__(self, config, *, report, restarts):
+        self.told.append(restarts)
         self.pipelines = ()
         self.end = None
 
@@ -58,7 +60,7 @@ class Run:
     """Supervises servers that start as they are told, until they run out."""
 
     def __init__(self, monkeypatch, tmp_path):
-        self.lines, self.pauses = [], []
+        self.lines, self.pauses, Server.told = [], [], []
         self._config = ServeConfig(repository=tmp_path)
         monkeypatch.setattr(supervision, "TritonServer", Server)
         monkeypatch.setattr(supervision, "Watch", Watch)
@@ -87,6 +89,11 @@ def test_a_server_that_ends_is_started_again_at_once(run):
     assert run(["minilm fails"], ["Triton ended"]) == [True, True]
     assert run.lines == ["starting the server again: minilm fails", "starting the server again: Triton ended"]
     assert run.pauses == [0.0, 0.0]
+
+
+def test_a_server_is_told_how_often_it_was_started_again(run):
+    run(["minilm fails"], FULL, ["and serves"])
+    assert Server.told == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("error", [FULL, NO_FORK, RuntimeError("can't start new thread"), PortTaken("8001")], ids=repr)

@@ -27,6 +27,7 @@ def step(triton):
     model._rules = OptionRules({})
     model._head = CheckedHead(Sum())
     model._inputs = ["first", "second"]
+    model._times = None
     model._failures = Failures(
         "minilm_head", Metrics({"model_name": "minilm_head", "model_version": "1"}), sees_texts=True
     )

@@ -21,7 +21,7 @@ def times(metrics):
 
 def told(metrics, times):
     metrics.tell(pytest.fail)
-    return [counter._metrics[()].value for counter in (times._waited, times._computed)]
+    return [counter._metrics[()].value() for counter in (times._waited, times._computed)]
 
 
 def test_a_batch_counts_once_for_each_of_its_requests(metrics, times):
@@ -52,9 +52,9 @@ def test_a_metric_that_cannot_be_told_is_told_later_and_holds_up_no_other(metric
         broken.setattr(first._family, "Metric", fail, raising=False)
         metrics.tell(lambda where, error: reported.append((where, str(error))))
     assert reported == [("metrics", "no shared memory")]
-    assert second._metrics[series].value == 2
+    assert second._metrics[series].value() == 2
     metrics.tell(pytest.fail)
-    assert first._metrics[series].value == 2
+    assert first._metrics[series].value() == 2
 
 
 def test_the_thread_tells_until_it_is_closed(metrics, monkeypatch):
@@ -64,7 +64,7 @@ def test_the_thread_tells_until_it_is_closed(metrics, monkeypatch):
     counter = metrics.counter("texts", "")
     metrics.start(pytest.fail)
     counter.add(3)
-    while not counter._metrics or counter._metrics[()].value < 3:
+    while not counter._metrics or counter._metrics[()].value() < 3:
         pass
     metrics.close()
     assert not metrics._thread.is_alive()
@@ -79,13 +79,13 @@ def test_work_is_shown_as_it_grows_and_shrinks(metrics):
     metrics.tell(pytest.fail)
     loads["interactive"], loads["bulk"] = Load(tokens=30, rate=200, room=1), Load(tokens=3, rate=50, room=1)
     metrics.tell(pytest.fail)
-    assert {lane: metric.value for lane, metric in tokens._metrics.items()} == {"interactive": 30, "bulk": 3}
-    assert {lane: metric.value for lane, metric in rates._metrics.items()} == {"interactive": 200, "bulk": 50}
+    assert {lane: metric.value() for lane, metric in tokens._metrics.items()} == {"interactive": 30, "bulk": 3}
+    assert {lane: metric.value() for lane, metric in rates._metrics.items()} == {"interactive": 200, "bulk": 50}
 
 
 def test_series_are_there_from_the_beginning(metrics):
     counter = metrics.counter("faults", "")
     counter.expect(where="execute")
     metrics.start(pytest.fail)
-    assert counter._metrics[("where", "execute"),].value == 0
+    assert counter._metrics[("where", "execute"),].value() == 0
     metrics.close()

@@ -23,6 +23,11 @@ def test_without_a_token_nobody_is(clock):
     assert not HealthQuestions({}, clock=clock).is_one("", 3)
 
 
+@pytest.mark.parametrize(("token", "shows"), [("secret", True), ("other", False), (None, False)])
+def test_the_token_is_known_however_often_it_is_shown(questions, token, shows):
+    assert [questions.shows_token(token) for _ in range(2 * BURST)] == [shows] * 2 * BURST
+
+
 def test_whoever_has_the_token_jumps_no_queue_with_work(questions, clock):
     assert not questions.is_one("secret", MOST_TOKENS + 1)
     assert [questions.is_one("secret", MOST_TOKENS) for _ in range(BURST + 2)] == [True] * BURST + [False] * 2

@@ -1,9 +1,12 @@
 """The shell of the tokenize step: who is answered at once, who waits, and who is refused."""
 
+import json
 import threading
+import time
 
+import numpy as np
 import pytest
-from tokenize_step import SETTINGS, answer_of, full, ids_of, request_of
+from tokenize_step import ARGS, SETTINGS, answer_of, full, ids_of, request_of
 
 
 def test_who_waits_is_answered_although_the_step_is_unloaded(triton, step, encoder):
@@ -73,9 +76,32 @@ def test_a_question_of_health_waits_for_nobody_and_no_other_is_one(triton, step,
     assert ids_of(answer_of(pretended)) == [[1]]
 
 
+def test_the_head_is_told_when_a_request_came_also_of_one_that_waited(triton, step, encoder):
+    full(encoder, step)
+    waiting, before_ns = request_of(triton, "a"), time.monotonic_ns()
+    assert step.execute([waiting]) == [None]
+    after_ns = time.monotonic_ns()
+    time.sleep(0.01)
+    encoder.has(0)
+    told = answer_of(waiting).tensors["arrived_ns"]
+    assert (told.dtype, told.shape) == (np.int64, (1, 1))
+    assert before_ns - 1_000 <= told[0, 0] <= after_ns + 1_000  # the clock is read in seconds
+
+
+def test_a_pipeline_of_an_earlier_export_has_no_such_tensor(triton, step, folder):
+    settings = json.loads((folder / "settings.json").read_text())
+    del settings["arrival"]
+    (folder / "settings.json").write_text(json.dumps(settings))
+    earlier = type(step)()
+    earlier.initialize(ARGS | {"model_repository": str(folder.parent)})
+    (answer,) = earlier.execute([request_of(triton, "a")])
+    earlier.finalize()
+    assert set(answer.tensors) == set(settings["tensors"])
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "0", "1.5"])
-def test_a_setting_of_the_operator_that_is_no_number_is_named(value, triton, monkeypatch):
-    from encserve_server.steps.tokenize.step import queue_limits
+def test_a_setting_of_the_operator_that_is_no_number_is_named(value, monkeypatch):
+    from encserve_server.steps.tokenize.door.queue_limits import queue_limits
 
     monkeypatch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", value)
     with pytest.raises(

@@ -19,6 +19,7 @@ SETTINGS = {
     "queue": {"max_queued_texts": 100, "max_queued_bytes": 10_000},
     "encode_model": "minilm_encode",
     "tensors": ["input_ids", "lengths", "token_count", "dropped_count"],
+    "arrival": "arrived_ns",
 }
 ARGS = {"model_name": "minilm_tokenize", "model_version": "1", "model_instance_name": "minilm_tokenize_0_0"}
 
