@@ -1,118 +1,22 @@
 """`encserve serve`: whatever is killed or stopped, calls with retries succeed in the end."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from contextlib import suppress
-from pathlib import Path
-from urllib.error import HTTPError
 
 import numpy as np
 import pytest
 from process_family import exists, family, gone
+from supervised import Supervised
 
 from encserve import Client, EncserveError, Retry
-from encserve_server.launcher.ports import free_ports
-from encserve_server.launcher.process import child_pids
 from encserve_server.launcher.runtime_folder import SHARED_MEMORY
 
 PATIENT = Retry(attempts=500, maximum_s=1)
 STEPS = ("tokenize", "encode", "head")
-
-SERVE = """
-import argparse, sys
-from encserve_server import command
-parser = argparse.ArgumentParser()
-command.add_arguments(parser)
-sys.exit(command.run(parser.parse_args()))
-"""
-
-
-class Supervised:
-    """The command in a process of its own."""
-
-    def __init__(self, repository):
-        names = ("http", "grpc", "metrics", "health")
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        options = [f"--{name}-port={port}" for name, port in ports.items()]
-        self.url = f"localhost:{ports['grpc']}"
-        self.health_url = f"http://127.0.0.1:{ports['health']}/health"
-        self.said = []  # (when, line)
-        self.launcher = subprocess.Popen(
-            [sys.executable, "-c", SERVE, f"--repository={repository}", "--exit-timeout-s=5", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self.wait_for_starts(1)
-
-    def _read(self):
-        for line in self.launcher.stdout:
-            self.said.append((time.monotonic(), line))
-
-    @property
-    def lines(self):
-        """What it has printed."""
-        return [line for _, line in self.said]
-
-    def health(self):
-        """What its page says: the status, and the state of each pipeline."""
-        try:
-            with urllib.request.urlopen(self.health_url, timeout=60) as page:
-                return page.status, json.loads(page.read())
-        except HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-
-    def ask_health(self):
-        """The exit code of `encserve health`."""
-        command = [sys.executable, "-m", "encserve", "health", f"--url={self.url}", "--timeout-s=60"]
-        return subprocess.run(command, stdout=subprocess.DEVNULL, timeout=600, check=False).returncode
-
-    def close(self):
-        """After its end."""
-        self._reader.join()
-        self.launcher.stdout.close()
-
-    def wait_for_starts(self, count):
-        """Until a server has begun to answer for the `count`th time."""
-        deadline_s = time.monotonic() + 600
-        while sum(line.startswith("Ctrl-C") for line in self.lines) < count:
-            assert time.monotonic() < deadline_s, self.lines
-            assert self.launcher.poll() is None, self.lines
-            time.sleep(0.05)
-
-    def report(self, what, since_s):
-        """Print how long the last recovery took; `since_s` is when it became necessary."""
-        noticed_s, serves_s = (
-            next(at_s for at_s, line in reversed(self.said) if line.startswith(beginning))
-            for beginning in ("starting the server again", "Ctrl-C")
-        )
-        print(f"{what}: noticed after {noticed_s - since_s:.1f} s, serves after {serves_s - since_s:.1f} s")
-
-    @property
-    def guard(self):
-        """The process that leads the group of the server."""
-        (guard,) = child_pids(self.launcher.pid)
-        return guard
-
-    @property
-    def triton(self):
-        return child_pids(self.guard)[0]
-
-    def step(self, name):
-        """The process of a step."""
-        return next(
-            pid for pid in child_pids(self.triton) if f"minilm_{name}" in Path(f"/proc/{pid}/cmdline").read_text()
-        )
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +30,8 @@ def models(repository, tmp_path_factory):
 def supervised(models):
     command = Supervised(models)
     yield command
-    command.launcher.send_signal(signal.SIGTERM)
     pids = family(command.launcher.pid)
-    command.launcher.wait(120)
-    command.close()
+    command.stop()
     assert gone(pids, within_s=60)
     assert not list(SHARED_MEMORY.glob(f"encserve_{command.launcher.pid}_*"))
 

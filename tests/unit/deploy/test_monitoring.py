@@ -96,7 +96,36 @@ def test_slow_answers_are_seen_by_the_work_that_waits(tmp_path, tokens, alerts):
     check_alerts(tmp_path, work, alerts)
 
 
-def test_a_server_that_dies_again_and_again_is_seen(tmp_path):
+@pytest.mark.parametrize(
+    ("lane", "in_time", "alerts"),
+    [
+        ("interactive", 980, {"SlowAnswers": ["minilm"]}),
+        ("interactive", 995, {}),
+        ("bulk", 980, {}),
+    ],
+    ids=["slow", "few", "in bulk"],
+)
+def test_slow_answers_are_seen_by_how_long_they_took(tmp_path, lane, in_time, alerts):
+    """Of a thousand a minute so many within a second, and all within two."""
+    up_to = {"0.5": 500, "1.0": in_time, "2.0": 1_000, "+Inf": 1_000}
+    labels = {"model": "minilm_head", "pipeline": "minilm", "version": "1", "lane": lane}
+    answers = [
+        series("encserve_request_duration_seconds_bucket", count, le=le, **labels) for le, count in up_to.items()
+    ]
+    check_alerts(tmp_path, answers, alerts)
+
+
+def test_a_server_that_is_started_again_and_again_is_seen(tmp_path):
+    """Each pipeline tells of the same starts."""
+    for values, alerts in (("0 0 0 1 1 2 2x14", {"Restarting": [None]}), ("0 0 0 1 1x16", {})):
+        restarts = [
+            {"series": f'encserve_restarts{{model="{name}_tokenize", instance="one"}}', "values": values}
+            for name in ("minilm", "ranker")
+        ]
+        check_alerts(tmp_path, restarts, alerts, at="12m")
+
+
+def test_a_server_that_others_start_again_and_again_is_seen(tmp_path):
     answers = {
         "series": 'nv_inference_request_success{model="other", instance="one"}',
         "values": "0 9 9 2 5 5 1 3 4x13",
@@ -153,6 +182,7 @@ def labels_of(alert, model):
         "NoServer": {},
         "Restarting": {"instance": "one"},
         "WorkWaits": {"pipeline": model},
+        "SlowAnswers": {"pipeline": model},
         "InternalErrors": {"model": model, "where": "network"},
     }.get(alert, {"model": model})
 
@@ -169,6 +199,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m"):
         "NoServer": "No Triton answers to Prometheus.",
         "Restarting": "one was started again 2 times in 15 minutes; its log says why.",
         "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
+        "SlowAnswers": "One in a hundred interactive requests to {model} takes 1.5 s or longer.",
         "InternalErrors": "{model} had 5 faults of its own in network; its log says where in the code.",
         "Failures": "More than 1 % of the requests to minilm fail.",
         "Refusing": "minilm turns more than 1 % of its requests away, because too much waits; add a replica.",

@@ -1,0 +1,106 @@
+"""A real Prometheus with the shipped configuration and rules, only faster."""
+
+import json
+import re
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+
+import yaml
+from deploy_files import MONITORING
+
+from encserve_server.launcher.ports import free_ports
+
+FASTER = 40
+"""By which every duration of the shipped rules is divided; what they compare stays."""
+INTERVAL = "500ms"
+"""Between two scrapes, and between two evaluations."""
+RANGE = re.compile(r"\[(\d+)m\]")
+
+
+class Prometheus:
+    """One that runs, asked over its own API."""
+
+    def __init__(self, port):
+        self._url = f"http://127.0.0.1:{port}"
+
+    def _ask(self, path, **query):
+        with urllib.request.urlopen(f"{self._url}{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def value(self, query):
+        """What a query gives that has one series at most; None where it has none."""
+        found = self._ask("/api/v1/query", query=query)["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    def alerts(self):
+        """The names of the alerts that fire."""
+        return {
+            each["labels"]["alertname"] for each in self._ask("/api/v1/alerts")["alerts"] if each["state"] == "firing"
+        }
+
+    def wait_for(self, alert, *, most_s=240):
+        """Until an alert fires."""
+        deadline_s = time.monotonic() + most_s
+        while alert not in (alerts := self.alerts()):
+            assert time.monotonic() < deadline_s, f"{alert} does not fire, but {sorted(alerts)}"
+            time.sleep(0.2)
+
+
+@contextmanager
+def prometheus(executable, folder, *, scrapes):
+    """One that scrapes the address `scrapes`, as long as the block lasts; its files are in `folder`."""
+    (folder / "alerts.yml").write_text(yaml.safe_dump(faster_rules()))
+    config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
+    config["global"] = dict.fromkeys(config["global"], INTERVAL)
+    (job,) = config["scrape_configs"]
+    job["static_configs"] = [{"targets": [scrapes]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    (port,) = free_ports(1)
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                executable,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_ready(process, f"http://127.0.0.1:{port}/-/ready", folder / "log")
+            yield Prometheus(port)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def wait_until_ready(process, url, log):
+    deadline_s = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=30).close()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline_s, log.read_text()
+            time.sleep(0.1)
+
+
+def faster_rules():
+    """The shipped rules with shorter durations."""
+    rules = yaml.safe_load((MONITORING / "alerts.yml").read_text())
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            rule["expr"] = RANGE.sub(lambda found: f"[{faster(found[1])}]", rule["expr"])
+            assert all(each.endswith("ms]") for each in re.findall(r"\[\w+\]", rule["expr"])), rule
+            if "for" in rule:
+                rule["for"] = faster(rule["for"].removesuffix("m"))
+    return rules
+
+
+def faster(minutes):
+    return f"{int(minutes) * 60_000 // FASTER}ms"

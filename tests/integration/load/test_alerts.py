@@ -1,0 +1,104 @@
+"""The shipped alerts, in a real Prometheus that watches a real server: overload, slow answers and death raise theirs.
+
+One server and one Prometheus for all, in this order; the rules are the shipped ones, forty times as fast.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from live_prometheus import prometheus
+from supervised import Supervised
+
+from encserve import AsyncClient, Client, Retry, Unavailable
+
+ONCE = Retry(attempts=1)
+PLACES = 1_000
+"""Texts that may wait in a lane."""
+TEXTS = [f"{number} " + "word " * 300 for number in range(20)]
+"""Of a request: as long as the network takes them, so that those of `PLACES` take it seconds."""
+QUIET_S = 8.0
+"""Longer than most rules have to hold."""
+
+
+@pytest.fixture(scope="module")
+def models(repository, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watched") / "models"
+    shutil.copytree(repository, folder, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(models):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", str(PLACES))
+        command = Supervised(models)
+    yield command
+    command.stop()
+
+
+@pytest.fixture(scope="module")
+def watching(server, tmp_path_factory):
+    executable = shutil.which("prometheus")
+    if executable is None:
+        pytest.skip("no prometheus on PATH (Debian: apt-get install prometheus)")
+    with prometheus(executable, tmp_path_factory.mktemp("prometheus"), scrapes=server.metrics_address) as running:
+        yield running
+
+
+@asynccontextmanager
+async def callers(url, count):
+    """So many who ask again and again, as long as the block lasts; who is refused asks again a little later."""
+
+    async def ask(client):
+        while True:
+            try:
+                await client.embed(TEXTS, model="minilm")
+            except Unavailable:
+                await asyncio.sleep(0.5)
+
+    async with AsyncClient(url, timeout_s=900, retry=ONCE, concurrency=count, coalesce=False) as client:
+        asking = [asyncio.create_task(ask(client)) for _ in range(count)]
+        try:
+            yield
+        finally:
+            for task in asking:
+                task.cancel()
+            ends = await asyncio.gather(*asking, return_exceptions=True)
+    assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
+
+
+def test_a_server_that_does_its_work_raises_none(server, watching):
+    end_s = time.monotonic() + QUIET_S
+    with Client(server.url, timeout_s=300) as client:
+        while time.monotonic() < end_s:
+            client.embed(["a text"], model="minilm")
+            time.sleep(0.1)
+    assert watching.value("sum(rate(encserve_request_duration_seconds_count[5s]))") > 0
+    assert watching.alerts() == set()
+
+
+async def test_slow_answers_raise_theirs(server, watching):
+    """All of them wait, and nobody is refused."""
+    async with callers(server.url, PLACES * 9 // 10 // len(TEXTS)):
+        await asyncio.to_thread(watching.wait_for, "SlowAnswers")
+    assert watching.value("sum(encserve_refused_requests)") == 0
+
+
+async def test_overload_raises_its_own(server, watching):
+    async with callers(server.url, PLACES * 3 // 2 // len(TEXTS)):
+        await asyncio.to_thread(watching.wait_for, "Refusing")
+
+
+def test_death_raises_its_own(server, watching):
+    for starts in (2, 3):
+        os.kill(server.step("encode"), signal.SIGKILL)
+        server.wait_for_starts(starts)
+    watching.wait_for("Restarting")
+    assert watching.value("max(encserve_restarts)") == 2
+    server.stop()
+    watching.wait_for("NoServer")
