@@ -88,7 +88,7 @@ def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repos
 FULL_SHARED_MEMORY = """
 import os, signal, sys, threading
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from serving import serve_config
 from encserve import Client, InferenceFailed, Retry, Unavailable
 from encserve_server.launcher.interruption import interruption
@@ -135,7 +135,7 @@ print("left nothing")
 """
 
 
-MODULES = str(Path(__file__).parents[1])
+MODULES = ":".join(str(folder) for folder in Path(__file__).parents[1:3])
 
 
 def test_full_shared_memory_is_an_error_and_no_hang_and_passes(repository):
