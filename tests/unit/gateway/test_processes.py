@@ -1,0 +1,52 @@
+"""`encserve gateway` as people start it: one process or several, until it is told to stop."""
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+COMMAND = [sys.executable, "-m", "encserve", "gateway", "--url", "127.0.0.1:1", "--model", "minilm", "--port", "0"]
+
+
+@contextmanager
+def started(*options):
+    """A gateway before no server, and its address."""
+    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            first = process.stdout.readline()
+            yield process, first.split()[-1] if first else ""
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_until_it_is_told_to_stop(workers, number):
+    with started("--workers", workers) as (process, url):
+        assert [httpx2.get(f"{url}/live", timeout=60).status_code for _ in range(8)] == [200] * 8
+        page = httpx2.get(f"{url}/metrics", timeout=60).text
+        counted = re.findall(r'requests_total\{code="200",dialect="operation",model="",route="/live"\} (\S+)', page)
+        assert counted == ["8.0"]  # those of all processes, whichever of them tells
+        process.send_signal(number)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--host", "0.0.0.0"], "--allow-anonymous"),
+        (["--keys", "/nowhere/keys.json"], "the keys in /nowhere/keys.json cannot be read"),
+        (["--token-vocabulary", "/nowhere/x"], "the vocabulary in /nowhere/x cannot be read"),
+        (["--alias", "a"], "has not the form"),
+    ],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_mistake_is_told_before_it_listens(workers, options, said):
+    with started("--workers", workers, *options) as (process, url):
+        assert process.wait(60) == 2
+        assert url == ""
+        assert said in process.stderr.read()
