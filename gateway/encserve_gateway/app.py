@@ -15,6 +15,7 @@ from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.fields import Fields
 from encserve_gateway.health import Health
 from encserve_gateway.http.body import Gone, parse_object, read_body
+from encserve_gateway.http.cors import cors_headers, preflight
 from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
 from encserve_gateway.keys import Keys
@@ -77,16 +78,14 @@ class Gateway:
         admitted = 0
         try:
             try:
-                choice = self.router.choose(exchange.request.method, exchange.request.path)
-                exchange.dialect, route = choice.routes[0]
-                exchange.path, exchange.parameters = route.path, choice.parameters
-                if route.wants_key(self.config):
-                    exchange.key = self.services.keys.admit(exchange.request)
-                admitted = self._admit(route)
-                response = await self._respond(exchange, choice, receive)
+                response = preflight(exchange.request, self.config.origins)
+                if response is None:
+                    choice = self._choose(exchange)
+                    admitted = self._admit(choice.routes[0][1])
+                    response = await self._respond(exchange, choice, receive)
             except Exception as error:
                 response = self._refusal(exchange, error)
-            response.headers += exchange.headers()
+            response.headers += [*exchange.headers(), *cors_headers(exchange.request, self.config.origins)]
             self._count(exchange, response)
             await send_response(send, response, with_body=exchange.request.method != "HEAD")
         except Gone:
@@ -94,6 +93,15 @@ class Gateway:
         finally:  # not before the answer is sent: one that is read slowly takes memory
             self._in_flight -= admitted
             self.metrics.in_flight.dec(admitted)
+
+    def _choose(self, exchange: Exchange) -> Choice:
+        """The routes of a request, if it has a key for them. Raises Fault."""
+        choice = self.router.choose(exchange.request.method, exchange.request.path)
+        exchange.dialect, route = choice.routes[0]
+        exchange.path, exchange.parameters = route.path, choice.parameters
+        if route.wants_key(self.config):
+            exchange.key = self.services.keys.admit(exchange.request)
+        return choice
 
     def _admit(self, route: Route) -> int:
         """Take a place for a request that needs one; how many that are. Raises Fault."""

@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     listening.add_argument("--keys", type=Path, metavar="FILE", help="want one of these API keys; see docs/gateway.md")
     listening.add_argument("--public-models", action="store_true", help="tell the list of models without a key")
+    listening.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="https://HOST",
+        help="let pages of this origin ask, in browsers; repeatable; default: none",
+    )
     limits = parser.add_argument_group("its limits")
     limits.add_argument(
         "--max-body-mib", type=int, default=default.max_body_bytes // MIB, metavar="N",
@@ -96,6 +103,7 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
         vocabulary=arguments.token_vocabulary,
         keys=arguments.keys,
         public_models=arguments.public_models,
+        origins=tuple(arguments.origin),
         max_body_bytes=arguments.max_body_mib * MIB,
         max_requests=arguments.max_requests,
         max_texts=arguments.max_texts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from encserve import InvalidInput
 from encserve_gateway.aliases import Alias
 
 MIB = 1 << 20
+
+ORIGIN = re.compile(r"https?://[^/\s*]+")
+"""As browsers write it: a scheme, a host and perhaps a port."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class GatewayConfig:
     vocabulary: Path | None = None
     """The vocabulary of the ids of tokens that OpenAI's clients may send, as `read_vocabulary` has it; without it they
     are refused."""
+    origins: tuple[str, ...] = ()
+    """The origins of pages that browsers let ask, such as "https://app.example.org"."""
     public_models: bool = False
     """Whether the list of models is told without a key."""
     max_body_bytes: int = 32 * MIB
@@ -39,6 +45,9 @@ class GatewayConfig:
         for name in ("max_body_bytes", "body_timeout_s", "max_requests", "max_texts"):
             if getattr(self, name) <= 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}, it must be positive")
+        for origin in self.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise InvalidInput(f"the origin {origin!r} has not the form https://HOST or https://HOST:PORT")
         names = [alias.name for alias in self.aliases]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
