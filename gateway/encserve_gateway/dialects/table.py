@@ -6,8 +6,9 @@ from encserve_gateway.dialects.document import DOCUMENT
 from encserve_gateway.dialects.huggingface import HUGGINGFACE
 from encserve_gateway.dialects.openai import OPENAI
 from encserve_gateway.dialects.operation import OPERATION
+from encserve_gateway.dialects.overview import OVERVIEW
 from encserve_gateway.dialects.own import OWN
 from encserve_gateway.dialects.rankings import RANKINGS
 from encserve_gateway.dialects.tei.dialect import TEI
 
-DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, COHERE, HUGGINGFACE, OWN, DOCUMENT, OPERATION)
+DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, COHERE, HUGGINGFACE, OWN, DOCUMENT, OVERVIEW, OPERATION)
