@@ -26,6 +26,7 @@ from encserve_loadtest.estimate.search import find_capacity
 from encserve_loadtest.virtual.pace import standing_still, two_speeds
 from encserve_loadtest.virtual.servers import (
     Batcher,
+    Draw,
     Line,
     VirtualServer,
     by_length,
@@ -77,7 +78,25 @@ SERVERS = {
         saturation_per_s=100,
         lasting="M/D/1",
     ),
+    "one text in ten is five times as long": Known(
+        make=lambda rng, horizon_s: Line(draw=two_lengths(SERVICE_S, long=5.0, share=0.1)), saturation_per_s=100
+    ),
+    "M/D/16": Known(
+        make=lambda rng, horizon_s: Line(draw=constant_service(SERVICE_S), places=16), saturation_per_s=1600
+    ),
+    "batches of up to 8": Known(
+        make=lambda rng, horizon_s: Batcher(fixed_s=0.006, draw=by_length(0.004, spread=1.0), most=8),
+        saturation_per_s=8 / (0.006 + 8 * 0.004),
+        requests=1_000_000,
+    ),
 }
+"""The last three played no part when the constants of the estimate were chosen."""
+
+
+def two_lengths(mean_s: float, *, long: float, share: float) -> Draw:
+    """Work of a mean, where a share of the requests takes `long` times as long as the others."""
+    short_s = mean_s / (1 - share + share * long)
+    return lambda rng, count: np.where(rng.random(count) < share, long * short_s, short_s)
 
 
 def truth_per_s(name: str, target_s: float) -> float:
@@ -159,11 +178,16 @@ def table(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(path: Path, text: str) -> None:
-    """Put the table between its marks."""
+def write(path: Path, rows: list[list[str]], note: str) -> None:
+    """Put the rows between the marks of the table; of servers that were not measured now, those that are there stay."""
     page = path.read_text(encoding="utf-8")
-    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    before, (inside, _, after) = page.partition(BEGIN)[0], page.partition(BEGIN)[2].partition(END)
+    cells = [[each.strip() for each in line.strip()[1:-1].split("|")] for line in inside.splitlines() if "|" in line]
+    measured = {row[0] for row in rows}
+    kept = [row for row in cells if row[0] in SERVERS and row[0] not in measured]
+    order = list(SERVERS)
+    text = table(sorted([*kept, *rows], key=lambda row: order.index(row[0])))
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{note}\n\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -189,11 +213,9 @@ def main() -> None:
             rows.append(Cell(name=name, target=target, truth_per_s=truth, plans=plans).row())
             print(f"| {' | '.join(rows[-1])} | {spent_s / arguments.plans:.2f} s of processor a plan", flush=True)
     if arguments.write:
-        write(
-            arguments.write,
-            f"{table(rows)}\n\n{arguments.plans} plans a cell, each of {time_s:.0f} s in virtual time, service time "
-            f"{1e3 * SERVICE_S:g} ms.",
-        )
+        note = f"{arguments.plans} plans a cell, each of {time_s:.0f} s in virtual time; "
+        note += f"the service time is {1e3 * SERVICE_S:g} ms."
+        write(arguments.write, rows, note)
 
 
 if __name__ == "__main__":

@@ -167,8 +167,9 @@ def test_a_plan_against_triton(minilm, tmp_path):
     ]
     tune = ["--tune", f"--repository={minilm.config.repository}"]
     done = plan(*options, "--p99=2s", "--rate=1000", *tune, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "plan.json").read_text())
+    assert found["problem"] == "" or "this host is too busy" in found["problem"], done.stderr
+    assert done.returncode == (1 if found["problem"] else 0)
     assert [step["name"] for step in found["steps"]] == ["tokenize", "encode", "head"]
     measured = [window for window in found["windows"] if window["rate_per_s"]]
     for window in measured:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.coverage import SERVERS, plan_once, truth_per_s
+from benchmarks.coverage import BEGIN, END, SERVERS, plan_once, truth_per_s, write
 from queue_theory import mdc_capacity_per_s
 
 from encserve_loadtest.errors import GeneratorTooSlow, PlanError, TargetImpossible
@@ -152,3 +152,17 @@ def test_the_search_keeps_to_its_time_and_says_what_it_learns():
     assert sum(window.run.duration_s for window in bench.windows) == pytest.approx(60.0, rel=0.02)
     assert all(line.startswith("so far: ") and "between" in line for line in said)
     assert len(begun[0].pilots) + len(begun[0].runs) == len(said)
+
+
+def test_the_table_keeps_the_servers_that_were_not_measured_again(tmp_path):
+    page = tmp_path / "capacity.md"
+    page.write_text(f"before\n\n{BEGIN}\n{END}\n\nafter\n")
+    rows = [["M/M/1", "3", "none", *[""] * 6], ["M/D/1", "3", "32.1", *["0%"] * 6]]
+    write(page, rows, "ten plans")
+    write(page, [["M/D/1", "3", "32.2", *["1%"] * 6]], "twenty plans")
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if line.startswith("| M/")] == [
+        "| M/D/1 | 3 | 32.2 | 1% | 1% | 1% | 1% | 1% | 1% |",
+        "| M/M/1 | 3 | none |  |  |  |  |  |  |",
+    ]
+    assert (lines[0], lines[-1], "twenty plans" in lines, "ten plans" in lines) == ("before", "after", True, False)
