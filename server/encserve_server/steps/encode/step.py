@@ -94,7 +94,7 @@ class TritonPythonModel:
         return LoadWriter(page_file(self._args["model_name"], self._args["model_version"]), instance_of(self._args))
 
     def _publish(self, lane: str, load: Load) -> None:
-        self._page.tell(lane, load)
+        self._page.publish(lane, load)
 
     def _count_batch(self, texts: int, repeated: int) -> None:
         self._batches.add()

@@ -84,7 +84,7 @@ class LoadWriter:
             self._slot[field] = 0.0
         self._slot[0] = float(os.getpid())
 
-    def tell(self, lane: str, load: Load) -> None:
+    def publish(self, lane: str, load: Load) -> None:
         """Replace the load of a lane."""
         field = _first_field(lane)
         self._slot[field], self._slot[field + 1], self._slot[field + 2] = load.tokens, load.rate, load.room

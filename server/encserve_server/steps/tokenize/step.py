@@ -1,8 +1,8 @@
 """The tokenize step: BYTES texts in, packed token ids out.
 
-It is also the door of the pipeline. A request that finds room goes on at once; others wait here for their turn, or are
-refused (`door.turns`). How much room there is says the encode step itself (`door.encode_load`) or, where that is a C++
-backend's, what was sent on and how fast it was answered (`door.sent_requests`).
+It is also the door of the pipeline. A request that finds room goes on at once; others wait here, or are refused
+(`door.admission_queue`). How much room there is says the encode step itself (`door.encode_load`) or, where that is a
+C++ backend's, what was sent on and how fast it was answered (`door.sent_requests`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from ..request.health import HealthQuestions
 from ..request.lanes import LANES
 from ..request.options import InvalidArgument, OptionRules, Options
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
+from .door.admission_queue import LIMITS, POLL_S, AdmissionQueue, Overloaded, Released, estimate_tokens
 from .door.encode_load import EncodeLoad
-from .door.lane_queue import Job
+from .door.lane_queue import QueuedRequest
 from .door.marker import Marker
 from .door.queue_limits import queue_limits
 from .door.sent_requests import SentRequests
-from .door.turns import LIMITS, POLL_S, Overloaded, Turn, Turns, estimate_tokens
 from .tokenization import Tokenization
 
 
 class Asked(NamedTuple):
-    """What a call asks for."""
+    """A call with its texts and its options."""
 
     call: Call
     groups: list[list[str]]
-    """Its texts."""
+    """The texts of the call, in the groups of the layout."""
     options: Options
 
 
@@ -60,7 +60,7 @@ class TritonPythonModel:
         self._max_length = settings["limits"]["max_length"]
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
-        self._failures.expect("tokenizer", "turns", "markers")
+        self._failures.expect("tokenizer", "admission", "markers")
         self._count(self._metrics)
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
@@ -71,12 +71,12 @@ class TritonPythonModel:
             marker = Marker(*encoder, settings["marker"], settings.get("mask_id"))
             self._sent = SentRequests(marker.send, report=self._failures.report)
         load = self._sent.load if self._sent else EncodeLoad(*encoder).of
-        self._turns = Turns(queue_limits(settings), load, tell=page.tell)
+        self._queue = AdmissionQueue(queue_limits(settings), load, publish=page.publish)
         self._serving = Loop(
-            "turns",
-            take=self._turns.next,
+            "admission",
+            take=self._queue.next,
             do=self._serve,
-            give_up=lambda turn, error: self._give_up(turn.jobs, error),
+            give_up=lambda released, error: self._give_up(released.requests, error),
             report=self._failures.report,
         ).start()
         if self._sent:
@@ -106,14 +106,14 @@ class TritonPythonModel:
         self._times = BatchTimes(metrics)
 
     def _load(self, lane: str) -> Load:
-        """What waits at the door, and what a C++ encode step has, which says nothing of it."""
+        """Return the load that waits at the door, and what a C++ encode step has, which says nothing of it."""
         sent, rate = (self._sent.tokens(lane), self._sent.load(lane).rate) if self._sent else (0, 0.0)
-        return Load(tokens=self._turns.waiting(lane) + sent, rate=rate, room=0)
+        return Load(tokens=self._queue.waiting(lane) + sent, rate=rate, room=0)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Answer each request with its own texts' tokens, now or in its turn; a wrong request fails alone."""
+        """Answer each request with its own texts' tokens, now or when it is released; a wrong request fails alone."""
         calls = [Call(request, self._failures) for request in requests]
-        now: list[Job] = []
+        now: list[QueuedRequest] = []
         refused: list[tuple[Call, Overloaded]] = []
         for call in calls:
             with call.guarded():
@@ -136,8 +136,9 @@ class TritonPythonModel:
             self._give_up(now, error)
         return [call.response for call in calls]
 
-    def _admit(self, call: Call) -> list[Job]:
-        """The request that a call asks for, if it may go on at once; nothing if it waits, or asks for something else.
+    def _admit(self, call: Call) -> list[QueuedRequest]:
+        """Return the request that a call asks for, if it may go on at once; none if it waits, or if the call cancels
+        another.
 
         Raises:
             InvalidArgument: it asks for what cannot be.
@@ -150,19 +151,19 @@ class TritonPythonModel:
             call.answer(cancelled(f"request {options['cancel']} is given up"))
             return []
         inputs: dict[str, Any] = {name: call.tensor(name) for name in self._tokenization.inputs}
-        job = self._job(Asked(call, self._tokenization.read(inputs, options), options))
-        if self._health.is_one(call.health_token, job.tokens):
-            return [job]
+        request = self._queued_request(Asked(call, self._tokenization.read(inputs, options), options))
+        if self._health.is_one(call.health_token, request.tokens):
+            return [request]
         try:
-            if self._turns.enter(job, before_waiting=call.keep):
-                return [job]
+            if self._queue.enter(request, before_waiting=call.keep):
+                return [request]
         except Overloaded as error:
-            self._refused.add(lane=job.lane, limit=error.limit)
+            self._refused.add(lane=request.lane, limit=error.limit)
             raise
         return []
 
-    def _job(self, asked: Asked) -> Job:
-        return Job(
+    def _queued_request(self, asked: Asked) -> QueuedRequest:
+        return QueuedRequest(
             lane=asked.options["lane"],
             texts=sum(map(len, asked.groups)),
             size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
@@ -174,32 +175,34 @@ class TritonPythonModel:
         )
 
     def _forget(self, request_ids: Set[str]) -> None:
-        for job in self._turns.cancel(request_ids):
-            self._cancelled.add(lane=job.lane)
-            job.work.call.answer(cancelled("the caller gave the request up while it waited"))
+        for request in self._queue.cancel(request_ids):
+            self._cancelled.add(lane=request.lane)
+            request.work.call.answer(cancelled("the caller gave the request up while it waited"))
 
-    def _serve(self, turn: Turn) -> None:
-        for job, error in turn.refused:
-            self._refused.add(lane=job.lane, limit=error.limit)
-            job.work.call.answer(unavailable(str(error)))
-        for job in turn.late:
-            self._late.add(lane=job.lane)
-            job.work.call.answer(unavailable(f"timeout of {job.timeout_s:g} s was used up while the request waited"))
+    def _serve(self, released: Released) -> None:
+        for request, error in released.refused:
+            self._refused.add(lane=request.lane, limit=error.limit)
+            request.work.call.answer(unavailable(str(error)))
+        for request in released.late:
+            self._late.add(lane=request.lane)
+            request.work.call.answer(
+                unavailable(f"timeout of {request.timeout_s:g} s was used up while the request waited")
+            )
         began_s = time.monotonic()
-        self._go_on(turn.ready)
-        if turn.ready:
-            self._times.add([began_s - job.arrived_s for job in turn.ready], time.monotonic() - began_s)
+        self._go_on(released.ready)
+        if released.ready:
+            self._times.add([began_s - request.arrived_s for request in released.ready], time.monotonic() - began_s)
 
-    def _go_on(self, jobs: Sequence[Job]) -> None:
-        """Answer requests whose turn it is with their tokens. They count as sent to the encode step from then on."""
-        if not jobs:
+    def _go_on(self, queued: Sequence[QueuedRequest]) -> None:
+        """Answer requests with their tokens. They count as sent to the encode step from then on."""
+        if not queued:
             return
-        sent = [self._sent.let_on(job.lane, job.tokens) for job in jobs] if self._sent else []
+        sent = [self._sent.let_on(request.lane, request.tokens) for request in queued] if self._sent else []
         gone_on = []
         try:
-            answers = self._tokenize([job.work for job in jobs])
-            for job, answer in zip(jobs, answers, strict=True):
-                job.work.call.answer(answer)
+            answers = self._tokenize([request.work for request in queued])
+            for request, answer in zip(queued, answers, strict=True):
+                request.work.call.answer(answer)
             gone_on = [each for each, answer in zip(sent, answers, strict=False) if not answer.has_error()]
         finally:
             if self._sent:
@@ -207,7 +210,7 @@ class TritonPythonModel:
                 self._sent.hand_over(gone_on)
 
     def _tokenize(self, asked: Sequence[Asked]) -> list[Any]:
-        """The answer to each request. One at which the tokenizer fails does so alone."""
+        """Return the answer to each request. One at which the tokenizer fails does so alone."""
         try:
             answers = self._tokenization.tokenize([(each.groups, each.options) for each in asked])
             return [
@@ -225,16 +228,16 @@ class TritonPythonModel:
         return reply(**{name: tensors[name][None] for name in self._tensors}, **arrival)  # (1, ...)
 
     @staticmethod
-    def _give_up(jobs: Sequence[Job], error: BaseException) -> None:
-        for job in jobs:
-            job.work.call.give_up(error)
+    def _give_up(queued: Sequence[QueuedRequest], error: BaseException) -> None:
+        for request in queued:
+            request.work.call.give_up(error)
 
     def finalize(self) -> None:
-        """Let on who waits, whom Triton does not wait for, and end the threads. Where the server closes there is no
-        next step to go on to."""
-        while any(map(self._turns.waiting, LANES)) and not is_closing():
+        """Let on the requests that wait, which Triton does not do, and end the threads. Where the server closes there
+        is no next step to go on to."""
+        while any(map(self._queue.waiting, LANES)) and not is_closing():
             time.sleep(POLL_S)
-        self._turns.close()
+        self._queue.close()
         self._serving.join()
         if self._sent:
             self._sent.close()

@@ -13,8 +13,8 @@ def test_the_page_carries_the_load_of_all_instances(tmp_path):
     writers = [LoadWriter(file, instance) for instance in range(2)]
     reader = LoadReader(file)
     for writer in writers:
-        writer.tell("interactive", Load(tokens=5, rate=10, room=100))
-        writer.tell("bulk", Load(tokens=7, rate=0, room=50))
+        writer.publish("interactive", Load(tokens=5, rate=10, room=100))
+        writer.publish("bulk", Load(tokens=7, rate=0, room=50))
     assert reader.read("interactive") == Load(tokens=10, rate=20, room=200)
     assert reader.read("bulk") == Load(tokens=14, rate=0, room=100)
     assert not reader.has_ended()
@@ -22,7 +22,7 @@ def test_the_page_carries_the_load_of_all_instances(tmp_path):
 
 def test_an_instance_that_starts_again_keeps_its_readers(tmp_path):
     file = tmp_path / "page"
-    LoadWriter(file, 0).tell("bulk", Load(tokens=7, rate=1, room=50))
+    LoadWriter(file, 0).publish("bulk", Load(tokens=7, rate=1, room=50))
     reader = LoadReader(file)
     LoadWriter(file, 0)
     assert reader.read("bulk") == Load(tokens=0, rate=0, room=0)
@@ -33,7 +33,7 @@ def pages_of(folder):
     page = folder / "step.load"
     writers = [LoadWriter(page, instance) for instance in range(2)]
     for writer in writers:
-        writer.tell("bulk", Load(tokens=7, rate=1, room=50))
+        writer.publish("bulk", Load(tokens=7, rate=1, room=50))
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     writers[1]._slot[0] = float(ended.pid)
@@ -60,7 +60,7 @@ def test_a_page_of_the_wrong_size_says_nothing_and_gets_its_size_from_its_step(t
     file.write_bytes(content)
     assert open_page(file) is None
     writer = LoadWriter(file, 0)
-    writer.tell("bulk", Load(tokens=7, rate=1, room=50))
+    writer.publish("bulk", Load(tokens=7, rate=1, room=50))
     assert open_page(file).read("bulk") == Load(tokens=7, rate=1, room=50)
 
 

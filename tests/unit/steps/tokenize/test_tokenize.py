@@ -40,13 +40,13 @@ def test_a_request_is_as_large_as_its_texts_in_utf8(step, triton):
     call = type("Call", (), {"id": "", "timeout_s": 0.0, "arrived_s": 0.0})
     from encserve_server.steps.tokenize.step import Asked
 
-    job = step._job(Asked(call, [["abc", "\u00fc\u4e2d"], ["\U0001f600"]], {"lane": "bulk"}))
-    assert (job.texts, job.size) == (3, 3 + 2 + 3 + 4)
+    request = step._queued_request(Asked(call, [["abc", "\u00fc\u4e2d"], ["\U0001f600"]], {"lane": "bulk"}))
+    assert (request.texts, request.size) == (3, 3 + 2 + 3 + 4)
 
 
 def test_the_queue_counts_bytes(triton, step, encoder):
     full(encoder, step)
-    step._turns._limits = type(step._turns._limits)(max_queued_texts=100, max_queued_bytes=12)
+    step._queue._limits = type(step._queue._limits)(max_queued_texts=100, max_queued_bytes=12)
     waiting = [request_of(triton, "\u4e2d\u4e2d\u4e2d") for _ in range(2)]  # 9 bytes each
     assert step.execute(waiting[:1]) == [None]
     (refused,) = step.execute(waiting[1:])

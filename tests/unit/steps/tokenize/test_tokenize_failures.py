@@ -50,8 +50,8 @@ BROKEN = {
     "a counter of times": lambda step: setattr(step._times, "add", fail),
     "a tokenizer": lambda step: setattr(step._tokenization, "tokenize", fail),
     "the requests that were sent": lambda step: setattr(step, "_sent", Sent()),
-    "its own page": lambda step: setattr(step._turns, "_tell", once(step._turns._tell)),
-    "the page of the encode step": lambda step: setattr(step._turns, "_load", once(step._turns._load)),
+    "its own page": lambda step: setattr(step._queue, "_publish_load", once(step._queue._publish_load)),
+    "the page of the encode step": lambda step: setattr(step._queue, "_load", once(step._queue._load)),
 }
 
 
@@ -83,13 +83,13 @@ def once(genuine):
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_every_caller_is_answered_whatever_breaks_in_the_thread_of_turns(broken, triton, step, encoder):
+def test_every_caller_is_answered_whatever_breaks_in_the_thread_of_the_queue(broken, triton, step, encoder):
     full(encoder, step)
     late = request_of(triton, "a", timeout_us=500_000_000)
     waiting = [late, *(request_of(triton, "a") for _ in range(3))]
     assert step.execute(waiting) == [None] * 4
     broken(step)
-    step._turns._clock = lambda: time.monotonic() + 1_000
+    step._queue._clock = lambda: time.monotonic() + 1_000
     encoder.has(0)
     for request in waiting:
         answer_of(request)

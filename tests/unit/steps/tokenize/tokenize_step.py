@@ -32,7 +32,7 @@ class Encoder:
 
     def has(self, tokens):
         for lane in ("interactive", "bulk"):
-            self._page.tell(lane, Load(tokens=tokens, rate=0.0, room=100))
+            self._page.publish(lane, Load(tokens=tokens, rate=0.0, room=100))
 
 
 def request_of(triton, *texts, **given):
@@ -58,7 +58,7 @@ def ids_of(answer):
 def full(encoder, step):
     """Let nobody in until the encoder has room again."""
     encoder.has(1_000)
-    while (load := step._turns._load("interactive")) is None or load.tokens < 1_000:
+    while (load := step._queue._load("interactive")) is None or load.tokens < 1_000:
         time.sleep(0.001)
 
 

@@ -1,1 +1,1 @@
-"""The door of a pipeline: who may go on to the encode step, who waits, and who is refused."""
+"""The door of a pipeline: it lets requests go on to the encode step, has them wait, or refuses them."""

@@ -1,4 +1,4 @@
-"""What the encode step says of its load, as the door of a pipeline reads it."""
+"""The load of an encode step, as the door of a pipeline reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class EncodeLoad:
         self._next_look_s = 0.0
 
     def of(self, lane: str) -> Load | None:
-        """None: nothing is known, so that nobody needs to wait; of a process that died Triton will tell them."""
+        """Return the load of a lane. None where nothing is known, so that nobody needs to wait; of a process that died
+        Triton will tell the callers."""
         load = self._read(lane)
         if (load is None or load.tokens >= load.room) and time.monotonic() >= self._next_look_s:
             self._look()

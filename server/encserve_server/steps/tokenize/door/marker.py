@@ -10,18 +10,18 @@ from .one_token import one_token
 from .sent_requests import Marked
 
 _FULL = "Exceeds maximum queue size"
-"""How Triton says that a queue is full, where an operator has bounded it. The Python backend passes on the words of
-that refusal, and not its code."""
+"""The words with which Triton says that a queue is full, where an operator has bounded it. The Python backend passes on
+the words of that refusal, and not its code."""
 
 
 class Marker:
-    """Sends one text of one token, as often as it is told.
+    """Sends one text of one token to the encode step, as often as it is told.
 
     Args:
-        model: the encode step.
-        version: of it.
-        inputs: of it.
-        mask_id: the token that is a mask, where there are any.
+        model: The name of the encode step.
+        version: The version of the encode step.
+        inputs: The names of the inputs of the encode step.
+        mask_id: The token id of a mask, where there are any.
     """
 
     def __init__(self, model: str, version: str, inputs: Sequence[str], mask_id: int | None) -> None:
@@ -30,7 +30,7 @@ class Marker:
         self._inputs = one_token(inputs, mask_id)
 
     def send(self) -> Marked:
-        """Wait for the answer; what became of the marker. Raises nothing."""
+        """Wait for the answer, and return what became of the marker. Raises nothing."""
         try:
             request = pb_utils.InferenceRequest(
                 model_name=self._model,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def one_token(inputs: Sequence[str], mask_id: int | None) -> dict[str, NDArray[np.int64]]:
-    """The `inputs` of an encode step, each int64 of shape (1, 1).
+    """Return the `inputs` of an encode step, each int64 of shape (1, 1).
 
     Where the step is asked for the logits of masks, the token is one, `mask_id`: a batch gives its rows to the masks
     among its tokens in their order, so a request that has fewer of them than it says would take another's.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .turns import QueueLimits
+from .admission_queue import QueueLimits
 
 MAX_QUEUED_TEXTS_VARIABLE = "ENCSERVE_MAX_QUEUED_TEXTS"
 

@@ -21,21 +21,21 @@ from ...instance.loops import Loop, Report
 from ...request.lanes import BULK, INTERACTIVE
 
 ROOM_S = 0.5
-"""Work that the encode step is to have waiting."""
+"""Seconds of work that the encode step is to have waiting."""
 FIRST_TOKENS = 2_048
-"""Room that it has before its rate is known."""
+"""The room in tokens that the encode step has before its rate is known."""
 LEAST_REQUESTS = 2
-"""Requests of any size that find room, so that the next one is there when one has been computed."""
+"""The number of requests of any size that find room, so that the next one is there when one has been computed."""
 MOST_REQUESTS = 128
-"""Requests that find room at most, however small: what waits at the door is dropped when its time is up, and what waits
-in Triton is not."""
+"""The most requests that find room, however small: what waits at the door is dropped when its time is up, and what
+waits in Triton is not."""
 BULK_SHARE = 0.1
-"""Part of the room for bulk work, while interactive requests are on their way."""
+"""The share of the room for bulk work, while interactive requests are on their way."""
 
 MARKERS = 4
-"""Markers that may be on their way, each for as large a part of the room."""
+"""The number of markers that may be on their way, each for as large a part of the room."""
 MARKED_REQUESTS = 16
-"""Requests after which there is a marker, however few tokens they have."""
+"""The number of requests after which there is a marker, however few tokens they have."""
 UNMARKED_S = 0.25
 """Seconds after which there is a marker, however few the requests."""
 TRANSIT_S = 0.01
@@ -45,15 +45,15 @@ REFUSED_S = 0.05
 """Seconds after which a marker that was refused is sent again."""
 
 SAMPLE_S = 0.05
-"""Shortest time over which a rate is taken: the requests of one batch are answered together."""
+"""The shortest seconds over which a rate is taken: the requests of one batch are answered together."""
 PROMPT = 0.2
-"""Part of that time that a marker may have come late, where the encode step had nothing to do before."""
+"""The share of that time that a marker may have come late, where the encode step had nothing to do before."""
 MEMORY_S = 5.0
 """Seconds of computing of which the rate is the mean."""
 
 
 class Marked(Enum):
-    """What became of a marker."""
+    """What became of a marker, one of the values below."""
 
     COMPUTED = "computed"
     FAILED = "failed"
@@ -64,21 +64,22 @@ class Marked(Enum):
 
 @dataclass(eq=False)
 class Sent:
-    """A request that was let on."""
+    """A request that was let on to the encode step."""
 
     lane: str
     tokens: int
-    """Tokens, as estimated."""
+    """The number of its tokens, as estimated."""
     sent_s: float = math.inf
-    """When the tokenize step handed it over; until then it is being tokenized."""
+    """The time at which the tokenize step handed it over; until then it is being tokenized."""
 
 
 class SentRequests:
-    """Counts requests from being let on to their answers. Its methods may be called by several threads.
+    """Counts requests from being let on to their answers. Several threads may call its methods.
 
     Args:
-        mark: sends a marker, and returns once it has been answered.
-        report: takes what goes wrong in the threads that do that.
+        mark: Sends a marker, and returns once it has been answered.
+        report: Takes what goes wrong in the threads that do that.
+        clock: Returns the seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class SentRequests:
         self._rate = _Rate()
         self._changed = threading.Condition()
         self._next = threading.Lock()
-        """Held by the thread that waits to send the next marker."""
+        """A lock that the thread holds that waits to send the next marker."""
         self._closed = False
 
     def start(self) -> None:
@@ -124,7 +125,7 @@ class SentRequests:
         return request
 
     def hand_over(self, requests: Iterable[Sent]) -> None:
-        """Requests go to the encode step now; a marker has to follow."""
+        """Note that requests go to the encode step now; a marker has to follow."""
         with self._changed:
             for request in requests:
                 request.sent_s = self._clock()
@@ -132,7 +133,8 @@ class SentRequests:
             self._changed.notify_all()
 
     def load(self, lane: str) -> Load:
-        """What the encode step has to do before a request of a lane. Bulk work has it whole when it has it alone."""
+        """Return the load of the encode step before a request of a lane. Bulk work has all of the room when it has it
+        alone."""
         with self._changed:
             share = BULK_SHARE if lane == BULK and any(each.lane == INTERACTIVE for each in self._sent) else 1.0
             before = [each for each in self._sent if share == 1 or each.lane == lane]
@@ -145,12 +147,12 @@ class SentRequests:
             return Load(tokens=tokens, rate=self._rate.per_s * share, room=room)
 
     def tokens(self, lane: str) -> int:
-        """Tokens of a lane that were let on and are not answered."""
+        """Return the tokens of a lane that were let on and are not answered."""
         with self._changed:
             return sum(each.tokens for each in self._sent if each.lane == lane)
 
     def due(self) -> list[Sent]:
-        """The requests after which a marker is to be sent now; none if it has time."""
+        """Return the requests after which a marker is to be sent now; none if it has time."""
         with self._changed:
             now_s = self._clock()
             there = [each for each in self._unmarked if each.sent_s <= now_s - TRANSIT_S]
@@ -164,7 +166,7 @@ class SentRequests:
             return there
 
     def answered(self, requests: Iterable[Sent], *, marked_s: float, computed: bool) -> None:
-        """The marker after `requests`, sent at `marked_s`, was answered."""
+        """Note that the marker after `requests`, sent at `marked_s`, was answered."""
         with self._changed:
             requests = list(requests)
             if computed:
@@ -175,7 +177,7 @@ class SentRequests:
             self._sent.difference_update(requests)
 
     def forget(self, requests: Iterable[Sent]) -> None:
-        """Requests were answered before the encode step."""
+        """Forget requests that were answered before the encode step."""
         with self._changed:
             self._sent.difference_update(requests)
 
@@ -206,7 +208,7 @@ class SentRequests:
 
 
 class _Rate:
-    """Tokens per second of an encode step, from the answers to markers."""
+    """The tokens per second of an encode step, from the answers to markers."""
 
     def __init__(self) -> None:
         self._tokens = self._seconds = 0.0
@@ -217,8 +219,8 @@ class _Rate:
 
     @property
     def per_s(self) -> float:
-        """The mean of late; 0 until the answers of two batches have come. The first marker may share its batch with
-        requests after it, whose time is in what it took, and whose own markers come right after it."""
+        """Return the mean rate of late; 0 until the answers of two batches have come. The first marker may share its
+        batch with requests after it, whose time is in what it took, and whose own markers come right after it."""
         return self._mean if self._batches > 1 else 0.0
 
     @property
@@ -226,7 +228,7 @@ class _Rate:
         return self._tokens / self._seconds if self._seconds else 0.0
 
     def add(self, tokens: int, *, since_s: float, marked_s: float, now_s: float) -> None:
-        """A marker after `tokens`, of which the first were sent at `since_s`, is answered `now_s`."""
+        """Note that a marker after `tokens`, of which the first were sent at `since_s`, was answered at `now_s`."""
         least_s = SAMPLE_S
         was_idle = since_s > self._answered_s
         if was_idle:  # and may have been done before the marker came
