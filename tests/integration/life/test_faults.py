@@ -1,10 +1,13 @@
 """What a caller and an operator see when something breaks. Each test breaks a server of its own."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +74,17 @@ def test_triton_itself_refuses_such_a_tokenizer(damaged, repository, monkeypatch
         pass
 
 
+def status_over_http(server, model, text):
+    """The status of the answer to a request about one text."""
+    body = {"inputs": [{"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]}]}
+    request = urllib.request.Request(f"{server.http_url}/v2/models/{model}/infer", json.dumps(body).encode())
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repository, tmp_path):
     models = tmp_path / "models"
     shutil.copytree(repository, models, ignore=shutil.ignore_patterns(".*", "prompted*"))
@@ -79,10 +93,13 @@ def test_what_is_not_finite_is_an_error_and_a_count_and_fails_no_neighbour(repos
         poison_word(models, "minilm", word, poison)
     with TritonServer(serve_config(models)) as server, Client(server.grpc_url) as client:
         for word in poisons:
-            with pytest.raises(InferenceFailed, match=r"for texts \[1, 3\] of this request holds NaN or infinity"):
+            holds_nan = r"for texts \[1, 3\] of this request holds NaN or infinity"
+            with pytest.raises(InferenceFailed, match=holds_nan) as failed:
                 client.embed(["a horse", f"a {word}", "a cow", word], model="minilm")
+            assert failed.value.status == "INTERNAL"
             assert np.isfinite(client.embed(["a horse", "a cow"], model="minilm").vectors).all()
-        wait_for_metric(server, "encserve_nonfinite_texts", 4)
+        assert status_over_http(server, "minilm", "zebra") == 500
+        wait_for_metric(server, "encserve_nonfinite_texts", 5)
 
 
 FULL_SHARED_MEMORY = """

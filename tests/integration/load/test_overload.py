@@ -194,8 +194,9 @@ async def test_cancelled_calls_free_their_places_and_are_not_computed(server):
                 calls = [asyncio.create_task(client.embed(texts_of(n, 20), model="minilm")) for n in range(10)]
                 while waiting_tokens(server) < 2_000 and not any(call.done() for call in calls):
                     await asyncio.sleep(0.01)
-                with pytest.raises(Unavailable, match=r"holds 200 texts and this request 20"):
+                with pytest.raises(Unavailable, match=r"holds 200 texts and this request 20") as full:
                     await client.embed(texts_of(10, 20), model="minilm")
+                assert full.value.status == "UNAVAILABLE"
                 for call in calls:
                     call.cancel()
                 outcomes = await asyncio.gather(*calls, return_exceptions=True)
