@@ -96,6 +96,13 @@ def test_slow_answers_are_seen_by_the_work_that_waits(tmp_path, tokens, alerts):
     check_alerts(tmp_path, work, alerts)
 
 
+def test_work_that_waited_for_a_moment_is_no_reason_to_add_a_replica(tmp_path):
+    """A pipeline that computes now and then tells its rate at those moments alone."""
+    waiting = steady("encserve_waiting_tokens", 2_000, model="minilm_tokenize", lane="interactive")
+    rate = series("encserve_tokens_per_second", 0, model="minilm_encode", lane="interactive")
+    check_alerts(tmp_path, [waiting, {**rate, "values": "0x18 1000x1"}], {})
+
+
 @pytest.mark.parametrize(
     ("lane", "in_time", "alerts"),
     [
@@ -139,6 +146,11 @@ def test_a_server_that_is_gone_is_seen(tmp_path, up, alerts):
     check_alerts(tmp_path, [steady("up", up, job="triton", instance="one")], alerts)
 
 
+def test_one_server_of_several_that_is_gone_is_seen(tmp_path):
+    servers = [steady("up", up, job="triton", instance=name) for name, up in (("one", 0), ("two", 1))]
+    check_alerts(tmp_path, servers, {"ServerGone": [None]})
+
+
 def busy(*, at_the_door, in_encode):
     """Microseconds in a minute that requests waited in our own steps, each of a thousand computed for 10 ms; Triton saw
     no waiting."""
@@ -180,6 +192,7 @@ def labels_of(alert, model):
     """Those of an alert for a model, or for none."""
     return {
         "NoServer": {},
+        "ServerGone": {"instance": "one", "job": "triton"},
         "Restarting": {"instance": "one"},
         "WorkWaits": {"pipeline": model},
         "SlowAnswers": {"pipeline": model},
@@ -197,6 +210,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m"):
     ]
     summary = {
         "NoServer": "No Triton answers to Prometheus.",
+        "ServerGone": "one does not answer to Prometheus; the others carry its requests.",
         "Restarting": "one was started again 2 times in 15 minutes; its log says why.",
         "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
         "SlowAnswers": "One in a hundred interactive requests to {model} takes 1.5 s or longer.",
