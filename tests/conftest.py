@@ -54,7 +54,7 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What passed only when it was asked again is told with its first failure: `--reruns` shows a letter."""
+    """Print the first failure of each test that `--reruns` ran again, of which pytest shows a letter alone."""
     for report in terminalreporter.stats.get("rerun", ()):
         terminalreporter.section(f"RERUN {report.nodeid}")
         terminalreporter.write_line(report.longreprtext)
