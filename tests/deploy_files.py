@@ -30,5 +30,11 @@ def queries():
         dashboard = json.loads(file.read_text())
         yield from (target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
         yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"])
-    alerts = yaml.safe_load((MONITORING / "alerts.yml").read_text())
-    yield from (rule["expr"] for group in alerts["groups"] for rule in group["rules"])
+    yield from (rule["expr"] for rule in rules())
+
+
+def rules():
+    """Every rule of Prometheus, those that record and those that alert."""
+    for name in ("alerts.yml", "slo.yml"):
+        groups = yaml.safe_load((MONITORING / name).read_text())["groups"]
+        yield from (rule for group in groups for rule in group["rules"])

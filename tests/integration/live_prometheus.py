@@ -55,6 +55,7 @@ def prometheus(executable, folder, *, scrapes):
     (folder / "alerts.yml").write_text(yaml.safe_dump(faster_rules()))
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     config["global"] = dict.fromkeys(config["global"], INTERVAL)
+    config["rule_files"] = ["alerts.yml"]
     (job,) = config["scrape_configs"]
     job["static_configs"] = [{"targets": [scrapes]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))

@@ -7,14 +7,17 @@ import subprocess
 
 import pytest
 import yaml
-from deploy_files import METRIC, MONITORING, queries
+from deploy_files import METRIC, MONITORING, ROOT, queries, rules
 
 DASHBOARD = json.loads((MONITORING / "grafana" / "dashboards" / "encserve.json").read_text())
 
 
 @pytest.mark.parametrize(
     "check",
-    [["config", "--syntax-only", "--lint=all", "prometheus.yml"], ["rules", "--lint=all", "alerts.yml"]],
+    [
+        ["config", "--syntax-only", "--lint=all", "prometheus.yml"],
+        ["rules", "--lint=all", "alerts.yml", "slo.yml"],
+    ],
     ids=["config", "rules"],
 )
 def test_promtool_accepts_it(check):
@@ -226,20 +229,23 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m"):
             "exp_alerts": [
                 {
                     "exp_labels": labels_of(name, model),
-                    "exp_annotations": {"summary": said.format(model=model)},
+                    "exp_annotations": {
+                        "summary": said.format(model=model),
+                        "runbook": f"docs/runbooks.md#{name.lower()}",
+                    },
                 }
                 for model in alerts.get(name, [])
             ],
         }
         for name, said in summary.items()
     ]
-    rules = {
+    tests = {
         "rule_files": [str(MONITORING / "alerts.yml")],
         "evaluation_interval": "30s",
         "tests": [{"interval": "1m", "input_series": [*answered, *counters], "alert_rule_test": expected}],
     }
     file = tmp_path / "rules.yml"
-    file.write_text(yaml.safe_dump(rules))
+    file.write_text(yaml.safe_dump(tests))
     run = subprocess.run(
         [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
     )
@@ -262,7 +268,7 @@ def test_prometheus_scrapes_the_servers_of_the_compose_file(compose):
     assert [target.rpartition(":")[0] for target in targets] == ["triton", "triton-cpu"]
     for name in ("triton", "triton-cpu", "prometheus", "grafana"):
         assert "metrics" in compose["services"][name]["networks"]
-    assert set(config["rule_files"]) == {"alerts.yml"}
+    assert set(config["rule_files"]) == {"alerts.yml", "slo.yml"}
 
 
 def test_the_dashboard_asks_the_provisioned_source():
@@ -288,3 +294,10 @@ def test_labels_in_legends_are_kept_by_the_query():
             for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
                 kept = re.search(r"sum by \(([\w, ]+)\)", target["expr"])
                 assert kept is None or label in kept[1].split(", ")
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert():
+    alerts = {rule["alert"]: rule["annotations"]["runbook"] for rule in rules() if "alert" in rule}
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbooks.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(alerts)
+    assert alerts == {name: f"docs/runbooks.md#{name.lower()}" for name in alerts}
