@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTHS = ((8, "up to 8 tokens"), (32, "9 to 32"), (128, "33 to 128"))
-LONGEST = "more than 128"
+LENGTHS = ((8, "up to 8 tokens"), (32, "9 to 32 tokens"), (128, "33 to 128 tokens"))
+LONGEST = "more than 128 tokens"
 FEWEST = 20
 """A group of fewer texts is not shown: it could say nothing."""
 _ALIASES = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana"}

@@ -16,7 +16,7 @@ from .reading import Texts
 from .side import Side
 from .verdict import of_embeddings, of_labels
 
-LARGE = 4
+LARGE = 3
 
 
 def write(page: str, path: Path) -> None:
@@ -45,7 +45,7 @@ def embeddings_page(sides: tuple[Side, Side], found: EmbeddingComparison, moved:
         Table(
             "Thresholds of similarity",
             ["old", "new", "share of pairs that reach it"],
-            [[f"{each.old:.4f}", f"{each.new:.4f}", f"{each.above:.3%}"] for each in found.thresholds],
+            [[f"{each.old:.4f}", f"{each.new:.4f}", f"{each.above:.2%}"] for each in found.thresholds],
         ),
         Table(
             f"Forms of the vectors, by {_worth(found)}",

@@ -17,13 +17,9 @@ def of_embeddings(found: EmbeddingComparison, moved: Reembedding) -> list[Line]:
     asked = f"of {len(found.search.queries):,} queries in {len(found.search.texts.texts):,} texts"
     lines = [
         Line("index", "keep it" if found.same_space else "make it anew", _space(found)),
-        Line(
-            "same first text",
-            _percent(found.first),
-            asked,
-        ),
-        Line("same first ten", _percent(found.overlap), "of the ten nearest; unlike is not worse, only other"),
-        Line("rank-biased overlap", _percent(found.rbo), "of the first hundred, the first ranks weighing most"),
+        Line("same first text", f"{found.first.value:.1%}", f"{_ends(found.first)}; {asked}"),
+        Line("same first ten", f"{found.overlap.value:.1%}", f"{_ends(found.overlap)}; other texts are not worse ones"),
+        Line("rank-biased overlap", f"{found.rbo.value:.1%}", f"{_ends(found.rbo)}; of the first hundred"),
         Line("a million texts anew", _duration(moved.seconds), _price(moved)),
     ]
     if found.gain:
@@ -36,7 +32,7 @@ def of_labels(found: LabelComparison) -> list[Line]:
     """The findings about labels."""
     median, largest = found.leads
     lines = [
-        Line("same label", _percent(found.same), f"of {found.texts:,} texts"),
+        Line("same label", f"{found.same.value:.1%}", f"{_ends(found.same)}; of {found.texts:,} texts"),
         Line(
             "leads of what changed", f"{median:.3f} / {largest:.3f}", "median and largest, by the old pipeline's scores"
         ),
@@ -71,8 +67,8 @@ def _told(difference: Bounded) -> str:
     return f"{words}: difference {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
-def _percent(bounded: Bounded) -> str:
-    return f"{bounded.value:.1%} ({bounded.low:.1%} to {bounded.high:.1%})"
+def _ends(bounded: Bounded) -> str:
+    return f"95 % interval {bounded.low:.1%} to {bounded.high:.1%}"
 
 
 def _duration(seconds: float) -> str:

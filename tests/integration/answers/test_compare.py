@@ -36,7 +36,7 @@ def test_a_pipeline_compared_with_itself_keeps_its_index(compare, capsys):
     said = capsys.readouterr().out
     assert code == 0
     assert "keep it" in said
-    assert "100.0% (97.6% to 100.0%)" in said  # 150 of 150, by Clopper and Pearson
+    assert "95 % interval 97.6% to 100.0%" in said  # 150 of 150, by Clopper and Pearson
     assert "minilm (fp32), 384 x binary" in page
 
 
