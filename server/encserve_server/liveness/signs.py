@@ -6,9 +6,6 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
-from encserve_server.launcher.process import child_pids
-from encserve_server.steps.instance.load_page import process_state
-
 CODE = "model.py"
 """The file of a version that the Python backend runs; its command line has the path."""
 
@@ -31,12 +28,6 @@ def total(lines: Iterable[str], metric: str, model: str) -> float:
             with suppress(ValueError):
                 found += float(line.rpartition(" ")[2])
     return found
-
-
-def ended_children(pid: int) -> frozenset[int]:
-    """Return the children of a process that have ended, and that it has not waited for. Triton waits at once for a
-    process of the Python backend that it ends, and takes no notice of one that dies."""
-    return frozenset(child for child in child_pids(pid) if process_state(child) == "Z")
 
 
 def step_of(stub_pid: int) -> tuple[str, int] | None:

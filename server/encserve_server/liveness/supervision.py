@@ -15,8 +15,10 @@ from encserve_server.liveness.watch import Watch
 
 AT_ONCE = 3
 """Ends in a row after which the next start does not wait."""
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
+FIRST_APART_S = 1.0
+"""The seconds between the beginnings of the last start and the next after one more end in a row; twice as many after
+each further one. A server that has worked for longer is started again at once."""
+FURTHEST_APART_S = 30.0
 STEADY_S = 60.0
 """A server that has worked for so long has not failed in a row with the one before."""
 MOST_FAILURES = 10
@@ -40,7 +42,7 @@ def supervise(
         page: tells others how the pipelines are.
 
     Raises:
-        EncserveError: the first start failed; later ones are tried again, with growing pauses.
+        EncserveError: the first start failed; later ones are tried again, further and further apart.
         GaveUp: `MOST_FAILURES` ends and failed starts came in a row.
     """
     supervision = _Supervision(config, report, serving, page)
@@ -66,6 +68,8 @@ class _Supervision:
         self._failures = 0
         self._starts = 0
         """Servers that were started, or tried to be."""
+        self._began_s = 0.0
+        """When the last of these starts began."""
         self._worked_s = 0.0
         """For how long the last server has worked."""
 
@@ -73,6 +77,7 @@ class _Supervision:
         """Serve until the server does not work any more. Returns what is wrong with it, whatever that is."""
         server = TritonServer(self._config, report=self._report, restarts=self._starts)
         self._starts += 1
+        self._began_s = time.monotonic()
         since_s, at_once = None, True
         try:
             if problem := self._start(server):
@@ -124,14 +129,15 @@ class _Supervision:
             self._report(f"the server was not stopped as it should be: {_words(error)}")
 
     def pause_before_next(self, problem: str) -> None:
-        """Say what ended the last server, and wait the longer, the more often that has happened. Raises GaveUp."""
+        """Say what ended the last server, and wait until the next may start. Raises GaveUp."""
         self._failures = 1 if self._worked_s >= STEADY_S else self._failures + 1
         if self._failures >= MOST_FAILURES:
             raise GaveUp(f"gave up after {self._failures} times in a row: {problem}")
         pause_s = 0.0
         if self._failures > AT_ONCE:
-            pause_s = min(FIRST_PAUSE_S * 2 ** (self._failures - AT_ONCE - 1), LONGEST_PAUSE_S)
-        when = f" in {pause_s:g} s" if pause_s else ""
+            apart_s = min(FIRST_APART_S * 2 ** (self._failures - AT_ONCE - 1), FURTHEST_APART_S)
+            pause_s = max(0.0, self._began_s + apart_s - time.monotonic())
+        when = f" in {pause_s:.1f} s" if pause_s else ""
         self._report(f"starting the server again{when}: {problem}")
         interruption.check()
         time.sleep(pause_s)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from encserve import Client, EncserveError, InvalidInput, PipelineInfo, TransportError
@@ -11,11 +12,13 @@ from encserve_server.launcher.interruption import interruption
 from encserve_server.launcher.server import TritonServer
 from encserve_server.liveness.judgement import Judgement, Signs
 from encserve_server.liveness.questions import ask
-from encserve_server.liveness.signs import ended_children, metrics_of, step_of, total, wanted_cpu_s
+from encserve_server.liveness.signs import metrics_of, step_of, total, wanted_cpu_s
 from encserve_server.steps.instance.load_page import process_state
 
 CHECK_S = 0.5
 """Seconds between two rounds of questions."""
+LOOK_S = 0.05
+"""Seconds between two looks whether a process has died, also while a question waits for its answer."""
 ENDING_S = 0.1
 """Seconds after which a process of a step that Triton ends itself is gone; one that died stays where it is."""
 PROBE_TIMEOUT_S = 2.0
@@ -41,6 +44,9 @@ class Watch:
         self._stopped_before: set[int] = set()
         self._steps: dict[int, tuple[str, int] | None] = {}
         """Which step each process runs, and which version of it."""
+        self._ended_before: set[int] = set()
+        """The processes of steps that had ended when this last looked what has died."""
+        self._questions = ThreadPoolExecutor(1, thread_name_prefix="question")
         with suppress(OSError):  # each round looks again
             self._see_steps()
         self._looked_s = time.monotonic()
@@ -57,12 +63,23 @@ class Watch:
     def until_it_fails(self) -> str:
         """Return, as soon as the server does not work any more, what is wrong with it. Raises KeyboardInterrupt: this
         process was asked to stop."""
-        with self._server.open_asker(timeout_s=PROBE_TIMEOUT_S) as asker:
+        asker = self._server.open_asker(timeout_s=PROBE_TIMEOUT_S)
+        try:
             while True:
-                self._server.process.wait(CHECK_S)
-                interruption.check()
+                self._rest()
                 if problem := self._guarded_round(asker):
                     return problem
+        finally:
+            self._questions.shutdown(wait=False)
+
+    def _rest(self) -> None:
+        """Wait until the next round is due, or a process has ended."""
+        until_s = time.monotonic() + CHECK_S
+        while True:
+            time.sleep(LOOK_S)
+            interruption.check()
+            if time.monotonic() >= until_s or not self._server.process.is_alive or self._ended() - self._ended_before:
+                return
 
     def _guarded_round(self, asker: Client) -> str:
         """Do a round, and return what is wrong with the server. A fault of this process ends no watch, unless it
@@ -95,10 +112,11 @@ class Watch:
             self.judgement.refused(name, total(metrics, "encserve_refused_requests", f"{name}_tokenize"))
             problem = ""
             try:
-                ask(asker, pipeline)
+                if died := self._ask(asker, pipeline):
+                    return died
                 self.judgement.answered(name)
             except EncserveError as error:
-                if died := self._died():  # while it was asked
+                if died := self._died():  # in the last moment
                     return died
                 # Of a process that died Triton says INTERNAL; else nobody answered, or we were refused after all.
                 if isinstance(error, TransportError) and error.status != "INTERNAL":
@@ -114,22 +132,37 @@ class Watch:
                 return problem
         return ""
 
+    def _ask(self, asker: Client, pipeline: PipelineInfo) -> str:
+        """Ask a pipeline a question. Returns what has died before there was an answer, and empty where there is one; a
+        question to a step that has died is answered after seconds only. Raises what the question raises."""
+        question = self._questions.submit(ask, asker, pipeline)
+        while not wait([question], LOOK_S).done:
+            interruption.check()
+            if self._ended() - self._ended_before and (died := self._died()):
+                return died
+        question.result()
+        return ""
+
     def _see_steps(self) -> tuple[int, ...]:
         stubs = self._server.process.stub_pids()
-        self._steps = {pid: step_of(pid) for pid in stubs}
+        ended = {pid: self._steps[pid] for pid in self._ended()}
+        self._steps = {pid: step_of(pid) for pid in stubs} | ended
         return stubs
 
+    def _ended(self) -> set[int]:
+        """Return the processes of steps that have ended, and that Triton has not waited for. It waits at once for one
+        that it ends itself, and takes no notice of one that dies."""
+        return {pid for pid in self._steps if process_state(pid) == "Z"}
+
     def _died(self) -> str:
-        """Return what has died of the pipelines; empty where nothing has. A question to such a pipeline would have its
-        answer after one or two seconds only. What a promotion tries beside them may die: it sees that by itself."""
-        pid = self._server.process.pid
-        ended = ended_children(pid)
-        if ended:
+        """Return what has died of the pipelines; empty where nothing has. What a promotion tries beside them may die:
+        it sees that by itself."""
+        if self._ended():
             time.sleep(ENDING_S)
-            ended &= ended_children(pid)
-        if not ended:
+        self._ended_before = self._ended()
+        if not self._ended_before:
             return ""
         served = [active_config(self._server.config.repository, each.name) for each in self._pipelines]
         steps = {step for config in served if config is not None for step in steps_of(config).items()}
-        died = sorted(step for each in ended if (step := self._steps.get(each)) in steps)
+        died = sorted(step for each in self._ended_before if (step := self._steps[each]) in steps)
         return "; ".join(f"the process of {model} version {version} has died" for model, version in died)

@@ -31,10 +31,10 @@ SERVE = """
 import sys
 from encserve._cli import main
 from encserve_server.liveness import supervision
-supervision.FIRST_PAUSE_S = 0.05
+supervision.FIRST_APART_S = 0.05
 sys.exit(main())
 """
-"""The command, with pauses of a twentieth."""
+"""The command, whose starts are a twentieth as far apart."""
 
 
 class Served:
@@ -174,7 +174,7 @@ def test_a_server_that_answers_nobody_is_replaced(served):
 def test_starts_that_fail_are_tried_again_and_the_page_says_so(served):
     (served.folder / "does_not_start").touch()
     os.kill(served.server, signal.SIGKILL)
-    served.wait_for("starting the server again in 0.1 s: the server did not start again")
+    served.wait_for("starting the server again: the server did not start again")
     assert served.health() == (503, {})
     (served.folder / "does_not_start").unlink()
     served.wait_for("Ctrl-C", 2)

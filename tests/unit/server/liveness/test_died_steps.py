@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -48,6 +49,7 @@ def watching(repository, monkeypatch, request):
     process = SimpleNamespace(is_alive=True, pid=parent.pid, stub_pids=lambda: tuple(stubs))
     server = SimpleNamespace(
         process=process,
+        open_asker=lambda timeout_s: None,
         config=SimpleNamespace(repository=repository),
         pipelines=[SimpleNamespace(name="toy")],
         metrics_url="http://127.0.0.1:9",
@@ -83,6 +85,35 @@ def test_a_step_that_dies_while_its_pipeline_is_asked_is_seen_in_the_same_round(
         raise DeadlineExceeded("no answer in time")
 
     monkeypatch.setattr(watch, "ask", ask)
+    assert watch_._round(None) == "the process of toy_encode version 1 has died"
+
+
+def test_an_answer_that_a_dead_step_owes_is_not_waited_for(watching, monkeypatch):
+    watch_, (first, _) = watching
+    noticed, was_noticed = threading.Event(), []
+
+    def ask(asker, pipeline):
+        kill(first)
+        was_noticed.append(noticed.wait(60))
+
+    monkeypatch.setattr(watch, "ask", ask)
+    assert watch_._round(None) == "the process of toy_encode version 1 has died"
+    noticed.set()
+    watch_._questions.shutdown()
+    assert was_noticed == [True]
+
+
+def test_a_step_that_has_died_ends_the_pause_between_two_rounds(watching, monkeypatch):
+    monkeypatch.setattr(watch, "CHECK_S", 3_600)
+    watch_, (first, _) = watching
+    kill(first)
+    assert watch_.until_it_fails() == "the process of toy_encode version 1 has died"
+
+
+def test_a_step_that_dies_after_a_look_is_seen_by_the_next(watching):
+    watch_, (first, _) = watching
+    kill(first)
+    watch_._see_steps()
     assert watch_._round(None) == "the process of toy_encode version 1 has died"
 
 

@@ -67,7 +67,8 @@ class Run:
         self.now_s = 0.0
         clock = SimpleNamespace(monotonic=self.clock, sleep=self.pauses.append)
         monkeypatch.setattr(supervision, "time", clock)
-        self.each_s = 1.0
+        self.each_s = 0.0
+        """By how much the clock goes on whenever it is read."""
 
     def clock(self):
         self.now_s += self.each_s
@@ -132,11 +133,18 @@ def test_a_first_start_that_fails_is_an_error(run, error, expected):
         supervise(run._config, report=run.lines.append, serving=print)
 
 
-def test_pauses_grow_and_in_the_end_another_is_to_try(run):
+def test_starts_grow_further_apart_and_in_the_end_another_is_to_try(run):
     Server.starts, Server.stopped = [["ends"], *[FULL] * MOST_FAILURES], []
     with pytest.raises(GaveUp, match=f"gave up after {MOST_FAILURES} times in a row: .*No space left"):
         supervise(run._config, report=run.lines.append, serving=lambda server: None)
     assert run.pauses == [0.0] * AT_ONCE + [1.0, 2.0, 4.0, 8.0, 16.0, 30.0][: MOST_FAILURES - 1 - AT_ONCE]
+
+
+def test_one_that_has_worked_for_as_long_as_starts_are_apart_is_started_again_at_once(run):
+    """As where each process is killed in turn: none of them is to be down for longer than a start takes."""
+    run.each_s = 2.0
+    run(*[["ends"]] * (AT_ONCE + 2))
+    assert run.pauses == [0.0] * (AT_ONCE + 2)
 
 
 def test_a_server_that_worked_for_a_while_has_not_failed_in_a_row(run):
