@@ -192,10 +192,10 @@ class Client:
         generator is read on a thread of its own, a request ahead of the answers that were taken. Arguments and errors
         are those of `embed`. The texts of a list are checked before the first is sent, others as they are read.
 
-        All rows are of one version. Where another version answers in the middle, the iterator ends with `ContractError`
-        before its rows: `embed` asks all texts again of the newer one, but rows that were handed over cannot be taken
-        back. The error's `rows_done` is how many were, and its `version` the one that answers now. Vectors of two
-        versions do not compare, so begin anew where all are to.
+        All rows are of one version, since vectors of two do not compare. Of several replicas the iterator asks those
+        that have the version of its first rows. Where most of them lack it, it ends with `ContractError` before the
+        first row of another version: `embed` asks all texts again of the newer one, but rows that were handed over
+        cannot be taken back. The error's `rows_done` is how many were, and its `version` the one that answers now.
         """
         refuse_async(texts)
         return self._shell.parts(self._conversation.parts(self._calls.about(EMBED, texts, model, options)))

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias
 
 from encserve._conversation.chunks import Chunk, Chunker, ChunkLimits, chunks_of
 from encserve._conversation.deadline import Deadline
-from encserve._conversation.pin import Pin
+from encserve._conversation.pin import FirstVersion, Pin
 from encserve._conversation.texts import check_collection, check_texts, encode_text
 from encserve._errors import InvalidInput
 from encserve._messages import InferRequest, InferResponse, Parameter
@@ -54,6 +54,8 @@ class Call(Generic[Part]):
     """What travels with each request beside its message."""
     pin: Pin | None = None
     """The version that must answer; None for the one that the server chooses."""
+    first_version: FirstVersion | None = None
+    """The version that is to answer all of the call, where its rows are handed over as they come."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.texts, AsyncIterable):
@@ -145,6 +147,7 @@ class Call(Generic[Part]):
         return (
             self.model,
             self.version,
+            self.first_version,
             self.verb.name,
             frozenset(self.given.items()),
             self.pairs is not None,

@@ -10,6 +10,7 @@ import itertools
 import secrets
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 from encserve._conversation.call import Call
@@ -18,7 +19,7 @@ from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Enter, Hand, Infer, ListModels, Next, Open, SideBySide, Sleep, Talk
 from encserve._conversation.gate import Gate
 from encserve._conversation.information import Information
-from encserve._conversation.pin import Choice
+from encserve._conversation.pin import Choice, FirstVersion
 from encserve._conversation.retry import Contact, Schedule, retried
 from encserve._conversation.settings import Settings
 from encserve._conversation.tally import Tally, VersionChanged, check_version
@@ -53,11 +54,26 @@ class Conversation:
                 call = call.on(choice.after(call.pin, error))
 
     def parts(self, call: Call[Part]) -> Talk[None]:
-        """Hand over the answers to consecutive texts of a call, in order."""
+        """Hand over the answers to consecutive texts of a call, in order, all of one version."""
         pipeline = yield from self._pipeline_for(call)
+        call = replace(call, first_version=FirstVersion())
         yield from self._each(call, pipeline, None)
 
     def part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
+        """The answer to a chunk of a call. Where that is to be of the version that answered first, one of another
+        version is returned only if most replicas lack the first."""
+        first = call.first_version
+        if first is None or first.pin is None:
+            part = yield from self._part(call, pipeline, chunk, deadline)
+            if first is None or first.takes(part.version):
+                return part
+        assert first.pin is not None
+        try:
+            return (yield from self._part(call.on(first.pin), pipeline, chunk, deadline))
+        except ModelNotFound:
+            return (yield from self._part(call, pipeline, chunk, deadline))
+
+    def _part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
         """The answer to a chunk of a call. Where the server refuses it and has other limits now than those under which
         it was made, its texts are sent again under these."""
         try:

@@ -4,6 +4,9 @@ A call is asked of whichever version a replica has. Where two have answered it, 
 replica that lacks it says so at once, and another is asked. Where most lack it, since the new version has just begun to
 come or the old one to come back, the few that have it shall not do the work of all: then the call is asked of the other
 version. Where that is gone, too, it is asked of any again.
+
+A call that hands its rows over as they come cannot be asked again: it stays with the version that answered first, and
+ends where most replicas lack that.
 """
 
 from __future__ import annotations
@@ -52,6 +55,22 @@ class Pin:
         with self._lock:
             self._refusals += 1
             return self._refusals > MOST_REFUSALS * self._waiting + ALLOWANCE
+
+
+class FirstVersion:
+    """The version that answered first of a call whose rows are handed over as they come. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.pin: Pin | None = None
+        """What the rest of the call is asked of; None before the first answer."""
+        self._lock = threading.Lock()
+
+    def takes(self, version: str) -> bool:
+        """Return whether an answer of a version belongs to the call, as the first one does in any case."""
+        with self._lock:
+            if self.pin is None:
+                self.pin = Pin(version)
+            return self.pin.version == version
 
 
 class Choice:

@@ -108,3 +108,32 @@ def test_no_call_fails_while_one_replica_after_the_other_changes(monkeypatch, be
     outcomes, _ = hold(monkeypatch, [before] * 10, change=roll, callers=2, calls=12)
     assert_answered(outcomes)
     assert {outcome.version for outcome in outcomes} == {before, after}
+
+
+def iterate(monkeypatch, versions, change, *, texts):
+    """The parts of an iterator over texts, while `change` goes on, and the fleet."""
+    follow_the_loop(monkeypatch)
+    random.seed(0)
+
+    async def run():
+        fleet = Fleet(versions)
+        async with AsyncClient(transport=fleet, texts_per_request=1, coalesce=False, concurrency=4) as client:
+            changing = asyncio.create_task(change(fleet))
+            parts = [part async for part in client.embed_iter(["a" * size for size in range(texts)], model="fake")]
+            await changing
+        return parts, fleet
+
+    return run_virtual(run())
+
+
+@pytest.mark.parametrize(("before", "after"), [("9", "10"), ("10", "9")])
+def test_an_iterator_stays_with_the_version_of_its_first_rows_while_half_have_it(monkeypatch, before, after):
+    async def roll(fleet):
+        for number in range(5):
+            await asyncio.sleep(0.3)
+            fleet.promote(number, after)
+
+    parts, fleet = iterate(monkeypatch, [before] * 10, roll, texts=400)
+    assert [int(length) for part in parts for length in part.vectors[:, 0]] == list(range(400))
+    assert {part.version for part in parts} == {before}
+    assert fleet.refusals > 0
