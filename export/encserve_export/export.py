@@ -30,7 +30,7 @@ from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import Unsupported, UnsupportedHost, WayFailed
 from .publication.made import Certified, Made, manifest_of
-from .publication.publish import publish, staged_version
+from .publication.publish import check_fits, publish, staged_version
 from .publication.steps import encode_step, trace, write_steps
 from .texts.calibration import Calibration, calibrate
 
@@ -71,17 +71,24 @@ def export_heads(
             check_texts_are_apart(checkpoints[""])
         for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
             write_steps(checkpoint, config, staged.step_folders(name))
+        check_fits(staged, _manifests(config, staged, checkpoints, Made.not_yet(ways[0], pipelines=len(checkpoints))))
         with stage("exporting the graph"):
             traced = _trace(ways, checkpoints, staged.root / _DRAFTS, say)
         drafts = Drafts(checkpoints[""], calibration, traced, staged.root / _DRAFTS, stage)
         workshop = _Workshop(config, checkpoints, calibration, drafts, staged, stage)
         made = workshop.first_that_holds([way for way in ways if way.engine.tracing in traced], say)
-        manifests = [
-            manifest_of(config, staged, made, Certified(name=name, head=head, checkpoint=checkpoint, parity=parity))
-            for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
-        ]
+        manifests = _manifests(config, staged, checkpoints, made)
         shutil.rmtree(staged.root / _DRAFTS)  # what is published is brought to disk with all that lies beside it
         return publish(staged, manifests, config)
+
+
+def _manifests(
+    config: ExportConfig, staged: StagedVersion, checkpoints: dict[str, Checkpoint], made: Made
+) -> list[Manifest]:
+    return [
+        manifest_of(config, staged, made, Certified(name=name, head=head, checkpoint=checkpoint, parity=parity))
+        for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
+    ]
 
 
 def _trace(ways: Sequence[Way], checkpoints: dict[str, Checkpoint], root: Path, say: Say) -> dict[Tracing, Path]:

@@ -127,9 +127,7 @@ def publish(staged: StagedVersion, configs: Mapping[str, pb.ModelConfig], *, act
         NotActive: all of it is published, but what should have become active is not; otherwise nothing is published.
     """
     work = staged.work
-    served = {model: active_config(work.repository, model) for model in configs}
-    for model, config in configs.items():
-        _check_fits(served[model], config)
+    check_fits(work.repository, configs)
     check_nothing_in_the_way(work.repository, staged.names, staged.models)  # it took a while
     active_before = {name: active_version(work.repository, name) for name in staged.names}
     new = [model for model in configs if not (work.repository / model).exists()]
@@ -184,17 +182,22 @@ def _piece(root: Path, path: Path) -> Piece:
     return Piece(path.relative_to(root).as_posix(), tuple(files))
 
 
-def _check_fits(before: pb.ModelConfig | None, config: pb.ModelConfig) -> None:
-    """Refuse a version that does not fit: all versions of a model share one config.pbtxt, so a new one must have the
-    same backend and tensors."""
-    if before is None:
-        return
-    for field in ("backend", "platform", "input", "output"):
-        if getattr(before, field) != getattr(config, field):
-            raise DoesNotFit(
-                f"{config.name} is published with another {field}: versions of one pipeline share tensors, and engine "
-                "but for tensorrt. Export under another --name, or remove the old pipeline first"
-            )
+def check_fits(repository: Path, configs: Mapping[str, pb.ModelConfig]) -> None:
+    """Refuse a version that does not fit beside those that are published, `configs` by model: all versions of a model
+    share one config.pbtxt, so a new one must have the same backend and tensors.
+
+    Raises:
+        DoesNotFit: names the model, and what differs.
+        Damaged: what is active cannot be read.
+    """
+    for model, config in configs.items():
+        before = active_config(repository, model)
+        for field in ("backend", "platform", "input", "output"):
+            if before is not None and getattr(before, field) != getattr(config, field):
+                raise DoesNotFit(
+                    f"{config.name} is published with another {field}: versions of one pipeline share tensors, and "
+                    "engine but for tensorrt. Export under another --name, or remove the old pipeline first"
+                )
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from encserve._commands.server_arguments import access_of, add_server_arguments, open_client
+from encserve import Client
+from encserve._commands.server_arguments import access_of, add_server_arguments
 from encserve_server.administration.channel import Administration
 from encserve_server.administration.promotion import Promotion
 
@@ -44,14 +45,11 @@ def open_promotion(arguments: argparse.Namespace) -> Iterator[Promotion]:
     """Yield the promotion that the arguments describe."""
     access = access_of(arguments)
     administration = Administration(arguments.url, tls=access.tls, admin_secret=access.admin_secret)
-    try:
-        with open_client(arguments) as client:
-            yield Promotion(
-                arguments.repository,
-                arguments.name,
-                administration=administration,
-                client=client,
-                report=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-    finally:
-        administration.close()
+    with Client(timeout_s=arguments.timeout_s, transport=administration) as client:
+        yield Promotion(
+            arguments.repository,
+            arguments.name,
+            administration=administration,
+            client=client,
+            report=lambda line: print(line, file=sys.stderr, flush=True),
+        )

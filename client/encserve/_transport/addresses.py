@@ -62,4 +62,4 @@ def check_is_secret(name: str, addresses: Sequence[str], *, encrypted: bool) -> 
     """
     far = [address for address in addresses if not is_loopback(host_of(address))]
     if far and not encrypted:
-        raise InvalidInput(f"the {name} would travel to {far[0]} unencrypted: give tls=Tls() as well")
+        raise InvalidInput(f"the {name} would travel to {far[0]} unencrypted: give tls=Tls() (--tls) as well")

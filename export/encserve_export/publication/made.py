@@ -31,6 +31,11 @@ class Made:
     speed: dict[str, Any]
     """Of the ways that were tried, side by side on this host; empty where it cannot be measured here."""
 
+    @classmethod
+    def not_yet(cls, way: Way, *, pipelines: int) -> Made:
+        """Return pipelines that will be made in one way, of which nothing is known but that."""
+        return cls(way=way, how={}, plan={}, calibration={}, memory={}, parities=[{}] * pipelines, speed={})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Certified:

@@ -34,6 +34,13 @@ def staged_version(config: ExportConfig) -> Iterator[StagedVersion]:
         yield staged
 
 
+def check_fits(staged: StagedVersion, manifests: Sequence[Manifest]) -> None:
+    """Refuse pipelines that could not be published, by what is known of them before they are made. Raises
+    PublishError."""
+    with _as_publish_errors():
+        publication.check_fits(staged.work.repository, shared_configs([(manifest, "") for manifest in manifests]))
+
+
 def publish(staged: StagedVersion, manifests: Sequence[Manifest], config: ExportConfig) -> list[Manifest]:
     """Publish pipelines as their manifests state them, but for the files, whose digests are added here.
 

@@ -1,5 +1,6 @@
 """A server on one address of this host that other hosts reach, too: its launcher administers it in plain text."""
 
+import argparse
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -9,7 +10,9 @@ from host_address import ELSEWHERE, own_address
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from encserve import InvalidInput
+from encserve_server import promote
 from encserve_server.administration.channel import Administration
+from encserve_server.errors import PromotionFailed
 from encserve_server.host.own_address import is_of_this_host
 from encserve_server.liveness.questions import open_asker
 
@@ -51,6 +54,17 @@ def test_the_administration_of_ones_own_server_needs_no_tls(triton, url):
 def test_nor_does_the_list_of_its_pipelines_that_the_watch_asks_for(triton, url):
     with open_asker(url, tls=None, timeout_s=30, admin_secret=SECRET) as asker:
         assert asker.models() == []
+    assert triton.shown == [SECRET]
+
+
+def test_nor_does_a_promotion(triton, url, tmp_path, monkeypatch):
+    monkeypatch.setenv("ENCSERVE_ADMIN_SECRET", SECRET)
+    (tmp_path / "minilm").mkdir()
+    (tmp_path / "minilm" / "config.pbtxt").touch()
+    parser = argparse.ArgumentParser()
+    promote.add_arguments(parser)
+    with pytest.raises(PromotionFailed, match="the server serves no pipeline 'minilm'"):
+        promote.run(parser.parse_args(["minilm", "2", f"--repository={tmp_path}", f"--url={url}"]))
     assert triton.shown == [SECRET]
 
 
