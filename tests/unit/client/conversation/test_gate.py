@@ -78,6 +78,16 @@ def test_of_a_burst_that_does_not_fit_those_that_cannot_be_done_are_refused_earl
     assert sorted(refused_s)[len(refused_s) // 2] < 0.36 * timeout_s  # half of them as soon as anybody is refused
 
 
+def test_where_few_have_an_answer_nobody_is_refused_before_half_of_the_time():
+    server = Server(8)
+    works = [38.0, 40.0, 45.0, *(51.0 + number for number in range(5))]  # after two answers the first is looked at
+    for name, work in enumerate([*works, *[50.0] * 92]):
+        server.call(name, work, 100.0)
+    server.run()
+    refused_s = [at_s for kind, at_s, _ in server.outcomes.values() if kind == "refused"]
+    assert 50.0 < min(refused_s) <= 52.0
+
+
 def test_a_refusal_says_how_much_is_before_it():
     server = Server(1)
     for name in range(50):
