@@ -1,0 +1,36 @@
+"""`embed_tokens` and `embed_sparse`, whose rows are of different lengths."""
+
+import numpy as np
+
+from encserve.testing import fake_pipeline
+
+
+def test_embed_tokens(ask):
+    def vectors(request):
+        lengths = [len(text) for text in request.inputs["text"]]
+        total = sum(lengths)
+        return {
+            "token_count": np.array([lengths], np.int32),
+            "embedding": np.arange(3 * total, dtype=np.float32).reshape(1, total, 3),
+            "offsets": np.zeros((1, total, 2), np.int32),
+        }
+
+    pipeline = fake_pipeline(task="token-embedding")
+    result, _ = ask(pipeline, vectors, "embed_tokens", ["aa", "b", "ccc"], normalize=True)
+    assert [each.shape for each in result.vectors] == [(2, 3), (1, 3), (3, 3)]
+    assert [each.shape for each in result.offsets] == [(2, 2), (1, 2), (3, 2)]
+    assert result.vectors[1].tolist() == [[6, 7, 8]]
+    assert ask(pipeline, vectors, "embed_tokens", [])[0].vectors == []
+
+
+def test_embed_sparse(ask):
+    def terms(request):
+        n = len(request.inputs["text"])
+        ids = np.array([[7, 8][: 2 * (n - 1)]], np.int32)
+        return {"term_count": np.array([[0, 2][:n]], np.int32), "token_id": ids, "weight": ids.astype(np.float32)}
+
+    asked = {"top_k": 2, "prompt_name": ""}
+    result, requests = ask(fake_pipeline(task="sparse-embedding"), terms, "embed_sparse", ["a", "b", "c"], **asked)
+    assert [ids.tolist() for ids in result.token_ids] == [[], [7, 8], []]
+    assert [weights.tolist() for weights in result.weights] == [[], [7, 8], []]
+    assert requests[0].parameters == asked
