@@ -167,7 +167,7 @@ def exposure_warning(config: ServeConfig) -> str:
     if ipaddress.IPv4Address(config.host).is_loopback:
         return f"warning: the metrics on {config.metrics_address} are reachable from other hosts, and have no login"
     plain = "gRPC and HTTP are not encrypted (--tls-cert encrypts gRPC), " if config.tls is None else ""
-    open_to_all = "" if config.tls and config.tls.client_ca else "whoever reaches the port may ask it, "
+    open_to_all = "" if config.tls and config.tls.client_ca else "every host that reaches the port may ask it, "
     return (
         f"warning: {config.host} is reachable from other hosts: {plain}{open_to_all}and Triton before 26.08, such as "
         "2.51 of the nvidia-pytriton wheel, has known holes. Put it behind deploy/gateway, or use 127.0.0.1"

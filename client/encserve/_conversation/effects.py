@@ -26,7 +26,7 @@ SIDE_BY_SIDE = 8
 
 @dataclass(frozen=True)
 class Infer:
-    """Send a request; the outcome is its `InferResponse`. Whoever is interrupted meanwhile gives the request up."""
+    """Send a request; the outcome is its `InferResponse`. An interruption meanwhile gives the request up."""
 
     request: InferRequest
     timeout_s: float
@@ -58,7 +58,7 @@ class Sleep:
 @dataclass(frozen=True)
 class Enter:
     """Take a ticket of the gate and wait until it is decided, or the deadline has passed; the outcome is the ticket.
-    Whoever is interrupted meanwhile gives it back."""
+    An interruption meanwhile gives it back."""
 
     gate: Gate
     work: float

@@ -40,7 +40,7 @@ class Ticket:
     """What it costs, in tokens at most."""
     deadline: Deadline
     wake: Callable[[], None]
-    """Called once, by whoever decides it while it waits."""
+    """Called once, by the thread that decides it while it waits."""
     granted: bool = False
     refusal: Overloaded | None = None
 

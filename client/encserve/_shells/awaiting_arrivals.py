@@ -15,7 +15,7 @@ from encserve._shells.gathering import END, Gathering
 
 
 class AwaitingArrivals:
-    """Reads texts as they come, beside whoever takes them."""
+    """Reads texts as they come, beside the task that takes them."""
 
     def __init__(self, texts: Texts, chunker: Chunker, *, ahead: int) -> None:
         """`ahead` is how many texts may wait to be taken."""

@@ -21,7 +21,7 @@ class Stop:
         self._wakes: set[Callable[[], object]] = set()
 
     def __call__(self) -> None:
-        """Wake whoever waits, and let nobody begin to."""
+        """Wake all that waits, and let nothing wait from now on."""
         with self._lock:
             self._stopped = True
             wakes = list(self._wakes)

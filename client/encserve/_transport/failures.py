@@ -36,7 +36,7 @@ RESTRICTED = "This protocol is restricted"
 UNAVAILABLE."""
 
 DEAD_PROCESS = re.compile(r"Stub process '[^']*' is not healthy")
-"""How Triton says that a process of the Python backend has died. Whoever watches the server starts it again."""
+"""How Triton says that a process of the Python backend has died. Supervision starts the server again."""
 
 UNLOADED = re.compile(r"Request for unknown model: '[^']*' has no available versions")
 """How Triton says, with NOT_FOUND, that it knows a model and does not serve it now, as while its server closes."""

@@ -1,4 +1,4 @@
-"""TLS: which servers to trust, and who we are. The files are checked before a connection is made."""
+"""TLS: which servers to trust, and how we identify ourselves. The files are checked before a connection is made."""
 
 import ssl
 from dataclasses import dataclass

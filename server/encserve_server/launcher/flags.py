@@ -62,7 +62,7 @@ def triton_flags(
 
 
 def restriction_flags(admin_secret: str) -> list[str]:
-    """Return the arguments that refuse the groups of `ADMIN_GROUPS` to whoever does not send the secret.
+    """Return the arguments that refuse the groups of `ADMIN_GROUPS` to callers without the secret.
 
     A colon ends the groups, although `tritonserver --help` of 24.10 shows a comma, which the same server refuses.
     """

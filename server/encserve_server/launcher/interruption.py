@@ -1,7 +1,7 @@
 """The signals that ask a command to stop, of which none is lost.
 
 Python raises KeyboardInterrupt wherever the main thread is at that moment, and drops it where that is a destructor or a
-callback out of C, such as those of gRPC. So whoever waits for long asks, too, whether a signal has come.
+callback out of C, such as those of gRPC. So every long wait also asks whether a signal has come.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Interruption:
                 signal.signal(number, self._interrupt)
 
     def arrived(self) -> None:
-        """Who has caught a KeyboardInterrupt goes on, as to drain a server: from now on a further signal counts."""
+        """Note that a KeyboardInterrupt was caught, as before a server is drained: from now on a further signal
+        counts."""
         self._asked = False
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Serving with the steps' code as it is being edited, for those who develop it.
+"""Serving with the steps' code as it is being edited, for developers of the steps.
 
 A version has its own copy of the code of its steps, which its certificate names. Here Triton gets a folder of links
 instead: everything of a version is the repository's but that code, which is the one in the source tree. What is served

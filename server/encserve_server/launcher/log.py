@@ -58,7 +58,7 @@ class Log:
         text = line.rstrip("\n")
         if line and not any(part in text for part in self._hidden):
             self._lines.append(text)
-            with suppress(Exception):  # whoever reads what we print may have gone
+            with suppress(Exception):  # the reader of our output may have gone
                 self._show(text)
         return bool(line)
 

@@ -67,7 +67,7 @@ class TritonServer:
         self._restarts = restarts
         self.pipelines: tuple[PipelineInfo, ...] = ()
         self.admin_secret = config.admin_secret or secrets.token_urlsafe(32)
-        """Opens Triton's administration to whoever sends it; see `encserve.local_admin_secret`."""
+        """The secret that opens Triton's administration to its sender; see `encserve.local_admin_secret`."""
         self.client_tls: Tls | None = None
         """What this process gives to a `Client` of its own server; None where the server does not encrypt."""
         self._probe = probe

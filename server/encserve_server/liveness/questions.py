@@ -53,7 +53,7 @@ def ask(client: Client, pipeline: PipelineInfo) -> None:
 
 
 def health_token(admin_secret: str) -> str:
-    """What shows that a question is one of health; whoever reads it on its way learns nothing of the secret."""
+    """Return the token that shows that a question is one of health. It tells an eavesdropper nothing of the secret."""
     return hmac.new(admin_secret.encode(), b"encserve health", hashlib.sha256).hexdigest()
 
 

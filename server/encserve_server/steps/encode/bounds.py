@@ -1,7 +1,7 @@
 """What a request of the encode step may hold.
 
-Who can ask a pipeline can ask its steps. A text that the network cannot take must fail before it lies in a micro-batch
-beside the texts of others.
+A caller of a pipeline can ask its steps, too. A text that the network cannot take must fail before it lies in a
+micro-batch beside the texts of others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One lane of the encode step: requests wait in it, and threads of its own compute them.
 
 There are no rounds. A thread that is free takes the next micro-batch; where there is none, it takes the requests that
-wait and cuts them into micro-batches, for itself and for whoever else is free. So no thread waits for another, and a
+wait and cuts them into micro-batches, for itself and for other free threads. So no thread waits for another, and a
 request waits for nobody's texts but those that came before its own.
 """
 

@@ -90,7 +90,7 @@ class RecentRows:
         return False
 
     def settle(self, claim: Claim, rows: Rows | Exception) -> None:
-        """Hand the rows of a text, or the error in their place, to all who wait for them; finite rows are kept."""
+        """Hand the rows of a text, or the error in their place, to all takers that wait; finite rows are kept."""
         takers: list[Take] = []
         try:
             with self._lock:

@@ -1,5 +1,5 @@
-"""One request of the encode step: its texts, the outputs that it asks for, and who takes the answer. Nothing here knows
-a server."""
+"""One request of the encode step: its texts, the outputs that it asks for, and what takes the answer. Nothing here
+knows a server."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class AnswerTimes:
             InvalidArgument: the tensor with its arrival has another shape.
         """
         since_s = arrived_s(call.tensor(ARRIVED_NS))
-        # Who asks this step directly can say any time: none before the pipeline was there is one.
+        # A caller that asks this step directly can state any time, also one before the pipeline was there.
         if self._health.shows_token(call.health_token) or not self._began_s <= since_s <= self._clock():
             return None
         return options["lane"], since_s

@@ -58,7 +58,7 @@ class Histogram:
 
     def _add(self, counts: Sequence[int], labels: Mapping[str, str]) -> None:
         """Count values by bucket. Series are told in the order in which they came, the largest bucket first, so that
-        whoever reads in between sees none that holds less than a smaller one."""
+        a reader in between sees none that holds less than a smaller one."""
         total = sum(counts)
         self._count.add(total, **labels)
         for le, own in zip(reversed(self._les), reversed(counts), strict=True):

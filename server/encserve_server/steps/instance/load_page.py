@@ -70,7 +70,7 @@ class LoadWriter:
     """The slot of one instance of the encode step."""
 
     def __init__(self, file: Path, instance: int) -> None:
-        # An existing file is kept: those who mapped it go on to see what is written.
+        # An existing file is kept: processes that have mapped it go on to see what is written.
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             os.ftruncate(fd, _SIZE)

@@ -1,8 +1,8 @@
 """Threads that never end in silence.
 
 A thread of a step takes work and does it, round after round. What goes wrong in that is a fault of ours: it is
-reported, whoever waits for the work is answered, and the thread goes on. Where nobody can be answered the process ends,
-which the server's supervision sees, and Triton tells the callers.
+reported, the requests that wait for the work are answered, and the thread goes on. Where nobody can be answered the
+process ends, which the server's supervision sees, and Triton tells the callers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Loop(Generic[Work]):
     """Waits for work; None ends the thread."""
     do: Callable[[Work], None]
     give_up: Callable[[Work, BaseException], None]
-    """Answers whoever still waits for work that failed."""
+    """Answers the requests that still wait for work that failed."""
     report: Report
     begin: Callable[[], None] = lambda: None
     """What the thread does first."""

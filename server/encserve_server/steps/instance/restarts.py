@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the launcher, which sets the variable, is no process of Tri
     from .metrics import Metrics
 
 RESTARTS_VARIABLE = "ENCSERVE_RESTARTS"
-"""The environment variable of the server with the number, which who supervises it sets."""
+"""The environment variable of the server with the number, which its supervisor sets."""
 
 
 def show_restarts(metrics: Metrics, args: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
