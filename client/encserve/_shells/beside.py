@@ -1,7 +1,7 @@
 """Conversations beside their caller, on as many threads as a client may have requests in flight.
 
-A conversation that waits for its turn in a gate has no thread: what decides its ticket puts it on one. So a thousand callers with
-many requests each start no more threads than there are places.
+A conversation that waits for its turn in a gate has no thread: what decides its ticket puts it on one. So a thousand
+callers with many requests each start no more threads than there are places.
 """
 
 from __future__ import annotations

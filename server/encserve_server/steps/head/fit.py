@@ -1,7 +1,7 @@
 """A check whether the tensors of a request of the head step fit together.
 
-A caller of a pipeline can ask this step, too, with tensors that no other step gives. That is a mistake of the caller, to
-be told from a fault of ours.
+A caller of a pipeline can ask this step, too, with tensors that no other step gives. That is a mistake of the caller,
+to be told from a fault of ours.
 """
 
 from __future__ import annotations
