@@ -60,4 +60,4 @@ def _write_file(path: Path, embeddings: Embeddings) -> None:
     rows, dimensions = embeddings.vectors.shape
     model = f"{embeddings.model} version {embeddings.version}"
     print(f"encserve: {rows} vectors of {dimensions} numbers by {model} in {path}", file=sys.stderr)
-    report_cut(embeddings)
+    report_cut([embeddings])

@@ -32,5 +32,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for index, score in zip(ranking.indices.tolist(), ranking.scores.tolist(), strict=True):
         print(json.dumps({"index": index, "score": score, "document": documents[index]}, ensure_ascii=False))
-    report_cut(ranking)
+    report_cut([ranking])
     return 0
