@@ -1,7 +1,7 @@
 """What the clients return."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -196,19 +196,15 @@ class Rows(Generic[Part]):
 
 def join(parts: Sequence[Part]) -> Part:
     """Several answers of one kind as one; what is no array and no list is taken from the first."""
+
+    def joined(name: str, value: Any) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(value, np.ndarray):
+            return np.concatenate(values)
+        return [item for each in values for item in each] if isinstance(value, list) else value
+
     first = parts[0]
-    if len(parts) == 1:
-        return first
-    joined: dict[str, Any] = {}
-    for field in fields(first):
-        values = [getattr(part, field.name) for part in parts]
-        if isinstance(values[0], np.ndarray):
-            joined[field.name] = np.concatenate(values)
-        elif isinstance(values[0], list):
-            joined[field.name] = [item for value in values for item in value]
-        else:
-            joined[field.name] = values[0]
-    return type(first)(**joined)
+    return replace(first, **{name: joined(name, value) for name, value in vars(first).items()})
 
 
 def texts_of(part: Part, begin: int, end: int, *, start: int) -> Part:
@@ -217,12 +213,12 @@ def texts_of(part: Part, begin: int, end: int, *, start: int) -> Part:
     Arrays are copied, so that one text's answer does not keep those of all others in memory. `Ranking` has no such
     parts.
     """
-    own: dict[str, Any] = {}
-    for field in fields(part):
-        value = getattr(part, field.name)
+
+    def own(value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            value = value[begin:end].copy()
-        elif isinstance(value, list):
-            value = [each.copy() if isinstance(each, np.ndarray) else each for each in value[begin:end]]
-        own[field.name] = value
-    return type(part)(**{**own, "start": start})
+            return value[begin:end].copy()
+        if isinstance(value, list):
+            return [each.copy() if isinstance(each, np.ndarray) else each for each in value[begin:end]]
+        return value
+
+    return replace(part, **{name: own(value) for name, value in vars(part).items()} | {"start": start})
