@@ -106,6 +106,8 @@ class Watch:
         if still := stopped & self._stopped_before:
             return f"processes {sorted(still)} are stopped"
         self._stopped_before = stopped
+        if stopped:  # an answer would be waited for in vain
+            return ""
         metrics = metrics_of(self._server.metrics_url)
         for pipeline in self._pipelines:
             name = pipeline.name

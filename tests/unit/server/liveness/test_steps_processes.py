@@ -1,4 +1,4 @@
-"""A step that has died is seen at once, by its process, and nothing else is taken for one."""
+"""A step that has died or is stopped is seen by its process, and nothing else is taken for one."""
 
 import os
 import signal
@@ -67,7 +67,11 @@ def watching(repository, monkeypatch, request):
 def kill(pid):
     """Until it has ended, whether or not anybody waits for it."""
     os.kill(pid, signal.SIGKILL)
-    while process_state(pid) not in ("", "Z"):
+    wait_for(pid, "", "Z")
+
+
+def wait_for(pid, *states):
+    while process_state(pid) not in states:
         time.sleep(0.005)
 
 
@@ -115,6 +119,15 @@ def test_a_step_that_dies_after_a_look_is_seen_by_the_next(watching):
     kill(first)
     watch_._see_steps()
     assert watch_._round(None) == "the process of toy_encode version 1 has died"
+
+
+def test_what_is_stopped_in_two_rounds_is_asked_nothing(watching, monkeypatch):
+    watch_, (first, _) = watching
+    monkeypatch.setattr(watch, "ask", lambda asker, pipeline: pytest.fail("the answer would be waited for"))
+    os.kill(first, signal.SIGSTOP)
+    wait_for(first, "T")
+    assert watch_._round(None) == ""
+    assert watch_._round(None) == f"processes [{first}] are stopped"
 
 
 def test_a_version_that_is_not_active_may_die(watching):
