@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable, Iterable
 
 from encserve import AsyncClient
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.dialects.table import DIALECTS
 from encserve_gateway.exchange import Exchange, Services
 from encserve_gateway.faults import Fault, Kind
-from encserve_gateway.fields import Fields
-from encserve_gateway.health import Health
 from encserve_gateway.http.body import Gone, parse_object, read_body
 from encserve_gateway.http.cors import cors_headers, preflight
 from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
 from encserve_gateway.keys import Keys
-from encserve_gateway.metrics import Metrics
+from encserve_gateway.observation.metrics import Metrics
+from encserve_gateway.observation.tracing import continued_by, in_trace
+from encserve_gateway.pipelines.health import Health
+from encserve_gateway.pipelines.upstream import Upstream
 from encserve_gateway.routes import Choice, Dialect, Route, Router
-from encserve_gateway.tracing import continued_by, in_trace
-from encserve_gateway.upstream import Upstream
 
 LOG = logging.getLogger("encserve.gateway")
 

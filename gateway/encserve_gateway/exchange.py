@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from encserve import Answer, EncserveError
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.request import Request
 from encserve_gateway.http.response import Headers
 from encserve_gateway.keys import EVERYBODY, Key, Keys
-from encserve_gateway.upstream import Served, Upstream
+from encserve_gateway.pipelines.upstream import Served, Upstream
 
 if TYPE_CHECKING:
-    from encserve_gateway.health import Health
-    from encserve_gateway.metrics import Metrics
+    from encserve_gateway.observation.metrics import Metrics
+    from encserve_gateway.pipelines.health import Health
     from encserve_gateway.routes import Dialect
 
 Part = TypeVar("Part", bound=Answer)

@@ -22,7 +22,7 @@ from encserve import (
     TransportError,
     Unavailable,
 )
-from encserve_gateway.shown import shown
+from encserve_gateway.bodies.shown import shown
 
 
 class Kind(Enum):

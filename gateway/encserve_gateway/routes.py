@@ -6,10 +6,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.response import Response
 
 Endpoint = Callable[[Exchange], Awaitable[Response]]

@@ -16,7 +16,7 @@ from encserve import AsyncClient, InvalidInput
 from encserve._commands.access import Access
 from encserve._transport.addresses import DEFAULT_URL
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.processes import MULTIPROCESS
+from encserve_gateway.observation.processes import MULTIPROCESS
 
 if TYPE_CHECKING:
     import uvicorn

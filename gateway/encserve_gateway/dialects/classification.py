@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import time
 
+from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import classify
+from encserve_gateway.pipelines.questions import classify
 from encserve_gateway.routes import Dialect, Route
-from encserve_gateway.truncation import truncation_of
 
 
 async def classify_texts(exchange: Exchange) -> Response:

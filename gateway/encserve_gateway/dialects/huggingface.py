@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from encserve import Answers, Entity
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.dialects.tei import scores, vectors
 from encserve_gateway.dialects.tei.errors import error_response
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import classify, refuse_cut, server_truncation
+from encserve_gateway.pipelines.questions import classify, refuse_cut, server_truncation
+from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.routes import Dialect, Route
-from encserve_gateway.upstream import Served
 
 
 async def pipeline(exchange: Exchange) -> Response:

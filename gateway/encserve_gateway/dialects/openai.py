@@ -14,19 +14,19 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve import Embeddings
+from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.prompts import prompt_for
+from encserve_gateway.bodies.truncation import truncation_of
+from encserve_gateway.bodies.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vocabulary import Vocabulary, read_vocabulary
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.prompts import prompt_for
-from encserve_gateway.questions import embed
+from encserve_gateway.pipelines.questions import embed
+from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.routes import Dialect, Route
-from encserve_gateway.truncation import truncation_of
-from encserve_gateway.upstream import Served
-from encserve_gateway.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
-from encserve_gateway.vocabulary import Vocabulary, read_vocabulary
 
 WRITERS: dict[str, RowWriter] = {"float": as_numbers, "base64": as_base64}
 """`encoding_format` -> how a vector is written."""

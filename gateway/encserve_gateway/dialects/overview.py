@@ -7,10 +7,10 @@ from html import escape
 from encserve import __version__
 from encserve_gateway.dialects.openai import error_response, unless_public
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.health import Report, State
 from encserve_gateway.http.response import Response
+from encserve_gateway.pipelines.health import Report, State
+from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.routes import Dialect, Route
-from encserve_gateway.upstream import Served
 
 HTML = b"text/html; charset=utf-8"
 

@@ -15,9 +15,9 @@ import orjson
 from encserve._verbs.options import CallOptions, Option, options_of
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.response import Response
 from encserve_gateway.routes import Dialect, Route
 

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from encserve import Ranking
+from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects import openai
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import rank
+from encserve_gateway.pipelines.questions import rank
+from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.routes import Dialect, Route
-from encserve_gateway.truncation import truncation_of
-from encserve_gateway.upstream import Served
 
 DOCUMENTS_PER_UNIT = 100
 """Documents of one of Cohere's search units."""

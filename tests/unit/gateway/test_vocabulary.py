@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from encserve import InvalidInput
-from encserve_gateway.vocabulary import read_vocabulary
+from encserve_gateway.bodies.vocabulary import read_vocabulary
 
 from .asgi import post
 from .pipelines import vector_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Kind
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.response import Response
-from encserve_gateway.upstream import Served
+from encserve_gateway.pipelines.upstream import Served
 
 DIRECTIONS = {"left": "start", "right": "end"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.dialects.tei.options import (
     characters_of,
     refuse_raw_scores,
@@ -12,11 +13,10 @@ from encserve_gateway.dialects.tei.options import (
     with_headers,
 )
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import classify, rank
-from encserve_gateway.upstream import Served
+from encserve_gateway.pipelines.questions import classify, rank
+from encserve_gateway.pipelines.upstream import Served
 
 
 async def rerank(exchange: Exchange) -> Response:

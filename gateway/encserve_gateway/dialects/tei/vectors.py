@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import orjson
 
+from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.vectors import as_numbers, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
     characters_of,
     prompt_name,
@@ -14,10 +16,8 @@ from encserve_gateway.dialects.tei.options import (
     with_headers,
 )
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.fields import Fields
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import embed, refuse_cut, server_truncation
-from encserve_gateway.vectors import as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.pipelines.questions import embed, refuse_cut, server_truncation
 
 
 async def embed_texts(exchange: Exchange) -> Response:

@@ -10,7 +10,7 @@ import numpy as np
 from encserve import Answer, Classifications, Embeddings, Ranking
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
-from encserve_gateway.upstream import Served
+from encserve_gateway.pipelines.upstream import Served
 
 
 async def embed(

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from encserve import __version__
-from encserve_gateway.processes import MULTIPROCESS
+from encserve_gateway.observation.processes import MULTIPROCESS
 
 if TYPE_CHECKING:
     from encserve_gateway.exchange import Exchange

@@ -5,11 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from unit.gateway.asgi import get, post
+from unit.gateway.pipelines import DIMENSIONS, MAX_LENGTH, PIPELINES, vector_of
 
-from encserve_gateway.aliases import Alias
-
-from .asgi import get, post
-from .pipelines import DIMENSIONS, MAX_LENGTH, PIPELINES, vector_of
+from encserve_gateway.pipelines.aliases import Alias
 
 LONG = " ".join(f"word{number}" for number in range(20))
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from .asgi import post
-from .pipelines import DIMENSIONS, vector_of
+from unit.gateway.asgi import post
+from unit.gateway.pipelines import DIMENSIONS, vector_of
 
 
 async def asked(fake, name, inputs, **parameters):

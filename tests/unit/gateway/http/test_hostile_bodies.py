@@ -5,9 +5,8 @@ import json
 import random
 
 import pytest
-
-from .asgi import JSON, ask, get
-from .pipelines import Fake
+from unit.gateway.asgi import JSON, ask, get
+from unit.gateway.pipelines import Fake
 
 GOOD = {
     "/v1/embeddings": {"input": ["a"], "model": "embed", "encoding_format": "float", "dimensions": 4, "user": "me"},

@@ -11,7 +11,7 @@ from typing import Any
 
 from encserve import AsyncClient, EncserveError, Overloaded, PipelineInfo
 from encserve_gateway.faults import Fault
-from encserve_gateway.upstream import Upstream
+from encserve_gateway.pipelines.upstream import Upstream
 
 FRESH_S = 1.0
 """How long what was seen holds, in seconds: checks that come together ask once."""

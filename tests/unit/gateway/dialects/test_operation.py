@@ -3,11 +3,10 @@
 import asyncio
 
 import pytest
+from unit.gateway.asgi import get, post
+from unit.gateway.pipelines import EMBED, PIPELINES, PLAIN, answer
 
 from encserve import AccessDenied, InferenceFailed, InvalidInput, Overloaded, Unavailable
-
-from .asgi import get, post
-from .pipelines import EMBED, PIPELINES, PLAIN, answer
 
 
 def failing(error, *names):
@@ -27,7 +26,7 @@ async def test_all_answer(fake, path):
 
 
 async def test_overload_is_life(fake, monkeypatch):
-    monkeypatch.setattr("encserve_gateway.health.TIMEOUT_S", 0.05)
+    monkeypatch.setattr("encserve_gateway.pipelines.health.TIMEOUT_S", 0.05)
     gateway = fake(failing(Overloaded, "embed", "plain"), pipelines=(EMBED, PLAIN), timeout_s=0.05).gateway
     answered = await get(gateway, "/health")
     assert (answered.status, answered.json["status"]) == (200, "overloaded")
@@ -54,7 +53,7 @@ async def test_checks_at_the_same_time_ask_once(fake):
 
 async def test_every_task_has_a_question():
     from encserve._verbs.table import VERBS
-    from encserve_gateway.health import QUESTIONS
+    from encserve_gateway.pipelines.health import QUESTIONS
 
     assert QUESTIONS.keys() == {verb.task for verb in VERBS.values()}
 

@@ -4,12 +4,11 @@ import asyncio
 import json
 
 import pytest
+from unit.gateway.asgi import JSON, ask, get, post, scope
+from unit.gateway.pipelines import answer
 
 from encserve import Unavailable
 from encserve_gateway.app import Gateway
-
-from .asgi import JSON, ask, get, post, scope
-from .pipelines import answer
 
 PATH = "/v1/embeddings"
 GOOD = {"input": "a", "model": "embed"}

@@ -10,12 +10,11 @@ import openai
 import pytest
 from huggingface_hub import InferenceClient, close_session
 from huggingface_hub.errors import HfHubHTTPError
+from unit.gateway.listening import listening
+from unit.gateway.pipelines import PIPELINES, Fake, answer, vector_of
 
 from encserve import InferenceFailed, Overloaded, RateLimited
-from encserve_gateway.aliases import Alias
-
-from .listening import listening
-from .pipelines import PIPELINES, Fake, answer, vector_of
+from encserve_gateway.pipelines.aliases import Alias
 
 TEXTS = ["a", "b c", "", "👩‍👩‍👧‍👦"]
 VECTORS = np.array([vector_of(text) for text in TEXTS])

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from .asgi import post
-from .pipelines import LABELS
+from unit.gateway.asgi import post
+from unit.gateway.pipelines import LABELS
 
 
 @pytest.mark.parametrize("path", ["/classify", "/v1/classify"])

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from encserve import Unavailable
-from encserve_gateway.aliases import Alias
-from encserve_gateway.dialects.overview import page
-from encserve_gateway.health import Report, State
-from encserve_gateway.upstream import Served
+from unit.gateway.asgi import ask, get
+from unit.gateway.pipelines import PIPELINES, PLAIN
 
-from .asgi import ask, get
-from .pipelines import PIPELINES, PLAIN
+from encserve import Unavailable
+from encserve_gateway.dialects.overview import page
+from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.pipelines.health import Report, State
+from encserve_gateway.pipelines.upstream import Served
 
 VOID = {"meta", "br"}
 

@@ -7,9 +7,8 @@ import threading
 import time
 
 import pytest
-
-from .listening import listening
-from .pipelines import Fake, answer
+from unit.gateway.listening import listening
+from unit.gateway.pipelines import Fake, answer
 
 PATH = "/v1/embeddings"
 BODY = json.dumps({"input": "a", "model": "embed"}).encode()

@@ -4,11 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from unit.gateway.asgi import post
+from unit.gateway.pipelines import MAX_LENGTH, answer
 
 from encserve import Overloaded
-
-from .asgi import post
-from .pipelines import MAX_LENGTH, answer
 
 DOCUMENTS = ["a", "ccc", "bb"]
 LONG = " ".join(f"word{number}" for number in range(20))

@@ -1,11 +1,10 @@
 """Pages of other sites: none may ask, unless their origins are named."""
 
 import pytest
+from unit.gateway.asgi import ask, get, post
 
 from encserve import InvalidInput
 from encserve_gateway.config import GatewayConfig
-
-from .asgi import ask, get, post
 
 PAGE, OTHER = "https://app.example.org", "https://evil.example.org"
 ASKS = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
