@@ -110,16 +110,19 @@ class AsyncClient:
         return await self._shell.run(self._conversation.whole(call))
 
     async def embed(self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Embed texts. Returns one row per text, in order."""
         return await self._whole(self._calls.about_list(EMBED, texts, model, options))
 
     async def embed_tokens(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedTokensOptions]
     ) -> TokenEmbeddings:
+        """Embed each token of texts, as late interaction needs it."""
         return await self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
 
     async def embed_sparse(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]
     ) -> SparseEmbeddings:
+        """Embed texts as weighted tokens of the vocabulary, for an inverted index."""
         return await self._whole(self._calls.about_list(EMBED_SPARSE, texts, model, options))
 
     async def classify(
@@ -130,30 +133,37 @@ class AsyncClient:
         text_pairs: Iterable[str] | None = None,
         **options: Unpack[ClassifyOptions],
     ) -> Classifications:
+        """Give texts, or pairs of texts, the labels of the pipeline, highest score first."""
         return await self._whole(self._calls.classify(texts, text_pairs, model, options))
 
     async def classify_zero_shot(
         self, texts: Iterable[str], labels: Iterable[str], *, model: str, **options: Unpack[ClassifyZeroShotOptions]
     ) -> Classifications:
+        """Give texts labels that the model was not trained for."""
         return await self._whole(self._calls.classify_zero_shot(texts, labels, model, options))
 
     async def classify_tokens(
         self, texts: Iterable[str], *, model: str, **options: Unpack[ClassifyTokensOptions]
     ) -> TokenClassifications:
+        """Find the entities of texts, with their places as Python string indices."""
         return await self._whole(self._calls.about_list(CLASSIFY_TOKENS, texts, model, options))
 
     async def rerank(
         self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]
     ) -> Ranking:
+        """Order documents by how well they answer a query, best first."""
         return await self._whole(self._calls.rerank(query, documents, model, options))
 
     async def answer(self, question: str, context: str, *, model: str, **options: Unpack[AnswerOptions]) -> Answers:
+        """Find the spans of a context that answer a question, best first, with their places as Python indices."""
         return await self._whole(self._calls.answer(question, context, model, options))
 
     async def fill_mask(self, texts: Iterable[str], *, model: str, **options: Unpack[FillMaskOptions]) -> MaskFills:
+        """Find the likeliest tokens for the masks of texts, highest score first."""
         return await self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
 
     async def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
+        """Tell how likely texts are to a masked language model, by their pseudo-log-likelihoods."""
         return await self._whole(self._calls.about_list(SCORE, texts, model, options))
 
     def embed_iter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from encserve._conversation.call import Call, Texts
 from encserve._conversation.deadline import Deadline, check_timeout
@@ -20,6 +20,8 @@ from encserve._verbs.options import CallOptions, options_of
 from encserve._verbs.rerank import RERANK
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def refuse_async(texts: object) -> None:
         raise InvalidInput("texts is an asynchronous iterator, which only AsyncClient.embed_iter can read")
 
 
-def documented(cls: type) -> type:
+def documented(cls: type[T]) -> type[T]:
     """Give the methods of a client their documentation out of the table of verbs."""
     for name, verb in VERBS.items():
         getattr(cls, name).__doc__ = verb.documentation()

@@ -139,16 +139,19 @@ class Client:
         return self._shell.run(self._conversation.whole(call))
 
     def embed(self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Embed texts. Returns one row per text, in order."""
         return self._whole(self._calls.about_list(EMBED, texts, model, options))
 
     def embed_tokens(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedTokensOptions]
     ) -> TokenEmbeddings:
+        """Embed each token of texts, as late interaction needs it."""
         return self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
 
     def embed_sparse(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]
     ) -> SparseEmbeddings:
+        """Embed texts as weighted tokens of the vocabulary, for an inverted index."""
         return self._whole(self._calls.about_list(EMBED_SPARSE, texts, model, options))
 
     def classify(
@@ -159,28 +162,35 @@ class Client:
         text_pairs: Iterable[str] | None = None,
         **options: Unpack[ClassifyOptions],
     ) -> Classifications:
+        """Give texts, or pairs of texts, the labels of the pipeline, highest score first."""
         return self._whole(self._calls.classify(texts, text_pairs, model, options))
 
     def classify_zero_shot(
         self, texts: Iterable[str], labels: Iterable[str], *, model: str, **options: Unpack[ClassifyZeroShotOptions]
     ) -> Classifications:
+        """Give texts labels that the model was not trained for."""
         return self._whole(self._calls.classify_zero_shot(texts, labels, model, options))
 
     def classify_tokens(
         self, texts: Iterable[str], *, model: str, **options: Unpack[ClassifyTokensOptions]
     ) -> TokenClassifications:
+        """Find the entities of texts, with their places as Python string indices."""
         return self._whole(self._calls.about_list(CLASSIFY_TOKENS, texts, model, options))
 
     def rerank(self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]) -> Ranking:
+        """Order documents by how well they answer a query, best first."""
         return self._whole(self._calls.rerank(query, documents, model, options))
 
     def answer(self, question: str, context: str, *, model: str, **options: Unpack[AnswerOptions]) -> Answers:
+        """Find the spans of a context that answer a question, best first, with their places as Python indices."""
         return self._whole(self._calls.answer(question, context, model, options))
 
     def fill_mask(self, texts: Iterable[str], *, model: str, **options: Unpack[FillMaskOptions]) -> MaskFills:
+        """Find the likeliest tokens for the masks of texts, highest score first."""
         return self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
 
     def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
+        """Tell how likely texts are to a masked language model, by their pseudo-log-likelihoods."""
         return self._whole(self._calls.about_list(SCORE, texts, model, options))
 
     def embed_iter(

@@ -43,7 +43,7 @@ def _decode(answer: AnswerReader) -> Answers:
 ANSWER = Verb(
     name="answer",
     task="question-answering",
-    about="""Find the spans of a context that answer a question, best first, with their places as Python string indices.
+    about="""Find the spans of a context that answer a question, best first, with their places as Python indices.
 
     A context that is too long for the model is read in overlapping windows.
     """,

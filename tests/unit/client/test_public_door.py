@@ -1,14 +1,22 @@
+import ast
 import inspect
 import pkgutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_type_hints
+
+import pytest
 
 import encserve
 import encserve.testing
 from encserve import AsyncClient, AsyncGrpcTransport, AsyncTransport, Client, GrpcTransport, Transport
+from encserve._calls import T, documented
+from encserve._verbs import table
 from encserve.testing import AsyncFakeTransport, FakeTransport
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def test_all_is_sorted_and_complete():
@@ -50,6 +58,17 @@ VERBS = {
     "rerank",
     "score",
 }
+
+
+@pytest.mark.parametrize("cls", [Client, AsyncClient])
+def test_editors_which_run_nothing_see_the_class_and_what_each_verb_does(cls):
+    hints = get_type_hints(documented)
+    assert hints["cls"] == hints["return"] == type[T], "its instances would be Any"
+    tree = ast.parse(Path(inspect.getfile(cls)).read_text())
+    written = {each.name: ast.get_docstring(each) for each in ast.walk(tree) if isinstance(each, DEFINITIONS)}
+    assert {name: written[name] for name in VERBS} == {
+        name: verb.about.strip().splitlines()[0] for name, verb in table.VERBS.items()
+    }
 
 
 def public_methods(cls):
