@@ -22,7 +22,7 @@ def given_options(arguments: argparse.Namespace, verb: Verb[Any]) -> dict[str, A
 
 
 def _flag(option: Option) -> dict[str, Any]:
-    about = option.about[0].lower() + option.about[1:].rstrip(".").replace("%", "%%")
+    about = option.about[:1].lower() + option.about[1:].rstrip(".").replace("%", "%%")
     if option.choices:
         return {"choices": option.choices, "help": about}
     if option.name.startswith("no_"):  # its negation would be --no-no-answer

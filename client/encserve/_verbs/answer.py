@@ -15,12 +15,14 @@ from encserve._verbs.verb import TEXTS, Verb
 class AnswerOptions(CallOptions, total=False):
     """The keywords of `answer`."""
 
-    top_k: Annotated[int | None, "How many spans the answer holds, at most 100; one without it."]
-    max_answer_length: Annotated[int | None, "Tokens of the longest span; 15 without it."]
-    overlap: Annotated[
-        int | None, "Tokens that two neighbouring windows of a long context share; 128, at most half, without it.", 0
-    ]
-    no_answer: Annotated[bool | None, 'Whether "no answer", an empty span, competes with the others; not without it.']
+    top_k: int | None
+    """How many spans the answer holds, at most 100; one without it."""
+    max_answer_length: int | None
+    """Tokens of the longest span; 15 without it."""
+    overlap: Annotated[int | None, 0]
+    """Tokens that two neighbouring windows of a long context share; 128, at most half, without it."""
+    no_answer: bool | None
+    """Whether "no answer", an empty span, competes with the others; not without it."""
 
 
 def _decode(answer: AnswerReader) -> Answers:

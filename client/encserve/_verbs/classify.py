@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 
 from encserve._results import Classifications
@@ -15,7 +13,8 @@ from encserve._verbs.verb import TEXTS, Verb
 class ClassifyOptions(TruncateOption, WindowOptions, CallOptions, total=False):
     """The keywords of `classify`."""
 
-    top_k: Annotated[int | None, "How many labels for each text; all without it."]
+    top_k: int | None
+    """How many labels for each text; all without it."""
 
 
 def decode_classifications(answer: AnswerReader, columns: int) -> Classifications:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,12 +15,10 @@ from encserve._verbs.verb import TEXTS, Verb
 class ClassifyTokensOptions(TruncateOption, WindowOptions, CallOptions, total=False):
     """The keywords of `classify_tokens`."""
 
-    aggregation: Annotated[
-        Literal["none", "simple", "first", "average", "max"] | None,
-        '"none" for a label of each token; "simple" to join neighbours of one label; "first", "average" or "max" to '
-        "give each word the label of its first token, of the mean or of the surest one, and then join neighbours. "
-        '"simple" without it.',
-    ]
+    aggregation: Literal["none", "simple", "first", "average", "max"] | None
+    """How tokens become entities: "none" for a label of each token; "simple" to join neighbours of one label; "first",
+    "average" or "max" to give each word the label of its first token, of the mean or of the surest one, and then join
+    neighbours. "simple" without it."""
 
 
 def _decode(answer: AnswerReader) -> TokenClassifications:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Annotated
 
 from encserve._conversation.texts import as_sequence, check_texts
 from encserve._errors import InvalidInput
@@ -18,12 +17,10 @@ MAX_BYTES_OF_LABEL = 65_536
 class ClassifyZeroShotOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `classify_zero_shot`."""
 
-    multi_label: Annotated[
-        bool | None, "Whether each label is judged by itself; otherwise they share a probability of 1."
-    ]
-    hypothesis_template: Annotated[
-        str | None, 'A sentence that has {} once, where the label goes; "This example is {}." without it.'
-    ]
+    multi_label: bool | None
+    """Whether each label is judged by itself; otherwise they share a probability of 1."""
+    hypothesis_template: str | None
+    """A sentence that has {} once, where the label goes; "This example is {}." without it."""
 
 
 def labels_parameter(labels: Iterable[str]) -> str:

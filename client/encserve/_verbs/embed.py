@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -22,11 +22,9 @@ OUTPUTS: dict[str, tuple[str, type[np.generic]]] = {
 class EmbedOptions(TruncateOption, VectorOptions, WindowOptions, CallOptions, total=False):
     """The keywords of `embed`."""
 
-    output_dtype: Annotated[
-        Literal["float32", "int8", "binary"] | None,
-        '"float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one bit a component, eight '
-        "in a byte, for Hamming distances. Floats without it.",
-    ]
+    output_dtype: Literal["float32", "int8", "binary"] | None
+    """The type of the vectors: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one
+    bit a component, eight in a byte, for Hamming distances. Floats without it."""
 
 
 def _vectors(given: Given) -> tuple[str, type[np.generic]]:

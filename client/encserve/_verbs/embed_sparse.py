@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 
 from encserve._results import SparseEmbeddings
@@ -15,7 +13,8 @@ from encserve._verbs.verb import TEXTS, Verb
 class EmbedSparseOptions(TruncateOption, PromptOption, CallOptions, total=False):
     """The keywords of `embed_sparse`."""
 
-    top_k: Annotated[int | None, "How many of the heaviest tokens of each text; all without it."]
+    top_k: int | None
+    """How many of the heaviest tokens of each text; all without it."""
 
 
 def _decode(answer: AnswerReader) -> SparseEmbeddings:

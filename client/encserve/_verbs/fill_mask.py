@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 
 from encserve._results import Fill, MaskFills
@@ -15,7 +13,8 @@ from encserve._verbs.verb import TEXTS, Verb
 class FillMaskOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `fill_mask`."""
 
-    top_k: Annotated[int | None, "How many tokens for each mask; five without it."]
+    top_k: int | None
+    """How many tokens for each mask; five without it."""
 
 
 def _decode(answer: AnswerReader) -> MaskFills:

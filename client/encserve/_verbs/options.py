@@ -1,16 +1,22 @@
 """Options as data: a `TypedDict` says which keywords a verb takes; checks, documentation and flags are read from it.
 
     class TruncateOption(TypedDict, total=False):
-        truncate: Annotated[Truncation | None, "Which end of a text to cut ..."]
+        truncate: Truncation | None
+        '''Which end of a text to cut ...'''
 
-An annotation is the type of the value, then what the option does, and for numbers the least one if it is not 1.
+An annotation is the type of the value, and for numbers that may be less than 1 `Annotated` with the least one. The text
+under it says what the option does: editors show it, and here it is read from the source.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from types import NoneType
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get_type_hints
 
@@ -25,57 +31,48 @@ Priority = Literal["interactive", "bulk"]
 class CallOptions(TypedDict, total=False):
     """The keywords that every call takes. None of them is an option of the pipeline."""
 
-    progress: Annotated[bool, "Whether to show a progress bar on stderr."]
-    timeout_s: Annotated[
-        float | None,
-        "Seconds that the call may take, with all its requests, their retries, and what is asked of the pipeline. "
-        "Without it the client's own holds: for the whole call too, but of a call in bulk for each of its requests.",
-    ]
-    priority: Annotated[
-        Priority | None,
-        '"interactive" for what somebody waits for, "bulk" for what may wait for that. Without it, lists of more than '
-        '1,024 texts, and texts that come from an iterator, are "bulk".',
-    ]
+    progress: bool
+    """Whether to show a progress bar on stderr."""
+    timeout_s: float | None
+    """Seconds that the call may take, with all its requests, their retries, and what is asked of the pipeline.
+    Without it the client's own holds: for the whole call too, but of a call in bulk for each of its requests."""
+    priority: Priority | None
+    """The lane: "interactive" for what somebody waits for, "bulk" for what may wait for that. Without it, lists of more
+    than 1,024 texts, and texts that come from an iterator, are "bulk"."""
 
 
 class TruncateOption(TypedDict, total=False):
     """The option of verbs that cut texts."""
 
-    truncate: Annotated[
-        Truncation | None,
-        'Which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a pair the '
-        "longer text is cut. Without it the side is that of the checkpoint's tokenizer, nearly always the end.",
-    ]
+    truncate: Truncation | None
+    """Which end of a text to cut when it is too long, "end" or "start"; or "error", to refuse it. Of a pair the
+    longer text is cut. Without it the side is that of the checkpoint's tokenizer, nearly always the end."""
 
 
 class WindowOptions(TypedDict, total=False):
     """The options of verbs that can read long texts whole."""
 
-    long_text: Annotated[
-        LongText | None,
-        '"chunk" to read a text that is too long in overlapping windows; "truncate", as without it, to cut it.',
-    ]
-    overlap: Annotated[
-        int | None, "Tokens that two neighbouring windows share; an eighth of `max_length` without it.", 0
-    ]
+    long_text: LongText | None
+    """What becomes of a text that is too long: "chunk" to read it in overlapping windows; "truncate", as without it, to
+    cut it."""
+    overlap: Annotated[int | None, 0]
+    """Tokens that two neighbouring windows share; an eighth of `max_length` without it."""
 
 
 class PromptOption(TypedDict, total=False):
     """The option of verbs that put a prompt of the checkpoint before each text."""
 
-    prompt_name: Annotated[
-        str | None,
-        "Which of the pipeline's prompts to put before each text, \"\" for none; the checkpoint's without it.",
-    ]
+    prompt_name: str | None
+    """Which of the pipeline's prompts to put before each text, "" for none; the checkpoint's without it."""
 
 
 class VectorOptions(PromptOption, total=False):
     """The options of verbs whose answers are vectors."""
 
-    dimensions: Annotated[
-        int | None, "Shorten the vectors to this length, for models that were trained for it; all without it."
-    ]
-    normalize: Annotated[bool | None, "Whether to scale the vectors to unit length; as the checkpoint does without it."]
+    dimensions: int | None
+    """Shorten the vectors to this length, for models that were trained for it; all without it."""
+    normalize: bool | None
+    """Whether to scale the vectors to unit length; as the checkpoint does without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +111,34 @@ class Option:
 @cache
 def options_of(keywords: type) -> Mapping[str, Option]:
     """The options that a `TypedDict` declares, by name, those of its bases first."""
-    return {name: _option(name, hint) for name, hint in get_type_hints(keywords, include_extras=True).items()}
+    about = {**_docstrings(__name__), **_docstrings(keywords.__module__)}
+    return {
+        name: _option(name, hint, about.get(name, ""))
+        for name, hint in get_type_hints(keywords, include_extras=True).items()
+    }
 
 
-def _option(name: str, hint: Any) -> Option:
-    value, about, *least = get_args(hint)
+@cache
+def _docstrings(module: str) -> Mapping[str, str]:
+    """The text under each annotated name of the classes of a module; none where it came without its source."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for body in bodies
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+
+
+def _option(name: str, hint: Any, about: str) -> Option:
+    value, least = get_args(hint) if get_origin(hint) is Annotated else (hint, 1)
     kinds = [kind for kind in get_args(value) if kind is not NoneType] if get_origin(value) is not Literal else []
     (kind,) = kinds or [value]
     if get_origin(kind) is Literal:
         return Option(name=name, kind=str, about=about, choices=get_args(kind))
-    return Option(name=name, kind=kind, about=about, **({"least": least[0]} if least else {}))
+    return Option(name=name, kind=kind, about=about, least=least)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
 
 import numpy as np
 
@@ -16,11 +15,10 @@ from encserve._verbs.verb import TEXTS, Given, Verb
 class RerankOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `rerank`."""
 
-    top_k: Annotated[int | None, "How many documents the answer holds; all without it."]
-    prompt_name: Annotated[
-        str | None,
-        "Which of the pipeline's prompts to put before the query, \"\" for none; the checkpoint's without it.",
-    ]
+    top_k: int | None
+    """How many documents the answer holds; all without it."""
+    prompt_name: str | None
+    """Which of the pipeline's prompts to put before the query, "" for none; the checkpoint's without it."""
 
 
 class _Merged:

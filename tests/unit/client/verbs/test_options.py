@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypedDict
 import pytest
 
 from encserve import Client, InvalidInput
+from encserve._verbs import options
 from encserve._verbs.embed import EMBED
 from encserve._verbs.options import CallOptions, options_of
 from encserve._verbs.table import VERBS
@@ -13,11 +14,16 @@ from encserve.testing import FakeTransport
 
 
 class Keywords(TypedDict, total=False):
-    side: Annotated[Literal["left", "right"] | None, "Which side."]
-    count: Annotated[int | None, "How many."]
-    shared: Annotated[int | None, "How many both have.", 0]
-    loud: Annotated[bool | None, "Whether it is heard."]
-    name: Annotated[str | None, "What it is called."]
+    side: Literal["left", "right"] | None
+    """Which side."""
+    count: int | None
+    """How many."""
+    shared: Annotated[int | None, 0]
+    """How many both have."""
+    loud: bool | None
+    """Whether it is heard."""
+    name: str | None
+    """What it is called."""
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,20 @@ def test_a_type_is_a_check(name, good, bad, message):
     assert option.checked(good) == good
     with pytest.raises(InvalidInput, match=message):
         option.checked(bad)
+
+
+def test_the_text_under_an_option_says_what_it_does():
+    assert options_of(Keywords)["shared"].about == "How many both have."
+
+
+def test_without_its_source_an_option_works_and_says_nothing(monkeypatch):
+    def compiled_only(module):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(inspect, "getsource", compiled_only)
+    for cached in (options._docstrings, options_of):
+        monkeypatch.setattr(options, cached.__name__, cached.__wrapped__)
+    assert (options.options_of(Keywords)["count"].about, options.options_of(Keywords)["count"].checked(2)) == ("", 2)
 
 
 def test_only_given_options_are_sent():
