@@ -169,6 +169,10 @@ def _model(exchange: Exchange, served: Served) -> dict[str, Any]:
         "version": pipeline.version,
         "task": pipeline.task,
         "precision": pipeline.precision,
+        "engine": pipeline.engine,
+        "pairs": pipeline.pairs,
+        "mask_token": pipeline.mask_token,
+        "prompt_names": pipeline.prompt_names,
         "certificate": pipeline.certificate,
     }
 
