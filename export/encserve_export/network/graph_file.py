@@ -12,6 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from encserve_export.attention.fused_attention import written_out
+from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
+from encserve_server.steps.encode.network.onnxruntime_network import exact_integer_sums
 
 EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 _DATA = ".data"
@@ -44,7 +46,7 @@ def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
 def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
     """A session of a graph in memory, on the CPU; a large one goes through a file for a while."""
     graph, options = written_out(graph), options or onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.x64quantprecision", "1")  # sums of 8-bit products are exact, as served
+    exact_integer_sums(options, read_cpu_flags())  # as served
     if not _is_large(graph):
         return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     with TemporaryDirectory(prefix="encserve-graph-") as folder:

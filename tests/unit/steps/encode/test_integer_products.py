@@ -1,15 +1,17 @@
 """Sums of 8-bit products as the encode step computes them are exact, so that they are the same on every processor.
 
 Processors without VNNI add two products up in 16 bits, which are too few for 255 * 127 * 2: without the option
-`session.x64quantprecision` the sums are wrong there. Where there is VNNI they are right anyway, so that every session
-is asked for the option as well.
+`session.x64quantprecision` the sums are wrong there. Where there is VNNI they are right anyway, and with the option
+ONNX Runtime would take kernels for bytes without a sign, for which it does not use AMX.
 """
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
+from onnxruntime import SessionOptions
 
-from encserve_server.steps.encode.network.onnxruntime_network import Network
+from encserve_server.steps.encode.network import onnxruntime_network
+from encserve_server.steps.encode.network.onnxruntime_network import Network, exact_integer_sums
 
 SHAPES = [(rows, inner, columns) for rows in (1, 2, 7, 64) for inner, columns in ((1, 7), (5, 3), (383, 33), (384, 96))]
 
@@ -48,8 +50,23 @@ def test_sums_of_products_are_exact(tmp_path, operator, rows, inner, columns):
         assert np.array_equal(sums, values.astype(np.int64) @ weights)
 
 
-def test_every_session_has_the_option_that_makes_them_exact(tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [({"avx2", "avx512f"}, "1"), ({"avx2", "avx_vnni"}, None), ({"avx512_vnni"}, None), ({"amx_int8"}, None)],
+)
+def test_the_option_that_makes_them_exact_is_set_where_it_is_needed_and_nowhere_else(flags, value):
+    options = SessionOptions()
+    exact_integer_sums(options, frozenset(flags))
+    if value is None:
+        with pytest.raises(RuntimeError, match="x64quantprecision"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == value
+
+
+def test_sessions_go_by_the_flags_of_the_processor(tmp_path, monkeypatch):
     weights = np.ones((2, 3), np.int8)
-    network = Network(product_graph(tmp_path / "product.onnx", "MatMulInteger", weights), {}, side_by_side=1)
-    options = network._session.get_session_options()
+    file = product_graph(tmp_path / "product.onnx", "MatMulInteger", weights)
+    monkeypatch.setattr(onnxruntime_network, "read_cpu_flags", lambda: frozenset({"avx2"}))
+    options = Network(file, {}, side_by_side=1)._session.get_session_options()
     assert options.get_session_config_entry("session.x64quantprecision") == "1"
