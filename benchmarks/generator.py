@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from encserve import AsyncClient, InferRequest, Retry
 from encserve.testing import AsyncFakeTransport
-from encserve_loadtest.arrivals import poisson, schedule_s
-from encserve_loadtest.generator import Send, open_loop
-from encserve_loadtest.run import Run
+from encserve_loadtest.traffic.arrivals import poisson, schedule_s
+from encserve_loadtest.traffic.generator import Send, open_loop
+from encserve_loadtest.traffic.run import Run
 
 RATES = (1_000, 2_000, 5_000, 10_000, 20_000)
 ANSWER = {

@@ -30,14 +30,14 @@ from locust.runners import MasterRunner, WorkerRunner
 from encserve import Client, EncserveError
 from encserve._commands.access import read_access
 from encserve._transport.addresses import DEFAULT_URL
-from encserve_loadtest.bench import ALL_AT_ONCE, SEND_ONCE
-from encserve_loadtest.corpus import BUILT_IN, DEFAULT
 from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.measurement.bench import ALL_AT_ONCE, SEND_ONCE
 from encserve_loadtest.quantities import parse_duration_s
-from encserve_loadtest.shapes import SHAPES
-from encserve_loadtest.tasks import TASKS, Task
-from encserve_loadtest.texts import length_class
-from encserve_loadtest.workload import Workload, prepare_workload
+from encserve_loadtest.traffic.corpus import BUILT_IN, DEFAULT, Mix
+from encserve_loadtest.traffic.shapes import SHAPES
+from encserve_loadtest.traffic.tasks import TASKS, Task
+from encserve_loadtest.traffic.texts import length_class
+from encserve_loadtest.traffic.workload import Workload, prepare_workload
 
 grpc.experimental.gevent.init_gevent()  # before the first channel, or a request would block all users
 
@@ -126,7 +126,9 @@ def connect(environment: Environment, **_: Any) -> None:
     try:
         Session.client = _client(environment.host or DEFAULT_URL, options)
         Session.workload = prepare_workload(
-            Session.client, model=options.model, corpus=options.corpus, texts_per_request=options.texts_per_request
+            Session.client,
+            model=options.model,
+            mix=Mix(corpus=options.corpus, texts_per_request=options.texts_per_request),
         )
         if Session.workload.task.name != options.task:
             raise InvalidPlan(f"{options.model!r} is for {Session.workload.task.name}, --task is {options.task}")

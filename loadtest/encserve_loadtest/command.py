@@ -22,10 +22,10 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options, with the defaults of `PlanConfig`."""
-    from encserve_loadtest.arrivals import PROCESSES
     from encserve_loadtest.config import METRICS_PORT, QUICK_TIME_LIMIT_S, PlanConfig
-    from encserve_loadtest.corpus import BUILT_IN
-    from encserve_loadtest.shapes import SHAPES
+    from encserve_loadtest.traffic.arrivals import PROCESSES
+    from encserve_loadtest.traffic.corpus import BUILT_IN
+    from encserve_loadtest.traffic.shapes import SHAPES
 
     default = PlanConfig(model="", target_p99_s=1)
     what = parser.add_argument_group("what to plan for")
@@ -117,10 +117,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     """Plan, and write what was measured however it ends."""
+    from encserve_loadtest.measurement.progress import Progress
     from encserve_loadtest.planner import keep_what_is_known, plan
-    from encserve_loadtest.progress import Progress
-    from encserve_loadtest.report import check_report, json_path, write_report
-    from encserve_loadtest.summary import render_text
+    from encserve_loadtest.report.files import check_report, json_path, write_report
+    from encserve_loadtest.report.summary import render_text
 
     check_report(arguments.report)
     findings, access = _findings(arguments), access_of(arguments)

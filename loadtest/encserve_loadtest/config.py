@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encserve._transport.addresses import DEFAULT_URL
-from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
 from encserve_loadtest.errors import InvalidPlan
-from encserve_loadtest.shapes import SHAPES
+from encserve_loadtest.traffic.corpus import DEFAULT as DEFAULT_CORPUS
+from encserve_loadtest.traffic.corpus import Mix
+from encserve_loadtest.traffic.shapes import SHAPES
 
 METRICS_PORT = 8002
 
@@ -70,6 +71,13 @@ class PlanConfig:
             raise InvalidPlan(f"the cost of a replica is {self.replica_cost_per_hour}, it must not be negative")
         if self.shape is not None and self.shape not in SHAPES:
             raise InvalidPlan(f"the shape is {self.shape!r}, expected {', '.join(SHAPES)}")
+
+    @property
+    def mix(self) -> Mix:
+        """Which texts are sent."""
+        return Mix(
+            corpus=self.corpus, keep_texts=self.keep_texts, texts_per_request=self.texts_per_request, seed=self.seed
+        )
 
     @property
     def server_is_here(self) -> bool:

@@ -2,36 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from encserve_loadtest.bottleneck import Bottleneck
 from encserve_loadtest.config import PlanConfig
+from encserve_loadtest.curve.prediction import Prediction
+from encserve_loadtest.curve.queueing import LatencyCurve
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.estimate.noise import Noise
 from encserve_loadtest.fleet.day import Day
 from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.fleet.sizing import Cost, Sizing
 from encserve_loadtest.fleet.waiting import WaitCurve
-from encserve_loadtest.host.noise import Noise
-from encserve_loadtest.queueing import LatencyCurve
-from encserve_loadtest.served import ServedStep
+from encserve_loadtest.measurement.bottleneck import Bottleneck
+from encserve_loadtest.measurement.served import ServedStep
+from encserve_loadtest.measurement.window import Window, repeated_share
+from encserve_loadtest.traffic.workload import Workload
 from encserve_loadtest.tune.trials import Tuning
-from encserve_loadtest.window import Window, repeated_share
-from encserve_loadtest.workload import Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """A percentile that the curve predicted before it was measured, at a rate that the curve was not fitted to."""
-
-    rate_per_s: float
-    predicted_s: float
-    measured_s: float
-    inside: bool = True
-    """Whether the rate is between those that the curve was fitted to."""
-
-    @property
-    def error(self) -> float:
-        """(predicted - measured) / measured."""
-        return self.predicted_s / self.measured_s - 1
 
 
 @dataclass(kw_only=True)

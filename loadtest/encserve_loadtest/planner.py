@@ -5,43 +5,25 @@ from dataclasses import replace
 
 from encserve import Client
 from encserve._commands.access import Access
-from encserve_loadtest.bench import SEND_ONCE, Bench, make_bench, open_client
-from encserve_loadtest.bottleneck import Bottleneck, find_bottleneck
-from encserve_loadtest.by_rate import by_rate, nearest_window, pooled_p99_s
 from encserve_loadtest.config import SEARCH_SHARE, PlanConfig
+from encserve_loadtest.curve.measured import check_predictions, draw_curve
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
+from encserve_loadtest.estimate.noise import judge_noise
 from encserve_loadtest.estimate.search import at_least, find_capacity
-from encserve_loadtest.findings import Findings, Prediction
+from encserve_loadtest.findings import Findings
 from encserve_loadtest.fleet.day import Day
 from encserve_loadtest.fleet.scaling import Replica, signals, simulate
 from encserve_loadtest.fleet.sizing import price, size_fleet
-from encserve_loadtest.fleet.waiting import wait_curve
-from encserve_loadtest.host.noise import judge_noise
-from encserve_loadtest.host.watch import HostWatch
-from encserve_loadtest.progress import Progress
+from encserve_loadtest.measurement.bench import SEND_ONCE, Bench, make_bench, open_client
+from encserve_loadtest.measurement.bottleneck import Bottleneck, find_bottleneck
+from encserve_loadtest.measurement.by_rate import nearest_window
+from encserve_loadtest.measurement.host_watch import HostWatch
+from encserve_loadtest.measurement.progress import Progress
+from encserve_loadtest.measurement.served import served_steps
 from encserve_loadtest.quantities import milliseconds
-from encserve_loadtest.queueing import fit_curve
-from encserve_loadtest.served import served_steps
-from encserve_loadtest.shapes import SHAPES
-from encserve_loadtest.window import Window
-from encserve_loadtest.workload import Workload, prepare_workload
-
-CURVE_SHARES = (0.4, 0.6, 0.8)
-"""Shares of the capacity that are measured for the curve, beside the long runs of the search."""
-
-CURVE_TIME_SHARE = 0.14
-"""The windows of the curve and of its test take at most this share of the time limit."""
-
-FITTED_LIMIT = 5.0
-"""The curve is fitted to percentiles up to so many times the target: beyond, a window is too short for its queue."""
-
-PREDICTED_SHARES = (0.2, 0.7)
-"""Shares of the capacity whose percentile is predicted, then measured: below all that the curve was fitted to, and
-between ..."""
-
-PREDICTED_WINDOWS = 2
-"""... in so many windows."""
+from encserve_loadtest.traffic.shapes import SHAPES
+from encserve_loadtest.traffic.workload import Workload, prepare_workload
 
 QUIET_S = 1.0
 """So long nothing is sent before and after the search, to see what others use of this machine."""
@@ -73,8 +55,6 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
         )
         await search(findings, bench, progress)
         heed_noise(findings, max(idle_share, await others_share(watch)))
-        windows = len(CURVE_SHARES) + len(PREDICTED_SHARES) * PREDICTED_WINDOWS
-        bench.longest_s = CURVE_TIME_SHARE * config.time_limit_s / windows
         progress.stage("open loop: the latency-load curve")
         await draw_curve(findings, bench)
         progress.stage("open loop: two rates that the curve has not seen")
@@ -102,14 +82,7 @@ def prepare(config: PlanConfig, access: Access) -> Workload:
         api_key=access.api_key,
         admin_secret=access.admin_secret,
     ) as client:
-        return prepare_workload(
-            client,
-            model=config.model,
-            corpus=config.corpus,
-            keep_texts=config.keep_texts,
-            texts_per_request=config.texts_per_request,
-            seed=config.seed,
-        )
+        return prepare_workload(client, model=config.model, mix=config.mix)
 
 
 async def search(findings: Findings, bench: Bench, progress: Progress) -> None:
@@ -163,60 +136,6 @@ def keep_what_is_known(findings: Findings) -> None:
 def promising_nothing(capacity: Capacity, reason: str) -> Capacity:
     """The capacity as a range, with one reason more."""
     return replace(capacity, confidence=Confidence.RANGE, reasons=(reason, *capacity.reasons))
-
-
-async def draw_curve(findings: Findings, bench: Bench) -> None:
-    """Measure some lower rates as well, and fit the curve to these and the long runs of the search."""
-    assert findings.capacity is not None
-    assert findings.experiment is not None
-    long = {record.rate_per_s for record in findings.experiment.runs}
-    for share in CURVE_SHARES:
-        rate_per_s = share * findings.capacity.rate_per_s
-        long.add(rate_per_s)
-        await bench.at_rate(rate_per_s)
-    points = {
-        rate: pooled_p99_s(windows)
-        for rate, windows in by_rate(bench.windows).items()
-        if rate in long and all(window.is_stable for window in windows)
-    }
-    points = {rate: p99_s for rate, p99_s in points.items() if p99_s <= FITTED_LIMIT * bench.target_p99_s}
-    saturation = findings.experiment.saturation
-    least_s = min([saturation.alone_s, *points.values()])
-    findings.curve = fit_curve(list(points), list(points.values()), throughput_per_s=saturation.per_s, least_s=least_s)
-    findings.fitted_per_s = tuple(points)
-    lasting = [window for window in bench.windows if window.rate_per_s in long]
-    findings.waiting = wait_curve(lasting, alone_s=saturation.alone_s)
-    if findings.waiting is not None:
-        findings.added_at_s = findings.waiting.added_at_s(findings.capacity.low_per_s)
-
-
-async def check_predictions(findings: Findings, bench: Bench) -> None:
-    """Predict the percentile at two other rates, then measure them."""
-    assert findings.capacity is not None
-    if findings.curve is None:
-        return
-    for share in PREDICTED_SHARES:
-        rate_per_s = share * findings.capacity.rate_per_s
-        predicted_s = findings.curve.p99_s(rate_per_s)
-        windows = await valid_windows(bench, rate_per_s, count=PREDICTED_WINDOWS)
-        if windows:
-            measured_s = pooled_p99_s(windows)
-            inside = min(findings.fitted_per_s) <= rate_per_s <= max(findings.fitted_per_s)
-            findings.predictions.append(
-                Prediction(rate_per_s=rate_per_s, predicted_s=predicted_s, measured_s=measured_s, inside=inside)
-            )
-
-
-async def valid_windows(bench: Bench, rate_per_s: float, *, count: int) -> list[Window]:
-    """Measure a rate until `count` windows are valid, but not more than twice as often."""
-    windows: list[Window] = []
-    for _ in range(2 * count):
-        window = await bench.at_rate(rate_per_s)
-        if window.is_valid:
-            windows.append(window)
-        if len(windows) == count:
-            break
-    return windows
 
 
 async def follow_shape(findings: Findings, bench: Bench, shape: str) -> None:

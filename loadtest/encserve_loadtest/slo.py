@@ -7,15 +7,15 @@ from typing import Any
 
 from encserve._commands.access import Access
 from encserve._transport.addresses import DEFAULT_URL
-from encserve_loadtest.bench import make_bench, open_client
 from encserve_loadtest.config import PlanConfig
-from encserve_loadtest.corpus import DEFAULT as DEFAULT_CORPUS
 from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.measurement.bench import make_bench, open_client
+from encserve_loadtest.measurement.served import served_steps
+from encserve_loadtest.measurement.window import PERCENTILES, Window, repeated_share
 from encserve_loadtest.planner import prepare
 from encserve_loadtest.quantities import milliseconds, parse_duration_s, percent, rounded
-from encserve_loadtest.served import served_steps
-from encserve_loadtest.summary import remembered
-from encserve_loadtest.window import PERCENTILES, Window, repeated_share
+from encserve_loadtest.report.summary import remembered
+from encserve_loadtest.traffic.corpus import DEFAULT as DEFAULT_CORPUS
 
 PERCENTILE_KEYS = {f"p{percentile}": percentile for percentile in PERCENTILES}
 OTHER_KEYS = ("model", "url", "metrics_url", "rate", "duration", "corpus", "texts_per_request", "failures")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_loadtest.window import Window
+from encserve_loadtest.measurement.window import Window
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

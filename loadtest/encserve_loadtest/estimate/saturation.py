@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from encserve_loadtest.errors import PlanError
-from encserve_loadtest.window import Window
+from encserve_loadtest.measurement.window import Window
 
 USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Concurrencies of the closed loop, until the throughput no longer grows."""

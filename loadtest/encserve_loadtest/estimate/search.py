@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from encserve_loadtest.bottleneck import CLIENT_CPU_LIMIT
-from encserve_loadtest.by_rate import by_rate
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.crossing import Crossing
 from encserve_loadtest.estimate.experiment import ALLOWED, FILLS, MARGIN, Experiment
 from encserve_loadtest.estimate.record import Record
 from encserve_loadtest.estimate.saturation import Bench, saturate
+from encserve_loadtest.measurement.bottleneck import CLIENT_CPU_LIMIT
+from encserve_loadtest.measurement.by_rate import by_rate
+from encserve_loadtest.measurement.window import Window
 from encserve_loadtest.quantities import milliseconds, rounded
-from encserve_loadtest.window import Window
 
 PILOTS = 5
 PILOT_SHARE = 0.01, 0.035

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_loadtest.by_rate import by_rate
-from encserve_loadtest.window import Window
+from encserve_loadtest.measurement.by_rate import by_rate
+from encserve_loadtest.measurement.window import Window
 
 ADDED_AT = 0.85
 """A replica is added where each has this share of what it holds; the rest is for what comes while it starts."""

@@ -12,7 +12,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_loadtest.errors import InvalidPlan
-from encserve_loadtest.served import role_of
+from encserve_loadtest.measurement.served import role_of
 from encserve_repository.config_text import pin_versions, read_config, set_certificate, steps_of, to_text
 from encserve_repository.errors import RepositoryError
 from encserve_repository.layout import CONFIG_FILE, MANIFEST_FILE, WARMUP_FOLDER

@@ -9,7 +9,7 @@ import numpy as np
 
 from encserve_loadtest.estimate.experiment import ALLOWED
 from encserve_loadtest.estimate.saturation import Bench
-from encserve_loadtest.window import SETTLE_SHARE, Window
+from encserve_loadtest.measurement.window import SETTLE_SHARE, Window
 
 PAIRS = 6
 STUDENT_T = 3.5

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encserve._commands.access import Access
-from encserve_loadtest.bench import Bench, make_bench, open_client
 from encserve_loadtest.errors import PlanError
 from encserve_loadtest.estimate.search import find_capacity
 from encserve_loadtest.findings import Findings
-from encserve_loadtest.progress import Progress
+from encserve_loadtest.measurement.bench import Bench, make_bench, open_client
+from encserve_loadtest.measurement.progress import Progress
 from encserve_loadtest.quantities import percent
 from encserve_loadtest.tune.altered_repository import Settings, altered_repository, read_settings
 from encserve_loadtest.tune.paired import PAIRS, Comparison, compare, settle

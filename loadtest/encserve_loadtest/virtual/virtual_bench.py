@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from encserve_loadtest.arrivals import Process, poisson, schedule_s
-from encserve_loadtest.bench import grace_s
-from encserve_loadtest.run import UNANSWERED, Loop, Run
-from encserve_loadtest.shapes import STEADY, Shape
+from encserve_loadtest.measurement.bench import grace_s
+from encserve_loadtest.measurement.window import Window
+from encserve_loadtest.traffic.arrivals import Process, poisson, schedule_s
+from encserve_loadtest.traffic.run import UNANSWERED, Loop, Run
+from encserve_loadtest.traffic.shapes import STEADY, Shape
 from encserve_loadtest.virtual.pace import Times
 from encserve_loadtest.virtual.servers import VirtualServer
-from encserve_loadtest.window import Window
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from encserve import AsyncClient, InferRequest
 from encserve.testing import AsyncFakeTransport
-from encserve_loadtest.bench import ALL_AT_ONCE, SEND_ONCE
+from encserve_loadtest.measurement.bench import ALL_AT_ONCE, SEND_ONCE
 
 
 class StubServer:

@@ -4,18 +4,18 @@ import asyncio
 
 import numpy as np
 import pytest
-from queue_theory import mdc_percentile_s
-from stub_server import StubServer
-from virtual_time import run_virtual
+from unit.loadtest.queue_theory import mdc_percentile_s
+from unit.loadtest.stub_server import StubServer
+from unit.loadtest.virtual_time import run_virtual
 
-from encserve_loadtest.arrivals import constant, poisson, schedule_s
-from encserve_loadtest.bench import Bench
-from encserve_loadtest.by_rate import by_rate, pooled_p99_s
-from encserve_loadtest.generator import Send, closed_loop, open_loop
-from encserve_loadtest.queueing import fit_curve
+from encserve_loadtest.curve.queueing import fit_curve
+from encserve_loadtest.measurement.bench import Bench
+from encserve_loadtest.measurement.by_rate import by_rate, pooled_p99_s
+from encserve_loadtest.measurement.window import Window
+from encserve_loadtest.traffic.arrivals import constant, poisson, schedule_s
+from encserve_loadtest.traffic.generator import Send, closed_loop, open_loop
 from encserve_loadtest.virtual.servers import Batcher, Line, constant_service
 from encserve_loadtest.virtual.virtual_bench import VirtualBench
-from encserve_loadtest.window import Window
 
 
 def bench_on(server: StubServer, *, target_p99_s: float, window_s: float) -> Bench:

@@ -7,22 +7,22 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from stub_server import TOKENS, StubServer
-from virtual_time import run_virtual
+from unit.loadtest.stub_server import TOKENS, StubServer
+from unit.loadtest.virtual_time import run_virtual
 
 from encserve._commands.access import Access
 from encserve.testing import fake_pipeline
-from encserve_loadtest.bench import Bench
 from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.estimate.capacity import Confidence
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.fleet.day import Day
+from encserve_loadtest.measurement.bench import Bench
+from encserve_loadtest.measurement.progress import Progress
 from encserve_loadtest.planner import plan
-from encserve_loadtest.progress import Progress
-from encserve_loadtest.report import write_report
-from encserve_loadtest.summary import render_text
-from encserve_loadtest.tasks import task_of
-from encserve_loadtest.workload import Workload
+from encserve_loadtest.report.files import write_report
+from encserve_loadtest.report.summary import render_text
+from encserve_loadtest.traffic.tasks import task_of
+from encserve_loadtest.traffic.workload import Workload
 
 TRUTH_PER_S = 38.7
 """M/D/1 with a service of 20 ms and a target of ten of them."""

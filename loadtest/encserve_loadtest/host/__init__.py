@@ -1,1 +1,0 @@
-"""How quiet the machine was on which a plan was measured."""

@@ -1,0 +1,1 @@
+"""What people read of a plan: the verdict in words, the page and its charts, the JSON."""

@@ -1,0 +1,217 @@
+"""The charts of the report: from findings to figures."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from encserve_loadtest.findings import Findings
+from encserve_loadtest.fleet.scaling import SimulatedDay
+from encserve_loadtest.measurement.bottleneck import total_compute_s, total_queue_s
+from encserve_loadtest.measurement.by_rate import by_rate, nearest_window
+from encserve_loadtest.measurement.window import PERCENTILES, Window, percentile_s
+from encserve_loadtest.quantities import milliseconds, percent, rounded
+from encserve_loadtest.traffic.run import Loop
+from encserve_loadtest.traffic.texts import padding_share
+from encserve_pages.axis import Axis
+from encserve_pages.chart import Chart, Point
+from encserve_pages.page import Figure
+
+CURVE_POINTS = 120
+LENGTH_BINS = 32
+DAY_POINTS = 600
+DRAWN_CEILING = 20.0
+"""Latencies beyond so many times the target are drawn at the edge."""
+STEP_COLOURS = {"tokenize": "series-1", "encode": "series-0", "head": "series-2"}
+
+
+def figures(findings: Findings) -> Iterator[Figure]:
+    """The charts for which there is data."""
+    open_windows = by_rate(findings.windows)
+    if open_windows:
+        yield latency_by_rate(findings, open_windows)
+    closed = [window for window in findings.windows if window.run.loop is Loop.CLOSED]
+    if closed:
+        yield throughput_by_users(closed)
+    if open_windows:
+        rate_per_s = findings.capacity.rate_per_s if findings.capacity else max(open_windows)
+        window = nearest_window(findings.windows, rate_per_s)
+        title = f"Latency over time at {rounded(window.offered_per_s)} requests/s"
+        yield latency_over_time(window, title)
+    if findings.shaped is not None:
+        yield latency_over_time(findings.shaped, f"Latency over time, shape “{findings.config.shape}”")
+    measured = {rate: windows[-1] for rate, windows in open_windows.items() if windows[-1].steps}
+    if measured:
+        yield queue_and_compute(measured)
+        yield batch_sizes(findings, measured)
+    if findings.workload is not None:
+        yield text_lengths(findings)
+    if findings.simulated:
+        yield replicas_over_the_day(findings.simulated)
+        yield refused_over_the_day(findings.simulated)
+
+
+def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> Figure:
+    """Percentiles against the rate, with the target, the capacity, the curve, and what it predicted."""
+    target_s = findings.config.target_p99_s
+    ceiling_s = DRAWN_CEILING * target_s
+    levels = {
+        percentile: [
+            (
+                rate,
+                min(percentile_s(np.concatenate([window.latency_s for window in each]), percentile), ceiling_s) * 1e3,
+            )
+            for rate, each in windows.items()
+        ]
+        for percentile in PERCENTILES
+    }
+    heights = [y for points in levels.values() for _, y in points]
+    chart = Chart(
+        x=Axis.over("requests/s, open loop", list(windows)),
+        y=Axis.over("latency, ms (log)", [*heights, target_s * 1e3], log=True),
+    )
+    if findings.capacity is not None:
+        capacity = findings.capacity
+        chart.band(capacity.low_per_s, capacity.high_per_s, capacity.rate_per_s, "good", "capacity")
+    chart.across(target_s * 1e3, "limit", f"target {milliseconds(target_s)}")
+    if findings.curve is not None:
+        rates = np.linspace(min(windows), min(max(windows), 0.995 * findings.curve.saturation_per_s), CURVE_POINTS)
+        curve = [(rate, findings.curve.p99_s(rate) * 1e3) for rate in rates.tolist()]
+        chart.line([point for point in curve if point[1] <= chart.y.high], "fit dashed", "fitted p99")
+    for shade, (percentile, points) in enumerate(levels.items()):
+        joined(chart, points, f"shade-{shade}", f"p{percentile}")
+    if findings.predictions:
+        points = [(each.rate_per_s, each.predicted_s * 1e3) for each in findings.predictions]
+        chart.dots(valued(points), "fit ring", "p99 predicted", radius=6)
+    caption = "Each point is all requests at that rate, counted from when they were due. The band is the 95 % interval."
+    return Figure("Latency against rate", chart.render(), caption)
+
+
+def throughput_by_users(windows: list[Window]) -> Figure:
+    """Throughput of the closed loop."""
+    points = [(float(window.users or 0), window.achieved_per_s) for window in windows]
+    users = [x for x, _ in points]
+    chart = Chart(
+        x=Axis.over("users who wait for their answers (log)", users, log=True, marks=users),
+        y=Axis.over("requests/s, closed loop", [y for _, y in points]),
+    )
+    joined(chart, points, "series-0")
+    caption = "Closed loop: it shows the most that the server can do, and says nothing of latency under a given rate."
+    return Figure("Throughput against concurrency", chart.render(), caption)
+
+
+def latency_over_time(window: Window, title: str) -> Figure:
+    """Every request of a window."""
+    run = window.run
+    answered = np.isfinite(run.latency_s)
+    points = list(zip(run.scheduled_s[answered].tolist(), (run.latency_s[answered] * 1e3).tolist(), strict=True))
+    target_ms = window.target_p99_s * 1e3
+    chart = Chart(
+        x=Axis(label="due at, seconds into the run", low=0, high=run.duration_s),
+        y=Axis.over("latency, ms", [*(y for _, y in points), target_ms]),
+    )
+    chart.dots(valued(points), "series-0 faint", radius=2)
+    chart.across(target_ms, "limit", f"target {milliseconds(window.target_p99_s)}")
+    failed = f" {window.failure_summary} are not drawn." if run.failures else ""
+    caption = f"One dot per request; p99 {milliseconds(window.p99_s)} without the first seconds.{failed}"
+    return Figure(title, chart.render(), caption)
+
+
+def queue_and_compute(windows: dict[float, Window]) -> Figure:
+    """Time in the queues against time in the steps."""
+    queue = [(rate, total_queue_s(window.steps) * 1e3) for rate, window in windows.items()]
+    compute = [(rate, total_compute_s(window.steps) * 1e3) for rate, window in windows.items()]
+    chart = Chart(
+        x=Axis.over("requests/s, open loop", list(windows)),
+        y=Axis.over("mean ms per request", [y for _, y in queue + compute]),
+    )
+    joined(chart, queue, "series-1", "queue")
+    joined(chart, compute, "series-0", "compute")
+    caption = (
+        "Triton's own counters, all steps together. Where the queue passes compute, requests wait more than they work."
+    )
+    return Figure("Queue against compute", chart.render(), caption)
+
+
+def batch_sizes(findings: Findings, windows: dict[float, Window]) -> Figure:
+    """Requests per execution of each step, and what padding would have cost."""
+    lines = {
+        name: [(rate, window.steps[name].batch_size) for rate, window in windows.items() if name in window.steps]
+        for name in windows[max(windows)].steps
+    }
+    chart = Chart(
+        x=Axis.over("requests/s, open loop", list(windows)),
+        y=Axis.over("requests per execution", [y for points in lines.values() for _, y in points]),
+    )
+    for name, points in lines.items():
+        joined(chart, points, STEP_COLOURS.get(name, "series-3"), name)
+    caption = "How many requests the batcher put together."
+    if findings.workload is not None and "encode" in lines:
+        at_per_s = findings.capacity.rate_per_s if findings.capacity else max(windows)
+        _, requests = min(lines["encode"], key=lambda point: abs(point[0] - at_per_s))
+        texts = requests * findings.config.texts_per_request
+        share = padding_share(findings.workload.lengths, texts)
+        caption += (
+            " Packed batches have no padding in their linear layers; padded to its longest text, a batch of "
+            f"{rounded(texts)} texts, as at the capacity, would be {percent(share)} padding."
+        )
+    return Figure("Batch size and padding", chart.render(), caption)
+
+
+def text_lengths(findings: Findings) -> Figure:
+    """The histogram of the lengths."""
+    workload = findings.workload
+    assert workload is not None
+    counts, edges = np.histogram(workload.lengths, bins=min(LENGTH_BINS, int(np.ptp(workload.lengths)) + 1))
+    shares = counts / counts.sum() * 100
+    chart = Chart(
+        x=Axis(label="tokens per text", low=0, high=float(edges[-1])), y=Axis.over("% of the texts", shares.tolist())
+    )
+    bins = zip(edges[:-1].tolist(), edges[1:].tolist(), shares.tolist(), strict=True)
+    chart.columns(
+        [(*each, f"{rounded(each[0])} to {rounded(each[1])}: {rounded(each[2])} %") for each in bins], "series-0"
+    )
+    median, p95 = np.percentile(workload.lengths, [50, 95])
+    mean = workload.lengths.mean()
+    caption = f"{workload.corpus}: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {mean:.1f}."
+    return Figure("Text lengths", chart.render(), caption)
+
+
+def replicas_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
+    """How large the fleet is, by signal."""
+    chart = _over_the_day("replicas that answer", [day.ready for day in days], days)
+    caption = "A simulation on the measured curve of one replica, by what an autoscaler looks at; no cluster was asked."
+    return Figure("Simulation: replicas over the day", chart, caption)
+
+
+def refused_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
+    """What was refused while replicas were too few, by signal."""
+    chart = _over_the_day("requests/s refused", [day.refused_per_s for day in days], days)
+    caption = "A simulation: what would have waited longer than the target was refused, as the door of a pipeline does."
+    return Figure("Simulation: refusals over the day", chart, caption)
+
+
+def _over_the_day(label: str, values: Sequence[NDArray[np.float64]], days: Sequence[SimulatedDay]) -> Markup:
+    hours = days[0].time_s / 3600
+    chart = Chart(
+        x=Axis(label="hour of the day", low=float(hours[0]), high=float(hours[-1])),
+        y=Axis.over(label, [float(each.max()) for each in values]),
+    )
+    step = max(1, len(hours) // DAY_POINTS)
+    for number, (each, day) in enumerate(zip(values, days, strict=True)):
+        chart.line(
+            list(zip(hours[::step].tolist(), each[::step].tolist(), strict=True)), f"series-{number}", day.signal
+        )
+    return chart.render()
+
+
+def joined(chart: Chart, points: Sequence[tuple[float, float]], kind: str, name: str = "") -> None:
+    """Draw points and the line between them."""
+    chart.line(points, kind)
+    chart.dots(valued(points), kind, name)
+
+
+def valued(points: Sequence[tuple[float, float]]) -> list[Point]:
+    """Points that say their values when they are pointed at."""
+    return [(x, y, f"{rounded(x)}, {rounded(y)}") for x, y in points]

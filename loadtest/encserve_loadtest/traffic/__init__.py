@@ -1,0 +1,1 @@
+"""What is sent and when: texts, requests, arrivals, and the generator that keeps to them."""

@@ -1,0 +1,98 @@
+"""What to send: requests of one pipeline, with the lengths of the user's texts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from encserve import AsyncClient, Client, ModelNotFound, PipelineInfo
+from encserve_loadtest.errors import InvalidPlan
+from encserve_loadtest.traffic.corpus import Lengths, Mix, read_corpus
+from encserve_loadtest.traffic.generator import Send
+from encserve_loadtest.traffic.tasks import Task, task_of
+from encserve_loadtest.traffic.texts import Filler, grouped, probe_texts
+
+MEASURED_TEXTS = 2_000
+"""Texts of a sample whose tokens the model counts; of a larger sample that many are drawn."""
+
+POOL_TEXTS = 4_000
+"""Different texts that are sent, over and over."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Workload:
+    """Requests for one pipeline, in random order."""
+
+    pipeline: PipelineInfo
+    task: Task
+    corpus: str
+    """Where the lengths come from."""
+    requests: list[list[str]]
+    """The texts of each request."""
+    lengths: Lengths
+    """Tokens per text, as the model sees them, (n,)."""
+
+    def sender(self, client: AsyncClient, *, timeout_s: float) -> Send:
+        """The function that sends request number i; after the last comes the first again."""
+        requests, task, model = self.requests, self.task, self.pipeline.name
+
+        async def send(index: int) -> int:
+            answer = await task.call(client, requests[index % len(requests)], model=model, timeout_s=timeout_s)
+            return int(answer.token_counts.sum())
+
+        return send
+
+
+def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
+    """Read the corpus, let the model count its tokens, and make requests of it.
+
+    Args:
+        client: asks the server for the pipeline and for token counts.
+        model: name of the pipeline.
+        mix: which texts.
+
+    Raises:
+        InvalidPlan: the corpus or an option is malformed.
+        ModelNotFound: the server has no such pipeline, or it is not ready.
+        EncserveError: the server refused or failed.
+    """
+    rng = np.random.default_rng(mix.seed)
+    sample = read_corpus(mix.corpus, rng=rng)
+    pipeline = _pipeline(client, model)
+    task = task_of(pipeline.task, model=model)
+    if not 1 <= mix.texts_per_request <= pipeline.max_texts_per_request:
+        limit = pipeline.max_texts_per_request
+        raise InvalidPlan(f"texts per request is {mix.texts_per_request}, {model!r} takes 1 to {limit}")
+
+    def count(texts: list[str]) -> Lengths:
+        return np.asarray(task.call(client, texts, model=model).token_counts, np.int64)
+
+    if mix.keep_texts and not sample.texts:
+        raise InvalidPlan(f"--keep-texts needs a corpus of texts, and {sample.source} has only lengths")
+    texts, lengths = list(sample.texts), sample.lengths
+    if lengths is None:
+        texts = [texts[index] for index in rng.permutation(len(texts))[:MEASURED_TEXTS]]
+        lengths = count(texts)
+    if not mix.keep_texts:
+        texts = _fillers(rng.choice(np.minimum(lengths, pipeline.max_length), POOL_TEXTS), count, rng)
+    return Workload(
+        pipeline=pipeline,
+        task=task,
+        corpus=sample.source + (", its own texts" if mix.keep_texts else ""),
+        requests=grouped(texts, per_request=mix.texts_per_request),
+        lengths=np.minimum(lengths, pipeline.max_length),
+    )
+
+
+def _pipeline(client: Client, model: str) -> PipelineInfo:
+    pipelines = {pipeline.name: pipeline for pipeline in client.models()}
+    if model not in pipelines:
+        served = ", ".join(pipelines) or "none"
+        raise ModelNotFound(
+            f"the server has no pipeline {model!r} that is ready; those that are: {served}", model=model
+        )
+    return pipelines[model]
+
+
+def _fillers(lengths: Lengths, count: Callable[[list[str]], Lengths], rng: np.random.Generator) -> list[str]:
+    return Filler.from_counts(count(probe_texts()).tolist()).texts(lengths, rng)
