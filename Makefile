@@ -60,7 +60,7 @@ bench-peers: $(VENV)/installed  ## environments of the peers, some GB; one that 
 	PYTHON=$(BIN)/python benchmarks/environments/make.sh all || true
 
 bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone: the table of the README
-	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.peers.throughput
 
 loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001
 	$(BIN)/encserve plan --model minilm --p99 200ms --rate 2000 --replica-cost-per-hour 1.2 --report plan.html

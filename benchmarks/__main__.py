@@ -23,19 +23,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks import exported
-from benchmarks.linear_rows import padding_in_linear_layers
 from benchmarks.machine import describe_machine
-from benchmarks.measurement import Measurement
 from benchmarks.modes import MODES
-from benchmarks.page import write_page
-from benchmarks.plan import PROCESSES, SYSTEMS, Cell, cells
-from benchmarks.results import Results, print_table
-from benchmarks.workers import Refused, Worker
+from benchmarks.peers.linear_rows import padding_in_linear_layers
+from benchmarks.peers.page import write_page
+from benchmarks.peers.plan import PROCESSES, SYSTEMS, cells
+from benchmarks.peers.results import Results, print_table
+from benchmarks.peers.rounds import OPEN_LOOP, OPEN_SYSTEM, Rounds
+from benchmarks.peers.workers import Refused, Worker
 from benchmarks.workloads import WORKLOADS, Workload, make_workload
 
-OPEN_LOOP = "open, 70 %"
-"""A mode of its own: single texts at random times, at 70 % of the rate that encserve reached in mode 32x1."""
-OPEN_SYSTEM = "encserve"
 EXPORTS: dict[str, tuple[str, ...]] = {"encserve": (), "bound": (), "encserve-int8": ("--precision", "int8")}
 """Process -> the options of the export that it runs."""
 
@@ -98,15 +95,16 @@ def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results],
         if not systems:
             raise SystemExit(f"none of the systems could be started: {results.refused}")
         paddings = padding_of_pipelines(workers, workloads, places, results)
+        rounds = Rounds(arguments, workers=workers, workloads=workloads, paddings=paddings, results=results)
         plan = cells(systems, arguments.workloads, arguments.modes)
         for number in range(1, arguments.rounds + 1):
             for index, cell in enumerate(plan, start=1):
                 title = f"round {number} of {arguments.rounds}, {index} of {len(plan)}: "
                 show(title + f"{cell.system}, {cell.workload}, {cell.mode}")
-                measure_cell(cell, number, workers, workloads, paddings, arguments, results)
+                rounds.measure(cell, number)
             if OPEN_SYSTEM in systems and "32x1" in arguments.modes:
                 show(f"round {number} of {arguments.rounds}: {OPEN_LOOP}")
-                measure_open_loop(number, workers, workloads, paddings, arguments, results)
+                rounds.measure_open_loop(number)
             keep(results)
         show("")
     finally:
@@ -175,62 +173,6 @@ def padding_of_pipelines(
             except Exception as error:  # a graph for another runtime; all else can be measured
                 results.failed[f"{process}, padding"] = f"{type(error).__name__}: {error}"[:300]
     return found
-
-
-def measure_cell(
-    cell: Cell,
-    number: int,
-    workers: dict[str, Worker],
-    workloads: dict[str, Workload],
-    paddings: dict[tuple[str, str], float],
-    arguments: argparse.Namespace,
-    results: Results,
-    due_s: list[float] | None = None,
-) -> None:
-    """Measure once, or note why that was not possible."""
-    system, workload = SYSTEMS[cell.system], workloads[cell.workload]
-    worker = workers.get(system.process)
-    if worker is None or cell.system in results.refused:
-        return
-    mode = MODES["32x1" if due_s else cell.mode]
-    requests = mode.requests(workload.texts)
-    requests = requests[: max(mode.streams, round(len(requests) * arguments.share))]
-    load = {"requests": requests, "streams": mode.streams, "cap_s": arguments.seconds, "due_s": due_s or []}
-    try:
-        answer, before, after = worker.run(load, system.variant, timeout_s=60 + 20 * arguments.seconds)
-    except Refused as error:
-        workers.pop(system.process).close()
-        for name in SYSTEMS:  # all that this process stood for
-            if SYSTEMS[name].process == system.process and name in arguments.systems:
-                results.refused[name] = f"since {cell.system}, {cell.workload}, {cell.mode}: {error}"
-        return
-    padding = None if cell.system == "bound, padded" else paddings.get((system.process, cell.workload))
-    if "failed" in answer:
-        results.failed[f"{cell.system}, {cell.workload}, {cell.mode}"] = answer["failed"]
-        return
-    results.add(Measurement.of(cell, number, answer, before, after, workload.tokens, padding=padding))
-
-
-def measure_open_loop(
-    number: int,
-    workers: dict[str, Worker],
-    workloads: dict[str, Workload],
-    paddings: dict[tuple[str, str], float],
-    arguments: argparse.Namespace,
-    results: Results,
-) -> None:
-    """Latencies at 70 % of the rate that this round has reached, with arrivals of a Poisson process."""
-    workload = arguments.workloads[0]
-    closed = results.find(OPEN_SYSTEM, workload, "32x1")
-    if not closed:
-        return
-    rng = np.random.default_rng(number)
-    rate_per_s = 0.7 * closed[-1].texts_per_s
-    gaps_s = rng.exponential(1 / rate_per_s, MODES["32x1"].texts)
-    due_s = np.cumsum(gaps_s)
-    due = due_s[due_s < max(2.0, 2 * arguments.seconds)].round(6).tolist()
-    cell = Cell(OPEN_SYSTEM, workload, OPEN_LOOP)
-    measure_cell(cell, number, workers, workloads, paddings, arguments, results, due)
 
 
 def facts(arguments: argparse.Namespace, workloads: dict[str, Workload]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""One module for each kind of system under measurement; each has a class `System`, see `benchmarks.worker`."""
+"""One module for each kind of system under measurement; each has a class `System`, see `benchmarks.peers.worker`."""

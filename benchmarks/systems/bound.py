@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
-from benchmarks.side_by_side import rows_of_texts
+from benchmarks.systems.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
 from encserve_server.steps.encode.network.micro_batches import Cost
 from encserve_server.steps.encode.network.onnxruntime_network import SLOW_FUSIONS

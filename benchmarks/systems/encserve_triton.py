@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.closed_loop import Done, Load, as_tasks, on_threads
 from benchmarks.exported import MODEL
-from benchmarks.perf_analyzer import perf_analyzer
+from benchmarks.systems.perf_analyzer import perf_analyzer
 from encserve import AsyncClient, Client, local_admin_secret
 from encserve_server.config import ServeConfig
 from encserve_server.launcher.ports import free_ports
@@ -51,7 +51,7 @@ class System:
             return await as_tasks(load, lambda texts: client.embed(texts, model=MODEL))
 
     def padding(self) -> float | None:
-        return None  # `benchmarks.linear_rows` counts it in the graph
+        return None  # `benchmarks.peers.linear_rows` counts it in the graph
 
     def close(self) -> None:
         self._stack.close()

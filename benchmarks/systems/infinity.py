@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.exported import CHECKPOINT, infinity_folder
-from benchmarks.http_peer import HttpPeer
 from benchmarks.places import interpreter
+from benchmarks.systems.http_peer import HttpPeer, HttpService
 from encserve_server.launcher.ports import free_ports
 
 
@@ -21,12 +21,14 @@ class System(HttpPeer):
             *("--host", "127.0.0.1", "--port", str(port), "--batch-size", "32"),
         ]
         super().__init__(
-            command,
-            url=f"http://127.0.0.1:{port}/embeddings",
-            # base64 is its fastest form of an answer
-            body=lambda texts: {"model": "minilm", "input": texts, "encoding_format": "base64"},
-            rows=lambda answer: len(answer["data"]),
-            environment="infinity",
-            package="infinity-emb",
-            settings={"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "HF_HUB_OFFLINE": "1"},
+            HttpService(
+                command=command,
+                url=f"http://127.0.0.1:{port}/embeddings",
+                # base64 is its fastest form of an answer
+                body=lambda texts: {"model": "minilm", "input": texts, "encoding_format": "base64"},
+                rows=lambda answer: len(answer["data"]),
+                environment="infinity",
+                package="infinity-emb",
+                settings={"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "HF_HUB_OFFLINE": "1"},
+            )
         )

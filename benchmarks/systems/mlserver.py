@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.exported import CHECKPOINT
-from benchmarks.http_peer import HttpPeer
 from benchmarks.places import interpreter
+from benchmarks.systems.http_peer import HttpPeer, HttpService
 from encserve_server.launcher.ports import free_ports
 
 
@@ -35,24 +35,26 @@ class System(HttpPeer):
         (folder / "settings.json").write_text(json.dumps(server))
         (folder / "model-settings.json").write_text(json.dumps(model))
         super().__init__(
-            [python.with_name("mlserver"), "start", folder],
-            url=f"http://127.0.0.1:{http_port}/v2/models/minilm/infer",
-            body=lambda texts: {
-                "inputs": [
-                    {
-                        "name": "inputs",
-                        "shape": [len(texts)],
-                        "datatype": "BYTES",
-                        "parameters": {"content_type": "str"},
-                        "data": texts,
-                    }
-                ]
-            },
-            rows=lambda answer: len(answer["outputs"][0]["data"]),
-            environment="mlserver",
-            package="mlserver-huggingface",
-            settings={"HF_HUB_OFFLINE": "1", "PATH": f"{python.parent}:/usr/bin:/bin"},
-            folder=folder,
+            HttpService(
+                command=[python.with_name("mlserver"), "start", folder],
+                url=f"http://127.0.0.1:{http_port}/v2/models/minilm/infer",
+                body=lambda texts: {
+                    "inputs": [
+                        {
+                            "name": "inputs",
+                            "shape": [len(texts)],
+                            "datatype": "BYTES",
+                            "parameters": {"content_type": "str"},
+                            "data": texts,
+                        }
+                    ]
+                },
+                rows=lambda answer: len(answer["outputs"][0]["data"]),
+                environment="mlserver",
+                package="mlserver-huggingface",
+                settings={"HF_HUB_OFFLINE": "1", "PATH": f"{python.parent}:/usr/bin:/bin"},
+                folder=folder,
+            )
         )
 
     def close(self) -> None:

@@ -18,8 +18,8 @@ from tritonclient.utils import InferenceServerException
 
 from benchmarks.closed_loop import Done, Load, as_tasks
 from benchmarks.exported import CHECKPOINT, padded_graph
-from benchmarks.perf_analyzer import perf_analyzer
 from benchmarks.places import REPOSITORY_ROOT
+from benchmarks.systems.perf_analyzer import perf_analyzer
 from encserve_server.config import LOOPBACK, ServeConfig
 from encserve_server.host.locate import find_triton
 from encserve_server.host.platform import has_nvidia_driver, read_host

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.exported import CHECKPOINT
-from benchmarks.http_peer import HttpPeer
 from benchmarks.places import REPOSITORY_ROOT, interpreter
+from benchmarks.systems.http_peer import HttpPeer, HttpService
 from encserve_server.launcher.ports import free_ports
 
 
@@ -13,11 +13,13 @@ class System(HttpPeer):
         (port,) = free_ports(1)
         script = REPOSITORY_ROOT / "benchmarks" / "servers" / f"{framework}_server.py"
         super().__init__(
-            [interpreter("servers"), script, CHECKPOINT, str(port)],
-            url=f"http://127.0.0.1:{port}/embed",
-            body=lambda texts: {"texts": texts},
-            rows=lambda answer: len(answer["vectors"]),
-            environment="servers",
-            package=framework,
-            settings={"HF_HUB_OFFLINE": "1"},
+            HttpService(
+                command=[interpreter("servers"), script, CHECKPOINT, str(port)],
+                url=f"http://127.0.0.1:{port}/embed",
+                body=lambda texts: {"texts": texts},
+                rows=lambda answer: len(answer["vectors"]),
+                environment="servers",
+                package=framework,
+                settings={"HF_HUB_OFFLINE": "1"},
+            )
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from encserve_export.texts.calibration import Calibration
 
 FP32_COST = Cost(overhead=10, pair=0.44)
-"""This and the others as `benchmarks/micro_batch_cost.py` measured them with MiniLM."""
+"""This and the others as `benchmarks/cost/micro_batch_cost.py` measured them with MiniLM."""
 
 
 class Making(Protocol):

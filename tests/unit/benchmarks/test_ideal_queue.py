@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.ideal_queue import alone, sojourns
+from benchmarks.capacity.ideal_queue import alone, sojourns
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])

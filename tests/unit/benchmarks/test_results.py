@@ -6,13 +6,14 @@ import sys
 import time
 
 import pytest
-from benchmarks.asked import BEGIN, END, main, table
 from benchmarks.closed_loop import Load, as_tasks, on_threads, serially
-from benchmarks.measurement import Measurement
-from benchmarks.page import write_page
-from benchmarks.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
+from benchmarks.peers.asked import BEGIN, END, main, table
+from benchmarks.peers.measurement import Measurement
+from benchmarks.peers.page import write_page
+from benchmarks.peers.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
+from benchmarks.peers.results import BOUND, Results
+from benchmarks.peers.workers import Answered
 from benchmarks.processes import Cost, cost_of
-from benchmarks.results import BOUND, Results
 
 FACTS = {
     "command": "python -m benchmarks",
@@ -115,12 +116,15 @@ def test_a_measurement_counts_server_and_client():
     before = Cost(own_cpu_s=1.0, children_cpu_s=2.0, own_peak_bytes=1 << 20, children_peak_bytes=3 << 20)
     after = Cost(own_cpu_s=2.0, children_cpu_s=6.0, own_peak_bytes=2 << 20, children_peak_bytes=5 << 20)
     answer = {"texts": 100, "wall_s": 2.0, "latencies_s": [0.1, 0.2, 0.3], "padding": None}
-    found = Measurement.of(Cell("encserve", "mixed", "1x1"), 1, answer, before, after, [10] * 200, padding=0.0)
+    found = Measurement.of(
+        Cell("encserve", "mixed", "1x1"), 1, Answered(said=answer, before=before, after=after), [10] * 200, padding=0.0
+    )
     assert (found.texts_per_s, found.tokens_per_s, found.p50_ms) == (50.0, 500.0, 200.0)
     assert (found.cpu_s_per_1000_texts, found.client_cpu_s_per_1000_texts) == (50.0, 10.0)
     assert found.peak_mib == 5.0
     in_process = Cost(own_cpu_s=2.0, children_cpu_s=0.0, own_peak_bytes=2 << 20, children_peak_bytes=0)
-    found = Measurement.of(Cell("bound, packed", "mixed", "1x1"), 1, answer, before, in_process, [10], padding=None)
+    alone = Answered(said=answer, before=before, after=in_process)
+    found = Measurement.of(Cell("bound, packed", "mixed", "1x1"), 1, alone, [10], padding=None)
     assert (found.client_cpu_s_per_1000_texts, found.peak_mib) == (None, 2.0)
 
 

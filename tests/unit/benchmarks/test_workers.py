@@ -17,8 +17,8 @@ ENDED = ("gone", "Z")
 HARNESS = """
 import sys
 from pathlib import Path
-from benchmarks import workers
-from benchmarks.plan import Process
+from benchmarks.peers import workers
+from benchmarks.peers.plan import Process
 workers.REPOSITORY_ROOT = Path(sys.argv[1])
 worker = workers.Worker("sleeping", Process("sleeping"), (), workers.REPOSITORY_ROOT / "log")
 print("paused", flush=True)
@@ -53,8 +53,9 @@ def start_harness(folder):
     """A harness with a worker whose system has started a server: all that runs then, the harness left out."""
     package = folder / "benchmarks"
     (package / "systems").mkdir(parents=True)
-    for name in ("__init__", "worker", "closed_loop"):
-        (package / f"{name}.py").symlink_to(Path(benchmarks.__file__).with_name(f"{name}.py"))
+    (package / "peers").mkdir()
+    for file in ("__init__.py", "closed_loop.py", "peers/__init__.py", "peers/worker.py"):
+        (package / file).symlink_to(Path(benchmarks.__file__).parent / file)
     (package / "systems/__init__.py").touch()
     (package / "systems/sleeping.py").write_text(SYSTEM)
     command = [sys.executable, "-c", HARNESS, str(folder)]

@@ -1,6 +1,6 @@
 """Whole searches on servers whose capacity is known, in virtual time: few, with fixed seeds.
 
-How often the interval holds the truth is counted over hundreds by `benchmarks/coverage.py`.
+How often the interval holds the truth is counted over hundreds by `benchmarks/capacity/coverage.py`.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.coverage import BEGIN, END, SERVERS, plan_once, truth_per_s, write
+from benchmarks.capacity.coverage import BEGIN, END, SERVERS, plan_once, truth_per_s, write
 from unit.loadtest.queue_theory import mdc_capacity_per_s
 
 from encserve_loadtest.errors import GeneratorTooSlow, PlanError, TargetImpossible

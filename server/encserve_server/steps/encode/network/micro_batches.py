@@ -5,7 +5,7 @@ micro-batch is cut follows from what it costs: one of n texts with T tokens, the
 
     overhead + T + pair n L**2
 
-tokens in the linear layers do (`benchmarks/micro_batch_cost.py` fits it to what a machine measures).
+tokens in the linear layers do (`benchmarks/cost/micro_batch_cost.py` fits it to what a machine measures).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which part of the time is whose: CPU of each process, and the waits that Triton counted, for one kind of load.
 
-    python -m benchmarks.profile_parts [--repository FOLDER] [--workload mixed] [--mode 32x1] [--seconds 10]
+    python -m benchmarks.cost.profile_parts [--repository FOLDER] [--workload mixed] [--mode 32x1] [--seconds 10]
 
 CPU comes from /proc, by process: the client, `tritonserver` itself (gRPC, scheduling, copies between steps), and the
 process of each step. Queue and compute come from Triton's own counters, per request and step. The encode step answers
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.profile_parts", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.cost.profile_parts", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repository", type=Path, help="with the pipeline minilm; by default a fresh export")
     parser.add_argument("--workload", choices=WORKLOADS, default="mixed")
     parser.add_argument("--mode", choices=MODES, default="32x1")

@@ -1,6 +1,6 @@
 """encserve end to end beside sentence-transformers in process: same weights, same texts, same cores, one run.
 
-    python -m benchmarks.throughput [--rounds 3] [--texts 1500] [--json FILE]
+    python -m benchmarks.peers.throughput [--rounds 3] [--texts 1500] [--json FILE]
 
 sentence-transformers encodes one request after the other, as an application that calls it does: requests of 1 text, of
 32 texts, and, as its best case, one call for all texts, which it then sorts by length. Prints texts/s and tokens/s, and
@@ -168,7 +168,7 @@ def report(workload: Workload, rounds: dict[str, list[float]], memory_mib: float
         machine = {"cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "python": platform.python_version()}
         tools = {name: version(name) for name in ("encserve", "onnxruntime", "sentence-transformers", "torch")}
         figures = {
-            "command": "python -m " + " ".join(["benchmarks.throughput", *sys.argv[1:]]),
+            "command": "python -m " + " ".join(["benchmarks.peers.throughput", *sys.argv[1:]]),
             "workload": {"texts": count, "tokens": workload.tokens, "longest": workload.longest},
             "machine": machine,
             "tools": tools,

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers.plan import Process
 from benchmarks.places import REPOSITORY_ROOT, interpreter
-from benchmarks.plan import Process
 from benchmarks.processes import Cost, cost_of, kill, pause, resume
 from encserve_server.launcher.process import guarded
 
@@ -23,6 +24,15 @@ EXIT_TIMEOUT_S = 1
 
 class Refused(Exception):
     """A system cannot be measured; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What a worker said of a load, and its cost before and after."""
+
+    said: Mapping[str, Any]
+    before: Cost
+    after: Cost
 
 
 class Worker:
@@ -45,7 +55,7 @@ class Worker:
             raise Refused(str(error)) from error
         path = os.environ.get("PYTHONPATH", "")
         self._pid = 0
-        command = [str(python), "-m", "benchmarks.worker", process.module, *arguments]
+        command = [str(python), "-m", "benchmarks.peers.worker", process.module, *arguments]
         self._process = subprocess.Popen(
             guarded(command, exit_timeout_s=EXIT_TIMEOUT_S),
             cwd=REPOSITORY_ROOT,
@@ -69,8 +79,8 @@ class Worker:
         self._pid = message["pid"]
         pause(self._pid)
 
-    def run(self, load: Mapping[str, Any], variant: str, *, timeout_s: float) -> tuple[dict[str, Any], Cost, Cost]:
-        """Let it send a load; returns its answer, and its cost before and after.
+    def run(self, load: Mapping[str, Any], variant: str, *, timeout_s: float) -> Answered:
+        """Let it send a load.
 
         Raises:
             Refused: it ended, or did not answer in time.
@@ -90,7 +100,7 @@ class Worker:
             raise
         after = cost_of(pid)
         pause(pid)
-        return answer, before, after
+        return Answered(said=answer, before=before, after=after)
 
     def _read(self, *, timeout_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -9,53 +9,56 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from benchmarks.closed_loop import Done, Load, as_tasks
+from benchmarks.peers.worker import TOOLS
 from benchmarks.places import installed_versions
-from benchmarks.worker import TOOLS
 
 START_S = 180.0
 _REQUEST_S = 300.0
 
 
-class HttpPeer:
-    """A process that answers POST requests of JSON.
+@dataclass(frozen=True, kw_only=True)
+class HttpService:
+    """A server that answers POST requests of JSON."""
 
-    Args:
-        command: starts it.
-        url: where texts go.
-        body: texts -> the JSON of a request.
-        rows: the JSON of an answer -> how many texts it answers.
-        environment: of benchmarks/environments, in which it runs.
-        package: the peer's own, whose version counts beside those of its parts.
-        settings: environment variables beside those of this process.
+    command: Sequence[str | Path]
+    """Starts it."""
+    url: str
+    """Where texts go."""
+    body: Callable[[list[str]], Any]
+    """Texts -> the JSON of a request."""
+    rows: Callable[[Any], int]
+    """The JSON of an answer -> how many texts it answers."""
+    environment: str
+    """Of benchmarks/environments, in which it runs."""
+    package: str
+    """The peer's own, whose version counts beside those of its parts."""
+    settings: Mapping[str, str]
+    """Environment variables beside those of this process."""
+    folder: Path | None = None
+    """Where it is started."""
+
+
+class HttpPeer:
+    """A process of such a server.
 
     Raises:
         SystemExit: it did not answer in time, or ended.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str | Path],
-        *,
-        url: str,
-        body: Callable[[list[str]], Any],
-        rows: Callable[[Any], int],
-        environment: str,
-        package: str,
-        settings: Mapping[str, str] | None = None,
-        folder: Path | None = None,
-    ) -> None:
-        self._url, self._body, self._rows = url, body, rows
-        self.versions = installed_versions(environment, package, *TOOLS)
+    def __init__(self, service: HttpService) -> None:
+        self._service = service
+        self.versions = installed_versions(service.environment, service.package, *TOOLS)
         self._process = subprocess.Popen(
-            list(map(str, command)),
-            env={**os.environ, "PYTHONPATH": "", **(settings or {})},
-            cwd=folder,
+            list(map(str, service.command)),
+            env={**os.environ, "PYTHONPATH": "", **service.settings},
+            cwd=service.folder,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -91,10 +94,10 @@ class HttpPeer:
             return await as_tasks(load, lambda texts: self._embed(session, texts))
 
     async def _embed(self, session: aiohttp.ClientSession, texts: list[str]) -> None:
-        async with session.post(self._url, json=self._body(texts)) as response:
+        async with session.post(self._service.url, json=self._service.body(texts)) as response:
             if response.status != 200:
                 raise RuntimeError(f"status {response.status}: {(await response.text())[:300]}")
-            rows = self._rows(await response.json())
+            rows = self._service.rows(await response.json())
         if rows != len(texts):
             raise RuntimeError(f"{rows} rows for {len(texts)} texts")
 

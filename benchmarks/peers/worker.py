@@ -1,6 +1,6 @@
 """One system under measurement, in a process of its own and, where it needs one, in an environment of its own.
 
-    python -m benchmarks.worker MODULE [ARGUMENT ...]
+    python -m benchmarks.peers.worker MODULE [ARGUMENT ...]
 
 MODULE is in benchmarks/systems, and its class `System` takes the arguments. Orders come as JSON lines on stdin,
 answers go out on stdout. Servers that a system starts are children of this process, so that the cost of the client is

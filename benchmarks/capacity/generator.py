@@ -1,6 +1,6 @@
 """How many arrivals per second the load generator keeps to, on one core, against a transport that answers at once.
 
-    taskset -c 0 python -m benchmarks.generator [--rates 1000 5000 10000] [--seconds 5] [--json FILE]
+    taskset -c 0 python -m benchmarks.capacity.generator [--rates 1000 5000 10000] [--seconds 5] [--json FILE]
 
 Two transports: a bare function, which is the generator alone, and the SDK with a fake transport, which is what a plan
 costs per request before anything goes over a wire.

@@ -1,6 +1,6 @@
 """Interactive requests alone and beside a saturating bulk load: their latency, and what bulk keeps. One run.
 
-    python -m benchmarks.lanes [--requests 200] [--texts 1500] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.resilience.lanes [--requests 200] [--texts 1500] [--repository FOLDER] [--json FILE]
 
 Measures three things in turn on one server: single interactive texts in an open loop without other load; bulk alone;
 and both together. Prints the ratio of the interactive p95 (asked: at most 3) and the share that bulk keeps.

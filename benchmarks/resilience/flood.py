@@ -26,7 +26,7 @@ TOO_LATE = "was used up while the request waited"
 PAUSE_S = 0.002
 """Of the flooder, between two looks whether the next requests are due."""
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-PROBE = ("-m", "benchmarks.refusal_probe")
+PROBE = ("-m", "benchmarks.resilience.refusal_probe")
 
 
 @dataclass

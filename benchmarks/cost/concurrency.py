@@ -1,6 +1,6 @@
 """What `concurrency` costs and brings: requests that a client has in flight, compared in shuffled rounds. One run.
 
-    python -m benchmarks.concurrency [--values 4 8 16 32 64] [--rounds 7] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.cost.concurrency [--values 4 8 16 32 64] [--rounds 7] [--repository FOLDER] [--json FILE]
 
 Three loads from one client, with each value in turn: a list of texts, threads that ask about one text each, and tasks
 that do so and share requests. Each is more than the client may have in flight. A process of its own asks about single
@@ -123,7 +123,7 @@ LOADS: dict[str, Callable[[str, int, list[str]], None]] = {
 def other_caller(url: str) -> Iterator[list[tuple[float, float]]]:
     """When each text of another caller was asked for, and the seconds that it took; the list grows meanwhile."""
     latencies: list[tuple[float, float]] = []
-    command = [sys.executable, "-m", "benchmarks.concurrency", "--ask", url]
+    command = [sys.executable, "-m", "benchmarks.cost.concurrency", "--ask", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = process.stdout
         assert lines is not None

@@ -1,6 +1,6 @@
 """What memory a server holds under every workload, sent in every way, for as long as asked.
 
-    python -m benchmarks.memory [--minutes 60] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.cost.memory [--minutes 60] [--repository FOLDER] [--json FILE]
 
 No text comes twice. Recent rows are not kept, as by default; they would add what they are given. What is asked: at most
 900 MiB, and flat.

@@ -1,6 +1,6 @@
 """How long it takes to notice a process that died or stopped, to answer again, and to roll a version back. One run.
 
-    python -m benchmarks.recovery [--rounds 5] [--callers 4] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.resilience.recovery [--rounds 5] [--callers 4] [--repository FOLDER] [--json FILE]
 
 Runs the plain `encserve serve` under load. In each round one command has its guard, its server and each step killed in
 turn, and another has its server and each step stopped with SIGSTOP. Prints the seconds until the supervisor said so,

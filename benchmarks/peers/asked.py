@@ -1,6 +1,6 @@
 """The figures that encserve is held to, and what a run measured of them.
 
-    python -m benchmarks.asked [--json benchmarks/results/bench.json] [--write docs/performance.md]
+    python -m benchmarks.peers.asked [--json benchmarks/results/bench.json] [--write docs/performance.md]
 
 Prints the table, or writes it into a document between the lines that name this module.
 """
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.results import BOUND, Results
+from benchmarks.peers.results import BOUND, Results
 
 HOUR = Path("benchmarks/results/memory.json")
-"""What `benchmarks.memory` wrote."""
-BEGIN, END = "<!-- benchmarks.asked: begin -->", "<!-- benchmarks.asked: end -->"
+"""What `benchmarks.cost.memory` wrote."""
+BEGIN, END = "<!-- benchmarks.peers.asked: begin -->", "<!-- benchmarks.peers.asked: end -->"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _peak(results: Results) -> str:
     if HOUR.is_file():
         hour = json.loads(HOUR.read_text(encoding="utf-8"))
         tenths = ", ".join(f"{mib:,}" for mib in hour["highest MiB in each tenth of the time"])
-        parts.append(f"in {hour['minutes']:.0f} minutes of `python -m benchmarks.memory`, by tenths: {tenths} MiB")
+        parts.append(f"in {hour['minutes']:.0f} minutes of `python -m benchmarks.cost.memory`, by tenths: {tenths} MiB")
     return "; ".join(parts) or "not measured"
 
 
@@ -109,7 +109,7 @@ FIGURES_ASKED = (
     Asked(
         "SDK CPU time per text at 32 texts a request",
         "20 us or less",
-        _elsewhere("python -m benchmarks.client_cost"),
+        _elsewhere("python -m benchmarks.cost.client_cost"),
     ),
 )
 
@@ -122,7 +122,7 @@ def table(results: Results) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.asked", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.peers.asked", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/bench.json"))
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """The graph of engine `onnxruntime` beside the encode step of engine `python`: time, and the memory of the worst batch.
 
-    python -m benchmarks.batch_graph [--rounds 9]
+    python -m benchmarks.cost.batch_graph [--rounds 9]
 
 Exports MiniLM for both engines and gives both the same requests in this process, in turns: the graph with the options
 of Triton's backend, all requests of a batch as one pack; the step with its lanes and micro-batches. Prints how long

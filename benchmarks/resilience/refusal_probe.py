@@ -1,6 +1,6 @@
 """A caller of its own beside a flood: how long the server takes to refuse it, apart from what delays the flooder.
 
-    python -m benchmarks.refusal_probe localhost:8001 [--seconds 20] [--pause-s 0.05]
+    python -m benchmarks.resilience.refusal_probe localhost:8001 [--seconds 20] [--pause-s 0.05]
 
 Asks about one text at a time, one request after the other, each with 2 s to live. Prints JSON: for each refusal its
 milliseconds, and how many of them the threads of this process were ready to run and had no core.
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.exported import MODEL
-from benchmarks.flood import TIMEOUT_S, TOO_LATE
+from benchmarks.resilience.flood import TIMEOUT_S, TOO_LATE
 from encserve import Client, DeadlineExceeded, Retry, Unavailable
 
 

@@ -1,6 +1,6 @@
 """How often the planner's interval holds the true capacity, on servers whose capacity is known. In virtual time.
 
-    python -m benchmarks.coverage [--plans 200] [--servers M/D/1,M/M/1] [--write docs/capacity.md]
+    python -m benchmarks.capacity.coverage [--plans 200] [--servers M/D/1,M/M/1] [--write docs/capacity.md]
 
 Each cell of the table is so many whole searches with the shipped defaults, each with arrivals, service times and
 disturbances of its own. The truth is the highest rate whose 99th percentile in the long run is within the target: for
@@ -40,7 +40,7 @@ TARGETS = (3, 10, 30)
 """In mean service times of a request that is alone."""
 ALLOWED = 0.01
 BISECTIONS = 13
-BEGIN, END = "<!-- coverage: benchmarks/coverage.py writes this -->", "<!-- end of coverage -->"
+BEGIN, END = "<!-- coverage: benchmarks/capacity/coverage.py writes this -->", "<!-- end of coverage -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def write(path: Path, rows: list[list[str]], note: str) -> None:
 
 def main() -> None:
     """Plan, count, print, write."""
-    parser = argparse.ArgumentParser(prog="benchmarks.coverage", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.capacity.coverage", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plans", type=int, default=200, help="of each cell (default: %(default)s)")
     parser.add_argument("--servers", default=",".join(SERVERS), help="default: all")
     parser.add_argument(

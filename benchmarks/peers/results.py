@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.measurement import Measurement
-from benchmarks.plan import SYSTEMS
+from benchmarks.peers.measurement import Measurement
+from benchmarks.peers.plan import SYSTEMS
 
 BOUND = "the in-process bound"
 """Stands for the best of the bounds, round by round."""

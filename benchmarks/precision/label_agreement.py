@@ -1,6 +1,6 @@
 """Labels of a trained classifier in each precision, beside those of its checkpoint in FP32.
 
-    python -m benchmarks.label_agreement [--paragraphs 1500] [--json FILE]
+    python -m benchmarks.precision.label_agreement [--paragraphs 1500] [--json FILE]
 
 The classifier is that of `examples/train_classifier.py`. It is asked about pairs of held-out messages, one after the
 other: of one label, and of two, which lie near the border between labels, where rounding shows; and about paragraphs of
@@ -25,7 +25,7 @@ import numpy as np
 from examples.train_classifier import MESSAGES, Messages, read_messages, train
 from numpy.typing import NDArray
 
-from benchmarks.precision_front import docstring_paragraphs
+from benchmarks.precision.precision_front import docstring_paragraphs
 from encserve_export.certificate.alone import rows_alone
 from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
 from encserve_export.checkpoint.tasks.task import graph_output
@@ -86,7 +86,7 @@ def main() -> None:
     report(rows)
     if arguments.json:
         written: dict[str, Any] = {
-            "command": "python -m benchmarks.label_agreement",
+            "command": "python -m benchmarks.precision.label_agreement",
             "rows": [asdict(row) for row in rows],
             "tools": tool_versions("openvino"),
         }

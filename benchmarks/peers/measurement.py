@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from benchmarks.plan import Cell
-from benchmarks.processes import Cost
+from benchmarks.peers.plan import Cell
+from benchmarks.peers.workers import Answered
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,10 @@ class Measurement:
 
     @classmethod
     def of(
-        cls,
-        cell: Cell,
-        number: int,
-        answer: Mapping[str, Any],
-        before: Cost,
-        after: Cost,
-        tokens: Sequence[int],
-        *,
-        padding: float | None,
+        cls, cell: Cell, number: int, answered: Answered, tokens: Sequence[int], *, padding: float | None
     ) -> Measurement:
-        """From the answer of a worker and what it cost; `tokens` are those of the texts that were sent."""
+        """From what a worker answered in round `number`; `tokens` are those of the texts that were sent."""
+        answer, before, after = answered.said, answered.before, answered.after
         texts, wall_s = answer["texts"], answer["wall_s"]
         own_s = after.own_cpu_s - before.own_cpu_s
         children_s = after.children_cpu_s - before.children_cpu_s

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.asked import FIGURES_ASKED
-from benchmarks.plan import SYSTEMS
-from benchmarks.results import BOUND, Results
+from benchmarks.peers.asked import FIGURES_ASKED
+from benchmarks.peers.plan import SYSTEMS
+from benchmarks.peers.results import BOUND, Results
 from encserve_pages.bars import Bar, render_bars
 from encserve_pages.chart import legend
 from encserve_pages.page import Figure, Figures, Part, Prose, Table, render_page

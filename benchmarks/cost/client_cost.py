@@ -1,6 +1,6 @@
 """What the SDK itself costs: CPU time for each text, against a server that does nothing.
 
-    python -m benchmarks.client_cost [--texts 20000] [--size 32] [--profile]
+    python -m benchmarks.cost.client_cost [--texts 20000] [--size 32] [--profile]
 
 The transport stands where gRPC does: it takes the request's protobuf in bytes and gives the answer's, so that
 everything that the SDK does is counted, and neither a network nor a server is. CPU time, so other work on the machine
@@ -96,7 +96,7 @@ class AsyncNull:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.client_cost", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks.cost.client_cost", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--texts", type=int, default=20_000)
     parser.add_argument("--size", type=int, default=32, help="texts of a request")
     parser.add_argument("--profile", action="store_true", help="also say which functions take the time")

@@ -1,6 +1,6 @@
 """How long texts that come at random times take on a machine that loses nothing: no client, no server, no copies.
 
-    python -m benchmarks.ideal_queue [--processors 2]
+    python -m benchmarks.capacity.ideal_queue [--processors 2]
 
 Simulates a queue in front of processors, each of which takes a text at a time, in the order in which they came, for as
 long as the encoder alone needs for it (`micro_batches.Cost` of MiniLM in FP32). Prints the 99th percentile of the time
@@ -15,8 +15,8 @@ import heapq
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cost.micro_batch_cost import WIDTH
 from benchmarks.exported import CHECKPOINT
-from benchmarks.micro_batch_cost import WIDTH
 from benchmarks.workloads import make_workload
 from encserve_export.config import Precision
 from encserve_export.engines.python_backend.python_onnxruntime import ONNXRUNTIME
@@ -29,7 +29,9 @@ ARRIVALS = 400_000
 
 def main() -> None:
     """Take the texts of the workload mixed, simulate, print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.ideal_queue", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.capacity.ideal_queue", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--processors", type=int, default=2)
     processors = parser.parse_args().processors
     needed = alone(np.array(make_workload("mixed", CHECKPOINT).tokens, float))

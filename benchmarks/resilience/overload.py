@@ -1,6 +1,7 @@
 """A flood against one server: 5 times what it can answer, and how it is afterwards. One run, one machine.
 
-    python -m benchmarks.overload [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER] [--json FILE]
+    python -m benchmarks.resilience.overload [--texts 1500] [--seconds 20] [--factor 5] [--repository FOLDER]
+        [--json FILE]
 
 The flood (`flood.py`) comes in an open loop, so it does not slow down when the server does. A refusal is timed twice:
 by the flooder, whose event loop has hundreds of calls under way, and by a process that asks one question at a time
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.exported import CHECKPOINT, MODEL
-from benchmarks.flood import run_flood
+from benchmarks.resilience.flood import run_flood
 from benchmarks.served import resident_mib, served
 from benchmarks.workloads import make_workload
 from encserve import AsyncClient

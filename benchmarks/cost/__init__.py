@@ -1,0 +1,1 @@
+"""What one part costs: processor time, memory, and time by part."""

@@ -1,0 +1,71 @@
+"""Cell by cell of a run: one system with one workload in one mode."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.modes import MODES
+from benchmarks.peers.measurement import Measurement
+from benchmarks.peers.plan import SYSTEMS, Cell
+from benchmarks.peers.results import Results
+from benchmarks.peers.workers import Refused, Worker
+from benchmarks.workloads import Workload
+
+OPEN_LOOP = "open, 70 %"
+"""A mode of its own: single texts at random times, at 70 % of the rate that encserve reached in mode 32x1."""
+OPEN_SYSTEM = "encserve"
+
+
+@dataclass
+class Rounds:
+    """The rounds of one run."""
+
+    arguments: argparse.Namespace
+    """`seconds`, `share`, `systems` and `workloads`."""
+    workers: dict[str, Worker]
+    """By process; one that ends is taken out."""
+    workloads: Mapping[str, Workload]
+    paddings: Mapping[tuple[str, str], float]
+    """(process, workload) -> padding, of encserve's own graphs."""
+    results: Results
+
+    def measure(self, cell: Cell, number: int, due_s: list[float] | None = None) -> None:
+        """Measure once in round `number`, or note why that was not possible; with `due_s` in an open loop."""
+        system, workload = SYSTEMS[cell.system], self.workloads[cell.workload]
+        worker = self.workers.get(system.process)
+        if worker is None or cell.system in self.results.refused:
+            return
+        mode = MODES["32x1" if due_s else cell.mode]
+        requests = mode.requests(workload.texts)
+        requests = requests[: max(mode.streams, round(len(requests) * self.arguments.share))]
+        seconds = self.arguments.seconds
+        load = {"requests": requests, "streams": mode.streams, "cap_s": seconds, "due_s": due_s or []}
+        try:
+            answered = worker.run(load, system.variant, timeout_s=60 + 20 * seconds)
+        except Refused as error:
+            self.workers.pop(system.process).close()
+            for name in SYSTEMS:  # all that this process stood for
+                if SYSTEMS[name].process == system.process and name in self.arguments.systems:
+                    self.results.refused[name] = f"since {cell.system}, {cell.workload}, {cell.mode}: {error}"
+            return
+        if "failed" in answered.said:
+            self.results.failed[f"{cell.system}, {cell.workload}, {cell.mode}"] = answered.said["failed"]
+            return
+        padding = None if cell.system == "bound, padded" else self.paddings.get((system.process, cell.workload))
+        self.results.add(Measurement.of(cell, number, answered, workload.tokens, padding=padding))
+
+    def measure_open_loop(self, number: int) -> None:
+        """Latencies at 70 % of the rate that this round has reached, with arrivals of a Poisson process."""
+        workload = self.arguments.workloads[0]
+        closed = self.results.find(OPEN_SYSTEM, workload, "32x1")
+        if not closed:
+            return
+        rng = np.random.default_rng(number)
+        rate_per_s = 0.7 * closed[-1].texts_per_s
+        due_s = np.cumsum(rng.exponential(1 / rate_per_s, MODES["32x1"].texts))
+        due = due_s[due_s < max(2.0, 2 * self.arguments.seconds)].round(6).tolist()
+        self.measure(Cell(OPEN_SYSTEM, workload, OPEN_LOOP), number, due)

@@ -1,0 +1,1 @@
+"""What a precision costs in quality, and what it is worth in time."""

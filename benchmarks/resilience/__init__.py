@@ -1,0 +1,1 @@
+"""What a server bears: floods, bulk beside single texts, processes that die."""

@@ -1,0 +1,74 @@
+"""A run cell by cell: what came out, what failed, and what a system that ended takes with it."""
+
+from argparse import Namespace
+
+import pytest
+from benchmarks.peers.measurement import Measurement
+from benchmarks.peers.plan import SYSTEMS, Cell
+from benchmarks.peers.results import Results
+from benchmarks.peers.rounds import OPEN_LOOP, Rounds
+from benchmarks.peers.workers import Answered, Refused
+from benchmarks.processes import Cost
+from benchmarks.workloads import Workload
+
+COST = Cost(own_cpu_s=1.0, children_cpu_s=0.0, own_peak_bytes=1 << 20, children_peak_bytes=0)
+
+
+class Worker:
+    """Answers as it is told to."""
+
+    def __init__(self, **said):
+        self.said, self.loads, self.closed = said, [], False
+
+    def run(self, load, variant, *, timeout_s):
+        self.loads.append(load)
+        if not self.said:
+            raise Refused("it ended")
+        return Answered(said=self.said, before=COST, after=COST)
+
+    def close(self):
+        self.closed = True
+
+
+def rounds(worker) -> Rounds:
+    process = SYSTEMS["encserve"].process
+    return Rounds(
+        Namespace(seconds=2.0, share=1.0, systems=list(SYSTEMS), workloads=["mixed"]),
+        workers={process: worker},
+        workloads={"mixed": Workload(name="mixed", texts=["a text"] * 64, tokens=[4] * 64)},
+        paddings={(process, "mixed"): 0.0},
+        results=Results(facts={}),
+    )
+
+
+def test_what_a_worker_answers_is_a_measurement_and_sets_the_rate_of_the_open_loop():
+    worker = Worker(texts=100, wall_s=1.0, latencies_s=[0.1], padding=None)
+    run = rounds(worker)
+    run.measure(Cell("encserve", "mixed", "32x1"), 1)
+    run.measure_open_loop(1)
+    closed, opened = run.results.measurements
+    assert isinstance(closed, Measurement)
+    assert (closed.texts_per_s, closed.padding, opened.mode) == (100.0, 0.0, OPEN_LOOP)
+    due_s = worker.loads[1]["due_s"]
+    assert due_s == sorted(due_s)
+    assert len(due_s) == pytest.approx(0.7 * 100 * 4, rel=0.25)  # two times as long as asked
+
+
+def test_a_worker_that_ends_takes_all_systems_of_its_process_with_it():
+    worker = Worker()
+    run = rounds(worker)
+    run.measure(Cell("encserve", "mixed", "1x1"), 1)
+    gone = {name for name, system in SYSTEMS.items() if system.process == SYSTEMS["encserve"].process}
+    assert set(run.results.refused) == gone
+    assert set(run.results.refused.values()) == {"since encserve, mixed, 1x1: it ended"}
+    assert worker.closed
+    run.measure(Cell("encserve", "mixed", "1x1"), 2)
+    assert len(worker.loads) == 1
+
+
+def test_what_failed_is_noted_with_its_cell():
+    run = rounds(Worker(failed="OSError: no"))
+    run.measure(Cell("encserve", "mixed", "1x1"), 1)
+    run.measure_open_loop(1)  # of which nothing can be said without a rate
+    assert run.results.failed == {"encserve, mixed, 1x1": "OSError: no"}
+    assert run.results.measurements == []
