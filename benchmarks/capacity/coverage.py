@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,103 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.capacity.known_servers import SERVERS, SERVICE_S, truth_per_s
+from benchmarks.capacity.written import Marks, table
 from encserve_loadtest.config import DEFAULT_TIME_LIMIT_S, SEARCH_SHARE
 from encserve_loadtest.errors import TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.search import find_capacity
-from encserve_loadtest.virtual.pace import standing_still, two_speeds
-from encserve_loadtest.virtual.servers import (
-    Batcher,
-    Draw,
-    Line,
-    VirtualServer,
-    by_length,
-    constant_service,
-    exponential_service,
-)
 from encserve_loadtest.virtual.virtual_bench import VirtualBench
 
-SERVICE_S = 0.01
 TARGETS = (3, 10, 30)
 """In mean service times of a request that is alone."""
-ALLOWED = 0.01
-BISECTIONS = 13
-BEGIN, END = "<!-- coverage: benchmarks/capacity/coverage.py writes this -->", "<!-- end of coverage -->"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """A server whose capacity can be computed."""
-
-    make: Callable[[np.random.Generator, float], VirtualServer]
-    """(draws its disturbances, how long it is watched) -> the server."""
-    saturation_per_s: float
-    requests: int = 4_000_000
-    """How many are simulated for the truth, at each rate."""
-    lasting: str = ""
-    """The server that it is in the long run; empty for itself."""
-
-
-SERVERS = {
-    "M/D/1": Known(make=lambda rng, horizon_s: Line(draw=constant_service(SERVICE_S)), saturation_per_s=100),
-    "M/M/1": Known(make=lambda rng, horizon_s: Line(draw=exponential_service(SERVICE_S)), saturation_per_s=100),
-    "M/D/4": Known(make=lambda rng, horizon_s: Line(draw=constant_service(SERVICE_S), places=4), saturation_per_s=400),
-    "batches of up to 32": Known(
-        make=lambda rng, horizon_s: Batcher(fixed_s=0.008, draw=by_length(0.002, spread=0.6), most=32),
-        saturation_per_s=32 / (0.008 + 32 * 0.002),
-        requests=1_000_000,
-    ),
-    "two speeds": Known(
-        make=lambda rng, horizon_s: Line(
-            draw=constant_service(SERVICE_S), pace=two_speeds(0.7, mean_s=2.0, horizon_s=horizon_s, rng=rng)
-        ),
-        saturation_per_s=85,
-    ),
-    "stands still for 2 s once": Known(
-        make=lambda rng, horizon_s: Line(
-            draw=constant_service(SERVICE_S), pace=standing_still(rng.uniform(0.0, horizon_s), 2.0)
-        ),
-        saturation_per_s=100,
-        lasting="M/D/1",
-    ),
-    "one text in ten is five times as long": Known(
-        make=lambda rng, horizon_s: Line(draw=two_lengths(SERVICE_S, long=5.0, share=0.1)), saturation_per_s=100
-    ),
-    "M/D/16": Known(
-        make=lambda rng, horizon_s: Line(draw=constant_service(SERVICE_S), places=16), saturation_per_s=1600
-    ),
-    "batches of up to 8": Known(
-        make=lambda rng, horizon_s: Batcher(fixed_s=0.006, draw=by_length(0.004, spread=1.0), most=8),
-        saturation_per_s=8 / (0.006 + 8 * 0.004),
-        requests=1_000_000,
-    ),
-}
-"""The last three played no part when the constants of the estimate were chosen."""
-
-
-def two_lengths(mean_s: float, *, long: float, share: float) -> Draw:
-    """Work of a mean, where a share of the requests takes `long` times as long as the others."""
-    short_s = mean_s / (1 - share + share * long)
-    return lambda rng, count: np.where(rng.random(count) < share, long * short_s, short_s)
-
-
-def truth_per_s(name: str, target_s: float) -> float:
-    """The highest rate whose 99th percentile is within the target in the long run; 0 where there is none."""
-    if name == "M/M/1":
-        return max(0.0, 1 / SERVICE_S - math.log(1 / ALLOWED) / target_s)
-    known = SERVERS[SERVERS[name].lasting or name]
-    gaps = np.random.default_rng(1).exponential(1.0, known.requests)
-
-    def late_share(rate_per_s: float) -> float:
-        come_s = np.cumsum(gaps) / rate_per_s
-        server = known.make(np.random.default_rng(2), float(come_s[-1]))
-        return float(np.mean(server.answered_s(come_s, np.random.default_rng(3)) - come_s > target_s))
-
-    low, high = 0.0, known.saturation_per_s
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if late_share(middle) <= ALLOWED else (low, middle)
-    return low
+MARKS = Marks("<!-- coverage: benchmarks/capacity/coverage.py writes this -->", "<!-- end of coverage -->")
 
 
 def plan_once(name: str, target_s: float, *, seed: int, time_s: float) -> Capacity | None:
@@ -151,7 +64,9 @@ class Cell:
         head = [self.name, f"{self.target:g}"]
         if truth == 0:
             impossible = sum(each is None for each in self.plans) / len(self.plans)
-            return [*head, "none", f"“impossible” in {impossible:.0%}", "", "", "", "", ""]
+            perhaps = self.share(lambda each: any("no rate holds" in reason for reason in each.reasons))
+            said = f"“impossible” in {impossible:.0%}" + (f", “it may be” in {perhaps:.0%}" if perhaps else "")
+            return [*head, "none", said, "", "", "", "", ""]
         middle = np.median([each.rate_per_s for each in self.found]) / truth - 1
         width = np.median([(each.high_per_s - each.low_per_s) / truth for each in self.found])
         return [
@@ -172,22 +87,14 @@ HEADS = [
 ]
 
 
-def table(rows: list[list[str]]) -> str:
-    """The rows as Markdown."""
-    lines = [HEADS, ["---"] * len(HEADS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def write(path: Path, rows: list[list[str]], note: str) -> None:
-    """Put the rows between the marks of the table; of servers that were not measured now, those that are there stay."""
-    page = path.read_text(encoding="utf-8")
-    before, (inside, _, after) = page.partition(BEGIN)[0], page.partition(BEGIN)[2].partition(END)
-    cells = [[each.strip() for each in line.strip()[1:-1].split("|")] for line in inside.splitlines() if "|" in line]
+    """Put the rows into the page; of servers that were not measured now, those that are there stay."""
+    lines = [line for line in MARKS.inside(path).splitlines() if "|" in line]
+    cells = [[each.strip() for each in line.strip()[1:-1].split("|")] for line in lines]
     measured = {row[0] for row in rows}
     kept = [row for row in cells if row[0] in SERVERS and row[0] not in measured]
     order = list(SERVERS)
-    text = table(sorted([*kept, *rows], key=lambda row: order.index(row[0])))
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{note}\n\n{END}{after}", encoding="utf-8")
+    MARKS.put(path, f"{table(HEADS, sorted([*kept, *rows], key=lambda row: order.index(row[0])))}\n\n{note}")
 
 
 def main() -> None:

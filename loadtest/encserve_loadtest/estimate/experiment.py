@@ -14,7 +14,7 @@ from encserve_loadtest.estimate.record import Count, Record
 from encserve_loadtest.estimate.saturation import Saturation
 from encserve_loadtest.estimate.stall import Stall, find_stalls, set_aside
 from encserve_loadtest.estimate.warm_up import warm_up_share
-from encserve_loadtest.quantities import rounded
+from encserve_loadtest.quantities import milliseconds, percent, rounded
 
 ALLOWED = 0.01
 """The share of the requests that may be late: those above the 99th percentile."""
@@ -30,6 +30,8 @@ LOCAL = 3.5
 """Runs beyond the crossing by so much, in the logit of the late share, say nothing of where it is."""
 MIN_EPISODES = 2.0
 """For fewer independent episodes of late requests there is no interval."""
+IMPOSSIBLE_LOAD = 0.02
+"""A capacity below this share of saturation is none, and an interval that reaches below it may hold none."""
 MOST_WARM_UP = 0.4
 MOST_STALLS = 2
 """More standstills than these are not set aside: they are how the server is."""
@@ -93,7 +95,17 @@ class Experiment:
         return self._fit(counts, dispersions), counts, dispersions
 
     def _fit(self, counts: Sequence[Count], dispersions: Sequence[float]) -> Crossing:
-        return find_crossing(counts, dispersions, allowed=ALLOWED, saturation_per_s=self.saturation.high_per_s)
+        return find_crossing(
+            counts,
+            dispersions,
+            allowed=ALLOWED,
+            saturation_per_s=self.saturation.high_per_s,
+            idle=Count(
+                rate_per_s=0.0,
+                requests=self.saturation.alone_requests,
+                episodes=np.ones(self.saturation.alone_late),
+            ),
+        )
 
     def _counts(self) -> list[Count]:
         """What was late in each run after its warm-up: the longer of what is seen and what theory asks for."""
@@ -140,6 +152,11 @@ class Experiment:
                 f"late answers came in {rounded(episodes, 2)} independent episodes, {MIN_EPISODES:g} are needed"
             )
             needed_s.append(spent_s * min(MIN_EPISODES / max(episodes, 0.1), 20.0))
+        if crossing.quantile_per_s(MARGIN) < IMPOSSIBLE_LOAD * self.saturation.per_s:
+            reasons.append(
+                f"it may be that no rate holds the target: on an idle server, whose median is "
+                f"{milliseconds(self.saturation.alone_s)}, about {percent(ALLOWED)} of the answers are late already"
+            )
         longest_s = max((each.duration_s for each in self.runs), default=0.0)
         fill_s = self.fill_s(rate_per_s)
         if longest_s < FILLS * fill_s:

@@ -47,15 +47,8 @@ class Record:
             from_s: seconds from the start of the run, the end of its warm-up.
         """
         kept = (self.due_s >= from_s) & ~self.set_aside
-        latency_s, due_s = self.latency_s[kept], self.due_s[kept]
-        gap_s = float(np.diff(self.due_s)[self.set_aside[1:]].sum()) if self.set_aside.any() else 0.0
-        counted_s = max(self.duration_s - from_s - gap_s, 1e-9)
-        return Count(
-            rate_per_s=self.rate_per_s,
-            counted_s=counted_s,
-            requests=len(due_s),
-            episodes=_episodes(latency_s, target_s),
-        )
+        requests, episodes = np.count_nonzero(kept), _episodes(self.latency_s[kept], target_s)
+        return Count(rate_per_s=self.rate_per_s, requests=requests, episodes=episodes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +59,6 @@ class Count:
     """Requests that came, per second. Of two runs at one asked rate the one in which more came by chance has more that
     are late, and the slope is that of the rate itself: so the chance of the arrivals is taken out of the estimate. It
     is a control variate (Glasserman, Monte Carlo Methods in Financial Engineering, 2003, section 4.1)."""
-    counted_s: float
     requests: int
     episodes: NDArray[np.float64]
     """Late requests of each episode, (episodes,)."""

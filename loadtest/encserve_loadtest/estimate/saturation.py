@@ -22,6 +22,8 @@ STEP_S, LONG_S = 1.5, 10.0
 """How long each number of users asks, and how long the last of them asks in the end ..."""
 LEAST_STEP_S, LEAST_LONG_S = 0.3, 1.0
 """... and the least of these in a search that has less time."""
+ALONE_S = 5.0
+"""One user asks for so long: what is late then is late without any queue."""
 
 PARTS = 10
 STUDENT_T = 2.31
@@ -73,7 +75,7 @@ async def saturate(bench: Bench, *, target_s: float, time_scale: float = 1.0) ->
         PlanError: every request failed.
     """
     step_s, long_s = max(STEP_S * time_scale, LEAST_STEP_S), max(LONG_S * time_scale, LEAST_LONG_S)
-    best = alone = window = await _asked(bench, 1, step_s)
+    best = alone = window = await _asked(bench, 1, max(ALONE_S * time_scale, LEAST_STEP_S))
     windows = [alone]
     for users in USERS[1:]:
         windows.append(window := await _asked(bench, users, step_s))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.crossing import Crossing
-from encserve_loadtest.estimate.experiment import ALLOWED, FILLS, MARGIN, Experiment
+from encserve_loadtest.estimate.experiment import ALLOWED, FILLS, IMPOSSIBLE_LOAD, MARGIN, Experiment
 from encserve_loadtest.estimate.record import Record
 from encserve_loadtest.estimate.saturation import Bench, saturate
 from encserve_loadtest.measurement.bottleneck import CLIENT_CPU_LIMIT
@@ -37,8 +37,6 @@ computed all the time, and so was late to take in the answers, too."""
 MAX_INVALID = 3
 
 CONFIRMED_LOAD = 0.15
-IMPOSSIBLE_LOAD = 0.02
-"""A capacity below this share of saturation is none."""
 CHANCE = 0.005
 """What happens by chance more rarely than this is not chance."""
 
@@ -82,7 +80,7 @@ class Search:
     def __init__(self, bench: Bench, experiment: Experiment, *, time_s: float, note: Callable[[str], None]) -> None:
         self._bench = bench
         self._experiment = experiment
-        self._time_s = time_s
+        self._time_s = self._left_s = time_s
         self._note = note
         self._invalid: list[Window] = []
 
@@ -94,26 +92,25 @@ class Search:
             GeneratorTooSlow: three windows were invalid, since the generator was late.
         """
         await self._confirm_possible()
-        experiment, left_s = self._experiment, self._time_s
+        experiment = self._experiment
         rate_per_s = experiment.first_per_s()
         for _ in range(PILOTS):
             shortest_s, longest_s = (share * self._time_s for share in PILOT_SHARE)
             length_s = min(max(4 * experiment.fill_s(rate_per_s), shortest_s), longest_s)
-            left_s -= length_s
-            await self._measure(rate_per_s, length_s, experiment.pilots)
+            while not await self._measure(rate_per_s, length_s, experiment.pilots):
+                pass
             crossing = self._learnt()
             rate_per_s = crossing.rate_per_s
-        shortest_s, longest_s = (share * left_s for share in LONG_SHARE)
-        count = int(left_s / min(max(LONG_FILLS * experiment.fill_s(rate_per_s), shortest_s), longest_s))
-        length_s = left_s / count
+        shortest_s, longest_s = (share * self._left_s for share in LONG_SHARE)
+        count = int(self._left_s / min(max(LONG_FILLS * experiment.fill_s(rate_per_s), shortest_s), longest_s))
+        length_s = self._left_s / count
         for index in range(count):
             logit = OFFSETS[index % len(OFFSETS)] + (HIGHER if self._few(crossing.rate_per_s) else 0.0)
             highest_per_s = experiment.saturation.per_s * (1 - FILLS * experiment.target_s / length_s)
             rate_per_s = crossing.rate_per_s * math.exp(logit / crossing.slope)
-            await self._measure(
-                min(rate_per_s, max(highest_per_s, crossing.quantile_per_s(MARGIN))), length_s, experiment.runs
-            )
-            crossing = self._learnt()
+            rate_per_s = min(rate_per_s, max(highest_per_s, crossing.quantile_per_s(MARGIN)))
+            if await self._measure(rate_per_s, length_s, experiment.runs):  # one that is invalid had its time
+                crossing = self._learnt()
         if crossing.rate_per_s < IMPOSSIBLE_LOAD * experiment.saturation.per_s:
             raise impossible(experiment, min(experiment.runs, key=lambda record: record.rate_per_s))
         return experiment.capacity()
@@ -123,16 +120,18 @@ class Search:
         episodes = self._time_s * self._experiment.free_share(rate_per_s) * ALLOWED * math.log(1 / ALLOWED)
         return episodes / (4 * self._experiment.target_s) < FEW_EPISODES
 
-    async def _measure(self, rate_per_s: float, length_s: float, records: list[Record]) -> None:
-        while True:
-            window = await self._bench.at_rate(rate_per_s, duration_s=length_s)
-            by_itself = window.p99_since_sent_s <= DECISIVE * window.target_p99_s
-            if window.is_valid or not (by_itself or window.client_cpu_share > CLIENT_CPU_LIMIT):
-                records.append(Record.of(window))
-                return
-            self._invalid.append(window)
-            if len(self._invalid) == MAX_INVALID:
-                raise _too_slow(self._invalid)
+    async def _measure(self, rate_per_s: float, length_s: float, records: list[Record]) -> bool:
+        """Measure once; returns whether the window is valid, and so is in the records."""
+        window = await self._bench.at_rate(rate_per_s, duration_s=length_s)
+        self._left_s -= length_s
+        by_itself = window.p99_since_sent_s <= DECISIVE * window.target_p99_s
+        if window.is_valid or not (by_itself or window.client_cpu_share > CLIENT_CPU_LIMIT):
+            records.append(Record.of(window))
+            return True
+        self._invalid.append(window)
+        if len(self._invalid) == MAX_INVALID:
+            raise _too_slow(self._invalid)
+        return False
 
     def _learnt(self) -> Crossing:
         crossing = self._experiment.crossing()
@@ -147,7 +146,8 @@ class Search:
         if _tail(saturation.alone_late, ALLOWED * saturation.alone_requests) > CHANCE:
             return
         records: list[Record] = []
-        await self._measure(CONFIRMED_LOAD * saturation.per_s, self._time_s / 16, records)
+        while not await self._measure(CONFIRMED_LOAD * saturation.per_s, self._time_s / 16, records):
+            pass
         count = records[0].count(target_s=self._experiment.target_s, from_s=0.0)
         mostly = count.late > count.requests / 2  # then it is all one episode
         if mostly or _tail(len(count.episodes), ALLOWED * count.requests) <= CHANCE:

@@ -87,13 +87,23 @@ class SimulatedDay:
     """(steps,)"""
     ready: NDArray[np.float64]
     """Replicas that answer, (steps,)."""
+    paid: NDArray[np.float64]
+    """Those and the ones that start, (steps,)."""
     refused_per_s: NDArray[np.float64]
     """Requests that no replica could take, (steps,)."""
-    replica_hours: float
-    """Of all that were paid, also while they started."""
     refused_share: float
     beyond_share: float
     """Of the requests, those that came while each replica had more than it holds, or a queue was left."""
+
+    @property
+    def hours_by(self) -> NDArray[np.float64]:
+        """Hours of replicas that were paid for by each moment, (steps,)."""
+        return np.asarray(np.cumsum(self.paid) * STEP_S / SECONDS_PER_HOUR)
+
+    @property
+    def replica_hours(self) -> float:
+        """Those of the day."""
+        return float(self.hours_by[-1])
 
 
 @dataclass(kw_only=True)
@@ -139,8 +149,8 @@ def simulate(day: Day, replica: Replica, signal: Signal) -> SimulatedDay:
     ready = asked = max(LEAST_REPLICAS, _needed(float(rates[0]), replica) + 1)
     starting: deque[float] = deque()
     recent: deque[float] = deque(maxlen=round(AVERAGED_S / STEP_S))
-    queue, paid_s, beyond = 0.0, 0.0, 0.0
-    ready_at, refused = np.empty(len(times_s)), np.empty(len(times_s))
+    queue, beyond = 0.0, 0.0
+    ready_at, paid, refused = np.empty((3, len(times_s)))
     for step, (now_s, rate) in enumerate(zip(times_s.tolist(), rates.tolist(), strict=True)):
         while starting and starting[0] <= now_s:
             starting.popleft()
@@ -154,8 +164,7 @@ def simulate(day: Day, replica: Replica, signal: Signal) -> SimulatedDay:
         beyond += rate * STEP_S if each > replica.holds_per_s or queue > 0 else 0.0
         wait_s = replica.waiting.wait_s(min(each, replica.saturation_per_s)) + queue / ability * STEP_S
         recent.append(signal.of(Moment(busy_share=answered / ability, wait_s=wait_s)))
-        ready_at[step] = ready
-        paid_s += asked * STEP_S
+        ready_at[step], paid[step] = ready, asked
         if step % round(SYNC_S / STEP_S) == 0:
             wanted = scaler.desired(sum(recent) / len(recent), ready=ready, asked=asked, now_s=now_s)
             starting.extend([now_s + replica.start_s] * max(0, wanted - asked))
@@ -170,8 +179,8 @@ def simulate(day: Day, replica: Replica, signal: Signal) -> SimulatedDay:
         signal=signal.name,
         time_s=times_s,
         ready=ready_at,
+        paid=paid,
         refused_per_s=refused,
-        replica_hours=paid_s / SECONDS_PER_HOUR,
         refused_share=float(refused.sum()) * STEP_S / came,
         beyond_share=beyond / came,
     )

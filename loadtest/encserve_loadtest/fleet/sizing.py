@@ -28,7 +28,7 @@ class Sizing:
     replicas: int
     """One more, N + 1: so many hold the target while one is down or restarts."""
     headroom: float
-    """Share of the capacity that is free while all replicas are up."""
+    """Share of the capacity, by its lower end, that is free while all replicas are up."""
     headroom_degraded: float
     """The same while one is down."""
 
@@ -72,8 +72,8 @@ def size_fleet(rate_per_s: float, capacity: Capacity) -> Sizing:
         needed=needed,
         needed_at_best=max(1, math.ceil(rate_per_s / capacity.high_per_s)),
         replicas=needed + 1,
-        headroom=1 - rate_per_s / ((needed + 1) * capacity.rate_per_s),
-        headroom_degraded=1 - rate_per_s / (needed * capacity.rate_per_s),
+        headroom=1 - rate_per_s / ((needed + 1) * capacity.low_per_s),
+        headroom_degraded=1 - rate_per_s / (needed * capacity.low_per_s),
     )
 
 

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from markupsafe import Markup
-from numpy.typing import NDArray
 
+from encserve_loadtest.estimate.capacity import Confidence
 from encserve_loadtest.findings import Findings
-from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.measurement.bottleneck import total_compute_s, total_queue_s
 from encserve_loadtest.measurement.by_rate import by_rate, nearest_window
 from encserve_loadtest.measurement.window import PERCENTILES, Window, percentile_s
 from encserve_loadtest.quantities import milliseconds, percent, rounded
+from encserve_loadtest.report.day_charts import day_figures
 from encserve_loadtest.traffic.run import Loop
 from encserve_loadtest.traffic.texts import padding_share
 from encserve_pages.axis import Axis
@@ -20,10 +19,14 @@ from encserve_pages.page import Figure
 
 CURVE_POINTS = 120
 LENGTH_BINS = 32
-DAY_POINTS = 600
 DRAWN_CEILING = 20.0
 """Latencies beyond so many times the target are drawn at the edge."""
 STEP_COLOURS = {"tokenize": "series-1", "encode": "series-0", "head": "series-2"}
+_BAND_WORDS = {
+    Confidence.INTERVAL: "the 95 % interval of the capacity",
+    Confidence.RANGE: "the range of the capacity",
+    Confidence.AT_LEAST: "what the capacity is at least",
+}
 
 
 def figures(findings: Findings) -> Iterator[Figure]:
@@ -48,8 +51,7 @@ def figures(findings: Findings) -> Iterator[Figure]:
     if findings.workload is not None:
         yield text_lengths(findings)
     if findings.simulated:
-        yield replicas_over_the_day(findings.simulated)
-        yield refused_over_the_day(findings.simulated)
+        yield from day_figures(findings.simulated, findings.config.replica_cost_per_hour)
 
 
 def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> Figure:
@@ -84,7 +86,9 @@ def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> F
     if findings.predictions:
         points = [(each.rate_per_s, each.predicted_s * 1e3) for each in findings.predictions]
         chart.dots(valued(points), "fit ring", "p99 predicted", radius=6)
-    caption = "Each point is all requests at that rate, counted from when they were due. The band is the 95 % interval."
+    caption = "Each point is all requests at that rate, counted from when they were due."
+    if findings.capacity is not None:
+        caption += f" The band is {_BAND_WORDS[findings.capacity.confidence]}."
     return Figure("Latency against rate", chart.render(), caption)
 
 
@@ -176,34 +180,6 @@ def text_lengths(findings: Findings) -> Figure:
     mean = workload.lengths.mean()
     caption = f"{workload.corpus}: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {mean:.1f}."
     return Figure("Text lengths", chart.render(), caption)
-
-
-def replicas_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
-    """How large the fleet is, by signal."""
-    chart = _over_the_day("replicas that answer", [day.ready for day in days], days)
-    caption = "A simulation on the measured curve of one replica, by what an autoscaler looks at; no cluster was asked."
-    return Figure("Simulation: replicas over the day", chart, caption)
-
-
-def refused_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
-    """What was refused while replicas were too few, by signal."""
-    chart = _over_the_day("requests/s refused", [day.refused_per_s for day in days], days)
-    caption = "A simulation: what would have waited longer than the target was refused, as the door of a pipeline does."
-    return Figure("Simulation: refusals over the day", chart, caption)
-
-
-def _over_the_day(label: str, values: Sequence[NDArray[np.float64]], days: Sequence[SimulatedDay]) -> Markup:
-    hours = days[0].time_s / 3600
-    chart = Chart(
-        x=Axis(label="hour of the day", low=float(hours[0]), high=float(hours[-1])),
-        y=Axis.over(label, [float(each.max()) for each in values]),
-    )
-    step = max(1, len(hours) // DAY_POINTS)
-    for number, (each, day) in enumerate(zip(values, days, strict=True)):
-        chart.line(
-            list(zip(hours[::step].tolist(), each[::step].tolist(), strict=True)), f"series-{number}", day.signal
-        )
-    return chart.render()
 
 
 def joined(chart: Chart, points: Sequence[tuple[float, float]], kind: str, name: str = "") -> None:

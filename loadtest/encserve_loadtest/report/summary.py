@@ -92,7 +92,7 @@ def summarize(findings: Findings) -> list[Line]:
 
 
 def _fleet_lines(sizing: Sizing) -> list[Line]:
-    free = f"{percent(sizing.headroom)} free, {percent(sizing.headroom_degraded)} while one is down"
+    free = f"then {percent(sizing.headroom)} is free, {percent(sizing.headroom_degraded)} while one is down"
     lost = f"{percent(sizing.zone_loss)} of them"
     enough = "the rest holds the rate" if sizing.holds_without_a_zone else "the rest is too few"
     return [
@@ -115,7 +115,7 @@ def _simulation_lines(findings: Findings) -> list[Line]:
         Line(
             topic="simulated",
             figure=f"{rounded(day.replica_hours)} replica-hours"
-            + ("" if cost is None else f", {rounded(day.replica_hours * cost)}"),
+            + ("" if cost is None else f" for {rounded(day.replica_hours * cost)}"),
             detail=f"over the day by {day.signal}: at most {day.ready.max():.0f} replicas, "
             f"{percent(day.refused_share)} refused, {percent(day.beyond_share)} beyond what is held; a simulation",
         )

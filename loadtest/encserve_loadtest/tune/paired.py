@@ -9,7 +9,7 @@ import numpy as np
 
 from encserve_loadtest.estimate.experiment import ALLOWED
 from encserve_loadtest.estimate.saturation import Bench
-from encserve_loadtest.measurement.window import SETTLE_SHARE, Window
+from encserve_loadtest.measurement.window import Window
 
 PAIRS = 6
 STUDENT_T = 3.5
@@ -88,9 +88,8 @@ def rate_at_percentile(window: Window, rate_per_s: float, slope: float) -> float
 
     One late request of as many as are allowed one is added, so that a window without any says something, too.
     """
-    counted = window.run.scheduled_s >= SETTLE_SHARE * window.run.duration_s
-    late = float(np.count_nonzero(window.run.latency_s[counted] > window.target_p99_s)) + 1
-    requests = float(np.count_nonzero(counted)) + 1 / ALLOWED
+    late = np.count_nonzero(window.latency_s > window.target_p99_s) + 1
+    requests = len(window.latency_s) + 1 / ALLOWED
     share = min(late / requests, 0.999)
     logit = math.log(share / (1 - share)) - math.log(ALLOWED / (1 - ALLOWED))
     return rate_per_s * math.exp(-logit / slope)

@@ -10,10 +10,10 @@ from perf_analyzer import throughput_at
 from plan_command import plan
 
 from encserve._commands.access import Access
-from encserve_loadtest.measurement.bench import make_bench, open_client
 from encserve_loadtest.config import PlanConfig
-from encserve_loadtest.planner import prepare
+from encserve_loadtest.measurement.bench import make_bench, open_client
 from encserve_loadtest.measurement.window import Window
+from encserve_loadtest.planner import prepare
 
 pytestmark = pytest.mark.slow
 

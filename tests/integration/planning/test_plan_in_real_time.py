@@ -13,11 +13,11 @@ from known_server import KnownServer, serving_known
 from unit.loadtest.queue_theory import mdc_capacity_per_s, mdc_percentile_s
 
 from encserve import AsyncClient
-from encserve_loadtest.traffic.arrivals import poisson, schedule_s
-from encserve_loadtest.measurement.bench import ALL_AT_ONCE, SEND_ONCE, Bench
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.search import find_capacity
+from encserve_loadtest.measurement.bench import ALL_AT_ONCE, SEND_ONCE, Bench
 from encserve_loadtest.measurement.window import SETTLE_SHARE, Window, percentile_s
+from encserve_loadtest.traffic.arrivals import poisson, schedule_s
 
 pytestmark = pytest.mark.slow
 

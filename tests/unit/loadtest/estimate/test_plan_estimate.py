@@ -77,7 +77,7 @@ def test_a_standstill_is_found_and_set_aside_with_the_queue_that_it_left():
     assert aside_s.min() == pytest.approx(20, abs=0.1)
     assert 24 < aside_s.max() < 30  # 2 s of requests at 60/s take 2 s x 60 / (100 - 60) to work off
     counted = cleaned.count(target_s=0.1, from_s=0)
-    assert counted.requests / counted.counted_s == pytest.approx(60, rel=0.05)
+    assert counted.requests / (60 - np.ptp(aside_s)) == pytest.approx(60, rel=0.05)
 
 
 def test_a_quiet_server_does_not_stand_still():
@@ -88,7 +88,7 @@ def test_a_quiet_server_does_not_stand_still():
 
 def counts(rates: list[float], shares: list[float], *, requests: int = 100_000) -> list[Count]:
     return [
-        Count(rate_per_s=rate, counted_s=1, requests=requests, episodes=np.array([share * requests]))
+        Count(rate_per_s=rate, requests=requests, episodes=np.array([share * requests]))
         for rate, share in zip(rates, shares, strict=True)
     ]
 
@@ -100,6 +100,41 @@ def test_the_crossing_is_where_the_allowed_share_is_late():
     crossing = find_crossing(runs, [1.0] * 5, allowed=0.01, saturation_per_s=100)
     assert crossing.rate_per_s == pytest.approx(100 - np.log(100) / target_s, rel=0.005)
     assert crossing.slope == pytest.approx(0.3 * 84.65, rel=0.15)
+
+
+def decays(rate_per_s: float) -> float:
+    """Of M/M/1: with the rate as it is the logarithm is a straight line."""
+    return float(np.exp(-(100 - rate_per_s) * 0.1))
+
+
+def takes_five(rate_per_s: float) -> float:
+    """Late is who comes as the fifth within a moment: a straight line with the logarithm of the rate."""
+    return 0.01 * (rate_per_s / 53.95) ** 5
+
+
+@pytest.mark.parametrize("late_share", [decays, takes_five])
+def test_the_curve_is_as_bent_as_the_runs_say(late_share):
+    """All runs are beyond the crossing, at 53.95 requests/s: where it is, only the form of the curve tells."""
+    rates = [60.0, 66, 72, 78]
+    crossing = find_crossing(
+        counts(rates, [late_share(rate) for rate in rates]), [1.0] * 4, allowed=0.01, saturation_per_s=100
+    )
+    assert crossing.rate_per_s == pytest.approx(53.95, rel=0.015)
+    assert crossing.quantile_per_s(0.025) < 53.95 < crossing.quantile_per_s(0.975)
+
+
+def test_what_one_user_sees_who_is_alone_says_how_the_curve_begins():
+    """Late is who comes as the third within a moment, at a sixth of saturation: an idle server is never late."""
+    rates = [12.0, 14, 17, 21, 25]
+    runs = counts(rates, [0.01 * (rate / 16) ** 2 for rate in rates], requests=8_000)
+
+    def low_end_per_s(idle: Count | None) -> float:
+        crossing = find_crossing(runs, [4.0] * 5, allowed=0.01, saturation_per_s=100, idle=idle)
+        return crossing.quantile_per_s(0.025)
+
+    never_late = Count(rate_per_s=0, requests=500, episodes=np.empty(0))
+    often_late = Count(rate_per_s=0, requests=500, episodes=np.ones(4))
+    assert low_end_per_s(often_late) < low_end_per_s(None) < low_end_per_s(never_late) < 16
 
 
 def test_the_more_late_requests_stick_together_the_less_is_known():

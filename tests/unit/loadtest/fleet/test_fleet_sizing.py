@@ -11,8 +11,8 @@ from encserve_loadtest.fleet.waiting import wait_curve
 def test_replicas_keep_the_target_with_one_down():
     sizing = size_fleet(2_000, Capacity(rate_per_s=100, low_per_s=90, high_per_s=110))
     assert (sizing.needed, sizing.replicas) == (23, 24)
-    assert sizing.headroom == pytest.approx(1 - 2_000 / 2_400)
-    assert sizing.headroom_degraded == pytest.approx(1 - 2_000 / 2_300)
+    assert sizing.headroom == pytest.approx(1 - 2_000 / (24 * 90))
+    assert sizing.headroom_degraded == pytest.approx(1 - 2_000 / (23 * 90))
 
 
 def test_the_loss_of_a_zone_takes_a_third_or_more():

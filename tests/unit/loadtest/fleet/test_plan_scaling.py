@@ -49,6 +49,15 @@ def test_a_jump_that_is_faster_than_a_start_is_refused():
     assert slow.ready[-1] * REPLICA.holds_per_s >= 800
 
 
+def test_a_replica_is_paid_for_while_it_starts():
+    day = simulate(DAY, REPLICA, WORK)
+    assert (day.paid >= day.ready).all()
+    wished = int(np.argmax(day.paid > day.ready))
+    grown = wished + int(np.argmax(day.ready[wished:] > day.ready[wished]))
+    assert day.time_s[grown] - day.time_s[wished] == pytest.approx(REPLICA.start_s, abs=5)
+    assert day.replica_hours == pytest.approx(day.paid.sum() * 5 / 3600)
+
+
 def test_a_queue_that_triton_does_not_see_never_lets_a_fleet_grow():
     blind = replace(TRITON, of=lambda moment: 11e-6)
     assert simulate(DAY, REPLICA, blind).ready.max() == simulate(DAY, REPLICA, blind).ready[0]

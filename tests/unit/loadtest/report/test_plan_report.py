@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from unit.loadtest.windows import step, window
 
 from encserve_loadtest.config import PlanConfig
+from encserve_loadtest.estimate.capacity import Confidence
 from encserve_loadtest.estimate.experiment import Experiment
 from encserve_loadtest.estimate.saturation import Saturation
 from encserve_loadtest.findings import Findings
@@ -14,6 +16,7 @@ from encserve_loadtest.fleet.day import Day
 from encserve_loadtest.fleet.waiting import wait_curve
 from encserve_loadtest.planner import simulate_day
 from encserve_loadtest.report.files import write_report
+from encserve_loadtest.report.page import render_html
 from encserve_loadtest.report.plain import to_json
 from encserve_loadtest.report.summary import render_text
 from encserve_loadtest.slo import judge
@@ -50,6 +53,21 @@ def test_the_report_needs_no_network(findings, tmp_path):
     assert plain["capacity"]["rate_per_s"] == findings.capacity.rate_per_s
     assert len(plain["windows"]) == 6
     assert plain["windows"][3]["steps"]["encode"]["busy_share"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"),
+    [
+        (Confidence.INTERVAL, "The band is the 95 % interval of the capacity."),
+        (Confidence.RANGE, "The band is the range of the capacity."),
+        (Confidence.AT_LEAST, "The band is what the capacity is at least."),
+    ],
+)
+def test_the_band_is_called_what_it_is(findings, confidence, words):
+    findings.capacity = replace(findings.capacity, confidence=confidence)
+    assert words in render_html(findings)
+    findings.capacity = None
+    assert "The band" not in render_html(findings)
 
 
 def test_an_interrupted_plan_has_a_report(tmp_path):
@@ -95,6 +113,8 @@ def test_a_simulated_day_is_drawn_and_called_a_simulation(findings, tmp_path):
     page = (tmp_path / "plan.html").read_text()
     assert "Simulation: replicas over the day" in page
     assert "Simulation: refusals over the day" in page
+    assert "Simulation: cost over the day" in page
+    assert "replica-hours, in the currency of 1.20 each" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     plain = json.loads((tmp_path / "plan.json").read_text())
     assert [day["signal"] for day in plain["simulated"]] == [day.signal for day in findings.simulated]
