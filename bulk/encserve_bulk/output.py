@@ -1,0 +1,148 @@
+"""The folder of a job: a part for each window, and what the job is, so that a killed one goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from encserve import InvalidInput
+
+from .asking import Row
+
+JOB_FILE = "encserve-job.json"
+Format = Literal["parquet", "jsonl"]
+_NUMPY = {pa.float32(): np.float32, pa.int8(): np.int8, pa.uint8(): np.uint8, pa.int32(): np.int32}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What must be the same for parts to stand in one folder."""
+
+    verb: str
+    model: str
+    version: str
+    certificate: str
+    options: Mapping[str, Any]
+    columns: Mapping[str, str | None]
+    input_sha256: str
+    window_rows: int
+    format: Format
+
+    def refuse_other(self, other: Mapping[str, Any], where: Path) -> None:
+        """Refuse what another job has begun.
+
+        Raises:
+            InvalidInput: it names each difference.
+        """
+        mine = json.loads(json.dumps(asdict(self)))
+        differing = [name for name in mine if mine[name] != other.get(name)]
+        if differing:
+            said = "; ".join(f"{name} {other.get(name)!r}, now {mine[name]!r}" for name in differing)
+            raise InvalidInput(f"{where} was begun with {said}: begin anew in another folder")
+
+
+@dataclass(kw_only=True)
+class Folder:
+    """Where the parts of a job are."""
+
+    path: Path
+    identity: Identity
+    types: Mapping[str, pa.DataType]
+    """Name and type of each column of the verb."""
+    errors: int = field(default=0, init=False)
+    """Rows with an error, in parts that were written by this run."""
+
+    def open(self, *, resume: bool) -> set[int]:
+        """Make the folder ready; returns the windows that are done.
+
+        Raises:
+            InvalidInput: it holds something and `resume` is not set, or another job's parts, or cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not any(self.path.iterdir()):
+                self._write(self.path / JOB_FILE, self._write_job)
+                return set()
+            return self._go_on(resume)
+        except OSError as error:
+            raise InvalidInput(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def put(self, index: int, ids: pa.Array, rows: Sequence[Row]) -> None:
+        """Write the part of a window, whole or not at all.
+
+        Raises:
+            InvalidInput: it cannot be written.
+        """
+        self.errors += sum(row.error is not None for row in rows)
+        try:
+            self._write(self._part(index), lambda file: self._write_part(file, ids, rows))
+        except OSError as error:
+            raise InvalidInput(f"cannot write to {self.path}: {error.strerror or error}") from error
+
+    def _go_on(self, resume: bool) -> set[int]:
+        job = self.path / JOB_FILE
+        if not resume:
+            what = "a job, which --resume goes on with" if job.exists() else "files of others"
+            raise InvalidInput(f"{self.path} holds {what}; give an empty folder, or one that is not there")
+        if not job.exists():
+            raise InvalidInput(f"{self.path} holds no job to go on with: there is no {JOB_FILE}")
+        self.identity.refuse_other(json.loads(job.read_text(encoding="utf-8")), self.path)
+        for pending in self.path.glob(".*.pending"):
+            pending.unlink()
+        return {int(part.stem.removeprefix("part-")) for part in self.path.glob(f"part-*.{self.identity.format}")}
+
+    def _part(self, index: int) -> Path:
+        return self.path / f"part-{index:06}.{self.identity.format}"
+
+    def _write(self, target: Path, write: Callable[[Path], None]) -> None:
+        """Write a sibling, have it reach the disk, and give it the name."""
+        pending = target.with_name(f".{target.name}.pending")
+        write(pending)
+        with pending.open("rb") as file:
+            os.fsync(file.fileno())
+        pending.replace(target)
+
+    def _write_job(self, file: Path) -> None:
+        file.write_text(json.dumps(asdict(self.identity), indent=2) + "\n", encoding="utf-8")
+
+    def _write_part(self, file: Path, ids: pa.Array, rows: Sequence[Row]) -> None:
+        table = self._table(ids, rows)
+        if self.identity.format == "parquet":
+            pq.write_table(table, file)
+            return
+        with file.open("w", encoding="utf-8") as lines:
+            for line in table.to_pylist():
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _table(self, ids: pa.Array, rows: Sequence[Row]) -> pa.Table:
+        counts = {
+            "token_count": pa.array([row.token_count for row in rows], pa.int32()),
+            "dropped_count": pa.array([row.dropped_count for row in rows], pa.int32()),
+        }
+        columns: dict[str, pa.Array] = {
+            name: _column([row.values.get(name) for row in rows], kind) for name, kind in self.types.items()
+        }
+        errors = pa.array([row.error for row in rows], pa.string())
+        named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns, **counts, "error": errors}
+        table = pa.table(named)
+        return table.replace_schema_metadata({"encserve": json.dumps(asdict(self.identity))})
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """An array of values; lists of numbers, which are most of what is written, out of one block of memory."""
+    if not pa.types.is_list(kind) or kind.value_type not in _NUMPY:
+        return pa.array(values, kind)
+    none = np.empty(0, _NUMPY[kind.value_type])
+    lists = [none if value is None else np.asarray(value) for value in values]
+    ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+    missing = pa.array([value is None for value in values])
+    block = np.concatenate(lists) if lists else none
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(block, kind.value_type), type=kind, mask=missing)
