@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:
     from encserve import PipelineInfo
+    from encserve_server.launcher.gateway import GatewayBeside
     from encserve_server.launcher.server import TritonServer
 
 SUMMARY = "serve a model repository on this host"
 
 CHECK_S = 0.5
+GATEWAY_PORT = 8080
 EXIT_GAVE_UP = 75
 """EX_TEMPFAIL: what is served may well be served, by another process or on another host."""
 
@@ -86,6 +89,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for developing the steps: run their code out of this folder (default: that of the installed encserve), "
         "and load it again whenever a file of it changes; it is not what was certified",
     )
+    parser.add_argument(
+        "--gateway",
+        nargs="?",
+        const="",
+        metavar="OPTIONS",
+        help="run `encserve gateway` beside the server, too, with these options of its own in one word, such as "
+        "--gateway='--alias small=minilm'",
+    )
+    parser.add_argument(
+        "--gateway-port",
+        type=int,
+        default=GATEWAY_PORT,
+        metavar="PORT",
+        help="port of --gateway (default: %(default)s)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show Triton's information messages too")
 
 
@@ -94,46 +112,62 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         ServerDied: Triton ended by itself, and nobody supervises it.
-        EncserveError: it did not start; see `TritonServer.__enter__`.
+        EncserveError: it did not start; see `TritonServer.__enter__`, and `GatewayBeside.__enter__`.
     """
-    from encserve_server.launcher.server import (  # Linux only, and gRPC takes its time to import
-        TritonServer,
-        print_to_stderr,
-        stopping,
-    )
+    from encserve_server.launcher.gateway import GatewayBeside, gateway_command
+    from encserve_server.launcher.server import print_to_stderr  # Linux only, and gRPC takes its time to import
 
     config = config_of(arguments)
     if config.health_port and not arguments.supervise:
         raise ConfigError("--health-port shows what supervision sees; it does not go with --no-supervise")
     if not config.is_loopback:
         print_to_stderr(exposure_warning(config))
+    command = None if arguments.gateway is None else gateway_command(config, arguments.gateway_port, arguments.gateway)
     interruption.follow_signals()
     try:
-        if arguments.supervise:
-            return _supervise(config)
-        with TritonServer(config) as server:
-            print(describe(server), flush=True)
-            try:
-                while server.process.is_alive:
-                    server.process.wait(CHECK_S)
-                    interruption.check()
-            except KeyboardInterrupt:
-                interruption.arrived()
-                print_to_stderr(stopping(config))
-                return 0
-            raise ServerDied(server.process.describe_end())
+        with ExitStack() as stack:
+            gateway = None
+            if command is not None:  # first, so that a mistake of its options costs no start of Triton
+                beside = GatewayBeside(command, exit_timeout_s=config.exit_timeout_s, report=print_to_stderr)
+                gateway = stack.enter_context(beside)
+            serve = _supervise if arguments.supervise else _serve_once
+            return serve(config, gateway)
     except KeyboardInterrupt:  # while it started, or the second one
         return 0
 
 
-def _supervise(config: ServeConfig) -> int:
+def _serve_once(config: ServeConfig, gateway: "GatewayBeside | None") -> int:
+    from encserve_server.launcher.server import TritonServer, print_to_stderr, stopping
+
+    with TritonServer(config) as server:
+        print(describe(server, gateway), flush=True)
+        try:
+            while server.process.is_alive:
+                server.process.wait(CHECK_S)
+                interruption.check()
+        except KeyboardInterrupt:
+            interruption.arrived()
+            print_to_stderr(stopping(config))
+            if gateway is not None:
+                gateway.stop()  # before the server, which its requests in flight need
+            return 0
+        raise ServerDied(server.process.describe_end())
+
+
+def _supervise(config: ServeConfig, gateway: "GatewayBeside | None" = None) -> int:
     from encserve_server.launcher.server import print_to_stderr
     from encserve_server.liveness.health_page import HealthPage
     from encserve_server.liveness.supervision import supervise
 
     page = HealthPage(config.health_port, report=print_to_stderr) if config.health_port else None
     try:
-        supervise(config, report=print_to_stderr, serving=lambda server: print(describe(server), flush=True), page=page)
+        supervise(
+            config,
+            report=print_to_stderr,
+            serving=lambda server: print(describe(server, gateway), flush=True),
+            page=page,
+            before_stop=gateway.stop if gateway else lambda: None,
+        )
     except GaveUp as error:
         print_to_stderr(f"encserve: error: {error}")
         return EXIT_GAVE_UP
@@ -185,7 +219,7 @@ def _tls(arguments: argparse.Namespace) -> ServerTls | None:
     return ServerTls(cert=cert, key=key, client_ca=others[0], probe_cert=others[1], probe_key=others[2])
 
 
-def describe(server: "TritonServer") -> str:
+def describe(server: "TritonServer", gateway: "GatewayBeside | None" = None) -> str:
     """Return lines that say what is served, where, and how it is stopped."""
     return "\n".join(
         [
@@ -194,6 +228,7 @@ def describe(server: "TritonServer") -> str:
             f"gRPC     {server.grpc_url}{_encryption(server)}",
             f"HTTP     {server.http_url}",
             f"metrics  {server.metrics_url}",
+            *([f"gateway  {gateway.url}"] if gateway else []),
             "",
             f"Ctrl-C or `kill {os.getpid()}` stops it",
         ]

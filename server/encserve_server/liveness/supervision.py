@@ -31,6 +31,7 @@ def supervise(
     report: Callable[[str], None],
     serving: Callable[[TritonServer], None],
     page: HealthPage | None = None,
+    before_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until this is interrupted, by an exception such as the KeyboardInterrupt of a signal, which drains the
     server.
@@ -40,12 +41,13 @@ def supervise(
         report: takes what happens, line by line; raises nothing.
         serving: called with each server that has begun to answer.
         page: tells others how the pipelines are.
+        before_stop: called when this is interrupted while a server serves, before that is drained.
 
     Raises:
         EncserveError: the first start failed; later ones are tried again, further and further apart.
         GaveUp: `MOST_FAILURES` ends and failed starts came in a row.
     """
-    supervision = _Supervision(config, report, serving, page)
+    supervision = _Supervision(config, report, serving, page, before_stop)
     # A server that is about to start again still serves what is active.
     with page or nullcontext(), marked_as_served(config.repository):
         while True:
@@ -59,11 +61,13 @@ class _Supervision:
         report: Callable[[str], None],
         serving: Callable[[TritonServer], None],
         page: HealthPage | None,
+        before_stop: Callable[[], None],
     ) -> None:
         self._config = config
         self._report = report
         self._serving = serving
         self._page = page
+        self._before_stop = before_stop
         self._has_served = False
         self._failures = 0
         self._starts = 0
@@ -88,9 +92,10 @@ class _Supervision:
             raise
         except BaseException:  # a signal
             interruption.arrived()
-            at_once = False
             if since_s is not None:
                 self._report(stopping(self._config))
+                self._before_stop()
+            at_once = False
             raise
         finally:
             self._worked_s = 0.0 if since_s is None else time.monotonic() - since_s

@@ -175,6 +175,28 @@ def test_a_signal_drains_the_server(run):
     assert Server.stopped == [False]
 
 
+def test_what_stands_before_the_server_stops_before_it(run):
+    def before_stop():
+        assert Server.stopped == [True]  # the first, which ended by itself
+        run.lines.append("the gateway stops")
+
+    Server.starts, Server.stopped = [["ends"], [KeyboardInterrupt()]], []
+    with pytest.raises(KeyboardInterrupt):
+        supervise(run._config, report=run.lines.append, serving=print, before_stop=before_stop)
+    assert run.lines[-1] == "the gateway stops"
+    assert Server.stopped == [True, False]
+
+
+def test_a_second_signal_while_that_stops_ends_the_server_at_once(run):
+    def before_stop():
+        raise KeyboardInterrupt
+
+    Server.starts, Server.stopped = [[KeyboardInterrupt()]], []
+    with pytest.raises(KeyboardInterrupt):
+        supervise(run._config, report=run.lines.append, serving=print, before_stop=before_stop)
+    assert Server.stopped == [True]
+
+
 @pytest.fixture
 def interruption(monkeypatch):
     """Of a process that was asked to stop."""
