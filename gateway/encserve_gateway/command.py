@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from encserve import InvalidInput
-from encserve._commands.server_arguments import access_of, add_endpoint_arguments
+from encserve._commands.server_arguments import access_of, add_tls_arguments
 from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
@@ -20,7 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options, with the defaults of `ServingConfig` and `GatewayConfig`."""
     default, serving = GatewayConfig(), ServingConfig()
     pipelines = parser.add_argument_group("the pipelines")
-    add_endpoint_arguments(pipelines)
+    pipelines.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="gRPC endpoint of the server, or dns:///HOST:PORT for all that a name stands for; repeatable for replicas "
+        f"(default: {serving.url})",
+    )
+    add_tls_arguments(pipelines)
     pipelines.add_argument(
         "--model",
         action="append",
@@ -116,7 +124,7 @@ def serving_of(arguments: argparse.Namespace) -> ServingConfig:
         host=arguments.host,
         port=arguments.port,
         workers=arguments.workers,
-        url=arguments.url,
+        url=",".join(arguments.url) or ServingConfig.url,
         timeout_s=arguments.timeout_s,
         access=access_of(arguments),
     )

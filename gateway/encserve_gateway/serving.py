@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from encserve import AsyncClient, InvalidInput
 from encserve._commands.access import Access
-from encserve._transport.addresses import DEFAULT_URL
+from encserve._transport.addresses import DEFAULT_URL, read_addresses
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.observation.processes import MULTIPROCESS
 
@@ -44,12 +44,13 @@ class ServingConfig:
     """Processes. Calls share requests to a pipeline within a process, so more than one pays where a core is too little
     for HTTP and JSON."""
     url: str = DEFAULT_URL
-    """The server, as `AsyncClient` has it."""
+    """The server, or its replicas with commas between, as `AsyncClient` has it."""
     timeout_s: float = 30.0
     """Seconds that a call to the pipelines may take."""
     access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
+        read_addresses(self.url)
         if self.workers < 1:
             raise InvalidInput(f"workers is {self.workers}, it must be 1 or more")
         if not 0 <= self.port <= 65_535:
@@ -72,7 +73,7 @@ def connect(serving: ServingConfig) -> AsyncClient:
     """The client of the pipelines. Raises InvalidInput."""
     access = serving.access
     return AsyncClient(
-        serving.url.split(",") if "," in serving.url else serving.url,
+        serving.url,
         timeout_s=serving.timeout_s,
         tls=access.tls,
         api_key=access.api_key,

@@ -26,6 +26,11 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, timeout_s: float = 
 def add_endpoint_arguments(parser: argparse._ActionsContainer) -> None:
     """Declare the server, of a command or of a group of its options."""
     parser.add_argument("--url", default=DEFAULT_URL, help="gRPC endpoint of the server (default: %(default)s)")
+    add_tls_arguments(parser)
+
+
+def add_tls_arguments(parser: argparse._ActionsContainer) -> None:
+    """Declare how the connection to a server is encrypted."""
     parser.add_argument("--tls", action="store_true", help="encrypt, and trust the public authorities")
     parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="encrypt, and trust these authorities (PEM)")
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="our certificate, where the server wants one")

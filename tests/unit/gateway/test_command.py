@@ -9,7 +9,7 @@ from encserve import InvalidInput
 from encserve_gateway import command
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.pipelines.aliases import Alias, parse_alias
-from encserve_gateway.serving import ServingConfig, uvicorn_config
+from encserve_gateway.serving import ServingConfig, connect, uvicorn_config
 
 
 def parsed(*words):
@@ -41,6 +41,14 @@ def test_all_options():
         max_requests=2,
         max_texts=3,
     )
+
+
+@pytest.mark.parametrize("words", ["--url a:1 --url b:2", "--url a:1,b:2"])
+async def test_several_servers(words):
+    serving, _ = parsed(*words.split())
+    assert serving.url == "a:1,b:2"
+    async with connect(serving) as client:
+        assert client._transport._addresses == ("a:1", "b:2")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "gateway.example.org"])
@@ -87,6 +95,8 @@ def test_wrong_aliases(text):
         ("--max-body-mib", "0"),
         ("--workers", "0"),
         ("--port", "65536"),
+        ("--url", "nowhere"),
+        ("--url", "a:1", "--url", ""),
         ("--timeout-s", "0"),
     ],
 )
