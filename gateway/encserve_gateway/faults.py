@@ -158,7 +158,8 @@ def fault_of(error: EncserveError, *, model: str) -> Fault:
     retry_after_s = error.retry_after_s if isinstance(error, RateLimited) else None
     if kind is not Kind.INVALID:
         subject = f"the model {shown(model)}" if model else "the server of the models"
-        return Fault(kind, MESSAGES[kind].format(subject=subject), retry_after_s=retry_after_s)
+        param = "model" if kind is Kind.UNKNOWN_MODEL else ""
+        return Fault(kind, MESSAGES[kind].format(subject=subject), param=param, retry_after_s=retry_after_s)
     message = str(error.args[0])
     if error.status and error.rows_done:  # the server knows the texts of one request only
         message += f" (counted from text {error.rows_done})"

@@ -68,7 +68,7 @@ def error_body(fault: Fault) -> dict[str, dict[str, str | None]]:
 async def embeddings(exchange: Exchange) -> Response:
     """`POST /v1/embeddings`."""
     fields, config = exchange.fields, exchange.services.config
-    write = WRITERS[_encoding_format(fields)]
+    write = WRITERS[encoding_format(fields)]
     texts = read_input(fields, config)
     dimensions = fields.whole("dimensions", least=0)
     served = await exchange.model("feature-extraction")
@@ -115,7 +115,8 @@ def _decoded(fields: Fields, ids: object, index: int, vocabulary: Vocabulary) ->
         raise fields.wrong("input", f"has {error} at {index}: {REMEDY}") from None
 
 
-def _encoding_format(fields: Fields) -> str:
+def encoding_format(fields: Fields) -> str:
+    """How vectors are to be written, a key of `WRITERS`. Raises Fault."""
     value = fields.get("encoding_format")
     if value is None:
         return "float"

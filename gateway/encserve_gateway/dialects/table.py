@@ -8,7 +8,8 @@ from encserve_gateway.dialects.openai import OPENAI
 from encserve_gateway.dialects.operation import OPERATION
 from encserve_gateway.dialects.overview import OVERVIEW
 from encserve_gateway.dialects.own import OWN
+from encserve_gateway.dialects.pooling import POOLING
 from encserve_gateway.dialects.rankings import RANKINGS
 from encserve_gateway.dialects.tei.dialect import TEI
 
-DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, COHERE, HUGGINGFACE, OWN, DOCUMENT, OVERVIEW, OPERATION)
+DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, POOLING, COHERE, HUGGINGFACE, OWN, DOCUMENT, OVERVIEW, OPERATION)

@@ -12,7 +12,13 @@ from encserve_gateway.config import GatewayConfig
 
 DIMENSIONS = 16
 MAX_LENGTH = 8
-EMBED = fake_pipeline(name="embed", dimensions=DIMENSIONS, max_length=MAX_LENGTH, prompt_names=("query", "document"))
+EMBED = fake_pipeline(
+    name="embed",
+    dimensions=DIMENSIONS,
+    max_length=MAX_LENGTH,
+    max_bytes_per_text=1 << 24,
+    prompt_names=("query", "document"),
+)
 PLAIN = fake_pipeline(name="plain", dimensions=DIMENSIONS, max_length=MAX_LENGTH)
 RERANK = fake_pipeline(name="rerank", task="text-ranking", dimensions=1, pairs=True, max_length=MAX_LENGTH)
 TOKENS = fake_pipeline(name="tokens", task="token-embedding", dimensions=DIMENSIONS, max_length=MAX_LENGTH)

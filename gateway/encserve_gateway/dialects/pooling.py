@@ -1,0 +1,89 @@
+"""vLLM's `POST /pooling`: of each text its vector, or those of its tokens, as the task of the model has it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from encserve_gateway.bodies.shown import shown
+from encserve_gateway.bodies.truncation import truncation_of
+from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
+from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
+from encserve_gateway.exchange import Exchange
+from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.http.response import Response
+from encserve_gateway.pipelines.questions import embed, refuse_cut, server_truncation
+from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.routes import Dialect, Route
+
+TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed"}
+"""Task of a pipeline -> vLLM's word for it."""
+
+
+async def pool(exchange: Exchange) -> Response:
+    """`POST /pooling`. The vectors of `token_embed` are those of all tokens, special ones among them."""
+    fields = exchange.fields
+    write = WRITERS[encoding_format(fields)]
+    texts = read_input(fields, exchange.services.config)
+    refuse_raw_scores(fields)
+    task = fields.choice("task", tuple(TASKS.values()))
+    served = await _served(exchange, task)
+    rows = await _vectors(exchange, served, texts)
+    data = b",".join(
+        b'{"object":"pooling","index":%d,"data":%s}' % (index, write(np.ascontiguousarray(row, "<f4")))
+        for index, row in enumerate(rows)
+    )
+    tail = {
+        "id": exchange.request.id.decode(),
+        "object": "list",
+        "created": int(time.time()),
+        "model": served.name,
+        "usage": usage_of(exchange),
+    }
+    return Response([b'{"data":[', data, b"]," + orjson.dumps(tail)[1:]])
+
+
+async def _served(exchange: Exchange, task: str | None) -> Served:
+    """What is asked, whose task is that of the request, where this has one. Raises Fault."""
+    name = exchange.fields.text("model")
+    wanted = next((ours for ours, word in TASKS.items() if word == task), None)
+    if wanted is None and not name:
+        wanted = "feature-extraction"
+    if wanted is not None:
+        return await exchange.named(name, wanted)
+    served = await exchange.any(name)
+    if served.pipeline.task not in TASKS:
+        does = f"the model {shown(served.name)} does {served.pipeline.task}"
+        raise Fault(Kind.WRONG_TASK, f"{does}, here {' or '.join(TASKS)} is asked for", param="model")
+    return served
+
+
+async def _vectors(exchange: Exchange, served: Served, texts: list[str]) -> list[NDArray[Any]]:
+    """Of each text its vector, (dim,), or those of its tokens, (tokens, dim). Raises Fault."""
+    way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
+    if served.pipeline.task == "feature-extraction":
+        answer = await embed(exchange, served, texts, field="input", truncate=way)
+        return list(answer.vectors)
+    way = way or served.alias.truncate
+    call = exchange.services.upstream.client.embed_tokens(
+        texts,
+        model=served.pipeline.name,
+        priority=exchange.key.lane,
+        truncate=server_truncation(way),
+        prompt_name=served.alias.prompt_name,
+        normalize=True,
+    )
+    tokens = await exchange.answer(call)
+    refuse_cut(tokens, served, way, field="input")
+    return list(tokens.vectors)
+
+
+POOLING = Dialect(
+    name="pooling",
+    error=error_response,
+    routes=(Route(method="POST", path="/pooling", endpoint=pool),),
+)
