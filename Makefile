@@ -30,7 +30,7 @@ gpu: $(VENV)/installed  ## the tests that need an NVIDIA GPU; where there is non
 	$(BIN)/pytest -m gpu --require-gpu
 
 SOAK_S ?= 1200
-soak: $(VENV)/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less
+soak: $(VENV)/installed build/schemathesis/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less
 	$(BIN)/pytest -m slow --soak-s $(SOAK_S)
 
 FAMILIES ?= all
@@ -69,6 +69,11 @@ clean:  ## remove the pipelines that encserve exported and .venv; what others pu
 	@if test -e $(VENV)/installed; then $(BIN)/python -m encserve_repository.removal model_repository; \
 	else echo "encserve is not installed in $(VENV), so model_repository stays as it is"; fi
 	rm -rf $(VENV)
+
+build/schemathesis/installed:  # in an environment of its own: its plugin would be part of every run of pytest
+	$(PYTHON) -m venv build/schemathesis
+	build/schemathesis/bin/python -m pip install --quiet schemathesis==4.32.5
+	@touch $@
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "encserve's local server needs Python 3.11 or 3.12, and none of python3.11, python3.12" \

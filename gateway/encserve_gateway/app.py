@@ -19,7 +19,7 @@ from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.metrics import Metrics
-from encserve_gateway.observation.tracing import continued_by, in_trace
+from encserve_gateway.observation.tracing import Traces
 from encserve_gateway.pipelines.health import Health
 from encserve_gateway.pipelines.upstream import Upstream
 from encserve_gateway.routes import Choice, Dialect, Route, Router
@@ -51,6 +51,7 @@ class Gateway:
             config=self.config,
             upstream=upstream,
             metrics=self.metrics,
+            traces=Traces(self.config.otlp),
             keys=Keys(self.config.keys),
             health=Health(upstream),
             started_unix_s=int(time.time()),
@@ -71,6 +72,7 @@ class Gateway:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.services.upstream.close()
+        await asyncio.to_thread(self.services.traces.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,9 +89,11 @@ class Gateway:
                 response = self._refusal(exchange, error)
             response.headers += [*exchange.headers(), *cors_headers(exchange.request, self.config.origins)]
             self._count(exchange, response)
+            self.services.traces.end(exchange, code=response.status)
             await send_response(send, response, with_body=exchange.request.method != "HEAD")
         except Gone:
             self.metrics.left()
+            self.services.traces.end(exchange, code=0, reason="gone")
         finally:  # not before the answer is sent: one that is read slowly takes memory
             self._in_flight -= admitted
             self.metrics.in_flight.dec(admitted)
@@ -98,9 +102,11 @@ class Gateway:
         """The routes of a request, if it has a key for them. Raises Fault."""
         choice = self.router.choose(exchange.request.method, exchange.request.path)
         exchange.dialect, route = choice.routes[0]
-        exchange.path, exchange.parameters = route.path, choice.parameters
+        exchange.path, exchange.parameters, exchange.is_light = route.path, choice.parameters, route.is_light
         if route.wants_key(self.config):
             exchange.key = self.services.keys.admit(exchange.request)
+        if not route.is_light:
+            self.services.traces.begin(exchange)
         return choice
 
     def _admit(self, route: Route) -> int:
@@ -120,8 +126,7 @@ class Gateway:
         body = await self._body(exchange, receive)
         exchange.fields = Fields(parse_object(body))
         exchange.dialect, route = choice.of_body(exchange.fields)
-        with in_trace(continued_by(exchange.request, exchange.key)):
-            return await _unless_gone(route, exchange, receive)
+        return await _unless_gone(route, exchange, receive)
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
         """What a caller is told of an error. Raises Gone where there is no caller any more."""
@@ -156,17 +161,27 @@ class Gateway:
 
 async def _unless_gone(route: Route, exchange: Exchange, receive: Receive) -> Response:
     """The answer of a route; whatever it asked is given up when the caller goes away. Raises Gone."""
-    work = asyncio.ensure_future(route.endpoint(exchange))
+    work = asyncio.current_task()
+    assert work is not None
     gone = asyncio.ensure_future(receive())  # after the body, this is the end of the connection
+    is_gone, is_over = False, False
+
+    def give_up(_: object) -> None:
+        nonlocal is_gone
+        if not is_over:  # this may be called a moment after the answer
+            is_gone = True
+            work.cancel()
+
+    gone.add_done_callback(give_up)
     try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise Gone
-        return work.result()
+        return await route.endpoint(exchange)
+    except asyncio.CancelledError:
+        if not is_gone:
+            raise
+        raise Gone from None
     finally:
+        is_over = True
         gone.cancel()
-        work.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
 
 
 def _fault_of_ours(error: Exception, exchange: Exchange) -> Fault:

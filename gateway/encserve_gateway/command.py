@@ -10,6 +10,7 @@ from encserve._commands.server_arguments import access_of, add_tls_arguments
 from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
+from encserve_gateway.observation.tracing import check_packages
 from encserve_gateway.pipelines.aliases import parse_alias
 from encserve_gateway.serving import ServingConfig, serve
 
@@ -71,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="https://HOST",
         help="let pages of this origin ask, in browsers; repeatable; default: none",
     )
+    parser.add_argument(
+        "--otlp",
+        default=default.otlp,
+        metavar="http://HOST:4318",
+        help="tell this collector of OpenTelemetry about every request (default: none)",
+    )
     limits = parser.add_argument_group("its limits")
     limits.add_argument(
         "--max-body-mib", type=int, default=default.max_body_bytes // MIB, metavar="N",
@@ -99,6 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
     Keys(gateway.keys)  # a malformed file is an error of the command here, and of no process that it starts
     if gateway.vocabulary:
         read_vocabulary(gateway.vocabulary)
+    if gateway.otlp:
+        check_packages()
     serve(serving, gateway)
     return 0
 
@@ -112,6 +121,7 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
         keys=arguments.keys,
         public_models=arguments.public_models,
         origins=tuple(arguments.origin),
+        otlp=arguments.otlp,
         max_body_bytes=arguments.max_body_mib * MIB,
         max_requests=arguments.max_requests,
         max_texts=arguments.max_texts,

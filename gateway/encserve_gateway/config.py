@@ -14,6 +14,9 @@ MIB = 1 << 20
 ORIGIN = re.compile(r"https?://[^/\s*]+")
 """As browsers write it: a scheme, a host and perhaps a port."""
 
+COLLECTOR = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?")
+"""An address, perhaps with a path."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayConfig:
@@ -32,6 +35,8 @@ class GatewayConfig:
     """The origins of pages that browsers let ask, such as "https://app.example.org"."""
     public_models: bool = False
     """Whether the list of models is told without a key."""
+    otlp: str = ""
+    """The collector that is told of requests by OTLP over HTTP, such as "http://localhost:4318"; empty for none."""
     max_body_bytes: int = 32 * MIB
     """Bytes of a request's body at most."""
     body_timeout_s: float = 30.0
@@ -48,6 +53,8 @@ class GatewayConfig:
         for origin in self.origins:
             if not ORIGIN.fullmatch(origin):
                 raise InvalidInput(f"the origin {origin!r} has not the form https://HOST or https://HOST:PORT")
+        if self.otlp and not COLLECTOR.fullmatch(self.otlp):
+            raise InvalidInput(f"the collector {self.otlp!r} has not the form http://HOST:PORT")
         names = [alias.name for alias in self.aliases]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

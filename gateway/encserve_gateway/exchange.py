@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from encserve_gateway.faults import Fault, Kind, fault_of
 from encserve_gateway.http.request import Request
 from encserve_gateway.http.response import Headers
 from encserve_gateway.keys import EVERYBODY, Key, Keys
+from encserve_gateway.observation.tracing import tell
 from encserve_gateway.pipelines.upstream import Served, Upstream
 
 if TYPE_CHECKING:
     from encserve_gateway.observation.metrics import Metrics
+    from encserve_gateway.observation.tracing import Traces
     from encserve_gateway.pipelines.health import Health
     from encserve_gateway.routes import Dialect
 
@@ -33,6 +35,7 @@ class Services:
     config: GatewayConfig
     upstream: Upstream
     metrics: Metrics
+    traces: Traces
     keys: Keys
     health: Health
     started_unix_s: int
@@ -51,6 +54,12 @@ class Exchange:
     """In whose words it is answered: a guess, until the body is known."""
     path: str = "unknown"
     """The path of its route, names in braces and all: what metrics may tell."""
+    is_light: bool = False
+    """Whether its route is, which no trace tells of."""
+    span: Any = None
+    """Its span, where spans are told of."""
+    trace: Any = None
+    """The trace that pipelines are asked in, where there is one: a context of OpenTelemetry."""
     is_read: bool = False
     """Whether its body is there."""
     begun_s: float = field(default_factory=time.perf_counter)
@@ -62,8 +71,16 @@ class Exchange:
     """What stands in the path where the route has a name in braces."""
     served: Served | None = None
     """What is asked, once that is known."""
-    answers: list[Answer] = field(default_factory=list)
-    """What pipelines answered."""
+    last: Answer | None = None
+    """What a pipeline answered last."""
+    texts: int = 0
+    """How many texts were answered."""
+    tokens: int = 0
+    """Tokens that networks saw."""
+    dropped_tokens: int = 0
+    """Tokens that were cut."""
+    cut_texts: int = 0
+    """Texts of which something was cut."""
     pipeline_s: float = 0.0
     """Seconds that this took."""
 
@@ -92,48 +109,34 @@ class Exchange:
     async def answer(self, call: Awaitable[Part]) -> Part:
         """The answer to a call of the SDK. Raises Fault."""
         begun_s = time.perf_counter()
-        try:
-            answer = await call
-        except EncserveError as error:
-            raise fault_of(error, model=self.served.name if self.served else "") from error
-        finally:
-            self.pipeline_s += time.perf_counter() - begun_s
-        self.answers.append(answer)
-        for value in vars(answer).values():
-            arrays = value if isinstance(value, list) else [value]
-            if any(isinstance(each, np.ndarray) and not np.isfinite(each).all() for each in arrays):
+        with self.services.traces.asking(self) as span:
+            try:
+                answer = await call
+            except EncserveError as error:
+                raise fault_of(error, model=self.served.name if self.served else "") from error
+            finally:
+                self.pipeline_s += time.perf_counter() - begun_s
+            self._count(answer)
+            tell(span, answer)
+            if not is_finite(answer):
                 raise Fault(Kind.BROKEN, "the answer of the pipeline has a number that is not finite")
         return answer
 
-    @property
-    def texts(self) -> int:
-        """How many texts were answered."""
-        return sum(map(len, self.answers))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that networks saw."""
-        return sum(int(answer.token_counts.sum()) for answer in self.answers)
-
-    @property
-    def dropped_tokens(self) -> int:
-        """Tokens that were cut."""
-        return sum(int(answer.dropped_counts.sum()) for answer in self.answers)
-
-    @property
-    def cut_texts(self) -> int:
-        """Texts of which something was cut."""
-        return sum(int((answer.dropped_counts > 0).sum()) for answer in self.answers)
+    def _count(self, answer: Answer) -> None:
+        self.last = answer
+        self.texts += len(answer)
+        self.tokens += int(answer.token_counts.sum())
+        self.dropped_tokens += int(answer.dropped_counts.sum())
+        self.cut_texts += int(np.count_nonzero(answer.dropped_counts))
 
     def headers(self) -> Headers:
         """What every response tells: the id of the request, who answered, what was cut, how long it took."""
         headers: Headers = [(b"x-request-id", self.request.id)]
-        if self.answers:
-            last = self.answers[-1]
+        if self.last is not None:
             headers += [
-                (b"encserve-model", last.model.encode()),
-                (b"encserve-version", last.version.encode()),
-                (b"encserve-certificate", last.certificate.encode()),
+                (b"encserve-model", self.last.model.encode()),
+                (b"encserve-version", self.last.version.encode()),
+                (b"encserve-certificate", self.last.certificate.encode()),
                 (b"encserve-token-count", b"%d" % self.tokens),
                 (b"encserve-dropped-count", b"%d" % self.dropped_tokens),
                 (b"encserve-cut-texts", b"%d" % self.cut_texts),
@@ -143,3 +146,10 @@ class Exchange:
         timing = ", ".join(f"{step};dur={seconds * 1000:.2f}" for step, seconds in steps.items())
         headers.append((b"server-timing", timing.encode()))
         return headers
+
+
+def is_finite(answer: Answer) -> bool:
+    """Whether all numbers of an answer are."""
+    values = vars(answer).values()
+    arrays = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return all(np.isfinite(each).all() for each in arrays if isinstance(each, np.ndarray) and each.dtype.kind == "f")

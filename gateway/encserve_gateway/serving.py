@@ -120,6 +120,8 @@ def serve(serving: ServingConfig, gateway: GatewayConfig) -> None:
     with ExitStack() as stack:
         if serving.workers > 1:  # before anything of prometheus_client is imported, which then keeps its numbers there
             os.environ[MULTIPROCESS] = stack.enter_context(tempfile.TemporaryDirectory(prefix="encserve-gateway-"))
+        import encserve_gateway.app  # noqa: F401, a package that is missing is an error here, and of no process later
+
         config = uvicorn_config(serving, gateway)
         listener = config.bind_socket()
         stack.callback(listener.close)

@@ -33,10 +33,8 @@ async def pool(exchange: Exchange) -> Response:
     task = fields.choice("task", tuple(TASKS.values()))
     served = await _served(exchange, task)
     rows = await _vectors(exchange, served, texts)
-    data = b",".join(
-        b'{"object":"pooling","index":%d,"data":%s}' % (index, write(np.ascontiguousarray(row, "<f4")))
-        for index, row in enumerate(rows)
-    )
+    data = [write(np.ascontiguousarray(each, "<f4")[None])[0] for each in rows]
+    items = [b'{"object":"pooling","index":%d,"data":%s}' % pair for pair in enumerate(data)]
     tail = {
         "id": exchange.request.id.decode(),
         "object": "list",
@@ -44,7 +42,7 @@ async def pool(exchange: Exchange) -> Response:
         "model": served.name,
         "usage": usage_of(exchange),
     }
-    return Response([b'{"data":[', data, b"]," + orjson.dumps(tail)[1:]])
+    return Response([b'{"data":[', b",".join(items), b"]," + orjson.dumps(tail)[1:]])
 
 
 async def _served(exchange: Exchange, task: str | None) -> Served:

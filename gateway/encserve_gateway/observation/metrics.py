@@ -53,7 +53,7 @@ class Metrics:
         self._response_bytes.observe(sent_bytes)
         if exchange.key.name:
             self._by_key.labels(exchange.key.name, str(code)).inc()
-        if exchange.answers:
+        if exchange.last is not None:
             self._texts.labels(model).inc(exchange.texts)
             self._tokens.labels(model).inc(exchange.tokens)
             self._cut.labels(model).inc(exchange.cut_texts)

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from encserve import AsyncClient, Retry
+from encserve import AsyncClient, InvalidInput, Retry
 from encserve.testing import AsyncFakeTransport, fake_pipeline
 from encserve_gateway.app import Gateway
 from encserve_gateway.config import GatewayConfig
@@ -55,8 +55,20 @@ def tokens_of(text):
 def embedded(request, texts):
     options = {name: value for name, value in request.parameters.items() if name in ("normalize", "dimensions")}
     options |= {name: request.parameters.get(name) for name in ("prompt_name", "truncate")}
-    vectors = [vector_of(text, **options) for text in texts]
-    return {"embedding": np.array(vectors, np.float32).reshape(1, len(texts), -1)} | one_window(texts)
+    check_dimensions(request)
+    vectors = np.array([vector_of(text, **options) for text in texts], np.float32)
+    kinds = {
+        "embedding": vectors,
+        "embedding_int8": np.rint(vectors * 9).astype(np.int8),
+        "embedding_binary": np.packbits(vectors > 0, axis=1),
+    }
+    return {name: rows[None] for name, rows in kinds.items() if name in request.outputs} | one_window(texts)
+
+
+def check_dimensions(request):
+    dimensions = request.parameters.get("dimensions", DIMENSIONS)
+    if dimensions > DIMENSIONS:
+        raise InvalidInput(f"dimensions is {dimensions}, the vectors have {DIMENSIONS}")
 
 
 def ranked(request, texts):
@@ -67,8 +79,10 @@ def ranked(request, texts):
 
 
 def embedded_tokens(request, texts):
+    check_dimensions(request)
     total = sum(tokens_of(text)[0] for text in texts)
     vectors = np.arange(total * DIMENSIONS, dtype=np.float32).reshape(1, total, DIMENSIONS)
+    vectors = vectors[..., : request.parameters.get("dimensions")]
     return {"embedding": vectors, "offsets": np.full((1, total, 2), -1, np.int32)}
 
 
@@ -102,7 +116,7 @@ def tagged(request, texts):
     """The first word is a place, and where every token is told, the last is none."""
     spans = []
     for text in texts:
-        words = text.split()
+        words = text.split() or [""]
         spans += [("LOC", words[0], 0, len(words[0])), ("O", words[-1], len(text) - len(words[-1]), len(text))]
     labels, entities, starts, ends = zip(*spans, strict=True)
     shape = (1, len(spans))
@@ -125,11 +139,16 @@ def classified_by_its_labels(request, texts):
 
 
 def filled(request, texts):
-    """The tokens are " red", " green" and so on."""
+    """The tokens are " red", " green" and so on, of which there are five."""
     masks = [text.count("[MASK]") for text in texts]
+    if "pseudo_log_likelihood" in request.outputs:
+        return {
+            "mask_count": np.array([masks], np.int32),
+            "pseudo_log_likelihood": np.array([[-float(len(text)) for text in texts]], np.float32),
+        }
     kept = request.parameters.get("top_k", 5)
     shape = (1, sum(masks), kept)
-    tokens = [" red", " green", " blue", " white", " black"][:kept]
+    tokens = ([" red", " green", " blue", " white", " black"] * kept)[:kept]
     return {
         "mask_count": np.array([masks], np.int32),
         "token": strings(tokens * sum(masks), shape),
@@ -142,8 +161,10 @@ def answered_question(request, texts):
     """The words of the context, in their order."""
     kept = request.parameters.get("top_k", 1)
     words = texts[0].split()[:kept]
-    starts = [texts[0].index(word) for word in words]
-    ends = [start + len(word) for start, word in zip(starts, words, strict=True)]
+    missing = [-1] * (kept - len(words))  # places that begin at -1 are none
+    starts = [texts[0].index(word) for word in words] + missing
+    ends = [start + len(word) for start, word in zip(starts, words, strict=False)] + missing
+    words += [""] * len(missing)
     shape = (1, 1, kept)
     return {
         "answer": strings(words, shape),

@@ -26,6 +26,7 @@ def test_the_defaults_are_those_of_the_classes():
 def test_all_options():
     where = "--url a:1,b:2 --host 0.0.0.0 --allow-anonymous --port 81 --workers 3 --timeout-s 7"
     what = "--model m,o --model n --alias a=m --alias b=n,dimensions=8 --max-body-mib 1 --max-requests 2 --max-texts 3"
+    what += " --otlp http://collector:4318"
     serving, gateway = parsed(*where.split(), *what.split())
     assert (serving.url, serving.host, serving.port, serving.workers, serving.timeout_s) == (
         "a:1,b:2",
@@ -37,6 +38,7 @@ def test_all_options():
     assert gateway == GatewayConfig(
         models=("m", "o", "n"),
         aliases=(Alias(name="a", pipeline="m"), Alias(name="b", pipeline="n", dimensions=8)),
+        otlp="http://collector:4318",
         max_body_bytes=1 << 20,
         max_requests=2,
         max_texts=3,
@@ -96,6 +98,8 @@ def test_wrong_aliases(text):
         ("--workers", "0"),
         ("--port", "65536"),
         ("--url", "nowhere"),
+        ("--otlp", "localhost:4318"),
+        ("--otlp", "http://"),
         ("--url", "a:1", "--url", ""),
         ("--timeout-s", "0"),
     ],

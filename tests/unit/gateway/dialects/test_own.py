@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from unit.gateway.asgi import get, post
 from unit.gateway.pipelines import PIPELINES, answer, vector_of
 
@@ -141,6 +142,7 @@ async def test_the_document(fake):
     answered = await get(fake().gateway, "/openapi.json")
     assert answered.json == json.loads(json.dumps(document()))
     assert answered.json["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(answered.json).validate()
     operations = [methods["post"] for methods in answered.json["paths"].values()]
     assert {operation["operationId"] for operation in operations} == set(VERBS)
     for operation in operations:

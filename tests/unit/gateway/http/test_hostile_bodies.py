@@ -4,6 +4,7 @@ import gc
 import json
 import random
 
+import psutil
 import pytest
 from unit.gateway.asgi import JSON, ask, get
 from unit.gateway.pipelines import Fake
@@ -20,6 +21,7 @@ GOOD = {
     "/v2/rerank": {"query": "q", "documents": ["a"], "top_k": 1, "truncation": True, "max_tokens_per_doc": 4096},
     "/v1/ranking": {"query": {"text": "q"}, "passages": [{"text": "a"}], "truncate": "END"},
     "/score": {"text_1": ["a"], "text_2": ["b"], "use_activation": True},
+    "/pooling": {"input": ["a"], "model": "tokens", "task": "token_embed", "encoding_format": "base64"},
     "/classify": {"input": ["a"], "model": "classify", "use_activation": True},
     "/v1/embed": {"texts": ["a"], "input_type": "search_query", "truncate": "END"},
     "/v2/embed": {"inputs": [{"content": [{"type": "text", "text": "a"}]}], "embedding_types": ["int8", "ubinary"]},
@@ -89,4 +91,29 @@ async def test_nothing_is_kept_of_them():
         gc.collect()
         counts.append(len(gc.get_objects()))
     assert counts[2] - counts[1] < 2000
+    assert fake.number("in_flight_requests") == 0
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.slow  # 25,000 bodies
+async def test_20_000_of_them_leave_no_memory_behind():
+    """Of what a process takes, by the kernel's count, after as many as it takes to fill what it keeps."""
+    fake = Fake()
+    chance = random.Random(7)
+
+    async def ask_hostile(count):
+        for _ in range(count):
+            path, body = hostile(chance)
+            answered = await ask(fake.gateway, "POST", path, body=body, headers=JSON)
+            assert answered.status in (200, 400, 404, 422, 424), (path, body, answered.body)
+            fake.requests.clear()
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    base = await ask_hostile(5_000)
+    after = await ask_hostile(20_000)
+    print(f"{base / MIB:.1f} MiB before, {after / MIB:.1f} MiB after")
+    assert after - base < 8 * MIB
     assert fake.number("in_flight_requests") == 0

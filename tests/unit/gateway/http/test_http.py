@@ -222,3 +222,27 @@ async def test_websockets_are_turned_away():
 
     await Gateway(lambda: None)({"type": "websocket"}, None, keep)
     assert sent[0]["type"] == "websocket.close"
+
+
+async def test_a_caller_who_goes_away_as_the_answer_comes_is_sent_it(fake):
+    """The end of the connection and the end of the work in one turn of the event loop."""
+    seen = set()
+    for turns in range(40):
+        gateway = fake()
+        messages, sent = asyncio.Queue(), []
+        messages.put_nowait({"type": "http.request", "body": json.dumps(GOOD).encode()})
+
+        async def keep(message, sent=sent):
+            await asyncio.sleep(0)
+            sent.append(message)
+
+        call = asyncio.create_task(gateway.gateway(scope("POST", PATH, JSON), messages.get, keep))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        messages.put_nowait({"type": "http.disconnect"})
+        await call
+        is_whole = bool(sent) and not sent[-1].get("more_body")
+        assert (is_whole, gateway.number("left_requests_total")) in ((True, 0), (False, 1)), turns
+        seen.add(is_whole)
+        assert gateway.number("in_flight_requests") == 0
+    assert seen == {True, False}

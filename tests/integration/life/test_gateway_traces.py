@@ -1,0 +1,70 @@
+"""One trace through everything: a caller's `traceparent`, the gateway's spans, and those of a real Triton."""
+
+import hashlib
+import json
+import time
+
+import httpx2
+import pytest
+from collector import collecting
+from gateways import running_gateway
+from serving import serve_config
+
+from encserve_server.launcher import server as launcher
+from encserve_server.launcher.server import TritonServer
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+OTHERS = ["1" * 32, "2" * 32, "3" * 32]
+KEY, OTHER_KEY = "a-key-that-may-continue-traces", "one-that-may-not"
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def traced(repository, monkeypatch, tmp_path):
+    """A collector, and the address of a gateway before a server, both of which tell it."""
+    with collecting() as collector:
+        settings = ("mode=opentelemetry", "level=TIMESTAMPS", "rate=0", "count=-1")
+        triton = [f"--trace-config={each}" for each in settings]
+        triton.append(f"--trace-config=opentelemetry,url={collector.url}/v1/traces")
+        flags = launcher.triton_flags
+        monkeypatch.setattr(launcher, "triton_flags", lambda *given, **named: [*flags(*given, **named), *triton])
+        keys = tmp_path / "keys.json"
+        listed = [
+            {"name": key[:3], "sha256": hashlib.sha256(key.encode()).hexdigest(), "traces": key == KEY}
+            for key in (KEY, OTHER_KEY)
+        ]
+        keys.write_text(json.dumps({"keys": listed}))
+        options = ("--model", "minilm", "--otlp", collector.url, "--keys", str(keys))
+        with (
+            TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) as server,
+            running_gateway(server.grpc_url, *options) as url,
+        ):
+            yield collector, url
+
+
+def test_sampled_traces_of_callers_reach_triton_and_no_others(traced):
+    collector, url = traced
+
+    def ask(trace, flags, key):
+        headers = {"traceparent": f"00-{trace}-{SPAN}-{flags}", "x-api-key": key}
+        body = {"model": "minilm", "input": "a secret text"}
+        assert httpx2.post(f"{url}/v1/embeddings", json=body, headers=headers, timeout=60).status_code == 200
+
+    ask(OTHERS[0], "00", KEY)
+    ask(OTHERS[1], "01", OTHER_KEY)
+    ask(OTHERS[2], "zz", KEY)
+    ask(TRACE, "01", KEY)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while len({span.name for span in collector.spans if span.trace_id.hex() == TRACE}) < 4:
+        assert time.monotonic() < deadline_s, [(span.name, span.trace_id.hex()) for span in collector.spans]
+        time.sleep(0.1)
+    of_trace = [span for span in collector.spans if span.trace_id.hex() == TRACE]
+    (request,) = [span for span in of_trace if span.name == "POST /v1/embeddings"]
+    (question,) = [span for span in of_trace if span.name == "feature-extraction minilm"]
+    assert (request.parent_span_id.hex(), question.parent_span_id) == (SPAN, request.span_id)
+    of_triton = [span for span in of_trace if span.span_id not in (request.span_id, question.span_id)]
+    assert question.span_id in {span.parent_span_id for span in of_triton}
+    assert {span.trace_id.hex() for span in collector.spans}.isdisjoint(OTHERS)
+    assert b"a secret text" not in collector.bodies
+    triton = {span.trace_id for span in collector.spans if "minilm" in span.name and span.kind != 3}
+    assert {each.hex() for each in triton} <= {TRACE}
