@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 ROWS = 64
 """Rows that are written in one piece: other requests have their turn between two."""
 
-RowWriter = Callable[[NDArray[Any]], bytes]
+Write = Callable[[NDArray[Any]], list[bytes]]
+"""Rows (n, dim), contiguous -> the JSON of each."""
 
 
-def as_numbers(row: NDArray[Any]) -> bytes:
-    """A list of numbers, each with the fewest digits that give the same float32."""
-    return orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)
+def as_numbers(rows: NDArray[Any]) -> list[bytes]:
+    """Lists of numbers, each with the fewest digits that give the same float32."""
+    return [orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in rows]
 
 
-def as_base64(row: NDArray[Any]) -> bytes:
-    """A text: base64 of the row's bytes."""
-    return b'"%s"' % pybase64.b64encode(row.tobytes())
+def as_base64(rows: NDArray[Any]) -> list[bytes]:
+    """Texts: base64 of the bytes of each row."""
+    size = rows[0].nbytes
+    if size % 3:  # base64 has four letters for three bytes, and some of them would be of two rows
+        return [b'"%s"' % pybase64.b64encode(row) for row in rows]
+    letters, text = size // 3 * 4, pybase64.b64encode(rows)
+    return [b'"%s"' % text[begin : begin + letters] for begin in range(0, len(text), letters)]
 
 
 def little_endian(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -32,15 +37,23 @@ def little_endian(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(vectors, dtype="<f4")
 
 
-async def blocks_of_rows(vectors: NDArray[Any], item: Callable[[int, NDArray[Any]], bytes]) -> AsyncIterator[bytes]:
+def bare(index: int, row: bytes) -> bytes:
+    """A row as an item of a list without more."""
+    return row
+
+
+async def blocks_of_rows(
+    vectors: NDArray[Any], write: Write, item: Callable[[int, bytes], bytes] = bare
+) -> AsyncIterator[bytes]:
     """The items of a JSON list, one for each row, with commas between them, in pieces of `ROWS`.
 
     Args:
         vectors: (n, dim), contiguous.
-        item: index and row -> JSON.
+        write: how rows are written.
+        item: index and row as JSON -> item.
     """
     for begin in range(0, len(vectors), ROWS):
         if begin:
             await asyncio.sleep(0)
-        rows = enumerate(vectors[begin : begin + ROWS], begin)
+        rows = enumerate(write(vectors[begin : begin + ROWS]), begin)
         yield (b"," if begin else b"") + b",".join([item(index, row) for index, row in rows])

@@ -155,7 +155,7 @@ async def _list(kind: str, rows: NDArray[np.float32]) -> bytes:
     """A list of vectors of one type, as JSON."""
     write = as_base64 if kind == "base64" else as_numbers
     numbers = np.ascontiguousarray(TYPES[kind](rows))
-    return b"[" + b"".join([block async for block in blocks_of_rows(numbers, lambda index, row: write(row))]) + b"]"
+    return b"[" + b"".join([block async for block in blocks_of_rows(numbers, write)]) + b"]"
 
 
 COHERE = Dialect(

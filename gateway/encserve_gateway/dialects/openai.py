@@ -7,17 +7,15 @@ the one that the gateway has, and refused where it has none.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import orjson
-from numpy.typing import NDArray
 
 from encserve import Embeddings
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.prompts import prompt_for
 from encserve_gateway.bodies.truncation import truncation_of
-from encserve_gateway.bodies.vectors import RowWriter, as_base64, as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vectors import Write, as_base64, as_numbers, blocks_of_rows, little_endian
 from encserve_gateway.bodies.vocabulary import Vocabulary, read_vocabulary
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
@@ -28,8 +26,8 @@ from encserve_gateway.pipelines.questions import embed
 from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.routes import Dialect, Route
 
-WRITERS: dict[str, RowWriter] = {"float": as_numbers, "base64": as_base64}
-"""`encoding_format` -> how a vector is written."""
+WRITERS: dict[str, Write] = {"float": as_numbers, "base64": as_base64}
+"""`encoding_format` -> how vectors are written."""
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 """Status -> `type` of an error."""
@@ -85,8 +83,7 @@ async def embeddings(exchange: Exchange) -> Response:
         prompt_name=prompt_for(said, pipeline.prompt_names),
         dimensions=dimensions,
     )
-    item = partial(_item, write)
-    blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), item)]
+    blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), write, _item)]
     return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served)])
 
 
@@ -127,8 +124,8 @@ def encoding_format(fields: Fields) -> str:
     raise Fault(Kind.INVALID, message, param="encoding_format")
 
 
-def _item(write: RowWriter, index: int, row: NDArray[Any]) -> bytes:
-    return b'{"object":"embedding","index":%d,"embedding":%s}' % (index, write(row))
+def _item(index: int, row: bytes) -> bytes:
+    return b'{"object":"embedding","index":%d,"embedding":%s}' % (index, row)
 
 
 def _tail(answer: Embeddings, served: Served) -> bytes:

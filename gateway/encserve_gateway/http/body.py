@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import orjson
@@ -27,7 +28,10 @@ async def read_body(request: Request, receive: Receive, *, max_bytes: int, timeo
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes)
     try:
-        return await asyncio.wait_for(_read(receive, max_bytes), timeout_s)
+        if sys.version_info < (3, 11):
+            return await asyncio.wait_for(_read(receive, max_bytes), timeout_s)
+        async with asyncio.timeout(timeout_s):  # without a task of its own
+            return await _read(receive, max_bytes)
     except asyncio.TimeoutError as error:  # which is another class than TimeoutError in Python 3.10
         raise _too_slow(timeout_s) from error
 

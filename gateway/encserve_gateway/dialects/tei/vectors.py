@@ -39,7 +39,7 @@ async def embed_texts(exchange: Exchange) -> Response:
         normalize=fields.flag("normalize", True),
     )
     rows = little_endian(answer.vectors)
-    blocks = [block async for block in blocks_of_rows(rows, lambda index, row: as_numbers(row))]
+    blocks = [block async for block in blocks_of_rows(rows, as_numbers)]
     return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
 
 
@@ -59,7 +59,7 @@ async def embed_all(exchange: Exchange) -> Response:
     )
     answer = await exchange.answer(call)
     refuse_cut(answer, served, way, field="inputs")
-    blocks = [as_numbers(np.ascontiguousarray(rows)) for rows in answer.vectors]
+    blocks = [as_numbers(np.ascontiguousarray(rows)[None])[0] for rows in answer.vectors]
     return with_headers(exchange, Response([b"[", b",".join(blocks), b"]"]), characters=characters_of(texts))
 
 
