@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from benchmarks.client_cost import AsyncNull, cpu_us
+from benchmarks.cost.client_cost import AsyncNull, cpu_us
 from encserve import AsyncClient
 from encserve_gateway.app import Gateway
 from encserve_gateway.config import GatewayConfig

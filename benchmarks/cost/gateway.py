@@ -1,6 +1,6 @@
 """Texts through the HTTP gateway beside the same through the SDK, in pairs, on one server, in one run.
 
-    python -m benchmarks.gateway [--rounds 5] [--texts 2048] [--repository FOLDER] [--idle] [--json FILE]
+    python -m benchmarks.cost.gateway [--rounds 5] [--texts 2048] [--repository FOLDER] [--idle] [--json FILE]
 
 The gateway has one core. Each round asks the same texts of the SDK, of the gateway in base64 and of the gateway in JSON
 numbers, in an order that turns; ratios are those within a round. Single texts are asked in turn of both, one at a time,
@@ -28,8 +28,8 @@ import numpy as np
 import orjson
 import pybase64
 
+from benchmarks.cost.gateway_process import idle, own_part_us, scheduled_us
 from benchmarks.exported import CHECKPOINT, MODEL
-from benchmarks.gateway_cost import idle, own_part_us, scheduled_us
 from benchmarks.machine import describe_machine
 from benchmarks.served import served
 from benchmarks.workloads import make_workload
