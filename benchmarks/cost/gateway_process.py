@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -39,7 +40,7 @@ def own_part_us() -> dict[str, float]:
             for _ in range(CALLS):
                 await client.embed(texts, model="fake", normalize=True)
 
-    def requests(encoding: str) -> Callable[[], Awaitable[None]]:
+    def requests(encoding: str) -> Callable[[], Coroutine[Any, Any, None]]:
         body = orjson.dumps({"model": "fake", "input": texts, "encoding_format": encoding})
 
         async def run() -> None:
@@ -49,7 +50,7 @@ def own_part_us() -> dict[str, float]:
 
         return run
 
-    def least_us(way: Callable[[], Awaitable[None]]) -> float:
+    def least_us(way: Callable[[], Coroutine[Any, Any, None]]) -> float:
         return min(cpu_us(lambda: uvloop.run(way())) / CALLS for _ in range(5))
 
     alone_us = least_us(calls)
@@ -64,7 +65,8 @@ async def ask_application(gateway: Gateway, body: bytes) -> None:
     async def receive() -> Message:
         if messages:
             return messages.pop()
-        return await asyncio.get_running_loop().create_future()
+        never: Message = await asyncio.get_running_loop().create_future()
+        return never
 
     async def send(message: Message) -> None:
         assert message.get("status", 200) == 200
