@@ -60,7 +60,8 @@ run."""
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """One export. Raises InvalidConfig when built with a value that cannot work."""
+    """One export. Raises InvalidConfig when built with a value that no engine could take; what the engine that is asked
+    for does not have is refused when that is looked up."""
 
     checkpoint: str
     """A local folder, or a hub id such as `sentence-transformers/all-MiniLM-L6-v2`."""
@@ -133,6 +134,3 @@ class ExportConfig:
             raise InvalidConfig(
                 f"--max-length {self.max_length}: must be 3 at least (two special tokens and one of text)"
             )
-        from .engines.table import check_asked  # engines are made of what stands above
-
-        check_asked(self)

@@ -17,7 +17,6 @@ from .attention.fused_attention import OPERATOR
 from .certificate.certificate_texts import CertificateTexts
 from .certificate.certify import certify
 from .certificate.guard import check_texts_are_apart
-from .certificate.hardware import hardware
 from .certificate.limits import limits_for, overridden, relaxed
 from .certificate.reference_process import reference_process
 from .certificate.subject.asked import Subject, library_of
@@ -29,6 +28,7 @@ from .engines.engine import EncodeStep, NewEncodeStep, Say, Stage, Tracing
 from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import Unsupported, UnsupportedHost, WayFailed
+from .hardware import hardware
 from .publication.made import Certified, Made, manifest_of
 from .publication.publish import check_fits, publish, staged_version
 from .publication.steps import encode_step, trace, write_steps
@@ -57,9 +57,9 @@ def export_heads(
     Returns the certificates, in the order of `config.names`. Raises ExportError: and nothing was published, unless it
     says so.
     """
-    reference_process()  # its imports take seconds, while the checkpoint is loaded and traced
     ways = ways_for(config, read_cpu_flags(), say)
     limits_for(ways[0].precision, config.limits)  # refuses what is no limit, before anything is done
+    reference_process()  # its imports take seconds, while the checkpoint is loaded and traced
     with staged_version(config) as staged:
         if staged.work.is_inside:
             say(f"working in {staged.work.path}, which a Triton that polls would see: no folder beside it can be used")

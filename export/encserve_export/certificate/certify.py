@@ -21,13 +21,13 @@ from encserve_export.texts.questions import questions_of
 from . import certificate_texts
 from .certificate_texts import CertificateTexts
 from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
-from .figures.examination import Examination
 from .figures.figure import Figure
 from .figures.neighbours import neighbours_figure, related_texts
 from .lengths import texts_of_lengths
 from .limits import BY_JUDGEMENT, ParityLimits
 from .reference_process import reference_process
 from .subject.asked import AskedSubject, Subject
+from .subject.examination import Examination
 from .variants import variants_of
 from .verification.reference_file import write_reference
 

@@ -14,9 +14,8 @@ from typing import cast
 
 from encserve_export.errors import CertificateFailed
 from encserve_export.processes import command_of
-
-from .reference import messages
-from .reference.messages import Answers, Asked, Failure, Library
+from encserve_export.reference import messages
+from encserve_export.reference.messages import Answers, Asked, Failure, Library
 
 TIMEOUT_S = 3600.0
 """How long an answer is waited for: some hundred texts may take a large network so long on a slow processor."""

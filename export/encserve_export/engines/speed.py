@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from encserve_export.certificate.hardware import hardware
 from encserve_export.errors import WayFailed
+from encserve_export.hardware import hardware
 
 from .served_encoder import ServedEncoder, Tensors
 

@@ -33,6 +33,7 @@ def engines_like(name: str, runtime: Runtime | None = None, device: Device | Non
 
 def engine_for(config: ExportConfig) -> EncodeEngine:
     """The first engine that is asked for. Raises InvalidConfig: none offers what is asked of it."""
+    check_asked(config)
     for engine in engines_like(config.engine, config.runtime, config.device):
         if config.precision is None or config.precision in engine.precisions:
             return engine

@@ -14,7 +14,7 @@ from encserve_server.steps.encode.host.cpu_flags import lacks
 from . import table
 from .engine import EncodeEngine, EncodeStep, Say
 from .served_encoder import ServedEncoder
-from .table import engines_like
+from .table import check_asked, engines_like
 
 _AUTO = (Precision.FP32, Precision.BF16, Precision.INT8)
 """What `--precision auto` tries, the most exact first."""
@@ -57,6 +57,7 @@ def ways_for(config: ExportConfig, cpu: frozenset[str], say: Say) -> list[Way]:
         InvalidConfig: there is no such pair, or this processor or installation cannot do it.
         UnsupportedHost: this host cannot make what the engine serves.
     """
+    check_asked(config)
     if config.precision is None or chooses(config):
         ways, reasons = ways_to_try(config, cpu)
         if not ways:

@@ -15,7 +15,7 @@ import onnx
 from onnx import GraphProto, NodeProto, TensorProto, helper, parser
 
 from encserve_export.errors import Unsupported
-from encserve_export.precision.tensor_types import known_types
+from encserve_export.network.tensor_types import known_types
 
 _BETWEEN = frozenset(("Add", "Cast", "Div", "Identity", "Max", "Min", "Mul", "Sub", "Where"))
 """Operators that work on each score by itself."""

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.config import ExportConfig
 from encserve_export.engines.ways import Way
 from encserve_export.network.packed_graph import OPSET
@@ -14,6 +13,7 @@ from encserve_repository.manifest import Manifest, sha256_of
 from encserve_repository.publication import StagedVersion
 
 from .request_limits import limits_of
+from .request_options import options_of
 from .tools import tool_versions
 
 

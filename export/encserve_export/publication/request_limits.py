@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.options import MAX_TEXTS_PER_REQUEST
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.table import engine_for, engines_of
 from encserve_export.errors import InvalidConfig
@@ -16,6 +15,8 @@ from encserve_export.network.memory import Request, tokens_that_fit
 from encserve_export.network.sizes import sizes_of
 from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES, Limits
 from encserve_server.steps.tokenize.safe_cuts import safe_cuts_of
+
+from .request_options import MAX_TEXTS_PER_REQUEST
 
 MAX_TOKENS_PER_REQUEST = 65_536
 MAX_BYTES_PER_TEXT = 16 * 1024 * 1024

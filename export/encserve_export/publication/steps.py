@@ -15,10 +15,10 @@ import onnx
 from encserve_export.attention.fused_attention import fused_layers, fusing
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.checkpoint.tasks.task import Task, graph_output
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import NewEncodeStep, Tracing
+from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.engines.table import engine_for
 from encserve_export.engines.ways import Way
 from encserve_export.network.micro_batched_graph import Interface
@@ -32,7 +32,7 @@ from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
 from encserve_server.steps.request.arrival import ARRIVED_NS
 
 from .request_limits import largest_request, limits_of
-from .step_sources import copy_sources, sources_of
+from .request_options import options_of
 
 if TYPE_CHECKING:
     import torch

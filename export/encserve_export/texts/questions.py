@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from encserve_export.certificate.reference.messages import Asked
+from encserve_export.reference.messages import Asked
 
 _MOST_TEXTS = 32
 """How many texts a request has at most; fewer where the limits allow fewer."""

@@ -12,9 +12,9 @@ import pytest
 import transformers
 
 from encserve_export.certificate import reference_process as module
-from encserve_export.certificate.reference.messages import Asked, Library
 from encserve_export.certificate.reference_process import ReferenceProcess, reference_process
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Asked, Library
 from export.small_checkpoints import make_checkpoint
 
 SEQUENCES = transformers.AutoModelForSequenceClassification
@@ -33,15 +33,15 @@ def library_of(folder, task, **changes):
 def test_the_process_imports_nothing_else_of_encserve():
     """Neither at its start nor for any task: all of them are imported at once."""
     program = (
-        "import json, sys; from encserve_export.certificate.reference import __main__, asking\n"
+        "import json, sys; from encserve_export.reference import __main__, asking\n"
         "print(json.dumps([__main__.foreign_modules(), sorted(n for n in sys.modules if n.startswith('encserve'))]))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     foreign, imported = json.loads(done.stdout)
     assert foreign == []
-    own = "encserve_export.certificate.reference"
-    assert {name for name in imported if not name.startswith(own)} == {"encserve_export", "encserve_export.certificate"}
+    own = "encserve_export.reference"
+    assert {name for name in imported if not name.startswith(own)} == {"encserve_export"}
 
 
 def test_nothing_is_imported_from_the_working_directory(tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_nothing_is_imported_from_the_working_directory(tmp_path, monkeypatch):
 
 
 def test_something_else_of_encserve_is_seen():
-    from encserve_export.certificate.reference import __main__ as program
+    from encserve_export.reference import __main__ as program
 
     assert "encserve_export.errors" in program.foreign_modules()  # of this process
 

@@ -6,9 +6,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from encserve_export.checkpoint.loading import load_checkpoint
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
+from encserve_export.publication.request_options import options_of
 from export.small_checkpoints import make_checkpoint
 
 MEAN = ("Pooling", "1_Pooling", {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False})

@@ -9,6 +9,7 @@ import torch
 
 from encserve_export.checkpoint.shared_body import load_heads
 from encserve_export.config import Engine, ExportConfig, Precision
+from encserve_export.engines.table import engine_for
 from encserve_export.errors import CertificateFailed, CheckpointError, InvalidConfig, Unsupported
 from encserve_export.export import export_heads
 from encserve_export.publication.steps import encode_step
@@ -130,7 +131,7 @@ def test_the_encode_step_is_made_for_the_longest_texts_of_any_head(longer, tmp_p
 
 def test_what_cannot_be_asked_for():
     with pytest.raises(InvalidConfig, match="--token-budget 512: engine onnxruntime runs each batch as one pack"):
-        ExportConfig(checkpoint="a", name="b", token_budget=512, engine=Engine.ONNXRUNTIME)
+        engine_for(ExportConfig(checkpoint="a", name="b", token_budget=512, engine=Engine.ONNXRUNTIME))
     with pytest.raises(InvalidConfig, match="--token-budget 0: must be 1 at least"):
         ExportConfig(checkpoint="a", name="b", token_budget=0)
     with pytest.raises(InvalidConfig, match="--head 'c_head'"):

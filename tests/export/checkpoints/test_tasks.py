@@ -7,10 +7,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from encserve_export.checkpoint.loading import load_checkpoint
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.publication.request_options import options_of
 from encserve_export.publication.steps import encode_bounds
 from encserve_server.steps.request.options import KINDS, OptionRules
 from export.small_checkpoints import make_checkpoint

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from encserve_export.checkpoint.configuration import load_config
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.publication.request_options import options_of
 from export.small_checkpoints import make_checkpoint
 
 from .in_process import answers, load

@@ -86,7 +86,7 @@ def test_the_command_takes_its_name_and_no_other():
     export_command.add_arguments(parser)
     assert parser.parse_args(["a", "--name=b", "--engine=toy"]).engine == "toy"
     with pytest.raises(InvalidConfig, match=r"--engine tyo: there is none of that name, only python or .* or toy"):
-        ExportConfig(checkpoint="a", name="b", engine="tyo")
+        table.check_asked(ExportConfig(checkpoint="a", name="b", engine="tyo"))
 
 
 def test_what_it_does_not_have_is_refused_by_the_table():
@@ -94,6 +94,6 @@ def test_what_it_does_not_have_is_refused_by_the_table():
     with pytest.raises(
         InvalidConfig, match="--token-budget 9: engine toy runs each batch as one pack; only engine python"
     ):
-        ExportConfig(**asked, token_budget=9)
+        table.check_asked(ExportConfig(**asked, token_budget=9))
     with pytest.raises(InvalidConfig, match="fp16 is for --engine onnxruntime or tensorrt on a GPU"):
-        ExportConfig(**asked, precision=Precision.FP16)
+        table.check_asked(ExportConfig(**asked, precision=Precision.FP16))

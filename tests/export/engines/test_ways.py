@@ -160,7 +160,7 @@ def test_a_pair_that_is_not_offered_is_refused_with_those_that_are(with_openvino
 
 def test_only_the_python_engine_has_runtimes():
     with pytest.raises(InvalidConfig, match="--runtime openvino: only --engine python has runtimes, not onnxruntime"):
-        ExportConfig(checkpoint="x", name="x", engine=Engine.ONNXRUNTIME, runtime=Runtime.OPENVINO)
+        ways_for(replace(CONFIG, engine=Engine.ONNXRUNTIME, runtime=Runtime.OPENVINO), NEW, print)
 
 
 def test_a_calibration_file_that_nothing_is_made_with_is_certified_on_all_the_same(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from encserve_export.certificate.reference.reach import reach_of
+from encserve_export.reference.reach import reach_of
 
 from .checkpoints import CASES, load, write_checkpoint
 

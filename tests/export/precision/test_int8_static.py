@@ -16,12 +16,12 @@ from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engi
 from encserve_export.engines.tensorrt_backend.operators import check_operators
 from encserve_export.errors import InvalidConfig, Unsupported
 from encserve_export.export import export
+from encserve_export.network.tensor_types import types_of
 from encserve_export.precision.half.graph import FULL, HALF, halve
 from encserve_export.precision.int8_static import quantized, with_integers
 from encserve_export.precision.layers.choice import choose, relative_error, rows_of
 from encserve_export.precision.layers.linear import input_statistics, linear_layers, statistics_of
 from encserve_export.precision.rounding.static_scales import static_scale
-from encserve_export.precision.tensor_types import types_of
 from encserve_export.texts.calibration import Calibration
 
 WIDTH = 24

@@ -13,7 +13,7 @@ from encserve_export.attention.families import FAMILIES
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import ExportConfig, Runtime
-from encserve_export.publication.step_sources import copy_sources, imports_of, source_of, sources_of
+from encserve_export.engines.step_sources import copy_sources, imports_of, source_of, sources_of
 from encserve_export.publication.steps import encode_bounds
 from export.families.checkpoints import CASES, write_checkpoint
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from encserve._verbs.table import VERBS
-from encserve_export.checkpoint.tasks.options import options_of
 from encserve_export.checkpoint.tasks.table import TASKS
+from encserve_export.publication.request_options import options_of
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from encserve_export.certificate.reference.messages import Answer
+from encserve_export.reference.messages import Answer
 
 TIE = 1e-4
 """Numbers this close, relative to the largest beside them, are equally high: either may come first."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_export.certificate.reference.messages import Answer
+from encserve_export.reference.messages import Answer
 from encserve_export.texts.parts import Part, corpus_of
 
 from .figure import Figure

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.certificate.reference.messages import Answer
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer
 
 from .agreement import TIE, agreement_bounds, difference_of, wide_of
 from .figure import Figure

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from encserve_export.certificate.figures.examination import Examination
-from encserve_export.certificate.reference.messages import Asked, Library
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.task import graph_output
 from encserve_export.config import ExportConfig
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Asked, Library
 from encserve_export.texts.questions import Form, questions_of
 
 from .composed import ComposedPipeline
+from .examination import Examination
 
 _TOGETHER = 4
 """How many requests are under way at once; what both say to them is kept in memory."""

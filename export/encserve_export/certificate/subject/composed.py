@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from encserve_export.certificate.figures.parity import Rows, Text
-from encserve_export.certificate.reference.messages import Answer, Asked
 from encserve_export.checkpoint.tasks.task import Task
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed, WayFailed
+from encserve_export.reference.messages import Answer, Asked
 from encserve_server.steps.encode.request import NonFiniteRows
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings

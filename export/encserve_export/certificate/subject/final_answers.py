@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_export.certificate.reference.messages import Answer
+from encserve_export.reference.messages import Answer
 from encserve_server.steps.head.answers.spans import NO_SPAN
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]

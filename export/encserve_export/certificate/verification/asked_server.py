@@ -19,15 +19,15 @@ from encserve import (
     Transport,
     Unavailable,
 )
-from encserve_export.certificate.figures.examination import texts_of_request
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.parity import AnswerParity, OfTexts
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.certificate.reference.messages import Answer, Asked
 from encserve_export.certificate.subject.composed import wire_options
+from encserve_export.certificate.subject.examination import texts_of_request
 from encserve_export.certificate.subject.final_answers import answers_of
 from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer, Asked
 
 from .reference_file import Kept, Section, without_texts
 

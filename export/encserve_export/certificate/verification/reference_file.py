@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_export.certificate.figures.examination import Examination
-from encserve_export.certificate.reference.messages import Answer, Asked
+from encserve_export.certificate.subject.examination import Examination
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer, Asked
 
 FILE_NAME = "reference.npz"
 OWN = "held_out"

@@ -21,13 +21,13 @@ from encserve_export.engines.engine import (
     Tracing,
 )
 from encserve_export.engines.plain_engine import PlainEngine
+from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.network.cuts import Cuts, cuts_of, in_whole_blocks, micro_batch_bytes, needs_blocks, places_of
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.network.packed_graph import GRAPH_FILE
 from encserve_export.network.query_blocks import try_query_blocks
 from encserve_export.network.sizes import Sizes
 from encserve_export.precision.recipe import Recipe
-from encserve_export.publication.step_sources import copy_sources, sources_of
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.host.requirements import HostRequirements

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from encserve_export.errors import Unsupported
-from encserve_export.precision.tensor_types import types_of
+from encserve_export.network.tensor_types import types_of
 
 _FLOATS = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16))
 _NUMBERS = _FLOATS | {TensorProto.INT32, TensorProto.INT64}

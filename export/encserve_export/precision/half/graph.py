@@ -18,7 +18,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import Pack, session_of
-from encserve_export.precision.tensor_types import types_of
+from encserve_export.network.tensor_types import types_of
 
 from .full_nodes import KEPT_OPERATORS, full_nodes
 from .gpu_rounding import strictly_rounded

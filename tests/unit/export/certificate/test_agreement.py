@@ -7,8 +7,8 @@ from encserve_export.certificate.figures.agreement import agreement_bounds, diff
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.parity import Agreement, AnswerParity, LogitParity
 from encserve_export.certificate.limits import PARITY_LIMITS, limits_for
-from encserve_export.certificate.reference.messages import Answer
 from encserve_export.config import Precision
+from encserve_export.reference.messages import Answer
 
 LIMITS = limits_for(Precision.FP32, {})
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from encserve_export.certificate.certify import by_itself
-from encserve_export.certificate.figures.examination import Examination
 from encserve_export.certificate.limits import PARITY_LIMITS
+from encserve_export.certificate.subject.examination import Examination
 from encserve_export.config import Precision
 
 TEXTS = [{"input_ids": np.arange(length)} for length in (3, 5, 8)]

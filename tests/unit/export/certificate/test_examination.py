@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from encserve_export.certificate.figures.examination import Examination
 from encserve_export.certificate.limits import PARITY_LIMITS
-from encserve_export.certificate.reference.messages import Answer, Answered, Asked, Row
 from encserve_export.certificate.subject.composed import Said
+from encserve_export.certificate.subject.examination import Examination
 from encserve_export.config import Precision
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer, Answered, Asked, Row
 
 LIMITS = PARITY_LIMITS[Precision.FP32]
 WINDOWS = SimpleNamespace(logits=True, follows="input_ids")

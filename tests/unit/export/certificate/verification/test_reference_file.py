@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from served_vectors import TEXTS, verification_of, write_vectors
 
-from encserve_export.certificate.figures.examination import Examination
-from encserve_export.certificate.reference.messages import Answer, Answered, Asked
+from encserve_export.certificate.subject.examination import Examination
 from encserve_export.certificate.verification.reference_file import read_reference, write_reference
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer, Answered, Asked
 
 
 def test_a_reference_that_is_missing_or_broken_is_named(folder, server):

@@ -12,7 +12,7 @@ from pathlib import Path
 from .asking import Asker
 from .messages import Answers, Asked, Failure, Library
 
-_MAY_BE_HERE = ("encserve_export", "encserve_export.certificate", __package__)
+_MAY_BE_HERE = ("encserve_export", __package__)
 
 
 def foreign_modules() -> list[str]:

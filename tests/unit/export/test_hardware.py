@@ -2,8 +2,8 @@
 
 import pytest
 
-from encserve_export.certificate import hardware as module
-from encserve_export.certificate.hardware import hardware
+from encserve_export import hardware as module
+from encserve_export.hardware import hardware
 
 
 @pytest.fixture

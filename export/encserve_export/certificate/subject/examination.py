@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from encserve_export.certificate.figures.figure import Figure
+from encserve_export.certificate.figures.parity import AnswerParity, LogitParity, Text
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.certificate.reference.messages import Answer, Answered, Asked, Row
-from encserve_export.certificate.subject.composed import Said
 from encserve_export.checkpoint.tasks.task import Task
 from encserve_export.errors import CertificateFailed
+from encserve_export.reference.messages import Answer, Answered, Asked, Row
 
-from .figure import Figure
-from .parity import AnswerParity, LogitParity, Text
+from .composed import Said
 
 _SHOWN = 60
 """Characters of a text that a message names."""

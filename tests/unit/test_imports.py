@@ -1,0 +1,73 @@
+"""Which way imports go: between packages as CONTRIBUTING.md says, and within a package never in a circle."""
+
+import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAY_IMPORT = {
+    "encserve": set(),
+    "encserve_repository": set(),
+    "encserve_pages": set(),
+    "encserve_gateway": {"encserve"},
+    "encserve_server": {"encserve", "encserve_repository"},
+    "encserve_loadtest": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
+    "encserve_export": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
+}
+WITHOUT_CIRCLES = ("encserve_export", "encserve_repository", "encserve_pages")
+FOLDERS = {name: next(ROOT.glob(f"*/{name}")) for name in MAY_IMPORT}
+
+
+@cache
+def modules_of(package):
+    """Dotted name -> syntax tree; that of a package's own `__init__.py` ends with `__init__`."""
+    folder = FOLDERS[package]
+    files = {file: ".".join(file.relative_to(folder.parent).with_suffix("").parts) for file in folder.rglob("*.py")}
+    return {name: ast.parse(file.read_text("utf-8")) for file, name in files.items()}
+
+
+def imports_of(package):
+    """Pairs of an importing module and what it imports, wherever in the module that stands."""
+    for module, tree in modules_of(package).items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from ((module, each.name) for each in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                room = module.split(".")[: -node.level] if node.level else []
+                begin = ".".join([*room, *([node.module] if node.module else [])])
+                yield from ((module, f"{begin}.{each.name}") for each in node.names)
+
+
+def module_named(package, dotted):
+    """The module that an import of `dotted` reads: itself, the package of that name, or what holds the name."""
+    modules, parts = modules_of(package), dotted.split(".")
+    for end in range(len(parts), 0, -1):
+        for name in (".".join(parts[:end]), ".".join([*parts[:end], "__init__"])):
+            if name in modules:
+                return name
+    return None
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_those_that_it_may(package):
+    met = {imported.partition(".")[0] for _, imported in imports_of(package)} & MAY_IMPORT.keys()
+    assert met - {package} <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("package", WITHOUT_CIRCLES)
+def test_rooms_and_modules_side_by_side_import_each_other_in_no_circle(package):
+    """Of each folder: what a room imports is what any module in it imports."""
+    arrows = {}
+    for module, imported in imports_of(package):
+        ours, theirs = module.split("."), (module_named(package, imported) or "").split(".")
+        common = next((place for place, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), 0)
+        if common:
+            sides = (".".join(name[: common + 1]) for name in (ours, theirs))
+            arrows.setdefault(next(sides), set()).add(next(sides))
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
