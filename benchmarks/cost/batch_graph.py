@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from benchmarks import exported
 from benchmarks.machine import describe_machine
 from encserve_export.engines.onnxruntime_backend.onnxruntime_session import network_of, open_session
+from encserve_export.engines.python_backend.in_process import InProcessStep
 from encserve_export.engines.served_encoder import BatchedPacks, ServedEncoder, Tensors
 from encserve_repository.config_text import from_text
-from encserve_server.steps.encode.encoder import Encoder
 
 REQUESTS = 16
 OUTPUT = "sentence_embedding"
@@ -45,7 +45,7 @@ def main() -> None:
         with graph_of(batched) as graph:
             graph.encode(requests_of([np.array([5, 6, 7])]), [OUTPUT])
             print(f"one long text in each request: {peak_bytes(graph, requests_of(one_long)) / 1e6:.0f} MB at the peak")
-            with Encoder(packed / f"{exported.MODEL}_encode" / "1") as step:
+            with InProcessStep(packed / f"{exported.MODEL}_encode" / "1") as step:
                 for name, lengths in (("mixed lengths", mixed), ("one long text in each request", one_long)):
                     compare(name, [graph, step], requests_of(lengths), rounds)
 

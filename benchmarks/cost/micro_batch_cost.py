@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import exported
+from encserve_server.steps.encode.host.cores import usable_cores
+from encserve_server.steps.encode.network.loading import load_network
 from encserve_server.steps.encode.network.packed_session import PackedSession
 from encserve_server.steps.encode.request import Columns
 from encserve_server.steps.instance.settings import read_settings
@@ -53,13 +55,9 @@ def session_of(repository: Path) -> PackedSession:
     """The encoder as the encode step loads it."""
     folder = repository / f"{exported.MODEL}_encode" / "1"
     settings = read_settings(folder)
-    return PackedSession(
-        folder / "model.onnx",
-        follows=settings["follows"],
-        token_budget=settings["token_budget"],
-        runtime=settings["runtime"],
-        hints=settings["hints"],
-    )
+    runtime, hints = settings["runtime"], settings["hints"]
+    network = load_network(runtime, folder / "model.onnx", hints, side_by_side=usable_cores())
+    return PackedSession(network, follows=settings["follows"], token_budget=settings["token_budget"])
 
 
 def shapes_of(rng: np.random.Generator) -> list[NDArray[np.int64]]:

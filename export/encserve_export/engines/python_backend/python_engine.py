@@ -29,10 +29,11 @@ from encserve_export.network.query_blocks import try_query_blocks
 from encserve_export.network.sizes import Sizes
 from encserve_export.precision.recipe import Recipe
 from encserve_repository.manifest import Manifest, sha256_of
-from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
 from encserve_server.steps.request.lanes import LANES
+
+from .in_process import InProcessStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ class PythonEngine(PlainEngine):
             "requirements": asdict(self.requirements(step.precision, {})),
             "graph_sha256": digests,
         }
-        copy_sources(sources_of("encode", f"encode.network.{self.runtime.value}_network"), step.folder)
+        copy_sources(sources_of("encode"), step.folder)
         text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         (step.folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
         largest = micro_batch_bytes(step.sizes, cuts, step.max_length, in_blocks=bounded)
@@ -127,9 +128,9 @@ class PythonEngine(PlainEngine):
         }
         yield Built(made=made, memory=memory)
 
-    def open(self, step: EncodeStep) -> Encoder:
+    def open(self, step: EncodeStep) -> InProcessStep:
         """The very code of the step; no setting of this process's environment changes it."""
-        return Encoder(step.folder, environment={})
+        return InProcessStep(step.folder)
 
     def requirements(self, precision: Precision, plan: Mapping[str, Any]) -> HostRequirements:
         """A processor on which the precision is what it says."""

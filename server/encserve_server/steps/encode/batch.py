@@ -16,42 +16,43 @@ from .recent_rows import Claim, RecentRows, keys_of
 from .request import Columns, EncodeRequest, NonFiniteRows, Rows, as_exception
 
 
-def cut(
-    requests: Sequence[EncodeRequest],
-    session: PackedSession,
-    recent: RecentRows,
-    *,
-    lane: str,
-    workers: int,
-    alone: bool,
-) -> list[MicroBatch]:
-    """Return the micro-batches into which the texts of requests are cut, for `workers` threads that are free.
+@dataclass(frozen=True)
+class Cutter:
+    """Cuts the requests of one lane into micro-batches."""
 
-    Texts whose rows are at hand are answered at once. Texts that are under way in the same lane are not computed again.
-    `alone` says whether a single micro-batch may have all cores. Whatever this raises, all texts are answered
-    that others may wait for; the requests themselves are not.
-    """
-    outputs = tuple(dict.fromkeys(output for request in requests for output in request.outputs))
-    texts: list[_Text] = []
-    try:
-        for request in requests:
-            answer = _Answer(request, session)
-            keys = repeat(None) if request.fresh or not recent.keeps else keys_of(request.columns)
-            for index, key in zip(range(request.texts), keys, strict=False):
-                claim = Claim(lane, outputs, key) if key else None
-                text = _Text(request.columns, index, answer, claim)
-                texts.append(text)  # before it is claimed: a claim without its text would never be settled
-                if claim is not None and not recent.claim(claim, text.take):
-                    texts.pop()
-        groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
-        return [
-            MicroBatch([texts[index] for index in group], outputs, session, recent, alone and len(groups) == 1)
-            for group in groups
-        ]
-    except BaseException as error:
-        for text in texts:  # others may wait for them already
-            text.settle(as_exception(error), recent)
-        raise
+    session: PackedSession
+    recent: RecentRows
+    lane: str
+
+    def cut(self, requests: Sequence[EncodeRequest], *, workers: int, alone: bool) -> list[MicroBatch]:
+        """Return the micro-batches into which the texts of requests are cut, for `workers` threads that are free.
+
+        Texts whose rows are at hand are answered at once. Texts that are under way in the same lane are not computed
+        again. `alone` says whether a single micro-batch may have all cores. Whatever this raises, all texts are
+        answered that others may wait for; the requests themselves are not.
+        """
+        session, recent = self.session, self.recent
+        outputs = tuple(dict.fromkeys(output for request in requests for output in request.outputs))
+        texts: list[_Text] = []
+        try:
+            for request in requests:
+                answer = _Answer(request, session)
+                keys = repeat(None) if request.fresh or not recent.keeps else keys_of(request.columns)
+                for index, key in zip(range(request.texts), keys, strict=False):
+                    claim = Claim(self.lane, outputs, key) if key else None
+                    text = _Text(request.columns, index, answer, claim)
+                    texts.append(text)  # before it is claimed: a claim without its text would never be settled
+                    if claim is not None and not recent.claim(claim, text.take):
+                        texts.pop()
+            groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
+            return [
+                MicroBatch([texts[index] for index in group], outputs, session, recent, alone and len(groups) == 1)
+                for group in groups
+            ]
+        except BaseException as error:
+            for text in texts:  # others may wait for them already
+                text.settle(as_exception(error), recent)
+            raise
 
 
 class MicroBatch:

@@ -1,14 +1,13 @@
 """The encode step of engine `python` without its server: a version folder in, rows for packed requests out.
 
 It is all of the step that decides about numbers: which runtime with which options, how texts are cut into
-micro-batches, which thread computes them, when a text that is alone has all cores. In Triton `encode` drives it, and
+micro-batches, which thread computes them, when a text that is alone has all cores. In Triton `step` drives it, and
 when a pipeline is certified the exporter does.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,18 +20,19 @@ from ..instance.load_page import Load
 from ..instance.loops import Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.lanes import INTERACTIVE, LANES
-from .batch import MicroBatch, cut
+from .batch import Cutter, MicroBatch
 from .bounds import Bounds
 from .columns import columns_of
 from .host.cores import usable_cores
 from .host.cpu_flags import read_cpu_flags
 from .host.requirements import HostRequirements, check_host, this_process
-from .lane import EncodeLane
+from .lane import EncodeLane, LaneSize
+from .network.loading import load_network
 from .network.lone_threads import lone_threads
 from .network.micro_batches import Cost
 from .network.packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
-from .request import EncodeRequest, Rows
+from .request import EncodeRequest
 
 
 class Encoder:
@@ -71,26 +71,25 @@ class Encoder:
         self.outputs: tuple[str, ...] = tuple(settings["follows"])
         self._bounds = Bounds(**settings["bounds"])
         self._count = count
-        self._recent = RecentRows(max_bytes=max_bytes_from(environment))
+        recent = RecentRows(max_bytes=max_bytes_from(environment))
         self._threads = usable_cores()
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
-        self._session = PackedSession(
-            folder / "model.onnx",
+        lone = lone_threads(environment, graph_bytes, self._threads)
+        load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"])
+        session = PackedSession(
+            load(side_by_side=self._threads),
             follows=settings["follows"],
             token_budget=settings["token_budget"],
             cost=Cost(**settings["micro_batch_cost"]),
-            runtime=settings["runtime"],
-            hints=settings["hints"],
-            threads=self._threads,
-            lone_threads=lone_threads(environment, graph_bytes, self._threads),
+            lone=load(side_by_side=1, threads=lone) if lone > 1 else None,
         )
+        size = LaneSize(threads=self._threads, token_budget=settings["token_budget"])
         self._lanes = {
             lane: EncodeLane(
                 lane,
-                partial(self._cut, lane),
+                partial(self._cut, Cutter(session, recent, lane)),
                 partial(publish, lane),
-                threads=self._threads,
-                token_budget=settings["token_budget"],
+                size=size,
                 report=report,
             )
             for lane in LANES
@@ -114,29 +113,6 @@ class Encoder:
         """Return the load of a lane: the tokens that it has, and how fast it last computed."""
         return self._lanes[lane].load
 
-    def encode(
-        self, requests: Sequence[Mapping[str, NDArray[np.int64]]], outputs: Sequence[str]
-    ) -> list[Rows | Exception]:
-        """Return the rows of each request's `outputs`, or the error of a request that failed, once all are answered.
-
-        Requests are packed tensors by the names of the inputs, `input_ids` (T,) and `lengths` (n,) among them. They
-        wait together in the interactive lane, as what Triton hands over at once does; one text that is asked for while
-        nothing else is under way is computed as a lone text.
-        """
-        answers = _Answers()
-        waiting = []
-        for index, tensors in enumerate(requests):
-            try:
-                answer = partial(answers.put, index)
-                waiting.append(self.request(tensors, outputs=tuple(outputs), answer=answer))
-            except Exception as error:
-                answers.put(index, error)
-        if waiting:
-            self.put(INTERACTIVE, waiting)
-        found = answers.wait_for(len(requests))
-        self._lanes[INTERACTIVE].wait_until_idle()  # else the next text would not be alone
-        return found
-
     def close(self) -> None:
         """Compute the requests that wait, and end the threads."""
         for lane in self._lanes.values():
@@ -148,18 +124,12 @@ class Encoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _cut(self, lane: str, waiting: Sequence[EncodeRequest], workers: int) -> list[MicroBatch]:
+    def _cut(self, cutter: Cutter, waiting: Sequence[EncodeRequest], workers: int) -> list[MicroBatch]:
         """Return the micro-batches into which the texts of requests are cut; each request will be answered with the
         rows of its own texts. Requests that nobody waits for any more are left out."""
         requests = [request for request in waiting if request.begin()]
-        batches = cut(
-            requests,
-            self._session,
-            self._recent,
-            lane=lane,
-            workers=workers,
-            alone=lane == INTERACTIVE and workers == self._threads,  # bulk must be able to make way
-        )
+        alone = cutter.lane == INTERACTIVE and workers == self._threads  # bulk must be able to make way
+        batches = cutter.cut(requests, workers=workers, alone=alone)
         try:
             if requests:
                 texts = sum(request.texts for request in requests)
@@ -169,21 +139,3 @@ class Encoder:
                 batch.give_up(error)
             raise
         return batches
-
-
-class _Answers:
-    """The answers to several requests; of two answers to one request the first counts."""
-
-    def __init__(self) -> None:
-        self._answers: dict[int, Rows | Exception] = {}
-        self._came = threading.Condition()
-
-    def put(self, index: int, rows: Rows | Exception) -> None:
-        with self._came:
-            self._answers.setdefault(index, rows)
-            self._came.notify()
-
-    def wait_for(self, count: int) -> list[Rows | Exception]:
-        with self._came:
-            self._came.wait_for(lambda: len(self._answers) == count)
-            return [self._answers[index] for index in range(count)]

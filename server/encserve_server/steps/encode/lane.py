@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -43,6 +44,31 @@ class Work(Protocol):
         """Answer the requests of texts that were not computed with `error`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LaneSize:
+    """How much a lane computes at a time."""
+
+    threads: int
+    token_budget: int
+    """The most tokens of one micro-batch."""
+
+    @property
+    def at_once(self) -> int:
+        """The number of tokens that are cut together: enough to find texts of similar lengths, and not all that wait,
+        so that their callers are not answered all at once and come back all at once."""
+        return 4 * self.threads * self.token_budget
+
+    @property
+    def representative(self) -> int:
+        """The tokens of a micro-batch that says something of the rate."""
+        return self.token_budget // 4
+
+    def room(self, rate: float) -> float:
+        """The tokens that it wants to have waiting where it computes `rate` tokens a second."""
+        most = 8 * self.threads * self.token_budget
+        return min(max(rate * ROOM_S, 2 * self.threads * self.token_budget), most)
+
+
 class EncodeLane:
     """A queue of requests, and the threads that empty it.
 
@@ -50,8 +76,7 @@ class EncodeLane:
         name: One of `lanes.LANES`.
         cut: Cuts requests into micro-batches, for as many free threads as it is told.
         publish: Takes the load of the lane whenever that changes.
-        threads: The number of threads that compute.
-        token_budget: The most tokens of one micro-batch.
+        size: How many threads compute, and how much each at a time.
         report: Takes what goes wrong in a thread.
     """
 
@@ -60,29 +85,19 @@ class EncodeLane:
         name: str,
         cut: Callable[[Sequence[EncodeRequest], int], Sequence[Work]],
         publish: Callable[[Load], None],
-        *,
-        threads: int,
-        token_budget: int,
+        size: LaneSize,
         report: Report = print_fault,
     ) -> None:
         self._cut = cut
         self._publish_load = publish
-        self._least = 2 * threads * token_budget
-        self._most = 8 * threads * token_budget
-        self._at_once = 4 * threads * token_budget
-        """The number of tokens that are cut together: enough to find texts of similar lengths, and not all that wait,
-        so that their callers are not answered all at once and come back all at once."""
-        self._representative = token_budget // 4  # a smaller micro-batch says little of the rate
-        self._count = threads
+        self._size = size
         self._rate = 0.0
         self._tokens = 0
         self._requests: deque[EncodeRequest] = deque()
         self._works: deque[Work] = deque()
         self._busy = 0
         self._cutting = 0
-        lock = threading.RLock()
-        self._changed = threading.Condition(lock)
-        self._became_idle = threading.Condition(lock)
+        self._changed = threading.Condition()
         self._closed = False
         self._publish()
         self._threads = [
@@ -94,7 +109,7 @@ class EncodeLane:
                 report=lambda where, error: report(f"lane {name}", error),
                 begin=partial(_make_way, NICENESS[name]),
             ).start()
-            for number in range(threads)
+            for number in range(size.threads)
         ]
 
     def put(self, requests: Sequence[EncodeRequest]) -> None:
@@ -108,13 +123,7 @@ class EncodeLane:
     @property
     def load(self) -> Load:
         """Return the load of the lane: the tokens that it has, and how fast it last computed."""
-        room = min(max(self._rate * ROOM_S, self._least), self._most)
-        return Load(tokens=self._tokens, rate=self._rate, room=room)
-
-    def wait_until_idle(self) -> None:
-        """Wait until all requests are answered and all threads wait for work: an answer comes a moment before that."""
-        with self._became_idle:
-            self._became_idle.wait_for(lambda: not (self._requests or self._works or self._busy or self._cutting))
+        return Load(tokens=self._tokens, rate=self._rate, room=self._size.room(self._rate))
 
     def close(self) -> None:
         """Compute the requests that wait, and end the threads."""
@@ -133,7 +142,7 @@ class EncodeLane:
                 return self._works.popleft()
             if not self._requests:
                 return None
-            uncut = _Uncut(self._oldest(), free=self._count - self._busy - self._cutting)
+            uncut = _Uncut(self._oldest(), free=self._size.threads - self._busy - self._cutting)
             for _ in uncut.requests:  # only now: what fails before loses nobody
                 self._requests.popleft()
             self._cutting += 1
@@ -156,7 +165,6 @@ class EncodeLane:
                 self._works.extend(works)
                 self._tokens -= uncut.tokens - sum(work.tokens for work in works)  # some need no computing
                 self._changed.notify_all()
-                self._became_idle.notify_all()  # where nothing needed computing
                 self._publish()
 
     def _compute(self, work: Work) -> None:
@@ -166,11 +174,10 @@ class EncodeLane:
             took_s = time.perf_counter() - began_s
         finally:
             with self._changed:
-                if took_s and self._busy == self._count and work.tokens >= self._representative:
-                    self._rate = max(self._count * work.tokens / took_s, FADING * self._rate)
+                if took_s and self._busy == self._size.threads and work.tokens >= self._size.representative:
+                    self._rate = max(self._size.threads * work.tokens / took_s, FADING * self._rate)
                 self._busy -= 1
                 self._tokens -= work.tokens
-                self._became_idle.notify_all()
                 self._publish()
 
     def _oldest(self) -> list[EncodeRequest]:
@@ -178,7 +185,7 @@ class EncodeLane:
         tokens = 0
         for request in self._requests:
             tokens += request.tokens
-            if requests and tokens > self._at_once:
+            if requests and tokens > self._size.at_once:
                 break
             requests.append(request)
         return requests

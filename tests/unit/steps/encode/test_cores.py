@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from encserve_server.steps.encode.host.cores import kept_on, own_cores, usable_cores
-from encserve_server.steps.encode.network.onnxruntime_network import Network
+from encserve_server.steps.encode.network.onnxruntime_network import OnnxRuntimeNetwork
 
 V1 = {"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}
 
@@ -109,7 +109,7 @@ def test_threads_of_a_text_that_is_alone_each_keep_to_a_core(tmp_path):
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     mine = os.sched_getaffinity(0)
     before = allowed_of_threads()
-    network = Network(tmp_path / "model.onnx", {}, side_by_side=1, threads=len(mine))
+    network = OnnxRuntimeNetwork(tmp_path / "model.onnx", {}, side_by_side=1, threads=len(mine))
     network.run({"x": np.eye(64, dtype=np.float32)}, ["y"])
     others = [cores for thread, cores in allowed_of_threads().items() if thread not in before]
     assert sorted(others) == sorted(str(core) for core in sorted(mine)[1:])

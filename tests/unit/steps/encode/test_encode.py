@@ -51,18 +51,21 @@ def step(triton, monkeypatch, tmp_path):
         "token_budget": 512,
     }
     (tmp_path / "settings.json").write_text(json.dumps(settings))
-    monkeypatch.setattr(encoder, "PackedSession", lambda *_, **__: _Session())
+    session = _Session()
+    monkeypatch.setattr(encoder, "load_network", lambda *_, **__: None)
+    monkeypatch.setattr(encoder, "PackedSession", lambda *_, **__: session)
     monkeypatch.setattr(encoder, "usable_cores", lambda: 1)
     monkeypatch.setenv("ENCSERVE_RECENT_ROWS_MIB", "1")
     monkeypatch.setenv("ENCSERVE_RUNTIME_FOLDER", str(tmp_path))
     model = encode.TritonPythonModel()
     model.initialize(args_of(tmp_path))
+    model.stand_in = session
     yield model
     model.finalize()
 
 
 def session_of(step):
-    return step._encoder._session
+    return step.stand_in
 
 
 def counted(counter, **labels):
@@ -251,22 +254,3 @@ def test_a_step_that_would_compute_other_numbers_here_does_not_load(triton, tmp_
     (tmp_path / "settings.json").write_text(json.dumps({"requirements": requirements}))
     with pytest.raises(RuntimeError, match="this processor has no no_such_flag, and would compute other numbers"):
         encode.TritonPythonModel().initialize(args_of(tmp_path))
-
-
-def test_the_same_code_answers_in_process(step):
-    """What a certificate is taken of: the encoder of the step, asked without Triton."""
-    requests = [
-        {"input_ids": np.array([1, 1, 2]), "lengths": np.array([2, 1])},
-        {"input_ids": np.array([9]), "lengths": np.array([1])},
-        {"input_ids": np.array([3]), "lengths": np.array([5])},
-    ]
-    rows, nonfinite, wrong = step._encoder.encode(requests, ["sentence_embedding"])
-    assert rows["sentence_embedding"].tolist() == [[1.0, 0.0], [2.0, 0.0]]
-    assert str(nonfinite) == "what the network gave for texts [0] of this request holds NaN or infinity"
-    assert "5 tokens; 1 to 4 are expected" in str(wrong)
-
-
-def test_each_of_many_single_texts_in_turn_is_computed_as_one_that_is_alone(step):
-    for text in [1, 2, 3, 4] * 25:
-        step._encoder.encode([{"input_ids": np.array([text]), "lengths": np.array([1])}], ["sentence_embedding"])
-    assert session_of(step).alone == [True] * 4, "the others were kept"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.encode.batch import cut
+from encserve_server.steps.encode.batch import Cutter
 from encserve_server.steps.encode.columns import columns_of
 from encserve_server.steps.encode.network.micro_batches import Cost
 from encserve_server.steps.encode.network.packed_session import PackedSession
@@ -15,8 +15,8 @@ class Session(PackedSession):
     """Gives each text the sum of its ids, and each token its id; a text with id 13 fails its micro-batch."""
 
     def __init__(self, token_budget=4):
-        self._follows = {"vectors": "lengths", "tags": "input_ids"}
-        self._token_budget, self._cost, self._threads = token_budget, Cost(overhead=1, pair=0), 1
+        follows = {"vectors": "lengths", "tags": "input_ids"}
+        super().__init__(None, follows=follows, token_budget=token_budget, cost=Cost(overhead=1, pair=0))
         self.packs = []
 
     def run_pack(self, columns, outputs, *, alone=False):
@@ -51,7 +51,8 @@ def asker():
 
 
 def run(session, questions, *, recent=None, workers=1, alone=False):
-    pieces = cut(questions, session, recent or RecentRows(max_bytes=0), lane="bulk", workers=workers, alone=alone)
+    cutter = Cutter(session, recent or RecentRows(max_bytes=0), "bulk")
+    pieces = cutter.cut(questions, workers=workers, alone=alone)
     for piece in pieces:
         piece.run()
     return pieces
@@ -146,8 +147,9 @@ def test_a_cut_that_fails_leaves_no_text_claimed(asker, place):
 
 def test_micro_batches_that_are_given_up_answer_for_each_text_once(asker):
     session, recent = Session(), RecentRows(max_bytes=1 << 20)
-    (piece,) = cut([asker.question("a", [1], [2])], session, recent, lane="bulk", workers=1, alone=False)
-    cut([asker.question("b", [2])], session, recent, lane="bulk", workers=1, alone=False)  # waits for that of a
+    cutter = Cutter(session, recent, "bulk")
+    (piece,) = cutter.cut([asker.question("a", [1], [2])], workers=1, alone=False)
+    cutter.cut([asker.question("b", [2])], workers=1, alone=False)  # waits for that of a
     piece.give_up(MemoryError("gone"))
     piece.give_up(MemoryError("again"))
     assert sorted(asker.answers) == [("a", "gone"), ("b", "gone")]

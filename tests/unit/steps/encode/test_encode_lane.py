@@ -2,12 +2,13 @@
 
 import queue
 import threading
+import time
 from contextlib import suppress
 
 import pytest
 
 from encserve_server.steps.encode import lane as lane_module
-from encserve_server.steps.encode.lane import EncodeLane
+from encserve_server.steps.encode.lane import EncodeLane, LaneSize
 from encserve_server.steps.encode.request import EncodeRequest
 from encserve_server.steps.instance import loops
 
@@ -37,7 +38,8 @@ class Lane:
 
     def __init__(self, *cuts, threads=2, **given):
         self.cuts, self.asked, self.loads = list(cuts), [], []
-        self.lane = EncodeLane("interactive", self.cut, self.loads.append, threads=threads, token_budget=512, **given)
+        size = LaneSize(threads=threads, token_budget=512)
+        self.lane = EncodeLane("interactive", self.cut, self.loads.append, size=size, **given)
 
     def cut(self, jobs, free):
         self.asked.append(([job.tokens for job in jobs], free))
@@ -45,6 +47,13 @@ class Lane:
 
     def put(self, *tokens):
         self.lane.put([waiting(each) for each in tokens])
+
+    def empty(self):
+        """Wait until nothing is left to compute."""
+        ends_s = time.monotonic() + 60
+        while self.lane.load.tokens:
+            assert time.monotonic() < ends_s
+            time.sleep(0.001)
 
 
 def began(*pieces):
@@ -133,24 +142,6 @@ def test_closing_computes_what_waits():
     assert all(piece.ended.is_set() for piece in pieces)
 
 
-def test_idle_is_a_lane_whose_threads_have_all_come_back():
-    piece = Piece()
-    lane = Lane([piece], [], threads=1)
-    lane.lane.wait_until_idle()
-    lane.put(10)
-    assert began(piece)
-    waited = threading.Thread(target=lane.lane.wait_until_idle)
-    waited.start()
-    waited.join(0.05)
-    assert waited.is_alive()
-    piece.end.set()
-    waited.join(60)
-    assert not waited.is_alive()
-    lane.put(10)  # needs no computing
-    lane.lane.wait_until_idle()
-    lane.lane.close()
-
-
 class Failing(Piece):
     """Work in which something of ours goes wrong."""
 
@@ -183,7 +174,7 @@ def test_requests_that_cannot_be_cut_are_answered_and_the_thread_goes_on():
     lane.lane._cut = lambda jobs, free: 1 / 0
     lane.lane.put([waiting(10, answers.put), waiting(20, answers.put)])
     assert [type(answers.get(timeout=60)) for _ in range(2)] == [ZeroDivisionError] * 2
-    lane.lane.wait_until_idle()
+    lane.empty()
     assert lane.loads[-1].tokens == 0
     lane.lane._cut = genuine
     lane.put(10)
@@ -204,7 +195,7 @@ def test_a_load_that_cannot_be_published_ends_no_thread():
         assert began(piece)
         piece.end.set()
         assert piece.ended.wait(60)
-    lane.lane.wait_until_idle()
+    lane.empty()
     lane.lane._publish_load = publish
     lane.lane.close()
 
@@ -223,8 +214,7 @@ def test_requests_outlive_a_lack_of_memory_while_they_are_taken(monkeypatch):
         "interactive",
         lambda jobs, free: [job.answer("rows") for job in jobs] and [],
         lambda load: None,
-        threads=1,
-        token_budget=512,
+        size=LaneSize(threads=1, token_budget=512),
         report=lambda where, error: reported.append(error),
     )
     lane.put([waiting(7, answers.put), waiting(8, answers.put)])

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from onnxruntime import SessionOptions
 
 from encserve_server.steps.encode.network import onnxruntime_network
-from encserve_server.steps.encode.network.onnxruntime_network import Network, exact_integer_sums
+from encserve_server.steps.encode.network.onnxruntime_network import OnnxRuntimeNetwork, exact_integer_sums
 
 SHAPES = [(rows, inner, columns) for rows in (1, 2, 7, 64) for inner, columns in ((1, 7), (5, 3), (383, 33), (384, 96))]
 
@@ -45,7 +45,7 @@ def test_sums_of_products_are_exact(tmp_path, operator, rows, inner, columns):
     largest = rng.choice([-127, 127], (inner, columns)).astype(np.int8), np.full((rows, inner), 255, np.uint8)
     ordinary = rng.integers(-127, 128, (inner, columns), np.int8), rng.integers(0, 256, (rows, inner), np.uint8)
     for weights, values in (largest, ordinary):
-        network = Network(product_graph(tmp_path / "product.onnx", operator, weights), {}, side_by_side=1)
+        network = OnnxRuntimeNetwork(product_graph(tmp_path / "product.onnx", operator, weights), {}, side_by_side=1)
         (sums,) = network.run({"rows": values}, ["sums"])
         assert np.array_equal(sums, values.astype(np.int64) @ weights)
 
@@ -68,5 +68,5 @@ def test_sessions_go_by_the_flags_of_the_processor(tmp_path, monkeypatch):
     weights = np.ones((2, 3), np.int8)
     file = product_graph(tmp_path / "product.onnx", "MatMulInteger", weights)
     monkeypatch.setattr(onnxruntime_network, "read_cpu_flags", lambda: frozenset({"avx2"}))
-    options = Network(file, {}, side_by_side=1)._session.get_session_options()
+    options = OnnxRuntimeNetwork(file, {}, side_by_side=1)._session.get_session_options()
     assert options.get_session_config_entry("session.x64quantprecision") == "1"

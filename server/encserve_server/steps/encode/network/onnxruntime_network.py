@@ -28,7 +28,7 @@ def exact_integer_sums(options: onnxruntime.SessionOptions, flags: frozenset[str
         options.add_session_config_entry("session.x64quantprecision", "1")
 
 
-class Network:
+class OnnxRuntimeNetwork:
     """One session, which any number of threads may run at the same time."""
 
     def __init__(self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1) -> None:

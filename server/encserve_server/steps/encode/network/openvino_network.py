@@ -12,7 +12,7 @@ import openvino
 from numpy.typing import NDArray
 
 
-class Network:
+class OpenVinoNetwork:
     """One compiled graph with a stream for each of the calls that run side by side."""
 
     def __init__(self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1) -> None:

@@ -3,64 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..host.cores import usable_cores
 from ..request import Columns
+from .loading import Network
 from .micro_batches import Cost, micro_batches
 
-ONNXRUNTIME = "onnxruntime"
 _COST = Cost(overhead=10, pair=0.0006)
 """About that of a network of width 768 in FP32."""
-
-
-class Network(Protocol):
-    """A graph in a runtime."""
-
-    def run(self, feed: Mapping[str, NDArray[np.int64]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """What the graph gives for its inputs, by name, in the order of `outputs`; from any thread."""
 
 
 class PackedSession:
     """One graph whose micro-batches run side by side, each micro-batch on one thread.
 
     Short texts gain little from threads inside an operator; whole micro-batches side by side share the weights and keep
-    every core busy. A micro-batch that has the machine to itself is another matter: with `lone_threads` there is a
-    second network for it, with weights of its own, whose operators share those threads.
+    every core busy. A micro-batch that has the machine to itself is another matter: it may have a second network, with
+    weights of its own, whose operators share all threads.
     """
 
     def __init__(
         self,
-        graph: Path,
+        network: Network,
         *,
         follows: Mapping[str, str],
         token_budget: int,
         cost: Cost = _COST,
-        runtime: str = ONNXRUNTIME,
-        hints: Mapping[str, str] | None = None,
-        threads: int | None = None,
-        lone_threads: int = 1,
+        lone: Network | None = None,
     ) -> None:
-        """Load `graph`, each of whose outputs has as many rows as the input that it follows has elements.
+        """Run `network`, each of whose outputs has as many rows as the input that it follows has elements; and `lone`
+        for a micro-batch that has the machine to itself, where there is one.
 
         `follows` has that input by output, "lengths" for one row a text; `token_budget` and `cost` are those of
-        `micro_batches`; `hints` are what the runtime is told at load; `threads` defaults to the cores that this process
-        may use.
+        `micro_batches`.
         """
         self._follows = follows
         self._token_budget = token_budget
         self._cost = cost
-        self._threads = threads or usable_cores()
-        load = import_module(f".{runtime}_network", __package__).Network
-        self._network: Network = load(graph, hints or {}, side_by_side=self._threads)
-        self._lone: Network = (
-            load(graph, hints or {}, side_by_side=1, threads=lone_threads) if lone_threads > 1 else self._network
-        )
+        self._network, self._lone = network, lone or network
 
     def rows_of(self, columns: Columns, output: str) -> NDArray[np.int64]:
         """How many rows of an output belong to each text: (n,)."""
