@@ -34,7 +34,7 @@ from encserve_export.engines.engine import Tracing
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.engines.table import ENGINES
 from encserve_export.engines.ways import Way
-from encserve_export.publication.steps import encode_step, trace, write_graph_of
+from encserve_export.publication.steps import EncodeSteps, trace, write_graph_of
 from encserve_export.publication.tools import tool_versions
 from encserve_export.texts.calibration import calibrate
 from encserve_export.texts.rows import Tokens, rows_about
@@ -111,6 +111,7 @@ def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: di
     trace({"": checkpoint}, Tracing(), traced)
     encode = folder / "encode"
     encode.mkdir()
+    steps = EncodeSteps(checkpoints={"": checkpoint}, config=config, calibration=calibration, timings=folder)
     rows = []
     for way in [Way(precision, engine) for engine in ENGINES for precision in engine.precisions]:
         on_a_gpu = way.engine.requirements(way.precision, {}).gpu and way.recipe.imitation is None
@@ -118,7 +119,7 @@ def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: di
             continue
         print(way, file=sys.stderr)
         write_graph_of(way, checkpoint, calibration, traced=traced, folder=encode)
-        step = encode_step({"": checkpoint}, config, way.precision, calibration, folder=encode, timings=folder)
+        step = steps.step(way.precision, encode)
         next(way.engine.build(step, lambda doing: nullcontext()))
         with way.engine.open(step) as encoder:
             found = {name: logits(checkpoint, encoder, tokens[name]) for name in sets}

@@ -22,17 +22,17 @@ from .certificate.reference_process import reference_process
 from .certificate.subject.asked import Subject, library_of
 from .checkpoint.loading import Checkpoint
 from .checkpoint.shared_body import load_heads
-from .config import ExportConfig, Precision
+from .config import ExportConfig
 from .drafts import Drafts
-from .engines.engine import EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from .engines.engine import EncodeStep, Say, Stage, Tracing
 from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import Unsupported, UnsupportedHost, WayFailed
 from .hardware import hardware
 from .publication.made import Certified, Made, manifest_of
 from .publication.publish import check_fits, publish, staged_version
-from .publication.steps import encode_step, trace, write_steps
-from .texts.calibration import Calibration, calibrate
+from .publication.steps import EncodeSteps, trace, write_steps
+from .texts.calibration import calibrate
 
 _DRAFTS = ".drafts"
 """Where graphs lie that are made on the way, beside the models of the staged version: no pipeline is called so."""
@@ -75,7 +75,8 @@ def export_heads(
         with stage("exporting the graph"):
             traced = _trace(ways, checkpoints, staged.root / _DRAFTS, say)
         drafts = Drafts(checkpoints[""], calibration, traced, staged.root / _DRAFTS, stage)
-        workshop = _Workshop(config, checkpoints, calibration, drafts, staged, stage)
+        steps = EncodeSteps(checkpoints=checkpoints, config=config, calibration=calibration, timings=staged.work.path)
+        workshop = _Workshop(steps, drafts, staged, stage)
         made = workshop.first_that_holds([way for way in ways if way.engine.tracing in traced], say)
         manifests = _manifests(config, staged, checkpoints, made)
         shutil.rmtree(staged.root / _DRAFTS)  # what is published is brought to disk with all that lies beside it
@@ -108,10 +109,7 @@ def _trace(ways: Sequence[Way], checkpoints: dict[str, Checkpoint], root: Path, 
 class _Workshop:
     """What every way to make the encode step works with."""
 
-    config: ExportConfig
-    checkpoints: dict[str, Checkpoint]
-    """By the name of their head."""
-    calibration: Calibration
+    steps: EncodeSteps
     drafts: Drafts
     staged: StagedVersion
     stage: Stage
@@ -121,11 +119,11 @@ class _Workshop:
 
         What is no fault of a way, such as other tokens than the library's, would be found with every other as well.
         """
-        speed = self.drafts.speed(ways, self._step)
+        speed = self.drafts.speed(ways, self.steps.step)
         ways = self.drafts.usable(ways, say)
         if speed is not None:
             ways = by_speed(ways, speed.ratios)
-            for line in speed_in_words(ways, speed.ratios, chosen_here=chooses(self.config)):
+            for line in speed_in_words(ways, speed.ratios, chosen_here=chooses(self.steps.config)):
                 say(line)
         for way, following in zip(ways, [*ways[1:], None], strict=True):
             try:
@@ -137,20 +135,10 @@ class _Workshop:
                 say(f"{way} {what} ({failed}); trying {following}")
         raise AssertionError("there is at least one way")
 
-    def _step(self, precision: Precision, folder: Path) -> NewEncodeStep:
-        return encode_step(
-            self.checkpoints,
-            self.config,
-            precision,
-            self.calibration,
-            folder=folder,
-            timings=self.staged.work.path,
-        )
-
     def _make(self, way: Way, speed: dict[str, Any]) -> Made:
         """Make the encode step, and certify all that comes about on the way to what is served."""
         folder = self.staged.step_folders()["encode"]
-        step = self._step(way.precision, folder)
+        step = self.steps.step(way.precision, folder)
         building = way.engine.build(step, self.stage)
         how, built = self.drafts.write(way, folder), next(building)
         step = replace(step, memory=built.memory)
@@ -163,23 +151,24 @@ class _Workshop:
             how=how,
             memory=dict(built.memory),
             plan=dict(built.plan),
-            calibration=self.calibration.record if way.engine.looks_at_texts(way.precision) else {},
+            calibration=self.steps.calibration.record if way.engine.looks_at_texts(way.precision) else {},
             parities=parities,
             speed=speed,
         )
 
     def _certify(self, way: Way, step: EncodeStep) -> list[dict[str, Any]]:
         """Measure what stands in the folder of the encode step, as it will be served: for each pipeline on it."""
-        limits = limits_for(way.precision, self.config.limits)
+        config, calibration = self.steps.config, self.steps.calibration
+        limits = limits_for(way.precision, config.limits)
         texts = CertificateTexts(
-            full=self.config.certify_all,
-            own=self.calibration.held_out,
-            own_record=self.calibration.record.get("held_out", {}),
+            full=config.certify_all,
+            own=calibration.held_out,
+            own_record=calibration.record.get("held_out", {}),
         )
         parities = []
         with way.open(step) as encoder:
-            for name, (head, checkpoint) in zip(self.config.names, self.checkpoints.items(), strict=True):
-                library, folders = library_of(checkpoint, self.config), self.staged.step_folders(name)
+            for name, (head, checkpoint) in zip(config.names, self.steps.checkpoints.items(), strict=True):
+                library, folders = library_of(checkpoint, config), self.staged.step_folders(name)
                 subject = Subject(checkpoint=checkpoint, reference=library, folders=folders, head=head)
                 with self.stage(f"certifying {name} against the checkpoint"):
                     parity = certify(subject, encoder, limits, texts, self.staged.folder(name))

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,36 +78,39 @@ def write_graph_of(
     return {} if making is None else making.transform(folder / GRAPH_FILE, checkpoint, calibration)
 
 
-def encode_step(
-    checkpoints: Mapping[str, Checkpoint],
-    config: ExportConfig,
-    precision: Precision,
-    calibration: Calibration,
-    *,
-    folder: Path,
-    timings: Path,
-) -> NewEncodeStep:
-    """The encode step of a version that is made in `folder`; `checkpoints` by the name of their head.
+@dataclass(frozen=True, kw_only=True)
+class EncodeSteps:
+    """The encode step of a version, which is made in several precisions until a certificate holds.
 
     It serves the pipelines of all heads, so that what it must be able to take is the most that any of them allows.
     """
-    all_of_them = list(checkpoints.values())
-    limits = [limits_of(checkpoint, config) for checkpoint in all_of_them]
-    texts = max(each.max_texts_per_request for each in limits)
-    tokens = max(each.max_tokens_per_request for each in limits)
-    return NewEncodeStep(
-        folder=folder,
-        precision=precision,
-        follows=follows_of(checkpoints),
-        max_length=max(each.max_length for each in limits),
-        interface=interface_of(checkpoints),
-        bounds=encode_bounds(checkpoints, config),
-        sizes=sizes_of(all_of_them),
-        request=largest_request(all_of_them, texts=texts, tokens=tokens),
-        token_budget=engine_for(config).token_budget(config.token_budget),
-        usual_lengths=calibration.lengths,
-        timings=timings,
-    )
+
+    checkpoints: Mapping[str, Checkpoint]
+    """By the name of their head."""
+    config: ExportConfig
+    calibration: Calibration
+    timings: Path
+    """Where what was measured of kernels is kept for the next time."""
+
+    def step(self, precision: Precision, folder: Path) -> NewEncodeStep:
+        """The step in one precision, which is made in `folder`."""
+        all_of_them = list(self.checkpoints.values())
+        limits = [limits_of(checkpoint, self.config) for checkpoint in all_of_them]
+        texts = max(each.max_texts_per_request for each in limits)
+        tokens = max(each.max_tokens_per_request for each in limits)
+        return NewEncodeStep(
+            folder=folder,
+            precision=precision,
+            follows=follows_of(self.checkpoints),
+            max_length=max(each.max_length for each in limits),
+            interface=interface_of(self.checkpoints),
+            bounds=encode_bounds(self.checkpoints, self.config),
+            sizes=sizes_of(all_of_them),
+            request=largest_request(all_of_them, texts=texts, tokens=tokens),
+            token_budget=engine_for(self.config).token_budget(self.config.token_budget),
+            usual_lengths=self.calibration.lengths,
+            timings=self.timings,
+        )
 
 
 def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -> Bounds:

@@ -10,7 +10,7 @@ from encserve_export.config import Device, Engine, Precision, Runtime
 from encserve_export.engines.table import engines_like
 from encserve_export.engines.ways import Way
 from encserve_export.errors import CertificateFailed
-from encserve_export.publication.steps import encode_step, trace, write_graph_of
+from encserve_export.publication.steps import EncodeSteps, trace, write_graph_of
 from encserve_export.texts.calibration import Calibration
 
 from .checkpoints import CHECKPOINTS
@@ -60,7 +60,8 @@ def served(staged, way, graph):
     checkpoints, folder = {"": staged.checkpoint}, staged.folders["encode"]
     write_graph_of(way, staged.checkpoint, NO_TEXTS, traced=graph, folder=folder)
     timings = folder.parent.parent
-    step = encode_step(checkpoints, staged.config, way.precision, NO_TEXTS, folder=folder, timings=timings)
+    steps = EncodeSteps(checkpoints=checkpoints, config=staged.config, calibration=NO_TEXTS, timings=timings)
+    step = steps.step(way.precision, folder)
     (built,) = way.engine.build(step, lambda doing: nullcontext())
     with way.open(replace(step, memory=built.memory)) as encoder:
         yield encoder

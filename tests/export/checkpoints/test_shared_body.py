@@ -12,7 +12,7 @@ from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.engines.table import engine_for
 from encserve_export.errors import CertificateFailed, CheckpointError, InvalidConfig, Unsupported
 from encserve_export.export import export_heads
-from encserve_export.publication.steps import encode_step
+from encserve_export.publication.steps import EncodeSteps
 from encserve_repository.config_text import from_text
 from export.shared_bodies import make_heads
 
@@ -125,7 +125,8 @@ def test_the_encode_step_is_made_for_the_longest_texts_of_any_head(longer, tmp_p
     checkpoints = load_heads(config)
     assert sorted(checkpoint.max_length for checkpoint in checkpoints.values()) == [16, 64]
     packs = SimpleNamespace(lengths=[8])
-    step = encode_step(checkpoints, config, Precision.FP32, packs, folder=tmp_path, timings=tmp_path)
+    steps = EncodeSteps(checkpoints=checkpoints, config=config, calibration=packs, timings=tmp_path)
+    step = steps.step(Precision.FP32, tmp_path)
     assert (step.max_length, step.request.longest, step.bounds.max_length) == (64, 64, 64)
 
 
