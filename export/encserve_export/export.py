@@ -31,6 +31,7 @@ from .errors import Unsupported, UnsupportedHost, WayFailed
 from .hardware import hardware
 from .publication.made import Certified, Made, manifest_of
 from .publication.publish import check_fits, publish, staged_version
+from .publication.request_limits import limits_by_head
 from .publication.steps import EncodeSteps, trace, write_steps
 from .texts.calibration import calibrate
 
@@ -69,8 +70,9 @@ def export_heads(
         calibration = calibrate(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])
-        for name, checkpoint in zip(config.names, checkpoints.values(), strict=True):
-            write_steps(checkpoint, config, staged.step_folders(name))
+        limits = limits_by_head(checkpoints, config)
+        for name, (head, checkpoint) in zip(config.names, checkpoints.items(), strict=True):
+            write_steps(checkpoint, config, limits[head], staged.step_folders(name))
         check_fits(staged, _manifests(config, staged, checkpoints, Made.not_yet(ways[0], pipelines=len(checkpoints))))
         with stage("exporting the graph"):
             traced = _trace(ways, checkpoints, staged.root / _DRAFTS, say)
@@ -86,8 +88,9 @@ def export_heads(
 def _manifests(
     config: ExportConfig, staged: StagedVersion, checkpoints: dict[str, Checkpoint], made: Made
 ) -> list[Manifest]:
+    limits = limits_by_head(checkpoints, config)
     return [
-        manifest_of(config, staged, made, Certified(name=name, head=head, checkpoint=checkpoint, parity=parity))
+        manifest_of(config, staged, made, Certified(name, head, checkpoint, limits[head], parity))
         for name, (head, checkpoint), parity in zip(config.names, checkpoints.items(), made.parities, strict=True)
     ]
 

@@ -12,7 +12,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.attention.fused_attention import DOMAIN, OPERATOR
 from encserve_export.config import Device, ExportConfig, Precision, Runtime
-from encserve_export.network.cuts import Cuts
 from encserve_export.network.memory import Request
 from encserve_export.network.micro_batched_graph import Interface
 from encserve_export.network.sizes import Sizes
@@ -57,6 +56,16 @@ class Capacity:
     texts_per_request: int | None = None
     """None where the engine asks for no limit of its own."""
     tokens_per_request: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutNetwork:
+    """What memory goes by: a network in a precision, and the micro-batches that are asked for."""
+
+    sizes: Sizes
+    precision: Precision
+    token_budget: int | None
+    """Tokens of a micro-batch, where the engine has such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +192,9 @@ class EncodeEngine(Protocol):
             UnsupportedHost: there is none.
         """
 
-    def cuts(self, sizes: Sizes, precision: Precision, token_budget: int | None) -> Cuts | None:
-        """Where it cuts a batch into micro-batches of a network; None where it computes each batch as one pack."""
+    def least_bytes(self, network: CutNetwork, request: Request) -> int | None:
+        """What it takes beside the weights where requests may be as large as `request`: with one of them in a batch, on
+        one core. None where that does not go by the request."""
 
     def capacity(self, max_length: int) -> Capacity:
         """What it takes at once, for texts of up to `max_length` tokens. Raises InvalidConfig: they are too long."""

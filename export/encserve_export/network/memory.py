@@ -6,12 +6,15 @@ of its answer; what a micro-batch takes is in `cuts`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from .cuts import STATED_BYTES
 
 MOST_REQUESTS = 16
 """Of a batch."""
+_LITTLE_BYTES = STATED_BYTES // 16
+"""A request that takes no more is never made smaller: where there is no room for it, there would be none for half."""
 _FLOAT, _INTEGER = 4, 8
 _INDICES = 12
 """Integers for each token of the batch: the inputs, their sorted copies, and where each token goes."""
@@ -28,6 +31,8 @@ class Request:
     """Tokens of its longest text."""
     numbers_per_token: float
     """Numbers of its answer, by tokens: the columns of all rows, one a text, a token or a mask."""
+    columns: int = 0
+    """Numbers of a row of every output: of requests of any texts, no token has more."""
 
     @property
     def bytes(self) -> int:
@@ -35,13 +40,16 @@ class Request:
         return round(self.tokens * (_INDICES * _INTEGER + self.numbers_per_token * _FLOAT * _COPIES_OF_ROWS))
 
 
-def tokens_that_fit(request: Request, micro_batch: int) -> int:
-    """As many of the tokens of a request as fit into `STATED_BYTES` beside a micro-batch of so many bytes, one text of
-    the longest at least."""
-    tokens = request.tokens
-    while tokens > request.longest and micro_batch + replace(request, tokens=tokens).bytes > STATED_BYTES:
-        tokens //= 2
-    return max(tokens, request.longest)
+def tokens_that_fit(most: int, request_of: Callable[[int], Request], least_bytes: Callable[[Request], int]) -> int:
+    """As many tokens of a request, `most` or fewer, as fit into `STATED_BYTES`, one text of the longest at least.
+
+    `request_of` gives the largest request of so many tokens, and `least_bytes` what an engine takes at the least that
+    allows it.
+    """
+    request = request_of(most)
+    while request.tokens > request.longest and request.bytes > _LITTLE_BYTES and least_bytes(request) > STATED_BYTES:
+        request = request_of(request.tokens // 2)
+    return max(request.tokens, request.longest)
 
 
 def memory_of(request: Request, micro_batch: int) -> dict[str, int]:

@@ -11,8 +11,8 @@ from encserve_export.engines.ways import Way
 from encserve_export.network.packed_graph import OPSET
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_repository.publication import StagedVersion
+from encserve_server.steps.tokenize.limits import Limits
 
-from .request_limits import limits_of
 from .request_options import options_of
 from .tools import tool_versions
 
@@ -37,7 +37,7 @@ class Made:
         return cls(way=way, how={}, plan={}, calibration={}, memory={}, parities=[{}] * pipelines, speed={})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Certified:
     """One pipeline of those that were made."""
 
@@ -45,6 +45,7 @@ class Certified:
     head: str
     """Which head of the encode step it uses; empty for the first or only one."""
     checkpoint: Checkpoint
+    limits: Limits
     parity: dict[str, Any]
     """What was measured of it."""
 
@@ -83,7 +84,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         mask_token=checkpoint.tokenizer.mask_token if checkpoint.task.name == "fill-mask" else "",
         mask_id=checkpoint.tokenizer.mask_token_id if "mask_at" in checkpoint.graph_inputs else None,
         graph_inputs=checkpoint.graph_inputs,
-        limits=asdict(limits_of(checkpoint, config)),
+        limits=asdict(pipeline.limits),
         token_budget=engine.token_budget(config.token_budget),
         prompts=checkpoint.modules.prompts,
         option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from tokenizers import Tokenizer
 
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.config import ExportConfig, Precision
+from encserve_export.engines.engine import CutNetwork
 from encserve_export.engines.table import engine_for, engines_of
 from encserve_export.errors import InvalidConfig
-from encserve_export.network.cuts import STATED_BYTES, micro_batch_bytes
+from encserve_export.network.cuts import STATED_BYTES
 from encserve_export.network.memory import Request, tokens_that_fit
-from encserve_export.network.sizes import sizes_of
+from encserve_export.network.sizes import Sizes, sizes_of
 from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES, Limits
 from encserve_server.steps.tokenize.safe_cuts import safe_cuts_of
 
@@ -25,29 +28,27 @@ _READ_WHOLE = ("context_windows", "masked_texts")
 """Layouts that need every token of a text."""
 
 
-def limits_of(checkpoint: Checkpoint, config: ExportConfig) -> Limits:
-    """What one request may ask of a pipeline: of its engine, and of the one that follows.
+def limits_by_head(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -> dict[str, Limits]:
+    """What one request may ask of each pipeline that an encode step serves; `checkpoints` by the name of their head.
 
     Raises:
         InvalidConfig: the token budget of a micro-batch leaves no memory for a request.
     """
+    sharing = [*checkpoints.values()]
+    return {head: _limits_of(checkpoint, sharing, config) for head, checkpoint in checkpoints.items()}
+
+
+def _limits_of(checkpoint: Checkpoint, sharing: Sequence[Checkpoint], config: ExportConfig) -> Limits:
+    """Of its engine, and of the one that follows. What all checkpoints of the encode step ask for is kept side by
+    side."""
     tokenizer = Tokenizer.from_str(checkpoint.tokenizer_file())
     whole = checkpoint.task.layout in _READ_WHOLE or safe_cuts_of(tokenizer) is None
-    engine = engine_for(config)
     capacities = [each.capacity(checkpoint.max_length) for each in engines_of(config)]
     texts = min(each.texts_per_request or MAX_TEXTS_PER_REQUEST for each in capacities)
     most = max(MAX_TOKENS_PER_REQUEST, checkpoint.max_length)
     tokens = min(each.tokens_per_request or most for each in capacities)
-    sizes = sizes_of([checkpoint])
-    precision, longest = config.precision or Precision.FP32, checkpoint.max_length
-    cuts = engine.cuts(sizes, precision, engine.token_budget(config.token_budget))
-    if cuts is not None and config.followed_by is None:
-        micro_batch = micro_batch_bytes(sizes, cuts, longest)
-        smallest = engine.cuts(sizes, precision, 1)  # of a single text, which may be long
-        if smallest is not None and micro_batch_bytes(sizes, smallest, longest) <= STATED_BYTES:
-            _check_budget(config.token_budget, micro_batch)
-        request = largest_request([checkpoint], texts=texts, tokens=tokens)
-        tokens = tokens_that_fit(request, micro_batch)
+    if config.followed_by is None:
+        tokens = _tokens_within(tokens, sizes_of(sharing), partial(largest_request, sharing, texts), config)
     return Limits(
         max_length=checkpoint.max_length,
         max_texts_per_request=texts,
@@ -56,17 +57,35 @@ def limits_of(checkpoint: Checkpoint, config: ExportConfig) -> Limits:
     )
 
 
-def _check_budget(tokens: int | None, micro_batch: int) -> None:
-    if tokens is not None and micro_batch > STATED_BYTES:
+def _tokens_within(most: int, sizes: Sizes, request_of: Callable[[int], Request], config: ExportConfig) -> int:
+    """As many tokens of a request as the memory of an encode step has room for.
+
+    Raises:
+        InvalidConfig: the token budget that was asked for leaves none, and another would.
+    """
+    engine = engine_for(config)
+    precision, budget = config.precision or Precision.FP32, engine.token_budget(config.token_budget)
+    network = CutNetwork(sizes=sizes, precision=precision, token_budget=budget)
+    shortest = request_of(1)
+    taken, least = (engine.least_bytes(each, shortest) for each in (network, replace(network, token_budget=1)))
+    if taken is None or least is None:
+        return most
+    if config.token_budget is not None and least <= STATED_BYTES < taken:
         raise InvalidConfig(
-            f"--token-budget {tokens}: a micro-batch of so many tokens takes up to {micro_batch / 2**30:.1f} GiB "
-            f"beside the weights, and {STATED_BYTES / 2**30:g} GiB are the most that it and a request may take"
+            f"--token-budget {config.token_budget}: micro-batches of so many tokens take up to {taken / 2**30:.1f} GiB "
+            f"beside the weights, and {STATED_BYTES / 2**30:g} GiB are the most that they and a request may take"
         )
+    return tokens_that_fit(most, request_of, lambda request: engine.least_bytes(network, request) or 0)
 
 
-def largest_request(checkpoints: Sequence[Checkpoint], *, texts: int, tokens: int) -> Request:
-    """The most that one request makes the graph of the encode step keep, which computes all heads for it."""
-    rows = [texts if checkpoint.task.follows == "lengths" else tokens for checkpoint in checkpoints]
+def largest_request(checkpoints: Sequence[Checkpoint], texts: int, tokens: int) -> Request:
+    """The most that one request of so many texts and tokens makes the graph of the encode step keep, which computes all
+    heads for it."""
+    rows = [min(texts, tokens) if checkpoint.task.follows == "lengths" else tokens for checkpoint in checkpoints]
     numbers = sum(count * checkpoint.dimensions for count, checkpoint in zip(rows, checkpoints, strict=True))
-    longest = max(checkpoint.max_length for checkpoint in checkpoints)
-    return Request(tokens=tokens, longest=longest, numbers_per_token=numbers / tokens)
+    return Request(
+        tokens=tokens,
+        longest=max(checkpoint.max_length for checkpoint in checkpoints),
+        numbers_per_token=numbers / tokens,
+        columns=sum(checkpoint.dimensions for checkpoint in checkpoints),
+    )

@@ -30,8 +30,9 @@ from encserve_repository.manifest import sha256_of
 from encserve_server.steps.encode.bounds import Bounds
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
 from encserve_server.steps.request.arrival import ARRIVED_NS
+from encserve_server.steps.tokenize.limits import Limits
 
-from .request_limits import largest_request, limits_of
+from .request_limits import largest_request, limits_by_head
 from .request_options import options_of
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class EncodeSteps:
     def step(self, precision: Precision, folder: Path) -> NewEncodeStep:
         """The step in one precision, which is made in `folder`."""
         all_of_them = list(self.checkpoints.values())
-        limits = [limits_of(checkpoint, self.config) for checkpoint in all_of_them]
+        limits = limits_by_head(self.checkpoints, self.config).values()
         texts = max(each.max_texts_per_request for each in limits)
         tokens = max(each.max_tokens_per_request for each in limits)
         return NewEncodeStep(
@@ -106,7 +107,7 @@ class EncodeSteps:
             interface=interface_of(self.checkpoints),
             bounds=encode_bounds(self.checkpoints, self.config),
             sizes=sizes_of(all_of_them),
-            request=largest_request(all_of_them, texts=texts, tokens=tokens),
+            request=largest_request(all_of_them, texts, tokens),
             token_budget=engine_for(self.config).token_budget(self.config.token_budget),
             usual_lengths=self.calibration.lengths,
             timings=self.timings,
@@ -119,7 +120,7 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
     types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
     sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types}
-    limits = [limits_of(checkpoint, config) for checkpoint in checkpoints.values()]
+    limits = limits_by_head(checkpoints, config).values()
     return Bounds(
         max_length=max(each.max_length for each in limits),
         max_tokens=max(each.max_tokens_per_request for each in limits),
@@ -140,7 +141,7 @@ def interface_of(checkpoints: Mapping[str, Checkpoint]) -> Interface:
     return Interface(inputs=first.graph_inputs, follows=follows_of(checkpoints), mask_id=mask_id)
 
 
-def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str, Path]) -> None:
+def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, folders: dict[str, Path]) -> None:
     """Write the files of the steps around the encode step into their version folders, `folders` by step."""
     task = checkpoint.task
     options = {"options": options_of(checkpoint)}
@@ -162,7 +163,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, folders: dict[str,
             **arrival,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
-            "limits": asdict(limits_of(checkpoint, config)),
+            "limits": asdict(limits),
             "queue": QUEUE,
             "encode_model": folders["encode"].parent.name,
             "prompts": checkpoint.modules.prompts,

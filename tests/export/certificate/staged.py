@@ -14,6 +14,7 @@ from encserve_export.certificate.subject.asked import Subject, library_of
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.network.packed_heads import packed_network
+from encserve_export.publication.request_limits import limits_by_head
 from encserve_export.publication.steps import write_steps
 
 
@@ -66,5 +67,5 @@ def stage(folder, checkpoint_folder, *, read=lambda checkpoint: checkpoint, **co
     folders = {step: folder / f"tiny_{step}" / "1" for step in ("tokenize", "encode", "head")}
     for each in folders.values():
         each.mkdir(parents=True)
-    write_steps(checkpoint, config, folders)
+    write_steps(checkpoint, config, limits_by_head({"": checkpoint}, config)[""], folders)
     return Staged(checkpoint, config, folders)

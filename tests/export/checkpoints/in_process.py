@@ -10,6 +10,7 @@ from encserve_export.attention.encoding import attention
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.network.packed_heads import packed_network
+from encserve_export.publication.request_limits import limits_by_head
 from encserve_export.publication.steps import write_steps
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings
@@ -28,7 +29,7 @@ def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
     folders = {step: tmp_path / "steps" / step / "1" for step in ("tokenize", "encode", "head")}
     for each in folders.values():
         each.mkdir(parents=True)
-    write_steps(checkpoint, asked, folders)
+    write_steps(checkpoint, asked, limits_by_head({"": checkpoint}, asked)[""], folders)
     settings = read_settings(folders["tokenize"])
     chosen = OptionRules.from_settings(settings).parse(json.dumps(dict(options)))
     tokenization = Tokenization(Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json")), settings)

@@ -37,7 +37,7 @@ class ToyEngine(PlainEngine):
     def requests_per_batch(self, manifest):
         return 4
 
-    def cuts(self, sizes, precision, token_budget):
+    def least_bytes(self, network, request):
         return None
 
     def capacity(self, max_length):

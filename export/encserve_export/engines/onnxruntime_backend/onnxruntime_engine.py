@@ -12,14 +12,24 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.attention.fused_attention import OPERATOR
 from encserve_export.config import Device, Engine, Precision
-from encserve_export.engines.engine import Built, Capacity, EncodeEngine, EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from encserve_export.engines.engine import (
+    Built,
+    Capacity,
+    CutNetwork,
+    EncodeEngine,
+    EncodeStep,
+    NewEncodeStep,
+    Say,
+    Stage,
+    Tracing,
+)
 from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.engines.served_encoder import BatchedPacks, ServedEncoder
 from encserve_export.engines.warmup import add_warmup, warmup_files
 from encserve_export.errors import WayFailed
 from encserve_export.network.cuts import Cuts, cuts_of, micro_batch_bytes, needs_blocks
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
-from encserve_export.network.memory import MOST_REQUESTS, memory_of
+from encserve_export.network.memory import MOST_REQUESTS, Request, memory_of
 from encserve_export.network.micro_batched_graph import in_micro_batches
 from encserve_export.network.packed_graph import GRAPH_FILE
 from encserve_export.network.query_blocks import try_query_blocks
@@ -79,11 +89,16 @@ class OnnxRuntimeEngine(PlainEngine):
             return [self]
         return [replace(self, on_cuda=True, fused_attention=fused) for fused in (True, False)]
 
-    def cuts(self, sizes: Sizes, precision: Precision, token_budget: int | None = None) -> Cuts:
+    def cuts(self, sizes: Sizes, precision: Precision) -> Cuts:
         """By the device. Attention in one operator computes no padding, so that memory alone bounds it."""
         cost = self.precisions[precision].micro_batch_cost(sizes.width)
         cuts = cuts_of(sizes, cost, on_gpu=self.device is Device.GPU)
         return replace(cuts, padding=cuts.pairs) if self.fused_attention else cuts
+
+    def least_bytes(self, network: CutNetwork, request: Request) -> int:
+        """One micro-batch after the other, beside a request."""
+        cuts = self.cuts(network.sizes, network.precision)
+        return memory_of(request, micro_batch_bytes(network.sizes, cuts, request.longest))["request_bytes"]
 
     def capacity(self, max_length: int) -> Capacity:
         """A batch is one pack, so it stays small."""

@@ -15,6 +15,7 @@ from encserve_export.engines.engine import (
     ORDINARY,
     Built,
     Capacity,
+    CutNetwork,
     EncodeStep,
     NewEncodeStep,
     Stage,
@@ -24,12 +25,14 @@ from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.network.cuts import Cuts, cuts_of, in_whole_blocks, micro_batch_bytes, needs_blocks, places_of
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.memory import Request
 from encserve_export.network.packed_graph import GRAPH_FILE
 from encserve_export.network.query_blocks import try_query_blocks
 from encserve_export.network.sizes import Sizes
 from encserve_export.precision.recipe import Recipe
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.encode.lane import LaneSize
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
 from encserve_server.steps.request.lanes import LANES
 
@@ -87,6 +90,14 @@ class PythonEngine(PlainEngine):
         tokens = token_budget or cuts.tokens
         return in_whole_blocks(replace(cuts, tokens=tokens, places=places_of(tokens, cuts.padding)), self.block)
 
+    def least_bytes(self, network: CutNetwork, request: Request) -> int:
+        """What the threads of one core take together, in either lane beside the largest request."""
+        cuts = self.cuts(network.sizes, network.precision, network.token_budget)
+        in_blocks = self.has_loops or not needs_blocks(cuts, request.longest, cut_by_pairs=False)
+        micro_batch = micro_batch_bytes(network.sizes, cuts, request.longest, in_blocks=in_blocks)
+        memory = _memory_of_lanes(request, micro_batch, cuts.tokens)
+        return memory["bytes_per_core"] + memory["request_bytes"]
+
     def capacity(self, max_length: int) -> Capacity:
         """Of any length."""
         return Capacity(requests=64)
@@ -120,13 +131,7 @@ class PythonEngine(PlainEngine):
         text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         (step.folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
         largest = micro_batch_bytes(step.sizes, cuts, step.max_length, in_blocks=bounded)
-        memory = {
-            "micro_batch_bytes": largest,
-            "micro_batches_per_core": len(LANES),  # each lane has a thread for every core that the step may use
-            "bytes_per_core": len(LANES) * largest,
-            "request_bytes": step.request.bytes,
-        }
-        yield Built(made=made, memory=memory)
+        yield Built(made=made, memory=_memory_of_lanes(step.request, largest, step.token_budget))
 
     def open(self, step: EncodeStep) -> InProcessStep:
         """The very code of the step; no setting of this process's environment changes it."""
@@ -154,3 +159,21 @@ class PythonEngine(PlainEngine):
         config.output.extend(tensors.output)
         config.instance_group.add(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)
         return config
+
+
+def _memory_of_lanes(request: Request, micro_batch: int, token_budget: int) -> dict[str, int]:
+    """What the manifest says, for each core where it goes by those of the host that serves.
+
+    Each lane has a thread for every core, and each thread a micro-batch. A lane is given more until enough tokens wait
+    in it, of texts of any length; the last request may be the largest.
+    """
+    waiting = replace(
+        request, tokens=LaneSize(threads=1, token_budget=token_budget).most, numbers_per_token=request.columns
+    ).bytes
+    return {
+        "micro_batch_bytes": micro_batch,
+        "micro_batches_per_core": len(LANES),
+        "waiting_bytes_per_core": len(LANES) * waiting,
+        "bytes_per_core": len(LANES) * micro_batch,
+        "request_bytes": len(LANES) * request.bytes,
+    }

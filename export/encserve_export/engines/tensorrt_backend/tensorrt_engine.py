@@ -11,7 +11,17 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.config import Engine, ExportConfig, Precision
-from encserve_export.engines.engine import Built, Capacity, EncodeEngine, EncodeStep, NewEncodeStep, Say, Stage, Tracing
+from encserve_export.engines.engine import (
+    Built,
+    Capacity,
+    CutNetwork,
+    EncodeEngine,
+    EncodeStep,
+    NewEncodeStep,
+    Say,
+    Stage,
+    Tracing,
+)
 from encserve_export.engines.onnxruntime_backend.onnxruntime_engine import ONNXRUNTIME_ON_GPU, on_cpu
 from encserve_export.engines.onnxruntime_backend.onnxruntime_session import network_of, open_session
 from encserve_export.engines.plain_engine import PlainEngine
@@ -19,8 +29,8 @@ from encserve_export.engines.served_encoder import BatchedPacks, Network, Served
 from encserve_export.engines.warmup import add_warmup, warmup_files
 from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import read_graph_file, remove_graph_file, write_graph_file
+from encserve_export.network.memory import Request
 from encserve_export.network.packed_graph import GRAPH_FILE
-from encserve_export.network.sizes import Sizes
 from encserve_export.precision import fp16, int8_static
 from encserve_export.precision.half import gpu_rounding
 from encserve_export.precision.recipe import Recipe
@@ -79,7 +89,7 @@ class TensorRtEngine(PlainEngine):
         """For the GPU of this host. Raises UnsupportedHost: it has none, or no TensorRT."""
         return [replace(self, target=find_target())]
 
-    def cuts(self, sizes: Sizes, precision: Precision, token_budget: int | None) -> None:
+    def least_bytes(self, network: CutNetwork, request: Request) -> None:
         """None: its profile bounds a batch."""
 
     def capacity(self, max_length: int) -> Capacity:

@@ -63,10 +63,14 @@ class LaneSize:
         """The tokens of a micro-batch that says something of the rate."""
         return self.token_budget // 4
 
+    @property
+    def most(self) -> int:
+        """The most tokens that it ever wants to have waiting."""
+        return 8 * self.threads * self.token_budget
+
     def room(self, rate: float) -> float:
         """The tokens that it wants to have waiting where it computes `rate` tokens a second."""
-        most = 8 * self.threads * self.token_budget
-        return min(max(rate * ROOM_S, 2 * self.threads * self.token_budget), most)
+        return min(max(rate * ROOM_S, 2 * self.threads * self.token_budget), self.most)
 
 
 class EncodeLane:
