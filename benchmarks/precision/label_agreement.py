@@ -16,7 +16,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from examples.train_classifier import MESSAGES, Messages, read_messages, train
 from numpy.typing import NDArray
 
 from benchmarks.precision.precision_front import docstring_paragraphs
+from benchmarks.precision.served_ways import served
 from encserve_export.certificate.alone import rows_alone
 from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
 from encserve_export.checkpoint.tasks.task import graph_output
@@ -34,7 +34,7 @@ from encserve_export.engines.engine import Tracing
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.engines.table import ENGINES
 from encserve_export.engines.ways import Way
-from encserve_export.publication.steps import EncodeSteps, trace, write_graph_of
+from encserve_export.publication.steps import EncodeSteps, trace
 from encserve_export.publication.tools import tool_versions
 from encserve_export.texts.calibration import calibrate
 from encserve_export.texts.rows import Tokens, rows_about
@@ -118,10 +118,7 @@ def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: di
         if way.engine.tracing != Tracing() or on_a_gpu or lacks(read_cpu_flags(), way.recipe.needs_cpu):
             continue
         print(way, file=sys.stderr)
-        write_graph_of(way, checkpoint, calibration, traced=traced, folder=encode)
-        step = steps.step(way.precision, encode)
-        next(way.engine.build(step, lambda doing: nullcontext()))
-        with way.engine.open(step) as encoder:
+        with served(way, steps, traced=traced, folder=encode) as encoder:
             found = {name: logits(checkpoint, encoder, tokens[name]) for name in sets}
         rows += [row_of(way, name, found[name], expected[name]) for name in sets]
     return rows

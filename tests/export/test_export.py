@@ -44,6 +44,8 @@ def test_an_export_publishes_a_certified_pipeline(export_config, engine):
         "answers_max_abs_diff",
         "company_max_abs_diff",
         "nonfinite_lengths",
+        "length_cosine_min",
+        "length_max_abs_diff",
     }
     assert stated["tools"]["torch"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,19 @@ import numpy as np
 
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import WayFailed
-from encserve_export.texts.questions import questions_of
 
 from . import certificate_texts
 from .certificate_texts import CertificateTexts
 from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
 from .figures.figure import Figure
 from .figures.neighbours import neighbours_figure, related_texts
-from .lengths import texts_of_lengths
+from .lengths import length_figures, length_growth, texts_of_lengths
 from .limits import BY_JUDGEMENT, ParityLimits
 from .reference_process import reference_process
 from .subject.asked import AskedSubject, Subject
 from .subject.examination import Examination
 from .variants import variants_of
-from .verification.reference_file import write_reference
+from .verification.reference_file import LENGTHS, write_reference
 
 _COMPANY_TEXTS = 64
 """How many texts of all lengths are asked alone and beside others."""
@@ -60,26 +58,31 @@ def certify(
     if checkpoint.task.name in _SEARCHED:
         examinations["neighbours"] = asked.about(related_texts())
         alone.append(neighbours_figure(*examinations["neighbours"].vectors, limits.neighbours))
+    lengths = examinations[LENGTHS] = asked.about(_texts_of_lengths(asked), one_by_one=True)
+    of_lengths = length_figures(lengths.figures(limits))
+    of_lengths += length_growth(dict(enumerate(lengths.differences())), lengths.token_counts, limits)
     if texts.own:
         examinations["held_out"] = asked.about(texts.own, options)
     asked.further(corpus, texts.further(checkpoint.max_length, first), until_s=until_s)
     figures = [*corpus.figures(limits), *alone]
     own = examinations["held_out"].figures(limits) if texts.own else []
-    complaints = _complaints(figures, corpus)
+    complaints = _complaints(figures, corpus) + _complaints(of_lengths, lengths)
     if texts.own:
         on = "on the held-out texts of --calibration, "
         complaints += [on + each for each in _complaints(own, examinations["held_out"])]
     if complaints:
         raise WayFailed("; ".join(complaints))
     if kept is not None:
-        lengths = questions_of(replace(asked.form, texts_per_request=1), _texts_of_lengths(asked))
-        write_reference(kept, checkpoint.task.name, examinations, lengths)
+        write_reference(kept, checkpoint.task.name, examinations)
+    recorded = _record(figures, corpus)
+    recorded["figures"] |= {figure.name: figure.record(lengths.token_counts) for figure in of_lengths}
     return {
         "library": asked.by,
         "corpus": texts.record,
         "lengths_scanned": scanned_lengths(checkpoint.max_length),
+        "lengths": {"token_counts": lengths.token_counts, "max_abs_diff_by_text": _by_text(lengths)},
         "limits_by_judgement": [figure.name for figure in figures if figure.name in BY_JUDGEMENT],
-        **_record(figures, corpus),
+        **recorded,
         **({"held_out": texts.own_record | _record(own, examinations["held_out"])} if texts.own else {}),
     }
 
@@ -103,7 +106,7 @@ def by_itself(asked: AskedSubject, examination: Examination, limits: ParityLimit
 
 
 def _texts_of_lengths(asked: AskedSubject) -> list[str]:
-    """Texts as long as those whose lengths were scanned."""
+    """Beginnings of one text, as long as those whose lengths are scanned: the library says what each of them gives."""
     checkpoint = asked.subject.checkpoint
     longest = CertificateTexts().first(checkpoint.max_length)[-1]
     return texts_of_lengths(checkpoint.tokenizer, longest, scanned_lengths(checkpoint.max_length))
@@ -115,10 +118,14 @@ def _record(figures: Sequence[Figure], examination: Examination) -> dict[str, An
         "texts": examination.distinct,
         "variants": len(examination.variants),
         "token_counts": examination.token_counts,
-        "figures": {figure.name: figure.record() for figure in figures},
+        "figures": {figure.name: figure.record(examination.token_counts) for figure in figures},
         "changed": examination.stated(),
-        "max_abs_diff_by_text": [float(f"{value:.3g}") for value in examination.differences()],
+        "max_abs_diff_by_text": _by_text(examination),
     }
+
+
+def _by_text(examination: Examination) -> list[float]:
+    return [float(f"{value:.3g}") for value in examination.differences()]
 
 
 def _complaints(figures: Sequence[Figure], examination: Examination) -> list[str]:

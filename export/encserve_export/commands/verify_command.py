@@ -107,7 +107,7 @@ def _asked_in_words(asked: Mapping[str, int]) -> str:
         "corpus": "{} texts",
         "variants": "some of them {} times with options",
         "neighbours": "{} for their neighbours",
-        "lengths": "{} of all lengths for NaN",
+        "lengths": "{} of all lengths",
         "held_out": "{} held-out texts",
     }
     return ", ".join(words.format(asked[name]) for name, words in parts.items() if asked.get(name))

@@ -4,11 +4,16 @@ import numpy as np
 import onnx
 import pytest
 
+from encserve_export.config import Precision
+from encserve_export.engines.served_encoder import BatchedPacks
+from encserve_export.errors import WayFailed
 from encserve_export.network.graph_file import session_of
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
+from encserve_export.precision.half import full_nodes
 from encserve_export.precision.half.gpu_rounding import strictly_rounded
 from encserve_export.precision.half.graph import halve
+from export.certificate.staged import stage
 
 from .checkpoints import load, write_checkpoint
 
@@ -70,3 +75,46 @@ def test_vectors_of_every_length_are_those_of_fp32(graphs, length):
     assert np.isfinite(ours).all()
     cosine = (exact * ours).sum() / np.linalg.norm(exact) / np.linalg.norm(ours)
     assert cosine > 0.9999
+
+
+LONG = {
+    "max_position_embeddings": 1_024,
+    "num_hidden_layers": 1,
+    "hidden_size": 64,
+    "num_attention_heads": 1,
+    "intermediate_size": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """Nomic BERT with heads as wide as those of real checkpoints, and 1,024 tokens; and its FP32 graph."""
+    folder = tmp_path_factory.mktemp("staged")
+    checkpoint = write_checkpoint(folder / "checkpoint", "nomic_bert", max_length=1_024, **LONG)
+    staged = stage(folder / "staged", checkpoint, task="feature-extraction")
+    write_graph(staged.checkpoint, packed_network(staged.checkpoint), folder / "model.onnx")
+    return staged, onnx.load(folder / "model.onnx")
+
+
+def certify_in_fp16(staged):
+    """The certificate of the graph in fp16, as a GPU rounds it."""
+    pipeline, full = staged
+    session = session_of(strictly_rounded(halve(full, []).model))
+    network = lambda pack, outputs: session.run(list(outputs), dict(pack))  # noqa: E731
+    with BatchedPacks(network, follows={"sentence_embedding": "lengths"}, max_requests=1) as encoder:
+        return pipeline.certify(encoder, precision=Precision.FP16)
+
+
+def test_every_length_class_is_held_against_the_library(staged):
+    parity = certify_in_fp16(staged)
+    assert max(parity["lengths"]["token_counts"]) == 1_024
+    assert len(parity["lengths"]["max_abs_diff_by_text"]) == len(parity["lengths"]["token_counts"]) > 30
+    assert {"length_cosine_min", "length_max_abs_diff", "length_growth"} <= {*parity["figures"]}
+    assert parity["figures"]["length_growth"]["worst_tokens"] > 64
+
+
+def test_angles_in_fp16_are_refused_though_every_text_is_within_its_limits(staged, monkeypatch):
+    monkeypatch.setattr(full_nodes, "_angles", lambda *_: set())
+    only = r"^length_growth is [^;]*, must be at most 3; worst is text \d+ of \d+ tokens: [^;]*$"
+    with pytest.raises(WayFailed, match=only):
+        certify_in_fp16(staged)

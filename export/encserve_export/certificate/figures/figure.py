@@ -31,9 +31,11 @@ class Figure:
             return (self.bounds[1] if self.bounds else self.measured) >= self.limit
         return self.measured <= self.limit
 
-    def record(self) -> dict[str, Any]:
-        """What the manifest says of it."""
+    def record(self, token_counts: Sequence[int] = ()) -> dict[str, Any]:
+        """What the manifest says of it; with the tokens of the worst text, where `token_counts` has those of all."""
         stated = {"measured": self.measured, "limit": self.limit, "at_least": self.at_least, "texts": self.texts}
+        if self.worst_text is not None and token_counts:
+            stated["worst_tokens"] = token_counts[self.worst_text]
         stated |= {"variants": self.variants} if self.variants else {}
         return stated | ({"bounds": [float(f"{bound:.6g}") for bound in self.bounds]} if self.bounds else {})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,18 @@ class AskedSubject:
         mask = checkpoint.tokenizer.mask_token or ""
         return Form.within(self.pipeline.limits, task=task.name, layout=task.layout, mask_token=mask)
 
-    def about(self, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = ()) -> Examination:
-        """Ask both about `texts`; about some of them again with each of `options`.
+    def about(
+        self, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = (), *, one_by_one: bool = False
+    ) -> Examination:
+        """Ask both about `texts`, each in a request of its own if `one_by_one`; about some of them again with each of
+        `options`.
 
         Raises:
             CertificateFailed: one of them does not answer, or they differ in more than numbers.
         """
         examination = Examination(task=self.subject.checkpoint.task)
-        requests = questions_of(self.form, texts, options)
+        form = replace(self.form, texts_per_request=1) if one_by_one else self.form
+        requests = questions_of(form, texts, options)
         for begin in range(0, len(requests), _TOGETHER):
             self._ask(examination, requests[begin : begin + _TOGETHER])
         return examination

@@ -37,6 +37,7 @@ _ASIDE: dict[str, str | bool] = {"lane": "bulk", "fresh": True}
 """The options of every request: it makes way for others, and rows that were kept would hide what has changed since."""
 
 
+_NONFINITE = "NaN or infinity in the answer"
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Before a request that a busy server refused, or did not answer in time, is sent again; after these no more."""
 
@@ -83,7 +84,7 @@ class AskedServer:
         except (InferenceFailed, InvalidInput) as error:
             return str(error)
         finite = all(np.isfinite(tensor).all() for tensor in tensors.values() if tensor.dtype.kind == "f")
-        return "" if finite else "NaN or infinity in the answer"
+        return "" if finite else _NONFINITE
 
 
 @dataclass
@@ -129,6 +130,16 @@ class AskedSection:
         return self._parity.figures(limits, self.variants) + [
             replace(figure, name="company_max_abs_diff", limit=limits.company_max_abs_diff) for figure in company
         ]
+
+    def differences(self) -> dict[int, float]:
+        """The largest difference of each text's vector, scaled to length 1; none of tasks without vectors."""
+        return self._parity.by_text() if self._vectors else {}
+
+    def nonfinite(self) -> list[str]:
+        """For each text that was answered with NaN or infinity, that it was."""
+        answers = (ours for ours, _ in self.answers.values())
+        finite = (all(np.isfinite(answer.numbers).all() for answer in each) for each in answers)
+        return [_NONFINITE for each in finite if not each]
 
     def _examine(self, kept: Kept) -> None:
         """Compare the answers to a request; to each of its texts where it fails as a whole."""

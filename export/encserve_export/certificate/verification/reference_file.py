@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from encserve_export.reference.messages import Answer, Asked
 FILE_NAME = "reference.npz"
 OWN = "held_out"
 """The section of the user's own texts."""
+LENGTHS = "lengths"
+"""The section of texts of all lengths, each in a request of its own."""
 _MOST_NUMBERS = 16_000_000
 """64 MB. Of wide answers, as the vectors of tokens are, some of the requests are kept only."""
 
@@ -57,20 +59,22 @@ class Reference:
 
     task: str
     sections: dict[str, Section]
-    """By name: "corpus", and where there are such "neighbours" and `OWN`."""
-    lengths: list[Asked] = field(default_factory=list)
-    """Requests of one text each, of all lengths."""
+    """By name: "corpus", and where there are such "neighbours", `LENGTHS` and `OWN`."""
+    wide: list[Asked] = field(default_factory=list)
+    """Of the section `LENGTHS` the requests whose answers are too wide to be kept."""
 
 
-def write_reference(
-    folder: Path, task: str, examinations: Mapping[str, Examination], lengths: Sequence[Asked] = ()
-) -> None:
+def write_reference(folder: Path, task: str, examinations: Mapping[str, Examination]) -> None:
     """Write into `folder` what was asked and what the library said, by section."""
     described: dict[str, Any] = {}
     numbers = [np.empty(0, np.float32)]
     room = _MOST_NUMBERS // max(1, len(examinations))
+    wide: list[Asked] = []
     for name, examination in examinations.items():
         kept = _kept(examination, room, own=name == OWN)
+        if name == LENGTHS:
+            places = {each.place for each in kept}
+            wide = [asked for place, asked in enumerate(examination.requests) if place not in places]
         described[name] = {
             "kept": [
                 {
@@ -86,8 +90,8 @@ def write_reference(
             "token_counts": examination.token_counts,
         }
         numbers += [answer.numbers.ravel() for each in kept for of_text in each.answers for answer in of_text]
-    asked = [{"inputs": each.inputs, "options": each.options} for each in lengths]
-    stated = json.dumps({"task": task, "sections": described, "lengths": asked}, ensure_ascii=False)
+    asked = [{"inputs": each.inputs, "options": each.options} for each in wide]
+    stated = json.dumps({"task": task, "sections": described, "wide": asked}, ensure_ascii=False)
     arrays: dict[str, NDArray[Any]] = {
         "described": np.frombuffer(stated.encode(), np.uint8),
         "numbers": np.concatenate(numbers).astype(np.float32),
@@ -121,8 +125,8 @@ def read_reference(file: Path) -> Reference:
                     begin = int(ends[-1])
                 kept.append(Kept(asked, answers, each["first"], each["place"]))
             sections[name] = Section(kept, section["token_counts"])
-        lengths = [Asked(each["inputs"], each["options"]) for each in described["lengths"]]
-        return Reference(task=described["task"], sections=sections, lengths=lengths)
+        wide = [Asked(each["inputs"], each["options"]) for each in described["wide"]]
+        return Reference(task=described["task"], sections=sections, wide=wide)
     except FileNotFoundError as error:
         raise CertificateFailed(
             f"{file} is missing: it holds what the library says of the checkpoint; export the pipeline again"

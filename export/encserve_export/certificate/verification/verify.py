@@ -11,6 +11,7 @@ from encserve import PipelineInfo, Transport
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
+from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
 from encserve_export.certificate.limits import ParityLimits
 from encserve_export.checkpoint.tasks.table import TASKS, task_of
 from encserve_export.errors import CertificateFailed
@@ -20,7 +21,7 @@ from encserve_export.texts.questions import Form, inputs_at
 
 from .asked_server import AskedSection, AskedServer
 from .found_manifest import FoundManifest, find_manifest
-from .reference_file import OWN, Reference, Section, read_reference
+from .reference_file import LENGTHS, OWN, Reference, Section, read_reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +81,11 @@ def verify(
         figures += neighbours
         complaints += related.complaints + [each.complaint() for each in neighbours if not each.holds]
         asked["neighbours"] = len(related.answers)
-    if reference.lengths:
-        reasons = [reason for each in reference.lengths if (reason := server.fails(each))]
-        figures.append(Figure("nonfinite_lengths", len(reasons), 0, texts=len(reference.lengths)))
-        complaints += [f"{figures[-1].complaint()}: {reasons[0]}"] if reasons else []
-        asked["lengths"] = len(reference.lengths)
+    if LENGTHS in reference.sections:
+        of_lengths, complained = _lengths(server, reference, limits)
+        figures += of_lengths
+        complaints += complained
+        asked["lengths"] = len(reference.sections[LENGTHS].token_counts)
     held_out, left_out = [], [*_of_logits(reference, found), *_left_out(reference, found, own)]
     if own is not None:
         texts = AskedSection(server, _with_inputs(reference.sections[OWN], found, own.held_out), own=True)
@@ -113,6 +114,22 @@ def _complaints(section: AskedSection, limits: ParityLimits) -> list[str]:
     return section.complaints + [figure.complaint(counts, section.shown) for figure in missed]
 
 
+def _lengths(server: AskedServer, reference: Reference, limits: ParityLimits) -> tuple[list[Figure], list[str]]:
+    """Whether texts of all lengths give numbers, and those that they gave."""
+    section = reference.sections[LENGTHS]
+    texts = AskedSection(server, section)
+    texts.together()
+    reasons = [reason for each in reference.wide if (reason := server.fails(each))]
+    reasons = texts.complaints + texts.nonfinite() + reasons
+    nonfinite = Figure("nonfinite_lengths", len(reasons), 0, texts=len(section.token_counts))
+    figures = length_figures(texts.figures(limits))
+    figures += length_growth(texts.differences(), section.token_counts, limits)
+    if reasons:
+        return [nonfinite, *figures], [f"{nonfinite.complaint()}: {reasons[0]}"]
+    missed = [figure for figure in figures if not figure.holds]
+    return [nonfinite, *figures], [figure.complaint(section.token_counts, texts.shown) for figure in missed]
+
+
 def _neighbours(related: AskedSection, limits: ParityLimits) -> list[Figure]:
     """Whether the nearest texts of a text are still its nearest; nothing where not every text was answered."""
     related.together()
@@ -125,7 +142,11 @@ def _neighbours(related: AskedSection, limits: ParityLimits) -> list[Figure]:
 def _left_out(reference: Reference, found: FoundManifest, own: OwnTexts | None) -> list[str]:
     """What of the certificate is not asked, in words."""
     lines = []
-    whose = {"corpus": "texts", "neighbours": "texts whose neighbours count, and with them the figure"}
+    whose = {
+        "corpus": "texts",
+        "neighbours": "texts whose neighbours count, and with them the figure",
+        LENGTHS: "texts of all lengths, which were asked whether they give numbers",
+    }
     for name, texts in whose.items():
         section = reference.sections.get(name, Section([], []))
         kept, count = sum(each.asked.count for each in section.kept), len(section.token_counts)
@@ -139,7 +160,8 @@ def _left_out(reference: Reference, found: FoundManifest, own: OwnTexts | None) 
 
 def _of_logits(reference: Reference, found: FoundManifest) -> list[str]:
     """Which figures of the certificate are of numbers that no answer of a server has, in words."""
-    names = " and ".join(name for name in LOGIT_FIGURES if name in found.stated["parity"]["figures"])
+    of_logits = (*LOGIT_FIGURES, *LENGTH_FIGURES_OF_LOGITS)
+    names = ", ".join(name for name in of_logits if name in found.stated["parity"]["figures"])
     if not TASKS[reference.task].logits or not names:
         return []
     return [f"{names}: of logits, which stay in the server; the answers that are made of them are asked"]

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from encserve_export.certificate.verification.reference_file import write_refere
 from encserve_export.certificate.verification.verify import verify
 from encserve_export.commands import verify_command
 from encserve_export.errors import CertificateFailed
-from encserve_export.reference.messages import Answer, Answered, Asked
+from encserve_export.reference.messages import Answer, Answered
 from encserve_export.texts.calibration_file import own_texts
 from encserve_export.texts.parts import digest_of
 from encserve_export.texts.questions import Form, questions_of
@@ -48,8 +49,8 @@ class Server:
         return {"embedding": np.array([rows], np.float32), "token_count": np.array([[len(t) for t in texts]], np.int32)}
 
 
-def examination_of(texts, options=()):
-    form = Form.within(LIMITS, task="feature-extraction", layout="single_texts")
+def examination_of(texts, options=(), **form):
+    form = replace(Form.within(LIMITS, task="feature-extraction", layout="single_texts"), **form)
     examination = Examination(task=SimpleNamespace(name="feature-extraction"))
     for asked in questions_of(form, texts, options):
         width = asked.options.get("dimensions", 8)
@@ -79,8 +80,9 @@ def repository(tmp_path, file):
         "corpus": examination_of(CORPUS, [SHORTER]),
         "neighbours": examination_of(RELATED),
         "held_out": examination_of(held_out, [SHORTER]),
+        "lengths": examination_of(LENGTHS, texts_per_request=1),
     }
-    write_reference(version, "feature-extraction", sections, [Asked({"text": [text]}) for text in LENGTHS])
+    write_reference(version, "feature-extraction", sections)
     figure = {"max_abs_diff": {"measured": 0.0, "limit": 1e-4}}
     manifest = {
         "precision": "fp32",
@@ -181,7 +183,25 @@ def test_a_length_that_the_pipeline_refuses_is_drift(server, repository):
 
     server.error = fail
     (complaint,) = verification_of(server, repository).complaints
-    assert complaint == "nonfinite_lengths is 1, must be at most 0: text 0: it holds NaN"
+    assert complaint.startswith("nonfinite_lengths is 1, must be at most 0: the pipeline fails at text 0 and says: ")
+
+
+def test_a_length_that_gives_other_numbers_is_drift(server, repository):
+    server.error = lambda text: np.arange(8) / 1000 if text == "a bit" else 0.0
+    verification = verification_of(server, repository)
+    assert verification.complaints[-1].startswith("length_max_abs_diff is ")
+    assert all(each.endswith("; worst is text 1 of 5 tokens: 'a bit'") for each in verification.complaints)
+    assert "length_cosine_min" in {figure.name for figure in verification.figures}
+
+
+def test_a_length_whose_answer_was_too_wide_to_be_kept_must_give_numbers(server, repository, monkeypatch):
+    monkeypatch.setattr("encserve_export.certificate.verification.reference_file._MOST_NUMBERS", 2 * 16)
+    sections = {"corpus": examination_of(CORPUS), "lengths": examination_of(LENGTHS, texts_per_request=1)}
+    write_reference(repository / "fake/1", "feature-extraction", sections)
+    server.error = lambda text: np.nan if text == "a bit more" else 0.0
+    verification = verification_of(server, repository)
+    assert verification.complaints == ["nonfinite_lengths is 1, must be at most 0: NaN or infinity in the answer"]
+    assert any(each.startswith("1 of 3 texts of all lengths, which were asked") for each in verification.left_out)
 
 
 def test_held_out_texts_have_a_verdict_of_their_own(server, repository, file):
@@ -222,9 +242,7 @@ def test_the_command_says_what_it_asked(server, repository, file, monkeypatch, c
     given = ["fake", f"--repository={repository}", f"--calibration={file}"]
     assert verify_command.run(parser.parse_args(given)) == 0
     lines = capsys.readouterr().out.split("\n")
-    asked = (
-        "12 texts, some of them 8 times with options, 24 for their neighbours, 3 of all lengths for NaN, 20 held-out"
-    )
+    asked = "12 texts, some of them 8 times with options, 24 for their neighbours, 3 of all lengths, 20 held-out"
     assert lines[1] == f"  asked {asked} texts"
     assert "  on the held-out texts of --calibration" in lines
     assert verify_command.run(parser.parse_args([*given, "--json"])) == 0
