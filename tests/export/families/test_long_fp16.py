@@ -21,7 +21,6 @@ LONGEST = 8_192
 SMALL = {
     "hidden_size": 16,
     "num_attention_heads": 1,
-    "num_hidden_layers": 1,
     "intermediate_size": 16,
     "max_position_embeddings": LONGEST,
 }
@@ -79,7 +78,6 @@ def test_vectors_of_every_length_are_those_of_fp32(graphs, length):
 
 LONG = {
     "max_position_embeddings": 1_024,
-    "num_hidden_layers": 1,
     "hidden_size": 64,
     "num_attention_heads": 1,
     "intermediate_size": 64,
