@@ -19,6 +19,7 @@ from encserve_pages.page import Figure
 
 CURVE_POINTS = 120
 LENGTH_BINS = 32
+CLOSE = 0.03
 DRAWN_CEILING = 20.0
 """Latencies beyond so many times the target are drawn at the edge."""
 STEP_COLOURS = {"tokenize": "series-1", "encode": "series-0", "head": "series-2"}
@@ -64,7 +65,7 @@ def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> F
                 rate,
                 min(percentile_s(np.concatenate([window.latency_s for window in each]), percentile), ceiling_s) * 1e3,
             )
-            for rate, each in windows.items()
+            for rate, each in pooled_by_rate(windows).items()
         ]
         for percentile in PERCENTILES
     }
@@ -86,10 +87,21 @@ def latency_by_rate(findings: Findings, windows: dict[float, list[Window]]) -> F
     if findings.predictions:
         points = [(each.rate_per_s, each.predicted_s * 1e3) for each in findings.predictions]
         chart.dots(valued(points), "fit ring", "p99 predicted", radius=6)
-    caption = "Each point is all requests at that rate, counted from when they were due."
+    caption = "Each point is all requests at about that rate, counted from when they were due."
     if findings.capacity is not None:
         caption += f" The band is {_BAND_WORDS[findings.capacity.confidence]}."
     return Figure("Latency against rate", chart.render(), caption)
+
+
+def pooled_by_rate(windows: dict[float, list[Window]]) -> dict[float, list[Window]]:
+    """Windows of rates that are close to each other as those of their mean: the long runs of a search lie so."""
+    groups: list[list[float]] = []
+    for rate in sorted(windows):
+        if groups and rate <= (1 + CLOSE) * groups[-1][0]:
+            groups[-1].append(rate)
+        else:
+            groups.append([rate])
+    return {sum(rates) / len(rates): [each for rate in rates for each in windows[rate]] for rates in groups}
 
 
 def throughput_by_users(windows: list[Window]) -> Figure:

@@ -17,10 +17,11 @@ DAY_POINTS = 600
 
 
 def day_figures(days: Sequence[SimulatedDay], replica_cost_per_hour: float | None) -> Iterator[Figure]:
-    """Replicas, refusals and cost over the day, by what the autoscaler looks at."""
+    """Replicas, cost and, where there are some, refusals over the day, by what the autoscaler looks at."""
     yield replicas_over_the_day(days)
-    yield refused_over_the_day(days)
     yield cost_over_the_day(days, replica_cost_per_hour)
+    if any(day.refused_share for day in days):
+        yield refused_over_the_day(days)
 
 
 def replicas_over_the_day(days: Sequence[SimulatedDay]) -> Figure:
@@ -44,7 +45,7 @@ def cost_over_the_day(days: Sequence[SimulatedDay], replica_cost_per_hour: float
     chart = _over_the_day(label, [day.hours_by * price for day in days], days)
     caption = "A simulation: replicas that answer and those that start."
     if replica_cost_per_hour is not None:
-        caption += f" They are replica-hours, in the currency of {rounded(price)} each."
+        caption += f" At {rounded(price)} per replica and hour."
     return Figure("Simulation: cost over the day", chart, caption)
 
 

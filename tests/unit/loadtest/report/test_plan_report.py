@@ -15,6 +15,7 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.fleet.day import Day
 from encserve_loadtest.fleet.waiting import wait_curve
 from encserve_loadtest.planner import simulate_day
+from encserve_loadtest.report.charts import pooled_by_rate
 from encserve_loadtest.report.files import write_report
 from encserve_loadtest.report.page import render_html
 from encserve_loadtest.report.plain import to_json
@@ -70,6 +71,13 @@ def test_the_band_is_called_what_it_is(findings, confidence, words):
     assert "The band" not in render_html(findings)
 
 
+def test_runs_at_about_one_rate_are_one_point():
+    windows = {rate: [window(rate_per_s=rate)] for rate in (10.0, 40.0, 40.5, 41.0, 42.0)}
+    together = pooled_by_rate(windows)
+    assert [len(each) for each in together.values()] == [1, 3, 1]
+    assert list(together) == [10, 40.5, 42]
+
+
 def test_an_interrupted_plan_has_a_report(tmp_path):
     found = Findings(config=PlanConfig(model="m", target_p99_s=0.1), problem="it was interrupted")
     found.windows.append(window(failed=50))
@@ -104,7 +112,10 @@ def test_a_simulated_day_is_drawn_and_called_a_simulation(findings, tmp_path):
     findings.experiment = Experiment(saturation=saturation, target_s=0.1)
     findings.waiting = wait_curve(findings.windows, alone_s=0.005)
     findings.added_at_s = findings.waiting.added_at_s(findings.capacity.low_per_s)
-    simulate_day(findings, Day(time_s=np.array([0, 3600, 7200.0]), rate_per_s=np.array([100, 500, 100.0])))
+    slowly, at_once = np.array([0, 3600, 7200.0]), np.array([0, 3600, 3601, 7200.0])
+    simulate_day(findings, Day(time_s=slowly, rate_per_s=np.array([100, 500, 100.0])))
+    assert "Simulation: refusals over the day" not in render_html(findings)
+    simulate_day(findings, Day(time_s=at_once, rate_per_s=np.array([100, 100, 1_000, 1_000.0])))
     assert [day.signal for day in findings.simulated] == [
         *("processor time", "Triton's queue time", "seconds of work waiting")
     ]
@@ -114,7 +125,7 @@ def test_a_simulated_day_is_drawn_and_called_a_simulation(findings, tmp_path):
     assert "Simulation: replicas over the day" in page
     assert "Simulation: refusals over the day" in page
     assert "Simulation: cost over the day" in page
-    assert "replica-hours, in the currency of 1.20 each" in page
+    assert "At 1.20 per replica and hour" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     plain = json.loads((tmp_path / "plan.json").read_text())
     assert [day["signal"] for day in plain["simulated"]] == [day.signal for day in findings.simulated]
