@@ -70,7 +70,7 @@ SERVERS = {
         saturation_per_s=8 / (0.006 + 8 * 0.004),
         requests=1_000_000,
     ),
-    "lengths of all kinds, one by one": Known(
+    "lengths of all kinds": Known(
         make=lambda rng, horizon_s: Line(draw=by_length(SERVICE_S, spread=1.0)), saturation_per_s=100
     ),
     "batches of up to 16": Known(

@@ -48,15 +48,25 @@ def find_stalls(record: Record, *, target_s: float) -> list[Stall]:
 
 
 def set_aside(record: Record, stalls: Sequence[Stall]) -> Record:
-    """The record without what waited in each stall and what came until the latency was back at the median."""
+    """The record without what waited in each stall and what came until the latency was back at the median.
+
+    That is the median of what is left: where a queue took long to work off, the median of all is one of that queue.
+    """
     aside = record.set_aside.copy()
-    calm = record.latency_s <= np.median(record.latency_s)
-    for stall in stalls:
-        unanswered = ~np.isfinite(record.finished_s) & (record.due_s >= stall.begin_s - LEAST_S)
-        waited = unanswered | (np.isfinite(record.finished_s) & (record.finished_s > stall.begin_s))
-        first = int(np.argmax(waited)) if waited.any() else len(aside)
-        after = int(np.searchsorted(record.due_s, stall.begin_s + stall.length_s))
-        back = np.flatnonzero(calm[after:])
-        last = after + int(back[0]) if len(back) else len(aside)
-        aside[first:last] = True
-    return replace(record, set_aside=aside)
+    while True:
+        before = aside.copy()
+        usual_s = np.median(record.latency_s[~aside]) if not aside.all() else 0.0
+        for stall in stalls:
+            aside[_disturbed(record, stall, usual_s=float(usual_s))] = True
+        if (aside == before).all():
+            return replace(record, set_aside=aside)
+
+
+def _disturbed(record: Record, stall: Stall, *, usual_s: float) -> slice:
+    """What came from the stall on until the latency was back at `usual_s`."""
+    unanswered = ~np.isfinite(record.finished_s) & (record.due_s >= stall.begin_s - LEAST_S)
+    waited = unanswered | (np.isfinite(record.finished_s) & (record.finished_s > stall.begin_s))
+    first = int(np.argmax(waited)) if waited.any() else len(waited)
+    after = int(np.searchsorted(record.due_s, stall.begin_s + stall.length_s))
+    back = np.flatnonzero(record.latency_s[after:] <= usual_s)
+    return slice(first, after + int(back[0]) if len(back) else len(waited))

@@ -11,7 +11,7 @@ from encserve_loadtest.estimate.record import Count, Record
 from encserve_loadtest.estimate.saturation import Saturation
 from encserve_loadtest.estimate.stall import find_stalls, set_aside
 from encserve_loadtest.estimate.warm_up import warm_up_share
-from encserve_loadtest.virtual.pace import standing_still
+from encserve_loadtest.virtual.pace import STEADY, standing_still
 from encserve_loadtest.virtual.servers import Line, constant_service, exponential_service
 
 SATURATION = Saturation(
@@ -78,6 +78,17 @@ def test_a_standstill_is_found_and_set_aside_with_the_queue_that_it_left():
     assert 24 < aside_s.max() < 30  # 2 s of requests at 60/s take 2 s x 60 / (100 - 60) to work off
     counted = cleaned.count(target_s=0.1, from_s=0)
     assert counted.requests / (60 - np.ptp(aside_s)) == pytest.approx(60, rel=0.05)
+
+
+def test_what_a_standstill_left_is_not_counted_where_it_took_most_of_the_run():
+    """At 92 of 100 requests/s the queue of 2 s takes 23 s of 40, and the median of the run is one of that queue."""
+    steady, stalled = (Line(draw=constant_service(0.01), pace=pace) for pace in (STEADY, standing_still(10.0, 2.0)))
+    late = np.zeros(2)
+    for seed in range(20):
+        as_usual, disturbed = (served(line, 92, duration_s=40, seed=seed) for line in (steady, stalled))
+        cleaned = set_aside(disturbed, find_stalls(disturbed, target_s=0.3))
+        late += [np.count_nonzero(each.latency_s[~cleaned.set_aside] > 0.3) for each in (as_usual, cleaned)]
+    assert late[1] <= 1.3 * late[0]
 
 
 def test_a_quiet_server_does_not_stand_still():
