@@ -90,6 +90,7 @@ def drift_row(drift: float, *, plans: int, time_s: float) -> list[str]:
             draw=constant_service(SERVICE_S), pace=drifting(drift, horizon_s=horizon_s, rng=rng)
         ),
         saturation_per_s=100 * float(np.sqrt(1 + drift)),
+        requests=2_000_000,
     )
     truth = simulated_truth_per_s(known, DRIFT_TARGET * SERVICE_S)
     found = [plan_on(drift, seed=seed, time_s=time_s) for seed in range(plans)]

@@ -1,4 +1,7 @@
-"""What an unquiet machine does to a capacity: it is marked, widened, or refused."""
+"""What an unquiet machine does to a capacity: it is marked, widened, or refused.
+
+Where the limits come from is measured by `benchmarks/capacity/unquiet.py`, and told in docs/capacity.md.
+"""
 
 from __future__ import annotations
 
