@@ -3,21 +3,19 @@
 import argparse
 import ipaddress
 import os
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from encserve_server import steps
 from encserve_server.config import ServeConfig
+from encserve_server.description import describe
 from encserve_server.errors import ConfigError, GaveUp, ServerDied
 from encserve_server.launcher.interruption import interruption
 from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:
-    from encserve import PipelineInfo
     from encserve_server.launcher.gateway import GatewayBeside
-    from encserve_server.launcher.server import TritonServer
 
 SUMMARY = "serve a model repository on this host"
 
@@ -217,37 +215,3 @@ def _tls(arguments: argparse.Namespace) -> ServerTls | None:
     if cert is None or key is None:
         raise ConfigError("--tls-cert and --tls-key go together, and the other --tls options need both")
     return ServerTls(cert=cert, key=key, client_ca=others[0], probe_cert=others[1], probe_key=others[2])
-
-
-def describe(server: "TritonServer", gateway: "GatewayBeside | None" = None) -> str:
-    """Return lines that say what is served, where, and how it is stopped."""
-    return "\n".join(
-        [
-            *pipeline_table(server.pipelines),
-            "",
-            f"gRPC     {server.grpc_url}{_encryption(server)}",
-            f"HTTP     {server.http_url}",
-            f"metrics  {server.metrics_url}",
-            *([f"gateway  {gateway.url}"] if gateway else []),
-            "",
-            f"Ctrl-C or `kill {os.getpid()}` stops it",
-        ]
-    )
-
-
-def _encryption(server: "TritonServer") -> str:
-    if server.config.tls is None:
-        return ""
-    return " (mutual TLS)" if server.config.tls.client_ca else " (TLS)"
-
-
-def pipeline_table(pipelines: Sequence["PipelineInfo"]) -> list[str]:
-    """Return one line for each pipeline under a line of titles, in columns."""
-    rows = [("pipeline", "version", "task", "precision", "engine", "tokens per text", "texts, tokens per request")]
-    for each in pipelines:
-        per_request = f"{each.max_texts_per_request}, {each.max_tokens_per_request}"
-        rows.append(
-            (each.name, each.version, each.task, each.precision, each.engine, str(each.max_length), per_request)
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

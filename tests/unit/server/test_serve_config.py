@@ -6,6 +6,7 @@ import pytest
 from encserve import PipelineInfo
 from encserve_server import command
 from encserve_server.config import ServeConfig
+from encserve_server.description import pipeline_table
 from encserve_server.errors import ConfigError
 from encserve_server.tls import ServerTls
 
@@ -52,6 +53,7 @@ def test_the_command_has_the_defaults_of_the_config():
     default, arguments = ServeConfig(), vars(parser.parse_args([]))
     assert arguments.pop("model") == list(default.models)
     assert arguments.pop("supervise") is True
+    assert (arguments.pop("gateway"), arguments.pop("gateway_port")) == (None, 8080)
     assert {arguments.pop(name) for name in list(arguments) if name.startswith("tls_")} == {default.tls}
     assert arguments == {name: getattr(default, name) for name in arguments}
 
@@ -112,7 +114,7 @@ def test_pipeline_table_has_aligned_columns():
         "option_defaults": {},
         "certificate": "",
     }
-    table = command.pipeline_table([PipelineInfo(name=name, **about) for name in ("minilm", "a-longer-name")])
+    table = pipeline_table([PipelineInfo(name=name, **about) for name in ("minilm", "a-longer-name")])
     assert table == [
         "pipeline       version  task                precision  engine  tokens per text  texts, tokens per request",
         "minilm         1        feature-extraction  fp32       python  256              64, 8192",

@@ -16,6 +16,8 @@ LONG = " ".join(f"word{number}" for number in range(20))
 
 JSON = {"content-type": "application/json"}
 
+KEY = "a-key-of-forty-characters-which-is-random"
+
 
 @dataclass(frozen=True)
 class Case:
