@@ -1,5 +1,6 @@
 """Options and fixtures of all tests."""
 
+import gc
 import os
 import signal
 from pathlib import Path, PurePath
@@ -43,6 +44,13 @@ def pytest_addoption(parser):
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """What was imported stays until the end, and need not be looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
     """With `--require-gpu` a test marked `gpu` that skips itself has failed, with the reason it gave."""
@@ -64,6 +72,16 @@ def pytest_terminal_summary(terminalreporter):
 def update_golden(request):
     """Whether golden files are to be written instead of compared."""
     return request.config.getoption("--update-golden")
+
+
+@pytest.fixture(scope="session")
+def exports(request, tmp_path_factory):
+    """Where the processes of a run keep what they export for each other, and for another run where `--exports` asks."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = (request.config.getoption("--exports") or base / "exports").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
-"""One trace of a network for a whole run of the tests.
+"""One trace of a network for a whole run of the tests, whatever its weights are.
 
-Tracing takes most of the time of a small export, and many tests export the same network. What a trace comes out of is
-the network itself with all that it holds, the sample inputs, the options, and our code that runs meanwhile. Where a
-test has changed that code, but for a number or a word, or the network cannot be written down, it is traced anew.
+Tracing takes most of the time of a small export, and many tests export networks that differ in their weights alone.
+What a trace comes out of is the network itself with all that it holds, the sample inputs, the options, and our code
+that runs meanwhile; of large weights it matters only which of them are equal, and the graph of one network with the
+weights of another is what that one gives (`test_traces`). Where a test has changed that code, but for a number or a
+word, or the network cannot be written down, it is traced anew.
 """
 
 import fcntl
@@ -10,16 +12,18 @@ import hashlib
 import importlib
 import io
 import json
-import os
 import pickle
 import pkgutil
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from types import SimpleNamespace
 
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from encserve_export import attention, checkpoint, network
@@ -29,6 +33,10 @@ TRACED = (attention, checkpoint, network)
 LARGEST = 200_000_000
 """Bytes of a network above which writing it down takes longer than it may save."""
 PLAIN = (bool, int, float, str, type(None))
+UNSEEN = ("_name_or_path", "id2label", "label2id", "problem_type")
+"""What a configuration says that no network looks at while it is traced; how many labels there are is its own field."""
+MANY = 16
+"""Numbers of a tensor that are its own and could be any. Fewer, or all the same, may be folded into the graph."""
 
 
 class Traces:
@@ -42,17 +50,38 @@ class Traces:
         code, way = code_in_force()
         changed = {at: value for at, value in code.items() if value != self.as_written.get(at)}
         told = self.as_written.keys() <= code.keys() and all(isinstance(value, PLAIN) for value in changed.values())
-        name = self.kept and told and name_of(module, options, way | changed)
-        if not name:
+        described = describe(module, options, way | changed) if self.kept and told else None
+        if not described:
             return self.trace(module, **options)
-        file = self.folder / f"{name}.onnx"
-        with file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # who wants the same graph waits, and does not trace it as well
+        places = self.folder / f"{described.name}.json"
+        with self.alone(places):
+            if not places.exists():
+                graph = self.trace(module, **options).model_proto
+                found = places_of(graph, described.weights)
+                self.keep(graph, described.file_name(found))
+                places.write_text(json.dumps(found))
+            found = json.loads(places.read_text())
+            file = self.folder / described.file_name(found)
             if not file.exists():
-                new = file.with_suffix(".new")
-                onnx.save(self.trace(module, **options).model_proto, new)
-                new.rename(file)
-        return SimpleNamespace(model_proto=onnx.load(file))
+                self.keep(self.trace(module, **options).model_proto, file.name)
+        graph = onnx.load(file)
+        for tensor in graph.graph.initializer:
+            if tensor.name in (found or ()):
+                number, turned = found[tensor.name]
+                tensor.raw_data = bytes_of(described.weights[number], turned=turned)
+        return SimpleNamespace(model_proto=graph)
+
+    @contextmanager
+    def alone(self, file):
+        """Who wants the same graph waits, and does not trace it as well."""
+        with file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def keep(self, graph, name):
+        new = self.folder / f"{name}.new"
+        onnx.save(graph, new)
+        new.rename(self.folder / name)
 
     @contextmanager
     def anew(self):
@@ -65,35 +94,81 @@ class Traces:
 
 
 class Description(pickle.Pickler):
-    """Writes down a network without what does not matter for its graph: where it was read from, and where it lies."""
+    """Writes down a network without what does not matter for its graph: where it was read from, where it lies, and the
+    numbers of its large weights, which are counted up in the order in which they are met."""
+
+    def __init__(self, written):
+        super().__init__(written)
+        self.fast = True  # equal parts are written alike, whether they are one object or two
+        self.written, self.numbers, self.weights = written, {}, []
 
     def reducer_override(self, value):
         if isinstance(value, torch.Tensor):
-            held = value.detach().contiguous().flatten().view(torch.uint8).numpy()
-            return str, (f"{value.dtype} {value.shape} {hashlib.sha256(held.data).hexdigest()}",)
+            digest = hashlib.sha256(bytes_of(value)).hexdigest()
+            if isinstance(value, torch.nn.Parameter) and value.numel() >= MANY and value.min() != value.max():
+                if digest not in self.numbers:
+                    self.numbers[digest] = len(self.weights)
+                    self.weights.append(value)
+                digest = f"weight {self.numbers[digest]}"
+            return str, (f"{value.dtype} {value.shape} {digest}",)
         if isinstance(value, PreTrainedConfig):
-            stated = json.loads(value.to_json_string(use_diff=False)) | {"_name_or_path": ""}
+            stated = json.loads(value.to_json_string(use_diff=False)) | dict.fromkeys(UNSEEN, "")
             # Which attention the network calls is not among what a configuration writes.
             return str, (json.dumps(stated, sort_keys=True) + str(value._attn_implementation),)
         if isinstance(value, PreTrainedModel):
             return str, (type(value), {name: held for name, held in vars(value).items() if name != "name_or_path"})
         return NotImplemented
 
+    @property
+    def name(self):
+        """Digest of the network, and of the way in which it is traced, whatever the large weights are."""
+        return hashlib.sha256(self.written.getbuffer()).hexdigest()
 
-def name_of(module, options, way):
-    """Digest of a network and of the `way` in which it is traced; None where it cannot be written down or is large."""
+    def file_name(self, places):
+        """Where a graph is kept, of whose weights the `places` are known; None where they are not, and it is for these
+        weights alone."""
+        held = "" if places is not None else hashlib.sha256("".join(self.numbers).encode()).hexdigest()
+        return f"{self.name}{held}.onnx"
+
+
+def describe(module, options, way):
+    """The description of a network and of the `way` in which it is traced; None where it cannot be written down or is
+    large."""
     if sum(tensor.nbytes for tensor in module.state_dict().values()) > LARGEST:
         return None
-    written = io.BytesIO()
-    description = Description(written)
-    description.fast = True  # equal parts are written alike, whether they are one object or two
+    description = Description(io.BytesIO())
     try:
         description.dump((module, way, {**options, "dynamic_shapes": repr(options["dynamic_shapes"])}))
     except (AttributeError, RecursionError, TypeError, pickle.PicklingError):  # such as a function of a test
         return None
-    if b"transformers_modules" in written.getvalue():  # the code of a checkpoint, which a name does not tell
-        return None
-    return hashlib.sha256(written.getbuffer()).hexdigest()
+    own_code = b"transformers_modules" in description.written.getvalue()  # of a checkpoint, which a name does not tell
+    return None if own_code else description
+
+
+def places_of(graph, weights):
+    """Initializer of a graph -> the number of the weight that it is, and whether it is turned. None where the graph
+    holds many numbers that are none of the `weights`: they may have been computed from them."""
+    known = {}
+    for number, weight in enumerate(weights):
+        for turned in (False, True)[: weight.dim()]:
+            known.setdefault(hashlib.sha256(bytes_of(weight, turned=turned)).digest(), (number, turned))
+    places = {}
+    for tensor in graph.graph.initializer:
+        place = known.get(hashlib.sha256(numpy_helper.to_array(tensor).tobytes()).digest())
+        if place and tensor.HasField("raw_data"):
+            places[tensor.name] = place
+    held = [attribute.t for node in graph.graph.node for attribute in node.attribute if attribute.HasField("t")]
+    held += [tensor for tensor in graph.graph.initializer if tensor.name not in places]
+    for values in map(numpy_helper.to_array, held):
+        if values.dtype.kind not in "iub" and values.size >= MANY and (values != values.flat[0]).any():
+            return None
+    return places
+
+
+def bytes_of(tensor, *, turned=False):
+    """Its numbers, row by row, or column by column if it is `turned`."""
+    held = tensor.detach().T if turned else tensor.detach()
+    return held.contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def code_in_force():
@@ -128,14 +203,15 @@ def stands_for(value):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def traces(tmp_path_factory):
+def traces(exports):
     """The traces of this run, which its processes share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "traces"
+    folder = exports / "traces"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         kept = Traces(folder)
         patch.setattr(torch.onnx, "export", kept)
+        # The table of operators is made anew by each trace, and always the same.
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
         yield kept
 
 

@@ -8,12 +8,14 @@ from traces import traced_anew, traces  # noqa: F401
 
 from encserve_export.certificate import certificate_texts
 from encserve_export.config import ExportConfig
+from encserve_export.engines import speed
 
 from .small_checkpoints import make_checkpoint
 
 HERE = Path(__file__).parent
 FEW = 32
-"""Texts of a certificate that is not what a test is about, of all lengths."""
+"""Texts of most certificates of tests, of all lengths."""
+AS_A_USER = {HERE / "certificate" / file for file in ("test_certify.py", "test_verify.py")}
 torch.set_num_threads(1)  # networks this small gain nothing from threads
 
 
@@ -21,15 +23,17 @@ torch.set_num_threads(1)  # networks this small gain nothing from threads
 def pytest_runtest_protocol(item):
     """What holds for these tests and what they prepare, and not for others in the same process.
 
-    Certificates ask no more than the least number of texts: for networks this small that is enough. Whether one could
-    fail is what `certificate` asks, with as many texts as a user's; elsewhere few are asked.
+    Certificates ask few texts: for networks this small that is enough, and a mistake that few of them show, more show
+    too. What is right is certified, and verified, with as many texts as a user's in `AS_A_USER`.
     """
     if HERE not in item.path.parents:
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificate_texts, "SECONDS", 0)
-        if HERE / "certificate" not in item.path.parents:
+        patch.setattr(speed, "ENOUGH_S", 0)
+        if item.path not in AS_A_USER:
             patch.setattr(certificate_texts, "LEAST", FEW)
+            patch.setattr(certificate_texts, "RELATED", FEW)
         return (yield)
 
 

@@ -1,10 +1,13 @@
-"""The traces that these tests share: the same network is traced once, and whatever differs is traced by itself."""
+"""The traces that these tests share: the same network is traced once, whatever its weights are, and whatever else
+differs is traced by itself."""
 
 import copy
 
+import numpy as np
 import pytest
 import torch
-from traces import name_of, stands_for
+from onnx import helper, numpy_helper
+from traces import describe, places_of, stands_for
 
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import load_checkpoint
@@ -12,6 +15,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.network import packed_graph
 from encserve_export.publication.steps import packed_network
 
+from .families.checkpoints import CASES, load, write_checkpoint
 from .small_checkpoints import make_checkpoint
 
 
@@ -48,15 +52,37 @@ def test_the_same_network_is_traced_once(write, traced):
     assert len(traced) == 1
 
 
-def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
+def test_a_graph_with_other_weights_is_what_the_network_with_those_gives(write, traced, traces):
     plain, other_weights = write(), write(seed=1)
+    assert len(traced) == 1
+    assert plain != other_weights
+    with traces.anew():
+        assert write(seed=1) == other_weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_graph_of_any_family_with_other_weights_is_what_the_network_with_those_gives(case, traced, traces, tmp_path):
+    def write(seed, name):
+        checkpoint = load(write_checkpoint(tmp_path / f"checkpoint-{name}", case, seed=seed))
+        packed_graph.write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
+        return (tmp_path / "model.onnx").read_bytes()
+
+    plain, other_weights = write(0, "plain"), write(1, "other")
+    assert plain != other_weights
+    with traces.anew():
+        assert write(1, "anew") == other_weights
+
+
+def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
+    plain = write()
     with constant_longest(64):
         other_way = write()
     with monkeypatch.context() as patch:
         patch.setitem(packed_graph.POOLINGS, "mean", packed_graph.POOLINGS["cls"])
         other_code = write()
-    assert len({plain, other_weights, other_way, other_code}) == len(traced) == 4
-    assert len(list(tmp_path.glob("*.onnx"))) == 3  # what changed code gave is not kept
+    assert len({plain, other_way, other_code}) == len(traced) == 3
+    assert len(list(tmp_path.glob("*.onnx"))) == 2  # what changed code gave is not kept
     assert write() == plain
 
 
@@ -73,7 +99,7 @@ def model(tmp_path):
 
 
 def digest_of(model):
-    return name_of(model, {"dynamic_shapes": {}}, {})
+    return describe(model, {"dynamic_shapes": {}}, {}).name
 
 
 def moved(model):
@@ -113,6 +139,35 @@ def test_numbers_of_any_type_are_told_apart():
     other = copy.deepcopy(half)
     other.weight.data += 1
     assert len({digest_of(half), digest_of(other), None}) == 3
+
+
+@pytest.mark.parametrize("change", [lambda weight: weight.fill_(0.5), lambda weight: weight.copy_(torch.eye(8))])
+def test_weights_that_are_equal_or_all_the_same_make_another_network(change):
+    """Of equal tensors a graph holds one, and what adds nothing is left out of it."""
+    layers = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 8))
+    before = digest_of(layers)
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.eye(8))
+        between = digest_of(layers)
+        change(layers[1].weight)
+    assert before == between != digest_of(layers)
+
+
+def graph_of(**tensors):
+    """A graph that holds these tensors."""
+    held = [numpy_helper.from_array(np.asarray(each), name) for name, each in tensors.items()]
+    return helper.make_model(helper.make_graph([], "graph", [], [], held))
+
+
+def test_a_graph_that_holds_numbers_computed_from_its_weights_is_for_those_alone():
+    weight = torch.nn.Linear(8, 8).weight
+    own = weight.detach().numpy()
+    known = graph_of(own=own, turned=own.T, few=own[0], same=np.ones((9, 9), np.float32), places=np.arange(99))
+    assert places_of(known, [weight]) == {"own": (0, False), "turned": (0, True)}
+    assert places_of(graph_of(own=own, computed=own * 2), [weight]) is None
+    constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(own, "own"))
+    known.graph.node.append(constant)
+    assert places_of(known, [weight]) is None
 
 
 @pytest.mark.parametrize(("held", "add"), [([], list.append), ({}, dict.setdefault), (set(), set.add)])

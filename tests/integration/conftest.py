@@ -1,7 +1,6 @@
 """One real Triton server for all tests that only ask it things, and sentence-transformers beside it."""
 
 import fcntl
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from traces import traced_anew, traces  # noqa: F401
 
 from encserve import Client
 from encserve_export.certificate import certificate_texts
+from encserve_export.engines import speed
 from encserve_server.errors import UnsupportedHost
 from encserve_server.host.platform import check_host, read_host
 from encserve_server.launcher.server import TritonServer
@@ -39,7 +39,9 @@ def pytest_runtest_protocol(item):
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificate_texts, "LEAST", 32)
+        patch.setattr(certificate_texts, "RELATED", 32)
         patch.setattr(certificate_texts, "SECONDS", 0)
+        patch.setattr(speed, "ENOUGH_S", 0)
         patch.setenv("ENCSERVE_RECENT_ROWS_MIB", "0")
         return (yield)
 
@@ -48,16 +50,6 @@ def pytest_runtest_protocol(item):
 def prompted_folder(tmp_path_factory):
     """The checkpoint behind the pipeline `prompted`."""
     return prompted_checkpoint(tmp_path_factory.mktemp("checkpoints") / "prompted")
-
-
-@pytest.fixture(scope="session")
-def exports(request, tmp_path_factory):
-    """Where the processes of a run keep what they export for each other, and for another run where `--exports` asks."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = request.config.getoption("--exports") or base / "exports"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from encserve_export.texts.sampling import spread_order
 
 LEAST = 200
 """The number of texts that every certificate asks about, however long that takes."""
+RELATED = 200
+"""The number of texts, at most, among which each has its nearest ones, where vectors are for searches."""
 SECONDS = 30.0
 """Once a certificate has taken so long, the library and the pipeline together, it asks about no further texts: so an
 export stays within a minute where it can."""

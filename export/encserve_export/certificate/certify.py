@@ -56,7 +56,7 @@ def certify(
     examinations = {"corpus": corpus}
     alone = by_itself(asked, corpus, limits)
     if checkpoint.task.name in _SEARCHED:
-        examinations["neighbours"] = asked.about(related_texts())
+        examinations["neighbours"] = asked.about(related_texts(certificate_texts.RELATED))
         alone.append(neighbours_figure(*examinations["neighbours"].vectors, limits.neighbours))
     lengths = examinations[LENGTHS] = asked.about(_texts_of_lengths(asked), one_by_one=True)
     of_lengths = length_figures(lengths.figures(limits))

@@ -52,12 +52,10 @@ def measure_in_turn(
     encoders: Mapping[str, ServedEncoder],
     requests: Sequence[Tensors],
     outputs: Sequence[str],
-    *,
-    enough_s: float = ENOUGH_S,
 ) -> tuple[Speed | None, dict[str, WayFailed]]:
     """Let each of `encoders`, by name, compute `requests` that wait together: in turn, round by round.
 
-    A network of milliseconds takes milliseconds for it, and none takes many more rounds than `enough_s` holds. One that
+    A network of milliseconds takes milliseconds for it, and none takes many more rounds than `ENOUGH_S` holds. One that
     fails a request, in whichever round, is measured no further. Returns the speed of the others, None where none is
     left; and why those failed that did, by name.
     """
@@ -76,7 +74,7 @@ def measure_in_turn(
         each.clear()
     began_s = time.perf_counter()
     rounds = 0
-    while rounds < LEAST_ROUNDS or (rounds < MOST_ROUNDS and time.perf_counter() - began_s < enough_s):
+    while rounds < LEAST_ROUNDS or (rounds < MOST_ROUNDS and time.perf_counter() - began_s < ENOUGH_S):
         one_round()
         rounds += 1
     seconds = {name: each for name, each in seconds.items() if name not in failures}

@@ -44,7 +44,7 @@ def test_calibration_and_choice_read_their_own_part(export_config, asked):
     assert len(tried & known[Part.CHOICE]) > 15
     assert not calibrated & (known[Part.CHOICE] | known[Part.CERTIFICATE])
     assert not tried & (known[Part.CALIBRATION] | known[Part.CERTIFICATE])
-    assert lines_of(related_texts()) <= known[Part.CERTIFICATE]
+    assert lines_of(related_texts(200)) <= known[Part.CERTIFICATE]
 
 
 def test_what_is_held_out_of_a_file_is_not_calibrated_with(export_config, asked, tmp_path):

@@ -14,13 +14,11 @@ from .figure import Figure
 from .parity import unit
 
 NEAREST = 10
-TEXTS = 200
-"""Among which each text has its nearest ones."""
 _TIE = 1e-6
 """Cosines this close are equal: rounding in FP32 decides which comes first."""
 
 
-def related_texts(count: int = TEXTS, *, seed: int = 2) -> list[str]:
+def related_texts(count: int, *, seed: int = 2) -> list[str]:
     """`count` held-out texts at most, each with a few others about its very subject among them."""
     return [each.text for each in corpus_of(Part.CERTIFICATE).related(count, seed=seed)]
 

@@ -55,7 +55,7 @@ def test_a_busy_machine_moves_no_ratio(clock):
 @pytest.mark.parametrize(("seconds", "rounds"), [(60.0, LEAST_ROUNDS), (0.25, 8), (0.001, MOST_ROUNDS)])
 def test_it_ends_when_there_is_enough(clock, seconds, rounds):
     step = Step(clock, seconds)
-    found, _ = measure_in_turn({"only": step}, REQUESTS, ["y"], enough_s=2.0)
+    found, _ = measure_in_turn({"only": step}, REQUESTS, ["y"])
     assert found.rounds == rounds == step.calls - 1
 
 
