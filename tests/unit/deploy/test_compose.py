@@ -5,6 +5,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +13,8 @@ from deploy_files import ROOT, VARIABLE
 
 from encserve_gateway import command as gateway
 from encserve_gateway.serving import STOP_S
-from encserve_server import command
+from encserve_server import command, steps
+from encserve_server.launcher.environment import steps_environment
 from encserve_server.launcher.flags import triton_flags
 
 SERVERS = ("triton", "triton-cpu")
@@ -65,6 +67,14 @@ def test_a_server_is_closed_but_for_what_it_needs(name, compose):
     assert service["shm_size"] == "1gb"
     assert [port.rsplit(":", 1)[1] for port in service["ports"]] == ["8000", "8001"], "the metrics are not published"
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_what_the_steps_read_from_the_environment_can_be_set(name, compose):
+    sources = (file.read_text() for file in Path(steps.__file__).parent.rglob("*.py"))
+    read = {variable for source in sources for variable in re.findall(r'"(ENCSERVE_[A-Z_]+)"', source)}
+    told = steps_environment(folder=Path(), admin_secret="s", restarts=0)
+    assert read - told.keys() == compose["services"][name]["environment"].keys() - {"ENCSERVE_ADMIN_SECRET"}
 
 
 @pytest.mark.parametrize("name", SERVERS)
