@@ -7,10 +7,11 @@ import pytest
 from repositories import FOREIGN, put
 from toy_versions import killed_at, write_version
 
+from encserve_repository import durable
 from encserve_repository.errors import Busy
 from encserve_repository.removal import main, remove_pipelines
 from encserve_repository.serving import marked_as_served
-from encserve_repository.work_folder import find_work_folder
+from encserve_repository.work_folder import TIMINGS, find_work_folder, open_work_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork in a process with threads
 
@@ -39,6 +40,19 @@ def test_all_versions_heads_engines_and_warmups_go(repository):
     assert said == [f"removing {repository / name} and its steps" for name in ("minilm", "minilm-tags")]
     assert [*repository.parent.iterdir()] == [repository]
     assert [*repository.iterdir()] == []
+
+
+def test_what_a_plan_left_that_was_built_in_the_background_goes_too(repository):
+    """Its log lies beside the manifest, and TensorRT's timings in the work folder."""
+    write_version(repository, engine="tensorrt")
+    work = open_work_folder(repository)
+    (work.path / f"{TIMINGS}10.13-sm_90.timing").touch()
+    durable.make_folder(work.of("minilm"))
+    work.build_log("minilm").write_text("what the build said")
+    work.keep_build_log("minilm", 1)
+    assert (repository / "minilm/1/build.log").is_file()
+    assert removed(repository) == ([f"removing {repository / 'minilm'} and its steps"], set())
+    assert [*repository.parent.iterdir()] == [repository]
 
 
 def test_an_empty_folder_and_none_are_left_alone(repository):

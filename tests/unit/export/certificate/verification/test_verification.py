@@ -105,6 +105,14 @@ def test_a_repository_without_the_pipeline_is_named(folder, server, tmp_path):
         verify(served(folder, server), "fake", tmp_path / "elsewhere", timeout_s=5)
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_manifest_that_is_none_is_named(text, folder, server):
+    transport = served(folder, server)
+    (folder / "fake/1/manifest.json").write_text(text)
+    with pytest.raises(CertificateFailed, match=r"1/manifest\.json is no manifest: "):
+        verify(transport, "fake", folder, timeout_s=5)
+
+
 def test_a_server_that_is_down_is_no_drift(folder):
     def down(request):
         raise Unavailable("no connection")
