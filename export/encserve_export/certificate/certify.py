@@ -81,7 +81,7 @@ def certify(
         "corpus": texts.record,
         "lengths_scanned": scanned_lengths(checkpoint.max_length),
         "lengths": {"token_counts": lengths.token_counts, "max_abs_diff_by_text": _by_text(lengths)},
-        "limits_by_judgement": [figure.name for figure in figures if figure.name in BY_JUDGEMENT],
+        "limits_by_judgement": [each.name for each in (*figures, *of_lengths) if each.name in BY_JUDGEMENT],
         **recorded,
         **({"held_out": texts.own_record | _record(own, examinations["held_out"])} if texts.own else {}),
     }

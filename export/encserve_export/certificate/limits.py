@@ -91,7 +91,7 @@ PARITY_LIMITS: dict[Precision, ParityLimits] = {
 }
 
 
-BY_JUDGEMENT = ("answers_agreement", "answers_max_abs_diff")
+BY_JUDGEMENT = ("answers_agreement", "answers_max_abs_diff", "length_growth")
 """Limits that are a judgement of what a caller can bear, and no result of measuring many checkpoints: the manifest
 names them as such, and `docs/precision.md` says what was seen."""
 
