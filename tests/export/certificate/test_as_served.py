@@ -8,13 +8,13 @@ from encserve_server.steps.encode.batch import MicroBatch
 from encserve_server.steps.encode.network.packed_session import PackedSession
 
 
-def test_a_wrong_copy_for_lone_texts_is_refused(export_config, monkeypatch):
+def test_a_wrong_copy_for_single_texts_is_refused(export_config, monkeypatch):
     """It answers a text that has the machine to itself, and no other."""
     genuine = PackedSession.run_pack
 
-    def spoiled(self, columns, outputs, *, alone=False):
-        rows = genuine(self, columns, outputs, alone=alone)
-        return {name: each[:, ::-1] for name, each in rows.items()} if alone else rows
+    def spoiled(self, columns, outputs, *, all_cores=False):
+        rows = genuine(self, columns, outputs, all_cores=all_cores)
+        return {name: each[:, ::-1] for name, each in rows.items()} if all_cores else rows
 
     monkeypatch.setattr(PackedSession, "run_pack", spoiled)
     with pytest.raises(CertificateFailed, match="company_max_abs_diff is"):
@@ -34,7 +34,7 @@ def test_texts_that_get_each_others_rows_are_refused(export_config, monkeypatch)
 
 
 def test_a_step_that_answers_with_an_error_is_refused(export_config, monkeypatch):
-    def broken(self, columns, outputs, *, alone=False):
+    def broken(self, columns, outputs, *, all_cores=False):
         raise MemoryError("no room")
 
     monkeypatch.setattr(PackedSession, "run_pack", broken)

@@ -102,7 +102,8 @@ def test_the_gateway_is_closed_but_for_what_it_needs(compose):
     assert arguments.allow_anonymous
     assert gateway.gateway_of(arguments).models == ("minilm",), "it has no secret with which to list them"
     assert service["ports"] == [f"127.0.0.1:8080:{arguments.port}"]
-    assert arguments.url.partition(":")[0] in compose["services"]["triton"]["networks"]["serving"]["aliases"]
+    (url,) = arguments.url
+    assert url.partition(":")[0] in compose["services"]["triton"]["networks"]["serving"]["aliases"]
     assert "serving" in service["networks"]
     assert service["user"] == "1000:1000"
     assert service["read_only"] is True
@@ -177,7 +178,7 @@ def test_what_is_mounted_from_the_repository_is_there(compose):
         for volume in service.get("volumes", [])
         if volume.startswith("./deploy")
     ]
-    assert len(mounted) == 4
+    assert len(mounted) == 5
     for path in mounted:
         assert (ROOT / path).exists(), path
 

@@ -68,8 +68,8 @@ def complaint_about(command, parser, capsys):
 def complaint_about_services(words, parser, capsys):
     """The same of `docker compose`: services are there, and the one that is run takes these arguments."""
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    verb = next(word for word in words if word in ("up", "run"))
-    named = [word for word in words[words.index(verb) + 1 :] if word != "--rm"]
+    verb = next(word for word in words if word in ("up", "run", "logs"))
+    named = words[-1:] if verb == "logs" else [word for word in words[words.index(verb) + 1 :] if word != "--rm"]
     missing = set(named[:1] if verb == "run" else named) - services.keys()
     if missing:
         return f"docker-compose.yml has no {missing}"

@@ -24,11 +24,11 @@ class Cutter:
     recent: RecentRows
     lane: str
 
-    def cut(self, requests: Sequence[EncodeRequest], *, workers: int, alone: bool) -> list[MicroBatch]:
+    def cut(self, requests: Sequence[EncodeRequest], *, workers: int, all_cores: bool) -> list[MicroBatch]:
         """Return the micro-batches into which the texts of requests are cut, for `workers` threads that are free.
 
         Texts whose rows are at hand are answered at once. Texts that are under way in the same lane are not computed
-        again. `alone` says whether a single micro-batch may have all cores. Whatever this raises, all texts are
+        again. `all_cores` says whether a single micro-batch may have all cores. Whatever this raises, all texts are
         answered that others may wait for; the requests themselves are not.
         """
         session, recent = self.session, self.recent
@@ -46,7 +46,7 @@ class Cutter:
                         texts.pop()
             groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
             return [
-                MicroBatch([texts[index] for index in group], outputs, session, recent, alone and len(groups) == 1)
+                MicroBatch([texts[index] for index in group], outputs, session, recent, all_cores and len(groups) == 1)
                 for group in groups
             ]
         except BaseException as error:
@@ -64,14 +64,14 @@ class MicroBatch:
         outputs: tuple[str, ...],
         session: PackedSession,
         recent: RecentRows,
-        alone: bool,
+        all_cores: bool,
     ) -> None:
         self._texts = texts
         self._unsettled = deque(texts)
         self._outputs = outputs
         self._session = session
         self._recent = recent
-        self._alone = alone
+        self._all_cores = all_cores
         self.texts = len(texts)
         self.tokens = sum(text.tokens for text in texts)
 
@@ -90,7 +90,7 @@ class MicroBatch:
         others."""
         columns = {name: [text.columns[name][text.index] for text in texts] for name in texts[0].columns}
         try:
-            return self._parts(columns, self._session.run_pack(columns, self._outputs, alone=self._alone))
+            return self._parts(columns, self._session.run_pack(columns, self._outputs, all_cores=self._all_cores))
         except Exception as error:
             return [error] if len(texts) == 1 else [rows for text in texts for rows in self._each([text])]
 

@@ -1,7 +1,7 @@
 """The encode step of engine `python` without its server: a version folder in, rows for packed requests out.
 
 It is all of the step that decides about numbers: which runtime with which options, how texts are cut into
-micro-batches, which thread computes them, when a text that is alone has all cores. In Triton `step` drives it, and
+micro-batches, which thread computes them, when a single text has all cores. In Triton `step` drives it, and
 when a pipeline is certified the exporter does.
 """
 
@@ -27,8 +27,8 @@ from .host.cores import usable_cores
 from .host.cpu_flags import read_cpu_flags
 from .host.requirements import HostRequirements, check_host, this_process
 from .lane import EncodeLane, LaneSize
+from .network.intra_op_threads import intra_op_threads
 from .network.loading import load_network
-from .network.lone_threads import lone_threads
 from .network.micro_batches import Cost
 from .network.packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
@@ -43,7 +43,7 @@ class Encoder:
         publish: Takes the load of a lane whenever that changes.
         count: Takes, for each batch, how many texts were asked for and how many of those needed no computing.
         report: Takes what goes wrong in a thread by a fault of ours.
-        environment: The environment in which an operator sets `lone_threads.SETTING` and `recent_rows.SETTING`.
+        environment: The environment in which an operator sets `intra_op_threads.SETTING` and `recent_rows.SETTING`.
 
     Raises:
         RuntimeError: This host lacks what the version requires.
@@ -74,14 +74,14 @@ class Encoder:
         recent = RecentRows(max_bytes=max_bytes_from(environment))
         self._threads = usable_cores()
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
-        lone = lone_threads(environment, graph_bytes, self._threads)
+        threads = intra_op_threads(environment, graph_bytes, self._threads)
         load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"])
         session = PackedSession(
             load(side_by_side=self._threads),
             follows=settings["follows"],
             token_budget=settings["token_budget"],
             cost=Cost(**settings["micro_batch_cost"]),
-            lone=load(side_by_side=1, threads=lone) if lone > 1 else None,
+            intra_op=load(side_by_side=1, threads=threads) if threads > 1 else None,
         )
         size = LaneSize(threads=self._threads, token_budget=settings["token_budget"])
         self._lanes = {
@@ -128,8 +128,8 @@ class Encoder:
         """Return the micro-batches into which the texts of requests are cut; each request will be answered with the
         rows of its own texts. Requests that nobody waits for any more are left out."""
         requests = [request for request in waiting if request.begin()]
-        alone = cutter.lane == INTERACTIVE and workers == self._threads  # bulk must be able to make way
-        batches = cutter.cut(requests, workers=workers, alone=alone)
+        all_cores = cutter.lane == INTERACTIVE and workers == self._threads  # bulk must be able to make way
+        batches = cutter.cut(requests, workers=workers, all_cores=all_cores)
         try:
             if requests:
                 texts = sum(request.texts for request in requests)

@@ -20,13 +20,13 @@ class _Session:
     """Answers each text with its first token id, and token 9 with NaN, 8 with infinity."""
 
     def __init__(self):
-        self.alone = []
+        self.all_cores = []
 
     def groups(self, lengths, *, workers=None):
         return np.array_split(np.arange(len(lengths)), workers) if len(lengths) else []
 
-    def run_pack(self, columns, outputs, *, alone=False):
-        self.alone.append(alone)
+    def run_pack(self, columns, outputs, *, all_cores=False):
+        self.all_cores.append(all_cores)
         values = {9: np.nan, 8: np.inf}
         rows = np.array([[values.get(ids[0], ids[0]), 0.0] for ids in columns["input_ids"]], np.float32)
         return {output: rows + place for place, output in enumerate(outputs)}
@@ -136,7 +136,7 @@ def test_what_nobody_waits_for_is_not_computed(triton, step):
 
 
 def test_a_failing_network_fails_the_batch_and_not_the_lane(triton, step, monkeypatch):
-    def fail(columns, outputs, *, alone=False):
+    def fail(columns, outputs, *, all_cores=False):
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as broken:
@@ -206,12 +206,12 @@ def test_a_request_that_cannot_be_read_fails_alone(triton, step, monkeypatch):
 
 def test_an_interactive_text_that_is_alone_may_have_all_cores(triton, step):
     answers(step, [triton.Request(input_ids=[[1]], lengths=[[1]])])
-    assert session_of(step).alone == [True]
+    assert session_of(step).all_cores == [True]
 
 
 def test_a_text_in_bulk_may_not(triton, step):
     answers(step, [triton.Request('{"lane": "bulk"}', input_ids=[[1]], lengths=[[1]])])
-    assert session_of(step).alone == [False]
+    assert session_of(step).all_cores == [False]
 
 
 def test_a_text_that_comes_again_is_computed_once_and_counted(triton, step):

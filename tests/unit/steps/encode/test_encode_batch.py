@@ -19,9 +19,9 @@ class Session(PackedSession):
         super().__init__(None, follows=follows, token_budget=token_budget, cost=Cost(overhead=1, pair=0))
         self.packs = []
 
-    def run_pack(self, columns, outputs, *, alone=False):
+    def run_pack(self, columns, outputs, *, all_cores=False):
         texts = [ids.tolist() for ids in columns["input_ids"]]
-        self.packs.append((texts, alone))
+        self.packs.append((texts, all_cores))
         if [13] in texts:
             raise RuntimeError("unlucky")
         rows = {"vectors": [sum(ids) for ids in texts], "tags": [token for ids in texts for token in ids]}
@@ -50,9 +50,9 @@ def asker():
     return Asker()
 
 
-def run(session, questions, *, recent=None, workers=1, alone=False):
+def run(session, questions, *, recent=None, workers=1, all_cores=False):
     cutter = Cutter(session, recent or RecentRows(max_bytes=0), "bulk")
-    pieces = cutter.cut(questions, workers=workers, alone=alone)
+    pieces = cutter.cut(questions, workers=workers, all_cores=all_cores)
     for piece in pieces:
         piece.run()
     return pieces
@@ -106,11 +106,11 @@ def test_who_wants_fresh_rows_is_computed_beside_those_who_do_not(asker):
     assert [texts for texts, _ in session.packs] == [[[1]], [[1]]]
 
 
-@pytest.mark.parametrize(("alone", "texts", "expected"), [(True, 1, True), (True, 2, False), (False, 1, False)])
-def test_one_micro_batch_may_have_all_cores_where_that_is_allowed(asker, alone, texts, expected):
+@pytest.mark.parametrize(("all_cores", "texts", "expected"), [(True, 1, True), (True, 2, False), (False, 1, False)])
+def test_one_micro_batch_may_have_all_cores_where_that_is_allowed(asker, all_cores, texts, expected):
     session = Session()
-    run(session, [asker.question("a", *[[1, 2, 3]] * texts)], alone=alone)
-    assert {was_alone for _, was_alone in session.packs} == {expected}
+    run(session, [asker.question("a", *[[1, 2, 3]] * texts)], all_cores=all_cores)
+    assert {had_all_cores for _, had_all_cores in session.packs} == {expected}
 
 
 class Broken(Session):
@@ -148,8 +148,8 @@ def test_a_cut_that_fails_leaves_no_text_claimed(asker, place):
 def test_micro_batches_that_are_given_up_answer_for_each_text_once(asker):
     session, recent = Session(), RecentRows(max_bytes=1 << 20)
     cutter = Cutter(session, recent, "bulk")
-    (piece,) = cutter.cut([asker.question("a", [1], [2])], workers=1, alone=False)
-    cutter.cut([asker.question("b", [2])], workers=1, alone=False)  # waits for that of a
+    (piece,) = cutter.cut([asker.question("a", [1], [2])], workers=1, all_cores=False)
+    cutter.cut([asker.question("b", [2])], workers=1, all_cores=False)  # waits for that of a
     piece.give_up(MemoryError("gone"))
     piece.give_up(MemoryError("again"))
     assert sorted(asker.answers) == [("a", "gone"), ("b", "gone")]

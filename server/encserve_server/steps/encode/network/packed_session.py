@@ -30,10 +30,10 @@ class PackedSession:
         follows: Mapping[str, str],
         token_budget: int,
         cost: Cost = _COST,
-        lone: Network | None = None,
+        intra_op: Network | None = None,
     ) -> None:
-        """Run `network`, each of whose outputs has as many rows as the input that it follows has elements; and `lone`
-        for a micro-batch that has the machine to itself, where there is one.
+        """Run `network`, each of whose outputs has as many rows as the input that it follows has elements; and
+        `intra_op`, whose operators share all cores, for a micro-batch that has the machine to itself.
 
         `follows` has that input by output, "lengths" for one row a text; `token_budget` and `cost` are those of
         `micro_batches`.
@@ -41,7 +41,7 @@ class PackedSession:
         self._follows = follows
         self._token_budget = token_budget
         self._cost = cost
-        self._network, self._lone = network, lone or network
+        self._network, self._intra_op = network, intra_op or network
 
     def rows_of(self, columns: Columns, output: str) -> NDArray[np.int64]:
         """How many rows of an output belong to each text: (n,)."""
@@ -54,16 +54,16 @@ class PackedSession:
         return micro_batches(lengths, token_budget=self._token_budget, workers=workers, cost=self._cost)
 
     def run_pack(
-        self, columns: Columns, outputs: Sequence[str], *, alone: bool = False
+        self, columns: Columns, outputs: Sequence[str], *, all_cores: bool = False
     ) -> dict[str, NDArray[np.float32]]:
-        """Compute all texts in one pack, on the calling thread, or on all cores if it is `alone`: (rows, W) of each of
-        `outputs`, in the order of the texts.
+        """Compute all texts in one pack, on the calling thread, or on `all_cores`: (rows, W) of each of `outputs`, in
+        the order of the texts.
 
         A text's rows do not depend on which others are beside it, but for rounding (below 1e-6).
         """
         feed = {name: np.concatenate(column) for name, column in columns.items()}
         feed["lengths"] = _sizes(columns["input_ids"])
-        network = self._lone if alone else self._network
+        network = self._intra_op if all_cores else self._network
         return dict(zip(outputs, network.run(feed, outputs), strict=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-SETTING = "ENCSERVE_LONE_THREADS"
+SETTING = "ENCSERVE_INTRA_OP_THREADS"
 """The environment variable with that number; 1 spares the second copy of the weights."""
 MOST_BY_DEFAULT = 8
 """The most threads where the environment says nothing: operators on a few hundred tokens gain nothing from more."""
@@ -12,7 +12,7 @@ LARGEST_GRAPH_BY_DEFAULT = 512 * 2**20
 """The bytes of the largest graph of which a second copy is loaded without being asked for."""
 
 
-def lone_threads(environment: Mapping[str, str], graph_bytes: int, cores: int) -> int:
+def intra_op_threads(environment: Mapping[str, str], graph_bytes: int, cores: int) -> int:
     """Return the number of threads for a graph of `graph_bytes`, weights included. Raises ValueError if the environment
     names no such number."""
     if text := environment.get(SETTING):

@@ -1,6 +1,6 @@
 import pytest
 
-from encserve_server.steps.encode.network.lone_threads import LARGEST_GRAPH_BY_DEFAULT, SETTING, lone_threads
+from encserve_server.steps.encode.network.intra_op_threads import LARGEST_GRAPH_BY_DEFAULT, SETTING, intra_op_threads
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,10 @@ from encserve_server.steps.encode.network.lone_threads import LARGEST_GRAPH_BY_D
     ],
 )
 def test_all_cores_but_for_large_graphs_unless_the_operator_says_otherwise(environment, graph_bytes, cores, expected):
-    assert lone_threads(environment, graph_bytes, cores) == expected
+    assert intra_op_threads(environment, graph_bytes, cores) == expected
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
 def test_an_impossible_number_is_refused(text):
-    with pytest.raises(ValueError, match="ENCSERVE_LONE_THREADS is"):
-        lone_threads({SETTING: text}, 1, 1)
+    with pytest.raises(ValueError, match="ENCSERVE_INTRA_OP_THREADS is"):
+        intra_op_threads({SETTING: text}, 1, 1)
