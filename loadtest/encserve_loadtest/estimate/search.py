@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
 
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
@@ -14,7 +16,7 @@ from encserve_loadtest.estimate.saturation import Bench, saturate
 from encserve_loadtest.measurement.bottleneck import CLIENT_CPU_LIMIT
 from encserve_loadtest.measurement.by_rate import by_rate
 from encserve_loadtest.measurement.window import Window
-from encserve_loadtest.quantities import milliseconds, rounded
+from encserve_loadtest.quantities import milliseconds, percent, rounded
 
 PILOTS = 5
 PILOT_SHARE = 0.01, 0.035
@@ -112,7 +114,7 @@ class Search:
             if await self._measure(rate_per_s, length_s, experiment.runs):  # one that is invalid had its time
                 crossing = self._learnt()
         if crossing.rate_per_s < IMPOSSIBLE_LOAD * experiment.saturation.per_s:
-            raise impossible(experiment, min(experiment.runs, key=lambda record: record.rate_per_s))
+            raise impossible(experiment, experiment.runs)
         return experiment.capacity()
 
     def _few(self, rate_per_s: float) -> bool:
@@ -151,7 +153,7 @@ class Search:
         count = records[0].count(target_s=self._experiment.target_s, from_s=0.0)
         mostly = count.late > count.requests / 2  # then it is all one episode
         if mostly or _tail(len(count.episodes), ALLOWED * count.requests) <= CHANCE:
-            raise impossible(self._experiment, records[0])
+            raise impossible(self._experiment, records)
         self._experiment.pilots += records
 
 
@@ -163,12 +165,13 @@ def at_least(windows: Iterable[Window]) -> Capacity | None:
     return Capacity(rate_per_s=held[-1], low_per_s=held[-1], high_per_s=math.inf, confidence=Confidence.AT_LEAST)
 
 
-def impossible(experiment: Experiment, record: Record) -> TargetImpossible:
-    """The error that says the best that was seen."""
-    late = float((record.latency_s > experiment.target_s).mean())
+def impossible(experiment: Experiment, records: Sequence[Record]) -> TargetImpossible:
+    """The error that says the best that was seen: at the lowest rate at which something came."""
+    lowest = min(records, key=lambda record: (len(record.latency_s) == 0, record.rate_per_s))
+    late = np.count_nonzero(lowest.latency_s > experiment.target_s) / max(1, len(lowest.latency_s))
     return TargetImpossible(
         f"no rate keeps the 99th percentile under {milliseconds(experiment.target_s)}: of the answers to "
-        f"{rounded(record.rate_per_s)} requests/s {100 * late:.2g} % took longer, and of those to one user "
+        f"{rounded(lowest.rate_per_s)} requests/s {percent(late)} took longer, and of those to one user "
         f"who was alone {experiment.saturation.alone_late} of {experiment.saturation.alone_requests}, with a median of "
         f"{milliseconds(experiment.saturation.alone_s)}"
     )

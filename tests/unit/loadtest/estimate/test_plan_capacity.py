@@ -14,7 +14,10 @@ from unit.loadtest.queue_theory import mdc_capacity_per_s
 
 from encserve_loadtest.errors import GeneratorTooSlow, PlanError, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
-from encserve_loadtest.estimate.search import at_least, find_capacity
+from encserve_loadtest.estimate.experiment import Experiment
+from encserve_loadtest.estimate.record import Record
+from encserve_loadtest.estimate.saturation import saturate
+from encserve_loadtest.estimate.search import at_least, find_capacity, impossible
 from encserve_loadtest.measurement.window import Window
 from encserve_loadtest.traffic.run import Run
 from encserve_loadtest.virtual.pace import pace_of
@@ -61,6 +64,20 @@ def test_a_target_below_what_one_user_sees_is_impossible():
         asyncio.run(find_capacity(bench, target_s=0.02, time_s=TIME_S))
     assert bench.now_s < TIME_S / 4  # and that is soon known
     assert plans("M/M/1", 3 * SERVICE_S) == [None] * PLANS  # 5 % of the service times alone are longer
+
+
+def test_an_impossible_target_is_told_by_a_run_in_which_something_came():
+    """The rates go down as far as to one request in many runs."""
+    window = asyncio.run(
+        VirtualBench(server=Line(draw=constant_service(0.05)), target_p99_s=0.02).at_rate(2, duration_s=9)
+    )
+    came = Record.of(window)
+    nothing = replace(came, rate_per_s=0.01, due_s=came.due_s[:0], latency_s=came.latency_s[:0])
+    saturation = asyncio.run(
+        saturate(VirtualBench(server=Line(draw=constant_service(0.05)), target_p99_s=0.02), target_s=0.02)
+    )
+    told = impossible(Experiment(saturation=saturation, target_s=0.02, runs=[came, nothing]), [came, nothing])
+    assert "of the answers to 2.00 requests/s 100 % took longer" in str(told)
 
 
 def test_a_target_that_an_idle_server_misses_by_a_hair_may_be_held_at_no_rate():
