@@ -22,6 +22,8 @@ from encserve_loadtest.virtual.servers import (
 SERVICE_S = 0.01
 ALLOWED = 0.01
 BISECTIONS = 13
+LEAST_LOAD = 0.01
+"""A server that misses its target at this share of saturation misses it at every rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,7 @@ SERVERS = {
             draw=constant_service(SERVICE_S), pace=pausing(0.05, mean_s=1.0, horizon_s=horizon_s, rng=rng)
         ),
         saturation_per_s=100 / 1.05,
+        requests=1_000_000,
     ),
 }
 """The last three played no part when the estimate was made."""
@@ -117,7 +120,9 @@ def simulated_truth_per_s(known: Known, target_s: float) -> float:
         server = known.make(np.random.default_rng(2), float(come_s[-1]))
         return float(np.mean(server.answered_s(come_s, np.random.default_rng(3)) - come_s > target_s))
 
-    low, high = 0.0, known.saturation_per_s
+    low, high = LEAST_LOAD * known.saturation_per_s, known.saturation_per_s
+    if late_share(low) > ALLOWED:
+        return 0.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if late_share(middle) <= ALLOWED else (low, middle)
