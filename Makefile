@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test docs gpu soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test docs gpu clients soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -28,6 +28,9 @@ docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fai
 
 gpu: $(VENV)/installed  ## the tests that need an NVIDIA GPU; where there is none they fail
 	$(BIN)/pytest -m gpu --require-gpu
+
+clients: $(VENV)/installed  ## clients of other people before the gateway, in environments that it makes below build/clients
+	$(BIN)/pytest tests/integration/tasks/test_client_programs.py
 
 SOAK_S ?= 1200
 soak: $(VENV)/installed build/schemathesis/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less

@@ -67,8 +67,8 @@ async def rerank(exchange: Exchange) -> Response:
         "meta": {"api_version": {"version": version}, "billed_units": units},
         "encserve": told(ranking),
     }
-    if "top_k" in fields or "truncation" in fields:  # Voyage
-        body["data"] = results
+    if exchange.path == "/v1/rerank" or "top_k" in fields or "truncation" in fields:
+        body["data"] = results  # for the clients of Voyage, of which LiteLLM says nothing by which to know it
     return json_response(body)
 
 

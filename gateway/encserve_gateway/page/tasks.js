@@ -17,6 +17,8 @@ const prompt = {
   choices: (model) => (model.prompt_names.length ? ["", ...model.prompt_names] : null),
 };
 
+const MAPPED = 30; // texts, as a map has the square of them
+
 const STORY = "The lighthouse keeper counted the ships\nA storm is coming over the harbour\nMy invoice has the wrong amount";
 
 export const TASKS = {
@@ -24,8 +26,9 @@ export const TASKS = {
     about: "Vectors, and how similar the texts are by them.",
     fields: [lines("texts", "Texts", `${STORY}\nI was charged twice this month`), prompt],
     draw: (answer, { texts }) => [
-      similarityMap(texts, answer.vectors),
-      element("p", { class: "soft" }, `${answer.vectors.length} vectors of ${answer.vectors[0].length} numbers.`),
+      similarityMap(texts.slice(0, MAPPED), answer.vectors.slice(0, MAPPED)),
+      element("p", { class: "soft" }, `${texts.length} vectors of ${answer.vectors[0].length} numbers`
+        + (texts.length > MAPPED ? `; the map has the first ${MAPPED}.` : ".")),
     ],
   },
   "token-embedding": {

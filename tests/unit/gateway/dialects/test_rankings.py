@@ -40,9 +40,10 @@ async def test_what_every_client_reads(fake):
     assert (answered["id"], answered["object"], answered["model"]) == ("abc", "rerank", "rerank")
     assert answered["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
     assert answered["meta"] == {"api_version": {"version": "1"}, "billed_units": {"search_units": 1}}
-    assert "data" not in answered
+    assert answered["data"] == answered["results"], "which LiteLLM reads of Voyage"
     many = (await post(fake().gateway, "/v2/rerank", asked(documents=["a"] * 101))).json
     assert many["meta"] == {"api_version": {"version": "2"}, "billed_units": {"search_units": 2}}
+    assert "data" not in many
 
 
 async def test_nulls_of_cohere(fake):

@@ -76,6 +76,14 @@ def test_similarity_of_vectors(page):
     )
 
 
+def test_a_map_has_an_end(page):
+    choose(page, "plain")
+    field(page, "Texts").fill("\n".join(f"text {number}" for number in range(500)))
+    answered = asked(page)
+    expect(answered).to_contain_text("500 vectors of 16 numbers; the map has the first 30.")
+    expect(answered.locator(".map tbody tr")).to_have_count(30)
+
+
 def test_a_prompt_is_sent(page):
     choose(page, "embed")
     field(page, "Prompt").select_option("query")
@@ -95,6 +103,17 @@ def test_what_was_cut_is_said(page):
     expect(answered.locator(".problem")).to_have_text("11 tokens seen, 14 dropped.")
     answered.get_by_text("Text by text").click()
     expect(answered.locator(".counts tbody tr")).to_have_text(["130", "2814"])
+
+
+def test_spans_count_characters_as_python_does(page):
+    choose(page, "tag")
+    field(page, "Text").fill("😀 👩‍👩‍👧‍👦 Paris")
+    expect(asked(page).locator("mark")).to_have_text(["😀LOC", "ParisO"])
+    choose(page, "question")
+    field(page, "Context").fill("😀 Paris by night")
+    answered = asked(page)
+    expect(answered.locator("mark")).to_have_text(["😀"])
+    expect(answered.locator(".bars .what")).to_have_text(["😀", "Paris", "by"])
 
 
 def test_nothing_that_comes_from_outside_is_markup(page):
