@@ -13,14 +13,14 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 
-TIMED := tests/integration/load tests/integration/planning
+TIMED := tests/integration/load
 EXPORTS := build/exports-of-tests
 RERUNS ?= 0
 test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so
 	rm -rf $(EXPORTS)
 	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not slow" --durations=20 --reruns $(RERUNS) --exports $(EXPORTS) \
-		tests/integration $(TIMED:%=--ignore %) tests/export tests/repository tests/unit
-	$(BIN)/pytest -m "not slow" --durations=10 --reruns $(RERUNS) --exports $(EXPORTS) $(TIMED)  # they want all cores
+		tests/integration --ignore $(TIMED) tests/export tests/repository tests/unit
+	$(BIN)/pytest -m "not slow" --durations=10 --reruns $(RERUNS) --exports $(EXPORTS) $(TIMED)  # it wants all cores
 
 docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fails it
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site

@@ -58,9 +58,15 @@ def reads_decoder(case, task):
     return any(getattr(module, "is_decoder", False) for module in model.modules())
 
 
-def make_checkpoint(folder, case, task):
-    """Write a checkpoint of random weights with the head of the cell."""
+ONE_LAYER = {"t5": {"num_layers": 1}, "distilbert": {"n_layers": 1}, "modernbert": {}}
+"""How a configuration says that there is one layer, where not as most do. ModernBERT's two layers are of two kinds."""
+
+
+def make_checkpoint(folder, case, task, *, small=False):
+    """Write a checkpoint of random weights with the head of the cell, of one layer where it is to be `small`."""
     config = dict(_CONFIG.get(task, {}))
+    if small:
+        config |= ONE_LAYER.get(case, {"num_hidden_layers": 1})
     if FAMILIES[case.split()[0]].token_types and "type_vocab_size" not in CASES[case][1]:
         config["type_vocab_size"] = 2  # some have none by default, and would not show types that are wrong
     seed = _SEEDS.get((case, task), 0)

@@ -46,7 +46,7 @@ def matrix_case(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def diagonal(tmp_path_factory):
-    """A server with one family for each task."""
+    """A server with one family for each task. How layers follow each other is for `tests/export/families`."""
     cells = [(case, task) for task, case in DIAGONAL.items()]
-    with serving(cells, tmp_path_factory.mktemp("diagonal")) as served:
+    with serving(cells, tmp_path_factory.mktemp("diagonal"), small=True) as served:
         yield served

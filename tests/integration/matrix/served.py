@@ -24,6 +24,8 @@ class Served:
     """A server with the cells that could be exported, and why the others could not."""
 
     folder: Path
+    small: bool = False
+    """Whether networks have one layer."""
     failures: dict = field(default_factory=dict)
     client: Client | None = None
 
@@ -31,7 +33,7 @@ class Served:
         """Make the checkpoint of a cell and export it. A failure is kept for the cell's own test."""
         name = model_name(case, task)
         try:
-            folder = make_checkpoint(self.folder / "checkpoints" / name, case, task)
+            folder = make_checkpoint(self.folder / "checkpoints" / name, case, task, small=self.small)
             export(ExportConfig(checkpoint=str(folder), name=name, repository=self.folder / "repository", task=task))
         except Exception as error:
             self.failures[case, task] = error
@@ -45,9 +47,9 @@ class Served:
 
 
 @contextmanager
-def serving(cells, folder):
+def serving(cells, folder, *, small=False):
     """Export `cells`, and serve them for as long as the block lasts."""
-    served = Served(folder)
+    served = Served(folder, small)
     for case, task in cells:
         served.export(case, task)
     if len(served.failures) == len(cells):

@@ -115,7 +115,7 @@ def locust(*options: str, host: str) -> list[str]:
 
 @pytest.mark.parametrize(("options", "code"), [([], 0), (["--max-p99=1ms"], 1), (["--model=other"], 2)])
 def test_locust_ends_with_the_code_of_its_thresholds(known_url, options, code):
-    command = locust("--headless", "-u", "4", "-r", "4", "-t", "10s", "--only-summary", *options, host=known_url)
+    command = locust("--headless", "-u", "4", "-r", "4", "-t", "4s", "--only-summary", *options, host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == code, done.stderr
     if code == 0:
@@ -123,14 +123,14 @@ def test_locust_ends_with_the_code_of_its_thresholds(known_url, options, code):
 
 
 def test_locust_counts_failures_by_their_type(known_url):
-    command = locust("--headless", "-u", "2", "-t", "10s", "--only-summary", "--model=flaky", host=known_url)
+    command = locust("--headless", "-u", "2", "-t", "4s", "--only-summary", "--model=flaky", host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == 1, done.stderr
     assert re.search(r"gRPC +embed, short.*Overloaded\(", done.stdout + done.stderr)
 
 
 def test_locust_without_a_request_proves_nothing(known_url):
-    command = locust("--headless", "-u", "0", "-t", "5s", "--only-summary", host=known_url)
+    command = locust("--headless", "-u", "0", "-t", "3s", "--only-summary", host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == 1
     assert "no request was answered or refused" in done.stderr
@@ -149,7 +149,7 @@ def test_locust_runs_on_a_master_and_workers(known_url):
         subprocess.Popen(locust("--worker", "--master-port", port, host=known_url), stderr=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    options = ["--master", "--master-bind-port", port, "--expect-workers", "2", "--headless", "-u", "4", "-t", "10s"]
+    options = ["--master", "--master-bind-port", port, "--expect-workers", "2", "--headless", "-u", "4", "-t", "4s"]
     done = subprocess.run(locust(*options, host=known_url), text=True, capture_output=True, timeout=300)
     assert [worker.wait(60) for worker in workers] == [0, 0]
     assert done.returncode == 0, done.stderr
