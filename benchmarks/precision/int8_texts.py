@@ -87,10 +87,12 @@ def main() -> None:
     """Make both graphs, ask both about every set, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, default=MINILM, help="of sentence embeddings (default: MiniLM)")
-    parser.add_argument("--most", type=int, default=2_000, help="texts of each set (default: %(default)s)")
+    parser.add_argument(
+        "--most", type=int, default=2_000, help="texts of each set, evenly out of all (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    sets = {name: texts[: arguments.most] for name, texts in text_sets().items()}
+    sets = {name: texts[:: -(-len(texts) // arguments.most)] for name, texts in text_sets().items()}
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(arguments.checkpoint, sets, Path(folder))
     print("| texts | | cosine, mean / smallest | neighbours |")
