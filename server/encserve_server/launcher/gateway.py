@@ -19,6 +19,9 @@ from encserve_server.launcher.process import EXIT_MARGIN_S, guarded
 LISTENS = "HTTP "
 """How the line begins in which the gateway says where it listens."""
 
+OWN_WORDS = "pipelines of "
+"""How the line begins that says which server it asks: ours, which has said so itself."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Between the end of a gateway and the next one, in seconds; each time twice as long, until one has listened."""
 
@@ -136,7 +139,8 @@ class GatewayBeside:
             self._pause_s = FIRST_PAUSE_S
             self._known.set()
         elif self._known.is_set():
-            self._report(line)
+            if not line.startswith(OWN_WORDS):
+                self._report(line)
         else:
             self._said.append(line)
 
