@@ -41,7 +41,7 @@ CALLERS = {1: 32, 32: 8}
 SINGLES = 300
 """Single texts that are asked of both, one at a time."""
 
-CALLS = 500
+CALLS = 100
 """Requests of 32 texts whose processor time is counted."""
 
 Ask = Callable[[list[str]], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Each of the 77 cases of the list has a test: here, or with real clients and servers."""
+"""Each of the 77 cases of the list has a test, here or where its subject is."""
 
 import re
 from pathlib import Path
@@ -8,9 +8,9 @@ TESTS = HERE.parents[2]
 
 ELSEWHERE = {
     55: ("unit/gateway/dialects/test_client_packages.py", "test_cohere_version_1"),
-    74: ("integration/life/test_gateway_traces.py", "test_sampled_traces_of_callers_reach_triton_and_no_others"),
+    74: ("unit/gateway/test_spans.py", "test_a_caller_s_trace_goes_on_through_the_gateway_to_the_pipeline"),
 }
-"""Number -> the file and the test: a client's package, and a server that is started for it."""
+"""Number -> the file and the test: of a client's package, and of what is sent to the pipeline."""
 
 
 ROW = re.compile(r"\b(?:case|Case|embed|ranked|rerank|pipeline)\((\d+),")
