@@ -3,6 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c  # what a pipe begins with may fail too
 
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process compiles all tests and sources anew, some seconds each
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
