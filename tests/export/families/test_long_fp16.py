@@ -25,7 +25,7 @@ SMALL = {
     "max_position_embeddings": LONGEST,
 }
 """One head: attention among 8,192 tokens takes 256 MiB for each, several times over."""
-OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_types": ["full_attention"]}}
+OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_types": ["full_attention"] * 2}}
 
 
 @pytest.fixture(params=["eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert"], scope="module")
