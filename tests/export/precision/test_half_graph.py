@@ -175,4 +175,5 @@ def test_an_export_in_fp16_is_certified_and_half_as_large(export_config):
 
 def test_fp16_in_the_python_backend_is_refused_with_the_reason(export_config):
     with pytest.raises(InvalidConfig, match="a CPU has no arithmetic in fp16, and runs such a graph slower"):
-        replace(export_config, precision=Precision.FP16)
+        export(replace(export_config, precision=Precision.FP16))
+    assert not export_config.repository.exists()

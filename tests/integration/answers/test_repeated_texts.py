@@ -31,22 +31,28 @@ def counted(server):
 
 
 def test_a_text_that_comes_again_gets_the_same_bits_for_every_option(remembering):
-    texts = [f"text {number} of sixty, about a different thing than text {60 - number}" for number in range(60)]
+    now = time.time_ns()  # a second try of this test meets texts of its own, too
+    texts = [
+        f"text {number} of sixty, at {now}, about a different thing than text {60 - number}" for number in range(60)
+    ]
     with Client(remembering.grpc_url, timeout_s=300) as client:
         first = client.embed(texts, model="minilm").vectors
         time.sleep(1.1)  # counters are told once a second, by the next batch
-        client.embed(["a text that makes the step tell its counters"], model="minilm")
+        client.embed([f"a text that makes the step tell its counters, at {now}"], model="minilm")
         encoded, repeated = counted(remembering)
         again = client.embed(texts[::-1], model="minilm").vectors
         short = client.embed(texts, model="minilm", dimensions=64).vectors
-        time.sleep(1.1)
-        client.embed(["another text that makes it tell them"], model="minilm")
-        encoded_after, repeated_after = counted(remembering)
+        asked = 0
+        while (counts := counted(remembering))[1] - repeated < 120 and asked < 10:
+            time.sleep(1.1)
+            asked += 1
+            client.embed([f"another text that makes it tell them, the {asked}th at {now}"], model="minilm")
     assert again[::-1].tobytes() == first.tobytes()
     expected = first[:, :64] / np.linalg.norm(first[:, :64], axis=1, keepdims=True)
     assert np.abs(short - expected).max() <= 1e-6
-    # every text of the two later calls was there, and the last text alone was new
-    assert (encoded_after - encoded, repeated_after - repeated) == (121, 120)
+    # every text of the two later calls was there, and those that were asked last alone were new, told or not yet
+    assert counts[1] - repeated == 120
+    assert counts[0] - encoded - 120 in range(asked + 1)
 
 
 async def test_concurrent_calls_share_requests_and_get_what_they_would_get_alone(server, client):
