@@ -14,6 +14,8 @@ from .source import Window
 
 TEXTS_AT_ONCE = 1_024
 """Texts of a call; the SDK makes requests of them."""
+PROBE = "a"
+"""A text that the pipeline has answered when the job began."""
 REFUSED = (InvalidInput, InferenceFailed)
 """Errors that are about a text. All others are about the server, and end the job."""
 
@@ -70,10 +72,16 @@ class Asker:
         return Text(text, query)
 
     def _rows(self, texts: Sequence[Text]) -> list[Row]:
-        """The rows about texts, which have one query; of what is refused, each by itself."""
+        """The rows about texts, which have one query; of what is refused, each by itself.
+
+        Raises:
+            InferenceFailed: the server fails at a text that it has answered before, too: the texts are not to blame.
+        """
         try:
             answer = self._ask(texts)
         except REFUSED as error:
+            if isinstance(error, InferenceFailed):
+                self._ask([Text(PROBE, texts[0].query and PROBE)])
             if len(texts) == 1:
                 return [Row(values={}, error=str(error))]
             middle = len(texts) // 2
@@ -135,7 +143,7 @@ def version_of(form: Form, client: Client, name: str, options: Options) -> Pipel
         raise InvalidInput(f"{name!r} wants pairs of texts, and a job has one text a row")
     verb = getattr(client, form.verb.name)
     try:
-        about = (["a"],) if form.verb.name != "rerank" else ("a", ["a"])
+        about = ([PROBE],) if form.verb.name != "rerank" else (PROBE, [PROBE])
         answer = verb(*about, model=name, priority="bulk", **options)
     except InferenceFailed as error:
         raise EncserveError(f"{name!r} does not answer a short text: {error}") from error

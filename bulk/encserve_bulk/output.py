@@ -68,6 +68,7 @@ class Folder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            _pending(self.path / JOB_FILE).unlink(missing_ok=True)  # of a job that was killed before it had begun
             if not any(self.path.iterdir()):
                 self._write(self.path / JOB_FILE, self._write_job)
                 return set()
@@ -104,7 +105,7 @@ class Folder:
 
     def _write(self, target: Path, write: Callable[[Path], None]) -> None:
         """Write a sibling, have it reach the disk, and give it the name."""
-        pending = target.with_name(f".{target.name}.pending")
+        pending = _pending(target)
         write(pending)
         with pending.open("rb") as file:
             os.fsync(file.fileno())
@@ -134,6 +135,11 @@ class Folder:
         named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns, **counts, "error": errors}
         table = pa.table(named)
         return table.replace_schema_metadata({"encserve": json.dumps(asdict(self.identity))})
+
+
+def _pending(target: Path) -> Path:
+    """The name of a file until it is whole."""
+    return target.with_name(f".{target.name}.pending")
 
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from encserve import Client, ContractError, InvalidInput, TransportError
+from encserve import Client, ContractError, InferenceFailed, InvalidInput, TransportError
 from encserve.testing import FakeTransport
 from encserve_bulk.job import Job, run_job
 from encserve_bulk.output import JOB_FILE
@@ -162,6 +162,33 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path):
         with pytest.raises(InvalidInput, match="no job to go on with"):
             run_job(job, client, resume=True)
     assert [path.name for path in job.output.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_kill_before_the_job_was_written_leaves_nothing_in_the_way(tmp_path, resume):
+    job = job_of(tmp_path, [(0, "a")])
+    job.output.mkdir()
+    (job.output / f".{JOB_FILE}.pending").write_text("{")
+    with Server().client() as client:
+        run_job(job, client, resume=resume)
+    assert len(rows_in(job.output)) == 1
+    assert not list(job.output.glob(".*"))
+
+
+def test_a_server_that_fails_at_everything_ends_the_job_and_fills_no_file_with_errors(tmp_path):
+    server = Server()
+
+    def answer(request):
+        if len(server.texts) > 20:
+            server.texts.append("")
+            raise InferenceFailed("the step is broken")
+        return server(request)
+
+    job = job_of(tmp_path, [(index, f"text {index}") for index in range(60)])
+    transport = FakeTransport(answer, pipelines=[server.pipeline])
+    with Client(transport=transport) as client, pytest.raises(InferenceFailed, match="the step is broken"):
+        run_job(job, client, resume=False)
+    assert all(row["error"] is None for row in rows_in(job.output))
 
 
 def test_another_job_is_not_gone_on_with(tmp_path):
