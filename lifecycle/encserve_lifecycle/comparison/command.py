@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         sides = _sides(arguments, stack)
         if sides[0].pipeline.task == "text-classification":
+            _refuse_options_of_vectors(arguments)
             labels = compare_labels(sides, texts)
             lines, page = of_labels(labels), labels_page(sides, texts, labels)
         else:
@@ -80,6 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
     write(page, arguments.report)
     print(f"report: {arguments.report}")
     return 0
+
+
+def _refuse_options_of_vectors(arguments: argparse.Namespace) -> None:
+    for name in ("queries", "threshold", "plan"):
+        if getattr(arguments, name):
+            raise InvalidInput(f"--{name} is for pipelines of vectors, and {arguments.old!r} is a classifier")
 
 
 def _sides(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Side, Side]:

@@ -56,7 +56,7 @@ def embeddings_page(sides: tuple[Side, Side], found: EmbeddingComparison, moved:
             ],
         ),
     ]
-    return render_page(_title(sides), _about(sides, len(found.search.texts.texts)), parts)
+    return render_page(_title(sides), _about(sides, found.search.texts), parts)
 
 
 def labels_page(sides: tuple[Side, Side], texts: Texts, found: LabelComparison) -> str:
@@ -77,16 +77,17 @@ def labels_page(sides: tuple[Side, Side], texts: Texts, found: LabelComparison) 
             [[name, f"{each.count:,}", str(each)] for name, each in found.groups],
         ),
     ]
-    return render_page(_title(sides), _about(sides, len(texts.texts)), parts)
+    return render_page(_title(sides), _about(sides, texts), parts)
 
 
 def _title(sides: tuple[Side, Side]) -> str:
     return f"{sides[0].title} and {sides[1].title}"
 
 
-def _about(sides: tuple[Side, Side], texts: int) -> str:
+def _about(sides: tuple[Side, Side], texts: Texts) -> str:
     named = (f"{side.role}: {side.pipeline.name}, certificate {side.pipeline.certificate[:12]}" for side in sides)
-    return f"{'; '.join(named)}. {texts:,} distinct texts; intervals are of 95 %."
+    repeated = f", {texts.repeated:,} repeated ones left out" if texts.repeated else ""
+    return f"{'; '.join(named)}. {len(texts.texts):,} distinct texts{repeated}; intervals are of 95 %."
 
 
 def _worth(found: EmbeddingComparison) -> str:

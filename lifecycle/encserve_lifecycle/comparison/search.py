@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from encserve import InvalidInput
+
 from .forms import Form
 from .ranks import Ranked, Vectors, nearest, similarities, unit
 from .reading import Texts
@@ -29,10 +31,22 @@ class Search:
 
     @classmethod
     def of(cls, texts: Texts, queries: Texts | None) -> Search:
-        """Search for the queries, or without them for some of the texts among the others."""
+        """Search for the queries, or without them for some of the texts among the others.
+
+        Raises:
+            InvalidInput: there are no others, or a relevant text is not there.
+        """
         if queries is not None:
+            wanted = {identity for gains in queries.relevant for identity in gains}
+            if missing := sorted(wanted - set(texts.ids)):
+                raise InvalidInput(
+                    f"no text has the id {missing[0]!r}, which is relevant for a query, nor {len(missing) - 1} others; "
+                    "a text that stands twice has the id of its first line"
+                )
             return cls(texts=texts, queries=queries.texts, own=None)
         count = len(texts.texts)
+        if count < 2:
+            raise InvalidInput("without queries, two texts are the least: each looks for the others")
         own = np.linspace(0, count - 1, min(MOST_QUERIES, count)).round().astype(np.int64)
         return cls(texts=texts, queries=[texts.texts[index] for index in own], own=own)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from encserve import InvalidInput
 from encserve_lifecycle.comparison.cost import reembedding
 from encserve_lifecycle.comparison.embeddings import compare_embeddings
 from encserve_lifecycle.comparison.forms import Form
@@ -118,3 +119,17 @@ def test_forms_are_those_that_the_head_step_makes():
     assert (Form("int8", 32).of(vectors) == to_int8(served)).all()
     assert (Form("binary", 32).of(vectors) == 2.0 * np.unpackbits(to_bits(served), axis=1) - 1).all()
     assert Form("float32", 32).of(vectors) == pytest.approx(served, abs=1e-6)
+
+
+def test_relevant_texts_that_are_not_there_are_named(tmp_path):
+    vectors = random_vectors(0, [*WORDS, "query"])
+    queries = texts_of(["query"], [{"nowhere": 1.0}])
+    with pytest.raises(InvalidInput, match="'nowhere'"):
+        compared(vectors, vectors, queries)
+
+
+def test_one_text_has_no_neighbours():
+    vectors = random_vectors(0)
+    sides = sides_of([pipeline("old", dimensions=WIDTH)] * 2, {"old": vectors_of(vectors)})
+    with pytest.raises(InvalidInput, match="two texts"):
+        compare_embeddings(sides, texts_of(WORDS[:1]), None, ())
