@@ -1,7 +1,6 @@
 """What a collector is told with `--otlp`: a span for each request and for what it asked, in one trace, and no text."""
 
 import asyncio
-import hashlib
 import json
 
 import pytest
@@ -72,52 +71,29 @@ async def test_a_path_to_the_collector_is_kept(fake, collector):
     assert collector.paths == {"/v1/traces", "/below/v1/traces"}
 
 
-@pytest.fixture
-def keys(tmp_path):
-    file = tmp_path / "keys.json"
-    listed = [
-        {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "traces": name == "may"}
-        for name in ("may", "may-not")
-    ]
-    file.write_text(json.dumps({"keys": listed}))
-    return file
-
-
-@pytest.fixture
-def sent(monkeypatch):
-    """The `traceparent` of each request to a pipeline; empty where it has none."""
-    found = []
-    from encserve.testing import AsyncFakeTransport
-
-    infer = AsyncFakeTransport.infer
-
-    async def watched(transport, request, *, timeout_s):
-        found.append(dict(request.metadata).get("traceparent", ""))
-        return await infer(transport, request, timeout_s=timeout_s)
-
-    monkeypatch.setattr(AsyncFakeTransport, "infer", watched)
-    return found
-
-
-async def test_a_caller_s_trace_goes_on_through_the_gateway_to_the_pipeline(fake, collector, keys, sent):
-    gateway = fake(otlp=collector.url, keys=keys)
+async def test_a_caller_s_trace_goes_on_through_the_gateway_to_the_pipeline(
+    fake, collector, tracing_keys, traceparents
+):
+    gateway = fake(otlp=collector.url, keys=tracing_keys)
     await post(gateway.gateway, "/v1/embeddings", GOOD, x_api_key="may", traceparent=SAMPLED)
     await told(gateway)
     (request,), (question,) = collector.named("POST /v1/embeddings"), collector.named("feature-extraction embed")
     assert request.trace_id.hex() == question.trace_id.hex() == TRACE
     assert request.parent_span_id.hex() == SPAN
-    assert sent == [f"00-{TRACE}-{question.span_id.hex()}-01"]
+    assert traceparents == [f"00-{TRACE}-{question.span_id.hex()}-01"]
     assert attributes(request)["encserve.key"] == "may"
 
 
 @pytest.mark.parametrize(("key", "parent"), [("may-not", SAMPLED), ("may", SAMPLED[:-1] + "0"), ("may", "")])
-async def test_other_traces_begin_at_the_gateway_and_end_there(fake, collector, keys, sent, key, parent):
-    gateway = fake(otlp=collector.url, keys=keys)
+async def test_other_traces_begin_at_the_gateway_and_end_there(
+    fake, collector, tracing_keys, traceparents, key, parent
+):
+    gateway = fake(otlp=collector.url, keys=tracing_keys)
     await post(gateway.gateway, "/v1/embeddings", GOOD, x_api_key=key, traceparent=parent)
     await told(gateway)
     (request,) = collector.named("POST /v1/embeddings")
     assert (request.trace_id.hex() == TRACE, request.parent_span_id) == (False, b"")
-    assert sent == [""]
+    assert traceparents == [""]
 
 
 async def test_requests_still_share_one_to_the_pipeline(fake, collector):
@@ -132,11 +108,11 @@ async def test_requests_still_share_one_to_the_pipeline(fake, collector):
     assert all(requests[span.parent_span_id] == span.trace_id for span in questions)
 
 
-async def test_what_goes_wrong(fake, collector, keys):
+async def test_what_goes_wrong(fake, collector, tracing_keys):
     def full(request):
         raise Overloaded("a reason with an address")
 
-    gateway = fake(full, otlp=collector.url, keys=keys, timeout_s=0.05)
+    gateway = fake(full, otlp=collector.url, keys=tracing_keys, timeout_s=0.05)
     app = gateway.gateway
     assert (await post(app, "/v1/embeddings", GOOD)).status == 401
     assert (await post(app, "/v1/embeddings", {"input": [SECRET, 1]}, x_api_key="may")).status == 400
