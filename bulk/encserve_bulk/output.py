@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +22,8 @@ from .asking import Row
 
 JOB_FILE = "encserve-job.json"
 Format = Literal["parquet", "jsonl"]
+COUNTS = ("token_count", "dropped_count")
+ERROR = "error"
 _NUMPY = {pa.float32(): np.float32, pa.int8(): np.int8, pa.uint8(): np.uint8, pa.int32(): np.int32}
 
 
@@ -60,21 +65,54 @@ class Folder:
     errors: int = field(default=0, init=False)
     """Rows with an error, in parts that were written by this run."""
 
-    def open(self, *, resume: bool) -> set[int]:
-        """Make the folder ready; returns the windows that are done.
+    def __post_init__(self) -> None:
+        name = self.identity.columns["id"]
+        if name in (*self.types, *COUNTS, ERROR):
+            raise InvalidInput(
+                f"--id is {name!r}, which is the name of a column of the answers: give the ids another name in the file"
+            )
+
+    @contextmanager
+    def opened(self, *, resume: bool) -> Iterator[set[int]]:
+        """Make the folder ready, and keep other runs away from it within the block; yields the windows that are done.
 
         Raises:
-            InvalidInput: it holds something and `resume` is not set, or another job's parts, or cannot be written.
+            InvalidInput: it holds something and `resume` is not set, or another job's parts, or cannot be written, or
+                another run writes to it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _pending(self.path / JOB_FILE).unlink(missing_ok=True)  # of a job that was killed before it had begun
-            if not any(self.path.iterdir()):
-                self._write(self.path / JOB_FILE, self._write_job)
-                return set()
-            return self._go_on(resume)
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise InvalidInput(f"cannot write to {self.path}: {error.strerror}") from error
+            raise self._unwritable(error) from error
+        try:
+            self._lock(folder)
+            try:
+                done = self._begun(resume)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            yield done
+        finally:
+            os.close(folder)
+
+    def _lock(self, folder: int) -> None:
+        """Hold the folder as long as its descriptor is open."""
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidInput(f"another run of this job writes to {self.path}") from error
+        except OSError:  # a file system without locks
+            pass
+
+    def _begun(self, resume: bool) -> set[int]:
+        _pending(self.path / JOB_FILE).unlink(missing_ok=True)  # of a job that was killed before it had begun
+        if not any(self.path.iterdir()):
+            self._write(self.path / JOB_FILE, self._write_job)
+            return set()
+        return self._go_on(resume)
+
+    def _unwritable(self, error: OSError) -> InvalidInput:
+        return InvalidInput(f"cannot write to {self.path}: {error.strerror or error}")
 
     def put(self, index: int, ids: pa.Array, rows: Sequence[Row]) -> None:
         """Write the part of a window, whole or not at all.
@@ -86,7 +124,7 @@ class Folder:
         try:
             self._write(self._part(index), lambda file: self._write_part(file, ids, rows))
         except OSError as error:
-            raise InvalidInput(f"cannot write to {self.path}: {error.strerror or error}") from error
+            raise self._unwritable(error) from error
 
     def _go_on(self, resume: bool) -> set[int]:
         job = self.path / JOB_FILE
@@ -95,10 +133,15 @@ class Folder:
             raise InvalidInput(f"{self.path} holds {what}; give an empty folder, or one that is not there")
         if not job.exists():
             raise InvalidInput(f"{self.path} holds no job to go on with: there is no {JOB_FILE}")
-        self.identity.refuse_other(json.loads(job.read_text(encoding="utf-8")), self.path)
+        try:
+            begun = dict(json.loads(job.read_text(encoding="utf-8")).items())
+        except (ValueError, AttributeError) as error:
+            raise InvalidInput(f"{job} is damaged: begin anew in another folder") from error
+        self.identity.refuse_other(begun, self.path)
         for pending in self.path.glob(".*.pending"):
             pending.unlink()
-        return {int(part.stem.removeprefix("part-")) for part in self.path.glob(f"part-*.{self.identity.format}")}
+        parts = re.compile(rf"part-(\d{{6,}})\.{self.identity.format}")
+        return {int(part[1]) for path in self.path.iterdir() if (part := parts.fullmatch(path.name))}
 
     def _part(self, index: int) -> Path:
         return self.path / f"part-{index:06}.{self.identity.format}"
@@ -121,18 +164,15 @@ class Folder:
             return
         with file.open("w", encoding="utf-8") as lines:
             for line in table.to_pylist():
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+                lines.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")  # ids may be times
 
     def _table(self, ids: pa.Array, rows: Sequence[Row]) -> pa.Table:
-        counts = {
-            "token_count": pa.array([row.token_count for row in rows], pa.int32()),
-            "dropped_count": pa.array([row.dropped_count for row in rows], pa.int32()),
-        }
+        counts = {name: pa.array([getattr(row, name) for row in rows], pa.int32()) for name in COUNTS}
         columns: dict[str, pa.Array] = {
             name: _column([row.values.get(name) for row in rows], kind) for name, kind in self.types.items()
         }
         errors = pa.array([row.error for row in rows], pa.string())
-        named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns, **counts, "error": errors}
+        named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns, **counts, ERROR: errors}
         table = pa.table(named)
         return table.replace_schema_metadata({"encserve": json.dumps(asdict(self.identity))})
 

@@ -121,6 +121,9 @@ class Source:
         for name in names:
             if name not in file.schema_arrow.names:
                 raise InvalidInput(f"{self.path} has no column {name!r}, only {', '.join(file.schema_arrow.names)}")
+        kind = file.schema_arrow.field(self.columns.id).type
+        if pa.types.is_nested(kind):
+            raise InvalidInput(f"{self.path}: the column {self.columns.id!r} is of the type {kind}, which is no id")
         waiting = file.schema_arrow.empty_table().select(list(names))
         for batch in file.iter_batches(batch_size=rows, columns=list(names)):
             # A row group ends a batch early; windows are all of one size, wherever groups end.
@@ -157,6 +160,10 @@ class Source:
             raise InvalidInput(f"{self.path}, line {number} is no JSON: {error}") from error
         if not isinstance(fields, dict):
             raise InvalidInput(f"{self.path}, line {number} is no JSON object")
+        try:
+            str(fields.get(self.columns.id)).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"{self.path}, line {number} has an id that is no Unicode text: {error}") from error
         return fields
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=_cosine,
         action="append",
         default=[],
         metavar="COSINE",
@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", type=Path, default=Path("compare.html"), metavar="FILE.html", help="the page (default: %(default)s)"
     )
     add_server_arguments(parser, timeout_s=TIMEOUT_S)
+
+
+def _cosine(given: str) -> float:
+    value = float(given)
+    if not -1 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{given} is no cosine: it must be between -1 and 1")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -44,6 +44,8 @@ def read_plan(path: Path) -> Replica:
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
         rate_per_s, tokens = plan["capacity"]["low_per_s"], plan["tokens_per_request"]
+        if not rate_per_s * tokens > 0:
+            raise ValueError(f"{rate_per_s} requests a second of {tokens} tokens")
         return Replica(tokens_per_s=rate_per_s * tokens, cost_per_hour=plan["config"]["replica_cost_per_hour"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{path} is no plan with a capacity, as `encserve plan` writes it: {error!r}") from error

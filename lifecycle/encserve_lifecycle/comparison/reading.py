@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_texts(path: Path) -> Texts:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, with their numbers."""
     try:
-        content = path.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {path}: {error}") from error
     for number, line in enumerate(content.split("\n"), start=1):
@@ -83,7 +84,7 @@ def _gains(relevant: Any, path: Path) -> Mapping[str, float]:
     if (
         not isinstance(gains, dict)
         or not gains
-        or not all(isinstance(gain, int | float) and gain > 0 for gain in gains.values())
+        or not all(isinstance(gain, int | float) and 0 < gain < math.inf for gain in gains.values())
     ):
         raise InvalidInput(f"{path}: 'relevant' must be a list of ids, or an object of ids and gains above zero")
     return {str(identity): float(gain) for identity, gain in gains.items()}

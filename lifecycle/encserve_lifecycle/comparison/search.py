@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve import InvalidInput
+from encserve import ContractError, InvalidInput
 
 from .forms import Form
 from .ranks import Ranked, Vectors, nearest, similarities, unit
@@ -51,8 +51,20 @@ class Search:
         return cls(texts=texts, queries=[texts.texts[index] for index in own], own=own)
 
     def ask(self, side: Side) -> Vectorised:
-        """The vectors of all texts and queries."""
+        """The vectors of all texts and queries.
+
+        Raises:
+            ContractError: another version became active between them.
+            EncserveError: the server cannot be asked.
+        """
         texts, queries = side.embed(self.texts.texts, "document"), side.embed(self.queries, "query")
+        versions = [each.answer.version for each in (texts, queries)]
+        if versions[0] != versions[1]:
+            raise ContractError(
+                f"version {versions[0]} answered the texts and version {versions[1]} the queries: compare again",
+                model=side.pipeline.name,
+                version=versions[1],
+            )
         return Vectorised(search=self, texts=texts, queries=queries)
 
 

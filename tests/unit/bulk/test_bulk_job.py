@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -138,6 +139,75 @@ def test_a_wrong_file_is_refused_before_anything_is_asked(tmp_path, rows, change
         run_job(job_of(tmp_path, rows, **changes), client, resume=False)
     assert server.texts == []
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["vector", "error", "token_count"])
+def test_an_id_column_whose_name_an_answer_has_is_refused(tmp_path, name):
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({name: "a", "text": "b"}))
+    job = replace(job_of(tmp_path, [(0, "a")]), source=Source(path=path, columns=Columns(id=name, text="text")))
+    with Server().client() as client, pytest.raises(InvalidInput, match=f"--id is '{name}'"):
+        run_job(job, client, resume=False)
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize("ids", [[[1]], [{"a": 1}]])
+def test_ids_that_are_lists_or_objects_are_refused(tmp_path, ids):
+    job = job_of(tmp_path, [(each, "a") for each in ids])
+    with Server().client() as client, pytest.raises(InvalidInput, match="'id' is of the type"):
+        run_job(job, client, resume=False)
+
+
+def test_an_id_that_is_no_unicode_is_refused_by_its_line(tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"id": "a", "text": "a"}\n{"id": "\\ud800", "text": "b"}\n')
+    job = replace(job_of(tmp_path, [(0, "a")]), source=Source(path=path, columns=Columns(id="id", text="text")))
+    with Server().client() as client, pytest.raises(InvalidInput, match="line 2"):
+        run_job(job, client, resume=False)
+
+
+def test_ids_that_json_has_no_words_for_are_written_as_text(tmp_path):
+    at = datetime(2026, 11, 30, tzinfo=UTC)
+    job = job_of(tmp_path, [(at, "a")], format="jsonl")
+    with Server().client() as client:
+        run_job(job, client, resume=False)
+    (line,) = (job.output / "part-000000.jsonl").read_text().splitlines()
+    assert json.loads(line)["id"] == str(at)
+
+
+def test_two_runs_of_a_job_at_once_are_refused(tmp_path):
+    job = job_of(tmp_path, [(index, "a") for index in range(20)])
+    server, refused = Server(), []
+
+    def answer(request):
+        if server.texts and not refused:
+            with server.client() as other, pytest.raises(InvalidInput) as error:
+                run_job(job, other, resume=True)
+            refused.append(str(error.value))
+        return server(request)
+
+    with Client(transport=FakeTransport(answer, pipelines=[server.pipeline])) as client:
+        run_job(job, client, resume=False)
+    assert "another run of this job" in refused[0]
+    assert len(rows_in(job.output)) == 20
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_job_file_is_named(tmp_path, content):
+    job = job_of(tmp_path, [(0, "a")])
+    with Server().client() as client:
+        run_job(job, client, resume=False)
+        (job.output / JOB_FILE).write_text(content)
+        with pytest.raises(InvalidInput, match=f"{JOB_FILE} is damaged"):
+            run_job(job, client, resume=True)
+
+
+def test_a_copy_of_a_part_is_not_taken_for_one(tmp_path):
+    job = job_of(tmp_path, [(0, "a")])
+    with Server().client() as client:
+        run_job(job, client, resume=False)
+        (job.output / "part-000000 (copy).parquet").write_bytes(b"")
+        assert run_job(job, client, resume=True).before == 1
 
 
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):

@@ -7,8 +7,25 @@ import pytest
 
 from encserve import InvalidInput
 from encserve_lifecycle.comparison import command
+from encserve_lifecycle.comparison.cost import read_plan
 
 from .two_pipelines import labels_of, pipeline, sides_of
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1.5"])
+def test_a_threshold_that_no_cosine_can_have_is_refused(value):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    command.add_arguments(parser)
+    with pytest.raises(argparse.ArgumentError, match="no cosine"):
+        parser.parse_args(["old", "new", "--texts", "texts.txt", "--threshold", value])
+
+
+@pytest.mark.parametrize("tokens", [0, -1])
+def test_a_plan_whose_replica_does_nothing_is_refused(tmp_path, tokens):
+    plan = {"capacity": {"low_per_s": 1}, "tokens_per_request": tokens, "config": {"replica_cost_per_hour": 1}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(InvalidInput, match="no plan with a capacity"):
+        read_plan(tmp_path / "plan.json")
 
 
 @pytest.mark.parametrize("option", ["--queries", "--threshold", "--plan"])

@@ -1,9 +1,11 @@
 """What is said of two pipelines of vectors whose difference is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from encserve import InvalidInput
+from encserve import ContractError, InvalidInput
 from encserve_lifecycle.comparison.cost import reembedding
 from encserve_lifecycle.comparison.embeddings import compare_embeddings
 from encserve_lifecycle.comparison.forms import Form
@@ -126,6 +128,20 @@ def test_relevant_texts_that_are_not_there_are_named(tmp_path):
     queries = texts_of(["query"], [{"nowhere": 1.0}])
     with pytest.raises(InvalidInput, match="'nowhere'"):
         compared(vectors, vectors, queries)
+
+
+def test_a_version_that_changes_between_texts_and_queries_ends_the_comparison():
+    vectors = random_vectors(0)
+    sides = sides_of([pipeline("old", dimensions=WIDTH)] * 2, {"old": vectors_of(vectors)})
+    ask = sides[1].embed
+
+    def embed(texts, prompt_name):
+        found = ask(texts, prompt_name)
+        return replace(found, answer=replace(found.answer, version="2")) if prompt_name == "query" else found
+
+    object.__setattr__(sides[1], "embed", embed)
+    with pytest.raises(ContractError, match="version 1 answered the texts and version 2 the queries"):
+        compare_embeddings(sides, texts_of(WORDS), None, ())
 
 
 def test_one_text_has_no_neighbours():

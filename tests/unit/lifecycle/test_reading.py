@@ -39,6 +39,7 @@ def test_json_lines_have_ids_labels_and_relevant_texts(tmp_path):
         ([{"text": "a", "relevant": []}], "'relevant' must be"),
         ([{"text": "a", "relevant": {"1": 0}}], "'relevant' must be"),
         ([{"text": "a", "relevant": {"1": "x"}}], "'relevant' must be"),
+        ([{"text": "a", "relevant": {"1": float("inf")}}], "'relevant' must be"),
         ([{"text": "a", "id": 1}, {"text": "b", "id": "1"}], "an id stands at two texts"),
     ],
 )
@@ -47,6 +48,11 @@ def test_a_wrong_file_is_named(tmp_path, lines, says):
     with pytest.raises(InvalidInput, match=says) as refused:
         read_texts(path)
     assert str(path) in str(refused.value)
+
+
+def test_the_mark_that_begins_some_files_is_no_part_of_the_first_text(tmp_path):
+    (tmp_path / "texts.txt").write_bytes("one\ntwo".encode("utf-8-sig"))
+    assert read_texts(tmp_path / "texts.txt").texts == ["one", "two"]
 
 
 def test_a_file_that_is_not_there_or_not_utf8_is_named(tmp_path):
