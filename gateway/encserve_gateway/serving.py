@@ -30,6 +30,10 @@ they send a request into a connection that is just being closed."""
 BACKLOG = 2_048
 """Connections that wait to be accepted."""
 
+GATHER_S = 0.004
+"""Seconds for which a text waits for company while a request is under way. Requests over HTTP come one after another,
+over some milliseconds where callers answered together ask again; within the SDK's own 1 ms few of them would meet."""
+
 STOP_S = 30
 """Seconds that requests in flight may take at the end."""
 
@@ -78,6 +82,7 @@ def connect(serving: ServingConfig) -> AsyncClient:
         tls=access.tls,
         api_key=access.api_key,
         admin_secret=access.admin_secret,
+        coalesce=GATHER_S,
     )
 
 

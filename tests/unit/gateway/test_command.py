@@ -6,10 +6,11 @@ import pickle
 import pytest
 
 from encserve import InvalidInput
+from encserve._shells.coalesce import MAX_DELAY_S
 from encserve_gateway import command
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.pipelines.aliases import Alias, parse_alias
-from encserve_gateway.serving import ServingConfig, connect, uvicorn_config
+from encserve_gateway.serving import GATHER_S, ServingConfig, connect, uvicorn_config
 
 
 def parsed(*words):
@@ -51,6 +52,11 @@ async def test_several_servers(words):
     assert serving.url == "a:1,b:2"
     async with connect(serving) as client:
         assert client._transport._addresses == ("a:1", "b:2")
+
+
+async def test_texts_wait_for_company_longer_than_the_sdk_s_own_callers_do():
+    async with connect(ServingConfig()) as client:
+        assert client._shell._coalescer._max_delay_s == GATHER_S > MAX_DELAY_S
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "gateway.example.org"])
