@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,13 +26,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         about: dict[str, Any] = {"registry": self.registry, "namespace": "encserve_gateway"}
         by_route = ("route", "dialect", "model")
-        self._requests = Counter("requests", "Requests that were answered.", (*by_route, "code"), **about)
+        # What looks up labels each time takes as long as counting; what is cached here is kept by Prometheus, too.
+        self._requests = cache(Counter("requests", "Requests that were answered.", (*by_route, "code"), **about).labels)
         seconds = "From the head of a request to its answer."
-        self._seconds = Histogram("request_duration_seconds", seconds, by_route, buckets=BUCKETS_S, **about)
-        self._texts = Counter("texts", "Texts that were answered.", ("model",), **about)
-        self._tokens = Counter("tokens", "Tokens that networks saw.", ("model",), **about)
-        self._cut = Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about)
-        self._dropped = Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about)
+        self._seconds = cache(
+            Histogram("request_duration_seconds", seconds, by_route, buckets=BUCKETS_S, **about).labels
+        )
+        self._texts = cache(Counter("texts", "Texts that were answered.", ("model",), **about).labels)
+        self._tokens = cache(Counter("tokens", "Tokens that networks saw.", ("model",), **about).labels)
+        self._cut = cache(Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about).labels)
+        self._dropped = cache(Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about).labels)
         self._refused = Counter("refused_requests", "Requests that were not answered with 200.", ("reason",), **about)
         by_key = "Requests by the name of their key."
         self._by_key = Counter("key_requests", by_key, ("key", "code"), **about)
@@ -47,17 +51,17 @@ class Metrics:
         """Count a request that was answered, well or not."""
         model = exchange.served.name if exchange.served else ""
         route, dialect = exchange.path, exchange.dialect.name
-        self._requests.labels(route, dialect, model, str(code)).inc()
-        self._seconds.labels(route, dialect, model).observe(seconds)
+        self._requests(route, dialect, model, code).inc()
+        self._seconds(route, dialect, model).observe(seconds)
         self._request_bytes.observe(exchange.request.content_length or 0)
         self._response_bytes.observe(sent_bytes)
         if exchange.key.name:
             self._by_key.labels(exchange.key.name, str(code)).inc()
         if exchange.last is not None:
-            self._texts.labels(model).inc(exchange.texts)
-            self._tokens.labels(model).inc(exchange.tokens)
-            self._cut.labels(model).inc(exchange.cut_texts)
-            self._dropped.labels(model).inc(exchange.dropped_tokens)
+            self._texts(model).inc(exchange.texts)
+            self._tokens(model).inc(exchange.tokens)
+            self._cut(model).inc(exchange.cut_texts)
+            self._dropped(model).inc(exchange.dropped_tokens)
 
     def refused(self, reason: str) -> None:
         """Count a request that was not answered with 200, by the word of its `Kind`."""

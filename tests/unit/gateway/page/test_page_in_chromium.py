@@ -202,12 +202,12 @@ def test_numbers_are_reckoned_as_prometheus_does(page, url):
     metrics = fake.gateway.metrics
     requests, seconds = metrics._requests, metrics._seconds
     for _ in range(3):
-        requests.labels("/v1/embeddings", "openai", ALIAS.name, "200").inc()
+        requests("/v1/embeddings", "openai", ALIAS.name, 200).inc()
     before = metrics.page().decode()
     for took_s in (0.004, 0.004, 0.004, 0.07, 100.0):
-        requests.labels("/embed", "tei", ALIAS.name, "200").inc()
-        seconds.labels("/embed", "tei", ALIAS.name).observe(took_s)
-    requests.labels("/health", "operation", "", "200").inc()
+        requests("/embed", "tei", ALIAS.name, 200).inc()
+        seconds("/embed", "tei", ALIAS.name).observe(took_s)
+    requests("/health", "operation", "", 200).inc()
     metrics.refused("overloaded")
     seen = page.evaluate(NUMBERS, [before, metrics.page().decode()])
     assert (seen["perSecond"], seen["refusedPerSecond"]) == (1.25, 0.25)
