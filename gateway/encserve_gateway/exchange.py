@@ -150,6 +150,8 @@ class Exchange:
 
 def is_finite(answer: Answer) -> bool:
     """Whether all numbers of an answer are."""
-    values = vars(answer).values()
-    arrays = [each for value in values for each in (value if isinstance(value, list) else [value])]
-    return all(np.isfinite(each).all() for each in arrays if isinstance(each, np.ndarray) and each.dtype.kind == "f")
+    for value in vars(answer).values():
+        for each in value if isinstance(value, list) else (value,):
+            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and not np.isfinite(each).all():
+                return False
+    return True

@@ -107,6 +107,7 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
         http="httptools",
         ws="none",
         lifespan="on",
+        proxy_headers=False,  # nothing here asks where a caller is
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,

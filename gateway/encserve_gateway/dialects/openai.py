@@ -84,7 +84,7 @@ async def embeddings(exchange: Exchange) -> Response:
         dimensions=dimensions,
     )
     blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), write, _item)]
-    return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served)])
+    return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served, tokens=exchange.tokens)])
 
 
 def read_input(fields: Fields, config: GatewayConfig) -> list[str]:
@@ -125,12 +125,11 @@ def encoding_format(fields: Fields) -> str:
 
 
 def _item(index: int, row: bytes) -> bytes:
-    return b'{"object":"embedding","index":%d,"embedding":%s}' % (index, row)
+    return b'{"object":"embedding","index":%d,"embedding":' % index + row + b"}"
 
 
-def _tail(answer: Embeddings, served: Served) -> bytes:
-    """The end of the answer, after the list of vectors."""
-    tokens = int(answer.token_counts.sum())
+def _tail(answer: Embeddings, served: Served, *, tokens: int) -> bytes:
+    """The end of the answer, after the list of vectors; `tokens` is how many the network saw in all."""
     tail = {
         "model": served.name,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},

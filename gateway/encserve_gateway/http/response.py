@@ -35,6 +35,10 @@ def json_response(value: Any, *, status: int = 200) -> Response:
     return Response([orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)], status)
 
 
+JOINED_BYTES = 1 << 16
+"""Bytes up to which it takes less to join blocks than to send each by itself."""
+
+
 async def send_response(send: Send, response: Response, *, with_body: bool = True) -> None:
     """Send it, with its length; of a HEAD request without its body."""
     headers = [
@@ -44,6 +48,8 @@ async def send_response(send: Send, response: Response, *, with_body: bool = Tru
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     blocks = response.blocks if with_body else []
+    if response.size <= JOINED_BYTES:
+        blocks = [b"".join(blocks)]
     for block in blocks[:-1]:
         await send({"type": "http.response.body", "body": block, "more_body": True})
     await send({"type": "http.response.body", "body": blocks[-1] if blocks else b""})

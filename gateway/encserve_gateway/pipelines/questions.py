@@ -134,8 +134,10 @@ def server_truncation(way: str | None) -> Any:
 
 def refuse_cut(answer: Answer, served: Served, way: str | None, *, field: str) -> None:
     """Refuse an answer about less than the whole of its texts, where `way` is "error". Raises Fault: `TOO_LONG`."""
+    if way != "error":
+        return
     cut = np.flatnonzero(answer.dropped_counts)
-    if way != "error" or not len(cut):
+    if not len(cut):
         return
     first = int(cut[0])
     given = int(answer.token_counts[first]) + int(answer.dropped_counts[first])
