@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from encserve._conversation.call import Call, Texts
 from encserve._conversation.deadline import Deadline, check_timeout
 from encserve._conversation.settings import Settings
-from encserve._conversation.texts import as_pairs, as_sequence
 from encserve._errors import InvalidInput
 from encserve._results import Answers, Classifications, Part, Ranking
+from encserve._texts import as_pairs, as_sequence
 from encserve._trace import trace_metadata
 from encserve._verbs.answer import ANSWER
 from encserve._verbs.classify import CLASSIFY

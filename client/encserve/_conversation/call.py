@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeAlias
 from encserve._conversation.chunks import Chunk, Chunker, ChunkLimits, chunks_of
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.pin import FirstVersion, Pin
-from encserve._conversation.texts import check_collection, check_texts, encode_text
 from encserve._errors import InvalidInput
 from encserve._messages import InferRequest, InferResponse, Parameter
 from encserve._pipeline import PipelineInfo
 from encserve._results import Gather, Part
+from encserve._texts import check_collection, check_texts, encode_text
 from encserve._verbs.answers import COUNTS, AnswerReader
 from encserve._verbs.verb import Verb
 

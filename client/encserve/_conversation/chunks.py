@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from encserve._conversation.texts import encode_text
+from encserve._texts import encode_text
 
 SPECIAL_TOKENS = 4
 """No tokenizer adds more than this to a text."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from encserve._conversation.texts import as_sequence, check_texts
 from encserve._errors import InvalidInput
+from encserve._texts import as_sequence, check_texts
 from encserve._verbs.classify import decode_classifications
 from encserve._verbs.options import CallOptions, TruncateOption
 from encserve._verbs.verb import TEXTS, Given, Verb

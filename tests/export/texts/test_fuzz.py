@@ -8,7 +8,7 @@ import transformers
 from tokenizers import Tokenizer
 
 from encserve import InvalidInput
-from encserve._conversation.texts import encode_text
+from encserve._texts import encode_text
 from encserve_server.steps.tokenize.limits import MAX_WHOLE_BYTES
 from encserve_server.steps.tokenize.tokenization import Tokenization
 from export.families.checkpoints import write_checkpoint

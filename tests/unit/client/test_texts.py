@@ -1,7 +1,7 @@
 import pytest
 
 from encserve import InvalidInput
-from encserve._conversation.texts import as_sequence, check_collection, check_texts
+from encserve._texts import as_sequence, check_collection, check_texts
 
 
 @pytest.mark.parametrize("texts", ["one text", b"one text"])
