@@ -6,7 +6,6 @@ from dataclasses import replace
 from encserve import Client
 from encserve._commands.access import Access
 from encserve_loadtest.config import SEARCH_SHARE, PlanConfig
-from encserve_loadtest.curve.measured import check_predictions, draw_curve
 from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.noise import judge_noise
@@ -22,6 +21,7 @@ from encserve_loadtest.measurement.host_watch import HostWatch
 from encserve_loadtest.measurement.progress import Progress
 from encserve_loadtest.measurement.served import served_steps
 from encserve_loadtest.quantities import milliseconds
+from encserve_loadtest.stages.curve import check_predictions, draw_curve
 from encserve_loadtest.traffic.shapes import SHAPES
 from encserve_loadtest.traffic.workload import Workload, prepare_workload
 
@@ -67,7 +67,7 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
         progress.stage("a simulation of the day")
         simulate_day(findings, findings.day)
     if config.tune:
-        from encserve_loadtest.tune.tuning import tune  # needs the extra `server`
+        from encserve_loadtest.stages.tuning import tune  # needs the extra `server`
 
         progress.stage("other settings, on servers of our own")
         await tune(findings, progress)

@@ -16,8 +16,9 @@ ROOMS = {
     "estimate": {"measurement"},
     "virtual": {"measurement", "traffic"},
     "fleet": {"estimate", "measurement"},
-    "curve": {"findings", "fleet", "measurement"},
-    "tune": {"estimate", "findings", "measurement"},
+    "curve": set(),
+    "tune": {"estimate", "measurement"},
+    "stages": {"curve", "estimate", "findings", "fleet", "measurement", "tune"},
     "report": {"config", "curve", "estimate", "findings", "fleet", "measurement", "traffic", "tune"},
 }
 """Room -> the rooms and modules of the package that it may use."""

@@ -4,10 +4,10 @@ import asyncio
 
 from unit.loadtest.windows import window
 
-from encserve_loadtest.curve.measured import valid_windows
 from encserve_loadtest.curve.queueing import fit_curve
 from encserve_loadtest.measurement.bench import Bench
 from encserve_loadtest.measurement.window import Window
+from encserve_loadtest.stages.curve import valid_windows
 
 
 def test_a_fit_needs_four_points():

@@ -25,10 +25,10 @@ from encserve_loadtest.measurement.progress import Progress
 from encserve_loadtest.measurement.served import ServedStep, role_of
 from encserve_loadtest.report.files import write_report
 from encserve_loadtest.report.summary import render_text
+from encserve_loadtest.stages.tuning import LEAST_RUN_S, alternatives, describe, run_length_s, tune
 from encserve_loadtest.tune.altered_repository import Settings, altered_repository, read_settings
 from encserve_loadtest.tune.paired import Comparison, compare, rate_at_percentile
 from encserve_loadtest.tune.trials import Trial, Tuning
-from encserve_loadtest.tune.tuning import LEAST_RUN_S, alternatives, describe, run_length_s, tune
 from encserve_loadtest.virtual.servers import Line, constant_service, exponential_service
 from encserve_loadtest.virtual.virtual_bench import VirtualBench
 from encserve_server.launcher.repository import read_pipelines
@@ -237,8 +237,8 @@ def test_a_better_change_is_kept_and_each_server_is_stopped(monkeypatch):
         yield VirtualBench(server=Line(draw=constant_service(service_s)), target_p99_s=0.1)
         open_now.remove(settings)
 
-    monkeypatch.setattr("encserve_loadtest.tune.tuning._bench_on", virtual)
-    monkeypatch.setattr("encserve_loadtest.tune.tuning.read_settings", lambda repository, model: SETTINGS)
+    monkeypatch.setattr("encserve_loadtest.stages.tuning._bench_on", virtual)
+    monkeypatch.setattr("encserve_loadtest.stages.tuning.read_settings", lambda repository, model: SETTINGS)
     found = Findings(config=PlanConfig(model="m", target_p99_s=0.1, time_limit_s=1_000))
     first = VirtualBench(server=Line(draw=constant_service(0.01)), target_p99_s=0.1)
     begin = partial(setattr, found, "experiment")

@@ -1,0 +1,1 @@
+"""Stages of a plan, each of which fills in the findings."""
