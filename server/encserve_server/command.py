@@ -11,7 +11,7 @@ from encserve_server import steps
 from encserve_server.config import ServeConfig
 from encserve_server.description import describe
 from encserve_server.errors import ConfigError, GaveUp, ServerDied
-from encserve_server.launcher.interruption import interruption
+from encserve_server.processes.interruption import interruption
 from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from encserve import Client, EncserveError, PipelineInfo, Unavailable
 from encserve._commands.server_arguments import access_of, add_server_arguments
 from encserve_server.errors import Unhealthy
-from encserve_server.liveness.questions import ask, open_asker
+from encserve_server.questions import ask, open_asker
 
 SUMMARY = "ask every pipeline of a server a real question; exit code 0 if all answer, 3 if one only refuses, else 1"
 

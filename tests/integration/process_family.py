@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from encserve_server.launcher.process import child_pids
+from encserve_server.processes.process import child_pids
 
 
 def family(pid: int) -> list[int]:

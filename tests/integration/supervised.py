@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from encserve_server.launcher.ports import free_ports
-from encserve_server.launcher.process import child_pids
+from encserve_server.processes.process import child_pids
 
 SERVE = """
 import argparse, sys

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "encserve_loadtest": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
     "encserve_export": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
 }
-WITHOUT_CIRCLES = MAY_IMPORT.keys() - {"encserve_gateway", "encserve_server"}
+WITHOUT_CIRCLES = MAY_IMPORT.keys() - {"encserve_gateway"}
 FOLDERS = {name: next(ROOT.glob(f"*/{name}")) for name in MAY_IMPORT}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_server.steps.request.lanes import LANES
+from encserve_server.steps.instance.lanes import LANES
 
 MAX_TEXTS_PER_REQUEST = 256
 _IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")

@@ -26,7 +26,7 @@ from encserve_repository.versions import certified_manifest, manifest_of, versio
 from encserve_repository.work_folder import WorkFolder, open_work_folder
 from encserve_server.administration.channel import Administration
 from encserve_server.errors import PromotionFailed
-from encserve_server.liveness.questions import ask
+from encserve_server.questions import ask
 
 
 class Promotion:

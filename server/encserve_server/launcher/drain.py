@@ -13,8 +13,8 @@ from pathlib import Path
 
 from encserve import EncserveError
 from encserve_server.administration.channel import Administration
-from encserve_server.launcher.interruption import interruption
-from encserve_server.launcher.process import TritonProcess
+from encserve_server.processes.interruption import interruption
+from encserve_server.processes.process import TritonProcess
 from encserve_server.steps.instance.load_page import CLOSING, tokens_in
 
 POLL_S = 0.05

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from encserve_server.host.locate import Wheel
-from encserve_server.liveness.questions import health_token
+from encserve_server.questions import health_token
 from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
 from encserve_server.steps.instance.restarts import RESTARTS_VARIABLE
 from encserve_server.steps.request.health import TOKEN_VARIABLE

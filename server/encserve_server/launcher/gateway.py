@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from encserve_server.config import ServeConfig
 from encserve_server.errors import ConfigError, StartFailed
-from encserve_server.launcher.loops import start_loop
-from encserve_server.launcher.process import EXIT_MARGIN_S, guarded
+from encserve_server.processes.loops import start_loop
+from encserve_server.processes.process import EXIT_MARGIN_S, guarded
 
 LISTENS = "HTTP "
 """How the line begins in which the gateway says where it listens."""

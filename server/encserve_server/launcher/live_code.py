@@ -17,7 +17,7 @@ from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
 from encserve_repository.versions import active_config
 from encserve_server.config import ServeConfig
-from encserve_server.launcher.loops import start_loop
+from encserve_server.processes.loops import start_loop
 
 STEPS = ("tokenize", "encode", "head")
 LOOK_S = 0.25

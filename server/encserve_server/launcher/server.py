@@ -21,13 +21,13 @@ from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags
 from encserve_server.launcher.live_code import edited
-from encserve_server.launcher.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
 from encserve_server.launcher.ports import check_ports
-from encserve_server.launcher.process import TritonProcess
+from encserve_server.launcher.readiness import wait_until_ready
 from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
-from encserve_server.liveness.questions import ask, open_asker
-from encserve_server.liveness.readiness import wait_until_ready
+from encserve_server.processes.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
+from encserve_server.processes.process import TritonProcess
+from encserve_server.questions import ask, open_asker
 
 ATTEMPT_TIMEOUT_S = 5.0
 """What a pipeline that has just been loaded has for one answer."""

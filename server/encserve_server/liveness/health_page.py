@@ -9,8 +9,8 @@ from typing import Any
 
 from encserve_server.config import LOOPBACK
 from encserve_server.errors import PortTaken
-from encserve_server.launcher.loops import start_loop
 from encserve_server.liveness.judgement import ANSWERS, OVERLOADED
+from encserve_server.processes.loops import start_loop
 
 PATH = "/health"
 LOOK_S = 0.5

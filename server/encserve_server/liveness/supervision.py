@@ -8,10 +8,10 @@ from encserve import EncserveError
 from encserve_repository.serving import marked_as_served
 from encserve_server.config import ServeConfig
 from encserve_server.errors import GaveUp, StartFailed
-from encserve_server.launcher.interruption import interruption
 from encserve_server.launcher.server import TritonServer, stopping
 from encserve_server.liveness.health_page import HealthPage
 from encserve_server.liveness.watch import Watch
+from encserve_server.processes.interruption import interruption
 
 AT_ONCE = 3
 """Ends in a row after which the next start does not wait."""

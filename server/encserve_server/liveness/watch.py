@@ -8,11 +8,11 @@ from contextlib import suppress
 from encserve import Client, EncserveError, InvalidInput, PipelineInfo, TransportError
 from encserve_repository.config_text import steps_of
 from encserve_repository.versions import active_config
-from encserve_server.launcher.interruption import interruption
 from encserve_server.launcher.server import TritonServer
 from encserve_server.liveness.judgement import Judgement, Signs
-from encserve_server.liveness.questions import ask
 from encserve_server.liveness.signs import metrics_of, step_of, total, wanted_cpu_s
+from encserve_server.processes.interruption import interruption
+from encserve_server.questions import ask
 from encserve_server.steps.instance.load_page import process_state
 
 CHECK_S = 0.5

@@ -28,7 +28,7 @@ from encserve_export.network.packed_heads import packed_network
 from encserve_export.network.query_blocks import in_query_blocks
 from encserve_export.network.sizes import Sizes, sizes_of
 from encserve_export.publication.request_limits import limits_by_head
-from encserve_server.steps.request.lanes import LANES
+from encserve_server.steps.instance.lanes import LANES
 from export.families.checkpoints import load, write_checkpoint
 from export.small_checkpoints import make_checkpoint
 

@@ -108,7 +108,7 @@ from pathlib import Path
 sys.path[:0] = sys.argv[1].split(":")
 from serving import serve_config
 from encserve import Client, InferenceFailed, Retry, Unavailable
-from encserve_server.launcher.interruption import interruption
+from encserve_server.processes.interruption import interruption
 from encserve_server.liveness.supervision import supervise
 
 ballast = Path("/dev/shm/ballast")

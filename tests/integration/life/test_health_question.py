@@ -10,7 +10,7 @@ from serving import serve_config
 from encserve_server import health
 from encserve_server.errors import Unhealthy
 from encserve_server.launcher.server import TritonServer
-from encserve_server.liveness.questions import ask
+from encserve_server.questions import ask
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from encserve_repository.activation import surplus
 from encserve_repository.serving import is_served
 from encserve_server import health, promote, rollback
 from encserve_server.errors import PromotionFailed
-from encserve_server.launcher.process import child_pids
 from encserve_server.launcher.server import TritonServer
+from encserve_server.processes.process import child_pids
 
 NO_RETRIES = Retry(attempts=1)
 

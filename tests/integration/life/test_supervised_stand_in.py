@@ -21,7 +21,7 @@ from process_family import exists, family, gone
 from toy_repository import write_toy
 
 from encserve import Client, Retry
-from encserve_server.launcher.process import child_pids
+from encserve_server.processes.process import child_pids
 
 PATIENT = Retry(attempts=500, maximum_s=0.2)
 STEPS = ("tokenize", "encode", "head")

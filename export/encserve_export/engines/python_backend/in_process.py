@@ -10,8 +10,8 @@ from pathlib import Path
 from encserve_export.engines.served_encoder import Tensors
 from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.request import Rows
+from encserve_server.steps.instance.lanes import INTERACTIVE
 from encserve_server.steps.instance.load_page import Load
-from encserve_server.steps.request.lanes import INTERACTIVE
 
 
 class InProcessStep:

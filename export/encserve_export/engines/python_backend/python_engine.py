@@ -33,8 +33,8 @@ from encserve_export.precision.recipe import Recipe
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.encode.lane import LaneSize
+from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.instance.settings import FILE_NAME as SETTINGS_FILE
-from encserve_server.steps.request.lanes import LANES
 
 from .in_process import InProcessStep
 

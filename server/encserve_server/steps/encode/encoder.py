@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..instance.lanes import INTERACTIVE, LANES
 from ..instance.load_page import Load
 from ..instance.loops import Report, print_fault
 from ..instance.settings import check_sha256, read_settings
-from ..request.lanes import INTERACTIVE, LANES
 from .batch import Cutter, MicroBatch
 from .bounds import Bounds
 from .columns import columns_of

@@ -15,11 +15,11 @@ import triton_python_backend_utils as pb_utils
 
 from ..instance.batch_times import BatchTimes
 from ..instance.failures import Failures
+from ..instance.lanes import INTERACTIVE, LANES
 from ..instance.load_page import Load, LoadWriter, page_file
 from ..instance.metrics import Counter, Metrics
 from ..instance.settings import instance_of, version_folder
 from ..request.call import Call
-from ..request.lanes import INTERACTIVE, LANES
 from ..request.options import InvalidArgument
 from ..request.replies import failed, reply, unavailable
 from .encoder import Encoder

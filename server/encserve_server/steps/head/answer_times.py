@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ..instance.histogram import Histogram, bounds_from
+from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
 from ..request.arrival import ARRIVED_NS, arrived_s
 from ..request.call import Call
 from ..request.health import HealthQuestions
-from ..request.lanes import LANES
 from ..request.options import Options
 
 BUCKETS_VARIABLE = "ENCSERVE_LATENCY_BUCKETS_S"

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..request.lanes import LANES
+from .lanes import LANES
 
 FOLDER_VARIABLE = "ENCSERVE_RUNTIME_FOLDER"
 """The environment variable with the folder of the pages, which the launcher removes in the end. Without it they are in

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import triton_python_backend_utils as pb_utils
 
-from ..request.lanes import LANES
+from .lanes import LANES
 from .load_page import Load
 from .loops import Loop, Report
 

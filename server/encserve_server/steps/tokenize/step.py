@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from ..instance.batch_times import BatchTimes
 from ..instance.failures import Failures
+from ..instance.lanes import LANES
 from ..instance.load_page import Load, LoadWriter, is_closing, page_file
 from ..instance.loops import Loop
 from ..instance.metrics import Metrics
@@ -24,7 +25,6 @@ from ..instance.settings import check_sha256, instance_of, read_settings, versio
 from ..request.arrival import ARRIVED_NS, arrival_tensor
 from ..request.call import Call
 from ..request.health import HealthQuestions
-from ..request.lanes import LANES
 from ..request.options import InvalidArgument, OptionRules, Options
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
 from .door.admission_queue import LIMITS, POLL_S, AdmissionQueue, Overloaded, Released, estimate_tokens

@@ -14,7 +14,7 @@ from encserve_server import promote
 from encserve_server.administration.channel import Administration
 from encserve_server.errors import PromotionFailed
 from encserve_server.host.own_address import is_of_this_host
-from encserve_server.liveness.questions import open_asker
+from encserve_server.questions import open_asker
 
 SECRET = "a-secret-of-this-test"
 

@@ -4,7 +4,7 @@ from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags
-from encserve_server.launcher.log import reason_of_end
+from encserve_server.processes.log import reason_of_end
 
 GROUPS = "model-repository,shared-memory,logging,trace,statistics"
 

@@ -10,10 +10,10 @@ from encserve import ContractError
 from encserve_server import command
 from encserve_server.config import ServeConfig
 from encserve_server.errors import GaveUp, PortTaken, StartFailed
-from encserve_server.launcher.interruption import Interruption
 from encserve_server.launcher.server import print_to_stderr
 from encserve_server.liveness import supervision, watch
 from encserve_server.liveness.supervision import AT_ONCE, MOST_FAILURES, STEADY_S, supervise
+from encserve_server.processes.interruption import Interruption
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 NO_FORK = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 
+from ...instance.lanes import LANES
 from ...instance.load_page import Load
-from ...request.lanes import LANES
 from .lane_queue import LaneQueue, QueuedRequest
 
 POLL_S = 0.01

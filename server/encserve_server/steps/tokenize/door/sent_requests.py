@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from ...instance.lanes import BULK, INTERACTIVE
 from ...instance.load_page import Load
 from ...instance.loops import Loop, Report
-from ...request.lanes import BULK, INTERACTIVE
 
 ROOM_S = 0.5
 """Seconds of work that the encode step is to have waiting."""

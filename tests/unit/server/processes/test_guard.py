@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from encserve_server.launcher import process
+from encserve_server.processes import process
 
 START = """
 import os, signal, sys, time

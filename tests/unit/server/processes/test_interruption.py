@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from encserve_server.launcher import drain
-from encserve_server.launcher import interruption as signals
-from encserve_server.launcher.interruption import Interruption
 from encserve_server.liveness import watch
 from encserve_server.liveness.watch import Watch
+from encserve_server.processes import interruption as signals
+from encserve_server.processes.interruption import Interruption
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from encserve import PipelineInfo, TransportError
 from encserve_server.errors import StartFailed
-from encserve_server.launcher.interruption import interruption
-from encserve_server.launcher.process import TritonProcess
+from encserve_server.processes.interruption import interruption
+from encserve_server.processes.process import TritonProcess
 
 POLL_S = 0.05
 FIRST_REPORT_S = 2.0

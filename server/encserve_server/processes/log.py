@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
-from encserve_server.launcher.loops import start_loop
+from encserve_server.processes.loops import start_loop
 
 KEPT_LINES = 200
 REASON_LINES = 12

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from encserve_server.launcher.log import Log
+from encserve_server.processes.log import Log
 
 STUB_NAME = "triton_python_backend_stub"
 EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unless something in it hangs

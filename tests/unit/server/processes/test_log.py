@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from encserve_server.launcher.log import Log
+from encserve_server.processes.log import Log
 
 
 @pytest.mark.parametrize(

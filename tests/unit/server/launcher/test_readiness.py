@@ -4,10 +4,11 @@ from types import SimpleNamespace
 import pytest
 
 from encserve import InferenceFailed, Unavailable
+from encserve_server import questions
 from encserve_server.config import LOOPBACK
 from encserve_server.errors import StartFailed
+from encserve_server.launcher import readiness
 from encserve_server.launcher.ports import free_ports
-from encserve_server.liveness import questions, readiness
 
 PIPELINE = SimpleNamespace(name="minilm", task="feature-extraction")
 
