@@ -7,11 +7,11 @@ from pathlib import Path
 
 from encserve import InvalidInput
 from encserve._commands.server_arguments import access_of, add_tls_arguments
+from encserve_gateway.aliases import parse_alias
 from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import check_packages
-from encserve_gateway.pipelines.aliases import parse_alias
 from encserve_gateway.serving import ServingConfig, serve
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encserve import InvalidInput
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 MIB = 1 << 20
 

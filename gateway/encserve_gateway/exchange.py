@@ -1,11 +1,11 @@
-"""One request and what becomes of it: what endpoints are given, and what is told of them in headers and metrics."""
+"""One request and what becomes of it: what endpoints are given, and what headers tell of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,17 +13,16 @@ from encserve import Answer, EncserveError
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of
-from encserve_gateway.http.request import Request
 from encserve_gateway.http.response import Headers
-from encserve_gateway.keys import EVERYBODY, Key, Keys
+from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import tell
 from encserve_gateway.pipelines.upstream import Served, Upstream
+from encserve_gateway.record import Record
 
 if TYPE_CHECKING:
     from encserve_gateway.observation.metrics import Metrics
     from encserve_gateway.observation.tracing import Traces
     from encserve_gateway.pipelines.health import Health
-    from encserve_gateway.routes import Dialect
 
 Part = TypeVar("Part", bound=Answer)
 
@@ -43,46 +42,20 @@ class Services:
 
 
 @dataclass(kw_only=True)
-class Exchange:
+class Exchange(Record):
     """One request on its way."""
 
-    request: Request
     services: Services
-    key: Key = EVERYBODY
-    """Who asks."""
-    dialect: Dialect
-    """In whose words it is answered: a guess, until the body is known."""
-    path: str = "unknown"
-    """The path of its route, names in braces and all: what metrics may tell."""
-    is_light: bool = False
-    """Whether its route is, which no trace tells of."""
-    span: Any = None
-    """Its span, where spans are told of."""
-    trace: Any = None
-    """The trace that pipelines are asked in, where there is one: a context of OpenTelemetry."""
     is_read: bool = False
     """Whether its body is there."""
-    begun_s: float = field(default_factory=time.perf_counter)
     read_s: float = 0.0
     """Seconds until the body was there, since the beginning."""
     fields: Fields = field(default_factory=lambda: Fields({}))
     """The body."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What stands in the path where the route has a name in braces."""
-    served: Served | None = None
-    """What is asked, once that is known."""
-    last: Answer | None = None
-    """What a pipeline answered last."""
-    texts: int = 0
-    """How many texts were answered."""
-    tokens: int = 0
-    """Tokens that networks saw."""
-    dropped_tokens: int = 0
-    """Tokens that were cut."""
-    cut_texts: int = 0
-    """Texts of which something was cut."""
     pipeline_s: float = 0.0
-    """Seconds that this took."""
+    """Seconds that pipelines took."""
 
     async def model(self, task: str) -> Served:
         """What the field `model` means to a route that needs a task. Raises Fault."""

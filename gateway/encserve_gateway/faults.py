@@ -22,7 +22,6 @@ from encserve import (
     TransportError,
     Unavailable,
 )
-from encserve_gateway.bodies.shown import shown
 
 
 class Kind(Enum):
@@ -69,6 +68,9 @@ class Kind(Enum):
 
 RETRY_AFTER_S = {Kind.OVERLOADED: 1.0, Kind.UNREACHABLE: 1.0, Kind.RATE_LIMITED: 1.0}
 """Seconds after which to ask again, where nobody knows better."""
+
+SHOWN = 64
+"""Characters of a value that a message repeats at most."""
 
 LONGEST_RETRY_AFTER_S = 120
 """OpenAI's client gives up where it is told to wait for longer."""
@@ -149,6 +151,11 @@ class Fault(Exception):
         if self.kind is Kind.NO_KEY:
             headers.append((b"www-authenticate", b"Bearer"))
         return headers
+
+
+def shown(value: str) -> str:
+    """A name or a wrong word of a caller, in quotes and shortened, for a message. Texts are never repeated."""
+    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "…")
 
 
 def fault_of(error: EncserveError, *, model: str) -> Fault:

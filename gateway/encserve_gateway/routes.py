@@ -11,6 +11,7 @@ from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.response import Response
+from encserve_gateway.record import Words
 
 Endpoint = Callable[[Exchange], Awaitable[Response]]
 
@@ -34,13 +35,9 @@ class Route:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialect:
+class Dialect(Words):
     """What the clients of one interface say and expect."""
 
-    name: str
-    """As metrics have it."""
-    error: Callable[[Fault], Response]
-    """How it tells what went wrong."""
     routes: tuple[Route, ...]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from encserve_gateway.bodies.shown import shown
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, shown
 from encserve_gateway.http.body import json_type
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.shown import shown
+from encserve_gateway.faults import shown
 
 WAYS = {"NONE": "error", "END": "end", "START": "start"}
 """What Cohere and NIM write, in large or small letters."""

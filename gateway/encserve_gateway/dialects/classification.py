@@ -10,7 +10,7 @@ from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import classify
+from encserve_gateway.questions import classify
 from encserve_gateway.routes import Dialect, Route
 
 

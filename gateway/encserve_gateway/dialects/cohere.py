@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.prompts import prompt_for
-from encserve_gateway.bodies.shown import shown
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import as_base64, as_numbers, blocks_of_rows, little_endian
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault
+from encserve_gateway.faults import Fault, shown
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import embed
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import embed
 from encserve_gateway.routes import Dialect, Route
 
 

@@ -18,8 +18,8 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import classify, refuse_cut, server_truncation
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import classify, refuse_cut, server_truncation
 from encserve_gateway.routes import Dialect, Route
 
 

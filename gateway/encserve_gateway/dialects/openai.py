@@ -22,8 +22,8 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import embed
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import embed
 from encserve_gateway.routes import Dialect, Route
 
 WRITERS: dict[str, Write] = {"float": as_numbers, "base64": as_base64}

@@ -9,15 +9,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from encserve_gateway.bodies.shown import shown
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
 from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, shown
 from encserve_gateway.http.response import Response
-from encserve_gateway.pipelines.questions import embed, refuse_cut, server_truncation
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import embed, refuse_cut, server_truncation
 from encserve_gateway.routes import Dialect, Route
 
 TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed"}

@@ -21,8 +21,8 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import rank
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import rank
 from encserve_gateway.routes import Dialect, Route
 
 DOCUMENTS_PER_UNIT = 100

@@ -13,7 +13,7 @@ from encserve import __version__
 from encserve_gateway.observation.processes import MULTIPROCESS
 
 if TYPE_CHECKING:
-    from encserve_gateway.exchange import Exchange
+    from encserve_gateway.record import Record
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 BUCKETS_BYTES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -47,21 +47,21 @@ class Metrics:
         build = Gauge("build_info", "1, for this version.", ("version",), multiprocess_mode="max", **about)
         build.labels(__version__).set(1)
 
-    def answered(self, exchange: Exchange, *, code: int, seconds: float, sent_bytes: int) -> None:
+    def answered(self, record: Record, *, code: int, seconds: float, sent_bytes: int) -> None:
         """Count a request that was answered, well or not."""
-        model = exchange.served.name if exchange.served else ""
-        route, dialect = exchange.path, exchange.dialect.name
+        model = record.served.name if record.served else ""
+        route, dialect = record.path, record.dialect.name
         self._requests(route, dialect, model, code).inc()
         self._seconds(route, dialect, model).observe(seconds)
-        self._request_bytes.observe(exchange.request.content_length or 0)
+        self._request_bytes.observe(record.request.content_length or 0)
         self._response_bytes.observe(sent_bytes)
-        if exchange.key.name:
-            self._by_key.labels(exchange.key.name, str(code)).inc()
-        if exchange.last is not None:
-            self._texts(model).inc(exchange.texts)
-            self._tokens(model).inc(exchange.tokens)
-            self._cut(model).inc(exchange.cut_texts)
-            self._dropped(model).inc(exchange.dropped_tokens)
+        if record.key.name:
+            self._by_key.labels(record.key.name, str(code)).inc()
+        if record.last is not None:
+            self._texts(model).inc(record.texts)
+            self._tokens(model).inc(record.tokens)
+            self._cut(model).inc(record.cut_texts)
+            self._dropped(model).inc(record.dropped_tokens)
 
     def refused(self, reason: str) -> None:
         """Count a request that was not answered with 200, by the word of its `Kind`."""

@@ -19,9 +19,9 @@ from encserve import Answer, __version__
 from encserve_gateway.faults import Fault
 
 if TYPE_CHECKING:
-    from encserve_gateway.exchange import Exchange
     from encserve_gateway.http.request import Request
     from encserve_gateway.keys import Key
+    from encserve_gateway.record import Record
 
 TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """Version 0 of W3C Trace Context: trace, span, flags."""
@@ -59,36 +59,36 @@ class Traces:
         self._provider = _provider(collector) if collector else None
         self._tracer = self._provider.get_tracer("encserve_gateway", __version__) if self._provider else None
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, record: Record) -> None:
         """Begin the span of a request, whose key is known, and continue the trace that this key may continue."""
-        parent = continued_by(exchange.request, exchange.key)
+        parent = continued_by(record.request, record.key)
         context = _context_of(parent) if parent else None
         if self._tracer is not None:
-            exchange.span = self._span_of(exchange, context)
+            record.span = self._span_of(record, context)
             if context is not None:
-                context = _with_span(exchange.span)
-        exchange.trace = context
+                context = _with_span(record.span)
+        record.trace = context
 
     @contextmanager
-    def asking(self, exchange: Exchange) -> Iterator[Any]:
+    def asking(self, record: Record) -> Iterator[Any]:
         """While the block lasts, a pipeline is asked; gives the span of that, or None."""
-        if self._tracer is None or exchange.span is None:
-            with _current(exchange.trace):
+        if self._tracer is None or record.span is None:
+            with _current(record.trace):
                 yield None
             return
         from opentelemetry.trace import SpanKind
 
-        served = exchange.served
+        served = record.served
         span = self._tracer.start_span(
             f"{served.pipeline.task} {served.name}" if served else "pipelines",
-            context=_with_span(exchange.span),
+            context=_with_span(record.span),
             kind=SpanKind.CLIENT,
-            attributes=_asked(exchange),
+            attributes=_asked(record),
             record_exception=False,  # the words of an error may have a text of a caller
             set_status_on_exception=False,
         )
         try:
-            with _current(_with_span(span) if exchange.trace is not None else None):
+            with _current(_with_span(span) if record.trace is not None else None):
                 yield span
         except Fault as fault:
             _fail(span, fault.kind.word)
@@ -96,38 +96,38 @@ class Traces:
         finally:
             span.end()
 
-    def end(self, exchange: Exchange, *, code: int, reason: str = "") -> None:
+    def end(self, record: Record, *, code: int, reason: str = "") -> None:
         """End the span of a request that was answered with a status, or of one that was not, with 0 and the reason; of
         one that was refused before it had a span it is the beginning, too."""
-        if self._tracer is None or exchange.is_light:
+        if self._tracer is None or record.is_light:
             return
-        span = exchange.span or self._span_of(exchange, None)
+        span = record.span or self._span_of(record, None)
         if code:
             span.set_attribute("http.response.status_code", code)
         if reason or code >= 500:
             _fail(span, reason or str(code))
         span.end()
 
-    def _span_of(self, exchange: Exchange, context: Any) -> Any:
+    def _span_of(self, record: Record, context: Any) -> Any:
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind
 
         assert self._tracer is not None
-        method = exchange.request.method if exchange.request.method in METHODS else "_OTHER"
+        method = record.request.method if record.request.method in METHODS else "_OTHER"
         attributes = {
             "http.request.method": method,
-            "http.route": exchange.path,
-            "encserve.dialect": exchange.dialect.name,
-            "encserve.request_id": exchange.request.id.decode(),
+            "http.route": record.path,
+            "encserve.dialect": record.dialect.name,
+            "encserve.request_id": record.request.id.decode(),
         }
-        if exchange.key.name:
-            attributes["encserve.key"] = exchange.key.name
+        if record.key.name:
+            attributes["encserve.key"] = record.key.name
         return self._tracer.start_span(
-            f"{method} {exchange.path}",
+            f"{method} {record.path}",
             context=context or Context(),  # and not what is current, which is of somebody else
             kind=SpanKind.SERVER,
             attributes=attributes,
-            start_time=time.time_ns() - int((time.perf_counter() - exchange.begun_s) * 1e9),
+            start_time=time.time_ns() - int((time.perf_counter() - record.begun_s) * 1e9),
         )
 
     def close(self) -> None:
@@ -201,8 +201,8 @@ def _current(context: Any) -> Iterator[None]:
         detach(token)
 
 
-def _asked(exchange: Exchange) -> dict[str, Any]:
-    served = exchange.served
+def _asked(record: Record) -> dict[str, Any]:
+    served = record.served
     if served is None:
         return {}
     task = served.pipeline.task

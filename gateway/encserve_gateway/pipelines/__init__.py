@@ -1,1 +1,1 @@
-"""The pipelines behind the gateway: their names, what several dialects ask of them, and how they are."""
+"""The pipelines behind the gateway: which name means which, and how they are."""

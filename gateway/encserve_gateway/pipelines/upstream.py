@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, InvalidInput, PipelineInfo
-from encserve_gateway.bodies.shown import shown
+from encserve_gateway.aliases import Alias
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.faults import Fault, Kind, fault_of
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.faults import Fault, Kind, fault_of, shown
 
 LOG = logging.getLogger("encserve.gateway")
 

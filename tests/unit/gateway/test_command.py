@@ -8,8 +8,8 @@ import pytest
 from encserve import InvalidInput
 from encserve._shells.coalesce import MAX_DELAY_S
 from encserve_gateway import command
+from encserve_gateway.aliases import Alias, parse_alias
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.pipelines.aliases import Alias, parse_alias
 from encserve_gateway.serving import GATHER_S, ServingConfig, connect, uvicorn_config
 
 

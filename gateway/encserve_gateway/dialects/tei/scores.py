@@ -15,8 +15,8 @@ from encserve_gateway.dialects.tei.options import (
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import classify, rank
 from encserve_gateway.pipelines.upstream import Served
+from encserve_gateway.questions import classify, rank
 
 
 async def rerank(exchange: Exchange) -> Response:

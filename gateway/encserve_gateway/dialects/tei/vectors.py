@@ -17,7 +17,7 @@ from encserve_gateway.dialects.tei.options import (
 )
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.pipelines.questions import embed, refuse_cut, server_truncation
+from encserve_gateway.questions import embed, refuse_cut, server_truncation
 
 
 async def embed_texts(exchange: Exchange) -> Response:

@@ -9,7 +9,7 @@ from unit.gateway.asgi import post
 from unit.gateway.listening import listening
 from unit.gateway.pipelines import DIMENSIONS, MAX_LENGTH, vector_of
 
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 from .case import LONG, Case, contains, invalid, vectors
 

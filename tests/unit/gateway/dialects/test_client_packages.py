@@ -14,7 +14,7 @@ from unit.gateway.listening import listening
 from unit.gateway.pipelines import PIPELINES, Fake, answer, vector_of
 
 from encserve import InferenceFailed, Overloaded, RateLimited
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 TEXTS = ["a", "b c", "", "👩‍👩‍👧‍👦"]
 VECTORS = np.array([vector_of(text) for text in TEXTS])

@@ -7,8 +7,8 @@ import pytest
 from unit.gateway.asgi import post
 from unit.gateway.pipelines import DIMENSIONS, vector_of
 
+from encserve_gateway.aliases import Alias
 from encserve_gateway.dialects.cohere import as_binary, as_int8, as_ubinary, as_uint8
-from encserve_gateway.pipelines.aliases import Alias
 
 LONG = " ".join(f"word{number}" for number in range(20))
 

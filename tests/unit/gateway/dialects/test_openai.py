@@ -8,7 +8,7 @@ import pytest
 from unit.gateway.asgi import get, post
 from unit.gateway.pipelines import DIMENSIONS, MAX_LENGTH, PIPELINES, vector_of
 
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 LONG = " ".join(f"word{number}" for number in range(20))
 

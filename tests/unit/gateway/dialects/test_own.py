@@ -12,9 +12,9 @@ from unit.gateway.pipelines import PIPELINES, answer, vector_of
 from encserve import AsyncClient
 from encserve._verbs.table import VERBS
 from encserve.testing import AsyncFakeTransport
+from encserve_gateway.aliases import Alias
 from encserve_gateway.dialects.document import document, request_schema, response_schema
 from encserve_gateway.dialects.own import path_of
-from encserve_gateway.pipelines.aliases import Alias
 
 ARGUMENTS = {
     "answer": {"question": "who?", "context": "😀 Paris burns"},

@@ -6,7 +6,7 @@ from unit.gateway.asgi import ask, get, post
 from unit.gateway.pipelines import DIMENSIONS, MAX_LENGTH, PIPELINES, vector_of
 
 from encserve import DeadlineExceeded, InferenceFailed, Overloaded, RateLimited, Unavailable
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 LONG = " ".join(f"word{number}" for number in range(20))
 

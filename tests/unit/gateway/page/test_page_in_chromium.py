@@ -12,7 +12,7 @@ from unit.gateway.listening import listening
 from unit.gateway.pipelines import PIPELINES, Fake, answer, vector_of
 
 from encserve import Overloaded
-from encserve_gateway.pipelines.aliases import Alias
+from encserve_gateway.aliases import Alias
 
 HOSTILE = '<img src=x onerror="window.ran=1">'
 ALIAS = Alias(name=f'odd "name" \\ {HOSTILE}', pipeline="embed")
