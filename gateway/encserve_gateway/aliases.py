@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from encserve import InvalidInput
 
+SETTINGS = ("prompt_name", "dimensions", "truncate")
 TRUNCATIONS = ("end", "start", "error")
 
 
@@ -25,6 +27,11 @@ class Alias:
     truncate: str | None = None
     """"end", "start" or "error": what becomes of a text that is too long, where the request does not say."""
 
+    def fill(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a request, of which those that are None have the value that this name has for them."""
+        named = {name: getattr(self, name) for name in SETTINGS}
+        return {name: named.get(name) if value is None else value for name, value in options.items()}
+
 
 def parse_alias(text: str) -> Alias:
     """An alias as the command line has it: `NAME=PIPELINE`, and after commas its settings, such as
@@ -40,7 +47,7 @@ def parse_alias(text: str) -> Alias:
     settings: dict[str, Any] = {}
     for other in others:
         key, equals, value = other.partition("=")
-        if key not in ("prompt_name", "dimensions", "truncate") or not equals:
+        if key not in SETTINGS or not equals:
             raise InvalidInput(
                 f"the alias {name!r} has {other!r}, expected prompt_name=NAME, dimensions=N or truncate=WAY"
             )

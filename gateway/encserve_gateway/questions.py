@@ -2,146 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-from encserve import Answer, Classifications, Embeddings, Ranking
+from encserve import Answer, AsyncClient, Classifications, Embeddings, Ranking
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.pipelines.upstream import Served
 
+Part = TypeVar("Part", bound=Answer)
 
-async def embed(
-    exchange: Exchange,
-    served: Served,
-    texts: Sequence[str],
-    *,
-    field: str,
-    truncate: str | None = None,
-    prompt_name: str | None = None,
-    dimensions: int | None = None,
-    normalize: bool | None = True,
-) -> Embeddings:
-    """The vectors of texts, float32 (n, dim), unless one of them is too long and shall not be cut.
 
-    Vectors have length 1 unless a request wants others: the clients of every dialect take that for granted, whatever
-    the checkpoint does. An option that is None has the default of the name, then that of the pipeline.
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a request asks about texts, some of which may be too long.
 
-    Args:
-        exchange: the request.
-        served: what is asked.
-        texts: one or more.
-        field: what the dialect calls the texts, for messages.
-        truncate: "end", "start", or "error" to refuse what is too long.
-        prompt_name: one of the pipeline's, or "" for none.
-        dimensions: the length of the vectors.
-        normalize: whether they have length 1; None as the checkpoint says.
-
-    Raises:
-        Fault: the request is refused, or the pipeline did not answer.
+    All methods raise `Fault` where the request is refused, a text is too long and shall not be cut, or the pipeline
+    does not answer.
     """
-    alias = served.alias
-    way = truncate or alias.truncate
-    options: dict[str, Any] = {
-        "priority": exchange.key.lane,
-        "truncate": server_truncation(way),
-        "prompt_name": alias.prompt_name if prompt_name is None else prompt_name,
-        "dimensions": dimensions or alias.dimensions,
-        "normalize": normalize,
-    }
-    call = exchange.services.upstream.client.embed(texts, model=served.pipeline.name, **options)
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, way, field=field)
-    return answer
 
+    exchange: Exchange
+    """The request."""
+    served: Served
+    """What is asked."""
+    field: str
+    """What the dialect calls the texts, for messages."""
+    truncate: str | None = None
+    """What becomes of texts that are too long: "end", "start", or "error" to refuse them; None as the name has it."""
 
-async def rank(
-    exchange: Exchange,
-    served: Served,
-    query: str,
-    documents: Sequence[str],
-    *,
-    field: str,
-    truncate: str | None = None,
-    top_k: int | None = None,
-) -> Ranking:
-    """The order of documents for a query, best first, and their scores.
+    @property
+    def client(self) -> AsyncClient:
+        """Whose methods are the verbs for `ask`."""
+        return self.exchange.services.upstream.client
 
-    Args:
-        exchange: the request.
-        served: what is asked.
-        query: one text.
-        documents: one or more.
-        field: what the dialect calls the documents, for messages.
-        truncate: "end", "start", or "error" to refuse what is too long.
-        top_k: how many documents the answer has; all for 0 or None.
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool | None = True,
+    ) -> Embeddings:
+        """The vectors of texts, float32 (n, dim).
 
-    Raises:
-        Fault: the request is refused, or the pipeline did not answer.
-    """
-    way = truncate or served.alias.truncate
-    options: dict[str, Any] = {
-        "priority": exchange.key.lane,
-        "truncate": server_truncation(way),
-        "prompt_name": served.alias.prompt_name,
-        "top_k": min(top_k, len(documents)) if top_k else None,
-    }
-    call = exchange.services.upstream.client.rerank(query, documents, model=served.pipeline.name, **options)
-    ranking = await exchange.answer(call)
-    refuse_cut(ranking, served, way, field=field)
-    return ranking
+        Vectors have length 1 unless a request wants others: the clients of every dialect take that for granted,
+        whatever the checkpoint does.
 
+        Args:
+            texts: one or more.
+            prompt_name: one of the pipeline's, or "" for none; None as the name has it.
+            dimensions: the length of the vectors; None as the name has it.
+            normalize: whether they have length 1; None as the checkpoint says.
+        """
+        options = {"prompt_name": prompt_name, "dimensions": dimensions or None, "normalize": normalize}
+        return await self.ask(self.client.embed, texts, **options)
 
-async def classify(
-    exchange: Exchange,
-    served: Served,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None,
-    *,
-    field: str,
-    truncate: str | None = None,
-    top_k: int | None = None,
-) -> Classifications:
-    """The labels of texts, or of pairs of texts, highest score first.
+    async def rank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> Ranking:
+        """The order of documents for a query, best first, and their scores: of the `top_k` best, or of all for 0 or
+        None."""
+        top_k = min(top_k, len(documents)) if top_k else None
+        return await self.ask(self.client.rerank, query, documents, prompt_name=None, top_k=top_k)
 
-    Args:
-        exchange: the request.
-        served: what is asked.
-        texts: one or more.
-        pairs: the second text of each, where the pipeline takes pairs.
-        field: what the dialect calls the texts, for messages.
-        truncate: "end", "start", or "error" to refuse what is too long.
-        top_k: how many labels each text gets; all for None.
+    async def classify(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, top_k: int | None = None
+    ) -> Classifications:
+        """The labels of texts, or with `pairs` of texts and the second text of each, highest score first: the `top_k`
+        best of each, or all for None."""
+        return await self.ask(self.client.classify, texts, text_pairs=pairs, top_k=top_k)
 
-    Raises:
-        Fault: the request is refused, or the pipeline did not answer.
-    """
-    way = truncate or served.alias.truncate
-    options: dict[str, Any] = {"priority": exchange.key.lane, "truncate": server_truncation(way), "top_k": top_k}
-    call = exchange.services.upstream.client.classify(texts, text_pairs=pairs, model=served.pipeline.name, **options)
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, way, field=field)
-    return answer
+    async def ask(self, verb: Callable[..., Awaitable[Part]], *arguments: Any, **options: Any) -> Part:
+        """The answer to a verb of the client, one that takes `truncate`; options that are None are as the name has
+        them."""
+        filled = self.served.alias.fill({**options, "truncate": self.truncate})
+        refuses = filled["truncate"] == "error"
+        if refuses:  # here, since the refusal of the server does not say in numbers what clients are told in numbers
+            filled["truncate"] = None
+        call = verb(*arguments, model=self.served.pipeline.name, priority=self.exchange.key.lane, **filled)
+        answer = await self.exchange.answer(call)
+        if refuses:
+            self._refuse_cut(answer)
+        return answer
 
-
-def server_truncation(way: str | None) -> Any:
-    """How the server is to cut where a request says `way`. For "error" it cuts too, and `refuse_cut` refuses: its own
-    error would not say in numbers what clients are told in numbers."""
-    return None if way == "error" else way
-
-
-def refuse_cut(answer: Answer, served: Served, way: str | None, *, field: str) -> None:
-    """Refuse an answer about less than the whole of its texts, where `way` is "error". Raises Fault: `TOO_LONG`."""
-    if way != "error":
-        return
-    cut = np.flatnonzero(answer.dropped_counts)
-    if not len(cut):
-        return
-    first = int(cut[0])
-    given = int(answer.token_counts[first]) + int(answer.dropped_counts[first])
-    limit = served.pipeline.max_length
-    where = field if len(answer) == 1 else f"{field}[{first}]"
-    message = f"{where} has {given} tokens, the limit is {limit}"
-    raise Fault(Kind.TOO_LONG, message, param=field, given=given, limit=limit)
+    def _refuse_cut(self, answer: Answer) -> None:
+        """Refuse an answer about less than the whole of its texts. Raises Fault: `TOO_LONG`."""
+        cut = np.flatnonzero(answer.dropped_counts)
+        if not len(cut):
+            return
+        first = int(cut[0])
+        given = int(answer.token_counts[first]) + int(answer.dropped_counts[first])
+        limit = self.served.pipeline.max_length
+        where = self.field if len(answer) == 1 else f"{self.field}[{first}]"
+        message = f"{where} has {given} tokens, the limit is {limit}"
+        raise Fault(Kind.TOO_LONG, message, param=self.field, given=given, limit=limit)

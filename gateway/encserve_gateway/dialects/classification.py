@@ -10,7 +10,7 @@ from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import classify
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 
@@ -24,7 +24,7 @@ async def classify_texts(exchange: Exchange) -> Response:
     if pipeline.pairs:
         raise fields.wrong("model", "names a model of pairs of texts, which are asked at /predict")
     way = truncation_of(fields, max_length=pipeline.max_length)
-    answer = await classify(exchange, served, texts, None, field="input", truncate=way)
+    answer = await Question(exchange=exchange, served=served, field="input", truncate=way).classify(texts)
     data = []
     for index, (labels, scores) in enumerate(zip(answer.labels, answer.scores, strict=True)):
         by_label = dict(zip(labels, scores, strict=True))

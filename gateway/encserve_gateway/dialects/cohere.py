@@ -22,7 +22,7 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, shown
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import embed
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 
@@ -75,15 +75,10 @@ async def embed_texts(exchange: Exchange) -> Response:
     said = fields.text("input_type")
     served = await exchange.model("feature-extraction")
     dimensions = _checked(fields, dimensions, types, served)
-    answer = await embed(
-        exchange,
-        served,
-        texts,
-        field="texts",
-        truncate=truncation_of(fields, max_length=served.pipeline.max_length),
-        prompt_name=prompt_for(said, served.pipeline.prompt_names),
-        dimensions=dimensions,
-    )
+    way = truncation_of(fields, max_length=served.pipeline.max_length)
+    question = Question(exchange=exchange, served=served, field="texts", truncate=way)
+    prompt = prompt_for(said, served.pipeline.prompt_names)
+    answer = await question.embed(texts, prompt_name=prompt, dimensions=dimensions)
     rows = little_endian(answer.vectors)
     is_plain = exchange.path == "/v1/embed" and not types
     lists = [await _list(kind, rows) for kind in types or ["float"]]

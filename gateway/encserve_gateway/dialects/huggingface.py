@@ -19,7 +19,7 @@ from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import classify, refuse_cut, server_truncation
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 
@@ -62,7 +62,7 @@ async def classify_texts(exchange: Exchange, served: Served) -> Any:
         texts, seconds = _texts(exchange)[0], None
     top_k = parameters.whole("top_k", least=1)
     top_k = min(top_k, len(served.pipeline.labels)) if top_k and served.pipeline.labels else top_k
-    answer = await classify(exchange, served, texts, seconds, field="inputs", top_k=top_k)
+    answer = await Question(exchange=exchange, served=served, field="inputs").classify(texts, seconds, top_k=top_k)
     return [_labelled(labels, scores) for labels, scores in zip(answer.labels, answer.scores, strict=True)]
 
 
@@ -75,15 +75,8 @@ async def classify_tokens(exchange: Exchange, served: Served) -> Any:
     ignored = ["O"] if "ignore_labels" not in parameters else parameters.get("ignore_labels")
     if not isinstance(ignored, list):
         raise parameters.wrong("ignore_labels", f"is {json_type(ignored)}, expected a list of labels")
-    call = exchange.services.upstream.client.classify_tokens(
-        texts,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        aggregation=strategy,  # type: ignore[arg-type]
-        truncate=server_truncation(served.alias.truncate),
-    )
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, served.alias.truncate, field="inputs")
+    question = Question(exchange=exchange, served=served, field="inputs")
+    answer = await question.ask(question.client.classify_tokens, texts, aggregation=strategy)
     key = "entity" if strategy == "none" else "entity_group"
     found = [[_entity(key, each) for each in entities if each.label not in ignored] for entities in answer.entities]
     return found if is_list else found[0]
@@ -98,17 +91,14 @@ async def classify_zero_shot(exchange: Exchange, served: Served) -> Any:
         labels = [label.strip() for label in labels.split(",") if label.strip()]
     else:
         labels = parameters.texts("candidate_labels", most=exchange.services.config.max_texts)
-    call = exchange.services.upstream.client.classify_zero_shot(
+    question = Question(exchange=exchange, served=served, field="inputs")
+    answer = await question.ask(
+        question.client.classify_zero_shot,
         texts,
         labels,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
         multi_label=parameters.flag("multi_label", False),
         hypothesis_template=parameters.text("hypothesis_template"),
-        truncate=server_truncation(served.alias.truncate),
     )
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, served.alias.truncate, field="inputs")
     found = [_labelled(named, scores) for named, scores in zip(answer.labels, answer.scores, strict=True)]
     return found if is_list else found[0]
 
@@ -117,15 +107,8 @@ async def fill_mask(exchange: Exchange, served: Served) -> Any:
     """`fill-mask`: of a text with one mask its likeliest tokens, of one with several a list for each mask."""
     parameters = _parameters(exchange, allowed=("top_k",))
     texts, is_list = _texts(exchange)
-    call = exchange.services.upstream.client.fill_mask(
-        texts,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        top_k=parameters.whole("top_k", least=1),
-        truncate=server_truncation(served.alias.truncate),
-    )
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, served.alias.truncate, field="inputs")
+    question = Question(exchange=exchange, served=served, field="inputs")
+    answer = await question.ask(question.client.fill_mask, texts, top_k=parameters.whole("top_k", least=1))
     mask = served.pipeline.mask_token
     found = []
     for text, masks in zip(texts, answer.masks, strict=True):

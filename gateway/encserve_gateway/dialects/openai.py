@@ -23,7 +23,7 @@ from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import embed
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 WRITERS: dict[str, Write] = {"float": as_numbers, "base64": as_base64}
@@ -74,15 +74,9 @@ async def embeddings(exchange: Exchange) -> Response:
     if dimensions and dimensions > pipeline.dimensions:
         raise fields.wrong("dimensions", f"is {dimensions}, the vectors of this model have {pipeline.dimensions}")
     said = fields.text("input_type") or fields.text("task")
-    answer = await embed(
-        exchange,
-        served,
-        texts,
-        field="input",
-        truncate=truncation_of(fields, max_length=pipeline.max_length),
-        prompt_name=prompt_for(said, pipeline.prompt_names),
-        dimensions=dimensions,
-    )
+    way = truncation_of(fields, max_length=pipeline.max_length)
+    question = Question(exchange=exchange, served=served, field="input", truncate=way)
+    answer = await question.embed(texts, prompt_name=prompt_for(said, pipeline.prompt_names), dimensions=dimensions)
     blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), write, _item)]
     return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served, tokens=exchange.tokens)])
 

@@ -53,9 +53,7 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     arguments = {name: _argument(fields, name, exchange) for name in verb.arguments if name != "model"}
     given = {name: _value(fields, option) for name, option in options.items()}
     served = await exchange.model(verb.task)
-    for name in ("truncate", "prompt_name", "dimensions"):
-        if name in options and given[name] is None:
-            given[name] = getattr(served.alias, name)
+    given = served.alias.fill(given)
     given["priority"] = exchange.key.lane or given["priority"]
     present = {name: value for name, value in arguments.items() if value is not None}
     call = getattr(exchange.services.upstream.client, verb.name)(**present, model=served.pipeline.name, **given)

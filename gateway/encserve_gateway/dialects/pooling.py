@@ -16,7 +16,7 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind, shown
 from encserve_gateway.http.response import Response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import embed, refuse_cut, server_truncation
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed"}
@@ -62,20 +62,10 @@ async def _served(exchange: Exchange, task: str | None) -> Served:
 async def _vectors(exchange: Exchange, served: Served, texts: list[str]) -> list[NDArray[Any]]:
     """Of each text its vector, (dim,), or those of its tokens, (tokens, dim). Raises Fault."""
     way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
+    question = Question(exchange=exchange, served=served, field="input", truncate=way)
     if served.pipeline.task == "feature-extraction":
-        answer = await embed(exchange, served, texts, field="input", truncate=way)
-        return list(answer.vectors)
-    way = way or served.alias.truncate
-    call = exchange.services.upstream.client.embed_tokens(
-        texts,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        truncate=server_truncation(way),
-        prompt_name=served.alias.prompt_name,
-        normalize=True,
-    )
-    tokens = await exchange.answer(call)
-    refuse_cut(tokens, served, way, field="input")
+        return list((await question.embed(texts)).vectors)
+    tokens = await question.ask(question.client.embed_tokens, texts, prompt_name=None, normalize=True)
     return list(tokens.vectors)
 
 

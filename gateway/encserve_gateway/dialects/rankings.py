@@ -22,7 +22,7 @@ from encserve_gateway.faults import Fault
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import rank
+from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
 DOCUMENTS_PER_UNIT = 100
@@ -50,7 +50,7 @@ async def rerank(exchange: Exchange) -> Response:
     with_documents = fields.flag("return_documents", False)
     refuse_raw_scores(fields)
     served = await exchange.model("text-ranking")
-    ranking = await _ranked(exchange, served, query, documents, field="documents", top=top)
+    ranking = await _question(exchange, served, "documents").rank(query, documents, top_k=top)
     results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": score}
         | ({"document": {"text": documents[index]}} if with_documents else {})
@@ -80,7 +80,7 @@ async def ranking(exchange: Exchange) -> Response:
     passages = read_documents(fields, "passages", most=exchange.services.config.max_texts)
     served = await exchange.named(exchange.parameters.get("model") or fields.text("model"), "text-ranking")
     top = fields.whole("top_k", least=0)  # of the hosted service, which LiteLLM asks
-    answer = await _ranked(exchange, served, text, passages, field="passages", top=top)
+    answer = await _question(exchange, served, "passages").rank(text, passages, top_k=top)
     rankings = [{"index": index, "logit": score} for index, score in _places(answer)]
     return json_response({"rankings": rankings, "usage": usage_of(exchange)})
 
@@ -95,11 +95,12 @@ async def score(exchange: Exchange) -> Response:
         raise fields.wrong(second, f"has {len(documents)} items and {first} {len(queries)}, expected as many or one")
     refuse_raw_scores(fields)
     served = await exchange.model("text-ranking")
+    question = _question(exchange, served, second)
     if len(queries) == 1:
-        rankings = [await _ranked(exchange, served, queries[0], documents, field=second)]
+        rankings = [await question.rank(queries[0], documents)]
     else:
         pairs = zip(queries, documents, strict=True)
-        asked = [_ranked(exchange, served, query, [document], field=second) for query, document in pairs]
+        asked = [question.rank(query, [document]) for query, document in pairs]
         rankings = list(await asyncio.gather(*asked))
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
@@ -149,11 +150,9 @@ def told(answer: Ranking) -> dict[str, Any]:
     }
 
 
-async def _ranked(
-    exchange: Exchange, served: Served, query: str, documents: list[str], *, field: str, top: int | None = None
-) -> Ranking:
+def _question(exchange: Exchange, served: Served, field: str) -> Question:
     way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
-    return await rank(exchange, served, query, documents, field=field, truncate=way, top_k=top)
+    return Question(exchange=exchange, served=served, field=field, truncate=way)
 
 
 def _places(ranking: Ranking) -> list[tuple[int, Any]]:

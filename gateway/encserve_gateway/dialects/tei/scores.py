@@ -16,7 +16,7 @@ from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
-from encserve_gateway.questions import classify, rank
+from encserve_gateway.questions import Question
 
 
 async def rerank(exchange: Exchange) -> Response:
@@ -28,7 +28,8 @@ async def rerank(exchange: Exchange) -> Response:
     with_text = fields.flag("return_text", False)
     top = fields.whole("top_n", least=0)
     served = await served_for(exchange, "text-ranking")
-    ranking = await rank(exchange, served, query, texts, field="texts", truncate=truncation(fields), top_k=top)
+    question = Question(exchange=exchange, served=served, field="texts", truncate=truncation(fields))
+    ranking = await question.rank(query, texts, top_k=top)
     items: list[dict[str, Any]] = [
         {"index": index, "score": score} | ({"text": texts[index]} if with_text else {})
         for index, score in zip(ranking.indices.tolist(), ranking.scores, strict=True)
@@ -43,7 +44,8 @@ async def predict(exchange: Exchange) -> Response:
     refuse_raw_scores(fields)
     served = await served_for(exchange, "text-classification")
     firsts, seconds = _columns(fields, inputs, served)
-    answer = await classify(exchange, served, firsts, seconds, field="inputs", truncate=truncation(fields))
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
+    answer = await question.classify(firsts, seconds)
     labelled = [
         [{"score": score, "label": label} for label, score in zip(labels, scores, strict=True)]
         for labels, scores in zip(answer.labels, answer.scores, strict=True)

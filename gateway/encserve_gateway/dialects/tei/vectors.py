@@ -17,7 +17,7 @@ from encserve_gateway.dialects.tei.options import (
 )
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
-from encserve_gateway.questions import embed, refuse_cut, server_truncation
+from encserve_gateway.questions import Question
 
 
 async def embed_texts(exchange: Exchange) -> Response:
@@ -28,12 +28,9 @@ async def embed_texts(exchange: Exchange) -> Response:
     dimensions = fields.whole("dimensions", least=1)
     if dimensions and dimensions > served.pipeline.dimensions:
         raise fields.wrong("dimensions", "should be smaller than the maximum embedding dimension")
-    answer = await embed(
-        exchange,
-        served,
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
+    answer = await question.embed(
         texts,
-        field="inputs",
-        truncate=truncation(fields),
         prompt_name=prompt_name(fields, served),
         dimensions=dimensions,
         normalize=fields.flag("normalize", True),
@@ -48,17 +45,9 @@ async def embed_all(exchange: Exchange) -> Response:
     fields = exchange.fields
     texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
     served = await served_for(exchange, "token-embedding")
-    way = truncation(fields)
-    call = exchange.services.upstream.client.embed_tokens(
-        texts,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        truncate=server_truncation(way),
-        prompt_name=prompt_name(fields, served),
-        normalize=False,
-    )
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, way, field="inputs")
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
+    prompt = prompt_name(fields, served)
+    answer = await question.ask(question.client.embed_tokens, texts, prompt_name=prompt, normalize=False)
     blocks = [as_numbers(np.ascontiguousarray(rows)[None])[0] for rows in answer.vectors]
     return with_headers(exchange, Response([b"[", b",".join(blocks), b"]"]), characters=characters_of(texts))
 
@@ -68,16 +57,9 @@ async def embed_sparse(exchange: Exchange) -> Response:
     fields = exchange.fields
     texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
     served = await served_for(exchange, "sparse-embedding")
-    way = truncation(fields)
-    call = exchange.services.upstream.client.embed_sparse(
-        texts,
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        truncate=server_truncation(way),
-        prompt_name=prompt_name(fields, served),
-    )
-    answer = await exchange.answer(call)
-    refuse_cut(answer, served, way, field="inputs")
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
+    prompt = prompt_name(fields, served)
+    answer = await question.ask(question.client.embed_sparse, texts, prompt_name=prompt)
     terms = []
     for ids, weights in zip(answer.token_ids, answer.weights, strict=True):
         order = np.argsort(ids)
@@ -97,13 +79,7 @@ async def similarity(exchange: Exchange) -> Response:
     served = await served_for(exchange, "feature-extraction")
     options = exchange.fields.nested("parameters") or Fields({})
     texts = [source, *sentences]
-    answer = await embed(
-        exchange,
-        served,
-        texts,
-        field="inputs",
-        truncate=truncation(options),
-        prompt_name=prompt_name(options, served),
-    )
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(options))
+    answer = await question.embed(texts, prompt_name=prompt_name(options, served))
     cosines = np.clip(answer.vectors[1:] @ answer.vectors[0], -1, 1)
     return with_headers(exchange, json_response(cosines), characters=characters_of(texts))

@@ -224,6 +224,20 @@ async def test_embed_sparse(fake):
 TEXTS = ["a", "ccc", "bb", "ccc"]
 
 
+@pytest.mark.parametrize(("route", "pipeline"), [("embed_all", "tokens"), ("embed_sparse", "sparse")])
+async def test_a_name_settles_what_becomes_of_long_texts_and_the_prompt_of_every_kind_of_vectors(fake, route, pipeline):
+    asked = fake(
+        aliases=(
+            Alias(name="strict", pipeline=pipeline, truncate="error"),
+            Alias(name="late", pipeline=pipeline, truncate="start", prompt_name=""),
+        )
+    )
+    refused = await post(asked.gateway, f"/models/strict/{route}", {"inputs": LONG})
+    assert (refused.status, refused.json["error"].rpartition(". ")[2]) == (422, "Given: 22")
+    assert (await post(asked.gateway, f"/models/late/{route}", {"inputs": LONG})).status == 200
+    assert asked.requests[-1].parameters.items() >= {("truncate", "start"), ("prompt_name", "")}
+
+
 async def test_rerank(fake):
     asked = fake()
     answered = await post(asked.gateway, "/rerank", {"query": "q", "texts": TEXTS})
