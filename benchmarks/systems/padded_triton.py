@@ -24,7 +24,7 @@ from encserve_server.config import LOOPBACK, ServeConfig
 from encserve_server.host.locate import find_triton
 from encserve_server.host.platform import has_nvidia_driver, read_host
 from encserve_server.launcher.environment import wheel_environment
-from encserve_server.launcher.flags import triton_flags
+from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.runtime_folder import create_runtime_folder
 from encserve_server.processes.process import TritonProcess
@@ -84,11 +84,10 @@ class System:
             shm_prefix=self._folder.shm_prefix,
             admin_secret=SECRET,
             has_gpu=has_nvidia_driver(),
-            backend_folder=self._folder.link_backends(wheel) if wheel else None,
-            cache_folder=wheel.cache_folder if wheel else None,
         )
         environment = dict(os.environ)
         if wheel is not None:
+            flags += wheel_flags(backend_folder=self._folder.link_backends(wheel), cache_folder=wheel.cache_folder)
             environment = wheel_environment(os.environ, wheel=wheel, libpython=host.libpython)
         self._process = TritonProcess(
             [str(installation.executable), *flags],

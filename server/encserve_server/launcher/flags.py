@@ -1,4 +1,4 @@
-"""The command line of `tritonserver`, as one pure function."""
+"""The command line of `tritonserver`, as pure functions."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,14 +23,11 @@ def triton_flags(
     shm_prefix: str,
     admin_secret: str,
     has_gpu: bool,
-    backend_folder: Path | None = None,
-    cache_folder: Path | None = None,
 ) -> list[str]:
     """Return the arguments of `tritonserver`.
 
     `shm_prefix` begins the name of every shared-memory region of the Python backend, so that the regions of a server
-    that was killed can be told from those of others. `admin_secret` opens the groups of `ADMIN_GROUPS`. The folders are
-    needed where Triton is not installed as a whole.
+    that was killed can be told from those of others. `admin_secret` opens the groups of `ADMIN_GROUPS`.
     """
     flags = [
         f"--model-repository={config.repository}",
@@ -54,11 +51,12 @@ def triton_flags(
     ]
     if not has_gpu:  # each of these warns about a missing driver otherwise
         flags += ["--allow-gpu-metrics=false", "--enable-peer-access=false", "--pinned-memory-pool-byte-size=0"]
-    if backend_folder is not None:
-        flags.append(f"--backend-directory={backend_folder}")
-    if cache_folder is not None:
-        flags.append(f"--cache-directory={cache_folder}")
     return flags
+
+
+def wheel_flags(*, backend_folder: Path, cache_folder: Path) -> list[str]:
+    """Return the arguments of a `tritonserver` that is not installed as a whole."""
+    return [f"--backend-directory={backend_folder}", f"--cache-directory={cache_folder}"]
 
 
 def restriction_flags(admin_secret: str) -> list[str]:

@@ -20,33 +20,17 @@ Probe: TypeAlias = Callable[[PipelineInfo], None]
 """A function that asks a pipeline one question. Raises TransportError where it may be asked again."""
 
 
-def wait_until_ready(
-    process: TritonProcess,
-    pipelines: Sequence[PipelineInfo],
-    *,
-    address: tuple[str, int],
-    timeout_s: float,
-    probe: Probe,
-    report: Callable[[str], None],
-) -> None:
-    """Return once every pipeline has answered at the gRPC `address`.
+class Startup:
+    """The start of a server, from when this is made.
 
-    Raises:
-        StartFailed: Triton ended, or `timeout_s` passed.
+    Its methods raise `StartFailed` where Triton ends, or `timeout_s` is over.
+
+    Args:
+        process: the server.
+        timeout_s: seconds for all of the start.
+        report: takes what is waited for, line by line, at growing intervals.
     """
-    waiting = _Waiting(process, timeout_s=timeout_s, report=report)
-    while not _accepts(address):  # Triton opens its ports once all models are loaded
-        waiting.pause("starting Triton")
-    for pipeline in pipelines:
-        while True:
-            try:
-                probe(pipeline)
-                break
-            except TransportError:
-                waiting.pause(f"waiting for {pipeline.name}")
 
-
-class _Waiting:
     def __init__(self, process: TritonProcess, *, timeout_s: float, report: Callable[[str], None]) -> None:
         self._process = process
         self._timeout_s = timeout_s
@@ -54,7 +38,23 @@ class _Waiting:
         self._started_s = time.monotonic()
         self._next_report_s = FIRST_REPORT_S
 
-    def pause(self, activity: str) -> None:
+    def wait_for_port(self, address: tuple[str, int]) -> None:
+        """Return once the server takes connections at its gRPC `address`: Triton opens its ports once all models are
+        loaded."""
+        while not _accepts(address):
+            self._pause("starting Triton")
+
+    def wait_for_answers(self, pipelines: Sequence[PipelineInfo], *, probe: Probe) -> None:
+        """Return once every pipeline has answered."""
+        for pipeline in pipelines:
+            while True:
+                try:
+                    probe(pipeline)
+                    break
+                except TransportError:
+                    self._pause(f"waiting for {pipeline.name}")
+
+    def _pause(self, activity: str) -> None:
         interruption.check()
         waited_s = time.monotonic() - self._started_s
         if not self._process.is_alive:

@@ -19,10 +19,10 @@ from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
-from encserve_server.launcher.flags import triton_flags
+from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.launcher.live_code import edited
 from encserve_server.launcher.ports import check_ports
-from encserve_server.launcher.readiness import wait_until_ready
+from encserve_server.launcher.readiness import Startup
 from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
 from encserve_server.processes.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
@@ -188,9 +188,9 @@ class TritonServer:
             shm_prefix=self._folder.shm_prefix,
             admin_secret=self.admin_secret,
             has_gpu=has_gpu,
-            backend_folder=self._folder.link_backends(wheel) if wheel else None,
-            cache_folder=wheel.cache_folder if wheel else None,
         )
+        if wheel is not None:
+            flags += wheel_flags(backend_folder=self._folder.link_backends(wheel), cache_folder=wheel.cache_folder)
         self._process = TritonProcess(
             [str(installation.executable), *flags],
             environment=environment
@@ -201,13 +201,10 @@ class TritonServer:
             exit_timeout_s=self.config.exit_timeout_s,
         )
         asker = self.open_asker(timeout_s=ATTEMPT_TIMEOUT_S)
-        wait_until_ready(
-            self._process,
-            self.pipelines,
-            address=(self.config.client_host, self.config.grpc_port),
-            timeout_s=self.config.startup_timeout_s,
-            probe=partial(ask, asker) if self._probe is None else self._probe_given,
-            report=self._report,
+        startup = Startup(self._process, timeout_s=self.config.startup_timeout_s, report=self._report)
+        startup.wait_for_port((self.config.client_host, self.config.grpc_port))
+        startup.wait_for_answers(
+            self.pipelines, probe=partial(ask, asker) if self._probe is None else self._probe_given
         )
 
     def _load_again(self, model: str) -> None:

@@ -31,9 +31,9 @@ def fake_process(*, is_alive=True):
 
 def wait(address, *, process=None, probe=lambda pipeline: None, timeout_s=5.0):
     lines = []
-    readiness.wait_until_ready(
-        process or fake_process(), [PIPELINE], address=address, timeout_s=timeout_s, probe=probe, report=lines.append
-    )
+    startup = readiness.Startup(process or fake_process(), timeout_s=timeout_s, report=lines.append)
+    startup.wait_for_port(address)
+    startup.wait_for_answers([PIPELINE], probe=probe)
     return lines
 
 

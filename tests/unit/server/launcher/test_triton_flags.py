@@ -3,7 +3,7 @@ from pathlib import Path
 from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
 from encserve_server.launcher.environment import steps_environment, wheel_environment
-from encserve_server.launcher.flags import triton_flags
+from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.processes.log import reason_of_end
 
 GROUPS = "model-repository,shared-memory,logging,trace,statistics"
@@ -16,8 +16,6 @@ def test_flags_of_a_host_without_a_gpu():
         shm_prefix="encserve_7_ab_",
         admin_secret="s" * 16,
         has_gpu=False,
-        backend_folder=Path("/run/backends"),
-        cache_folder=Path("/wheel/caches"),
     )
     assert flags == [
         "--model-repository=/models",
@@ -42,9 +40,12 @@ def test_flags_of_a_host_without_a_gpu():
         "--allow-gpu-metrics=false",
         "--enable-peer-access=false",
         "--pinned-memory-pool-byte-size=0",
-        "--backend-directory=/run/backends",
-        "--cache-directory=/wheel/caches",
     ]
+
+
+def test_flags_of_the_wheel():
+    flags = wheel_flags(backend_folder=Path("/run/backends"), cache_folder=Path("/wheel/caches"))
+    assert flags == ["--backend-directory=/run/backends", "--cache-directory=/wheel/caches"]
 
 
 def test_a_gpu_keeps_its_metrics_and_its_pinned_memory():
