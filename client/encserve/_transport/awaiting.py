@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2
 from encserve._errors import TransportError
 from encserve._messages import InferRequest, InferResponse, ServedModel, giving_up
 from encserve._transport import leaving
-from encserve._transport.over_grpc import READY_MODELS, OverGrpc, served_models, string_parameters
+from encserve._transport.over_grpc import READY_MODELS, OverGrpc, asked_about, served_models, string_parameters
 from encserve._transport.replicas import Replicas
 from encserve._transport.wire import request_to_proto, response_from_proto
 
@@ -53,19 +53,17 @@ class AsyncGrpcTransport(OverGrpc):
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""
         proto = service_pb2.ModelConfigRequest(name=model, version=version)
-        config = await self.ask("ModelConfig", proto, timeout_s=timeout_s, model=model, version=version)
+        config = await self.ask("ModelConfig", proto, timeout_s=timeout_s)
         return string_parameters(config)
 
     async def pipelines(self, *, timeout_s: float) -> list[ServedModel]:
         """All models that are ready."""
         return served_models(await self.ask("RepositoryIndex", READY_MODELS, timeout_s=timeout_s, operator=True))
 
-    async def ask(
-        self, method: str, proto: Any, *, timeout_s: float, operator: bool = False, model: str = "", version: str = ""
-    ) -> Any:
+    async def ask(self, method: str, proto: Any, *, timeout_s: float, operator: bool = False) -> Any:
         """The answer of one method of Triton's service; as an `operator`, the secret goes with the request."""
         replicas = self._replicas()
-        with replicas.asking() as replica, self._asking(replicas, replica, model=model, version=version):
+        with replicas.asking() as replica, self._asking(replicas, replica, **asked_about(proto)):
             metadata = self._metadata_for(replica, operator=operator)
             call = getattr(replica.stub, method)(proto, timeout=timeout_s, metadata=metadata)
             return await self._calls.result(call, timeout_s=timeout_s)

@@ -155,6 +155,12 @@ class OverGrpc:
         return TransportError(f"the client of {self._shown} is closed")
 
 
+def asked_about(proto: Any) -> dict[str, str]:
+    """What a message of Triton's service is about, in fields of an error; empty where it is about no model."""
+    model = getattr(proto, "name", "") or getattr(proto, "model_name", "")
+    return {"model": model, "version": getattr(proto, "version", "")}
+
+
 def string_parameters(response: Any) -> Mapping[str, str]:
     """The string parameters in a `ModelConfigResponse`, and the version where it pins one, as each pipeline does."""
     config = response.config

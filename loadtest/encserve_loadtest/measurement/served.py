@@ -32,7 +32,7 @@ class _Configurations(GrpcTransport):
 
     def config(self, model: str) -> model_config_pb2.ModelConfig:
         request = service_pb2.ModelConfigRequest(name=model)
-        return self.ask("ModelConfig", request, timeout_s=ASK_TIMEOUT_S, model=model).config
+        return self.ask("ModelConfig", request, timeout_s=ASK_TIMEOUT_S).config
 
 
 def role_of(model: str) -> str:

@@ -28,13 +28,13 @@ class Administration(OwnHostTransport):
             request.parameters["config"].string_param = json.dumps(config)
         for path, content in (files or {}).items():
             request.parameters[f"file:{path}"].bytes_param = content
-        self.ask("RepositoryModelLoad", request, timeout_s=LOAD_TIMEOUT_S, operator=True, model=model)
+        self.ask("RepositoryModelLoad", request, timeout_s=LOAD_TIMEOUT_S, operator=True)
 
     def unload(self, model: str, *, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Unload a model, but not the steps of an ensemble. Triton ends the requests that it has begun, and does not
         wait for that; see `unloading`."""
         request = service_pb2.RepositoryModelUnloadRequest(model_name=model)
-        self.ask("RepositoryModelUnload", request, timeout_s=timeout_s, operator=True, model=model)
+        self.ask("RepositoryModelUnload", request, timeout_s=timeout_s, operator=True)
 
     def unloading(self, *, timeout_s: float) -> set[str]:
         """Return the models that were unloaded and still have requests, an ensemble from its first step to its last."""
