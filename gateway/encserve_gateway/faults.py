@@ -7,6 +7,7 @@ OpenAI's, which most others share.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 
 from encserve import (
@@ -112,30 +113,14 @@ class Fault(Exception):
         message: for people. It names the field, the limit and the value, and has no text of a caller.
         param: the field of the body that is wrong; empty where none is.
         retry_after_s: when to ask again, in seconds.
-        given: of `TOO_LONG`, the tokens of the text.
-        limit: of `TOO_LONG`, the tokens that the pipeline reads.
-        allowed: of `WRONG_METHOD`, the methods that the route has.
     """
 
-    def __init__(
-        self,
-        kind: Kind,
-        message: str,
-        *,
-        param: str = "",
-        retry_after_s: float | None = None,
-        given: int | None = None,
-        limit: int | None = None,
-        allowed: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, kind: Kind, message: str, *, param: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.param = param
         self.retry_after_s = RETRY_AFTER_S.get(kind) if retry_after_s is None else retry_after_s
-        self.given = given
-        self.limit = limit
-        self.allowed = allowed
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -146,11 +131,32 @@ class Fault(Exception):
             headers += [(b"retry-after", b"%d" % wait_s), (b"retry-after-ms", b"%d" % (wait_s * 1000))]
         if self.kind in HOPELESS:
             headers.append((b"x-should-retry", b"false"))
-        if self.allowed:
-            headers.append((b"allow", ", ".join(self.allowed).encode()))
         if self.kind is Kind.NO_KEY:
             headers.append((b"www-authenticate", b"Bearer"))
         return headers
+
+
+class TooLong(Fault):
+    """A text that was not to be cut: the one at `where` in the field `param` has `given` tokens, more than the `limit`
+    of the pipeline."""
+
+    def __init__(self, where: str, *, param: str, given: int, limit: int) -> None:
+        super().__init__(Kind.TOO_LONG, f"{where} has {given} tokens, the limit is {limit}", param=param)
+        self.given = given
+        self.limit = limit
+
+
+class WrongMethod(Fault):
+    """A request of another method than those of its route, which are `allowed`."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(Kind.WRONG_METHOD, f"this route takes {' and '.join(allowed)}")
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What tells programs which methods there are."""
+        return [*super().headers, (b"allow", ", ".join(self.allowed).encode())]
 
 
 def shown(value: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from encserve import Answer, AsyncClient, Classifications, Embeddings, Ranking
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import TooLong
 from encserve_gateway.pipelines.upstream import Served
 
 Part = TypeVar("Part", bound=Answer)
@@ -87,13 +87,11 @@ class Question:
         return answer
 
     def _refuse_cut(self, answer: Answer) -> None:
-        """Refuse an answer about less than the whole of its texts. Raises Fault: `TOO_LONG`."""
+        """Refuse an answer about less than the whole of its texts. Raises TooLong."""
         cut = np.flatnonzero(answer.dropped_counts)
         if not len(cut):
             return
         first = int(cut[0])
         given = int(answer.token_counts[first]) + int(answer.dropped_counts[first])
-        limit = self.served.pipeline.max_length
         where = self.field if len(answer) == 1 else f"{self.field}[{first}]"
-        message = f"{where} has {given} tokens, the limit is {limit}"
-        raise Fault(Kind.TOO_LONG, message, param=self.field, given=given, limit=limit)
+        raise TooLong(where, param=self.field, given=given, limit=self.served.pipeline.max_length)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, WrongMethod
 from encserve_gateway.http.response import Response
 from encserve_gateway.record import Words
 
@@ -88,8 +88,7 @@ class Router:
                 return Choice(routes=tuple(methods[method]), parameters=parameters)
             allowed.update(methods)
         if allowed:
-            named = sorted(allowed | ({"HEAD"} if "GET" in allowed else set()))
-            raise Fault(Kind.WRONG_METHOD, f"this route takes {' and '.join(named)}", allowed=tuple(named))
+            raise WrongMethod(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
         raise Fault(Kind.UNKNOWN_ROUTE, "there is no such route")
 
     def _matching(self, path: str) -> Iterable[tuple[Mapping[str, list[tuple[Dialect, Route]]], Mapping[str, str]]]:

@@ -19,7 +19,7 @@ from encserve_gateway.bodies.vectors import Write, as_base64, as_numbers, blocks
 from encserve_gateway.bodies.vocabulary import Vocabulary, read_vocabulary
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, TooLong
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
@@ -52,7 +52,7 @@ def error_body(fault: Fault) -> dict[str, dict[str, str | None]]:
     """The body of an error, with all four fields that OpenAI's clients know."""
     status = fault.kind.status
     message = fault.message
-    if fault.kind is Kind.TOO_LONG:  # a sentence that clients look for, such as pgai
+    if isinstance(fault, TooLong):  # a sentence that clients look for, such as pgai
         message = f"This model's maximum context length is {fault.limit} tokens. However, {message}."
     error = {
         "message": message,

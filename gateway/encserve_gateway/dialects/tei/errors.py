@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, TooLong
 from encserve_gateway.http.response import Response, json_response
 
 STATUSES = {
@@ -35,12 +35,12 @@ def error_response(fault: Fault) -> Response:
 
 
 def _message(fault: Fault) -> str:
+    if isinstance(fault, TooLong):
+        limit = f"must have less than {fault.limit} tokens. Given: {fault.given}"
+        return f"Input validation error: `{fault.param}` {limit}"
     match fault.kind:
         case Kind.EMPTY:
             return f"`{fault.param}` cannot be empty"
-        case Kind.TOO_LONG:
-            limit = f"must have less than {fault.limit} tokens. Given: {fault.given}"
-            return f"Input validation error: `{fault.param}` {limit}"
         case Kind.INVALID:
             return f"Input validation error: {fault.message}"
         case Kind.WRONG_TASK | Kind.FAILED | Kind.BROKEN:
