@@ -155,7 +155,7 @@ class OverGrpc:
         return TransportError(f"the client of {self._shown} is closed")
 
 
-def asked_about(proto: Any) -> dict[str, str]:
+def asked_about(proto: Any) -> dict[str, Any]:
     """What a message of Triton's service is about, in fields of an error; empty where it is about no model."""
     model = getattr(proto, "name", "") or getattr(proto, "model_name", "")
     return {"model": model, "version": getattr(proto, "version", "")}
