@@ -1,7 +1,6 @@
 """A gRPC server in this process that plays Triton, and the two ways to ask it."""
 
 import asyncio
-import itertools
 import threading
 import time
 
@@ -17,6 +16,9 @@ from encserve import (
 from encserve._transport.wire import request_from_proto, response_to_proto
 from encserve.testing import fake_pipeline
 
+PROMPT = "prompt"
+"""The text that is answered at once."""
+
 
 class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Serves one pipeline and one other model. `refusals` are the statuses of the next answers."""
@@ -26,11 +28,9 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.words = "the server's own words"
         self.requests = []
         self.metadata = []  # of each request, what came beside its message
-        self.numbers = itertools.count()  # of requests, as they come
         self.given_up = []
         self.answers_what_is_given_up = True
-        self.delay_s = 0.0  # of all but the first `prompt` requests
-        self.prompt = 0
+        self.delay_s = 0.0  # of all requests with another text than PROMPT
         self.admin_secret = ""
         self.api_key = ""
         self.retry_after = ""
@@ -52,10 +52,9 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
             if self.answers_what_is_given_up:
                 self.release.set()
             context.abort(grpc.StatusCode.CANCELLED, "given up")
-        number = next(self.numbers)
         self.requests.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
-        if self.delay_s and number >= self.prompt:
+        if self.delay_s and set(request.inputs["text"]) != {PROMPT.encode()}:
             until_s = time.monotonic() + self.delay_s
             while context.is_active() and time.monotonic() < until_s and not self.release.wait(0.001):
                 pass

@@ -15,7 +15,7 @@ from encserve import (
     Client,
 )
 
-from .playing_triton import assert_all_given_up
+from .playing_triton import PROMPT, assert_all_given_up
 
 
 @pytest.fixture(autouse=True)
@@ -40,21 +40,21 @@ async def test_a_cancelled_call_gives_up_its_place(triton, url):
 
 def test_a_stopped_iterator_gives_up_its_places_and_does_not_wait(triton, url):
     with Client(url, texts_per_request=1, concurrency=3) as client:
-        parts = client.embed_iter(["a"] * 100, model="fake")
-        triton.delay_s, triton.prompt = 60, 3
+        parts = client.embed_iter([PROMPT] * 3 + ["a"] * 97, model="fake")
+        triton.delay_s = 60
         for _ in range(3):
             next(parts)
         while len(triton.requests) < 5:
             time.sleep(0.001)
         parts.close()
-    del triton.requests[:3]
+    triton.requests[:] = [request for request in triton.requests if request.inputs["text"] != [PROMPT.encode()]]
     assert_all_given_up(triton)
 
 
 def test_a_stopped_iterator_does_not_wait_for_a_server_that_says_nothing(triton, url):
     client = Client(url, texts_per_request=1, concurrency=2, timeout_s=120.0)
-    parts = client.embed_iter(["a"] * 100, model="fake")
-    triton.delay_s, triton.prompt, triton.answers_what_is_given_up = 180.0, 2, False
+    parts = client.embed_iter([PROMPT] * 2 + ["a"] * 98, model="fake")
+    triton.delay_s, triton.answers_what_is_given_up = 180.0, False
     for _ in range(2):
         next(parts)
     while len(triton.requests) < 3:
@@ -70,8 +70,8 @@ def test_a_stopped_iterator_does_not_wait_for_a_server_that_says_nothing(triton,
 
 def test_what_was_given_up_is_not_sent_again(triton, url):
     with Client(url, texts_per_request=1, concurrency=2) as client:
-        parts = client.embed_iter(["a"] * 100, model="fake")
-        triton.delay_s, triton.prompt = 60, 2
+        parts = client.embed_iter([PROMPT] * 2 + ["a"] * 98, model="fake")
+        triton.delay_s = 60
         for _ in range(2):
             next(parts)
         while len(triton.requests) < 3:
@@ -85,7 +85,7 @@ INTERRUPTED = """
 import signal, sys
 from encserve import Client
 from encserve._transport import leaving
-leaving.GIVE_UP_S = leaving.HEARD_S = 60
+leaving.GIVE_UP_S = leaving.HEARD_S = 10
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Client(sys.argv[1], texts_per_request=int(sys.argv[2])) as client:
     client.embed(["a", "b"], model="fake")
@@ -110,7 +110,7 @@ async def test_cancelling_one_call_does_not_fail_another(triton, url):
     async with AsyncClient(url, timeout_s=120.0) as client:
         await client.embed(["a"], model="fake")
         triton.requests.clear()
-        triton.delay_s, triton.prompt, triton.answers_what_is_given_up = 60.0, 0, False
+        triton.delay_s, triton.answers_what_is_given_up = 60.0, False
         large = asyncio.create_task(client.embed(["a"] * 65, model="fake"))
         small = asyncio.create_task(client.embed(["bb"], model="fake"))
         while sum(len(request.inputs["text"]) for request in triton.requests) < 66:
