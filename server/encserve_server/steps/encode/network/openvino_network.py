@@ -31,6 +31,7 @@ class OpenVinoNetwork:
             taken = self._compiled.get_property(name)
             if _text(taken) != value:
                 raise RuntimeError(f"OpenVINO {openvino.__version__} takes {name} as {_text(taken)}, not as {value}")
+        _make_tables_of_dtypes()
         self._places = {name: place for place, each in enumerate(self._compiled.outputs) for name in each.names}
         self._of_thread = threading.local()
 
@@ -40,8 +41,17 @@ class OpenVinoNetwork:
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         request = self._of_thread.request
-        request.infer(dict(feed), share_inputs=True)
+        request.infer(dict(feed), share_inputs=True, share_outputs=True)
         return [request.get_output_tensor(self._places[output]).data.copy() for output in outputs]
+
+
+def _make_tables_of_dtypes() -> None:
+    """Have OpenVINO make its tables of dtypes now, in one thread.
+
+    It makes them when they are first needed, in C++ that lets one thread do so and lets go of Python's lock meanwhile.
+    Of two threads that need them first at the same moment, each would wait for ever for the lock that the other has.
+    """
+    _ = openvino.Tensor(np.zeros(1, np.int64), shared_memory=True).element_type.to_dtype()
 
 
 def _text(value: Any) -> str:
