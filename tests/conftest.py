@@ -1,5 +1,6 @@
 """Options and fixtures of all tests."""
 
+import faulthandler
 import gc
 import os
 import signal
@@ -9,8 +10,33 @@ import pytest
 from certificates import Authority
 from xdist.scheduler import LoadScopeScheduling
 
+from encserve_server.steps.instance import loops
+
 # Shells start background jobs with Ctrl-C ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A process that is told to end says where it was: a worker that is gone says nothing.
+STDERR = os.fdopen(os.dup(2), "w")
+
+
+def say_where(number, frame):
+    """Print what every thread does, and end as without a handler."""
+    print(f"{signal.Signals(number).name} came to {os.environ.get('PYTEST_CURRENT_TEST')}", file=STDERR, flush=True)
+    faulthandler.dump_traceback(STDERR)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+for deadly in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(deadly, say_where)
+
+
+def fail_in_place_of_ending():
+    """Of a thread of a step that cannot go on: here it would end the tests, without a word."""
+    raise RuntimeError("a thread of a step would have ended its process")
+
+
+loops.end_process = fail_in_place_of_ending
 
 # With a process for each core, threads of torch would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:

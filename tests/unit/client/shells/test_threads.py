@@ -55,6 +55,9 @@ def test_a_call_that_waits_for_its_turn_has_its_own_deadline(model):
     with client, ThreadPoolExecutor(1) as pool:
         patient = pool.submit(client.embed, texts(4), model="fake")
         assert server.began.wait(60)
+        gate = next(iter(client._conversation._gates.values()))
+        while len(gate._inside) < 2:
+            time.sleep(0.001)
         with pytest.raises(Overloaded, match="waited all its time for one of the 2 places"):
             client.embed(texts(2), model="fake", timeout_s=0.1)
         assert not patient.done()
