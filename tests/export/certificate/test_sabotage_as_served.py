@@ -67,7 +67,7 @@ def served(staged, way, graph):
         yield encoder
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def certified(request, checkpoint_of, graph_of, tmp_path, monkeypatch):
     """Certify a checkpoint as one engine serves it, with one of MISTAKES or none."""
     asked = ENGINES[request.param]
@@ -89,13 +89,24 @@ def certified(request, checkpoint_of, graph_of, tmp_path, monkeypatch):
     return certify
 
 
-@pytest.mark.parametrize("name", ["sentences", "entities"])
-def test_a_right_reading_is_certified(name, certified):
-    figures = certified(name)["figures"]
+IN_FULL, FEW = "python with onnxruntime", ("sentences", "pooling mode")
+
+
+def with_each_engine(cases):
+    """Run a test with each case and engine; of all engines but one, only FEW are not slow."""
+    pairs = [(engine, case) for engine in ENGINES for case in cases]
+    marks = [() if engine == IN_FULL or case in FEW else pytest.mark.slow for engine, case in pairs]
+    params = [pytest.param(*pair, marks=mark) for pair, mark in zip(pairs, marks, strict=True)]
+    return pytest.mark.parametrize(("certified", "case"), params, indirect=["certified"])
+
+
+@with_each_engine(["sentences", "entities"])
+def test_a_right_reading_is_certified(case, certified):
+    figures = certified(case)["figures"]
     assert figures["answers_max_abs_diff"]["measured"] < 1e-5
 
 
-@pytest.mark.parametrize("mistake", [*IN_THE_GRAPH, *AROUND_IT])
-def test_a_wrong_reading_is_refused(mistake, certified):
-    with pytest.raises(CertificateFailed, match=MISTAKES[mistake].message):
-        certified(MISTAKES[mistake].of, mistake)
+@with_each_engine([*IN_THE_GRAPH, *AROUND_IT])
+def test_a_wrong_reading_is_refused(case, certified):
+    with pytest.raises(CertificateFailed, match=MISTAKES[case].message):
+        certified(MISTAKES[case].of, case)

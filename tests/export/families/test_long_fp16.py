@@ -28,7 +28,12 @@ SMALL = {
 OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_types": ["full_attention"] * 2}}
 
 
-@pytest.fixture(params=["eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert"], scope="module")
+FEW = ("modernbert", "nomic_bert")
+FAMILIES = ("eurobert", "gte", "jina_embeddings_v3", *FEW)
+GRAPHS = [family if family in FEW else pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES]
+
+
+@pytest.fixture(params=GRAPHS, scope="module")
 def graphs(request, tmp_path_factory):
     """The FP32 graph of a family, and the fp16 one as a GPU rounds it."""
     folder = tmp_path_factory.mktemp("long")

@@ -27,19 +27,10 @@ MOST_SCORES = 2_000
 MAX_DIFFERENCE = 1e-4
 MAX_DIFFERENCE_IN_COMPANY = 1e-5
 
-PECULIAR = {
-    "bert",
-    "deberta-v2",
-    "deberta-v2 like v3",
-    "eurobert",
-    "megatron-bert",
-    "modernbert",
-    "mpnet",
-    "roberta",
-    "t5",
-}
-GRAPHS = [case if case in PECULIAR else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-"""An ONNX export takes seconds. Those that are not slow have among them everything that is peculiar to any."""
+FEW = ("bert", "deberta-v2 like v3", "eurobert")
+GRAPHS = [case if case in FEW else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+"""An ONNX export takes seconds. What else is peculiar to a family is served by those of
+`tests/integration/matrix/cells.py`."""
 
 
 def packs(checkpoint):

@@ -26,8 +26,12 @@ PACKS = ([1], [TILE], [TILE + 1, 3], [MAX_LENGTH, 1, MAX_LENGTH], [5] * 40, [128
 TILED = [case for case in CASES if not FAMILIES[case.split()[0]].padded]
 """The others pad the whole network, attention and all."""
 PECULIAR = ("bert", "deberta-v2 like v3", "modernbert", "t5")
-GRAPHS = [case if case in PECULIAR else pytest.param(case, marks=pytest.mark.slow) for case in TILED]
-"""Plain; scores of positions; windows; one bias for all layers. An ONNX export takes seconds."""
+"""Plain; scores of positions; windows; one bias for all layers."""
+
+
+def slow_but(few, cases):
+    """Cases as parameters, of which all but a few are slow."""
+    return [case if case in few else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def states_of(checkpoint, lengths):
@@ -52,7 +56,7 @@ def largest_tensor(checkpoint, lengths):
     return largest.elements
 
 
-@pytest.mark.parametrize("case", TILED)
+@pytest.mark.parametrize("case", slow_but(PECULIAR, TILED))
 def test_scores_grow_with_tokens_times_the_longest_and_not_with_texts_times_its_square(case, checkpoint_of):
     """600 texts, of which one is as long as there may be."""
     checkpoint, lengths = checkpoint_of(case), [MAX_LENGTH] + [2] * 599
@@ -106,7 +110,7 @@ def vectors_of(model, lengths):
     return rows[np.array(lengths) > 0]
 
 
-@pytest.mark.parametrize("case", GRAPHS)
+@pytest.mark.parametrize("case", slow_but(("bert", "deberta-v2 like v3"), TILED))
 def test_a_graph_of_operators_that_tensorrt_has_gives_the_numbers_of_the_ordinary_one(case, graphs_of):
     ordinary, tiled, _ = graphs_of(case)
     check_operators(tiled)
@@ -114,7 +118,7 @@ def test_a_graph_of_operators_that_tensorrt_has_gives_the_numbers_of_the_ordinar
         assert np.abs(vectors_of(tiled, lengths) - vectors_of(ordinary, lengths)).max() < 2e-5, lengths
 
 
-@pytest.mark.parametrize("case", [case for case in GRAPHS if case in ("bert", "modernbert")])
+@pytest.mark.parametrize("case", slow_but(("bert",), ("bert", "modernbert")))
 def test_in_fp16_it_gives_the_numbers_of_the_ordinary_graph_in_fp32(case, graphs_of):
     ordinary, tiled, _ = graphs_of(case)
     half = strictly_rounded(halve(tiled, []).model)

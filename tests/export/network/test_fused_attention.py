@@ -41,7 +41,7 @@ LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_d
 LAYERS = {"bert": 2, "eurobert": 2, "modernbert": 1, "mpnet": 2, "t5": 2}
 """That attend by the operator: plain; fewer heads of keys; windows in every second layer; one bias for all layers;
 scores without a scale."""
-FEW = ("bert", "modernbert", "mpnet")
+FEW = ("bert", "mpnet")
 ON_CPU = ["CPUExecutionProvider"]
 HAS_CUDA = PROVIDER in onnxruntime.get_available_providers() and torch.cuda.is_available()
 
