@@ -1,6 +1,7 @@
 """The Python SDK of encserve: transformer encoders on NVIDIA Triton, without padding."""
 
 from encserve._async_client import AsyncClient
+from encserve._candidate import Candidate
 from encserve._client import Client
 from encserve._conversation.retry import Retry
 from encserve._errors import (
@@ -49,6 +50,7 @@ __all__ = [
     "AsyncClient",
     "AsyncGrpcTransport",
     "AsyncTransport",
+    "Candidate",
     "Classifications",
     "Client",
     "ContractError",

@@ -72,6 +72,7 @@ class AsyncClient:
         retry: Retry = RETRY,
         concurrency: int = CONCURRENCY,
         texts_per_request: int = TEXTS_PER_REQUEST,
+        caller: str | None = None,
         tls: Tls | None = None,
         api_key: str | None = None,
         admin_secret: str | None = None,
@@ -79,7 +80,11 @@ class AsyncClient:
         transport: AsyncTransport | None = None,
     ) -> None:
         settings = Settings(
-            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+            timeout_s=timeout_s,
+            retry=retry,
+            concurrency=concurrency,
+            texts_per_request=texts_per_request,
+            caller=caller,
         )
         self._calls, self._conversation = Calls(settings), Conversation(settings)
         max_delay_s = max_delay_of(coalesce)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from encserve._conversation.call import Call, Texts
 from encserve._conversation.deadline import Deadline, check_timeout
-from encserve._conversation.settings import Settings
+from encserve._conversation.settings import Settings, check_caller
 from encserve._errors import InvalidInput
 from encserve._results import Answers, Classifications, Part, Ranking
 from encserve._texts import as_pairs, as_sequence
@@ -40,8 +40,10 @@ class Calls:
         """A call about texts; `further` are fields of `Call`. Raises InvalidInput; TypeError for what is no option."""
         given = verb.given(keywords)
         timeout_s, priority = keywords.get("timeout_s"), keywords.get("priority")
-        if priority is not None:
-            options_of(CallOptions)["priority"].checked(priority)
+        for name in ("priority", "version"):
+            if keywords.get(name) is not None:
+                options_of(CallOptions)[name].checked(keywords[name])
+        check_caller(caller := keywords.get("caller"))
         return Call(
             verb=verb,
             model=model,
@@ -49,6 +51,8 @@ class Calls:
             end=self.deadline(timeout_s),
             timeout_is_its_own=timeout_s is not None,
             priority=priority,
+            caller=self.settings.caller if caller is None else caller,
+            version_wanted=keywords.get("version"),
             progress=bool(keywords.get("progress", False)),
             metadata=trace_metadata(),
             **{"given": given, **further},

@@ -67,6 +67,8 @@ class Client:
             their own, as they have queues of their own in the server: bulk keeps nobody waiting, nor does a pipeline
             that hangs keep another.
         texts_per_request: longer lists are split; the limits of the server hold as well.
+        caller: who asks, for calls that do not say it themselves: while a pipeline has a candidate, all calls of one
+            caller go to the same version. It is not sent.
         tls: how to encrypt the connection; without it, it is plain.
         api_key: of a gateway before the server; sent over TLS, or to this host, only.
         admin_secret: of the server, which `models` needs; sent over TLS, or to this host, only. Looked up where this
@@ -85,13 +87,18 @@ class Client:
         retry: Retry = RETRY,
         concurrency: int = CONCURRENCY,
         texts_per_request: int = TEXTS_PER_REQUEST,
+        caller: str | None = None,
         tls: Tls | None = None,
         api_key: str | None = None,
         admin_secret: str | None = None,
         transport: Transport | None = None,
     ) -> None:
         settings = Settings(
-            timeout_s=timeout_s, retry=retry, concurrency=concurrency, texts_per_request=texts_per_request
+            timeout_s=timeout_s,
+            retry=retry,
+            concurrency=concurrency,
+            texts_per_request=texts_per_request,
+            caller=caller,
         )
         self._calls, self._conversation = Calls(settings), Conversation(settings)
         if transport is None:
@@ -120,7 +127,8 @@ class Client:
 
     def pipeline(self, model: str, *, timeout_s: float | None = None) -> PipelineInfo:
         """What one pipeline says of itself. It needs no `admin_secret`, and asks the server only where this client does
-        not know the answer yet; its `version` is empty until the pipeline has answered a call.
+        not know the answer yet, or has known it for ten seconds; its `version` is empty until the pipeline has answered
+        a call.
 
         Raises:
             ModelNotFound: the server has no such pipeline.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from encserve._candidate import Candidate
 from encserve._errors import ContractError
 
 CONTRACT_VERSION = "1"
@@ -16,6 +17,9 @@ CONTRACT_KEY = "encserve_contract"
 SERVED_VERSION_KEY = "encserve_served_version"
 """The parameter in which a transport says which version the server serves, where the configuration pins one. No
 configuration has it."""
+
+CANDIDATE_KEY = "candidate"
+"""The parameter that says which version is the candidate, and for what share; only a pipeline with one has it."""
 
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
 STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
@@ -68,6 +72,8 @@ class PipelineInfo:
     relaxed: tuple[str, ...] = ()
     """The limits of the certificate that were relaxed for this export; empty where it was held to all of its
     precision's."""
+    candidate: Candidate | None = None
+    """The version that answers a share of the callers beside this one; None where there is none."""
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, str], *, version: str = "") -> "PipelineInfo":
@@ -88,7 +94,7 @@ class PipelineInfo:
         def read(key: str, parse: Any) -> Any:
             try:
                 return parse(parameters[key])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
                 message = f"the configuration of {name!r} has no valid parameter {key!r}: {parameters.get(key)!r}"
                 raise ContractError(message, model=name, version=version) from error
 
@@ -100,6 +106,7 @@ class PipelineInfo:
             pairs=read("pairs", lambda text: {"true": True, "false": False}[text]),
             **{key: read(key, lambda text: tuple(json.loads(text))) for key in LISTS},
             option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
+            candidate=read(CANDIDATE_KEY, Candidate.from_text) if CANDIDATE_KEY in parameters else None,
         )
 
     def to_parameters(self) -> dict[str, str]:
@@ -111,4 +118,5 @@ class PipelineInfo:
             "pairs": json.dumps(self.pairs),
             **{key: json.dumps(list(getattr(self, key)), ensure_ascii=False) for key in LISTS},
             "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
+            **({CANDIDATE_KEY: self.candidate.to_text()} if self.candidate else {}),
         }

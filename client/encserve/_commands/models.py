@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from encserve._candidate import Candidate
 from encserve._commands.server_arguments import add_server_arguments, open_client
 from encserve._pipeline import PipelineInfo
 
@@ -23,6 +24,7 @@ COLUMNS = {
     "BYTES/TEXT": "max_bytes_per_text",
     "NEEDS": "requirements",
     "RELAXED": "relaxed",
+    "CANDIDATE": "candidate",
 }
 """Column -> field of `PipelineInfo`."""
 
@@ -47,9 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def table(pipelines: Sequence[PipelineInfo]) -> str:
-    """One line per pipeline, in aligned columns; numbers to the right."""
+    """One line per pipeline, in aligned columns; numbers to the right. Candidates have a column where there are any."""
     columns = []
     for heading, field in COLUMNS.items():
+        if field == "candidate" and not any(pipeline.candidate for pipeline in pipelines):
+            continue
         values = [_cell(getattr(pipeline, field)) for pipeline in pipelines]
         width = max(len(heading), *(len(str(value)) for value in values))
         align = ">" if isinstance(values[0], int) else "<"
@@ -57,5 +61,10 @@ def table(pipelines: Sequence[PipelineInfo]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _cell(value: str | int | tuple[str, ...]) -> str | int:
+def _cell(value: str | int | tuple[str, ...] | Candidate | None) -> str | int:
+    if value is None:
+        return "-"
+    if isinstance(value, Candidate):
+        shadow = f", {value.shadow * 100:.3g} % in the shadow" if value.shadow else ""
+        return f"version {value.version}, {value.share * 100:.3g} %{shadow}"
     return (", ".join(value) or "-") if isinstance(value, tuple) else value

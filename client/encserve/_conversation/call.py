@@ -54,6 +54,10 @@ class Call(Generic[Part]):
     """What travels with each request beside its message."""
     pin: Pin | None = None
     """The version that must answer; None for the one that the server chooses."""
+    caller: str | None = None
+    """Who asks, for a pipeline with a candidate."""
+    version_wanted: str | None = None
+    """"active" or "candidate"; None leaves it to the caller."""
     first_version: FirstVersion | None = None
     """The version that is to answer all of the call, where its rows are handed over as they come."""
 
@@ -86,6 +90,11 @@ class Call(Generic[Part]):
     def version(self) -> str:
         """The version that must answer; empty for the one that the server chooses."""
         return self.pin.version if self.pin else ""
+
+    @property
+    def target(self) -> str:
+        """The Triton model that is asked: that of the pipeline, or of its candidate."""
+        return (self.pin.model if self.pin else "") or self.model
 
     def on(self, pin: Pin | None) -> Call[Part]:
         """The same call, to be answered by one version."""
@@ -145,7 +154,7 @@ class Call(Generic[Part]):
         if self.verb.shared:
             return None
         return (
-            self.model,
+            self.target,
             self.version,
             self.first_version,
             self.verb.name,
@@ -166,7 +175,7 @@ class Call(Generic[Part]):
         # Pipelines of earlier exports have one lane.
         lane = {"lane": self.lane} if self.lane != pipeline.option_defaults.get("lane", self.lane) else {}
         return InferRequest(
-            model=self.model,
+            model=self.target,
             model_version=self.version,
             inputs=inputs,
             outputs=(*self.verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
@@ -181,9 +190,11 @@ class Call(Generic[Part]):
 
     def nothing(self, pipeline: PipelineInfo) -> Part:
         """The answer to an empty list of texts."""
-        return self._read(InferResponse(model=pipeline.name, version="", tensors={}), pipeline, rows=0, start=0)
+        return self._read(InferResponse(model=self.model, version="", tensors={}), pipeline, rows=0, start=0)
 
     def _read(self, response: InferResponse, pipeline: PipelineInfo, **about: int) -> Part:
+        if response.model != self.model:  # of the candidate
+            response = replace(response, model=self.model)
         return self.verb.decode(AnswerReader(response=response, given=self.given, pipeline=pipeline, **about))
 
     def gather(self) -> Gather[Part]:

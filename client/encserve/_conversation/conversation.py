@@ -13,13 +13,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
+from encserve._candidate import Candidate, candidate_model, is_candidate_model
 from encserve._conversation.call import Call
 from encserve._conversation.chunks import Chunk
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Enter, Hand, Infer, ListModels, Next, Open, SideBySide, Sleep, Talk
 from encserve._conversation.gate import Gate
 from encserve._conversation.information import Information
-from encserve._conversation.pin import Choice, FirstVersion
+from encserve._conversation.pin import Choice, FirstVersion, Pin
 from encserve._conversation.retry import Contact, Schedule, retried
 from encserve._conversation.settings import Settings
 from encserve._conversation.tally import Tally, VersionChanged, check_version
@@ -43,20 +44,25 @@ class Conversation:
 
     def whole(self, call: Call[Part]) -> Talk[Part]:
         """The answer to a call. Where two versions answered its requests it is asked anew; see `pin`."""
-        pipeline = yield from self._pipeline_for(call)
+        active = yield from self._pipeline_for(call)
+        call, pipeline = yield from self._drawn(call, active)
         choice = Choice()
         while True:
             try:
                 if call.pin:
-                    pipeline = yield from self._information.of_version(call.model, call.version, call.deadline)
+                    pipeline = yield from self._information.of_version(call.target, call.version, call.deadline)
                 return (yield from self._gathered(call, pipeline))
             except (VersionChanged, ModelNotFound) as error:
+                if call.target != call.model:
+                    self._candidate_gone(call, error)
+                    pipeline = active
                 call = call.on(choice.after(call.pin, error))
 
     def parts(self, call: Call[Part]) -> Talk[None]:
         """Hand over the answers to consecutive texts of a call, in order, all of one version."""
         pipeline = yield from self._pipeline_for(call)
-        call = replace(call, first_version=FirstVersion())
+        call, pipeline = yield from self._drawn(call, pipeline)
+        call = replace(call, pin=None, first_version=FirstVersion(call.pin))
         yield from self._each(call, pipeline, None)
 
     def part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
@@ -70,7 +76,9 @@ class Conversation:
         assert first.pin is not None
         try:
             return (yield from self._part(call.on(first.pin), pipeline, chunk, deadline))
-        except ModelNotFound:
+        except ModelNotFound as error:
+            if first.pin.model:
+                self._candidate_gone(call, error)
             return (yield from self._part(call, pipeline, chunk, deadline))
 
     def _part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
@@ -96,7 +104,8 @@ class Conversation:
         """The pipelines that the server is ready to serve."""
         schedule = Schedule(self.settings.retry, deadline, self._contact)
         served: list[ServedModel] = yield from retried(ListModels, schedule)
-        described = yield SideBySide([partial(self._described, each, deadline) for each in served])
+        own = [each for each in served if not is_candidate_model(each.name)]
+        described = yield SideBySide([partial(self._described, each, deadline) for each in own])
         return [pipeline for pipeline in described if pipeline is not None]
 
     def _described(self, model: ServedModel, deadline: Deadline) -> Talk[PipelineInfo | None]:
@@ -123,6 +132,42 @@ class Conversation:
             call.check(pipeline)
         return pipeline
 
+    def _drawn(self, call: Call[Part], pipeline: PipelineInfo) -> Talk[tuple[Call[Part], PipelineInfo]]:
+        """The call, asked of the candidate where that is to answer it, and what is said of whom it is asked."""
+        candidate = pipeline.candidate
+        if candidate is None and call.version_wanted == "candidate":
+            raise ModelNotFound(f"{call.model!r} has no candidate now", model=call.model)
+        if candidate is None or not self._is_for(candidate, call):
+            return call, pipeline
+        model = candidate_model(call.model)
+        try:
+            its = yield from self._information.of_candidate(model, candidate.version, call.deadline)
+        except ModelNotFound as error:  # it is gone, or was never there
+            self._candidate_gone(call, error)
+            return call, pipeline
+        call.check(its)
+        return call.on(Pin(candidate.version, model=model)), its
+
+    def _is_for(self, candidate: Candidate, call: Call[Part]) -> bool:
+        """Whether the candidate is to answer a call.
+
+        Without a caller each call is drawn by itself. Answers that are compared with each other are not, nor is bulk,
+        whose answers stand side by side for long: these stay with the active version.
+        """
+        if call.version_wanted is not None:
+            return call.version_wanted == "candidate"
+        if call.caller is not None:
+            return candidate.takes(call.model, call.caller)
+        if call.verb.compared or call.lane == "bulk":
+            return False
+        return candidate.takes(call.model, f"{self._prefix}-{next(self._numbers)}")
+
+    def _candidate_gone(self, call: Call[Part], error: EncserveError) -> None:
+        """Note that a candidate is not there. Raises the error where the call wants no other version."""
+        self._information.candidate_gone(call.model)
+        if call.version_wanted == "candidate":
+            raise error
+
     def _gathered(self, call: Call[Part], pipeline: PipelineInfo) -> Talk[Part]:
         gathered = call.gather()
         yield from self._each(call, pipeline, gathered.put)
@@ -143,17 +188,17 @@ class Conversation:
         """The answer to one request, read by what the version says of itself that gave it."""
         response: InferResponse = yield from self._in_turn(call, pipeline, chunk, deadline)
         try:
-            served = yield from self._information.of_version(call.model, response.version, deadline)
+            served = yield from self._information.of_version(call.target, response.version, deadline)
         except ModelNotFound:  # it is gone since it answered: the one that is there now shall
             response = yield from self._in_turn(call, pipeline, chunk, deadline)
-            served = yield from self._information.of_version(call.model, response.version, deadline)
+            served = yield from self._information.of_version(call.target, response.version, deadline)
         return call.part(response, chunk, served)
 
     def _in_turn(
         self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline
     ) -> Talk[InferResponse]:
         """The server's answer to a request, which waits for its turn in the gate."""
-        gate = self._gate_of(call.model, call.lane)
+        gate = self._gate_of(call.target, call.lane)
         ticket = yield Enter(gate, chunk.size.tokens, deadline)
         answered = False
         try:

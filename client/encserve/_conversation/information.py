@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from encserve._candidate import candidate_model
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Once, Talk
 from encserve._conversation.retry import Contact, Retry, Schedule, retried
@@ -14,6 +16,10 @@ from encserve._pipeline import SERVED_VERSION_KEY, PipelineInfo
 
 FRESH_S = 1.0
 """What was learned so short a time ago is not asked again, in seconds: a refusal then has other reasons."""
+
+
+CANDIDATES_S = 10.0
+"""What was learned so long ago is asked again, in seconds: there may be a candidate, or a share may have changed."""
 
 
 class Information:
@@ -28,14 +34,23 @@ class Information:
         self._learned_s: dict[str, float] = {}
 
     def latest(self, model: str, deadline: Deadline) -> Talk[PipelineInfo]:
-        """The pipeline as it last answered, or as the server describes it."""
-        return self._latest.get(model) or (yield from self._ask(model, "", deadline))
+        """The pipeline as it last answered, or as the server describes it; with its candidate as of a moment ago."""
+        latest, now_s = self._latest.get(model), self._clock()
+        if latest is not None and now_s - self._learned_s.get(model, now_s) < CANDIDATES_S:
+            return latest
+        self._known.pop((model, ""), None)
+        return (yield from self._ask(model, "", deadline))
 
     def of_version(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
         """The pipeline of the version that has just answered, which is the latest now."""
         pipeline = self._known.get((model, version)) or (yield from self._ask(model, version, deadline))
         self._latest[model] = pipeline
         return pipeline
+
+    def of_candidate(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
+        """A candidate, by the model under which it is asked. A replica that lacks it is believed: the active version
+        can answer in its place."""
+        return self._known.get((model, version)) or (yield from self._ask(model, version, deadline, of_any=False))
 
     def changed(self, before: PipelineInfo, deadline: Deadline) -> Talk[PipelineInfo | None]:
         """Ask again what explains a refusal; None where the pipeline is what it was, or was asked a moment ago."""
@@ -47,6 +62,15 @@ class Information:
             latest = yield from self._ask(model, "", deadline)
         return latest if latest is not None and _rules(latest) != _rules(before) else None
 
+    def candidate_gone(self, model: str) -> None:
+        """Ask no candidate of a pipeline until what is known is asked again."""
+        self.forget(candidate_model(model))
+        if latest := self._latest.get(model):
+            self._latest[model] = replace(latest, candidate=None)
+        for key, pipeline in list(self._known.items()):  # which another thread may change meanwhile
+            if key[0] == model:
+                self._known[key] = replace(pipeline, candidate=None)
+
     def forget(self, model: str) -> None:
         """Ask anew the next time, and drop every version."""
         self._latest.pop(model, None)
@@ -54,8 +78,9 @@ class Information:
             if key[0] == model:
                 self._known.pop(key, None)
 
-    def _ask(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
-        talk = partial(self._described, model, version, deadline)
+    def _ask(self, model: str, version: str, deadline: Deadline, *, of_any: bool = True) -> Talk[PipelineInfo]:
+        """Ask about a version, where a replica lacks it `of_any` that has it."""
+        talk = partial(self._described, model, version, deadline, of_any)
         try:
             pipeline: PipelineInfo = yield Once((model, version), talk, deadline.left_s())
         except DeadlineExceeded as error:
@@ -63,10 +88,10 @@ class Information:
             raise
         return pipeline
 
-    def _described(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
+    def _described(self, model: str, version: str, deadline: Deadline, of_any: bool) -> Talk[PipelineInfo]:
         if known := self._known.get((model, version)):  # since another call has just heard it
             return known
-        schedule = Schedule(self._retry, deadline, self._contact, version=version)
+        schedule = Schedule(self._retry, deadline, self._contact, version=version if of_any else "")
         try:
             parameters = yield from retried(lambda left_s: Describe(model, version, left_s), schedule)
         except ModelNotFound:
@@ -81,5 +106,6 @@ class Information:
 
 
 def _rules(pipeline: PipelineInfo) -> dict[str, object]:
-    """All but the version, which the answer to a question that names none does not tell."""
-    return {name: value for name, value in vars(pipeline).items() if name != "version"}
+    """All but the version, which the answer to a question that names none does not tell, and the candidate, which is
+    another pipeline."""
+    return {name: value for name, value in vars(pipeline).items() if name not in ("version", "candidate")}

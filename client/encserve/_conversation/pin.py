@@ -30,8 +30,10 @@ ALLOWANCE = 2
 class Pin:
     """The one version that must answer all requests of a call. Threads may share it."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, *, model: str = "") -> None:
+        """`model` is the Triton model that has it, where that is not the pipeline's own, as of a candidate."""
         self.version = version
+        self.model = model
         self._lock = threading.Lock()
         self._waiting = 0
         self._refusals = 0
@@ -60,9 +62,9 @@ class Pin:
 class FirstVersion:
     """The version that answered first of a call whose rows are handed over as they come. Threads may share it."""
 
-    def __init__(self) -> None:
-        self.pin: Pin | None = None
-        """What the rest of the call is asked of; None before the first answer."""
+    def __init__(self, pin: Pin | None = None) -> None:
+        self.pin = pin
+        """What the rest of the call is asked of; None before the first answer, but for a call to a candidate."""
         self._lock = threading.Lock()
 
     def takes(self, version: str) -> bool:

@@ -25,9 +25,18 @@ class Settings:
     retry: Retry
     concurrency: int
     texts_per_request: int
+    caller: str | None = None
 
     def __post_init__(self) -> None:
         check_timeout(self.timeout_s)
         for name in ("concurrency", "texts_per_request"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}, it must be 1 or more")
+        check_caller(self.caller)
+
+
+def check_caller(caller: object) -> None:
+    """Refuse what is no name of a caller. Raises InvalidInput."""
+    if caller is None or (isinstance(caller, str) and caller and caller.isprintable()):
+        return
+    raise InvalidInput(f"caller is {caller!r}, expected a name in printable characters")

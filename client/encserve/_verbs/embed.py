@@ -48,6 +48,7 @@ EMBED = Verb(
     """,
     arguments=TEXTS,
     keywords=EmbedOptions,
+    compared=True,
     outputs=lambda given: (_vectors(given)[0],),
     decode=_decode,
 )

@@ -32,6 +32,7 @@ EMBED_SPARSE = Verb(
     about="Embed texts as weighted tokens of the vocabulary, for an inverted index.",
     arguments=TEXTS,
     keywords=EmbedSparseOptions,
+    compared=True,
     outputs=lambda given: ("term_count", "token_id", "weight"),
     decode=_decode,
 )

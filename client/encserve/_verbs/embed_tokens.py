@@ -33,6 +33,7 @@ EMBED_TOKENS = Verb(
     """,
     arguments=TEXTS,
     keywords=EmbedTokensOptions,
+    compared=True,
     outputs=lambda given: ("embedding", "offsets"),
     decode=_decode,
 )

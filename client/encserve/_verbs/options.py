@@ -26,6 +26,7 @@ from encserve._messages import Parameter
 Truncation = Literal["end", "start", "error"]
 LongText = Literal["truncate", "chunk"]
 Priority = Literal["interactive", "bulk"]
+Version = Literal["active", "candidate"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -39,6 +40,12 @@ class CallOptions(TypedDict, total=False):
     priority: Priority | None
     """The lane: "interactive" for what somebody waits for, "bulk" for what may wait for that. Without it, lists of more
     than 1,024 texts, and texts that come from an iterator, are "bulk"."""
+    caller: str | None
+    """Who asks, such as the id of a user or tenant: while a pipeline has a candidate, all calls of one caller go to the
+    same version. Without it the client's own holds; without both vectors and bulk are of the active version, and the
+    candidate gets its share of all other calls by chance. It is not sent."""
+    version: Version | None
+    """Which version to ask whatever the share: "active" or "candidate". Without it the caller decides."""
 
 
 class TruncateOption(TypedDict, total=False):

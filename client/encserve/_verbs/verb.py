@@ -41,6 +41,9 @@ class Verb(Generic[Part]):
     """What the caller calls one of the texts that are split into requests."""
     shared: str = ""
     """What the caller calls the one text that goes with all others; empty where there is none."""
+    compared: bool = False
+    """Whether answers of several calls are compared with each other, as vectors are: then a caller is to have them all
+    of one version."""
     copied: bool = False
     """Whether the server makes as many copies of a text as it has tokens."""
     rows_per_text: Callable[[Given], int] = lambda given: 1

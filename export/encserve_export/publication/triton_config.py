@@ -144,6 +144,7 @@ def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
         option_defaults=manifest.option_defaults,
         certificate=certificate,
         relaxed=tuple(manifest.parity.get("relaxed", ())),
+        candidate=None,  # which a repository states of the active version
     )
     return info.to_parameters()
 
