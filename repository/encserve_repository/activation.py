@@ -1,7 +1,8 @@
 """Which version of a pipeline is active: what Triton loads of it, now or at its next start.
 
 The ensemble's config.pbtxt alone says it, and in the same file which version was active before. Putting another in its
-place is one rename. The steps offer the versions that active ensembles name: before the rename they are given the new
+place is one rename, and so is stating a candidate, a version that answers a share of the callers beside it. The steps
+offer the versions that active ensembles name, and those of their candidates: before the rename they are given the new
 one besides, and after it the old one is taken away, so at each moment what is active can be served.
 """
 
@@ -14,6 +15,8 @@ from pathlib import Path
 from tritonclient.grpc import model_config_pb2 as pb
 
 from .config_text import (
+    candidate_version,
+    keep_candidate,
     keep_previous,
     keep_tuning,
     pin_versions,
@@ -75,6 +78,16 @@ def switch(work: WorkFolder, name: str, version: int, *, instead_of: int | None 
     work.write(work.repository / name / CONFIG_FILE, to_text(config).encode())
 
 
+def state_candidate(work: WorkFolder, name: str, text: str | None) -> None:
+    """Have the active version say with one rename which version answers beside it; None for none. Raises as
+    `activate`."""
+    config = active_config(work.repository, name)
+    if config is None:
+        raise NotThere(f"{work.repository} has no pipeline {name!r}")
+    keep_candidate(config, text)
+    work.write(work.repository / name / CONFIG_FILE, to_text(config).encode())
+
+
 def widen(work: WorkFolder, models: Iterable[str], version: int) -> None:
     """Let steps that are there offer `version` besides what active ensembles name. Raises as `activate`."""
     in_use = _versions_in_use(work.repository)
@@ -95,6 +108,12 @@ def rollback_version(repository: Path, name: str) -> int | None:
     """Return the version that was active before the one that is; None where there was none. Raises Damaged."""
     config = active_config(repository, name)
     return None if config is None else previous_version(config)
+
+
+def active_candidate(repository: Path, name: str) -> int | None:
+    """Return the version that answers beside the active one; None where there is none. Raises Damaged."""
+    config = active_config(repository, name)
+    return None if config is None else candidate_version(config)
 
 
 def pipelines_using(repository: Path, steps: Iterable[str]) -> list[str]:
@@ -122,10 +141,19 @@ def _versions_in_use(repository: Path) -> dict[str, set[int]]:
     for name in model_names(repository):
         with suppress(Damaged):  # a model of others, maybe; it serves nothing as it is
             config = active_config(repository, name)
-            for step, version in steps_of(config).items() if config is not None else ():
+            for step, version in _steps_in_use(repository, name, config) if config is not None else ():
                 if (repository / step / str(version)).is_dir():  # -1 is the latest, whichever that is
                     used.setdefault(step, set()).add(version)
     return used
+
+
+def _steps_in_use(repository: Path, name: str, config: pb.ModelConfig) -> list[tuple[str, int]]:
+    """Return the steps, with their versions, of an ensemble and of its candidate."""
+    found = [*steps_of(config).items()]
+    with suppress(Damaged, NotThere):  # then there is none that could be served
+        if candidate := candidate_version(config):
+            found += steps_of(version_config(repository, name, candidate)).items()
+    return found
 
 
 def _write_step(work: WorkFolder, model: str, version: int, versions: Iterable[int]) -> bool:

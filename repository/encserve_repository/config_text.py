@@ -5,6 +5,7 @@ The schema is `tritonclient`'s: the protobuf messages that Triton itself reads t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ PIPELINE_MARK = "encserve_contract"
 """The parameter that makes an ensemble a pipeline of encserve."""
 _CERTIFICATE = "certificate"
 _PREVIOUS = "previous_version"
+_CANDIDATE = "candidate"
 _WRITTEN_FOR = "written_for_version"
 _TUNED = ("max_batch_size", "instance_group", "dynamic_batching")
 """The fields that an operator may have changed by hand in a config.pbtxt that is served."""
@@ -99,6 +101,30 @@ def keep_previous(config: pb.ModelConfig, version: int | None) -> None:
     """Note in an ensemble which version it takes the place of."""
     if version is not None:
         config.parameters[_PREVIOUS].string_value = str(version)
+
+
+def candidate_version(config: pb.ModelConfig) -> int | None:
+    """Return the version that answers a share of the callers beside the one that an ensemble pins; None for none.
+
+    Raises:
+        Damaged: the parameter does not name one.
+    """
+    if _CANDIDATE not in config.parameters:
+        return None
+    text = config.parameters[_CANDIDATE].string_value
+    try:
+        return int(json.loads(text)["version"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(f"the parameter {_CANDIDATE!r} of {config.name} names no version: {text!r}") from error
+
+
+def keep_candidate(config: pb.ModelConfig, text: str | None) -> None:
+    """Note in an ensemble which version answers beside it, and for what share: in the words that clients read, or with
+    None that there is no such version."""
+    if text is None:
+        config.parameters.pop(_CANDIDATE, None)
+    else:
+        config.parameters[_CANDIDATE].string_value = text
 
 
 def version_of_text(config: pb.ModelConfig) -> int | None:

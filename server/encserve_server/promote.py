@@ -5,11 +5,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from encserve import Client
 from encserve._commands.server_arguments import access_of, add_server_arguments
 from encserve_server.administration.channel import Administration
 from encserve_server.administration.promotion import Promotion
+from encserve_server.administration.version_beside import VersionBeside
+
+Administered = TypeVar("Administered", bound=VersionBeside)
 
 SUMMARY = "serve another version of a pipeline, once it has answered beside the one that serves"
 
@@ -35,18 +39,18 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Promote the version. Raises PromotionFailed, and then the version that served goes on serving."""
-    with open_promotion(arguments) as promotion:
+    with administered(Promotion, arguments) as promotion:
         promotion.promote(arguments.version)
     return 0
 
 
 @contextmanager
-def open_promotion(arguments: argparse.Namespace) -> Iterator[Promotion]:
-    """Yield the promotion that the arguments describe."""
+def administered(kind: type[Administered], arguments: argparse.Namespace) -> Iterator[Administered]:
+    """Yield what acts on the versions of the pipeline that the arguments name."""
     access = access_of(arguments)
     administration = Administration(arguments.url, tls=access.tls, admin_secret=access.admin_secret)
     with Client(timeout_s=arguments.timeout_s, transport=administration) as client:
-        yield Promotion(
+        yield kind(
             arguments.repository,
             arguments.name,
             administration=administration,

@@ -17,20 +17,28 @@ from encserve_server.host.own_address import OwnHostTransport
 from encserve_server.steps.request.health import PARAMETER
 
 QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
-    "feature-extraction": lambda client, pipeline, text: client.embed([text], model=pipeline.name),
-    "token-embedding": lambda client, pipeline, text: client.embed_tokens([text], model=pipeline.name),
-    "sparse-embedding": lambda client, pipeline, text: client.embed_sparse([text], model=pipeline.name),
-    "text-classification": lambda client, pipeline, text: client.classify(
-        [text], text_pairs=[text] if pipeline.pairs else None, model=pipeline.name
+    "feature-extraction": lambda client, pipeline, text: client.embed([text], model=pipeline.name, version="active"),
+    "token-embedding": lambda client, pipeline, text: client.embed_tokens(
+        [text], model=pipeline.name, version="active"
     ),
-    "text-ranking": lambda client, pipeline, text: client.rerank(text, [text], model=pipeline.name),
-    "token-classification": lambda client, pipeline, text: client.classify_tokens([text], model=pipeline.name),
-    "question-answering": lambda client, pipeline, text: client.answer(text, text, model=pipeline.name),
+    "sparse-embedding": lambda client, pipeline, text: client.embed_sparse(
+        [text], model=pipeline.name, version="active"
+    ),
+    "text-classification": lambda client, pipeline, text: client.classify(
+        [text], text_pairs=[text] if pipeline.pairs else None, model=pipeline.name, version="active"
+    ),
+    "text-ranking": lambda client, pipeline, text: client.rerank(text, [text], model=pipeline.name, version="active"),
+    "token-classification": lambda client, pipeline, text: client.classify_tokens(
+        [text], model=pipeline.name, version="active"
+    ),
+    "question-answering": lambda client, pipeline, text: client.answer(
+        text, text, model=pipeline.name, version="active"
+    ),
     "fill-mask": lambda client, pipeline, text: client.fill_mask(
-        [f"{text} {pipeline.mask_token}"], model=pipeline.name
+        [f"{text} {pipeline.mask_token}"], model=pipeline.name, version="active"
     ),
     "zero-shot-classification": lambda client, pipeline, text: client.classify_zero_shot(
-        [text], ["ready"], model=pipeline.name
+        [text], ["ready"], model=pipeline.name, version="active"
     ),
 }
 """One question per task, to a pipeline about a text."""

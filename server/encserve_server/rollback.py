@@ -2,7 +2,8 @@
 
 import argparse
 
-from encserve_server.promote import add_repository, open_promotion
+from encserve_server.administration.promotion import Promotion
+from encserve_server.promote import add_repository, administered
 
 SUMMARY = "serve again the version of a pipeline that was promoted away last"
 
@@ -15,6 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Roll the pipeline back. Raises PromotionFailed, and then the version that served goes on serving."""
-    with open_promotion(arguments) as promotion:
+    with administered(Promotion, arguments) as promotion:
         promotion.rollback()
     return 0

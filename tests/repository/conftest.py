@@ -6,7 +6,7 @@ from promotions import promotion_on, two_versions
 from toy_versions import write_version
 
 from encserve_repository.serving import marked_as_served
-from encserve_server.administration import promotion
+from encserve_server.administration import version_beside
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def repository(memory):
 @pytest.fixture
 def answers(monkeypatch):
     """Whatever is promoted answers when it is asked before."""
-    monkeypatch.setattr(promotion, "ask", lambda client, pipeline: None)
+    monkeypatch.setattr(version_beside, "ask", lambda client, pipeline: None)
 
 
 @pytest.fixture

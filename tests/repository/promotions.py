@@ -10,6 +10,7 @@ from encserve import Unavailable
 from encserve.testing import fake_pipeline
 from encserve_repository.serving import marked_as_served
 from encserve_repository.versions import active_version
+from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
 
 
@@ -37,7 +38,7 @@ class Server:
             self.version = active_version(self.repository, "minilm")
 
     def unload(self, model):
-        self.loaded.remove(model)
+        self.loaded = [each for each in self.loaded if each != model]
 
     def pipelines(self, *, timeout_s):
         return self.ready
@@ -51,5 +52,9 @@ def two_versions(repository):
     return Server(repository)
 
 
-def promotion_on(server):
-    return Promotion(server.repository, "minilm", administration=server, client=server, report=lambda line: None)
+def promotion_on(server, kind=Promotion):
+    return kind(server.repository, "minilm", administration=server, client=server, report=lambda line: None)
+
+
+def candidacy_on(server):
+    return promotion_on(server, Candidacy)

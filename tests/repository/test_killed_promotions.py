@@ -11,7 +11,7 @@ from encserve._messages import ServedModel
 from encserve_repository.activation import rollback_version, surplus, switch
 from encserve_repository.layout import STEPS
 from encserve_repository.versions import active_config, active_version
-from encserve_server.administration import promotion
+from encserve_server.administration import version_beside
 from encserve_server.errors import PromotionFailed
 from encserve_server.launcher.repository import drop_what_is_not_active
 
@@ -102,15 +102,15 @@ def test_after_a_promotion_that_was_killed_between_rename_and_load_one_can_go_bo
 def test_one_looks_at_what_serves_when_nobody_else_promotes(three_versions, monkeypatch):
     """Another promotion may end while one waits for it."""
     server = three_versions
-    recover = promotion.recover
+    recover = version_beside.recover
 
     def after_another(work, names):
-        monkeypatch.setattr(promotion, "recover", recover)
+        monkeypatch.setattr(version_beside, "recover", recover)
         switch(work, "minilm", 3)
         server.load("minilm")
         recover(work, names)
 
-    monkeypatch.setattr(promotion, "recover", after_another)
+    monkeypatch.setattr(version_beside, "recover", after_another)
     assert promotion_on(server).rollback() == server.version == 2
     assert rollback_version(server.repository, "minilm") == 3
 

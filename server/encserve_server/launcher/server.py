@@ -17,6 +17,7 @@ from encserve_server.errors import TritonNotFound
 from encserve_server.host.locate import Installation, find_triton
 from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
+from encserve_server.launcher.candidates import candidate_models, serve_candidates, withdraw_unfit
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags, wheel_flags
@@ -147,9 +148,11 @@ class TritonServer:
         # Before anything is read: an export that ends now leaves active what was verified.
         self._held.enter_context(marked_as_served(self.config.repository))
         self.pipelines = read_pipelines(self.config.repository, self.config.models)
-        drop_what_is_not_active(self.config.repository)
         installation = self._find_triton()
-        check_pipelines(self.config.repository, self.pipelines, read_offers(installation))
+        offers = read_offers(installation)
+        check_pipelines(self.config.repository, self.pipelines, offers)
+        withdraw_unfit(self.config.repository, self.pipelines, offers, report=self._report)
+        drop_what_is_not_active(self.config.repository)
         environment = dict(os.environ)
         if installation.wheel is not None:
             host = read_host()
@@ -206,6 +209,14 @@ class TritonServer:
         startup.wait_for_answers(
             self.pipelines, probe=partial(ask, asker) if self._probe is None else self._probe_given
         )
+        with closing(self._administration()) as administration:
+            serve_candidates(
+                self.config.repository,
+                self.pipelines,
+                administration=administration,
+                asker=asker,
+                report=self._report,
+            )
 
     def _load_again(self, model: str) -> None:
         with closing(self._administration()) as administration:
@@ -241,6 +252,7 @@ class TritonServer:
     def _drain(self, process: TritonProcess) -> float:
         """Returns what is left of the time."""
         names = [pipeline.name for pipeline in self.pipelines]
+        names += candidate_models(self.config.repository, self.pipelines)
         with closing(self._administration()) as administration:
             drained = drain(process, self.folder, administration, names, float(self.config.exit_timeout_s))
         for failure in drained.failures:

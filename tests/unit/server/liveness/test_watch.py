@@ -25,7 +25,7 @@ class Promoted:
     def models(self):
         return [fake_pipeline(name="words", version="2", task="fill-mask", mask_token="<mask>")]
 
-    def fill_mask(self, texts, *, model):
+    def fill_mask(self, texts, *, model, version):
         if not all("<mask>" in text for text in texts):
             raise InvalidInput("text 0 has no <mask>; at least one is expected")
 
@@ -41,7 +41,7 @@ def test_a_version_that_was_promoted_meanwhile_is_asked_in_its_own_way(server):
 class Unreadable:
     """What a watch meets that has no descriptors for its question."""
 
-    def fill_mask(self, texts, *, model):
+    def fill_mask(self, texts, *, model, version):
         raise OSError(24, "Too many open files")
 
 

@@ -1,0 +1,41 @@
+"""The arguments of the commands that begin and end a candidacy, and what they mean."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+from encserve import InvalidInput
+from encserve_server.promote import add_repository
+
+
+def add_candidate_arguments(parser: argparse.ArgumentParser, *, share: str, end: str) -> None:
+    """Declare them; `share` and `end` say what the two options do."""
+    parser.add_argument("name", metavar="NAME", help="the pipeline")
+    parser.add_argument("version", type=int, nargs="?", metavar="VERSION", help="a version in the repository")
+    parser.add_argument("--share", type=_share, metavar="SHARE", help=f"{share}, such as 5%% or 0.05; 0 is --end")
+    parser.add_argument("--end", action="store_true", help=end)
+    add_repository(parser)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse arguments that lack something or contradict each other. Raises InvalidInput."""
+    if arguments.end and arguments.share:
+        raise InvalidInput("--share and --end contradict each other")
+    if not arguments.end and (arguments.share is None or (arguments.share and arguments.version is None)):
+        raise InvalidInput("say which VERSION is to have which --share, or --end")
+
+
+def act(arguments: argparse.Namespace, *, begin: Callable[[int, float], None], end: Callable[[], None]) -> None:
+    """Do what the arguments say."""
+    if arguments.end or not arguments.share:
+        end()
+    else:
+        begin(arguments.version, arguments.share)
+
+
+def _share(given: str) -> float:
+    percent = given.strip().endswith("%")
+    share = float(given.strip().removesuffix("%")) / (100 if percent else 1)
+    if not (math.isfinite(share) and 0 <= share <= 1):
+        raise argparse.ArgumentTypeError(f"{given} is no share: it must be between 0 and 1, or 0% and 100%")
+    return share
