@@ -23,6 +23,8 @@ from encserve_gateway.observation.tracing import Traces
 from encserve_gateway.pipelines.health import Health
 from encserve_gateway.pipelines.upstream import Upstream
 from encserve_gateway.routes import Choice, Dialect, Route, Router
+from encserve_gateway.shadow.counts import Counts
+from encserve_gateway.shadow.shadow import Shadow
 
 LOG = logging.getLogger("encserve.gateway")
 
@@ -34,6 +36,7 @@ class Gateway:
         connect: makes the client of the pipelines, in the event loop in which the application runs.
         config: limits and names.
         dialects: what is spoken.
+        connect_once: makes the client of candidates, which asks each question once.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Gateway:
         config: GatewayConfig | None = None,
         *,
         dialects: Iterable[Dialect] = DIALECTS,
+        connect_once: Callable[[], AsyncClient] | None = None,
     ) -> None:
         self.config = config or GatewayConfig()
         self.router = Router(dialects)
@@ -54,6 +58,7 @@ class Gateway:
             traces=Traces(self.config.otlp),
             keys=Keys(self.config.keys),
             health=Health(upstream),
+            shadow=Shadow(connect_once or connect, Counts(self.metrics.registry)),
             started_unix_s=int(time.time()),
         )
         self._in_flight = 0
@@ -71,6 +76,7 @@ class Gateway:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self.services.shadow.close()
         await self.services.upstream.close()
         await asyncio.to_thread(self.services.traces.close)
         await send({"type": "lifespan.shutdown.complete"})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from encserve import Answer, EncserveError
+from encserve import Answer, AsyncClient, EncserveError
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from encserve_gateway.observation.metrics import Metrics
     from encserve_gateway.observation.tracing import Traces
     from encserve_gateway.pipelines.health import Health
+    from encserve_gateway.shadow.shadow import Shadow
+
+CALLER = b"encserve-caller"
+"""The header in which a key that stands for many callers says for whom it asks."""
 
 Part = TypeVar("Part", bound=Answer)
 
@@ -37,6 +41,7 @@ class Services:
     traces: Traces
     keys: Keys
     health: Health
+    shadow: Shadow
     started_unix_s: int
     """When the gateway started."""
 
@@ -56,6 +61,16 @@ class Exchange(Record):
     """What stands in the path where the route has a name in braces."""
     pipeline_s: float = 0.0
     """Seconds that pipelines took."""
+
+    @property
+    def caller(self) -> str | None:
+        """Who asks, for pipelines with a candidate: whom the header `encserve-caller` names where the key may, else the
+        key; None where neither has a name. Raises Fault."""
+        named = self.request.headers.get(CALLER, b"") if self.key.callers else b""
+        caller = named.decode("latin-1").strip() or self.key.name
+        if not caller.isprintable():
+            raise Fault(Kind.INVALID, f"the header {CALLER.decode()} has characters that cannot be printed")
+        return caller or None
 
     async def model(self, task: str) -> Served:
         """What the field `model` means to a route that needs a task. Raises Fault."""
@@ -79,12 +94,13 @@ class Exchange(Record):
         """All names that the key may ask. Raises Fault."""
         return [served for served in await self.services.upstream.all() if self.key.may_ask(served.name)]
 
-    async def answer(self, call: Awaitable[Part]) -> Part:
-        """The answer to a call of the SDK. Raises Fault."""
+    async def answer(self, ask: Callable[[AsyncClient, dict[str, Any]], Awaitable[Part]]) -> Part:
+        """The answer to a question, which `ask` asks of a client, with keywords that say how. Raises Fault."""
         begun_s = time.perf_counter()
+        how = {"caller": self.caller, **({"priority": self.key.lane} if self.key.lane else {})}
         with self.services.traces.asking(self) as span:
             try:
-                answer = await call
+                answer = await ask(self.services.upstream.client, how)
             except EncserveError as error:
                 raise fault_of(error, model=self.served.name if self.served else "") from error
             finally:
@@ -93,6 +109,8 @@ class Exchange(Record):
             tell(span, answer)
             if not is_finite(answer):
                 raise Fault(Kind.BROKEN, "the answer of the pipeline has a number that is not finite")
+        if self.served:
+            self.services.shadow.offer(self.served.pipeline, ask, answer, time.perf_counter() - begun_s)
         return answer
 
     def _count(self, answer: Answer) -> None:

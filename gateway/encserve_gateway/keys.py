@@ -22,7 +22,9 @@ LOG = logging.getLogger("encserve.gateway")
 CHECK_S = 1.0
 """How often the file is looked at, in seconds."""
 
-SETTINGS = frozenset({"name", "sha256", "models", "requests_per_second", "burst", "lane", "traces", "expires"})
+SETTINGS = frozenset(
+    {"name", "sha256", "models", "requests_per_second", "burst", "lane", "traces", "callers", "expires"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Key:
     """The lane of all of its requests; None: each has that of its size."""
     traces: bool = False
     """Whether its requests may continue a trace of their caller's."""
+    callers: bool = False
+    """Whether it stands for many callers, whom its requests name; else all of its requests are of one."""
     expires_unix_s: float | None = None
     """When it ends; None for never."""
 
@@ -51,7 +55,7 @@ class Key:
         return self.models is None or model in self.models
 
 
-EVERYBODY = Key(name="", sha256="")
+EVERYBODY = Key(name="", sha256="", callers=True)
 """Who asks a gateway without keys."""
 
 
@@ -59,8 +63,8 @@ def read_keys(file: Path) -> dict[str, Key]:
     """The keys of a file, by hash.
 
     The file is JSON: `{"keys": [{"name": "alice", "sha256": "..."}]}`, where a key may also have `models` (a list of
-    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk"), `traces` (true or false) and `expires` (a
-    time with its offset, such as "2027-01-01T00:00:00+00:00").
+    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk"), `traces` and `callers` (true or false) and
+    `expires` (a time with its offset, such as "2027-01-01T00:00:00+00:00").
 
     Raises:
         InvalidInput: the file cannot be read, or a key is malformed; the message says which.
@@ -103,8 +107,11 @@ def _key(settings: Mapping[str, Any]) -> Key:
     lane = settings.get("lane")
     if lane not in (None, "interactive", "bulk"):
         raise ValueError("lane is neither interactive nor bulk")
-    if not isinstance(settings.get("traces", False), bool):
-        raise ValueError("traces is neither true nor false")
+    for name in ("traces", "callers"):
+        if not isinstance(settings.get(name, False), bool):
+            raise ValueError(f"{name} is neither true nor false")
+    if not str(settings["name"]).isprintable():
+        raise ValueError("name has characters that cannot be printed")
     expires = settings.get("expires")
     ends = datetime.fromisoformat(expires) if expires is not None else None
     if ends is not None and ends.tzinfo is None:
@@ -117,6 +124,7 @@ def _key(settings: Mapping[str, Any]) -> Key:
         burst=burst,
         lane=lane,
         traces=settings.get("traces", False),
+        callers=settings.get("callers", False),
         expires_unix_s=ends.timestamp() if ends else None,
     )
 

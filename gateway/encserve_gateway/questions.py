@@ -33,11 +33,6 @@ class Question:
     truncate: str | None = None
     """What becomes of texts that are too long: "end", "start", or "error" to refuse them; None as the name has it."""
 
-    @property
-    def client(self) -> AsyncClient:
-        """Whose methods are the verbs for `ask`."""
-        return self.exchange.services.upstream.client
-
     async def embed(
         self,
         texts: Sequence[str],
@@ -58,30 +53,32 @@ class Question:
             normalize: whether they have length 1; None as the checkpoint says.
         """
         options = {"prompt_name": prompt_name, "dimensions": dimensions or None, "normalize": normalize}
-        return await self.ask(self.client.embed, texts, **options)
+        return await self.ask(AsyncClient.embed, texts, **options)
 
     async def rank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> Ranking:
         """The order of documents for a query, best first, and their scores: of the `top_k` best, or of all for 0 or
         None."""
         top_k = min(top_k, len(documents)) if top_k else None
-        return await self.ask(self.client.rerank, query, documents, prompt_name=None, top_k=top_k)
+        return await self.ask(AsyncClient.rerank, query, documents, prompt_name=None, top_k=top_k)
 
     async def classify(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, top_k: int | None = None
     ) -> Classifications:
         """The labels of texts, or with `pairs` of texts and the second text of each, highest score first: the `top_k`
         best of each, or all for None."""
-        return await self.ask(self.client.classify, texts, text_pairs=pairs, top_k=top_k)
+        return await self.ask(AsyncClient.classify, texts, text_pairs=pairs, top_k=top_k)
 
     async def ask(self, verb: Callable[..., Awaitable[Part]], *arguments: Any, **options: Any) -> Part:
-        """The answer to a verb of the client, one that takes `truncate`; options that are None are as the name has
-        them."""
+        """The answer to a verb, a method of `AsyncClient` that takes `truncate`; options that are None are as the name
+        has them."""
         filled = self.served.alias.fill({**options, "truncate": self.truncate})
         refuses = filled["truncate"] == "error"
         if refuses:  # here, since the refusal of the server does not say in numbers what clients are told in numbers
             filled["truncate"] = None
-        call = verb(*arguments, model=self.served.pipeline.name, priority=self.exchange.key.lane, **filled)
-        answer = await self.exchange.answer(call)
+        model = self.served.pipeline.name
+        answer = await self.exchange.answer(
+            lambda client, how: verb(client, *arguments, model=model, **{**filled, **how})
+        )
         if refuses:
             self._refuse_cut(answer)
         return answer

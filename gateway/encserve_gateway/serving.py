@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from encserve import AsyncClient, InvalidInput
+from encserve import AsyncClient, InvalidInput, Retry
 from encserve._commands.access import Access
+from encserve._conversation.settings import RETRY
 from encserve._transport.addresses import DEFAULT_URL, read_addresses
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.observation.processes import MULTIPROCESS
@@ -73,12 +74,13 @@ class ServingConfig:
             return False
 
 
-def connect(serving: ServingConfig) -> AsyncClient:
+def connect(serving: ServingConfig, *, retry: Retry = RETRY) -> AsyncClient:
     """The client of the pipelines. Raises InvalidInput."""
     access = serving.access
     return AsyncClient(
         serving.url,
         timeout_s=serving.timeout_s,
+        retry=retry,
         tls=access.tls,
         api_key=access.api_key,
         admin_secret=access.admin_secret,
@@ -90,7 +92,8 @@ def application(serving: ServingConfig, gateway: GatewayConfig) -> Gateway:
     """The application, in the process in which it is to run."""
     from encserve_gateway.app import Gateway
 
-    return Gateway(partial(connect, serving), gateway)
+    once = partial(connect, serving, retry=Retry(attempts=1))
+    return Gateway(partial(connect, serving), gateway, connect_once=once)
 
 
 def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Config:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from encserve import Answers, Entity
+from encserve import Answers, AsyncClient, Entity
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.dialects.tei import scores, vectors
 from encserve_gateway.dialects.tei.errors import error_response
@@ -76,7 +76,7 @@ async def classify_tokens(exchange: Exchange, served: Served) -> Any:
     if not isinstance(ignored, list):
         raise parameters.wrong("ignore_labels", f"is {json_type(ignored)}, expected a list of labels")
     question = Question(exchange=exchange, served=served, field="inputs")
-    answer = await question.ask(question.client.classify_tokens, texts, aggregation=strategy)
+    answer = await question.ask(AsyncClient.classify_tokens, texts, aggregation=strategy)
     key = "entity" if strategy == "none" else "entity_group"
     found = [[_entity(key, each) for each in entities if each.label not in ignored] for entities in answer.entities]
     return found if is_list else found[0]
@@ -93,7 +93,7 @@ async def classify_zero_shot(exchange: Exchange, served: Served) -> Any:
         labels = parameters.texts("candidate_labels", most=exchange.services.config.max_texts)
     question = Question(exchange=exchange, served=served, field="inputs")
     answer = await question.ask(
-        question.client.classify_zero_shot,
+        AsyncClient.classify_zero_shot,
         texts,
         labels,
         multi_label=parameters.flag("multi_label", False),
@@ -108,7 +108,7 @@ async def fill_mask(exchange: Exchange, served: Served) -> Any:
     parameters = _parameters(exchange, allowed=("top_k",))
     texts, is_list = _texts(exchange)
     question = Question(exchange=exchange, served=served, field="inputs")
-    answer = await question.ask(question.client.fill_mask, texts, top_k=parameters.whole("top_k", least=1))
+    answer = await question.ask(AsyncClient.fill_mask, texts, top_k=parameters.whole("top_k", least=1))
     mask = served.pipeline.mask_token
     found = []
     for text, masks in zip(texts, answer.masks, strict=True):
@@ -137,17 +137,15 @@ async def answer_question(exchange: Exchange, served: Served) -> Any:
         raise parameters.wrong("align_to_words", "is false; answers begin and end with words here")
     inputs = exchange.fields.nested("inputs") or Fields({}, inside="inputs")
     top_k = parameters.whole("top_k", least=1) or 1
-    call = exchange.services.upstream.client.answer(
-        inputs.required_text("question"),
-        inputs.required_text("context"),
-        model=served.pipeline.name,
-        priority=exchange.key.lane,
-        top_k=top_k,
-        max_answer_length=parameters.whole("max_answer_len", least=1),
-        overlap=parameters.whole("doc_stride", least=0),
-        no_answer=parameters.flag("handle_impossible_answer", False),
-    )
-    spans = _spans(await exchange.answer(call))
+    question, context = inputs.required_text("question"), inputs.required_text("context")
+    asked: dict[str, Any] = {
+        "model": served.pipeline.name,
+        "top_k": top_k,
+        "max_answer_length": parameters.whole("max_answer_len", least=1),
+        "overlap": parameters.whole("doc_stride", least=0),
+        "no_answer": parameters.flag("handle_impossible_answer", False),
+    }
+    spans = _spans(await exchange.answer(lambda client, how: client.answer(question, context, **asked, **how)))
     return spans[0] if top_k == 1 and spans else spans
 
 

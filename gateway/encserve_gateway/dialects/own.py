@@ -5,13 +5,14 @@ Unlike other dialects, these refuse fields that they do not know, and leave to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import orjson
 
+from encserve import Answer, AsyncClient
 from encserve._verbs.options import CallOptions, Option, options_of
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
@@ -54,10 +55,10 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     given = {name: _value(fields, option) for name, option in options.items()}
     served = await exchange.model(verb.task)
     given = served.alias.fill(given)
-    given["priority"] = exchange.key.lane or given["priority"]
     present = {name: value for name, value in arguments.items() if value is not None}
-    call = getattr(exchange.services.upstream.client, verb.name)(**present, model=served.pipeline.name, **given)
-    answer = await exchange.answer(call)
+    asked = {**present, "model": served.pipeline.name, **given}
+    method: Callable[..., Awaitable[Answer]] = getattr(AsyncClient, verb.name)
+    answer = await exchange.answer(lambda client, how: method(client, **{**asked, **how}))
     told = {name: value for name, value in vars(answer).items() if name != "start"}  # which is 0: it is the whole call
     return Response([orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)])
 

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from encserve import AsyncClient
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
 from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
@@ -65,7 +66,7 @@ async def _vectors(exchange: Exchange, served: Served, texts: list[str]) -> list
     question = Question(exchange=exchange, served=served, field="input", truncate=way)
     if served.pipeline.task == "feature-extraction":
         return list((await question.embed(texts)).vectors)
-    tokens = await question.ask(question.client.embed_tokens, texts, prompt_name=None, normalize=True)
+    tokens = await question.ask(AsyncClient.embed_tokens, texts, prompt_name=None, normalize=True)
     return list(tokens.vectors)
 
 

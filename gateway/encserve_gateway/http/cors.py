@@ -14,7 +14,7 @@ EXPOSED = (
 )
 """Headers of an answer that a page may read."""
 
-ACCEPTED = "api-key, authorization, content-type, traceparent, x-api-key, x-request-id"
+ACCEPTED = "api-key, authorization, content-type, encserve-caller, traceparent, x-api-key, x-request-id"
 """Headers that a page may send."""
 
 PREFLIGHT_S = 600

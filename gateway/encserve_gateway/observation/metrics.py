@@ -39,6 +39,8 @@ class Metrics:
         self._refused = Counter("refused_requests", "Requests that were not answered with 200.", ("reason",), **about)
         by_key = "Requests by the name of their key."
         self._by_key = Counter("key_requests", by_key, ("key", "code"), **about)
+        by_version = "Requests by the version that answered them last."
+        self._by_version = cache(Counter("version_requests", by_version, ("model", "version", "code"), **about).labels)
         self._left = Counter("left_requests", "Requests whose callers went away.", **about)
         self._request_bytes = Histogram("request_bytes", "Bytes of bodies.", buckets=BUCKETS_BYTES, **about)
         self._response_bytes = Histogram("response_bytes", "Bytes of answers.", buckets=BUCKETS_BYTES, **about)
@@ -58,6 +60,7 @@ class Metrics:
         if record.key.name:
             self._by_key.labels(record.key.name, str(code)).inc()
         if record.last is not None:
+            self._by_version(record.last.model, record.last.version, code).inc()
             self._texts(model).inc(record.texts)
             self._tokens(model).inc(record.tokens)
             self._cut(model).inc(record.cut_texts)

@@ -20,20 +20,22 @@ TIMEOUT_S = 2.0
 """Seconds that a pipeline has for its answer."""
 
 TEXT = "ready"
+ASKED: Mapping[str, Any] = {"timeout_s": TIMEOUT_S, "version": "active"}
+"""How each is asked: a candidate of a pipeline that fails takes nothing from the pipeline."""
 
 QUESTIONS: Mapping[str, Callable[[AsyncClient, PipelineInfo], Awaitable[object]]] = {
-    "feature-extraction": lambda client, about: client.embed([TEXT], model=about.name, timeout_s=TIMEOUT_S),
-    "token-embedding": lambda client, about: client.embed_tokens([TEXT], model=about.name, timeout_s=TIMEOUT_S),
-    "sparse-embedding": lambda client, about: client.embed_sparse([TEXT], model=about.name, timeout_s=TIMEOUT_S),
+    "feature-extraction": lambda client, about: client.embed([TEXT], model=about.name, **ASKED),
+    "token-embedding": lambda client, about: client.embed_tokens([TEXT], model=about.name, **ASKED),
+    "sparse-embedding": lambda client, about: client.embed_sparse([TEXT], model=about.name, **ASKED),
     "text-classification": lambda client, about: client.classify(
-        [TEXT], text_pairs=[TEXT] if about.pairs else None, model=about.name, timeout_s=TIMEOUT_S
+        [TEXT], text_pairs=[TEXT] if about.pairs else None, model=about.name, **ASKED
     ),
-    "text-ranking": lambda client, about: client.rerank(TEXT, [TEXT], model=about.name, timeout_s=TIMEOUT_S),
-    "token-classification": lambda client, about: client.classify_tokens([TEXT], model=about.name, timeout_s=TIMEOUT_S),
-    "question-answering": lambda client, about: client.answer(TEXT, TEXT, model=about.name, timeout_s=TIMEOUT_S),
-    "fill-mask": lambda client, about: client.fill_mask([about.mask_token], model=about.name, timeout_s=TIMEOUT_S),
+    "text-ranking": lambda client, about: client.rerank(TEXT, [TEXT], model=about.name, **ASKED),
+    "token-classification": lambda client, about: client.classify_tokens([TEXT], model=about.name, **ASKED),
+    "question-answering": lambda client, about: client.answer(TEXT, TEXT, model=about.name, **ASKED),
+    "fill-mask": lambda client, about: client.fill_mask([about.mask_token], model=about.name, **ASKED),
     "zero-shot-classification": lambda client, about: client.classify_zero_shot(
-        [TEXT], [TEXT], model=about.name, timeout_s=TIMEOUT_S
+        [TEXT], [TEXT], model=about.name, **ASKED
     ),
 }
 """One question per task."""

@@ -9,14 +9,16 @@ import time
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 
+import httpx
 import numpy as np
 import pytest
+from gateways import running_gateway
 from serving import certify_again, change_weights, copy_version, serve_config, sha256_of
 
-from encserve import Client, Retry
+from encserve import Candidate, Client, Retry
 from encserve_repository.activation import surplus
 from encserve_repository.serving import is_served
-from encserve_server import health, promote, rollback
+from encserve_server import canary, health, promote, rollback, shadow
 from encserve_server.errors import PromotionFailed
 from encserve_server.launcher.server import TritonServer
 from encserve_server.processes.process import child_pids
@@ -148,6 +150,65 @@ def test_a_version_whose_encode_step_is_another_model_rolls_in_and_out(repositor
         assert set(versions) == {"1", "2"}
     with TritonServer(serve_config(models)) as again:
         assert answers_from(again, 2)
+
+
+def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(two_versions):
+    server = two_versions
+    repository = server.config.repository
+    by_name = {name: Candidate(version="2", share=0.5).takes("minilm", name) for name in map(str, range(20))}
+    assert set(by_name.values()) == {True, False}
+
+    def versions_of_callers(of):
+        with Client(of.grpc_url) as client:
+            answers = {name: client.embed(["a", "b"], model="minilm", caller=name) for name in by_name}
+            assert {answer.model for answer in answers.values()} == {"minilm"}
+            assert client.embed(["a"], model="minilm").version == client.embed(["a"], model="minilm").version
+            return {name: answer.version for name, answer in answers.items()}
+
+    shared = {name: "2" if taken else "1" for name, taken in by_name.items()}
+    with callers(server) as versions:
+        wait_for(versions, 20)
+        command(canary, server, "minilm", "2", "--share=50%")
+        wait_for(versions, 20)
+        assert versions_of_callers(server) == shared
+        with Client(server.grpc_url) as client:
+            (listed,) = [each for each in client.models() if each.name.startswith("minilm")]
+            assert listed.candidate == Candidate(version="2", share=0.5)
+            stale = client.embed(["a"], model="minilm", version="candidate")
+            assert (stale.version, stale.certificate) != (listed.version, listed.certificate)
+            command(canary, server, "minilm", "--end")
+            # What a client knows of a share is ten seconds old at most; until then it finds nobody there, and goes on.
+            assert client.embed(["a"], model="minilm", caller=next(iter(by_name))).version == "1"
+        assert set(versions_of_callers(server).values()) == {"1"}
+        command(canary, server, "minilm", "2", "--share=0.5")
+        wait_for(versions, 20)
+    assert set(versions) == {"1"}  # who embeds and names nobody
+    server.stop()
+    with TritonServer(serve_config(repository)) as again:
+        assert versions_of_callers(again) == shared
+        command(shadow, again, "minilm", "2", "--share=100%")
+        assert shadowed_cosines(again) >= 0.999 * 4
+        with callers(again) as versions:
+            command(promote, again, "minilm", "2")
+            wait_for(versions, 20)
+        assert set(versions_of_callers(again).values()) == {"2"}
+        assert command(health, again) == 0
+    with TritonServer(serve_config(repository)) as again:
+        assert answers_from(again, 2)
+
+
+def shadowed_cosines(server):
+    """The sum of the cosines of four texts that a gateway has a candidate asked again."""
+    with running_gateway(server.grpc_url, "--model=minilm") as address, httpx.Client(base_url=address) as http:
+        answered = http.post("/v1/embeddings", json={"model": "minilm", "input": ["a", "b", "c", "d"]})
+        assert (answered.status_code, answered.headers["encserve-version"]) == (200, "1")
+        deadline_s = time.monotonic() + 60
+        while True:
+            for line in http.get("/metrics").text.splitlines():
+                if line.startswith("encserve_gateway_shadow_cosine_sum"):
+                    return float(line.split()[-1])
+            assert time.monotonic() < deadline_s, "the candidate was not asked"
+            time.sleep(0.05)
 
 
 def break_network(repository, version):

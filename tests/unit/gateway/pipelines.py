@@ -209,12 +209,16 @@ class Fake:
         self.pipelines = pipelines
         self.timeout_s = timeout_s
         self.transport = None
-        self.gateway = Gateway(self._connect, GatewayConfig(**config))
+        self.gateway = Gateway(self._connect, GatewayConfig(**config), connect_once=self._connect_once)
 
     def _connect(self):
         self.transport = AsyncFakeTransport(self._answer, pipelines=self.pipelines)
         retry = Retry(attempts=2, initial_s=0.001, maximum_s=0.001)
         return AsyncClient(transport=self.transport, retry=retry, timeout_s=self.timeout_s)
+
+    def _connect_once(self):
+        transport = AsyncFakeTransport(self._answer, pipelines=self.pipelines)
+        return AsyncClient(transport=transport, retry=Retry(attempts=1), timeout_s=self.timeout_s)
 
     def _answer(self, request):
         self.requests.append(request)

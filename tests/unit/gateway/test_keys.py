@@ -206,6 +206,8 @@ MALFORMED = {
     "a burst": ([{"name": "a", "sha256": hashed(), "burst": 0.5}], "burst is no positive"),
     "a lane": ([{"name": "a", "sha256": hashed(), "lane": "fast"}], "lane is neither"),
     "traces": ([{"name": "a", "sha256": hashed(), "traces": "yes"}], "traces is neither true nor false"),
+    "callers": ([{"name": "a", "sha256": hashed(), "callers": 1}], "callers is neither true nor false"),
+    "a name": ([{"name": "a\n", "sha256": hashed()}], "name has characters that cannot be printed"),
     "a time": ([{"name": "a", "sha256": hashed(), "expires": "soon"}], "soon"),
     "a time without its offset": (
         [{"name": "a", "sha256": hashed(), "expires": "2027-01-01T00:00:00"}],

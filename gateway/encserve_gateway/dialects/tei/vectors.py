@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import orjson
 
+from encserve import AsyncClient
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.vectors import as_numbers, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
@@ -47,7 +48,7 @@ async def embed_all(exchange: Exchange) -> Response:
     served = await served_for(exchange, "token-embedding")
     question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
     prompt = prompt_name(fields, served)
-    answer = await question.ask(question.client.embed_tokens, texts, prompt_name=prompt, normalize=False)
+    answer = await question.ask(AsyncClient.embed_tokens, texts, prompt_name=prompt, normalize=False)
     blocks = [as_numbers(np.ascontiguousarray(rows)[None])[0] for rows in answer.vectors]
     return with_headers(exchange, Response([b"[", b",".join(blocks), b"]"]), characters=characters_of(texts))
 
@@ -59,7 +60,7 @@ async def embed_sparse(exchange: Exchange) -> Response:
     served = await served_for(exchange, "sparse-embedding")
     question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
     prompt = prompt_name(fields, served)
-    answer = await question.ask(question.client.embed_sparse, texts, prompt_name=prompt)
+    answer = await question.ask(AsyncClient.embed_sparse, texts, prompt_name=prompt)
     terms = []
     for ids, weights in zip(answer.token_ids, answer.weights, strict=True):
         order = np.argsort(ids)

@@ -1,0 +1,99 @@
+"""Who asks, as pipelines with a candidate are told: the key, or whom it names."""
+
+from dataclasses import replace
+
+import pytest
+
+from encserve import Candidate, InferenceFailed
+
+from . import pipelines
+from .asgi import get, post
+from .pipelines import CLASSIFY, EMBED, Fake, answer
+from .test_keys import SECRET, hashed, write  # noqa: F401
+
+SHARE = 0.5
+CANDIDATE = Candidate(version="2", share=SHARE)
+
+
+def with_candidate(pipeline):
+    return [
+        replace(pipeline, candidate=CANDIDATE),
+        replace(pipeline, name=f"{pipeline.name}_candidate", version="2"),
+    ]
+
+
+@pytest.fixture
+def gateway(monkeypatch):
+    """Makes gateways before pipelines that have candidates."""
+    served = [*with_candidate(EMBED), *with_candidate(CLASSIFY)]
+    monkeypatch.setattr(pipelines, "PIPELINES", served)
+    return lambda **settings: Fake(pipelines=served, **settings)
+
+
+NAMES = [f"user {number}" for number in range(200)]
+TAKEN = next(name for name in NAMES if CANDIDATE.takes("embed", name))
+LEFT = next(name for name in NAMES if not CANDIDATE.takes("embed", name))
+
+
+async def version(fake, **headers):
+    answered = await post(fake.gateway, "/v1/embeddings", {"model": "embed", "input": "a"}, **headers)
+    assert answered.status == 200
+    return answered.headers["encserve-version"]
+
+
+async def test_the_header_decides_where_a_key_may_name_its_callers(gateway, write):  # noqa: F811
+    fake = gateway(keys=write({"name": LEFT, "sha256": hashed(), "callers": True}))
+    key = {"authorization": f"Bearer {SECRET}"}
+    assert await version(fake, **key) == "1"
+    assert await version(fake, **key, encserve_caller=TAKEN) == "2"
+    assert await version(fake, **key, encserve_caller=LEFT) == "1"
+    assert fake.number("version_requests_total", model="embed", version="2", code="200") == 1
+
+
+async def test_else_the_key_is_the_caller(gateway, write):  # noqa: F811
+    key = {"authorization": f"Bearer {SECRET}"}
+    for name, expected in ((TAKEN, "2"), (LEFT, "1")):
+        fake = gateway(keys=write({"name": name, "sha256": hashed()}))
+        assert await version(fake, **key, encserve_caller=TAKEN) == expected
+
+
+async def test_without_keys_everybody_may_name_a_caller_and_without_one_vectors_are_of_the_active_version(gateway):
+    fake = gateway()
+    assert await version(fake, encserve_caller=TAKEN) == "2"
+    assert {await version(fake) for _ in range(10)} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/text-classification", {"texts": ["a"], "model": "classify"}),
+        ("/predict", {"inputs": "a"}),
+        ("/embed", {"inputs": "a", "model": "embed"}),
+        ("/v1/feature-extraction", {"texts": ["a"], "model": "embed"}),
+    ],
+)
+async def test_every_dialect_tells_who_asks(gateway, path, body):
+    fake = gateway()
+    pipeline = "classify" if path in ("/predict", "/v1/text-classification") else "embed"
+    for name in NAMES[:12]:
+        answered = await post(fake.gateway, path, body, encserve_caller=name)
+        assert answered.status == 200, answered.json
+        assert answered.headers["encserve-version"] == ("2" if CANDIDATE.takes(pipeline, name) else "1")
+
+
+async def test_a_caller_that_cannot_be_printed_is_refused(gateway):
+    answered = await post(gateway().gateway, "/v1/embeddings", {"model": "embed", "input": "a"}, encserve_caller="a\tb")
+    assert answered.status == 400
+    assert "encserve-caller" in answered.json["error"]["message"]
+
+
+async def test_a_candidate_that_fails_takes_nothing_from_the_health_of_the_pipeline(gateway):
+    def failing(request):
+        if request.model.endswith("_candidate"):
+            raise InferenceFailed("NaN")
+        return answer(request)
+
+    fake = gateway(function=failing)
+    for _ in range(8):
+        fake.gateway.services.health._seen = None
+        assert (await get(fake.gateway, "/health")).json["pipelines"] == {"embed": "ready", "classify": "ready"}
