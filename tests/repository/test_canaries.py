@@ -83,8 +83,9 @@ def test_a_restart_keeps_the_candidate_and_serves_it_again(server, monkeypatch):
 
 
 def started(server, report=lambda line: None):
-    pipelines = read_pipelines(server.repository)
-    candidates.withdraw_unfit(server.repository, pipelines, None, report=report)
+    pipelines = candidates.with_fit_candidates(
+        server.repository, read_pipelines(server.repository), None, report=report
+    )
     candidates.serve_candidates(server.repository, pipelines, administration=server, asker=server, report=report)
 
 
@@ -98,10 +99,26 @@ def test_a_candidate_that_is_damaged_is_taken_back_by_a_start_and_the_active_ver
     (server.repository / "minilm_encode/2/model.py").write_text("damaged")
     again, said = Server(server.repository), []
     started(again, said.append)
-    assert "version 2 of minilm is no candidate any more" in said[0]
+    assert "version 2 of minilm is not served as its candidate, which it is no more" in said[0]
     assert (stated(server), again.loaded) == (None, [])
     drop_what_is_not_active(server.repository)
     assert offered(server) == [1]
+
+
+def test_a_damaged_candidate_in_a_repository_that_cannot_be_written_is_not_served(server, monkeypatch):
+    candidacy_on(server).canary(2, 0.05)
+    (server.repository / "minilm_encode/2/model.py").write_text("damaged")
+    again, said = Server(server.repository), []
+
+    def read_only(repository):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(candidates, "open_work_folder", read_only)
+    started(again, said.append)
+    assert again.loaded == []
+    (line,) = said
+    assert "is not the certified file" in line
+    assert "stays stated, since Read-only file system" in line
 
 
 def test_a_candidate_that_does_not_answer_after_a_start_is_told_and_tried_by_the_next(server):

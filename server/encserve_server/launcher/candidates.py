@@ -21,10 +21,12 @@ from encserve_server.questions import ask
 from encserve_server.steps.encode.host.requirements import Host
 
 
-def withdraw_unfit(
+def with_fit_candidates(
     repository: Path, pipelines: Iterable[PipelineInfo], host: Host, *, report: Callable[[str], None]
-) -> None:
-    """Take the candidates back that are not what was certified, or cannot run on this host, before Triton starts."""
+) -> list[PipelineInfo]:
+    """The pipelines whose candidates can be served. Others, whose files are not the certified ones any more or which
+    cannot run on this host, are taken back before Triton starts."""
+    fit = []
     for pipeline in pipelines:
         if pipeline.candidate is None:
             continue
@@ -34,14 +36,24 @@ def withdraw_unfit(
             certified_manifest(repository, config)
             info = PipelineInfo.from_parameters(pipeline.name, parameters_of(config), version=version)
             check_pipelines(repository, [info], host)
+            fit.append(pipeline)
         except (EncserveError, errors.RepositoryError, OSError) as error:
-            try:
-                work = open_work_folder(repository)
-                with work.locked(pipeline.name):
-                    state_candidate(work, pipeline.name, None)
-            except (errors.RepositoryError, OSError) as kept:
-                report(f"version {version} of {pipeline.name} cannot be taken back as its candidate: {kept}")
-            report(f"version {version} of {pipeline.name} is no candidate any more: {error}")
+            outcome = _taken_back(repository, pipeline.name)
+            report(f"version {version} of {pipeline.name} is not served as its candidate, which {outcome}: {error}")
+    return fit
+
+
+def _taken_back(repository: Path, name: str) -> str:
+    """Take a candidate back. Returns what became of that, in words."""
+    try:
+        work = open_work_folder(repository)
+        with work.locked(name):
+            state_candidate(work, name, None)
+    except errors.RepositoryError as error:
+        return f"stays stated, since {error}"
+    except OSError as error:
+        return f"stays stated, since {error.strerror}"
+    return "it is no more"
 
 
 def serve_candidates(

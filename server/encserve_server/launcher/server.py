@@ -17,7 +17,7 @@ from encserve_server.errors import TritonNotFound
 from encserve_server.host.locate import Installation, find_triton
 from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
-from encserve_server.launcher.candidates import candidate_models, serve_candidates, withdraw_unfit
+from encserve_server.launcher.candidates import candidate_models, serve_candidates, with_fit_candidates
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags, wheel_flags
@@ -66,6 +66,7 @@ class TritonServer:
         """`restarts` is how often supervision has started such a server again before this one, for its metrics."""
         self.config = config
         self._restarts = restarts
+        self._with_candidates: list[PipelineInfo] = []
         self.pipelines: tuple[PipelineInfo, ...] = ()
         self.admin_secret = config.admin_secret or secrets.token_urlsafe(32)
         """The secret that opens Triton's administration to its sender; see `encserve.local_admin_secret`."""
@@ -151,7 +152,7 @@ class TritonServer:
         installation = self._find_triton()
         offers = read_offers(installation)
         check_pipelines(self.config.repository, self.pipelines, offers)
-        withdraw_unfit(self.config.repository, self.pipelines, offers, report=self._report)
+        self._with_candidates = with_fit_candidates(self.config.repository, self.pipelines, offers, report=self._report)
         drop_what_is_not_active(self.config.repository)
         environment = dict(os.environ)
         if installation.wheel is not None:
@@ -212,7 +213,7 @@ class TritonServer:
         with closing(self._administration()) as administration:
             serve_candidates(
                 self.config.repository,
-                self.pipelines,
+                self._with_candidates,
                 administration=administration,
                 asker=asker,
                 report=self._report,

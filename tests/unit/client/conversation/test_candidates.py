@@ -106,6 +106,13 @@ def test_a_call_may_say_which_version_it_wants(connect, model):
     assert client.embed(["a"], caller=inside).version == "1"
 
 
+def test_the_model_of_a_candidate_can_be_asked_by_its_own_name(connect, model):
+    client = connect(model, pipelines=pipelines(0.5))
+    assert client.pipeline("fake_candidate").certificate == "f" * 64
+    found = client.embed(["a"], model="fake_candidate")
+    assert (found.model, found.version) == ("fake_candidate", "2")
+
+
 def test_all_parts_of_a_call_are_of_one_version(connect, model):
     client = connect(model, pipelines=pipelines(1.0), texts_per_request=2)
     found = client.embed(["a" * size for size in range(20)], caller="me")
