@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.peers.plan import Process
 from benchmarks.places import REPOSITORY_ROOT, interpreter
 from benchmarks.processes import Cost, cost_of, kill, pause, resume
-from encserve_server.processes.process import guarded
+from encserve_server.processes.program import guarded
 
 EXIT_TIMEOUT_S = 1
 """Of a worker whose harness has died: most are paused then, and will not hear that they shall end."""

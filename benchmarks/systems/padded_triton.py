@@ -28,6 +28,7 @@ from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.runtime_folder import create_runtime_folder
 from encserve_server.processes.process import TritonProcess
+from encserve_server.processes.program import Program
 
 MAX_BATCH = 64
 START_S = 90.0
@@ -90,9 +91,12 @@ class System:
             flags += wheel_flags(backend_folder=self._folder.link_backends(wheel), cache_folder=wheel.cache_folder)
             environment = wheel_environment(os.environ, wheel=wheel, libpython=host.libpython)
         self._process = TritonProcess(
-            [str(installation.executable), *flags],
-            environment=environment,
-            inherited_fd=self._folder.lock_fd,
+            Program(
+                command=[str(installation.executable), *flags],
+                environment=environment,
+                inherited_fds=[self._folder.lock_fd],
+                exit_timeout_s=config.exit_timeout_s,
+            ),
             show=lambda line: print(line, file=sys.stderr),
             hidden=(),
         )

@@ -14,7 +14,8 @@ from contextlib import suppress
 from encserve_server.config import ServeConfig
 from encserve_server.errors import ConfigError, StartFailed
 from encserve_server.processes.loops import start_loop
-from encserve_server.processes.process import EXIT_MARGIN_S, guarded
+from encserve_server.processes.process import EXIT_MARGIN_S
+from encserve_server.processes.program import Program
 
 LISTENS = "HTTP "
 """How the line begins in which the gateway says where it listens."""
@@ -110,15 +111,7 @@ class GatewayBeside:
 
     def _serve_once(self) -> bool:
         """Run one gateway to its end, and return whether there is to be another."""
-        with subprocess.Popen(
-            guarded(self._command, exit_timeout_s=self._exit_timeout_s),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C of the terminal reaches us alone: we decide how it stops
-        ) as process:
+        with Program(command=self._command, exit_timeout_s=self._exit_timeout_s).start() as process:
             self._process = process
             if self._stopping.is_set():  # it came before there was anything to stop
                 process.terminate()

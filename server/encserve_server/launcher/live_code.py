@@ -24,39 +24,80 @@ LOOK_S = 0.25
 """Seconds between two looks at the source tree and the repository."""
 
 
-@contextmanager
-def edited(
-    config: ServeConfig,
-    folder: Path,
-    pipelines: Sequence[str],
-    *,
-    load: Callable[[str], None],
-    report: Callable[[str], None],
-    stopping: threading.Event,
-) -> Iterator[ServeConfig]:
-    """What Triton is to be started with, and while the block lasts every edit of `config.live_code` loads the steps
-    again. Without such a source tree it is `config`, and nothing else happens.
+@dataclass(kw_only=True)
+class LiveCode:
+    """The code of the steps while it is being edited: notices edits, and has the steps loaded again. Versions that are
+    exported meanwhile get links, so that they can be promoted."""
 
-    Args:
-        config: of the server.
-        folder: of the server alone; the links are made in it.
-        pipelines: that are served.
-        load: has Triton load a model again; what it raises is reported.
-        report: takes what happens, line by line; raises nothing.
-        stopping: is set before the block ends: no model is loaded from then on.
-    """
-    if config.live_code is None:
-        yield config
-        return
-    links = folder / "live_repository"
-    edits = Edits(config.repository, config.live_code, links, pipelines, load, report, stopping)
-    report(f"the code of {', '.join(edits.models())} is that of {config.live_code}, and not what was certified")
-    thread = start_loop("live-code", edits.look, report=report)
-    try:
-        yield replace(config, repository=links)
-    finally:
-        stopping.set()
-        thread.join()
+    config: ServeConfig
+    """Of the server; `live_code` is the source tree, or None for what was certified."""
+    folder: Path
+    """Of the server alone; the links are made in it."""
+    pipelines: Sequence[str]
+    """Those that are served."""
+    load: Callable[[str], None]
+    """Has Triton load a model again; what it raises is reported."""
+    report: Callable[[str], None]
+    """Takes what happens, line by line; raises nothing."""
+    stopping: threading.Event
+    """Is set before the server stops: no model is loaded from then on."""
+
+    @contextmanager
+    def served(self) -> Iterator[ServeConfig]:
+        """What Triton is to be started with, and while the block lasts every edit loads the steps again. Without a
+        source tree it is `config`, and nothing else happens."""
+        if self.config.live_code is None:
+            yield self.config
+            return
+        self._source, self._links = self.config.live_code, self.folder / "live_repository"
+        self._live = self._link()
+        self._seen = self._modified()
+        names = ", ".join(self._models())
+        self.report(f"the code of {names} is that of {self._source}, and not what was certified")
+        thread = start_loop("live-code", self._look, report=self.report)
+        try:
+            yield replace(self.config, repository=self._links)
+        finally:
+            self.stopping.set()
+            thread.join()
+
+    def _link(self) -> set[str]:
+        return link_repository(self.config.repository, self._source, self._links)
+
+    def _models(self) -> list[str]:
+        """Return the models of the active versions that have the code of the source tree, in order."""
+        configs = [active_config(self.config.repository, name) for name in self.pipelines]
+        return sorted({step for config in configs if config is not None for step in steps_of(config)} & self._live)
+
+    def _look(self) -> bool:
+        """Wait a moment, load again what was edited meanwhile, and return whether to look again."""
+        if self.stopping.wait(LOOK_S):
+            return False
+        with suppress(FileNotFoundError):  # an editor replaces a file: the next look sees it
+            self._live = self._link()
+            now = self._modified()
+            if now != self._seen:
+                self._seen = now
+                self._load_again()
+        return True
+
+    def _modified(self) -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in self._source.rglob("*.py")}
+
+    def _load_again(self) -> None:
+        """Load every step whose code is the source tree's; one that does not load keeps none of the others from it."""
+        loaded = []
+        for model in self._models():
+            if self.stopping.is_set():
+                return
+            try:
+                self.load(model)
+                loaded.append(model)
+            except Exception as error:  # a mistake in the code; what was loaded goes on
+                if not self.stopping.is_set():
+                    self.report(f"the edited code of {model} does not load: {error}")
+        if loaded:
+            self.report(f"the edited code of {', '.join(loaded)} is served")
 
 
 def link_repository(repository: Path, source: Path, links: Path) -> set[str]:
@@ -104,56 +145,3 @@ def _link_version(version: Path, source: Path, step: str, link: Path) -> None:
 def _link(link: Path, target: Path) -> None:
     if not link.is_symlink():
         link.symlink_to(target.resolve())
-
-
-@dataclass
-class Edits:
-    """Notices edits of the source tree, and has the steps loaded again; versions that are exported meanwhile get links,
-    so that they can be promoted. The fields are those of `edited`."""
-
-    repository: Path
-    source: Path
-    links: Path
-    pipelines: Sequence[str]
-    load: Callable[[str], None]
-    report: Callable[[str], None]
-    stopping: threading.Event
-
-    def __post_init__(self) -> None:
-        self._live = link_repository(self.repository, self.source, self.links)
-        self._seen = self._modified()
-
-    def models(self) -> list[str]:
-        """Return the models of the active versions that have the code of the source tree, in order."""
-        configs = [active_config(self.repository, name) for name in self.pipelines]
-        return sorted({step for config in configs if config is not None for step in steps_of(config)} & self._live)
-
-    def look(self) -> bool:
-        """Wait a moment, load again what was edited meanwhile, and return whether to look again."""
-        if self.stopping.wait(LOOK_S):
-            return False
-        with suppress(FileNotFoundError):  # an editor replaces a file: the next look sees it
-            self._live = link_repository(self.repository, self.source, self.links)
-            now = self._modified()
-            if now != self._seen:
-                self._seen = now
-                self._load_again()
-        return True
-
-    def _modified(self) -> dict[Path, int]:
-        return {file: file.stat().st_mtime_ns for file in self.source.rglob("*.py")}
-
-    def _load_again(self) -> None:
-        """Load every step whose code is the source tree's; one that does not load keeps none of the others from it."""
-        loaded = []
-        for model in self.models():
-            if self.stopping.is_set():
-                return
-            try:
-                self.load(model)
-                loaded.append(model)
-            except Exception as error:  # a mistake in the code; what was loaded goes on
-                if not self.stopping.is_set():
-                    self.report(f"the edited code of {model} does not load: {error}")
-        if loaded:
-            self.report(f"the edited code of {', '.join(loaded)} is served")

@@ -21,13 +21,14 @@ from encserve_server.launcher.candidates import candidate_models, serve_candidat
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags, wheel_flags
-from encserve_server.launcher.live_code import edited
+from encserve_server.launcher.live_code import LiveCode
 from encserve_server.launcher.ports import check_ports
 from encserve_server.launcher.readiness import Startup
 from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
 from encserve_server.processes.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
-from encserve_server.processes.process import TritonProcess
+from encserve_server.processes.process import EXIT_MARGIN_S, TritonProcess
+from encserve_server.processes.program import Program
 from encserve_server.questions import ask, open_asker
 
 ATTEMPT_TIMEOUT_S = 5.0
@@ -183,11 +184,16 @@ class TritonServer:
         self._folder.keep_admin_secret(self.admin_secret, grpc_port=self.config.grpc_port)
         wheel, has_gpu = installation.wheel, has_nvidia_driver()
         names = [pipeline.name for pipeline in self.pipelines]
-        served = edited(
-            self.config, self.folder, names, load=self._load_again, report=self._report, stopping=self._stopping
+        live_code = LiveCode(
+            config=self.config,
+            folder=self.folder,
+            pipelines=names,
+            load=self._load_again,
+            report=self._report,
+            stopping=self._stopping,
         )
         flags = triton_flags(
-            self._held.enter_context(served),
+            self._held.enter_context(live_code.served()),
             pipelines=names,
             shm_prefix=self._folder.shm_prefix,
             admin_secret=self.admin_secret,
@@ -195,14 +201,16 @@ class TritonServer:
         )
         if wheel is not None:
             flags += wheel_flags(backend_folder=self._folder.link_backends(wheel), cache_folder=wheel.cache_folder)
+        told = steps_environment(folder=self._folder.path, admin_secret=self.admin_secret, restarts=self._restarts)
         self._process = TritonProcess(
-            [str(installation.executable), *flags],
-            environment=environment
-            | steps_environment(folder=self._folder.path, admin_secret=self.admin_secret, restarts=self._restarts),
-            inherited_fd=self._folder.lock_fd,
+            Program(
+                command=[str(installation.executable), *flags],
+                environment=environment | told,
+                inherited_fds=[self._folder.lock_fd],
+                exit_timeout_s=self.config.exit_timeout_s + EXIT_MARGIN_S,
+            ),
             show=self._report,
             hidden=(*ORDINARY_END, *OF_A_CANDIDATE, *(() if has_gpu else HARMLESS_WITHOUT_DRIVER)),
-            exit_timeout_s=self.config.exit_timeout_s,
         )
         asker = self.open_asker(timeout_s=ATTEMPT_TIMEOUT_S)
         startup = Startup(self._process, timeout_s=self.config.startup_timeout_s, report=self._report)

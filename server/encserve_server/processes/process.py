@@ -3,27 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from encserve_server.processes.log import Log
+from encserve_server.processes.program import Program
 
 STUB_NAME = "triton_python_backend_stub"
 EXIT_MARGIN_S = 5  # Triton keeps the exit timeout itself, in whole seconds, unless something in it hangs
-
-
-def guarded(command: Sequence[str], *, exit_timeout_s: int) -> list[str]:
-    """Return the command that runs another under a guard, which ends it when this process ends; see `guard.py`.
-
-    Args:
-        command: a program, by its path, and its arguments.
-        exit_timeout_s: what it has to end by itself, 1 at least.
-    """
-    guard = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
-    return [*guard, str(os.getpid()), str(exit_timeout_s), *command]
 
 
 class TritonProcess:
@@ -33,27 +22,8 @@ class TritonProcess:
     long.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        environment: Mapping[str, str],
-        inherited_fd: int,
-        show: Callable[[str], None],
-        hidden: tuple[str, ...],
-        exit_timeout_s: int = 30,
-    ) -> None:
-        self._popen = subprocess.Popen(
-            guarded(command, exit_timeout_s=exit_timeout_s + EXIT_MARGIN_S),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # a Ctrl-C of the terminal reaches us alone: we decide how it stops
-            pass_fds=[inherited_fd],
-        )
+    def __init__(self, program: Program, *, show: Callable[[str], None], hidden: tuple[str, ...]) -> None:
+        self._popen = program.start()
         assert self._popen.stdout is not None
         try:
             self.log = Log(self._popen.stdout, show=show, hidden=hidden)

@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve_repository.config_text import to_text
 from encserve_server.config import ServeConfig
 from encserve_server.errors import ConfigError
-from encserve_server.launcher.live_code import edited, link_repository
+from encserve_server.launcher.live_code import LiveCode, link_repository
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def write(file, text):
 def serving(repository, source, tmp_path, **taking):
     taking = {"load": lambda model: None, "report": lambda line: None, "stopping": threading.Event(), **taking}
     config = ServeConfig(repository=repository, live_code=source)
-    return edited(config, tmp_path, ["minilm"], **taking)
+    return LiveCode(config=config, folder=tmp_path, pipelines=["minilm"], **taking).served()
 
 
 def test_the_code_is_the_source_and_all_else_the_repository(repository, source, tmp_path):
