@@ -36,11 +36,6 @@ _REQUESTS_AROUND = 64
 their configuration, whatever engine each has."""
 
 
-def pipeline_configs(manifest: Manifest, certificate: str) -> dict[str, pb.ModelConfig]:
-    """The configurations by model name: the three steps, and the ensemble last."""
-    return shared_configs([(manifest, certificate)])
-
-
 def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.ModelConfig]:
     """The configurations of pipelines, each with its certificate, that share the encode step of the first: by model
     name, the ensembles last."""

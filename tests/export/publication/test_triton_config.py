@@ -11,7 +11,7 @@ from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import Device, Engine, Precision
 from encserve_export.engines.onnxruntime_backend.onnxruntime_session import providers_of, session_options
 from encserve_export.engines.warmup import warmup_files
-from encserve_export.publication.triton_config import pipeline_configs
+from encserve_export.publication.triton_config import shared_configs
 from encserve_repository.config_text import from_text, to_text
 
 from .manifests import make_manifest
@@ -20,9 +20,13 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "config"
 CERTIFICATE = "c" * 64
 
 
+def configs_of(manifest):
+    return shared_configs([(manifest, CERTIFICATE)])
+
+
 @pytest.mark.parametrize("engine", list(Engine))
 def test_configurations_are_the_reviewed_ones(engine, update_golden):
-    for model, config in pipeline_configs(make_manifest(engine=engine), CERTIFICATE).items():
+    for model, config in configs_of(make_manifest(engine=engine)).items():
         golden = GOLDEN / engine.value / f"{model}.pbtxt"
         if update_golden:
             golden.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +36,7 @@ def test_configurations_are_the_reviewed_ones(engine, update_golden):
 
 
 def test_the_cpp_backend_gets_the_packed_ragged_configuration():
-    encode = pipeline_configs(make_manifest(engine=Engine.ONNXRUNTIME), CERTIFICATE)["minilm_encode"]
+    encode = configs_of(make_manifest(engine=Engine.ONNXRUNTIME))["minilm_encode"]
     assert (encode.backend, encode.max_batch_size) == ("onnxruntime", 16)
     assert [(i.name, i.data_type, list(i.dims), i.allow_ragged_batch) for i in encode.input] == [
         ("input_ids", pb.TYPE_INT64, [-1], True),
@@ -59,7 +63,7 @@ def test_the_cpp_backend_gets_the_packed_ragged_configuration():
 )
 def test_the_cpp_backend_gives_each_request_its_own_rows(task, changes, follows):
     manifest = replace(make_manifest(engine=Engine.ONNXRUNTIME, dimensions=9), task=task, **changes)
-    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    encode = configs_of(manifest)["minilm_encode"]
     assert [(o.name, list(o.dims)) for o in encode.output] == [("logits", [-1, 9])]
     assert list(encode.batch_output[0].source_input) == [follows]
     assert follows in [tensor.name for tensor in encode.input]
@@ -73,7 +77,7 @@ def test_every_ensemble_is_a_linear_chain(task, pairs):
         return
     graph_inputs = ("input_ids", "lengths", *TASKS[task].graph_extra)
     manifest = replace(make_manifest(), task=task, pairs=pairs, graph_inputs=graph_inputs)
-    *steps, ensemble = pipeline_configs(manifest, CERTIFICATE).values()
+    *steps, ensemble = configs_of(manifest).values()
     known, last = [tensor.name for tensor in ensemble.input], set()
     for step, config in zip(ensemble.ensemble_scheduling.step, steps, strict=True):
         assert set(step.input_map) == {tensor.name for tensor in config.input}
@@ -88,7 +92,7 @@ def test_every_ensemble_is_a_linear_chain(task, pairs):
 
 @pytest.mark.parametrize("engine", list(Engine))
 def test_an_ensemble_takes_no_larger_batches_than_its_steps_and_pins_them(engine):
-    *steps, ensemble = pipeline_configs(make_manifest(version=7, engine=engine), CERTIFICATE).values()
+    *steps, ensemble = configs_of(make_manifest(version=7, engine=engine)).values()
     assert ensemble.max_batch_size <= min(step.max_batch_size for step in steps)
     assert [step.model_version for step in ensemble.ensemble_scheduling.step] == [7, 7, 7]
     for config in (*steps, ensemble):
@@ -97,7 +101,7 @@ def test_an_ensemble_takes_no_larger_batches_than_its_steps_and_pins_them(engine
 
 def onnxruntime_encode(**changes):
     manifest = replace(make_manifest(engine=Engine.ONNXRUNTIME), **changes)
-    return pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    return configs_of(manifest)["minilm_encode"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_a_gpu_computes_what_was_certified():
 def test_no_step_has_a_queue_policy_of_triton(engine):
     """With one, and be it a bound or a priority, Triton's batcher sleeps through the end of a batch for half a second.
     `test_cpp_engine.py` sees that the network never waits for requests."""
-    for config in pipeline_configs(make_manifest(engine=engine), CERTIFICATE).values():
+    for config in configs_of(make_manifest(engine=engine)).values():
         assert config.dynamic_batching == pb.ModelDynamicBatching()
 
 
@@ -158,7 +162,7 @@ def test_warmup_has_the_masks_that_it_says():
     base = make_manifest(engine=Engine.ONNXRUNTIME)
     graph_inputs = ("input_ids", "lengths", "mask_at")
     manifest = replace(base, task="fill-mask", mask_id=103, graph_inputs=graph_inputs)
-    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    encode = configs_of(manifest)["minilm_encode"]
     files = warmup_files(manifest)
     for sample in encode.model_warmup:
         tokens = np.frombuffer(files[sample.inputs["input_ids"].input_data_file], np.int64)
@@ -172,7 +176,7 @@ def test_warmup_has_the_masks_that_it_says():
 def test_warmup_has_several_lengths_and_fits_the_model(max_length, graph_inputs):
     base = make_manifest(engine=Engine.ONNXRUNTIME)
     manifest = replace(base, limits=base.limits | {"max_length": max_length}, graph_inputs=graph_inputs)
-    encode = pipeline_configs(manifest, CERTIFICATE)["minilm_encode"]
+    encode = configs_of(manifest)["minilm_encode"]
     files = warmup_files(manifest)
     assert len({sample.name for sample in encode.model_warmup}) == len(encode.model_warmup) >= 2
     for sample in encode.model_warmup:
