@@ -5,8 +5,6 @@ from export.small_checkpoints import make_checkpoint
 
 from .staged import stage
 
-PROMPTED = [("Transformer", "", {"max_seq_length": 40}), ("Pooling", "1_Pooling", {"pooling_mode": "mean"})]
-
 
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory):

@@ -19,7 +19,6 @@ import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 STEPS = ("tokenize", "encode", "head")
-STUB = "triton_python_backend_stub"
 SLEEP = "import time\nwhile True: time.sleep(60)"
 
 
