@@ -3,11 +3,9 @@ probabilities of all in the order of the checkpoint."""
 
 from __future__ import annotations
 
-import time
-
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects.openai import error_response
-from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
+from encserve_gateway.dialects.rankings import frame_of_list, refuse_raw_scores
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.questions import Question
@@ -31,16 +29,7 @@ async def classify_texts(exchange: Exchange) -> Response:
         order = [label for label in pipeline.labels if label in by_label] or list(labels)
         probs = [by_label[label] for label in order]
         data.append({"index": index, "label": labels[0], "probs": probs, "num_classes": len(probs)})
-    return json_response(
-        {
-            "id": exchange.request.id.decode(),
-            "object": "list",
-            "created": int(time.time()),
-            "model": served.name,
-            "data": data,
-            "usage": usage_of(exchange),
-        }
-    )
+    return json_response({**frame_of_list(exchange, served), "data": data})
 
 
 CLASSIFICATION = Dialect(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from encserve import AsyncClient
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
-from encserve_gateway.dialects.rankings import refuse_raw_scores, usage_of
+from encserve_gateway.dialects.rankings import frame_of_list, refuse_raw_scores
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, Kind, shown
 from encserve_gateway.http.response import Response
@@ -35,14 +34,8 @@ async def pool(exchange: Exchange) -> Response:
     rows = await _vectors(exchange, served, texts)
     data = [write(np.ascontiguousarray(each, "<f4")[None])[0] for each in rows]
     items = [b'{"object":"pooling","index":%d,"data":%s}' % pair for pair in enumerate(data)]
-    tail = {
-        "id": exchange.request.id.decode(),
-        "object": "list",
-        "created": int(time.time()),
-        "model": served.name,
-        "usage": usage_of(exchange),
-    }
-    return Response([b'{"data":[', b",".join(items), b"]," + orjson.dumps(tail)[1:]])
+    tail = orjson.dumps(frame_of_list(exchange, served))[1:]
+    return Response([b'{"data":[', b",".join(items), b"]," + tail])
 
 
 async def _served(exchange: Exchange, task: str | None) -> Served:

@@ -104,16 +104,7 @@ async def score(exchange: Exchange) -> Response:
         rankings = list(await asyncio.gather(*asked))
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
-    return json_response(
-        {
-            "id": exchange.request.id.decode(),
-            "object": "list",
-            "created": int(time.time()),
-            "model": served.name,
-            "data": data,
-            "usage": usage_of(exchange),
-        }
-    )
+    return json_response({**frame_of_list(exchange, served), "data": data})
 
 
 def read_documents(fields: Fields, name: str, *, most: int) -> list[str]:
@@ -157,6 +148,17 @@ def _question(exchange: Exchange, served: Served, field: str) -> Question:
 
 def _places(ranking: Ranking) -> list[tuple[int, Any]]:
     return list(zip(ranking.indices.tolist(), ranking.scores, strict=True))
+
+
+def frame_of_list(exchange: Exchange, served: Served) -> dict[str, Any]:
+    """What stands around the items of an answer of vLLM."""
+    return {
+        "id": exchange.request.id.decode(),
+        "object": "list",
+        "created": int(time.time()),
+        "model": served.name,
+        "usage": usage_of(exchange),
+    }
 
 
 def usage_of(exchange: Exchange) -> dict[str, int]:
