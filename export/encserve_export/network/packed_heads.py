@@ -18,8 +18,8 @@ from encserve_export.checkpoint.loading import Checkpoint
 from .packed_graph import PackedEncoder
 
 
-class PackedTextHead(nn.Module):
-    """One row of logits for each text."""
+class PackedHead(nn.Module):
+    """The network of a task on token vectors that the encoder gives."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
@@ -27,9 +27,17 @@ class PackedTextHead(nn.Module):
         self.model = checkpoint.model
 
     def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (n, C)."""
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what `head` gives, float32."""
         packing = packing_of(lengths, input_ids.shape[0])
         return self.head(self.encoder.states(input_ids, packing, token_type_ids), packing, input_ids)
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """What the task makes of token vectors (T, H)."""
+        raise NotImplementedError
+
+
+class PackedTextHead(PackedHead):
+    """One row of logits for each text."""
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
         """Token vectors (T, H) to logits (n, C)."""
@@ -39,56 +47,27 @@ class PackedTextHead(nn.Module):
             return self.model(input_ids=padded_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
 
 
-class PackedTokenHead(nn.Module):
+class PackedTokenHead(PackedHead):
     """One row of logits for each token."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__()
-        self.encoder = PackedEncoder(checkpoint)
-        self.model = checkpoint.model
-
-    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to logits float32 (T, C)."""
-        packing = packing_of(lengths, input_ids.shape[0])
-        return self.head(self.encoder.states(input_ids, packing, token_type_ids), packing, input_ids)
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
         """Token vectors (T, H) to logits (T, C)."""
         return token_logits(self.model, states)
 
 
-class PackedTokenVectors(nn.Module):
+class PackedTokenVectors(PackedHead):
     """One vector for each token, after the dense layers that the checkpoint puts on tokens."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__()
-        self.encoder = PackedEncoder(checkpoint)
-
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (T, H)."""
-        packing = packing_of(lengths, input_ids.shape[0])
-        return self.head(self.encoder.states(input_ids, packing), packing, input_ids)
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
         """Token vectors (T, H) to vectors (T, H)."""
         return self.encoder.token_dense(states)  # type: ignore[no-any-return]
 
 
-class PackedSparseHead(nn.Module):
+class PackedSparseHead(PackedHead):
     """One weight for each token of the vocabulary, for each text: max over its tokens of log(1 + max(0, logit)).
 
     Formal et al. 2021, SPLADE v2, equation 6.
     """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__()
-        self.encoder = PackedEncoder(checkpoint)
-        self.model = checkpoint.model
-
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to weights float32 (n, V)."""
-        packing = packing_of(lengths, input_ids.shape[0])
-        return self.head(self.encoder.states(input_ids, packing), packing, input_ids)
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
         """Token vectors (T, H) to weights (n, V)."""
