@@ -24,7 +24,8 @@ from encserve_export.texts.trial_texts import ORDINARY_TEXTS, ordinary_packs, tr
 
 from .layers.choice import choose
 from .layers.errors import layer_errors
-from .layers.linear import InputStatistics, drop_unused, input_statistics, layers_by_source, linear_layers, weights_of
+from .layers.linear import InputStatistics, input_statistics, layers_by_source, linear_layers, weights_of
+from .layers.replacement import with_products_of_integers
 from .rounding.rows import STEPS, RowRounding, row_rounding
 from .rounding.weights import column_scales, round_weights
 
@@ -109,22 +110,8 @@ def _integers(weight: NDArray[np.float32], rounding: RowRounding, statistics: In
 
 def with_integer_rows(full: onnx.ModelProto, sources: Sequence[IntegerRows]) -> onnx.ModelProto:
     """A copy of the FP32 graph in which the layers behind `sources` multiply integers."""
-    model = onnx.ModelProto()
-    model.CopyFrom(full)
-    behind = {output: source for source in sources for output in source.weights}
-    begun: set[str] = set()
-    del model.graph.node[:]
-    for node in full.graph.node:
-        source = behind.get(node.output[0])
-        if source is None:
-            model.graph.node.append(node)
-            continue
-        if source.name not in begun:
-            begun.add(source.name)
-            _add_rows(model.graph, source)
-        _add_product(model.graph, node.output[0], source)
+    model = with_products_of_integers(full, sources, add_rows=_add_rows, add_product=_add_product)
     model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
-    drop_unused(model.graph)
     return model
 
 
@@ -168,8 +155,9 @@ def _add_rows(graph: onnx.GraphProto, source: IntegerRows) -> None:
         add("Gather", ["flat", "kept_columns"], "kept", axis=1)  # (T, k)
 
 
-def _add_product(graph: onnx.GraphProto, name: str, source: IntegerRows) -> None:
-    """What takes the place of the layer that gives `name`."""
+def _add_product(graph: onnx.GraphProto, node: onnx.NodeProto, source: IntegerRows) -> None:
+    """What takes the place of the layer `node`."""
+    name = node.output[0]
     rows, weight = source.name, source.weights[name]
     constants: dict[str, NDArray[Any]] = {
         "int8": weight.integers,

@@ -26,7 +26,8 @@ from .half.gpu_rounding import strictly_rounded
 from .half.graph import halve
 from .layers.choice import choose
 from .layers.errors import layer_errors
-from .layers.linear import LinearLayer, drop_unused, input_statistics, layers_by_source, linear_layers, weights_of
+from .layers.linear import LinearLayer, input_statistics, layers_by_source, linear_layers, weights_of
+from .layers.replacement import with_products_of_integers
 from .rounding.static_scales import StaticScale, in_fp16, static_scale
 from .rounding.weights import column_scales, round_weights
 
@@ -92,22 +93,7 @@ def _integers(
 
 def with_integers(full: onnx.ModelProto, sources: Sequence[Source]) -> onnx.ModelProto:
     """A copy of the FP32 graph in which the layers behind `sources` multiply what comes out of Q/DQ pairs."""
-    model = onnx.ModelProto()
-    model.CopyFrom(full)
-    behind = {output: source for source in sources for output in source.weights}
-    begun: set[str] = set()
-    del model.graph.node[:]
-    for node in full.graph.node:
-        source = behind.get(node.output[0])
-        if source is not None and source.name not in begun:
-            begun.add(source.name)
-            _add_rows(model.graph, source)
-        if source is not None:
-            _add_product(model.graph, node, source)
-        else:
-            model.graph.node.append(node)
-    drop_unused(model.graph)
-    return model
+    return with_products_of_integers(full, sources, add_rows=_add_rows, add_product=_add_product)
 
 
 def _add_rows(graph: onnx.GraphProto, source: Source) -> None:
