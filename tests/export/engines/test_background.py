@@ -8,14 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fake_tensorrt import fake_target
 
 from encserve import EncserveError
 from encserve_export.commands import export_command as command
 from encserve_export.commands import publishing
 from encserve_export.commands.background import BuildState, build_of, export_ahead, main, start_build
 from encserve_export.config import Device, Engine, Precision
-from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engine
 from encserve_export.engines.ways import ways_for
 from encserve_export.errors import InvalidConfig, PublishError, UnsupportedHost
 from encserve_export.export import export
@@ -23,22 +21,6 @@ from encserve_export.publication.publish import staged_version
 from encserve_repository.versions import published_versions
 from encserve_repository.work_folder import find_work_folder, open_work_folder
 from encserve_server.launcher.repository import read_pipelines
-
-
-class Stream:
-    cuda_stream = 0
-
-    def synchronize(self):
-        pass
-
-
-@pytest.fixture
-def target(monkeypatch):
-    found = fake_target()
-    monkeypatch.setattr(tensorrt_engine, "find_target", lambda: found)
-    monkeypatch.setattr(plan_session, "_DEVICE", "cpu")
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    return found
 
 
 def test_onnxruntime_serves_until_the_plan_follows(export_config, target):

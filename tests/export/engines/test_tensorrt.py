@@ -10,14 +10,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from fake_tensorrt import FakeTensorRt, fake_target
+from fake_tensorrt import FakeTensorRt
 from onnx import TensorProto, helper
 
 from encserve_export import export as pipeline
 from encserve_export.certificate.certify import certify
 from encserve_export.config import Engine, Precision
 from encserve_export.engines.tensorrt_backend import plan as tensorrt_plan
-from encserve_export.engines.tensorrt_backend import plan_session, tensorrt_engine
 from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
 from encserve_export.engines.tensorrt_backend.plan import find_target
 from encserve_export.errors import CertificateFailed, InvalidConfig, PublishError, Unsupported, UnsupportedHost
@@ -31,26 +30,6 @@ from export.small_checkpoints import make_checkpoint
 HAS_TENSORRT = torch.cuda.is_available()
 LENIENT = {"cosine_min": 0.9, "cosine_mean": 0.99, "neighbours": 0.5, "max_abs_diff": 0.5}
 """Of int8: random weights are a worse case than trained ones."""
-
-
-@pytest.fixture
-def target(monkeypatch):
-    """A host with the stand-in."""
-    found = fake_target()
-    monkeypatch.setattr(tensorrt_engine, "find_target", lambda: found)
-    on_cpu(monkeypatch)
-    return found
-
-
-def on_cpu(monkeypatch):
-    class Stream:
-        cuda_stream = 0
-
-        def synchronize(self):
-            pass
-
-    monkeypatch.setattr(plan_session, "_DEVICE", "cpu")
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8])
