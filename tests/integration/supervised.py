@@ -1,4 +1,4 @@
-"""`encserve serve` in a process of its own, on a real Triton."""
+"""`encserve serve` in a process of its own."""
 
 import json
 import signal
@@ -10,34 +10,36 @@ import urllib.request
 from pathlib import Path
 from urllib.error import HTTPError
 
-from encserve_server.launcher.ports import free_ports
-from encserve_server.processes.process import child_pids
+from own_ports import own_ports
 
-SERVE = """
-import argparse, sys
-from encserve_server import command
-parser = argparse.ArgumentParser()
-command.add_arguments(parser)
-sys.exit(command.run(parser.parse_args()))
-"""
+from encserve_server.processes.process import child_pids
 
 
 class Supervised:
-    """The command in a process of its own."""
+    """The command in a process of its own.
 
-    def __init__(self, repository):
+    Args:
+        repository: what is served.
+        pipeline: that of it whose steps are looked up.
+        program: the `encserve` that is run, as Python's arguments.
+        environment: of the process; None for that of this one.
+    """
+
+    def __init__(self, repository, pipeline="minilm", *, program=("-m", "encserve"), environment=None):
         names = ("http", "grpc", "metrics", "health")
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        ports = dict(zip(names, own_ports(len(names)), strict=True))
         options = [f"--{name}-port={port}" for name, port in ports.items()]
         self.url = f"localhost:{ports['grpc']}"
         self.metrics_address = f"127.0.0.1:{ports['metrics']}"
         self.health_url = f"http://127.0.0.1:{ports['health']}/health"
         self.said = []  # (when, line)
+        self.pipeline = pipeline
         self.launcher = subprocess.Popen(
-            [sys.executable, "-c", SERVE, f"--repository={repository}", "--exit-timeout-s=5", *options],
+            [sys.executable, *program, "serve", f"--repository={repository}", "--exit-timeout-s=5", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -67,20 +69,25 @@ class Supervised:
         return subprocess.run(command, stdout=subprocess.DEVNULL, timeout=600, check=False).returncode
 
     def stop(self):
-        """End it as an operator does. Stopping twice is harmless."""
+        """End it as an operator does, and return its exit code. Stopping twice is harmless."""
         if self.launcher.poll() is None:
             self.launcher.send_signal(signal.SIGTERM)
-        self.launcher.wait(120)
+        code = self.launcher.wait(300)
         self._reader.join()
         self.launcher.stdout.close()
+        return code
 
     def wait_for_starts(self, count):
         """Until a server has begun to answer for the `count`th time."""
+        self.wait_for("Ctrl-C", count)
+
+    def wait_for(self, beginning, count=1):
+        """Until it has printed a line that begins so for the `count`th time."""
         deadline_s = time.monotonic() + 600
-        while sum(line.startswith("Ctrl-C") for line in self.lines) < count:
+        while sum(line.startswith(beginning) for line in self.lines) < count:
             assert time.monotonic() < deadline_s, self.lines
             assert self.launcher.poll() is None, self.lines
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def report(self, what, since_s):
         """Print how long the last recovery took; `since_s` is when it became necessary."""
@@ -97,11 +104,13 @@ class Supervised:
         return guard
 
     @property
-    def triton(self):
+    def server(self):
         return child_pids(self.guard)[0]
 
     def step(self, name):
         """The process of a step."""
         return next(
-            pid for pid in child_pids(self.triton) if f"minilm_{name}" in Path(f"/proc/{pid}/cmdline").read_text()
+            pid
+            for pid in child_pids(self.server)
+            if f"{self.pipeline}_{name}" in Path(f"/proc/{pid}/cmdline").read_text()
         )

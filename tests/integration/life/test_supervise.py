@@ -58,7 +58,7 @@ def test_each_process_is_killed_under_load_and_every_call_succeeds(supervised):
             time.sleep(0.01)
 
     wait_for_answers()
-    for starts, victim in enumerate(("guard", "triton", *STEPS), start=2):
+    for starts, victim in enumerate(("guard", "server", *STEPS), start=2):
         pid = supervised.step(victim) if victim in STEPS else getattr(supervised, victim)
         others = family(supervised.launcher.pid)
         killed_s = time.monotonic()
@@ -88,7 +88,7 @@ def test_a_stopped_process_is_noticed(supervised, step):
 
 def test_a_stopped_server_is_noticed(supervised):
     stopped_s = time.monotonic()
-    os.kill(supervised.triton, signal.SIGSTOP)
+    os.kill(supervised.server, signal.SIGSTOP)
     supervised.wait_for_starts(2)
     supervised.report("triton stopped", stopped_s)
     with Client(supervised.url, timeout_s=120) as client:
@@ -108,7 +108,7 @@ def test_a_call_of_many_texts_survives_the_death_of_the_server(supervised, count
             parts.append(part.vectors)
             if len(parts) == 3:
                 killed_s = time.monotonic()
-                os.kill(supervised.triton, signal.SIGKILL)
+                os.kill(supervised.server, signal.SIGKILL)
     supervised.report(f"{count} texts in {time.monotonic() - begin_s:.0f} s, triton killed", killed_s)
     vectors = np.concatenate(parts)
     assert vectors.shape == (count, 384)
