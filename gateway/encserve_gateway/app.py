@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from encserve import AsyncClient
 from encserve_gateway.bodies.fields import Fields
@@ -22,7 +22,7 @@ from encserve_gateway.observation.metrics import Metrics
 from encserve_gateway.observation.tracing import Traces
 from encserve_gateway.pipelines.health import Health
 from encserve_gateway.pipelines.upstream import Upstream
-from encserve_gateway.routes import Choice, Dialect, Route, Router
+from encserve_gateway.routes import Choice, Route, Router
 from encserve_gateway.shadow.counts import Counts
 from encserve_gateway.shadow.shadow import Shadow
 
@@ -35,7 +35,6 @@ class Gateway:
     Args:
         connect: makes the client of the pipelines, in the event loop in which the application runs.
         config: limits and names.
-        dialects: what is spoken.
         connect_once: makes the client of candidates, which asks each question once.
     """
 
@@ -44,11 +43,10 @@ class Gateway:
         connect: Callable[[], AsyncClient],
         config: GatewayConfig | None = None,
         *,
-        dialects: Iterable[Dialect] = DIALECTS,
         connect_once: Callable[[], AsyncClient] | None = None,
     ) -> None:
         self.config = config or GatewayConfig()
-        self.router = Router(dialects)
+        self.router = Router(DIALECTS)
         self.metrics = Metrics()
         upstream = Upstream(connect, self.config)
         self.services = Services(

@@ -152,7 +152,7 @@ def _serve_once(config: ServeConfig, gateway: "GatewayBeside | None") -> int:
         raise ServerDied(server.process.describe_end())
 
 
-def _supervise(config: ServeConfig, gateway: "GatewayBeside | None" = None) -> int:
+def _supervise(config: ServeConfig, gateway: "GatewayBeside | None") -> int:
     from encserve_server.launcher.server import print_to_stderr
     from encserve_server.liveness.health_page import HealthPage
     from encserve_server.liveness.supervision import supervise

@@ -1,7 +1,6 @@
 """What a program shows to a server to be let in, and how it encrypts what it says there."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from encserve._transport.tls import PathLikeStr, Tls
@@ -25,7 +24,6 @@ def read_access(
     ca_file: PathLikeStr | None = None,
     cert_file: PathLikeStr | None = None,
     key_file: PathLikeStr | None = None,
-    environment: Mapping[str, str] = os.environ,
 ) -> Access:
     """The access that options and environment give. A file of TLS says that the connection is encrypted.
 
@@ -40,6 +38,6 @@ def read_access(
         tls = Tls(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     return Access(
         tls=tls,
-        api_key=environment.get("ENCSERVE_API_KEY") or None,
-        admin_secret=environment.get("ENCSERVE_ADMIN_SECRET") or None,
+        api_key=os.environ.get("ENCSERVE_API_KEY") or None,
+        admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET") or None,
     )

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from encserve._client import Client
 from encserve._commands.access import Access, read_access
-from encserve._conversation.retry import Retry
-from encserve._conversation.settings import RETRY, TIMEOUT_S
+from encserve._conversation.settings import TIMEOUT_S
 from encserve._transport.addresses import DEFAULT_URL
 
 
@@ -47,13 +46,12 @@ def access_of(arguments: argparse.Namespace) -> Access:
     )
 
 
-def open_client(arguments: argparse.Namespace, *, retry: Retry = RETRY) -> Client:
+def open_client(arguments: argparse.Namespace) -> Client:
     """A client of the server, whose calls have the time that the arguments give."""
     access = access_of(arguments)
     return Client(
         arguments.url,
         timeout_s=arguments.timeout_s,
-        retry=retry,
         tls=access.tls,
         api_key=access.api_key,
         admin_secret=access.admin_secret,

@@ -26,15 +26,15 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
             raise PortTaken(message) from error
 
 
-def free_ports(count: int, host: str = LOOPBACK) -> tuple[int, ...]:
-    """Return `count` distinct ports that are free now."""
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return `count` distinct ports of loopback that are free now."""
     with ExitStack() as sockets:  # held until the last is known, so that they differ
-        listening = [sockets.enter_context(_listen(host, 0)) for _ in range(count)]
+        listening = [sockets.enter_context(_listen(LOOPBACK, 0)) for _ in range(count)]
         return tuple(each.getsockname()[1] for each in listening)
 
 
-def replace_taken_ports(ports: Mapping[str, int], host: str = LOOPBACK) -> tuple[dict[str, int], tuple[int, ...]]:
-    """Keep the ports that are free, and put a free one in the place of each that is taken.
+def replace_taken_ports(ports: Mapping[str, int]) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Keep the ports of loopback that are free, and put a free one in the place of each that is taken.
 
     Returns the ports under the same keys, and those that were taken.
     """
@@ -42,10 +42,10 @@ def replace_taken_ports(ports: Mapping[str, int], host: str = LOOPBACK) -> tuple
     with ExitStack() as sockets:  # held until the last is known, so that they differ
         for key, port in ports.items():
             try:
-                listening = _listen(host, port)
+                listening = _listen(LOOPBACK, port)
             except OSError:
                 taken.append(port)
-                listening = _listen(host, 0)
+                listening = _listen(LOOPBACK, 0)
             chosen[key] = sockets.enter_context(listening).getsockname()[1]
     return chosen, tuple(taken)
 

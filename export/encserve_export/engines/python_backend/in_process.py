@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,10 @@ from encserve_server.steps.instance.load_page import Load
 class InProcessStep:
     """The very code of the step on a version folder: a `ServedEncoder`, and a context manager."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Load the version in `folder`; `environment` is where an operator sets what `Encoder` reads, and sets nothing
-        by default. Raises what `Encoder` raises."""
+    def __init__(self, folder: Path) -> None:
+        """Load the version in `folder`, where no operator has set anything. Raises what `Encoder` raises."""
         self._changed = threading.Condition()
-        self._encoder = Encoder(folder, publish=self._published, environment=environment or {})
+        self._encoder = Encoder(folder, publish=self._published, environment={})
 
     def encode(self, requests: Sequence[Tensors], outputs: Sequence[str]) -> list[Rows | Exception]:
         """Return the rows of each request's `outputs`, or the error of a request that failed, once all are answered.

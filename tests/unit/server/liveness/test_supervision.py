@@ -242,7 +242,7 @@ def test_an_orchestrator_is_told_by_the_exit_code(monkeypatch, tmp_path, capsys)
         raise GaveUp("gave up after 10 times in a row")
 
     monkeypatch.setattr(supervision, "supervise", gives_up)
-    assert command._supervise(ServeConfig(repository=tmp_path)) == command.EXIT_GAVE_UP == 75
+    assert command._supervise(ServeConfig(repository=tmp_path), None) == command.EXIT_GAVE_UP == 75
     assert "gave up after 10 times" in capsys.readouterr().err
 
 
