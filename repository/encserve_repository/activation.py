@@ -159,12 +159,7 @@ def _steps_in_use(repository: Path, name: str, config: pb.ModelConfig) -> list[t
 def _write_step(work: WorkFolder, model: str, version: int, versions: Iterable[int]) -> bool:
     """Serve `versions` of a step with the configuration of `version`. Returns whether that is something new."""
     served = active_config(work.repository, model)
-    config = _made(work.repository, model, version)
-    if config is None:  # of an earlier release, which kept one configuration for all
-        if served is None:
-            raise NotThere(f"{work.repository / model} has no configuration for version {version}: export again")
-        config = pb.ModelConfig()
-        config.CopyFrom(served)
+    config = version_config(work.repository, model, version)
     config.name = model
     if served is not None:
         made = _made(work.repository, model, version_of_text(served))
