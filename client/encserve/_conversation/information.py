@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -25,17 +24,16 @@ CANDIDATES_S = 10.0
 class Information:
     """The pipelines of a server, by model and version."""
 
-    def __init__(self, retry: Retry, contact: Contact, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, retry: Retry, contact: Contact) -> None:
         self._retry = retry
         self._contact = contact
-        self._clock = clock or time.monotonic
         self._known: dict[tuple[str, str], PipelineInfo] = {}
         self._latest: dict[str, PipelineInfo] = {}
         self._learned_s: dict[str, float] = {}
 
     def latest(self, model: str, deadline: Deadline) -> Talk[PipelineInfo]:
         """The pipeline as it last answered, or as the server describes it; with its candidate as of a moment ago."""
-        latest, now_s = self._latest.get(model), self._clock()
+        latest, now_s = self._latest.get(model), time.monotonic()
         if latest is not None and now_s - self._learned_s.get(model, now_s) < CANDIDATES_S:
             return latest
         self._known.pop((model, ""), None)
@@ -55,7 +53,7 @@ class Information:
     def changed(self, before: PipelineInfo, deadline: Deadline) -> Talk[PipelineInfo | None]:
         """Ask again what explains a refusal; None where the pipeline is what it was, or was asked a moment ago."""
         model = before.name
-        if self._clock() - self._learned_s.get(model, 0.0) < FRESH_S:
+        if time.monotonic() - self._learned_s.get(model, 0.0) < FRESH_S:
             latest = self._latest.get(model)
         else:
             self.forget(model)
@@ -101,7 +99,7 @@ class Information:
         served = version or parameters.get(SERVED_VERSION_KEY, "")
         pipeline = PipelineInfo.from_parameters(model, parameters, version=served)
         self._known[model, version] = self._known[model, served] = self._latest[model] = pipeline
-        self._learned_s[model] = self._clock()
+        self._learned_s[model] = time.monotonic()
         return pipeline
 
 

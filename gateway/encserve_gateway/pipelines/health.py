@@ -77,16 +77,15 @@ class Report:
 class Health:
     """Asks the pipelines of an upstream, for all who want to know at the same time once."""
 
-    def __init__(self, upstream: Upstream, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._clock = clock
         self._asking: asyncio.Task[Report] | None = None
         self._seen: Report | None = None
         self._seen_at_s = 0.0
 
     async def report(self) -> Report:
         """How the pipelines are, a second ago at most."""
-        if self._seen is not None and self._clock() - self._seen_at_s < FRESH_S:
+        if self._seen is not None and time.monotonic() - self._seen_at_s < FRESH_S:
             return self._seen
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
@@ -102,7 +101,7 @@ class Health:
             pipelines = {each.pipeline.name: each.pipeline for each in served}
             states = await asyncio.gather(*map(self._state, pipelines.values()))
             self._seen = Report(pipelines=dict(zip(pipelines, states, strict=True)))
-        self._seen_at_s = self._clock()
+        self._seen_at_s = time.monotonic()
         return self._seen
 
     async def _state(self, pipeline: PipelineInfo) -> State:
