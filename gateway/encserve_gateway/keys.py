@@ -192,7 +192,8 @@ class Keys:
         bucket.left -= 1
 
     def _look(self, file: Path) -> None:
-        """Read the file again where it has changed. A malformed one changes nothing: it is told, and the keys stay."""
+        """Read the file again where it, or who may read it, has changed. A malformed one is told once, and the keys
+        stay."""
         now_s = self._clock()
         if now_s - self._looked_at_s < CHECK_S:
             return
@@ -200,21 +201,20 @@ class Keys:
         changed = _state(file)
         if changed == self._changed:
             return
+        self._changed = changed
         try:
             self._keys = read_keys(file)
         except InvalidInput as error:
             LOG.error("the keys stay as they were: %s", error)
-        else:
-            self._changed = changed
 
 
-def _state(file: Path | None) -> tuple[int, int, int] | None:
+def _state(file: Path | None) -> tuple[int, int, int, int] | None:
     """What is another where a file has changed."""
     try:
         status = file.stat() if file else None
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino) if status else None
 
 
 def presented(request: Request) -> bytes:

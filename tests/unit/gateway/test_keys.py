@@ -190,6 +190,38 @@ def test_a_file_that_changes_is_read_again(alice, write, clock, caplog):
     assert keys.admit(request(x_api_key=SECRET)).name == "alice"
 
 
+def test_a_malformed_file_is_told_once_until_it_changes(alice, write, clock, caplog):
+    keys = Keys(alice(), clock=clock)
+    write({"name": "bob"})
+    for _ in range(3):
+        clock.now_s += 1
+        keys.admit(request(x_api_key=SECRET))
+    assert caplog.text.count("the keys stay as they were") == 1
+    write({"name": "bob and alice"})
+    for _ in range(3):
+        clock.now_s += 1
+        keys.admit(request(x_api_key=SECRET))
+    assert caplog.text.count("the keys stay as they were") == 2
+
+
+def test_a_file_that_could_not_be_read_is_when_its_mode_changes(alice, write, clock, monkeypatch):
+    keys = Keys(alice(), clock=clock)
+    file = write({"name": "bob", "sha256": hashed("bob's")})
+    with monkeypatch.context() as patch:
+        patch.setattr("encserve_gateway.keys.read_keys", refuse)
+        clock.now_s += 1
+        assert keys.admit(request(x_api_key=SECRET)).name == "alice"
+    seen = file.stat().st_ctime_ns
+    while file.stat().st_ctime_ns == seen:  # the clock of a file system is coarse
+        file.chmod(0o600)
+    clock.now_s += 1
+    assert keys.admit(request(x_api_key="bob's")).name == "bob"
+
+
+def refuse(file):
+    raise InvalidInput(f"the keys in {file} cannot be read: Permission denied")
+
+
 def test_without_a_file_everybody_may_ask():
     assert Keys(None).admit(request()) is EVERYBODY
 
