@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ async def score(exchange: Exchange) -> Response:
     else:
         pairs = zip(queries, documents, strict=True)
         asked = [question.rank(query, [document]) for query, document in pairs]
-        rankings = list(await asyncio.gather(*asked))
+        rankings = await all_of(asked)
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
     return json_response({**frame_of_list(exchange, served), "data": data})
@@ -144,6 +145,16 @@ def told(answer: Ranking) -> dict[str, Any]:
 def _question(exchange: Exchange, served: Served, field: str) -> Question:
     way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
     return Question(exchange=exchange, served=served, field=field, truncate=way)
+
+
+async def all_of(asked: Iterable[Coroutine[Any, Any, Ranking]]) -> list[Ranking]:
+    """The answers to questions that are asked at the same time; the first that fails ends the others. Raises Fault."""
+    tasks = [asyncio.ensure_future(each) for each in asked]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _places(ranking: Ranking) -> list[tuple[int, Any]]:

@@ -1,5 +1,6 @@
 """`rerank` of Jina, Cohere, vLLM, Infinity and Voyage, `score` of vLLM, `ranking` of NIM."""
 
+import asyncio
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from unit.gateway.asgi import post
 from unit.gateway.pipelines import MAX_LENGTH, answer
 
-from encserve import Overloaded
+from encserve import InvalidInput, Overloaded
 
 DOCUMENTS = ["a", "ccc", "bb"]
 LONG = " ".join(f"word{number}" for number in range(20))
@@ -169,6 +170,29 @@ async def test_scores_of_pairs_are_those_of_their_own_queries(fake):
     body = {"queries": [str(10 * number) for number in range(20)], "documents": ["a" * n for n in range(20)]}
     answered = (await post(fake(by_query).gateway, "/score", body)).json
     assert [item["score"] for item in answered["data"]] == [11.0 * number for number in range(20)]
+
+
+async def test_a_pair_that_fails_ends_the_others(fake):
+    asked, ended = [], []
+    both = asyncio.Event()
+
+    async def first_fails(request):
+        asked.append(request)
+        if len(asked) == 1:
+            await both.wait()
+            raise InvalidInput("a reason")
+        both.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append(request)
+            raise
+
+    body = {"queries": list("abcd"), "documents": list("abcd")}
+    assert (await post(fake(first_fails).gateway, "/score", body)).status == 400
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(ended) == len(asked) - 1 > 0
 
 
 async def test_as_many_of_both(fake):
