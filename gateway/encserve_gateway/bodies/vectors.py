@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 ROWS = 64
 """Rows that are written in one piece: other requests have their turn between two."""
+
+NUMBERS = 1 << 15
+"""Numbers of longer items, such as the vectors of all tokens of a text, after which other requests have their turn."""
 
 Write = Callable[[NDArray[Any]], list[bytes]]
 """Rows (n, dim), contiguous -> the JSON of each."""
@@ -57,3 +60,22 @@ async def blocks_of_rows(
             await asyncio.sleep(0)
         rows = enumerate(write(vectors[begin : begin + ROWS]), begin)
         yield (b"," if begin else b"") + b",".join([item(index, row) for index, row in rows])
+
+
+async def blocks_of_arrays(
+    arrays: Iterable[NDArray[Any]], write: Write, item: Callable[[int, bytes], bytes] = bare
+) -> AsyncIterator[bytes]:
+    """The items of a JSON list, one for each array of whatever shape, with commas between them, an item a piece.
+
+    Args:
+        arrays: as many as there are items.
+        write: how each is written.
+        item: index and array as JSON -> item.
+    """
+    numbers = 0
+    for index, array in enumerate(arrays):
+        if numbers >= NUMBERS:
+            numbers = 0
+            await asyncio.sleep(0)
+        numbers += array.size
+        yield (b"," if index else b"") + item(index, write(np.ascontiguousarray(array)[None])[0])

@@ -5,7 +5,7 @@ Unlike other dialects, these refuse fields that they do not know, and leave to t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from encserve._verbs.options import CallOptions, Option, options_of
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.vectors import as_numbers, blocks_of_arrays, blocks_of_rows
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response
@@ -60,7 +61,29 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     method: Callable[..., Awaitable[Answer]] = getattr(AsyncClient, verb.name)
     answer = await exchange.answer(lambda client, how: method(client, **{**asked, **how}))
     told = {name: value for name, value in vars(answer).items() if name != "start"}  # which is 0: it is the whole call
-    return Response([orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)])
+    blocks = [b'{"model":', _json(told.pop("model"))]
+    for name, value in told.items():
+        blocks += [b',"%s":' % name.encode(), *[block async for block in _blocks(value)]]
+    return Response([*blocks, b"}"])
+
+
+async def _blocks(value: Any) -> AsyncIterator[bytes]:
+    """A field of an answer as JSON; what may be long in pieces, between which other requests have their turn."""
+    if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+        items = blocks_of_arrays(value, as_numbers)
+    elif isinstance(value, np.ndarray) and value.ndim > 1:
+        items = blocks_of_rows(np.ascontiguousarray(value), as_numbers)
+    else:
+        yield _json(value)
+        return
+    yield b"["
+    async for block in items:
+        yield block
+    yield b"]"
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=_as_list)
 
 
 def _argument(fields: Fields, name: str, exchange: Exchange) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from encserve import AsyncClient
 from encserve_gateway.bodies.truncation import truncation_of
+from encserve_gateway.bodies.vectors import blocks_of_arrays, little_endian
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
 from encserve_gateway.dialects.rankings import frame_of_list, refuse_raw_scores
 from encserve_gateway.exchange import Exchange
@@ -32,10 +32,13 @@ async def pool(exchange: Exchange) -> Response:
     task = fields.choice("task", tuple(TASKS.values()))
     served = await _served(exchange, task)
     rows = await _vectors(exchange, served, texts)
-    data = [write(np.ascontiguousarray(each, "<f4")[None])[0] for each in rows]
-    items = [b'{"object":"pooling","index":%d,"data":%s}' % pair for pair in enumerate(data)]
+    blocks = [block async for block in blocks_of_arrays(map(little_endian, rows), write, _item)]
     tail = orjson.dumps(frame_of_list(exchange, served))[1:]
-    return Response([b'{"data":[', b",".join(items), b"]," + tail])
+    return Response([b'{"data":[', *blocks, b"]," + tail])
+
+
+def _item(index: int, data: bytes) -> bytes:
+    return b'{"object":"pooling","index":%d,"data":' % index + data + b"}"
 
 
 async def _served(exchange: Exchange, task: str | None) -> Served:

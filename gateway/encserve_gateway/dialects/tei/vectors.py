@@ -7,7 +7,7 @@ import orjson
 
 from encserve import AsyncClient
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.vectors import as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vectors import as_numbers, blocks_of_arrays, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
     characters_of,
     prompt_name,
@@ -49,8 +49,8 @@ async def embed_all(exchange: Exchange) -> Response:
     question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
     prompt = prompt_name(fields, served)
     answer = await question.ask(AsyncClient.embed_tokens, texts, prompt_name=prompt, normalize=False)
-    blocks = [as_numbers(np.ascontiguousarray(rows)[None])[0] for rows in answer.vectors]
-    return with_headers(exchange, Response([b"[", b",".join(blocks), b"]"]), characters=characters_of(texts))
+    blocks = [block async for block in blocks_of_arrays(answer.vectors, as_numbers)]
+    return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
 
 
 async def embed_sparse(exchange: Exchange) -> Response:
