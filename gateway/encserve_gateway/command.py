@@ -12,7 +12,7 @@ from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import check_packages
-from encserve_gateway.serving import ServingConfig, serve
+from encserve_gateway.serving import ServingConfig, connect, serve
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
 
@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     serving, gateway = serving_of(arguments), gateway_of(arguments)
     Keys(gateway.keys)  # a malformed file is an error of the command here, and of no process that it starts
+    connect(serving)  # as is a file of TLS that cannot be read, or a secret that may not travel there; nothing is sent
     if gateway.vocabulary:
         read_vocabulary(gateway.vocabulary)
     if gateway.otlp:

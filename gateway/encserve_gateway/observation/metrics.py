@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -78,6 +79,17 @@ class Metrics:
         """All numbers in Prometheus's text format, of all worker processes where there are several."""
         if MULTIPROCESS not in os.environ:
             return generate_latest(self.registry)
+        _forget_the_dead(os.environ[MULTIPROCESS])
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return generate_latest(everyone)
+
+
+def _forget_the_dead(folder: str) -> None:
+    """Remove what processes that were killed said of their last moment, such as requests under way; counts stay."""
+    for file in Path(folder).glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)  # which only asks whether it is there
+        except OSError:  # none has this number, or one of somebody else
+            file.unlink(missing_ok=True)
