@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -57,6 +58,9 @@ class Upstream:
         self._aliases = {alias.name: alias for alias in config.aliases}
         self._listed: list[str] = []
         self._listed_at_s: float | None = None
+        self._listing: asyncio.Task[list[str]] | None = None
+        self._told = ""
+        """Why the server lists nothing, as the log has it already."""
 
     @cached_property
     def client(self) -> AsyncClient:
@@ -135,15 +139,25 @@ class Upstream:
         list them for us."""
         if self._models:
             return list(self._models)
-        if self._listed_at_s is None or time.monotonic() - self._listed_at_s >= LISTED_S:
-            try:
-                self._listed = sorted(pipeline.name for pipeline in await self.client.models())
-            except (AccessDenied, InvalidInput) as error:  # no secret, or one that may not travel there in plain text
+        if self._listed_at_s is not None and time.monotonic() - self._listed_at_s < LISTED_S:
+            return self._listed
+        if self._listing is None or self._listing.done():
+            self._listing = asyncio.create_task(self._list())
+        # A request whose caller goes away must not take the list from the others.
+        return await asyncio.shield(self._listing)
+
+    async def _list(self) -> list[str]:
+        try:
+            self._listed = sorted(pipeline.name for pipeline in await self.client.models())
+            self._told = ""
+        except (AccessDenied, InvalidInput) as error:  # no secret, or one that may not travel there in plain text
+            if str(error) != self._told:
+                self._told = str(error)
                 LOG.warning("the server does not list its pipelines; name those to offer with --model: %s", error)
-                self._listed = []
-            except EncserveError as error:
-                raise fault_of(error, model="") from error
-            self._listed_at_s = time.monotonic()
+            self._listed = []
+        except EncserveError as error:
+            raise fault_of(error, model="") from error
+        self._listed_at_s = time.monotonic()
         return self._listed
 
 

@@ -7,6 +7,7 @@ from unit.gateway.asgi import get, post
 from unit.gateway.pipelines import EMBED, PIPELINES, PLAIN, answer
 
 from encserve import AccessDenied, InferenceFailed, InvalidInput, Overloaded, Unavailable
+from encserve.testing import AsyncFakeTransport
 
 
 def failing(error, *names):
@@ -66,12 +67,24 @@ async def test_a_server_that_lists_nothing(fake, monkeypatch, caplog, error):
     monkeypatch.setattr("encserve.testing.AsyncFakeTransport._models", denied)
     gateway = fake().gateway
     assert (await get(gateway, "/health")).status == 503
-    assert "--model" in caplog.text
+    gateway.services.upstream._listed_at_s = None  # a list is believed for some seconds
+    assert (await get(gateway, "/v1/models")).json["data"] == []
+    assert caplog.text.count("--model") == 1
     assert (await post(gateway, "/v1/embeddings", {"input": "a", "model": "embed"})).status == 200
     unnamed = await post(gateway, "/v1/embeddings", {"input": "a"})
     assert (unnamed.status, unnamed.json["error"]["param"]) == (400, "model")
     named = fake(models=("embed",)).gateway
     assert (await get(named, "/health")).json["pipelines"] == {"embed": "ready"}
+
+
+async def test_requests_that_name_no_model_at_the_same_time_list_them_once(fake, monkeypatch):
+    listed = []
+    models = AsyncFakeTransport._models
+    monkeypatch.setattr(AsyncFakeTransport, "_models", lambda transport: listed.append(1) or models(transport))
+    gateway = fake().gateway
+    answered = await asyncio.gather(*(post(gateway, "/v1/embeddings", {"input": "a"}) for _ in range(20)))
+    assert {each.status for each in answered} == {200}
+    assert len(listed) == 1
 
 
 async def test_the_process_lives_whatever_the_pipelines_do(fake):
