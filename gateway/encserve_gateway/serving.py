@@ -121,6 +121,11 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
     )
 
 
+def address_of(host: str, port: int) -> str:
+    """How clients are told where it listens, such as "http://[::1]:8080"."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def serve(serving: ServingConfig, gateway: GatewayConfig) -> None:
     """Serve until SIGINT or SIGTERM; what is in flight then is answered."""
     import uvicorn
@@ -135,8 +140,7 @@ def serve(serving: ServingConfig, gateway: GatewayConfig) -> None:
         listener = config.bind_socket()
         stack.callback(listener.close)
         listener.listen(BACKLOG)  # from here on connections wait until they are accepted, and none is refused
-        host, port = listener.getsockname()[:2]
-        print(f"HTTP     http://{host}:{port}\npipelines of {serving.url}", flush=True)
+        print(f"HTTP     {address_of(*listener.getsockname()[:2])}\npipelines of {serving.url}", flush=True)
         if serving.workers > 1:
             Multiprocess(config, [listener]).run()
             return

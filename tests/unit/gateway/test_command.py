@@ -10,7 +10,7 @@ from encserve._shells.coalesce import MAX_DELAY_S
 from encserve_gateway import command
 from encserve_gateway.aliases import Alias, parse_alias
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.serving import GATHER_S, ServingConfig, connect, uvicorn_config
+from encserve_gateway.serving import GATHER_S, ServingConfig, address_of, connect, uvicorn_config
 
 
 def parsed(*words):
@@ -69,6 +69,11 @@ def test_other_hosts_reach_it_only_where_that_is_said(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback(host):
     assert parsed("--host", host)[0].is_loopback
+
+
+def test_addresses():
+    assert address_of("127.0.0.1", 8080) == "http://127.0.0.1:8080"
+    assert address_of("::1", 8080) == "http://[::1]:8080"
 
 
 def test_with_keys_other_hosts_may_reach_it():
