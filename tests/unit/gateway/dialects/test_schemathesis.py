@@ -17,11 +17,11 @@ EXCLUDED = (
 
 @pytest.mark.slow  # some thousand requests
 @pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="make soak has schemathesis; there is none")
-def test_schemathesis_finds_nothing():
+def test_schemathesis_finds_nothing(tmp_path):
     options = [f"--exclude-checks={','.join(EXCLUDED)}", "--max-examples=100", "--seed=1", "--no-color"]
     with listening(Fake().gateway) as port:
         address = f"http://127.0.0.1:{port}/openapi.json"
         command = [SCHEMATHESIS, "run", address, "--checks=all", *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1_800, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1_800, check=False, cwd=tmp_path)
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-20_000:]
