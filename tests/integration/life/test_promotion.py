@@ -45,10 +45,11 @@ def command(module, server, *words):
 
 
 @contextmanager
-def callers(server, count=4, *, strangers=False):
+def callers(server, count=4, *, strangers=False, named=None):
     """Callers who ask without a pause and without retries, as long as the block lasts: the versions that answered.
 
-    `strangers` are new to the server with each question, so that they ask as well what a version is.
+    `strangers` are new to the server with each question, so that they ask as well what a version is; all have the name
+    `named`, if there is one.
     """
     versions, failures, done = [], [], threading.Event()
 
@@ -57,7 +58,8 @@ def callers(server, count=4, *, strangers=False):
             with Client(server.grpc_url, retry=NO_RETRIES, timeout_s=300) as client:
                 try:
                     while not done.is_set():
-                        versions.append(client.embed([f"{number} {len(versions)}"], model="minilm").version)
+                        text = f"{number} {len(versions)}"
+                        versions.append(client.embed([text], model="minilm", caller=named).version)
                         if strangers:
                             break
                 except Exception as error:
@@ -166,10 +168,15 @@ def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(
             return {name: answer.version for name, answer in answers.items()}
 
     shared = {name: "2" if taken else "1" for name, taken in by_name.items()}
-    with callers(server) as versions:
+    taken = next(name for name, is_taken in by_name.items() if is_taken)
+    with (
+        callers(server, 2) as versions,
+        callers(server, 1, named=taken) as of_taken,
+        callers(server, 1, named=taken, strangers=True) as of_strangers,
+    ):
         wait_for(versions, 20)
         command(canary, server, "minilm", "2", "--share=50%")
-        wait_for(versions, 20)
+        wait_for(of_strangers, 20)
         assert versions_of_callers(server) == shared
         with Client(server.grpc_url) as client:
             (listed,) = [each for each in client.models() if each.name.startswith("minilm")]
@@ -183,14 +190,18 @@ def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(
         command(canary, server, "minilm", "2", "--share=0.5")
         wait_for(versions, 20)
     assert set(versions) == {"1"}  # who embeds and names nobody
+    assert set(of_strangers) == {"1", "2"}
+    assert set(of_taken) <= {"1", "2"}
     server.stop()
     with TritonServer(serve_config(repository)) as again:
         assert versions_of_callers(again) == shared
         command(shadow, again, "minilm", "2", "--share=100%")
         assert shadowed_cosines(again) >= 0.999 * 4
-        with callers(again) as versions:
+        with callers(again, 2) as versions, callers(again, 2, named=taken) as of_taken:
+            wait_for(of_taken, 20)
             command(promote, again, "minilm", "2")
             wait_for(versions, 20)
+        assert set(of_taken) == {"2"}  # before it and after it
         assert set(versions_of_callers(again).values()) == {"2"}
         assert command(health, again) == 0
 
