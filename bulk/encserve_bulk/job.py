@@ -86,19 +86,19 @@ def run_job(job: Job, client: Client, *, resume: bool) -> Done:
     with folder.opened(resume=resume) as done_before:
         before = sum(min(job.window_rows, rows - index * job.window_rows) for index in done_before)
         counter = _Counter(Progress(rows - before))
-        with ThreadPoolExecutor(CALLS_AT_ONCE, "bulk") as executor:
-            asker = Asker(form=form, client=client, pipeline=pipeline, options=job.options, executor=executor)
-            started: deque[Started] = deque()
-            try:
-                for window in job.source.windows(job.window_rows):
-                    if window.index not in done_before:
-                        started.append(asker.start(window))
-                    if len(started) == WINDOWS_AT_ONCE:
-                        _finish(started.popleft(), folder, counter)
-                while started:
+        executor = ThreadPoolExecutor(CALLS_AT_ONCE, "bulk")
+        asker = Asker(form=form, client=client, pipeline=pipeline, options=job.options, executor=executor)
+        started: deque[Started] = deque()
+        try:
+            for window in job.source.windows(job.window_rows):
+                if window.index not in done_before:
+                    started.append(asker.start(window))
+                if len(started) == WINDOWS_AT_ONCE:
                     _finish(started.popleft(), folder, counter)
-            finally:
-                executor.shutdown(wait=False, cancel_futures=True)
+            while started:
+                _finish(started.popleft(), folder, counter)
+        finally:  # calls that hang end with the client, and nobody waits for them here
+            executor.shutdown(wait=False, cancel_futures=True)
     counter.close()
     return Done(rows=rows, before=before, errors=folder.errors, seconds=time.monotonic() - begun, output=job.output)
 

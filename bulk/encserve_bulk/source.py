@@ -32,8 +32,8 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """All of them."""
-        return [self.id, self.text, *([self.query] if self.query else [])]
+        """All of them, each once."""
+        return list(dict.fromkeys([self.id, self.text, *([self.query] if self.query else [])]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -259,6 +260,47 @@ def test_a_server_that_fails_at_everything_ends_the_job_and_fills_no_file_with_e
     with Client(transport=transport) as client, pytest.raises(InferenceFailed, match="the step is broken"):
         run_job(job, client, resume=False)
     assert all(row["error"] is None for row in rows_in(job.output))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_the_texts_themselves_may_be_the_ids(tmp_path, suffix):
+    path = (tmp_path / "texts").with_suffix(suffix)
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    else:
+        path.write_text('{"text": "a"}\n{"text": "b"}\n')
+    job = replace(job_of(tmp_path, [(0, "a")]), source=Source(path=path, columns=Columns(id="text", text="text")))
+    with Server().client() as client:
+        run_job(job, client, resume=False)
+    assert [row["text"] for row in rows_in(job.output)] == ["a", "b"]
+
+
+def test_a_job_that_ends_does_not_wait_for_calls_that_hang(tmp_path):
+    server, release, failed = Server(), threading.Event(), []
+
+    def answer(request):
+        texts = request.inputs["text"]
+        if texts != [b"a"]:  # not the first question
+            if b"text 0" not in texts:
+                release.wait(60)
+            raise TransportError("gone")
+        return server(request)
+
+    def run():
+        with Client(transport=FakeTransport(answer, pipelines=[server.pipeline])) as client:
+            try:
+                run_job(job, client, resume=False)
+            except TransportError as error:
+                failed.append((error, release.is_set()))
+                release.set()
+
+    job = job_of(tmp_path, [(index, f"text {index}") for index in range(60)], window_rows=30)
+    running = threading.Thread(target=run)
+    running.start()
+    running.join(5)
+    release.set()
+    running.join()
+    assert [waited for _, waited in failed] == [False]
 
 
 def test_another_job_is_not_gone_on_with(tmp_path):
