@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from encserve import Client
+from encserve import Candidate, Client
 from encserve._calls import Calls
 from encserve._cli import main
 from encserve.testing import FakeTransport, fake_pipeline
@@ -105,6 +105,22 @@ class TestModels:
             "a-longer-name  1        feature-extraction  fp16       python  1024         256         64       16384"
             "       65536  GPU sm_90  neighbours, max_abs_diff",
         ]
+
+    def test_candidates_have_a_column_where_there_are_any(self, capsys, served):
+        served.append(fake_pipeline(name="other", candidate=Candidate(version="2", share=0.05, shadow=0.125)))
+        served.append(fake_pipeline(name="third", candidate=Candidate(version="3", share=0.005)))
+        served.append(fake_pipeline(name="third_candidate", version="3"))
+        assert main(["models"]) == 0
+        header, *lines = capsys.readouterr().out.splitlines()
+        begin = header.index("CANDIDATE")
+        assert [line[begin:] for line in lines] == [
+            "-",
+            "version 2, 5 %, 12.5 % in the shadow",
+            "version 3, 0.5 %",
+        ]
+        assert main(["models", "--json"]) == 0
+        _, other, _ = json.loads(capsys.readouterr().out)
+        assert other["candidate"] == {"version": "2", "share": 0.05, "shadow": 0.125}
 
     def test_json(self, capsys, served):
         assert main(["models", "--json"]) == 0
