@@ -23,6 +23,9 @@ from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin, get
 from encserve._errors import InvalidInput
 from encserve._messages import Parameter
 
+MOST = 2**63 - 1
+"""The greatest int that the protocol carries."""
+
 Truncation = Literal["end", "start", "error"]
 LongText = Literal["truncate", "chunk"]
 Priority = Literal["interactive", "bulk"]
@@ -107,8 +110,9 @@ class Option:
                 allowed = ", ".join(map(repr, self.choices))
                 raise InvalidInput(f"{self.name} is {value!r}, expected one of {allowed}")
         elif self.kind is int:
-            if type(value) is not int or value < self.least:
+            if type(value) is not int or not self.least <= value <= MOST:
                 expected = "a positive int" if self.least == 1 else f"an int of {self.least} or more"
+                expected += f", at most {MOST}" if isinstance(value, int) and value > MOST else ""
                 raise InvalidInput(f"{self.name} is {value!r}, expected {expected}")
         elif not isinstance(value, self.kind):
             raise InvalidInput(f"{self.name} is {value!r}, expected a {self.kind.__name__}")

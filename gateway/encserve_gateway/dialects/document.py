@@ -12,7 +12,7 @@ import numpy as np
 
 import encserve
 from encserve import AsyncClient, __version__
-from encserve._verbs.options import Option
+from encserve._verbs.options import MOST, Option
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
 from encserve_gateway.dialects.openai import error_response
@@ -99,8 +99,8 @@ def request_schema(verb: Verb[Any]) -> Schema:
 def _option(option: Option) -> Schema:
     if option.choices:
         return {"type": "string", "enum": list(option.choices)}
-    least = {"minimum": option.least} if option.kind is int else {}
-    return {"type": KINDS[option.kind], **least}
+    limits = {"minimum": option.least, "maximum": MOST} if option.kind is int else {}
+    return {"type": KINDS[option.kind], **limits}
 
 
 def _or_null(schema: Schema) -> Schema:

@@ -106,6 +106,13 @@ def classified(request, texts):
     return {"label": encoded, "score": np.array([scores], np.float32)[..., :kept]} | one_window(texts)
 
 
+def check_top_k(request, task):
+    """Servers refuse to give more of what there are so many of."""
+    most = {"text-classification": len(LABELS), "fill-mask": 9, "question-answering": 100}
+    if request.parameters.get("top_k", 1) > most.get(task, 1 << 63):
+        raise InvalidInput(f"top_k is {request.parameters['top_k']}, expected at most {most[task]}")
+
+
 def strings(values, shape):
     array = np.empty(len(values), object)
     array[:] = [value.encode() for value in values]
@@ -195,6 +202,7 @@ ANSWERS = {
 def answer(request):
     """The tensors of an answer, by the task of the pipeline that is asked."""
     pipeline = next(each for each in PIPELINES if each.name == request.model)
+    check_top_k(request, pipeline.task)
     texts = [text.decode() for text in request.inputs["text_pair" if pipeline.pairs else "text"]]
     counts = np.array([[tokens_of(text)[part] for text in texts] for part in (0, 1)], np.int32)
     return {"token_count": counts[:1], "dropped_count": counts[1:]} | ANSWERS[pipeline.task](request, texts)

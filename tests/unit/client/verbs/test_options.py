@@ -33,6 +33,12 @@ class Keywords(TypedDict, total=False):
         ("count", 1, 0, "count is 0, expected a positive int"),
         ("count", 7, True, "count is True, expected a positive int"),
         ("shared", 0, -1, "shared is -1, expected an int of 0 or more"),
+        (
+            "count",
+            2**63 - 1,
+            2**63,
+            "count is 9223372036854775808, expected a positive int, at most 9223372036854775807",
+        ),
         ("loud", False, 1, "loud is 1, expected a bool"),
         ("name", "", 3, "name is 3, expected a str"),
     ],
