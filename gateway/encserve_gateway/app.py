@@ -12,7 +12,7 @@ from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.dialects.table import DIALECTS
 from encserve_gateway.exchange import Exchange, Services
-from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.faults import Fault, Kind, place_of
 from encserve_gateway.http.body import Gone, parse_object, read_body
 from encserve_gateway.http.cors import cors_headers, preflight
 from encserve_gateway.http.request import Receive, Request, Scope, Send
@@ -190,15 +190,10 @@ async def _unless_gone(route: Route, exchange: Exchange, receive: Receive) -> Re
 
 def _fault_of_ours(error: Exception, exchange: Exchange) -> Fault:
     # Neither its words nor its values: they may have a text of a caller.
-    LOG.error("request %s: %s at %s", exchange.request.id.decode(), type(error).__name__, _place(error), exc_info=False)
+    LOG.error(
+        "request %s: %s at %s", exchange.request.id.decode(), type(error).__name__, place_of(error), exc_info=False
+    )
     return Fault(Kind.BROKEN, "the gateway failed on this request; the fault is its own")
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
 
 
 def _log(fault: Fault, exchange: Exchange) -> None:

@@ -177,3 +177,11 @@ def fault_of(error: EncserveError, *, model: str) -> Fault:
     if error.status and error.rows_done:  # the server knows the texts of one request only
         message += f" (counted from text {error.rows_done})"
     return Fault(kind, message)
+
+
+def place_of(error: Exception) -> str:
+    """Where in the code an error came up, for logs: its words and values may have a text of a caller."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ class Differences:
     """Differences of scores, above zero or zero: of each text the largest."""
     cosines: Sequence[float] = ()
     """Cosines of the two vectors of each text; none where they differ in length."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of its numbers are: one that is not would spoil a sum for good."""
+        return all(map(isfinite, (*self.scores, *self.cosines)))
 
 
 def differences(active: Answer, candidate: Answer) -> Differences | None:

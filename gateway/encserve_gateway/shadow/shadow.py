@@ -7,15 +7,28 @@ many such questions already, it is dropped. No caller waits for it, or hears of 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
 
-from encserve import Answer, AsyncClient, EncserveError, ModelNotFound, PipelineInfo, TransportError
+from encserve import (
+    Answer,
+    AsyncClient,
+    ContractError,
+    EncserveError,
+    InvalidInput,
+    ModelNotFound,
+    PipelineInfo,
+    TransportError,
+)
+from encserve_gateway.faults import place_of
 from encserve_gateway.shadow.counts import Counts
 from encserve_gateway.shadow.differences import differences
+
+LOG = logging.getLogger("encserve.gateway")
 
 MOST_AT_ONCE = 8
 """Questions to candidates in flight, with their texts in memory, in a process."""
@@ -67,17 +80,30 @@ class Shadow:
             await self._client.close()
 
     async def _compare(self, pipeline: PipelineInfo, version: str, ask: Ask, answer: Answer, seconds: float) -> None:
-        begun_s = time.perf_counter()
+        outcome, candidate = "failed", f"version {version} of {pipeline.name}"
         try:
-            theirs = await ask(self._client, HOW)
-            found = differences(answer, theirs)
+            await self._compared(pipeline.name, version, ask, answer, seconds)
+            outcome = "answered"
         except (TransportError, ModelNotFound):
-            self._counts.asked(pipeline.name, version, "dropped")
-        except EncserveError:  # such as a text that gives NaN there
-            self._counts.asked(pipeline.name, version, "failed")
-        else:
-            took = {"active": seconds, "candidate": time.perf_counter() - begun_s}
-            self._counts.asked(pipeline.name, version, "answered")
-            self._counts.took(pipeline.name, version, took)
-            if found is not None:
-                self._counts.differs(pipeline.name, version, found)
+            outcome = "dropped"
+        except InvalidInput:  # whose words may be the caller's
+            LOG.warning("%s refused a question asked again", candidate)
+        except EncserveError as error:  # such as a text that gives NaN there
+            LOG.warning("%s failed at a question asked again: %s", candidate, error)
+        except Exception as error:  # nobody waits for this task, so nobody else would hear of it
+            LOG.error("%s was not compared: %s at %s", candidate, type(error).__name__, place_of(error))
+        self._counts.asked(pipeline.name, version, outcome)
+
+    async def _compared(self, model: str, version: str, ask: Ask, answer: Answer, seconds: float) -> None:
+        """Ask, compare, and count what differs. Raises EncserveError."""
+        begun_s = time.perf_counter()
+        theirs = await ask(self._client, HOW)
+        took = {"active": seconds, "candidate": time.perf_counter() - begun_s}
+        found = await asyncio.to_thread(
+            differences, answer, theirs
+        )  # others must not wait while it is about many texts
+        if found is not None and not found.is_finite:
+            raise ContractError("its answer has a number that is not finite")
+        self._counts.took(model, version, took)
+        if found is not None:
+            self._counts.differs(model, version, found)

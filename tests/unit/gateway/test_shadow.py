@@ -1,12 +1,13 @@
 """A share of the traffic, asked again of a candidate: who answered the caller notices nothing, and only counts stay."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from encserve import Candidate, InferenceFailed, Overloaded
+from encserve import Candidate, InferenceFailed, InvalidInput, Overloaded
 from encserve_gateway.shadow import shadow
 
 from . import pipelines
@@ -105,9 +106,19 @@ async def test_cosines_of_vectors():
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"), [(Overloaded("no room"), "dropped"), (InferenceFailed("NaN"), "failed")], ids=repr
+    ("error", "outcome", "told"),
+    [
+        (Overloaded("no room"), "dropped", []),
+        (
+            InferenceFailed("NaN"),
+            "failed",
+            ["version 2 of classify failed at a question asked again: NaN; no row of 2 is done"],
+        ),
+        (InvalidInput("no prompt 'x'"), "failed", ["version 2 of classify refused a question asked again"]),
+    ],
+    ids=repr,
 )
-async def test_a_refusal_drops_it_at_once_and_a_failure_is_counted(error, outcome):
+async def test_a_refusal_drops_it_at_once_and_a_failure_is_counted_and_told(error, outcome, told, caplog):
     asked = []
 
     def refuse(request):
@@ -120,6 +131,43 @@ async def test_a_refusal_drops_it_at_once_and_a_failure_is_counted(error, outcom
     assert len(asked) == 1
     assert fake.count("requests_total", outcome=outcome) == 1
     assert fake.count("texts_total") == 0
+    assert [record.getMessage() for record in caplog.records] == told
+
+
+async def test_a_comparison_that_breaks_is_counted_and_told_without_what_it_was_about(monkeypatch, caplog):
+    def broken(active, candidate):
+        raise ValueError("a text of a caller")
+
+    monkeypatch.setattr(shadow, "differences", broken)
+    fake = Shadowed(EVERYTHING)
+    await fake.ask()
+    await fake.settle()
+    assert fake.count("requests_total", outcome="failed") == 1
+    (record,) = caplog.records
+    assert "ValueError" in record.getMessage()
+    assert "a text of a caller" not in caplog.text
+
+
+async def test_numbers_that_are_not_finite_are_a_failure_and_in_no_histogram():
+    def broken(request):
+        tensors = dict(answer(request))
+        return tensors | {"embedding": np.full_like(tensors["embedding"], np.nan)}
+
+    fake = Shadowed(EVERYTHING, broken)
+    await fake.ask("/v1/embeddings", {"input": ["a", "b"], "model": "embed"})
+    await fake.settle()
+    assert fake.count("requests_total", model="embed", outcome="failed") == 1
+    assert fake.count("cosine_count", model="embed") == 0
+
+
+async def test_other_requests_have_their_turn_while_long_answers_are_compared(monkeypatch):
+    threads = []
+    monkeypatch.setattr(shadow, "differences", lambda active, candidate: threads.append(threading.current_thread()))
+    fake = Shadowed(EVERYTHING)
+    await fake.ask()
+    await fake.settle()
+    assert threads != [threading.current_thread()]
+    assert fake.count("requests_total", outcome="answered") == 1
 
 
 async def test_more_than_a_few_at_once_are_dropped(monkeypatch):
