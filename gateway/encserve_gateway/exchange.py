@@ -67,7 +67,7 @@ class Exchange(Record):
         """Who asks, for pipelines with a candidate: whom the header `encserve-caller` names where the key may, else the
         key; None where neither has a name. Raises Fault."""
         named = self.request.headers.get(CALLER, b"") if self.key.callers else b""
-        caller = named.decode("latin-1").strip() or self.key.name
+        caller = _decoded(named).strip() or self.key.name
         if not caller.isprintable():
             raise Fault(Kind.INVALID, f"the header {CALLER.decode()} has characters that cannot be printed")
         return caller or None
@@ -137,6 +137,14 @@ class Exchange(Record):
         timing = ", ".join(f"{step};dur={seconds * 1000:.2f}" for step, seconds in steps.items())
         headers.append((b"server-timing", timing.encode()))
         return headers
+
+
+def _decoded(header: bytes) -> str:
+    """The text of a header, in either of the alphabets in which clients write what is not ASCII."""
+    try:
+        return header.decode()
+    except UnicodeDecodeError:
+        return header.decode("latin-1")
 
 
 def is_finite(answer: Answer) -> bool:

@@ -61,6 +61,12 @@ class Question:
         top_k = min(top_k, len(documents)) if top_k else None
         return await self.ask(AsyncClient.rerank, query, documents, prompt_name=None, top_k=top_k)
 
+    async def rank_one_of_many(self, query: str, document: str) -> Ranking:
+        """The score of a document for a query, beside which those of others are to stand: without a caller it is of the
+        active version, since a candidate's share of such questions would be drawn one by one."""
+        version = "active" if self.exchange.caller is None else None
+        return await self.ask(AsyncClient.rerank, query, [document], prompt_name=None, version=version)
+
     async def classify(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, top_k: int | None = None
     ) -> Classifications:

@@ -101,7 +101,7 @@ async def score(exchange: Exchange) -> Response:
         rankings = [await question.rank(queries[0], documents)]
     else:
         pairs = zip(queries, documents, strict=True)
-        asked = [question.rank(query, [document]) for query, document in pairs]
+        asked = [question.rank_one_of_many(query, document) for query, document in pairs]
         rankings = await all_of(asked)
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]

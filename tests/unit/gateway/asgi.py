@@ -23,7 +23,10 @@ def scope(method, path, headers):
         "type": "http",
         "method": method,
         "path": path,
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "headers": [
+            (name.lower().encode(), value if isinstance(value, bytes) else value.encode())
+            for name, value in headers.items()
+        ],
     }
 
 

@@ -8,7 +8,7 @@ from encserve import Candidate, InferenceFailed
 
 from . import pipelines
 from .asgi import get, post
-from .pipelines import CLASSIFY, EMBED, Fake, answer
+from .pipelines import CLASSIFY, EMBED, RERANK, Fake, answer
 from .test_keys import SECRET, hashed, write  # noqa: F401
 
 SHARE = 0.5
@@ -25,7 +25,7 @@ def with_candidate(pipeline):
 @pytest.fixture
 def gateway(monkeypatch):
     """Makes gateways before pipelines that have candidates."""
-    served = [*with_candidate(EMBED), *with_candidate(CLASSIFY)]
+    served = [*with_candidate(EMBED), *with_candidate(CLASSIFY), *with_candidate(RERANK)]
     monkeypatch.setattr(pipelines, "PIPELINES", served)
     return lambda **settings: Fake(pipelines=served, **settings)
 
@@ -33,6 +33,8 @@ def gateway(monkeypatch):
 NAMES = [f"user {number}" for number in range(200)]
 TAKEN = next(name for name in NAMES if CANDIDATE.takes("embed", name))
 LEFT = next(name for name in NAMES if not CANDIDATE.takes("embed", name))
+TAKEN_RANKINGS = next(name for name in NAMES if CANDIDATE.takes("rerank", name))
+LEFT_RANKINGS = next(name for name in NAMES if not CANDIDATE.takes("rerank", name))
 
 
 async def version(fake, **headers):
@@ -87,6 +89,29 @@ async def test_a_caller_that_cannot_be_printed_is_refused(gateway):
     assert "encserve-caller" in answered.json["error"]["message"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_caller_is_the_same_one_as_in_the_sdk_whatever_alphabet_its_client_writes(gateway, encoding):
+    fake = gateway()
+    for name in (f"Àlex ñ {number}" for number in range(12)):
+        expected = "2" if CANDIDATE.takes("embed", name) else "1"
+        assert await version(fake, encserve_caller=name.encode(encoding)) == expected
+
+
+async def test_scores_that_stand_side_by_side_are_of_one_version(gateway):
+    fake, several = gateway(), [str(number) for number in range(20)]
+    body = {"model": "rerank", "queries": several, "documents": several}
+    assert (await post(fake.gateway, "/score", body)).status == 200
+    assert {request.model for request in fake.requests} == {"rerank"}
+    for name in (TAKEN_RANKINGS, LEFT_RANKINGS):
+        fake.requests.clear()
+        await post(fake.gateway, "/score", body, encserve_caller=name)
+        assert len({request.model for request in fake.requests}) == 1
+    fake.requests.clear()
+    for _ in range(40):  # one query is one call
+        await post(fake.gateway, "/score", {**body, "queries": "a"})
+    assert {request.model for request in fake.requests} == {"rerank", "rerank_candidate"}
+
+
 async def test_a_candidate_that_fails_takes_nothing_from_the_health_of_the_pipeline(gateway):
     def failing(request):
         if request.model.endswith("_candidate"):
@@ -96,4 +121,5 @@ async def test_a_candidate_that_fails_takes_nothing_from_the_health_of_the_pipel
     fake = gateway(function=failing)
     for _ in range(8):
         fake.gateway.services.health._seen = None
-        assert (await get(fake.gateway, "/health")).json["pipelines"] == {"embed": "ready", "classify": "ready"}
+        pipelines = (await get(fake.gateway, "/health")).json["pipelines"]
+        assert pipelines == {"embed": "ready", "classify": "ready", "rerank": "ready"}
