@@ -7,6 +7,7 @@ the one that the gateway has, and refused where it has none.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -165,6 +166,7 @@ def _model(exchange: Exchange, served: Served) -> dict[str, Any]:
         "mask_token": pipeline.mask_token,
         "prompt_names": pipeline.prompt_names,
         "certificate": pipeline.certificate,
+        **({"candidate": asdict(pipeline.candidate)} if pipeline.candidate else {}),
     }
 
 

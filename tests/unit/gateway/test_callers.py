@@ -123,3 +123,11 @@ async def test_a_candidate_that_fails_takes_nothing_from_the_health_of_the_pipel
         fake.gateway.services.health._seen = None
         pipelines = (await get(fake.gateway, "/health")).json["pipelines"]
         assert pipelines == {"embed": "ready", "classify": "ready", "rerank": "ready"}
+
+
+async def test_the_list_of_models_has_the_candidate_of_each(gateway):
+    candidate = {"version": "2", "share": SHARE, "shadow": 0.0}
+    listed = (await get(gateway().gateway, "/v1/models")).json["data"]
+    assert [model["candidate"] for model in listed] == [candidate] * 3
+    assert (await get(gateway().gateway, "/v1/models/embed")).json["candidate"] == candidate
+    assert "candidate" not in (await get(Fake(pipelines=[EMBED]).gateway, "/v1/models/embed")).json
