@@ -52,9 +52,9 @@ def two_versions(repository):
     return Server(repository)
 
 
-def promotion_on(server, kind=Promotion):
-    return kind(server.repository, "minilm", administration=server, client=server, report=lambda line: None)
+def promotion_on(server, kind=Promotion, report=lambda line: None):
+    return kind(server.repository, "minilm", administration=server, client=server, report=report)
 
 
-def candidacy_on(server):
-    return promotion_on(server, Candidacy)
+def candidacy_on(server, report=lambda line: None):
+    return promotion_on(server, Candidacy, report)

@@ -8,7 +8,7 @@ from toy_versions import check_loadable, every_model_is_whole, killed_at, write_
 
 from encserve import Candidate, DeadlineExceeded, InferenceFailed
 from encserve_repository.activation import active_candidate, rollback_version, surplus
-from encserve_repository.config_text import parameters_of, pinned_versions
+from encserve_repository.config_text import parameters_of, pinned_versions, read_config, to_text
 from encserve_repository.layout import candidate_model
 from encserve_repository.serving import marked_as_served
 from encserve_repository.versions import active_config, active_version
@@ -226,6 +226,42 @@ def test_a_version_that_does_something_else_is_refused(server):
     with pytest.raises(PromotionFailed, match="does text-classification, and the active one feature-extraction"):
         candidacy_on(server).canary(2, 0.05)
     assert stated(server) is None
+
+
+def test_a_server_that_serves_another_version_than_its_next_start_gets_no_candidate(server):
+    """Loading the pipeline again, as it says its candidate then, would be a promotion that nobody asked for."""
+    with marked_as_served(server.repository):
+        write_version(server.repository)
+    server.failing["minilm"] = DeadlineExceeded("too late")
+    with pytest.raises(PromotionFailed, match="is not known"):
+        promotion_on(server).promote(2)
+    server.failing.clear()
+    with pytest.raises(PromotionFailed, match="serves version 1 of minilm, and its next start version 2"):
+        candidacy_on(server).canary(3, 0.05)
+    assert (server.version, stated(server)) == (1, None)
+    promotion_on(server).promote(2)
+    candidacy_on(server).canary(3, 0.05)
+    assert (server.version, stated(server).version) == (2, "3")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("dimensions", "17", "gives vectors of 17 numbers, and version 1 of"),
+        ("labels", '["other"]', "has other labels than version 1"),
+    ],
+)
+def test_what_its_callers_will_notice_is_told(server, key, value, said):
+    file = server.repository / "minilm/2/config.pbtxt"
+    config = read_config(file)
+    config.parameters[key].string_value = value
+    file.write_text(to_text(config))
+    lines = []
+    candidacy_on(server, lines.append).canary(2, 0.05)
+    assert [line for line in lines if said in line]
+    lines.clear()
+    candidacy_on(server, lines.append).end_canary()
+    assert not [line for line in lines if said in line]
 
 
 def test_an_export_leaves_a_candidate_as_it_is(server):

@@ -18,7 +18,7 @@ from encserve._conversation.information import CANDIDATES_S
 from encserve._pipeline import CANDIDATE_KEY
 from encserve_repository.config_text import parameters_of, steps_of
 from encserve_repository.errors import Damaged
-from encserve_repository.versions import active_config
+from encserve_repository.versions import active_config, active_version
 from encserve_server.administration.version_beside import VersionBeside
 from encserve_server.errors import PromotionFailed
 
@@ -67,6 +67,11 @@ class Candidacy(VersionBeside):
                 stated = self._stated()
                 if version == before:
                     raise PromotionFailed(f"version {version} of {self._name} is the one that serves")
+                if (active := active_version(self._repository, self._name)) != before:  # which loading would serve
+                    raise PromotionFailed(
+                        f"the server serves version {before} of {self._name}, and its next start version {active}: "
+                        "promote the one that is wanted first"
+                    )
                 if stated is not None and stated.version != str(version):
                     raise PromotionFailed(
                         f"version {stated.version} of {self._name} is a candidate already: end it first, by `encserve "
@@ -78,7 +83,7 @@ class Candidacy(VersionBeside):
                     shadow=(stated.shadow if stated else 0.0) if shadow is None else shadow,
                 )
                 config = self._config_of(version)
-                self._check_task(config, version)
+                self._check_and_tell(config, version, before)
                 with self._restoring(work, {*steps_of(config), *self._steps_of(before)}, before):
                     self._load_steps(work, version, config, before)
                     self._probe(config, version, stays=True)
@@ -105,8 +110,8 @@ class Candidacy(VersionBeside):
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Damaged(f"the parameter {CANDIDATE_KEY!r} of {self._name} is malformed: {text!r}") from error
 
-    def _check_task(self, config: pb.ModelConfig, version: int) -> None:
-        """Refuse a version that could not answer the calls of the active one."""
+    def _check_and_tell(self, config: pb.ModelConfig, version: int, before: int) -> None:
+        """Refuse a version that could not answer the calls of the active one, and tell what callers will notice."""
         active = active_config(self._repository, self._name)
         assert active is not None
         new, old = (PipelineInfo.from_parameters(self._name, parameters_of(each)) for each in (config, active))
@@ -114,4 +119,11 @@ class Candidacy(VersionBeside):
             raise PromotionFailed(
                 f"version {version} of {self._name} does {new.task}{' of pairs' if new.pairs else ''}, and the active "
                 f"one {old.task}{' of pairs' if old.pairs else ''}: neither could answer the calls of the other"
+            )
+        if new.labels != old.labels:
+            self._report(f"version {version} of {self._name} has other labels than version {before}")
+        elif new.dimensions != old.dimensions:
+            self._report(
+                f"version {version} of {self._name} gives vectors of {new.dimensions} numbers, and version {before} of "
+                f"{old.dimensions}: an index that has those of one takes none of the other"
             )
