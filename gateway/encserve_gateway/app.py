@@ -94,7 +94,7 @@ class Gateway:
             response.headers += [*exchange.headers(), *cors_headers(exchange.request, self.config.origins)]
             self._count(exchange, response)
             self.services.traces.end(exchange, code=response.status)
-            await send_response(send, response, with_body=exchange.request.method != "HEAD")
+            await send_response(send, receive, response, with_body=exchange.request.method != "HEAD")
         except Gone:
             self.metrics.left()
             self.services.traces.end(exchange, code=0, reason="gone")
@@ -142,6 +142,7 @@ class Gateway:
         response.headers += fault.headers
         if exchange.request.method not in ("GET", "HEAD") and not exchange.is_read:
             response.headers.append((b"connection", b"close"))  # the rest of the body is not wanted
+            response.is_early = fault.kind is not Kind.TOO_SLOW
         _log(fault, exchange)
         return response
 

@@ -15,6 +15,12 @@ def fake():
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """The rest of a request that is answered already is hardly waited for."""
+    monkeypatch.setattr("encserve_gateway.http.response.LINGER_S", 0.05)
+
+
+@pytest.fixture
 def tracing_keys(tmp_path):
     """One key that may, one that may not: each is its name."""
     file = tmp_path / "keys.json"

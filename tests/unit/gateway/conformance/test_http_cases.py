@@ -52,6 +52,7 @@ CASES = [
 ]
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_cases(fake, case):
     await case.check(fake)

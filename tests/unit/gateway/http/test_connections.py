@@ -58,12 +58,20 @@ def test_a_connection_is_used_again(start):
     connection.close()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_body_that_is_too_large_is_not_waited_for(start):
     port = start(Fake(max_body_bytes=1000))
     for sent in (head(10**9), head(None, "Transfer-Encoding: chunked") + b"800\r\n" + b" " * 2048 + b"\r\n"):
         response = answered(sent, port)
         assert response.startswith(b"HTTP/1.1 413 ")
         assert b"connection: close" in response
+
+
+def test_who_sends_all_of_a_body_that_is_too_large_is_told(start):
+    connection = http.client.HTTPConnection("127.0.0.1", start(Fake(max_body_bytes=1000)), timeout=20)
+    connection.request("POST", PATH, b" " * (8 << 20), {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_half_a_body(start):
