@@ -31,11 +31,13 @@ def test_promtool_accepts_it(check):
 
 
 def series(name, per_minute, **labels):
-    """A counter that grows for twenty minutes."""
+    """A counter that grows for twenty minutes; of version 1 where it is of a model."""
+    labels = {"version": "1", **labels} if "model" in labels else labels
     inside = ", ".join(f'{label}="{value}"' for label, value in labels.items())
     return {"series": f"{name}{{{inside}}}", "values": f"0+{per_minute}x20"}
 
 
+SUCCESS = "nv_inference_request_success"
 FAILURE = "nv_inference_request_failure"
 GIVEN_UP = [
     series("encserve_cancelled_requests", 100, model="minilm_tokenize", lane="bulk"),
@@ -73,6 +75,47 @@ TURNED_AWAY = [
 )
 def test_each_failure_is_counted_once_and_refusals_and_cancellations_apart(tmp_path, counters, alerts):
     check_alerts(tmp_path, counters, alerts)
+
+
+CANDIDATE = {"model": "minilm_candidate", "version": "2"}
+ITS_DOOR = {"model": "minilm_tokenize", "version": "2", "lane": "bulk"}
+
+
+@pytest.mark.parametrize(
+    ("counters", "alerts"),
+    [
+        ([series(FAILURE, 2 * 5, **CANDIDATE, reason="OTHER")], {"Failures": ["minilm"]}),
+        ([series(FAILURE, 2 * 15, model="minilm", reason="OTHER")], {"Failures": ["minilm"]}),
+        (
+            [
+                series("encserve_refused_requests", 10, **ITS_DOOR, limit="max_queued_texts"),
+                series("encserve_late_requests", 10, **ITS_DOOR),
+                series(FAILURE, 2 * 20, **CANDIDATE, reason="OTHER"),
+            ],
+            {"Refusing": ["minilm"]},
+        ),
+        (
+            [
+                series("encserve_cancelled_requests", 20, **ITS_DOOR),
+                series(FAILURE, 2 * 20, **CANDIDATE, reason="OTHER"),
+            ],
+            {},
+        ),
+    ],
+    ids=["of the candidate", "of the active version", "turned away", "given up"],
+)
+def test_failures_of_a_candidate_are_those_of_a_version_of_the_pipeline(tmp_path, counters, alerts):
+    """What the door says it says of the pipeline, and Triton of the model under which a candidate is asked."""
+    version = "2" if "candidate" in str(counters) else "1"
+    check_alerts(tmp_path, [series(SUCCESS, 50, **CANDIDATE), *counters], alerts, version=version)
+
+
+def test_what_waits_at_the_door_for_a_candidate_is_compared_with_its_requests(tmp_path):
+    waits = busy(at_the_door=19_000, in_encode=0)
+    for each in waits:
+        each["series"] = each["series"].replace('model="minilm"', 'model="minilm_candidate"')
+    few_of_the_active = series("nv_inference_request_duration_us", 1_000_000, model="minilm")
+    check_alerts(tmp_path, [*waits, few_of_the_active], {})
 
 
 def test_a_fault_of_a_step_is_seen(tmp_path):
@@ -192,7 +235,7 @@ def test_waiting_is_seen_wherever_it_is(tmp_path, counters, alerts):
     check_alerts(tmp_path, counters, alerts)
 
 
-def labels_of(alert, model):
+def labels_of(alert, model, version):
     """Those of an alert for a model, or for none."""
     return {
         "NoServer": {},
@@ -201,16 +244,17 @@ def labels_of(alert, model):
         "WorkWaits": {"pipeline": model},
         "SlowAnswers": {"pipeline": model},
         "InternalErrors": {"model": model, "where": "network"},
+        "Failures": {"model": model, "version": version},
     }.get(alert, {"model": model})
 
 
-def check_alerts(tmp_path, counters, alerts, *, at="20m"):
+def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
     """A thousand requests a minute are answered; which alerts there are after twenty, and of which models."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     answered = [
-        series("nv_inference_request_success", 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode")
+        series(SUCCESS, 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode")
     ]
     summary = {
         "NoServer": "No Triton answers to Prometheus.",
@@ -219,7 +263,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m"):
         "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
         "SlowAnswers": "One in a hundred interactive requests to {model} takes 1.5 s or longer.",
         "InternalErrors": "{model} had 5 faults of its own in network; its log says where in the code.",
-        "Failures": "More than 1 % of the requests to minilm fail.",
+        "Failures": f"More than 1 % of the requests to version {version} of minilm fail.",
         "Refusing": "minilm turns more than 1 % of its requests away, because too much waits; add a replica.",
         "Queueing": "Requests to {model} wait more than twice as long as they compute; add a replica.",
     }
@@ -229,7 +273,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m"):
             "alertname": name,
             "exp_alerts": [
                 {
-                    "exp_labels": labels_of(name, model),
+                    "exp_labels": labels_of(name, model, version),
                     "exp_annotations": {
                         "summary": said.format(model=model),
                         "runbook": f"docs/runbooks.md#{name.lower()}",

@@ -22,14 +22,15 @@ def counter(name, *parts, **labels):
     return {"series": f"{name}{{{inside}}}", "values": " ".join(values)}
 
 
-def answered(*parts, instance="one"):
-    return counter("nv_inference_request_success", *parts, model="minilm", instance=instance)
+def answered(*parts, instance="one", model="minilm", version="1"):
+    return counter("nv_inference_request_success", *parts, model=model, version=version, instance=instance)
 
 
-def failed(*parts):
+def failed(*parts, model="minilm", version="1"):
     """Each failure of an ensemble is counted twice by Triton."""
     twice = [(2 * per_minute, minutes) for per_minute, minutes in parts]
-    return counter("nv_inference_request_failure", *twice, model="minilm", reason="OTHER", instance="one")
+    labels = {"model": model, "version": version, "reason": "OTHER", "instance": "one"}
+    return counter("nv_inference_request_failure", *twice, **labels)
 
 
 def took(slow, per_minute, minutes, lane="interactive"):
@@ -94,10 +95,19 @@ def test_a_replica_that_vanishes_fails_nothing(tmp_path):
     assert alerts_of(tmp_path, [answered((500, 3 * HOUR)), failed((0, 3 * HOUR)), gone], at=HOUR + 10) == set()
 
 
+def test_what_a_candidate_answers_or_fails_at_is_of_the_pipeline(tmp_path):
+    candidate = {"model": "minilm_candidate", "version": "2"}
+    both = [answered((950, 3 * HOUR)), answered((30, 3 * HOUR), **candidate), failed((20, 3 * HOUR), **candidate)]
+    fast = {"AvailabilityBurnsFast", "AvailabilityBurns"}
+    assert alerts_of(tmp_path, both, at=3 * HOUR) == fast
+    few = [answered((999_000, 3 * HOUR)), answered((30, 3 * HOUR), **candidate), failed((20, 3 * HOUR), **candidate)]
+    assert alerts_of(tmp_path, few, at=3 * HOUR) == set()
+
+
 def test_what_callers_gave_up_uses_up_nothing(tmp_path):
     given_up = [
-        counter("encserve_cancelled_requests", (50, 3 * HOUR), model="minilm_tokenize", lane="bulk"),
-        counter("encserve_cancel_messages", (50, 3 * HOUR), model="minilm_tokenize"),
+        counter("encserve_cancelled_requests", (50, 3 * HOUR), model="minilm_tokenize", version="1", lane="bulk"),
+        counter("encserve_cancel_messages", (50, 3 * HOUR), model="minilm_tokenize", version="1"),
     ]
     series = [answered((900, 3 * HOUR)), failed((100, 3 * HOUR)), *given_up]
     assert alerts_of(tmp_path, series, at=3 * HOUR) == set()
