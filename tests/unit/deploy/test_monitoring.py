@@ -253,9 +253,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
-    answered = [
-        series(SUCCESS, 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode")
-    ]
+    answered = [series(SUCCESS, 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode")]
     summary = {
         "NoServer": "No Triton answers to Prometheus.",
         "ServerGone": "one does not answer to Prometheus; the others carry its requests.",
