@@ -16,6 +16,7 @@ from gateways import running_gateway
 from serving import certify_again, change_weights, copy_version, serve_config, sha256_of
 
 from encserve import Candidate, Client, Retry
+from encserve_lifecycle.comparison import command as compare
 from encserve_repository.activation import surplus
 from encserve_repository.serving import is_served
 from encserve_server import canary, health, promote, rollback, shadow
@@ -40,7 +41,7 @@ def command(module, server, *words):
     """Run one of the commands as a shell would."""
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
-    repository = () if module is health else (f"--repository={server.config.repository}",)
+    repository = () if module in (health, compare) else (f"--repository={server.config.repository}",)
     return module.run(parser.parse_args([*words, f"--url={server.grpc_url}", *repository]))
 
 
@@ -154,7 +155,7 @@ def test_a_version_whose_encode_step_is_another_model_rolls_in_and_out(repositor
         assert answers_from(again, 2)
 
 
-def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(two_versions):
+def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(two_versions, tmp_path, capsys):
     server = two_versions
     repository = server.config.repository
     by_name = {name: Candidate(version="2", share=0.5).takes("minilm", name) for name in map(str, range(20))}
@@ -197,6 +198,10 @@ def test_a_candidate_answers_its_callers_through_a_restart_until_it_is_promoted(
         assert versions_of_callers(again) == shared
         command(shadow, again, "minilm", "2", "--share=100%")
         assert shadowed_cosines(again) >= 0.999 * 4
+        texts = tmp_path / "texts.txt"
+        texts.write_text("\n".join(f"text {number}" for number in range(30)))
+        command(compare, again, "minilm", "minilm_candidate", f"--texts={texts}", f"--report={tmp_path / 'page.html'}")
+        assert "keep it" in capsys.readouterr().out
         with callers(again, 2) as versions, callers(again, 2, named=taken) as of_taken:
             wait_for(of_taken, 20)
             command(promote, again, "minilm", "2")
