@@ -21,6 +21,8 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse arguments that lack something or contradict each other. Raises InvalidInput."""
     if arguments.end and arguments.share:
         raise InvalidInput("--share and --end contradict each other")
+    if arguments.end and arguments.version is not None:
+        raise InvalidInput("--end is of the candidate, whichever version it is: leave VERSION out")
     if not arguments.end and (arguments.share is None or (arguments.share and arguments.version is None)):
         raise InvalidInput("say which VERSION is to have which --share, or --end")
 
@@ -34,8 +36,11 @@ def act(arguments: argparse.Namespace, *, begin: Callable[[int, float], None], e
 
 
 def _share(given: str) -> float:
-    percent = given.strip().endswith("%")
-    share = float(given.strip().removesuffix("%")) / (100 if percent else 1)
-    if not (math.isfinite(share) and 0 <= share <= 1):
+    number = given.strip().removesuffix("%")
+    try:
+        share = float(number) / (1 if number == given.strip() else 100)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{given} is no share: it must be between 0 and 1, or 0% and 100%")
     return share

@@ -71,6 +71,7 @@ def test_shares_and_ends(command, words, means):
         (("minilm", "2"), "which VERSION"),
         (("minilm", "--share", "5%"), "which VERSION"),
         (("minilm", "2", "--share", "5%", "--end"), "contradict"),
+        (("minilm", "3", "--end"), "whichever version it is"),
     ],
 )
 def test_what_is_missing_or_contradicts_itself(command, words, says):
@@ -79,7 +80,7 @@ def test_what_is_missing_or_contradicts_itself(command, words, says):
     assert command.done == []
 
 
-@pytest.mark.parametrize("share", ["5", "-1%", "nan", "101%", "half"])
+@pytest.mark.parametrize("share", ["5", "-1%", "nan", "101%", "half", "%"])
 def test_what_is_no_share(command, share):
-    with pytest.raises(argparse.ArgumentError):
-        command("minilm", "2", "--share", share)
+    with pytest.raises(argparse.ArgumentError, match=f"{share} is no share: it must be between 0 and 1"):
+        command("minilm", "2", f"--share={share}")
