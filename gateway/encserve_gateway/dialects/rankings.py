@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects import openai
 from encserve_gateway.exchange import Exchange
-from encserve_gateway.faults import Fault
+from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.body import json_type
 from encserve_gateway.http.response import Response, json_response
 from encserve_gateway.pipelines.upstream import Served
@@ -28,6 +28,9 @@ from encserve_gateway.routes import Dialect, Route
 
 DOCUMENTS_PER_UNIT = 100
 """Documents of one of Cohere's search units."""
+
+TRIES = 3
+"""How often pairs are asked about at most until one version has answered all."""
 
 FIRSTS = ("queries", "text_1", "data_1")
 SECONDS = ("documents", "items", "text_2", "data_2")
@@ -100,9 +103,7 @@ async def score(exchange: Exchange) -> Response:
     if len(queries) == 1:
         rankings = [await question.rank(queries[0], documents)]
     else:
-        pairs = zip(queries, documents, strict=True)
-        asked = [question.rank_one_of_many(query, document) for query, document in pairs]
-        rankings = await all_of(asked)
+        rankings = await _of_one_version(question, list(zip(queries, documents, strict=True)))
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
     return json_response({**frame_of_list(exchange, served), "data": data})
@@ -145,6 +146,16 @@ def told(answer: Ranking) -> dict[str, Any]:
 def _question(exchange: Exchange, served: Served, field: str) -> Question:
     way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
     return Question(exchange=exchange, served=served, field=field, truncate=way)
+
+
+async def _of_one_version(question: Question, pairs: Sequence[tuple[str, str]]) -> list[Ranking]:
+    """The scores of pairs, which stand side by side: where a promotion came between them, all are asked anew. Raises
+    Fault."""
+    for _ in range(TRIES):
+        rankings = await all_of([question.rank_one_of_many(query, document) for query, document in pairs])
+        if len({ranking.version for ranking in rankings}) == 1:
+            return rankings
+    raise Fault(Kind.UNREACHABLE, f"the model changed its version during the request, {TRIES} times")
 
 
 async def all_of(asked: Iterable[Coroutine[Any, Any, Ranking]]) -> list[Ranking]:

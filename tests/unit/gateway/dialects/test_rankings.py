@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from unit.gateway.asgi import post
-from unit.gateway.pipelines import MAX_LENGTH, answer
+from unit.gateway.pipelines import MAX_LENGTH, RERANK, answer
 
 from encserve import InvalidInput, Overloaded
 
@@ -170,6 +171,23 @@ async def test_scores_of_pairs_are_those_of_their_own_queries(fake):
     body = {"queries": [str(10 * number) for number in range(20)], "documents": ["a" * n for n in range(20)]}
     answered = (await post(fake(by_query).gateway, "/score", body)).json
     assert [item["score"] for item in answered["data"]] == [11.0 * number for number in range(20)]
+
+
+@pytest.mark.parametrize(("promotions", "status"), [({5}, 200), (range(5, 1_000, 10), 503)], ids=["one", "ever again"])
+async def test_scores_of_pairs_are_of_one_version_while_another_is_promoted(fake, promotions, status):
+    def promoted(request):
+        if len(gateway.requests) in promotions:
+            served = gateway.transport._served
+            served["rerank"] = replace(RERANK, version=str(int(served["rerank"].version) + 1))
+        return answer(request)
+
+    gateway = fake(promoted)
+    several = [str(number) for number in range(20)]
+    answered = await post(gateway.gateway, "/score", {"queries": several, "documents": several})
+    assert answered.status == status, answered.json
+    if status == 200:
+        assert answered.headers["encserve-version"] == "2"
+        assert len(gateway.requests) >= 2 * len(several)  # all of them anew
 
 
 async def test_a_pair_that_fails_ends_the_others(fake):
