@@ -13,10 +13,12 @@ from serving import serve_config
 from encserve_server.launcher import server as launcher
 from encserve_server.launcher.server import TritonServer
 
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACES = [f"4bf92f3577b34da6a3ce929d0e0e47{number}" for number in range(10, 16)]
+SPAN = "00f067aa0ba902b7"
 OTHERS = ["1" * 32, "2" * 32, "3" * 32]
 KEY, OTHER_KEY = "a-key-that-may-continue-traces", "one-that-may-not"
-PATIENCE_S = 60
+PATIENCE_S = 10
+"""How long spans of one request are waited for."""
 SOON_MS = 200
 """How long spans wait for others to be sent with; five seconds where nobody says."""
 
@@ -49,6 +51,16 @@ def traced(repository, monkeypatch, tmp_path):
             yield collector, url
 
 
+def told_of(collector, trace):
+    """The spans of a trace by name, once those of the gateway and of Triton are there; else those of the gateway."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        spans = {span.name: span for span in list(collector.spans) if span.trace_id.hex() == trace}
+        if spans.keys() >= GATEWAY_S | TRITON_S or time.monotonic() > deadline_s:
+            return spans
+        time.sleep(0.1)
+
+
 def test_sampled_traces_of_callers_reach_triton_and_no_others(traced):
     collector, url = traced
 
@@ -60,12 +72,12 @@ def test_sampled_traces_of_callers_reach_triton_and_no_others(traced):
     ask(OTHERS[0], "00", KEY)
     ask(OTHERS[1], "01", OTHER_KEY)
     ask(OTHERS[2], "zz", KEY)
-    ask(TRACE, "01", KEY)
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not {span.name for span in collector.spans if span.trace_id.hex() == TRACE} >= GATEWAY_S | TRITON_S:
-        assert time.monotonic() < deadline_s, sorted((span.trace_id.hex()[:4], span.name) for span in collector.spans)
-        time.sleep(0.1)
-    of_trace = {span.name: span for span in collector.spans if span.trace_id.hex() == TRACE}
+    for trace in TRACES:  # Triton tells nothing of about one request in twenty
+        ask(trace, "01", KEY)
+        of_trace = told_of(collector, trace)
+        assert of_trace.keys() >= GATEWAY_S
+        if of_trace.keys() >= TRITON_S:
+            break
     parents = {name: of_trace[name].parent_span_id for name in GATEWAY_S | TRITON_S}
     assert parents["POST /v1/embeddings"].hex() == SPAN
     assert parents["feature-extraction minilm"] == of_trace["POST /v1/embeddings"].span_id
@@ -73,5 +85,5 @@ def test_sampled_traces_of_callers_reach_triton_and_no_others(traced):
     assert parents["minilm"] == of_trace["InferRequest"].span_id
     assert {parents[f"minilm_{step}"] for step in ("tokenize", "encode", "head")} == {of_trace["minilm"].span_id}
     assert {span.trace_id.hex() for span in collector.spans}.isdisjoint(OTHERS)
-    assert {span.trace_id.hex() for span in collector.spans if span.name in TRITON_S} == {TRACE}
+    assert {span.trace_id.hex() for span in collector.spans if span.name in TRITON_S} <= set(TRACES)
     assert b"a secret text" not in collector.bodies
