@@ -1,10 +1,10 @@
 """How each task is asked of the SDK. A task that the SDK learns becomes loadable, and plannable, with one entry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from encserve import InvalidInput
+from encserve import AsyncClient, Client, InvalidInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,21 +13,25 @@ class Task:
 
     name: str
     """What the SDK calls it."""
-    call: Callable[..., Any]
+    ask: Callable[..., Any]
     """(client, texts, **options) -> its answer, which has `token_counts`; with an `AsyncClient` the awaitable of it."""
+
+    def call(self, client: Client | AsyncClient, texts: Sequence[str], **options: Any) -> Any:
+        """What `ask` gives, of the active version: a share of the calls to a candidate would be measured with it."""
+        return self.ask(client, texts, version="active", **options)
 
 
 QUERY = "how does it work?"
 """What documents are ranked for."""
 
 TASKS: Mapping[str, Task] = {
-    "feature-extraction": Task(name="embed", call=lambda client, texts, **options: client.embed(texts, **options)),
+    "feature-extraction": Task(name="embed", ask=lambda client, texts, **options: client.embed(texts, **options)),
     "text-classification": Task(
-        name="classify", call=lambda client, texts, **options: client.classify(texts, **options)
+        name="classify", ask=lambda client, texts, **options: client.classify(texts, **options)
     ),
-    "text-ranking": Task(name="rerank", call=lambda client, texts, **options: client.rerank(QUERY, texts, **options)),
+    "text-ranking": Task(name="rerank", ask=lambda client, texts, **options: client.rerank(QUERY, texts, **options)),
     "token-classification": Task(
-        name="classify_tokens", call=lambda client, texts, **options: client.classify_tokens(texts, **options)
+        name="classify_tokens", ask=lambda client, texts, **options: client.classify_tokens(texts, **options)
     ),
 }
 """Task of a pipeline, in Hugging Face's words -> how to ask for it."""

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from encserve import Client, InvalidInput, ModelNotFound
+from encserve import Candidate, Client, InvalidInput, ModelNotFound
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.traffic.arrivals import constant, poisson, process_of, replay, schedule_s
 from encserve_loadtest.traffic.corpus import BUILT_IN, Mix, read_corpus
 from encserve_loadtest.traffic.shapes import SHAPES
+from encserve_loadtest.traffic.tasks import task_of
 from encserve_loadtest.traffic.texts import Filler, grouped, length_class, padding_share
 from encserve_loadtest.traffic.workload import prepare_workload
 
@@ -191,6 +192,14 @@ def test_the_texts_of_a_sample_are_sent_when_wanted(sample):
 def test_an_impossible_workload_is_refused(options, error, message):
     with Client(transport=FakeTransport(Tokenizer())) as client, pytest.raises(error, match=message):
         prepare_workload(client, **{"model": "fake", **options})
+
+
+def test_what_is_measured_is_the_active_version_and_no_candidate_of_it():
+    candidate = Candidate(version="2", share=1.0)
+    pipelines = [fake_pipeline(candidate=candidate), fake_pipeline(name="fake_candidate", version="2")]
+    with Client(transport=FakeTransport(Tokenizer(), pipelines=pipelines), caller="me") as client:
+        assert client.embed(["a"], model="fake").version == "2"
+        assert task_of("feature-extraction", model="fake").call(client, ["a"], model="fake").version == "1"
 
 
 def test_a_task_that_the_sdk_lacks_is_refused():
