@@ -303,6 +303,11 @@ def test_every_query_asks_for_at_least_one_metric():
         assert query.count("(") == query.count(")")
 
 
+def test_nothing_is_recorded_twice():
+    recorded = [rule["record"] for rule in rules() if "record" in rule]
+    assert len(recorded) == len(set(recorded))
+
+
 def test_prometheus_scrapes_the_servers_of_the_compose_file(compose):
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     targets = [
