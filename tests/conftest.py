@@ -52,8 +52,8 @@ class ByFile(LoadScopeScheduling):
         return str(file.parent if "integration" in file.parts else file)
 
     def remove_node(self, node):
-        """Where a process has died, xdist hands out again all that it had. Of what was whole nothing is left to run, and
-        who is given that waits for its end for ever."""
+        """Where a process has died, xdist hands out again all that it had. Of what was whole nothing is left to run,
+        and who is given that waits for its end for ever."""
         had = self.assigned_work[node]
         self.assigned_work[node] = {scope: tests for scope, tests in had.items() if not all(tests.values())}
         return super().remove_node(node)
