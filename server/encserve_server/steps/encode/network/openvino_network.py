@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class OpenVinoNetwork:
             "INFERENCE_NUM_THREADS": str(side_by_side * threads),
             "ENABLE_CPU_PINNING": "NO",
         }
-        self._compiled = openvino.Core().compile_model(graph, "CPU", {**hints, **streams})
+        self._compiled = _compiled(graph, {**hints, **streams})
         for name, value in hints.items():
             taken = self._compiled.get_property(name)
             if _text(taken) != value:
@@ -43,6 +44,17 @@ class OpenVinoNetwork:
         request = self._of_thread.request
         request.infer(dict(feed), share_inputs=True, share_outputs=True)
         return [request.get_output_tensor(self._places[output]).data.copy() for output in outputs]
+
+
+def _compiled(graph: Path, properties: Mapping[str, str]) -> openvino.CompiledModel:
+    """Compile a graph, in a thread of its own.
+
+    OpenVINO gives the thread that compiles a stack for its signals, and when a network is closed it gives that thread
+    back the stack from before: one that is gone, where networks are not closed in the opposite order of their opening.
+    The next signal would then kill the process. A thread that has ended gets no signal.
+    """
+    with ThreadPoolExecutor(1, "compile") as thread:
+        return thread.submit(openvino.Core().compile_model, graph, "CPU", dict(properties)).result()
 
 
 def _make_tables_of_dtypes() -> None:
