@@ -115,7 +115,7 @@ def locust(*options: str, host: str) -> list[str]:
 
 @pytest.mark.parametrize(("options", "code"), [([], 0), (["--max-p99=1ms"], 1), (["--model=other"], 2)])
 def test_locust_ends_with_the_code_of_its_thresholds(known_url, options, code):
-    command = locust("--headless", "-u", "4", "-r", "4", "-t", "4s", "--only-summary", *options, host=known_url)
+    command = locust("--headless", "-u", "4", "-r", "4", "-t", "8s", "--only-summary", *options, host=known_url)
     done = subprocess.run(command, text=True, capture_output=True, timeout=300)
     assert done.returncode == code, done.stderr
     if code == 0:
