@@ -15,21 +15,6 @@ from encserve_server.steps.instance import loops
 # Shells start background jobs with Ctrl-C ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A process that is told to end says where it was: a worker that is gone says nothing.
-STDERR = os.fdopen(os.dup(2), "w")
-
-
-def say_where(number, frame):
-    """Print what every thread does, and end as without a handler."""
-    print(f"{signal.Signals(number).name} came to {os.environ.get('PYTEST_CURRENT_TEST')}", file=STDERR, flush=True)
-    faulthandler.dump_traceback(STDERR)
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
-
-
-for deadly in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(deadly, say_where)
-
 
 def fail_in_place_of_ending():
     """Of a thread of a step that cannot go on: here it would end the tests, without a word."""
@@ -62,6 +47,20 @@ class ByFile(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
+
+
+def pytest_configure():
+    """Let a process that is told to end say where it was: a worker that is gone says nothing."""
+    stderr = os.dup(2)  # which pytest has taken while files like this are read, and while tests run
+
+    def say_where(number, frame):
+        os.write(stderr, f"{signal.Signals(number).name} came to {os.environ.get('PYTEST_CURRENT_TEST')}\n".encode())
+        faulthandler.dump_traceback(stderr)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    for deadly in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(deadly, say_where)
 
 
 def pytest_addoption(parser):
