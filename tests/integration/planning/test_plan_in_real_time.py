@@ -50,7 +50,7 @@ def test_the_percentile_is_that_of_queueing_theory(servers):
     theory_s = mdc_percentile_s(99, rate_per_s=rate_per_s, service_s=service_s, servers=servers)
 
     async def measure(url: str) -> Window:
-        async with AsyncClient(url, retry=SEND_ONCE, concurrency=ALL_AT_ONCE) as client:
+        async with AsyncClient(url, retry=SEND_ONCE, concurrency=ALL_AT_ONCE, coalesce=False) as client:
             bench = bench_on(client, target_p99_s=1, window_s=duration_s, seed=seed)
             return await bench.at_rate(rate_per_s)
 
@@ -82,7 +82,7 @@ def test_the_capacity_is_that_of_queueing_theory(servers, target_s, seed):
     service_s = 0.02 * servers
 
     async def search(url: str) -> Capacity:
-        async with AsyncClient(url, retry=SEND_ONCE, concurrency=ALL_AT_ONCE) as client:
+        async with AsyncClient(url, retry=SEND_ONCE, concurrency=ALL_AT_ONCE, coalesce=False) as client:
             bench = bench_on(client, target_p99_s=target_s, window_s=12, seed=seed)
             return await find_capacity(bench, target_s=target_s, time_s=150)
 
