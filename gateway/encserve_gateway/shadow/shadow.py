@@ -45,15 +45,11 @@ class Shadow:
     Args:
         connect: makes a client that asks once, in the event loop in which it is used.
         counts: what stays.
-        draw: a number from 0 to 1.
     """
 
-    def __init__(
-        self, connect: Callable[[], AsyncClient], counts: Counts, *, draw: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, connect: Callable[[], AsyncClient], counts: Counts) -> None:
         self._connect = connect
         self._counts = counts
-        self._draw = draw
         self._under_way: set[asyncio.Task[None]] = set()
 
     @cached_property
@@ -63,7 +59,7 @@ class Shadow:
     def offer(self, pipeline: PipelineInfo, ask: Ask, answer: Answer, seconds: float) -> None:
         """Ask the candidate, if there is one and its share of the traffic has come, what was answered just now."""
         candidate = pipeline.candidate
-        if candidate is None or answer.version == candidate.version or self._draw() >= candidate.shadow:
+        if candidate is None or answer.version == candidate.version or random.random() >= candidate.shadow:
             return
         if len(self._under_way) >= MOST_AT_ONCE:
             self._counts.asked(pipeline.name, candidate.version, "dropped")

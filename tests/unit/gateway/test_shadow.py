@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from dataclasses import replace
+from itertools import cycle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,10 +184,10 @@ async def test_more_than_a_few_at_once_are_dropped(monkeypatch):
     assert fake.count("requests_total", outcome="answered") == 2
 
 
-async def test_a_share_of_the_traffic_and_none_without_one():
+async def test_a_share_of_the_traffic_and_none_without_one(monkeypatch):
     fake = Shadowed(Candidate(version="2", shadow=0.3))
-    draws = iter(np.linspace(0, 0.99, 20))
-    fake.gateway.services.shadow._draw = lambda: next(draws)
+    draws = cycle(np.linspace(0, 0.99, 20))
+    monkeypatch.setattr(shadow, "random", SimpleNamespace(random=lambda: next(draws)))
     for _ in range(20):
         await fake.ask()
         await fake.settle()
