@@ -37,6 +37,6 @@ def test_answers_are_counted_with_the_time_that_they_took(server, client, lane):
     wait_for_metric(server, f"{NAME}_count", 5, **labels)
     assert metric(server, f"{NAME}_bucket", le="+Inf", **labels) == 5
     assert 0 < metric(server, f"{NAME}_sum", **labels) < took_s
-    bounds = ("0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1.0", "2.0", "5.0", "10.0", "+Inf")
+    bounds = ("0.001", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1.0", "2.0", "5.0", "10.0", "+Inf")
     counts = [metric(server, f"{NAME}_bucket", le=le, **labels) for le in bounds]
     assert counts == sorted(counts)

@@ -9,7 +9,14 @@ import pytest
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker"),
-    *("instance.metrics", "instance.failures", "instance.batch_times", "instance.histogram", "head.answer_times"),
+    *(
+        "instance.metrics",
+        "instance.failures",
+        "instance.batch_times",
+        "instance.histogram",
+        "head.answer_times",
+        "head.answer_counts",
+    ),
 )
 """What imports the module."""
 

@@ -11,6 +11,7 @@ from ..request.arrival import ARRIVED_NS
 from ..request.call import Call
 from ..request.options import OptionRules
 from ..request.replies import reply
+from .answer_counts import answer_counts
 from .answer_times import AnswerTimes
 from .loading import load_head
 
@@ -29,22 +30,27 @@ class TritonPythonModel:
         self._times = None
         if settings.get("arrival") == ARRIVED_NS:  # exports of before this was told have no such tensor
             self._times = AnswerTimes(self._metrics, args["model_name"].removesuffix("_head"))
+        self._counts = answer_counts(settings, self._metrics)
         self._metrics.start(self._failures.report)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request, as its options say."""
         calls = [Call(request, self._failures) for request in requests]
-        arrivals = []
+        answered = []
         for call in calls:
             with call.guarded():
                 options = self._rules.check(call.parameters)
                 arrival = self._times.arrival(call, options) if self._times else None
-                answer = self._head.answer({name: call.tensor(name) for name in self._inputs}, options)
+                inputs = {name: call.tensor(name) for name in self._inputs}
+                answer = self._head.answer(inputs, options)
                 call.answer(reply(**{name: tensor[None] for name, tensor in answer.items()}))  # (1, ...)
-                arrivals.append(arrival)
+                answered.append((arrival, inputs, answer))
         if self._times:
             try:
-                self._times.answered(arrivals)  # which Triton sends when this returns
+                self._times.answered([arrival for arrival, _, _ in answered])  # which Triton sends when this returns
+                for arrival, inputs, answer in answered:
+                    if self._counts and arrival is not None:
+                        self._counts.add(inputs, answer)
             except BaseException as error:  # a lack of memory takes nobody's answer
                 self._failures.report("execute", error)
         return [call.response for call in calls]

@@ -11,6 +11,10 @@ import math
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .metrics import Labels, Metrics
 
@@ -48,6 +52,15 @@ class Histogram:
             counts = self._observed.setdefault(tuple(labels.items()), [0] * len(self._les))
             counts[bisect_left(self._bounds, value)] += 1
         self._sum.add(value, **labels)
+
+    def observe_all(self, values: NDArray[Any], **labels: str) -> None:
+        """Count values (n,), 0 or more, in memory."""
+        own = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._les)).tolist()
+        with self._observing:
+            counts = self._observed.setdefault(tuple(labels.items()), [0] * len(self._les))
+            for bucket, count in enumerate(own):
+                counts[bucket] += count
+        self._sum.add(float(values.sum(dtype=np.float64)), **labels)
 
     def tell(self) -> None:
         """Bring the counters up to date, in memory."""

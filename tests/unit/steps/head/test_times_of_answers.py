@@ -37,6 +37,7 @@ def step(triton, clock):
     model._failures = Failures("minilm_head", model._metrics, sees_texts=True)
     environment = {TOKEN_VARIABLE: "secret", "ENCSERVE_LATENCY_BUCKETS_S": "0.1,1"}
     model._times = AnswerTimes(model._metrics, "minilm", environment=environment, clock=clock)
+    model._counts = None
     clock.now_s += 100.0
     return model
 

@@ -1,5 +1,6 @@
 """A histogram that is told as counters: what a reader of the metrics sees of it."""
 
+import numpy as np
 import pytest
 
 BOUNDS = (0.1, 0.5, 2)
@@ -97,3 +98,12 @@ def test_bounds_that_are_none_are_named(triton, text):
 
     with pytest.raises(ValueError, match=f"BOUNDS is '{text}', expected positive numbers in ascending order"):
         bounds_from(text, "BOUNDS")
+
+
+def test_many_values_at_once_are_counted_as_one_by_one(metrics, histogram):
+    values = np.array([0.0, 0.1, 0.3, 2.0, 2.1, 100.0])
+    histogram.observe_all(values[:3], lane="bulk")
+    histogram.observe_all(values[3:], lane="bulk")
+    buckets, count, total = told(metrics, histogram, lane="bulk")
+    assert buckets == {"0.1": 2, "0.5": 3, "2.0": 4, "+Inf": 6}
+    assert (count, total) == (6, pytest.approx(104.5))

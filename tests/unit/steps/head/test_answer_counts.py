@@ -1,0 +1,130 @@
+"""What the head counts of its answers, by which versions are compared."""
+
+import json
+
+import numpy as np
+import pytest
+
+from encserve_server.steps.head.fit import Fit
+from encserve_server.steps.request.health import TOKEN_VARIABLE
+
+LABELS = ["good", "bad"]
+
+
+@pytest.fixture
+def metrics(triton):
+    from encserve_server.steps.instance.metrics import Metrics
+
+    return Metrics({"model_name": "topics_head", "model_version": "1"})
+
+
+def counts_of(metrics, **settings):
+    from encserve_server.steps.head.answer_counts import answer_counts
+
+    return answer_counts(settings, metrics)
+
+
+def told(metrics, counter):
+    metrics.tell(pytest.fail)
+    return {tuple(dict(key).values()): metric.value() for key, metric in counter._metrics.items()}
+
+
+def labels(*named):
+    return {
+        "label": np.array([[each.encode(), b"good"] for each in named], np.object_),
+        "score": np.array([[0.95, 0.05]] * len(named), np.float32),
+    }
+
+
+def test_texts_are_counted_by_their_first_label_and_its_score(metrics):
+    counts = counts_of(metrics, head="classification", labels=LABELS, activation="softmax")
+    assert told(metrics, counts._labels) == {("good",): 0, ("bad",): 0}  # from the beginning
+    counts.add({}, labels("bad", "bad", "good"))
+    counts.add({}, labels("bad"))
+    assert told(metrics, counts._labels) == {("good",): 1, ("bad",): 3}
+    buckets = told(metrics, counts._scores._buckets)
+    assert (buckets["0.9",], buckets["+Inf",]) == (0, 4)
+    assert told(metrics, counts._scores._sum) == {(): pytest.approx(3.8)}
+
+
+def test_bare_scores_have_no_buckets(metrics):
+    counts = counts_of(metrics, head="classification", labels=["score"], activation="none")
+    counts.add({}, {"label": np.array([[b"score"]], np.object_), "score": np.array([[-7.0]], np.float32)})
+    assert told(metrics, counts._labels) == {("score",): 1}
+
+
+def test_many_labels_make_no_more_series_than_a_few(metrics):
+    named = [f"label {number}" for number in range(1_000)]
+    counts = counts_of(metrics, head="classification", labels=named, activation="softmax")
+    counts.add({}, labels("label 63", "label 64", "label 999"))
+    found = told(metrics, counts._labels)
+    assert (len(found), found["label 63",], found["(other)",]) == (65, 1, 2)
+
+
+def test_vectors_are_counted_by_their_side_along_fixed_directions(metrics):
+    from encserve_server.steps.head.answer_counts import directions_of
+
+    counts = counts_of(metrics, head="vectors")
+    vectors = np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
+    counts.add({"sentence_embedding": vectors[:60]}, {})
+    counts.add({"sentence_embedding": vectors[60:]}, {})
+    assert told(metrics, counts._vectors) == {(): 100}
+    signs = told(metrics, counts._signs)
+    expected = (vectors @ directions_of(16) > 0).sum(axis=0)
+    assert [signs[str(number),] for number in range(32)] == expected.tolist()
+
+
+def test_directions_are_the_same_on_every_machine(triton):
+    from encserve_server.steps.head.answer_counts import directions_of
+
+    assert set(np.unique(directions_of(384)).tolist()) == {-1.0, 1.0}
+    assert directions_of(384)[:2, :4].tolist() == [[1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, -1.0]]
+
+
+def test_other_heads_count_nothing(metrics):
+    assert counts_of(metrics, head="entities", labels=LABELS) is None
+
+
+class Labelling:
+    fit = Fit({"rows": ("rows",)})
+
+    def answer(self, inputs, options):
+        return labels(*["bad"] * len(inputs["rows"]))
+
+
+@pytest.fixture
+def step(triton, clock, metrics):
+    from encserve_server.steps.head.answer_times import AnswerTimes
+    from encserve_server.steps.head.loading import CheckedHead
+    from encserve_server.steps.head.step import TritonPythonModel
+    from encserve_server.steps.instance.failures import Failures
+    from encserve_server.steps.request.options import OptionRules
+
+    model = TritonPythonModel()
+    model._rules = OptionRules({"lane": {"kind": "choice", "allowed": ["interactive"], "default": "interactive"}})
+    model._head, model._inputs, model._metrics = CheckedHead(Labelling()), ["rows"], metrics
+    model._failures = Failures("topics_head", metrics, sees_texts=True)
+    model._times = AnswerTimes(metrics, "topics", environment={TOKEN_VARIABLE: "secret"}, clock=clock)
+    model._counts = counts_of(metrics, head="classification", labels=LABELS, activation="softmax")
+    return model
+
+
+def request(triton, clock, **parameters):
+    arrived = np.array([[round(clock.now_s * 1e9)]], np.int64)
+    return triton.Request(json.dumps(parameters), rows=[[1, 2]], arrived_ns=arrived)
+
+
+def test_answers_are_counted_and_questions_of_supervision_are_not(triton, clock, step, metrics):
+    answers = step.execute([request(triton, clock), request(triton, clock, health="secret")])
+    assert not any(each.has_error() for each in answers)
+    assert told(metrics, step._counts._labels) == {("good",): 0, ("bad",): 2}
+
+
+def test_a_count_that_fails_takes_nobody_the_answer(triton, clock, step, metrics, monkeypatch):
+    def no_memory(inputs, answer):
+        raise MemoryError
+
+    monkeypatch.setattr(step._counts, "add", no_memory)
+    (answer,) = step.execute([request(triton, clock)])
+    assert not answer.has_error()
+    assert step._failures._errors._counts[("where", "execute"),] == 1
