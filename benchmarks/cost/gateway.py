@@ -1,11 +1,14 @@
 """Texts through the HTTP gateway beside the same through the SDK, in pairs, on one server, in one run.
 
-    python -m benchmarks.cost.gateway [--rounds 5] [--texts 2048] [--repository FOLDER] [--idle] [--json FILE]
+    python -m benchmarks.cost.gateway [--rounds 5] [--texts 2048] [--repository FOLDER] [--beside infinity-torch]
+        [--idle] [--json FILE]
 
 The gateway has one core. Each round asks the same texts of the SDK, of the gateway in base64 and of the gateway in JSON
 numbers, in an order that turns; ratios are those within a round. Single texts are asked in turn of both, one at a time,
 for what the gateway adds. Its processor time is the kernel's count of its process, and, for its own part, that of the
-application over a transport that does nothing, less the SDK's over the same. `--idle` measures something else, and
+application over a transport that does nothing, less the SDK's over the same. `--beside` asks another server of HTTP the
+same texts in the same rounds, with the same weights, on all cores and on its fastest answers; whoever is not asked is
+idle. `--idle` measures something else, and
 needs no server: memory with 1,000 open connections, and how long one is kept that is idle, for which it waits.
 """
 
@@ -20,7 +23,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -32,6 +36,8 @@ from benchmarks.cost.gateway_process import idle, own_part_us, scheduled_us
 from benchmarks.exported import CHECKPOINT, MODEL
 from benchmarks.machine import describe_machine
 from benchmarks.served import served
+from benchmarks.systems.http_peer import HttpPeer
+from benchmarks.systems.infinity import System as Infinity
 from benchmarks.workloads import make_workload
 from encserve import AsyncClient
 
@@ -44,7 +50,23 @@ SINGLES = 300
 CALLS = 100
 """Requests of 32 texts whose processor time is counted."""
 
+PEERS = {
+    "infinity-torch": ("torch", "fp32"),
+    "infinity-optimum": ("optimum", "fp32"),
+}
+"""Other servers of HTTP -> their engine and precision."""
+
 Ask = Callable[[list[str]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked: the server over gRPC, its gateway over HTTP with its process, and another server or none."""
+
+    upstream: str
+    url: str
+    pid: int
+    peer: HttpPeer | None
 
 
 def main() -> None:
@@ -53,6 +75,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=2_048, help="in each measurement")
     parser.add_argument("--repository", type=Path, help="with the pipeline minilm, in place of a fresh export")
+    parser.add_argument("--beside", choices=sorted(PEERS), help="a server of HTTP beside ours; make bench-peers first")
     parser.add_argument("--idle", action="store_true", help="1,000 connections alone, and how long an idle one is kept")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
@@ -62,8 +85,11 @@ def main() -> None:
             figures |= asyncio.run(idle(url, pid))
     else:
         figures["own part, us"] = own_part_us()
-        with served(arguments.repository) as server, on_one_core(server.grpc_url) as (pid, url):
-            figures |= asyncio.run(measure(server.grpc_url, url, pid, arguments))
+        with ExitStack() as running:
+            server = running.enter_context(served(arguments.repository))
+            pid, url = running.enter_context(on_one_core(server.grpc_url))
+            peer = running.enter_context(closing(Infinity(*PEERS[arguments.beside]))) if arguments.beside else None
+            figures |= asyncio.run(measure(Asked(server.grpc_url, url, pid, peer), arguments))
     for name, value in figures.items():
         print(f"{name:<52}{value}")
     if arguments.json:
@@ -88,27 +114,32 @@ def on_one_core(upstream: str) -> Iterator[tuple[int, str]]:
             process.terminate()
 
 
-async def measure(upstream: str, url: str, pid: int, arguments: argparse.Namespace) -> dict[str, object]:
+async def measure(asked: Asked, arguments: argparse.Namespace) -> dict[str, object]:
     """The figures, by name."""
     texts = make_workload("mixed", CHECKPOINT).texts[: arguments.texts]
     figures: dict[str, object] = {}
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-    async with AsyncClient(upstream, timeout_s=600) as client, aiohttp.ClientSession(connector=connector) as session:
+    async with (
+        AsyncClient(asked.upstream, timeout_s=600) as client,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
         ways = {
             "SDK": sdk(client),
-            "base64": over_http(session, url, "base64"),
-            "JSON": over_http(session, url, "float"),
+            "base64": over_http(session, asked.url, "base64"),
+            "JSON": over_http(session, asked.url, "float"),
         }
+        if asked.peer:
+            ways[arguments.beside] = over_http_of(asked.peer, session)
         for size, callers in CALLERS.items():
             speeds = await in_rounds(ways, texts, size, callers, arguments.rounds)
             figures[f"SDK texts/s, requests of {size}"] = round(statistics.median(speeds["SDK"]), 1)
-            for name in ("base64", "JSON"):
+            for name in list(ways)[1:]:
                 ratios = [one / other for one, other in zip(speeds[name], speeds["SDK"], strict=True)]
                 spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
                 figures[f"{name} / SDK, requests of {size}"] = spread
         figures |= await added(ways, texts)
         for name in ("base64", "JSON"):
-            cost_us = await process_us(ways[name], texts[:32], pid)
+            cost_us = await process_us(ways[name], texts[:32], asked.pid)
             figures[f"processor us of the gateway, 32 x 384 {name}"] = round(cost_us, 1)
     return figures
 
@@ -137,6 +168,11 @@ def over_http(session: aiohttp.ClientSession, url: str, encoding: str) -> Ask:
         assert np.array(rows, np.float32).shape == (len(texts), 384)
 
     return ask
+
+
+def over_http_of(peer: HttpPeer, session: aiohttp.ClientSession) -> Ask:
+    """Asks another server."""
+    return lambda texts: peer.embed(session, texts)
 
 
 async def in_rounds(
@@ -176,7 +212,7 @@ async def added(ways: dict[str, Ask], texts: list[str]) -> dict[str, object]:
             took_ms[name].append((time.perf_counter() - begin_s) * 1e3)
     medians = {name: statistics.median(each) for name, each in took_ms.items()}
     return {
-        "p50 of a single text, SDK ms": round(medians["SDK"], 3),
+        **{f"p50 of a single text, {name} ms": round(median, 3) for name, median in medians.items()},
         **{f"added by the gateway, {name} ms": round(medians[name] - medians["SDK"], 3) for name in ("base64", "JSON")},
     }
 

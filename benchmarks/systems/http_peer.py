@@ -76,7 +76,7 @@ class HttpPeer:
                 raise SystemExit(f"its server ended with exit code {self._process.returncode} while it started")
             try:
                 async with aiohttp.ClientSession() as session:
-                    await self._embed(session, ["a text", "another text"])
+                    await self.embed(session, ["a text", "another text"])
                     return
             except (aiohttp.ClientError, RuntimeError, OSError) as error:
                 problem = str(error)
@@ -91,9 +91,14 @@ class HttpPeer:
         timeout = aiohttp.ClientTimeout(total=_REQUEST_S)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            return await as_tasks(load, lambda texts: self._embed(session, texts))
+            return await as_tasks(load, lambda texts: self.embed(session, texts))
 
-    async def _embed(self, session: aiohttp.ClientSession, texts: list[str]) -> None:
+    async def embed(self, session: aiohttp.ClientSession, texts: list[str]) -> None:
+        """Ask it once.
+
+        Raises:
+            RuntimeError: it answered with another status than 200, or not a row for each text.
+        """
         async with session.post(self._service.url, json=self._service.body(texts)) as response:
             if response.status != 200:
                 raise RuntimeError(f"status {response.status}: {(await response.text())[:300]}")

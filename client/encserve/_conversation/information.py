@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from functools import partial
@@ -10,7 +11,7 @@ from encserve._candidate import candidate_model
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.effects import Describe, Once, Talk
 from encserve._conversation.retry import Contact, Retry, Schedule, retried
-from encserve._errors import DeadlineExceeded, ModelNotFound
+from encserve._errors import DeadlineExceeded, EncserveError, ModelNotFound
 from encserve._pipeline import SERVED_VERSION_KEY, PipelineInfo
 
 FRESH_S = 1.0
@@ -19,6 +20,9 @@ FRESH_S = 1.0
 
 CANDIDATES_S = 10.0
 """What was learned so long ago is asked again, in seconds: there may be a candidate, or a share may have changed."""
+REFRESH_S = 0.5
+"""How long one call waits for that at most, in seconds. Other calls go on with what is known meanwhile, and so does this
+one where there is no answer."""
 
 
 class Information:
@@ -30,14 +34,23 @@ class Information:
         self._known: dict[tuple[str, str], PipelineInfo] = {}
         self._latest: dict[str, PipelineInfo] = {}
         self._learned_s: dict[str, float] = {}
+        self._refresh_at_s: dict[str, float] = {}
 
     def latest(self, model: str, deadline: Deadline) -> Talk[PipelineInfo]:
         """The pipeline as it last answered, or as the server describes it; with its candidate as of a moment ago."""
         latest, now_s = self._latest.get(model), time.monotonic()
-        if latest is not None and now_s - self._learned_s.get(model, now_s) < CANDIDATES_S:
+        if latest is None:
+            return (yield from self._ask(model, "", deadline))
+        if now_s < self._refresh_at_s.get(model, math.inf):
             return latest
+        self._refresh_at_s[model] = now_s + CANDIDATES_S
         self._known.pop((model, ""), None)
-        return (yield from self._ask(model, "", deadline))
+        try:
+            return (yield from self._ask(model, "", Deadline(min(REFRESH_S, deadline.left_s()))))
+        except ModelNotFound:
+            raise
+        except EncserveError:  # the call finds out by itself what it means
+            return latest
 
     def of_version(self, model: str, version: str, deadline: Deadline) -> Talk[PipelineInfo]:
         """The pipeline of the version that has just answered, which is the latest now."""
@@ -100,6 +113,7 @@ class Information:
         pipeline = PipelineInfo.from_parameters(model, parameters, version=served)
         self._known[model, version] = self._known[model, served] = self._latest[model] = pipeline
         self._learned_s[model] = time.monotonic()
+        self._refresh_at_s[model] = self._learned_s[model] + CANDIDATES_S
         return pipeline
 
 

@@ -6,7 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from encserve import AsyncClient, Candidate, Client, ContractError, InferenceFailed, InvalidInput, ModelNotFound
+from encserve import (
+    AccessDenied,
+    AsyncClient,
+    Candidate,
+    Client,
+    ContractError,
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidInput,
+    ModelNotFound,
+    Unavailable,
+)
 from encserve._conversation import information
 from encserve._pipeline import PipelineInfo
 from encserve.testing import AsyncFakeTransport, FakeTransport, fake_pipeline
@@ -196,6 +207,57 @@ def test_until_then_nothing_is_asked_again(connect, model):
     assert client.embed(["a"], caller="me").version == "1"
     client.client._transport._served["fake"] = active
     assert client.embed(["a"], caller="me").version == "1"
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), Unavailable("down"), DeadlineExceeded("late")])
+def test_a_server_that_does_not_say_again_what_is_known_fails_no_call(connect, model, monkeypatch, error):
+    monkeypatch.setattr(information, "CANDIDATES_S", 0.0)
+    client = connect(model, pipelines=pipelines(1.0))
+    assert client.embed(["a"], caller="me").version == "2"
+    asked = refuse_descriptions(monkeypatch, client.client._transport, error)
+    assert client.embed(["a"], caller="me").version == "2"
+    assert asked == ["fake"] or isinstance(error, Unavailable)
+    assert client.embed(["a"], timeout_s=5).version == "1"
+
+
+def test_one_call_asks_again_and_no_other_waits_for_it(model, monkeypatch):
+    transport = AsyncFakeTransport(model, pipelines=pipelines(1.0))
+
+    async def ask():
+        async with AsyncClient(transport=transport, coalesce=False) as client:
+            await client.embed(["a"], model="fake")
+            client._conversation._information._refresh_at_s["fake"] = 0.0
+            describe, release = transport.pipeline_config, asyncio.Event()
+
+            async def held(model, **options):
+                await release.wait()
+                return await describe(model, **options)
+
+            monkeypatch.setattr(transport, "pipeline_config", held)
+            first = asyncio.create_task(client.embed(["a"], model="fake"))
+            await asyncio.sleep(0)
+            others = await asyncio.gather(*(client.embed(["b"], model="fake") for _ in range(5)))
+            assert not first.done()
+            release.set()
+            return [await first, *others]
+
+    assert {found.version for found in asyncio.run(ask())} == {"1"}
+
+
+def refuse_descriptions(monkeypatch, transport, error):
+    """Have a transport fail at each description, and list here what it was asked about."""
+    asked = []
+
+    def refuse(model, **_):
+        asked.append(model)
+        raise error
+
+    async def refuse_awaited(model, **_):
+        refuse(model)
+
+    awaited = isinstance(transport, AsyncFakeTransport)
+    monkeypatch.setattr(transport, "pipeline_config", refuse_awaited if awaited else refuse)
+    return asked
 
 
 def test_calls_of_two_versions_share_no_request(model):
