@@ -21,8 +21,8 @@ FRESH_S = 1.0
 CANDIDATES_S = 10.0
 """What was learned so long ago is asked again, in seconds: there may be a candidate, or a share may have changed."""
 REFRESH_S = 0.5
-"""How long one call waits for that at most, in seconds. Other calls go on with what is known meanwhile, and so does this
-one where there is no answer."""
+"""How long one call waits for that at most, in seconds. Other calls go on with what is known meanwhile, and so does
+this one where there is no answer."""
 
 
 class Information:
