@@ -6,6 +6,7 @@ import urllib.request
 from dataclasses import replace
 
 from deploy_files import METRIC, queries, read_compose
+from helm_chart import render, scaling_queries
 from serving import serve_config
 
 from encserve import Client, EncserveError
@@ -13,6 +14,7 @@ from encserve_server import command, health
 from encserve_server.launcher.server import TritonServer
 
 OF_GPUS = re.compile("nv_gpu_.*")
+SCALED = {"monitoring": {"enabled": True}, "autoscaling": {"kind": "keda"}}
 
 
 def test_the_command_of_the_compose_file_serves_and_is_healthy(repository):
@@ -32,7 +34,8 @@ def test_the_command_of_the_compose_file_serves_and_is_healthy(repository):
         with urllib.request.urlopen(server.metrics_url, timeout=30) as page:
             shown = set(re.findall(r"^[a-z]\w+", page.read().decode(), re.MULTILINE))
         assert server.metrics_url.startswith("http://127.0.0.2:")
-    wanted = {name for query in queries() for name in METRIC.findall(query) if not OF_GPUS.fullmatch(name)}
+    asked = (*queries(), *scaling_queries(render(SCALED)).values())
+    wanted = {name for query in asked for name in METRIC.findall(query) if not OF_GPUS.fullmatch(name)}
     assert wanted <= shown
     assert not is_healthy(server.grpc_url)
 
