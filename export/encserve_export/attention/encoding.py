@@ -21,10 +21,10 @@ def token_states(
 
     Token types int64 (T,) tell the two texts of a pair apart; they are 0 without.
     """
-    inputs = encoder_inputs(model, input_ids, packing, token_type_ids)
-    with attending(packing):
+    inputs, family = encoder_inputs(model, input_ids, packing, token_type_ids), family_of(model.config)
+    with attending(packing.facing(family.direction(model.config))):
         states = model(**inputs).last_hidden_state  # (1, T, H) or (n, L, H)
-    return packing.unpad(states) if family_of(model.config).padded else states[0]
+    return packing.unpad(states) if family.padded else states[0]
 
 
 def encoder_inputs(

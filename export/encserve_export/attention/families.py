@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
 from encserve_export.errors import Unsupported
 
+from .direction import Direction, both_ways, of_decoder, of_gemma
 from .disentangled_attention import deberta_v2_packed
 from .full_attention import big_bird_in_full, longest_in_full
 from .relative_bias import mpnet_packed, t5_packed
@@ -64,6 +65,16 @@ def _as_it_is(model: PreTrainedModel, implementation: str) -> AbstractContextMan
     return nullcontext()
 
 
+@contextmanager
+def _without_cache(model: PreTrainedModel, implementation: str) -> Iterator[None]:
+    """A decoder keeps keys and values for tokens to come, of which there are none."""
+    stated, model.config.use_cache = model.config.use_cache, False
+    try:
+        yield
+    finally:
+        model.config.use_cache = stated
+
+
 @dataclass(frozen=True)
 class Family:
     """How a family takes its inputs, and how it attends."""
@@ -74,6 +85,8 @@ class Family:
     """Whether a padding token within a text is not counted, and has the position before the first."""
     longest: Callable[[PreTrainedConfig], int | None] = _to_the_last_position
     """Tokens of the longest text that the network can take; None where only distances count, which have no end."""
+    direction: Callable[[PreTrainedConfig], Direction] = both_ways
+    """Where its tokens look within their text."""
     token_types: bool = False
     """Whether the model takes `token_type_ids`."""
     answers_by_types: bool = False
@@ -91,6 +104,7 @@ class Family:
 _BERT = Family(token_types=True)
 _ROBERTA = Family(first_position=_after_padding, skips_padding=True, longest=_to_the_last_position_after_padding)
 _ROTARY = Family(longest=_without_end)
+_DECODER = replace(_ROTARY, direction=of_decoder, while_packed=_without_cache)
 _T5 = Family(
     first_position=None,
     longest=_without_end,
@@ -113,10 +127,13 @@ FAMILIES: dict[str, Family] = {
     "ernie": _BERT,
     "esm": Family(padded=True, first_position=None, longest=_esm_longest),
     "eurobert": _ROTARY,
+    "gemma3_text": replace(_DECODER, direction=of_gemma),
     "gte": _ROTARY,
     "jina_embeddings_v3": _ROTARY,
+    "llama": _DECODER,
     "luke": replace(_ROBERTA, padded=True),
     "megatron-bert": replace(_BERT, padded=True),
+    "mistral": _DECODER,
     "modernbert": _ROTARY,
     "mpnet": Family(
         first_position=_from_two,
@@ -127,15 +144,22 @@ FAMILIES: dict[str, Family] = {
     ),
     "mt5": _T5,
     "nomic_bert": replace(_ROTARY, token_types=True),
+    "qwen2": _DECODER,
+    "qwen3": _DECODER,
     "rembert": replace(_BERT, padded=True),
     "roberta": _ROBERTA,
     "roberta-prelayernorm": _ROBERTA,
     "roformer": replace(_BERT, padded=True, first_position=None),
     "t5": _T5,
+    "ultrabert": _ROTARY,
     "umt5": _T5,
     "xlm-roberta": _ROBERTA,
     "xlm-roberta-xl": _ROBERTA,
 }
+
+DECODERS = tuple(name for name, family in FAMILIES.items() if family.direction is not both_ways)
+"""Families whose tokens look back only, unless a configuration says otherwise."""
+ENCODERS = tuple(name for name in FAMILIES if name not in DECODERS)
 
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
 """A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""

@@ -2,7 +2,7 @@
 provider computes: no text is padded in it.
 
 It knows dot products, a scale and one bias for each head and pair of places. What a network does beyond that (windows,
-scores out of several products) is written out as on other devices, layer by layer.
+tokens that look back only, scores out of several products) is written out as on other devices, layer by layer.
 """
 
 from __future__ import annotations

@@ -13,10 +13,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from encserve_export.errors import Unsupported
+
 from .fused_attention import fused_attention, is_fusing
 from .packing import current_packing
 
 IMPLEMENTATION = "packed"
+_SAYING_NOTHING = ("deterministic", "dropout", "position_ids", "use_cache")
+"""What networks pass to attention beside what it takes: of training, of generation, or what they have used already."""
 
 
 def split_heads(states: Tensor, heads: int) -> Tensor:
@@ -35,7 +39,8 @@ def packed_attention(
     position_bias: Tensor | None = None,  # (1, heads, m or 1, c, k)
     score_bias: Callable[[Tensor, Tensor], Tensor] | None = None,
     sliding_window: int | None = None,
-    **_: Any,
+    is_causal: bool | None = None,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention of each text with itself; returns (1, T, heads, dim).
 
@@ -44,14 +49,25 @@ def packed_attention(
 
     Queries meet keys as the pack's `Pairs` say. `position_bias` is added to the scores as it is, `score_bias` after it
     was called with the queries and keys of the row, (heads, T, dim); it gives (heads, m, c, k). With `sliding_window` =
-    w a token attends to those less than w places away from it.
+    w a token attends to those less than w places away from it; the direction of the pack says to which side.
+
+    Raises:
+        Unsupported: the network asks for something else, such as scores that are capped, or sinks.
     """
+    if foreign := [name for name, value in others.items() if value is not None and name not in _SAYING_NOTHING]:
+        raise Unsupported(
+            f"{type(module).__name__} asks attention for {', '.join(foreign)}, which is not supported: what it asks "
+            "for would be lost"
+        )
     if attention_mask is not None:
         raise ValueError(f"{type(module).__name__} built an attention mask; packed attention makes its own")
     packing = current_packing()
+    if is_causal is not None and is_causal != packing.direction.causal:
+        raise ValueError(f"{type(module).__name__} says is_causal={is_causal}, and its family looks otherwise")
     heads, dim = query.shape[1], query.shape[3]
     scale = dim**-0.5 if scaling is None else scaling
-    if is_fusing() and score_bias is None and sliding_window is None:
+    plain = score_bias is None and sliding_window is None and not packing.direction.causal
+    if is_fusing() and plain:
         return fused_attention(query, key, value, packing, scale=scale, position_bias=position_bias), None
 
     pairs = packing.pairs(sliding_window)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from .direction import BOTH_WAYS, Direction
 from .pairs import TILE, Pairs, Texts
 
 
@@ -34,6 +35,8 @@ class Packing:
     """Which padded places hold a token: bool (n, L)."""
     tiled: bool = False
     """Whether attention takes texts in tiles, and not each as a whole."""
+    direction: Direction = BOTH_WAYS
+    """Where tokens look within their text."""
     _pairs: dict[int | None, Pairs] = field(default_factory=dict)
 
     @property
@@ -46,11 +49,17 @@ class Packing:
         """Place of each token within its own text, from 0: int64 (T,)."""
         return self.texts.positions
 
+    def facing(self, direction: Direction) -> Packing:
+        """The same pack for a network whose tokens look there."""
+        return self if direction == self.direction else replace(self, direction=direction, _pairs={})
+
     def pairs(self, window: int | None = None) -> Pairs:
-        """Which queries meet which keys; in a layer with a window those less than so many places apart."""
+        """Which queries meet which keys; in a layer with a window those less than so many places apart, or just so many
+        where the direction says so."""
         if window not in self._pairs:
             laid_out = self.texts.tiled if self.tiled else self.texts.whole
-            self._pairs[window] = laid_out(self.is_token.shape[1], window)
+            reach, causal = self.direction.reach(window), self.direction.causal
+            self._pairs[window] = laid_out(self.is_token.shape[1], reach, causal=causal)
         return self._pairs[window]
 
     @cached_property

@@ -38,6 +38,8 @@ class Pairs:
     """Index into the flattened queries (m * c) of each token: int64 (T,)."""
     window: int | None = None
     """A token attends to those less than so many places away from it; to all of its text without."""
+    causal: bool = False
+    """Whether a token attends to none that stands after it."""
 
     @cached_property
     def distance(self) -> Tensor:
@@ -47,11 +49,13 @@ class Pairs:
     @cached_property
     def seen(self) -> Tensor:
         """Which keys each query attends to: bool (m, c or 1, k)."""
-        within = self.is_key[:, None, :]
-        if self.window is None:
-            return within
+        seen = self.is_key[:, None, :]
         key, query = self.key_place[:, None, :], self.query_place[:, :, None]  # compared, as distances take more memory
-        return within & (key > query - self.window) & (key < query + self.window)
+        if self.window is not None:
+            seen = seen & (key > query - self.window)
+        if self.causal:
+            return seen & (key <= query)
+        return seen if self.window is None else seen & (key < query + self.window)
 
     def queries(self, states: Tensor) -> Tensor:
         """(heads, T, dim) -> (heads, m, c, dim)."""
@@ -79,7 +83,7 @@ class Texts:
     positions: Tensor
     """Place of each token within its text: int64 (T,)."""
 
-    def whole(self, longest: int, window: int | None) -> Pairs:
+    def whole(self, longest: int, window: int | None, *, causal: bool = False) -> Pairs:
         """Each text as one group of `longest` places."""
         places = torch.arange(longest, device=self.lengths.device)  # (L,)
         at = self._at(self.starts[:, None] + places)  # (n, L)
@@ -91,9 +95,10 @@ class Texts:
             is_key=places < self.lengths[:, None],
             place_of=self.text_of * longest + self.positions,
             window=window,
+            causal=causal,
         )
 
-    def tiled(self, longest: int, window: int | None) -> Pairs:
+    def tiled(self, longest: int, window: int | None, *, causal: bool = False) -> Pairs:
         """Each text as its tiles, each with the `longest` places of keys or those that a window can reach."""
         tokens, texts = self.text_of.shape[0], self.lengths.shape[0]
         raised = self.lengths + (TILE - 1)
@@ -107,7 +112,8 @@ class Texts:
         if window is None:
             keys = torch.arange(longest, device=ends.device)[None]  # (1, k)
         else:
-            reach = torch.arange(TILE + 2 * (window - 1), device=ends.device)  # (k,)
+            sides = 1 if causal else 2
+            reach = torch.arange(TILE + sides * (window - 1), device=ends.device)  # (k,)
             keys = (first - (window - 1)).clamp(min=0)[:, None] + reach  # (m, k)
         return Pairs(
             query_at=self._at(start[:, None] + queries),
@@ -117,6 +123,7 @@ class Texts:
             is_key=keys < self.lengths[text][:, None],
             place_of=begin[self.text_of] * TILE + self.positions,
             window=window,
+            causal=causal,
         )
 
     def _at(self, places: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from encserve_export.attention.packing import Packing, packing_of
@@ -45,6 +46,21 @@ class PackedTextHead(PackedHead):
         padded_ids, mask = input_ids[packing.token_at], packing.is_token.to(torch.int64)  # (n, L)
         with standing_in(self.model, packing.pad(states)):  # (n, L, H)
             return self.model(input_ids=padded_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
+
+
+class PackedLastTokenHead(PackedHead):
+    """One row of logits for each text, out of its last token that is no padding; of a text of padding alone, the first.
+
+    The rule of transformers' GenericForSequenceClassification. Where the padding token ends texts, too, as in Qwen's
+    tokenizers, the logits are those of the token before.
+    """
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to logits (n, C)."""
+        padding = self.model.config.get_text_config().pad_token_id
+        places = packing.positions if padding is None else packing.positions * (input_ids != padding)  # (T,)
+        last = packing.pad(places).masked_fill(~packing.is_token, 0).amax(1)  # (n,)
+        return self.model.score(states[packing.token_at[:, 0] + last])  # type: ignore[no-any-return]
 
 
 class PackedTokenHead(PackedHead):
@@ -184,4 +200,6 @@ _BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": 
 def packed_network(checkpoint: Checkpoint) -> nn.Module:
     """The network that the encode step runs."""
     task = checkpoint.task
+    if task.follows == "lengths" and isinstance(checkpoint.model, GenericForSequenceClassification):
+        return PackedLastTokenHead(checkpoint)
     return _BY_TASK.get(task.name, _BY_ROWS[task.follows])(checkpoint)

@@ -20,7 +20,7 @@ _DISTANCES = 6
 _DISENTANGLED = 6
 """Further numbers of each head and pair where positions have scores of their own: looked up, and added up."""
 _SEEN = 1
-"""Where there are windows: four bytes that say whether the one attends to the other."""
+"""Where there are windows, or tokens look back only: four bytes that say whether the one attends to the other."""
 _VOCABULARY_ROWS = 4
 """Arrays as wide as a vocabulary that live at once in a head that gives a weight to each of its tokens."""
 
@@ -63,7 +63,7 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
 
 
 def _of_each_pair(config: PreTrainedConfig, heads: int) -> int:
-    if getattr(config, "sliding_window", None):
+    if getattr(config, "sliding_window", None) or family_of(config).direction(config).causal:
         return _SEEN
     if getattr(config, "pos_att_type", None):
         return _DISTANCES + _DISENTANGLED * heads

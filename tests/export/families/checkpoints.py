@@ -24,6 +24,11 @@ SIZES = POSITIONS | {
     "intermediate_size": 48,
     "initializer_range": 0.25,
 }
+FEW_KEYS = {"num_key_value_heads": 2}
+WINDOWS = {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 16}
+QWEN2 = FEW_KEYS | WINDOWS | {"use_sliding_window": True}
+QWEN3 = FEW_KEYS | {"head_dim": 12}
+GEMMA = FEW_KEYS | WINDOWS | {"head_dim": 12, "query_pre_attn_scalar": 12, "bos_token_id": BEGIN, "eos_token_id": END}
 T5_SIZES = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "initializer_factor": 1.2}
 DISTILBERT_SIZES = POSITIONS | {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "initializer_range": 0.25}
 DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
@@ -58,10 +63,18 @@ CASES = {
     ),
     "esm with learned positions": (transformers.EsmConfig, SIZES | {"mask_token_id": MASK_TOKEN}, WORDPIECE),
     "eurobert": (transformers.EuroBertConfig, SIZES | {"num_key_value_heads": 2}, BYTE_LEVEL),
+    "gemma3_text": (transformers.Gemma3TextConfig, SIZES | GEMMA, UNIGRAM),
+    "gemma3_text both ways": (
+        transformers.Gemma3TextConfig,
+        SIZES | GEMMA | {"use_bidirectional_attention": True, "sliding_window": 30},
+        UNIGRAM,
+    ),
     "gte": (transformers.GteConfig, SIZES, UNIGRAM),
     "jina_embeddings_v3": (transformers.JinaEmbeddingsV3Config, SIZES, UNIGRAM),
+    "llama": (transformers.LlamaConfig, SIZES | FEW_KEYS, BYTE_LEVEL),
     "luke": (transformers.LukeConfig, SIZES | {"entity_vocab_size": 9, "entity_emb_size": 8}, BYTE_LEVEL),
     "megatron-bert": (transformers.MegatronBertConfig, SIZES, WORDPIECE),
+    "mistral": (transformers.MistralConfig, SIZES | FEW_KEYS | {"sliding_window": 16}, BYTE_LEVEL),
     "modernbert": (
         transformers.ModernBertConfig,
         SIZES | {"layer_types": ["full_attention", "sliding_attention"], "local_attention": 16},
@@ -70,12 +83,17 @@ CASES = {
     "mpnet": (transformers.MPNetConfig, SIZES, WORDPIECE),
     "mt5": (transformers.MT5Config, T5_SIZES, UNIGRAM),
     "nomic_bert": (transformers.NomicBertConfig, SIZES, WORDPIECE),
+    "qwen2": (transformers.Qwen2Config, SIZES | QWEN2, BYTE_LEVEL),
+    "qwen2 both ways": (transformers.Qwen2Config, SIZES | QWEN2 | {"is_causal": False}, BYTE_LEVEL),
+    "qwen3": (transformers.Qwen3Config, SIZES | QWEN3, BYTE_LEVEL),
+    "qwen3 both ways": (transformers.Qwen3Config, SIZES | QWEN3 | {"is_causal": False}, BYTE_LEVEL),
     "rembert": (transformers.RemBertConfig, SIZES | {"input_embedding_size": 16}, UNIGRAM),
     "roberta": (transformers.RobertaConfig, SIZES, BYTE_LEVEL),
     "roberta-prelayernorm": (transformers.RobertaPreLayerNormConfig, SIZES, BYTE_LEVEL),
     "roformer": (transformers.RoFormerConfig, SIZES | {"embedding_size": 16}, WORDPIECE),
     "t5": (transformers.T5Config, T5_SIZES, UNIGRAM),
     "t5 gated": (transformers.T5Config, T5_SIZES | {"feed_forward_proj": "gated-gelu"}, UNIGRAM),
+    "ultrabert": (transformers.UltrabertConfig, SIZES | FEW_KEYS | WINDOWS | {"prediction_head_size": 32}, UNIGRAM),
     "umt5": (transformers.UMT5Config, T5_SIZES, UNIGRAM),
     "xlm-roberta": (transformers.XLMRobertaConfig, SIZES, UNIGRAM),
     "xlm-roberta-xl": (transformers.XLMRobertaXLConfig, SIZES, UNIGRAM),

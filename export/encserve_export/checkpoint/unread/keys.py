@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from encserve_export.attention.families import DECODERS, ENCODERS
+
 ANY: tuple[Any, ...] = ()
 """Whatever the value, no answer depends on it."""
 
@@ -129,12 +131,11 @@ CONFIG_KEYS = (
         ("modernbert", "gte", "nomic_bert", "jina_embeddings_v3", "eurobert", "roformer"),
     ),
     Unread("says what the family does", ("tie_weights_", "normalize_before", "norm_first"), (True,), ("distilbert",)),
+    Unread("says what the family does", ("causal", "causal_mask", "is_causal"), (False, None), ENCODERS),
+    Unread("is read by encserve, and by transformers", ("is_causal",), (True, False), DECODERS),
     Unread(
         "says what the network of transformers does",
         (
-            "causal",
-            "causal_mask",
-            "is_causal",
             "mlp_fc1_bias",
             "mlp_fc2_bias",
             "parallel_block",
