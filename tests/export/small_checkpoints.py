@@ -54,15 +54,18 @@ def make_checkpoint(folder, family="bert", *, network=transformers.AutoModel, mo
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     if modules is not None:
-        listed = []
-        for index, (kind, path, module_config) in enumerate(modules):
-            listed.append(
-                {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            )
-            (folder / path).mkdir(exist_ok=True)
-            if kind == "Pooling":
-                module_config = {"embedding_dimension": model_config.hidden_size, **module_config}
-            file = "sentence_bert_config.json" if kind == "Transformer" else "config.json"
-            (folder / path / file).write_text(json.dumps(module_config))
-        (folder / "modules.json").write_text(json.dumps(listed))
+        write_modules(folder, modules, model_config.hidden_size)
     return folder
+
+
+def write_modules(folder, modules, width):
+    """Write the files of sentence-transformers `modules`, (type, path, config) triples, around a network of `width`."""
+    listed = []
+    for index, (kind, path, module_config) in enumerate(modules):
+        listed.append({"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"})
+        (folder / path).mkdir(exist_ok=True)
+        if kind == "Pooling":
+            module_config = {"embedding_dimension": width, **module_config}
+        file = "sentence_bert_config.json" if kind == "Transformer" else "config.json"
+        (folder / path / file).write_text(json.dumps(module_config))
+    (folder / "modules.json").write_text(json.dumps(listed))

@@ -60,7 +60,7 @@ class PackedLastTokenHead(PackedHead):
         padding = self.model.config.get_text_config().pad_token_id
         places = packing.positions if padding is None else packing.positions * (input_ids != padding)  # (T,)
         last = packing.pad(places).masked_fill(~packing.is_token, 0).amax(1)  # (n,)
-        return self.model.score(states[packing.token_at[:, 0] + last])  # type: ignore[no-any-return]
+        return self.model.score(states[packing.token_at[:, 0] + last])  # type: ignore[no-any-return,operator]
 
 
 class PackedTokenHead(PackedHead):

@@ -5,7 +5,8 @@ import json
 import transformers
 from tests.integration.tasks.pipelines import ENTITIES, LABELS, SEQUENCES, TOKENS
 
-from export.small_checkpoints import make_checkpoint
+from export.families.checkpoints import write_checkpoint
+from export.small_checkpoints import make_checkpoint, write_modules
 
 PROMPTS = {"query": "find: ", "other": "it is about: "}
 
@@ -17,6 +18,14 @@ def sentences(folder, *, pooling="mean", normalize=True, default=None, cased=Fal
     make_checkpoint(folder, family="roberta" if cased else "bert", modules=modules)
     prompting = {"prompts": PROMPTS, "default_prompt_name": default}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompting))
+    return folder
+
+
+def last_tokens(folder):
+    """A decoder, of whose texts the end token has the vector, as Qwen's embedding models are."""
+    write_checkpoint(folder, "qwen3", max_length=40)
+    modules = [("Transformer", "", {}), ("Pooling", "1_Pooling", {"pooling_mode_lasttoken": True})]
+    write_modules(folder, [*modules, ("Normalize", "2_Normalize", {})], 32)
     return folder
 
 
@@ -35,6 +44,7 @@ CHECKPOINTS = {
     "sentences, not normalised": lambda folder: sentences(folder, normalize=False),
     "sentences, prompted": lambda folder: sentences(folder, default="query"),
     "sentences, lower case": lambda folder: sentences(folder, cased=True),
+    "sentences, last token": last_tokens,
     "labels": lambda folder: make_checkpoint(folder, network=SEQUENCES, **LABELS),
     "several labels": lambda folder: make_checkpoint(
         folder, network=SEQUENCES, problem_type="multi_label_classification", **LABELS

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, normalizers, processors
 
+from encserve_export.attention.packing import Packing
+from encserve_export.checkpoint.sentence.pooling import POOLINGS
 from encserve_server.steps.head.answers import vectors
-from encserve_server.steps.tokenize.layouts import text_pairs
+from encserve_server.steps.tokenize.layouts import single_texts, text_pairs
 from export.small_checkpoints import BEGIN, END
 
 
@@ -128,3 +130,35 @@ def without_a_layer(checkpoint):
     """The last layer is lost."""
     del checkpoint.model.base_model.encoder.layer[-1]
     return checkpoint
+
+
+def endless(changed):
+    """A frame without the token that ends a text."""
+    changed.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+
+
+def ends_cut_off(staged, monkeypatch):
+    """A tokenize step that cuts a text with its end token on."""
+    pack = single_texts.Layout.pack
+
+    def cut_off(self, rows):
+        tensors = pack(self, rows)
+        if len(rows) == 1 and tensors["lengths"][0] == self.limits.max_length:
+            tensors |= {"input_ids": tensors["input_ids"][:-1], "lengths": tensors["lengths"] - 1}
+        return tensors
+
+    monkeypatch.setattr(single_texts.Layout, "pack", cut_off)
+
+
+def pooled_before_the_end(staged, monkeypatch):
+    """A graph that takes the token before the last."""
+    monkeypatch.setitem(
+        POOLINGS,
+        "lasttoken",
+        lambda states, packing: states[packing.token_at[:, 0] + (packing.lengths - 2).clamp(min=0)],
+    )
+
+
+def seeing_what_follows(staged, monkeypatch):
+    """A graph in which tokens look both ways."""
+    monkeypatch.setattr(Packing, "facing", lambda packing, direction: packing)

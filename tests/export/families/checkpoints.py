@@ -9,7 +9,7 @@ import transformers
 from tokenizers import processors
 from trained_tokenizers import SPECIAL_TOKENS, byte_level_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 
-from encserve_export.attention.families import FAMILIES
+from encserve_export.attention.families import DECODERS, FAMILIES
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from export.small_checkpoints import BEGIN, END, PAD
@@ -107,11 +107,7 @@ def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, seed=
     config_class, settings, make_tokenizer = CASES[case]
     family = FAMILIES[config_class.model_type]
     tokenizer = make_tokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> $B:1 </s>:1" if family.token_types else "<s> $A </s> $B </s>",
-        special_tokens=[("<s>", BEGIN), ("</s>", END)],
-    )
+    tokenizer.post_processor = frame_of(config_class.model_type)
     names = ("pad_token", "bos_token", "eos_token", "unk_token", "mask_token")
     fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -126,6 +122,16 @@ def write_checkpoint(folder, case, *, max_length=MAX_LENGTH, network=None, seed=
     (network or family.network).from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
+
+
+def frame_of(family):
+    """What the tokenizer puts around texts: a decoder's only ends them, as Qwen's and others do."""
+    single, pair = ("$A </s>", "$A </s> $B </s>") if family in DECODERS else ("<s> $A </s>", "<s> $A </s> $B </s>")
+    return processors.TemplateProcessing(
+        single=single,
+        pair="<s> $A </s> $B:1 </s>:1" if FAMILIES[family].token_types else pair,
+        special_tokens=[("<s>", BEGIN), ("</s>", END)],
+    )
 
 
 def load(folder, **config):

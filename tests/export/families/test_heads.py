@@ -55,6 +55,21 @@ def test_a_head_gets_all_it_asks_of_its_encoder(case, task, tmp_path):
     assert expected.std() > 0.1, "the answers are all but equal, which proves nothing"
 
 
+@pytest.mark.parametrize("padding", [0, None])
+@pytest.mark.parametrize("case", ["gemma3_text both ways", "llama", "qwen3"])
+def test_a_decoder_s_head_reads_the_last_token_that_is_no_padding(case, padding, tmp_path):
+    """As transformers has it: also where texts end with the padding token, and where they have no other."""
+    folder = write_checkpoint(tmp_path, case, network=NETWORKS["text-classification"], pad_token_id=padding)
+    checkpoint = load(folder, task="text-classification")
+    assert checkpoint.config.pad_token_id == padding
+    texts = [torch.tensor(ids) for ids in ([9, 8, 0], [0, 0, 0], [7], [0], [5, 6, 7, 8], [3, 0, 4, 0, 0])]
+    with attention(checkpoint.model), torch.inference_mode():
+        rows = packed_network(checkpoint).eval()(torch.cat(texts), torch.tensor([len(each) for each in texts]))
+    expected = torch.cat([rows_alone(checkpoint, ids.tolist(), None) for ids in texts])
+    assert (rows - expected).abs().max() < 1e-4
+    assert expected.std() > 0.1
+
+
 @pytest.mark.parametrize("case", ["mt5", "t5", "umt5"])
 @pytest.mark.parametrize("task", ["question-answering", "text-classification"])
 def test_a_head_behind_a_decoder_is_refused(case, task, tmp_path):

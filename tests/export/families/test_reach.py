@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from encserve_export.attention.families import DECODERS
 from encserve_export.reference.reach import reach_of
 
 from .checkpoints import CASES, load, write_checkpoint
 
 ENDLESS = {"deberta-v2 like v3", "esm", "eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert"}
-ENDLESS |= {"mt5", "t5", "t5 gated", "umt5"}
+ENDLESS |= {"mt5", "t5", "t5 gated", "ultrabert", "umt5"}
+ENDLESS |= {case for case in CASES if case.split()[0] in DECODERS}
 
 
 @pytest.mark.parametrize("case", CASES)

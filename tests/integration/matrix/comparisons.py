@@ -60,8 +60,10 @@ def token_embedding(client, model, reference):
     pipeline = reference.pipeline("feature-extraction")
     answer = client.embed_tokens(TEXTS, model=model)
     for text, vectors, offsets in zip(TEXTS, answer.vectors, answer.offsets, strict=True):
-        places = pipeline.tokenizer(text, return_offsets_mapping=True, **cut(pipeline.tokenizer))["offset_mapping"]
-        assert offsets.tolist() == [[-1, -1], *(list(place) for place in places[1:-1]), [-1, -1]]
+        told = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
+        tokens = pipeline.tokenizer(text, **told, **cut(pipeline.tokenizer))
+        places = zip(tokens["offset_mapping"], tokens["special_tokens_mask"], strict=True)
+        assert offsets.tolist() == [[-1, -1] if special else list(place) for place, special in places]
         yield vectors, np.array(pipeline(text, tokenize_kwargs=cut(pipeline.tokenizer))[0])
 
 

@@ -27,6 +27,8 @@ labels, spans, offsets and the order of answers must be equal.
   export refuses it and says so.
 - `{NOT_RUN}`: not measured yet. {FAILED}: what lacks here.
 - packed: the texts of a batch run end to end, without padding. padded: the network pads inside the graph.
+- Gemma 3, Llama, Mistral, Qwen2 and Qwen3 are decoders, whose tokens see what stands before them alone. both ways: with
+  the setting by which they see all of their text, `is_causal` or `use_bidirectional_attention` (EmbeddingGemma).
 
 """
 

@@ -133,6 +133,7 @@ CONFIG_KEYS = (
     Unread("says what the family does", ("tie_weights_", "normalize_before", "norm_first"), (True,), ("distilbert",)),
     Unread("says what the family does", ("causal", "causal_mask", "is_causal"), (False, None), ENCODERS),
     Unread("is read by encserve, and by transformers", ("is_causal",), (True, False), DECODERS),
+    Unread("says that positions are those of texts", ("use_mrope",), (False,), DECODERS),
     Unread(
         "says what the network of transformers does",
         (
