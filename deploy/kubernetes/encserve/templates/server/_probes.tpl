@@ -30,4 +30,5 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
+  terminationGracePeriodSeconds: 5 # a launcher that says nothing finishes nothing
 {{- end }}
