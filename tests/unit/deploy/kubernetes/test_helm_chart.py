@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from helm_chart import CHART, KUBERNETES, OLDEST, Refused, helm, of_kind, render, render_text, the
-from value_sets import MONITORED, OF_NEW_CLUSTERS, VALUE_SETS, certificate
+from value_sets import MONITORED, OF_NEW_CLUSTERS, REFUSED, VALUE_SETS, certificate
 
 import encserve
 
@@ -33,38 +33,7 @@ def test_values_are_rendered(values):
     assert len(names) == len(set(names)) >= 5
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"server": {"replicas": 0}}, "/server/replicas"),
-        ({"server": {"cores": 0.5}}, "/server/cores"),
-        ({"server": {"cpus": 4}}, "'cpus' not allowed"),
-        ({"server": {"pool": "tpu"}}, "/server/pool"),
-        ({"server": {"image": {"tag": "latest"}}}, "/server/image/tag"),
-        ({"server": {"memory": "8G"}}, "/server/memory"),
-        ({"models": {"serve": []}}, "/models/serve"),
-        ({"models": {"source": "nfs"}}, "/models/source"),
-        ({"models": {"source": "claim"}}, "models.claim must name a PersistentVolumeClaim"),
-        ({"models": {"certificates": {"other": certificate("")}}}, "models.serve does not: minilm"),
-        ({"models": {"certificates": {"minilm": "{"}}}, "models.certificates.minilm is no manifest.json"),
-        ({"models": {"certificates": {"minilm": certificate("sm_90")}}}, "a plan for a GPU of sm_90"),
-        ({"gateway": {"keysSecret": ""}}, "who may ask the gateway?"),
-        ({"gateway": {"allowAnonymous": True}}, "exclude each other"),
-        ({"autoscaling": {"kind": "keda"}}, "monitoring.enabled"),
-        (
-            {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "minReplicas": 9}},
-            "autoscaling.minReplicas is 9, which is above autoscaling.maxReplicas, 8",
-        ),
-        (
-            {"monitoring": MONITORED, "autoscaling": {"kind": "keda", "fallbackReplicas": 9}},
-            "autoscaling.fallbackReplicas is 9, which is above autoscaling.maxReplicas, 8",
-        ),
-        ({"route": {"http": True}}, "route.parentRefs"),
-        ({"route": {"http": True}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
-        ({"route": {"grpc": True, "parentRefs": [{"name": "edge"}]}}, "network.serverCallers"),
-        ({"route": {"http": True, "parentRefs": [{"name": "edge"}], "canary": {"weight": 5}}}, "route.canary.release"),
-    ],
-)
+@pytest.mark.parametrize(("values", "words"), REFUSED)
 def test_what_does_not_fit_is_refused_by_name(values, words):
     with pytest.raises(Refused) as refused:
         render(values)

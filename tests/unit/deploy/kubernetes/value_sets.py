@@ -55,3 +55,34 @@ VALUE_SETS = {
 }
 OF_NEW_CLUSTERS = {"an image volume": {"models": {"source": "volume"}}}
 """What the oldest release of Kubernetes does not have."""
+
+REFUSED = [
+    ({"server": {"replicas": 0}}, "/server/replicas"),
+    ({"server": {"cores": 0.5}}, "/server/cores"),
+    ({"server": {"cpus": 4}}, "'cpus' not allowed"),
+    ({"server": {"pool": "tpu"}}, "/server/pool"),
+    ({"server": {"image": {"tag": "latest"}}}, "/server/image/tag"),
+    ({"server": {"memory": "8G"}}, "/server/memory"),
+    ({"models": {"serve": []}}, "/models/serve"),
+    ({"models": {"source": "nfs"}}, "/models/source"),
+    ({"models": {"source": "claim"}}, "models.claim must name a PersistentVolumeClaim"),
+    ({"models": {"certificates": {"other": certificate("")}}}, "models.serve does not: minilm"),
+    ({"models": {"certificates": {"minilm": "{"}}}, "models.certificates.minilm is no manifest.json"),
+    ({"models": {"certificates": {"minilm": certificate("sm_90")}}}, "a plan for a GPU of sm_90"),
+    ({"gateway": {"keysSecret": ""}}, "who may ask the gateway?"),
+    ({"gateway": {"allowAnonymous": True}}, "exclude each other"),
+    ({"autoscaling": {"kind": "keda"}}, "monitoring.enabled"),
+    (
+        {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "minReplicas": 9}},
+        "autoscaling.minReplicas is 9, which is above autoscaling.maxReplicas, 8",
+    ),
+    (
+        {"monitoring": MONITORED, "autoscaling": {"kind": "keda", "fallbackReplicas": 9}},
+        "autoscaling.fallbackReplicas is 9, which is above autoscaling.maxReplicas, 8",
+    ),
+    ({"route": {"http": True}}, "route.parentRefs"),
+    ({"route": {"http": True}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
+    ({"route": {"grpc": True, "parentRefs": [{"name": "edge"}]}}, "network.serverCallers"),
+    ({"route": {"http": True, "parentRefs": [{"name": "edge"}], "canary": {"weight": 5}}}, "route.canary.release"),
+]
+"""Values that do not fit, and the words in which Helm refuses them."""
