@@ -27,6 +27,28 @@ def test_the_committed_manifests_are_those_of_the_defaults(request):
     assert yaml.safe_load((KUBERNETES / "plain" / "kustomization.yaml").read_text())["resources"] == ["encserve.yaml"]
 
 
+def test_the_committed_canary_is_that_of_two_releases(request):
+    """And what it leads to is there in both."""
+    committed = KUBERNETES / "plain" / "canary.yaml"
+    of_canary = {"canary": VALUE_SETS["a canary"]["route"]["canary"]}
+    values = {**VALUE_SETS["routes"], "route": {**VALUE_SETS["routes"]["route"], **of_canary}}
+    first = render(values)
+    routes = of_kind(first, "HTTPRoute", "GRPCRoute")
+    if request.config.getoption("--update-golden"):
+        committed.write_text(yaml.safe_dump_all(routes, sort_keys=False))
+    assert list(yaml.safe_load_all(committed.read_text())) == routes
+    services = {
+        each["metadata"]["name"]: {port["port"] for port in each["spec"]["ports"]}
+        for each in of_kind([*first, *render(release="next")], "Service")
+    }
+    backends = [each for route in routes for rule in route["spec"]["rules"] for each in rule["backendRefs"]]
+    assert [(each["name"], each["weight"]) for each in backends] == [
+        *(("encserve-server", 90), ("next-server", 10)),
+        *(("encserve-gateway", 90), ("next-gateway", 10)),
+    ]
+    assert all(each["port"] in services[each["name"]] for each in backends)
+
+
 @pytest.mark.parametrize("values", {**VALUE_SETS, **OF_NEW_CLUSTERS}.values(), ids={**VALUE_SETS, **OF_NEW_CLUSTERS})
 def test_values_are_rendered(values):
     names = [(each["kind"], each["metadata"]["name"]) for each in render(values)]

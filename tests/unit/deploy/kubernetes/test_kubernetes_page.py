@@ -46,6 +46,14 @@ def test_its_images_are_built_out_of_stages_that_are_there():
     assert set(re.findall(r"--target (\S+)", PAGE)) == {"serve", "gateway"} <= set(stages)
 
 
+def test_the_image_of_models_has_its_models():
+    """The root of the tree would send none: .dockerignore leaves them out."""
+    (context,) = re.findall(r"docker build -f - .* (\S+)$", PAGE, re.MULTILINE)
+    assert context == "model_repository"
+    assert not (ROOT / context / ".dockerignore").exists()
+    assert f"!{context}" not in (ROOT / ".dockerignore").read_text().splitlines()
+
+
 def test_its_counts_are_those_of_the_tests():
     counted = (
         f"{len(VALUE_SETS) + len(OF_NEW_CLUSTERS)} sets of values",

@@ -5,6 +5,8 @@ import json
 MONITORED = {"enabled": True, "labels": {"release": "prometheus"}}
 EDGE = [{"name": "edge", "namespace": "gateways"}]
 GATEWAYS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]
+OPEN = {"network": {"enabled": False}}
+SHARED = {"enabled": True, "hostnames": ["texts.example.org"]}
 
 
 def certificate(architecture):
@@ -44,11 +46,15 @@ VALUE_SETS = {
     "scaled by keda": {"monitoring": MONITORED, "autoscaling": {"kind": "keda"}},
     "scaled by hpa": {"monitoring": MONITORED, "autoscaling": {"kind": "hpa"}},
     "routes": {
-        "route": {"http": True, "grpc": True, "parentRefs": EDGE, "hostnames": ["texts.example.org"]},
+        "route": {
+            "http": {"enabled": True, "hostnames": ["texts.example.org"]},
+            "grpc": {"enabled": True, "hostnames": ["grpc.example.org"]},
+            "parentRefs": EDGE,
+        },
         "network": {"serverCallers": GATEWAYS, "gatewayCallers": GATEWAYS},
     },
     "a canary": {
-        "route": {"http": True, "parentRefs": EDGE, "canary": {"release": "next", "weight": 10}},
+        "route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"release": "next", "weight": 10}},
         "network": {"gatewayCallers": GATEWAYS},
     },
     "no policies": {"network": {"enabled": False}},
@@ -80,9 +86,17 @@ REFUSED = [
         {"monitoring": MONITORED, "autoscaling": {"kind": "keda", "fallbackReplicas": 9}},
         "autoscaling.fallbackReplicas is 9, which is above autoscaling.maxReplicas, 8",
     ),
-    ({"route": {"http": True}}, "route.parentRefs"),
-    ({"route": {"http": True}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
-    ({"route": {"grpc": True, "parentRefs": [{"name": "edge"}]}}, "network.serverCallers"),
-    ({"route": {"http": True, "parentRefs": [{"name": "edge"}], "canary": {"weight": 5}}}, "route.canary.release"),
+    ({"route": {"http": {"enabled": True}}}, "route.parentRefs"),
+    ({"route": {"http": {"enabled": True}}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
+    ({"route": {"grpc": {"enabled": True}, "parentRefs": EDGE}}, "network.serverCallers"),
+    (
+        {"route": {"http": {"enabled": True}, "grpc": {"enabled": True}, "parentRefs": EDGE}, **OPEN},
+        "need hostnames of their own",
+    ),
+    (
+        {"route": {"http": SHARED, "grpc": SHARED, "parentRefs": EDGE}, **OPEN},
+        "share the host name texts.example.org",
+    ),
+    ({"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}}, "route.canary.release"),
 ]
 """Values that do not fit, and the words in which Helm refuses them."""

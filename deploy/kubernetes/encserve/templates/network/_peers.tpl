@@ -20,16 +20,28 @@
 {{- end }}
 
 {{- define "encserve.routeSpec" -}}
+{{- $http := .root.Values.route.http }}
+{{- $grpc := .root.Values.route.grpc }}
+{{- if and $http.enabled $grpc.enabled }}
+{{- if or (not $http.hostnames) (not $grpc.hostnames) }}
+{{- fail "route.http and route.grpc need hostnames of their own: a Gateway accepts one of two routes that share one" }}
+{{- end }}
+{{- range $http.hostnames }}
+{{- if has . $grpc.hostnames }}
+{{- fail (printf "route.http and route.grpc share the host name %s: a Gateway accepts one of two routes that share one" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .root.Values.route }}
 {{- if not .parentRefs }}
 {{- fail "a route needs route.parentRefs: the Gateway that it belongs to" }}
 {{- end }}
 parentRefs:
   {{- toYaml .parentRefs | nindent 2 }}
+{{- end }}
 {{- with .hostnames }}
 hostnames:
   {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- end }}
 rules:
   - backendRefs:

@@ -187,3 +187,14 @@ def routes_lead_to_services(manifests):
         wanted = "kubernetes.io/h2c" if route["kind"] == "GRPCRoute" else "http"
         if ports.get(own["port"]) != wanted:
             yield f"{route['kind']} leads to {own}, and the Services have {ports}"
+
+
+@rule(
+    of="routes",
+    breaks=lambda all_: of_kind(all_, "GRPCRoute")[0]["spec"].update(hostnames=["texts.example.org"]),
+)
+def routes_share_no_host_name(manifests):
+    """Of an HTTPRoute and a GRPCRoute that do, a Gateway accepts the older one."""
+    names = [set(each["spec"].get("hostnames", ())) for each in of_kind(manifests, "HTTPRoute", "GRPCRoute")]
+    if len(names) > 1 and (not all(names) or set.intersection(*names)):
+        yield f"the routes are for {names}"
