@@ -2,9 +2,9 @@
 
 import argparse
 
+from encserve_server.administration.administered import administered
 from encserve_server.administration.candidacy import Candidacy
 from encserve_server.candidate_arguments import act, add_candidate_arguments, check
-from encserve_server.promote import administered
 
 SUMMARY = "let another version of a pipeline answer a share of the callers"
 

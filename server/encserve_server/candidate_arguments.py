@@ -5,14 +5,14 @@ import math
 from collections.abc import Callable
 
 from encserve import InvalidInput
-from encserve_server.promote import add_repository
+from encserve_server.administration.administered import add_repository
 
 
 def add_candidate_arguments(parser: argparse.ArgumentParser, *, share: str, end: str) -> None:
     """Declare them; `share` and `end` say what the two options do."""
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument("version", type=int, nargs="?", metavar="VERSION", help="a version in the repository")
-    parser.add_argument("--share", type=_share, metavar="SHARE", help=f"{share}, such as 5%% or 0.05; 0 is --end")
+    parser.add_argument("--share", type=share_of, metavar="SHARE", help=f"{share}, such as 5%% or 0.05; 0 is --end")
     parser.add_argument("--end", action="store_true", help=end)
     add_repository(parser)
 
@@ -35,7 +35,8 @@ def act(arguments: argparse.Namespace, *, begin: Callable[[int, float], None], e
         begin(arguments.version, arguments.share)
 
 
-def _share(given: str) -> float:
+def share_of(given: str) -> float:
+    """Return a share of 1 out of "5%" or "0.05", for a parser of arguments. Raises ArgumentTypeError."""
     number = given.strip().removesuffix("%")
     try:
         share = float(number) / (1 if number == given.strip() else 100)

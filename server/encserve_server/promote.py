@@ -1,19 +1,12 @@
 """`encserve promote`: serve another version of a pipeline, without a failed request."""
 
 import argparse
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
-from encserve import Client
-from encserve._commands.server_arguments import access_of, add_server_arguments
-from encserve_server.administration.channel import Administration
+from encserve import InvalidInput
+from encserve_server.administration.administered import add_repository, administered
 from encserve_server.administration.promotion import Promotion
-from encserve_server.administration.version_beside import VersionBeside
-
-Administered = TypeVar("Administered", bound=VersionBeside)
+from encserve_server.candidate_arguments import share_of
 
 SUMMARY = "serve another version of a pipeline, once it has answered beside the one that serves"
 
@@ -22,38 +15,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", metavar="NAME", help="the pipeline")
     parser.add_argument("version", type=int, metavar="VERSION", help="a version in the repository")
-    add_repository(parser)
-
-
-def add_repository(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that name the repository and its server."""
-    parser.add_argument(
-        "--repository",
-        type=Path,
-        default=Path("model_repository"),
-        metavar="FOLDER",
-        help="the one that the server serves (default: %(default)s)",
+    watch = parser.add_argument_group(
+        "watch",
+        "let it answer a share of the callers, then all, and go back where it does worse than the version before",
     )
-    add_server_arguments(parser)
+    watch.add_argument("--watch", metavar="TIME", help="how long, such as 30m; a sixth of it with a share")
+    watch.add_argument("--share", type=share_of, metavar="SHARE", help="of the callers, at first (default: 10%%)")
+    watch.add_argument("--metrics-url", metavar="URL", help="the server's metrics (default: port 8002 of its host)")
+    watch.add_argument("--report", type=Path, metavar="FILE.html", help="the evidence (default: watch.html)")
+    add_repository(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Promote the version. Raises PromotionFailed, and then the version that served goes on serving."""
+    if arguments.watch:
+        try:
+            from encserve_server.administration import watch_command
+        except ModuleNotFoundError as error:
+            needs = f"--watch needs {error.name}: pip install '.[lifecycle]' in a clone of encserve"
+            raise InvalidInput(needs) from error
+        return watch_command.run(arguments)
+    for option in ("share", "metrics_url", "report"):
+        if getattr(arguments, option) is not None:
+            raise InvalidInput(f"--{option.replace('_', '-')} is for --watch")
     with administered(Promotion, arguments) as promotion:
         promotion.promote(arguments.version)
     return 0
-
-
-@contextmanager
-def administered(kind: type[Administered], arguments: argparse.Namespace) -> Iterator[Administered]:
-    """Yield what acts on the versions of the pipeline that the arguments name."""
-    access = access_of(arguments)
-    administration = Administration(arguments.url, tls=access.tls, admin_secret=access.admin_secret)
-    with Client(timeout_s=arguments.timeout_s, transport=administration) as client:
-        yield kind(
-            arguments.repository,
-            arguments.name,
-            administration=administration,
-            client=client,
-            report=lambda line: print(line, file=sys.stderr, flush=True),
-        )

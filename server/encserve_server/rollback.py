@@ -2,8 +2,8 @@
 
 import argparse
 
+from encserve_server.administration.administered import add_repository, administered
 from encserve_server.administration.promotion import Promotion
-from encserve_server.promote import add_repository, administered
 
 SUMMARY = "serve again the version of a pipeline that was promoted away last"
 

@@ -77,9 +77,9 @@ def change_weights(repository, name, version, change):
     certify_again(repository, name, version, graph, settings)
 
 
-def poison_word(repository, name, word, poison):
-    """Make NaN or infinity of the vector of one word of the vocabulary, in version 1."""
-    tokenizer = Tokenizer.from_file(str(repository / f"{name}_tokenize/1/tokenizer.json"))
+def poison_word(repository, name, word, poison, version=1):
+    """Make NaN or infinity of the vector of one word of the vocabulary."""
+    tokenizer = Tokenizer.from_file(str(repository / f"{name}_tokenize/{version}/tokenizer.json"))
 
     def change(tensor, values):
         if values.shape != (tokenizer.get_vocab_size(), 384):
@@ -88,7 +88,7 @@ def poison_word(repository, name, word, poison):
         values[tokenizer.token_to_id(word)] = poison
         return values
 
-    change_weights(repository, name, 1, change)
+    change_weights(repository, name, version, change)
 
 
 def sha256_of(file):

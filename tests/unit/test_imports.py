@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "encserve_bulk": {"encserve"},
     "encserve_lifecycle": {"encserve", "encserve_pages"},
     "encserve_gateway": {"encserve"},
-    "encserve_server": {"encserve", "encserve_repository"},
+    "encserve_server": {"encserve", "encserve_lifecycle", "encserve_repository"},
     "encserve_loadtest": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
     "encserve_export": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
 }

@@ -30,13 +30,16 @@ class Promotion(VersionBeside):
         with self._locked() as work:
             return self._replace(work, version)
 
-    def rollback(self) -> int:
-        """Serve again the version that was promoted away last. Returns it.
+    def rollback(self, *, of: int | None = None) -> int:
+        """Serve again the version that was promoted away last. Returns it. With `of` only where that is the version
+        which serves.
 
         Raises:
-            PromotionFailed: there is none, or as `promote`.
+            PromotionFailed: there is none, another than `of` serves, or as `promote`.
         """
         with self._locked() as work:
+            if of is not None and (serving := self._serving()) != of:
+                raise PromotionFailed(f"version {serving} of {self._name} serves, and not {of}: nothing is rolled back")
             before = rollback_version(work.repository, self._name)
             if before is None:
                 raise PromotionFailed(

@@ -1,0 +1,146 @@
+"""A promotion in three parts: a candidate answers a share, then everybody, and is watched all the time. Where it does
+worse than the version before, that one answers again, without anybody being asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from encserve_lifecycle.watch.judgement import Finding, State, enough, worse
+from encserve_lifecycle.watch.page import Outcome
+from encserve_lifecycle.watch.watch import ALL, CANARY, Watch
+from encserve_server.errors import PromotionFailed
+
+CANARY_PART = 1 / 6
+"""Of the time of a watch, for which the version is a candidate."""
+LOOK_S = 2.0
+"""Seconds between looks: the server tells its counts once a second."""
+KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
+
+
+class Versions(Protocol):
+    """What is done with the versions of a pipeline; each raises PromotionFailed."""
+
+    def canary(self, version: int, share: float) -> None:
+        """Let a version answer a share of the callers."""
+
+    def end_canary(self) -> None:
+        """Let the active version answer all callers."""
+
+    def promote(self, version: int) -> int:
+        """Let a version answer all callers."""
+
+    def rollback(self, *, of: int | None = None) -> int:
+        """Let the version before `of` answer all callers."""
+
+
+class ChangedByOthers(Exception):
+    """The versions of the pipeline are not those any more that the watch left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedPromotion:
+    """Promotes a version and watches it."""
+
+    watch: Watch
+    versions: Versions
+    stated: Callable[[], tuple[int | None, int | None]]
+    """Gives the active version and the candidate that the repository states."""
+    report: Callable[[str], None]
+    """Takes what is done, line by line."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, *, duration_s: float, share: float) -> Outcome:
+        """Promote the version, with a `share` of the callers first. Returns how it ended.
+
+        Raises:
+            PromotionFailed: a step failed, and its message says which version answers.
+        """
+        version, before = self.watch.candidate.version, self.watch.before.version
+        self.versions.canary(version, share)
+        self.watch.begin(CANARY)
+        try:
+            bad = self._watched(duration_s * CANARY_PART, (before, version))
+        except ChangedByOthers as error:
+            return self._left(error)
+        except BaseException:  # Ctrl-C, too: nobody would watch the candidate any more
+            self.versions.end_canary()
+            raise
+        if bad:
+            return self._back(bad, self.versions.end_canary)
+        self.watch.stand_still()
+        self.versions.promote(version)
+        self.watch.begin(ALL)
+        try:
+            bad = self._watched(duration_s * (1 - CANARY_PART), (version, None))
+        except ChangedByOthers as error:
+            return self._left(error)
+        return self._back(bad, lambda: self.versions.rollback(of=version)) if bad else self._kept()
+
+    def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Finding | None:
+        """Look until the time is over. Returns what the version is rolled back for.
+
+        Raises:
+            ChangedByOthers: active version and candidate are not the expected ones.
+        """
+        end_s = self.clock() + duration_s
+        while (left_s := end_s - self.clock()) > 0:
+            self.sleep(min(LOOK_S, left_s))
+            self._check_unchanged(expected)
+            try:
+                findings = self.watch.look()
+            except OSError as error:
+                self.report(f"the metrics cannot be read, and are asked again: {error}")
+                continue
+            if bad := worse(findings):
+                return bad
+        return None
+
+    def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
+        if (found := self.stated()) != expected:
+            active, candidate = (f"version {each}" if each else "none" for each in found)
+            raise ChangedByOthers(
+                f"somebody else made {active} of {self.watch.candidate.pipeline} the active one, and {candidate} the "
+                "candidate: the watch ends and changes nothing"
+            )
+
+    def _back(self, bad: Finding, back: Callable[[], object]) -> Outcome:
+        began_s = self.clock()
+        because = in_a_sentence(bad)
+        self.report(f"version {self.watch.candidate.version} is worse by its {bad.signal.name}: {because}")
+        try:
+            back()
+        except PromotionFailed as error:
+            raise PromotionFailed(f"version {self.watch.candidate.version} is worse ({because}): {error}") from error
+        took_s = self.clock() - began_s
+        self.report(f"version {self.watch.before.version} answers everybody again, after {took_s:.1f} s")
+        return Outcome(verdict=ROLLED_BACK, because=because, took_s=took_s)
+
+    def _left(self, error: ChangedByOthers) -> Outcome:
+        self.report(str(error))
+        return Outcome(verdict=LEFT, because=str(error))
+
+    def _kept(self) -> Outcome:
+        findings = self.watch.settled()
+        self.report(_in_words(findings))
+        if findings and enough(findings):
+            return Outcome(verdict=KEPT, because="it is no worse than the version before, by all that is compared")
+        open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN) or "it"
+        because = f"nothing speaks against it, and there was not enough traffic to say that it is no worse: {open_}"
+        return Outcome(verdict=UNKNOWN, because=because)
+
+
+def in_a_sentence(finding: Finding) -> str:
+    """Return what was counted of both versions."""
+    return (
+        f"{finding.comparison} are {finding.candidate.share:.2%} of {finding.candidate.of:,.0f}, and were "
+        f"{finding.before.share:.2%} of {finding.before.of:,.0f}"
+    )
+
+
+def _in_words(findings: Sequence[Finding]) -> str:
+    groups = {state: [each.signal.name for each in findings if each.state is state] for state in State}
+    return "; ".join(f"{', '.join(names)}: {state.value}" for state, names in groups.items() if names)

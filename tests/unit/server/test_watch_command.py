@@ -1,0 +1,111 @@
+"""`encserve promote --watch`: what it refuses before anything changes."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+import pytest
+from toy_manifest import toy_manifest
+from toy_versions import write_version
+
+from encserve import InvalidInput
+from encserve_repository.versions import active_version, manifest_of
+from encserve_server import promote
+from encserve_server.administration import watch_command
+from encserve_server.errors import PromotionFailed
+
+
+def parsed(*words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    promote.add_arguments(parser)
+    return parser.parse_args(["minilm", "2", *map(str, words)])
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("30m", 1_800), ("90s", 90), ("1.5 h", 5_400), ("2min", 120)])
+def test_durations(given, seconds):
+    assert watch_command.duration_of(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["30", "0m", "-1m", "half an hour", "30 d"])
+def test_what_is_no_duration_is_refused(given):
+    with pytest.raises(InvalidInput, match=f"--watch is '{given}'; a positive number with a unit"):
+        promote.run(parsed(f"--watch={given}"))
+
+
+@pytest.mark.parametrize("option", ["--share=5%", "--metrics-url=http://x/metrics", "--report=a.html"])
+def test_options_of_a_watch_alone_are_refused_by_name(option):
+    with pytest.raises(InvalidInput, match=f"{option.partition('=')[0]} is for --watch"):
+        promote.run(parsed(option))
+
+
+def test_a_share_of_nobody_is_refused():
+    with pytest.raises(InvalidInput, match="--share is 0"):
+        promote.run(parsed("--watch=1m", "--share=0"))
+
+
+def test_a_report_that_cannot_be_written_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="cannot be written"):
+        promote.run(parsed("--watch=1m", f"--report={tmp_path}"))
+
+
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        ((), "http://localhost:8002/metrics"),
+        (("--url=[::1]:9001",), "http://[::1]:8002/metrics"),
+        (("--url=a:1", "--metrics-url=http://b:2/m"), "http://b:2/m"),
+    ],
+)
+def test_where_the_counts_stand(words, url):
+    assert watch_command.metrics_url_of(parsed(*words)) == url
+
+
+def test_a_watch_of_several_servers_is_refused():
+    with pytest.raises(InvalidInput, match="a watch is of one server"):
+        watch_command.metrics_url_of(parsed("--url=a:1,b:1"))
+
+
+@pytest.fixture
+def repository(tmp_path):
+    for active in (True, False):
+        write_version(tmp_path / "models", active=active)
+    return tmp_path / "models"
+
+
+def test_a_server_that_does_not_tell_its_counts_is_not_promoted_on(repository, tmp_path):
+    with pytest.raises(PromotionFailed, match=r"metrics cannot be read at http://localhost:9/m.*--metrics-url"):
+        promote.run(
+            parsed(
+                "--watch=1m",
+                f"--repository={repository}",
+                f"--report={tmp_path / 'watch.html'}",
+                "--metrics-url=http://localhost:9/m",
+            )
+        )
+    assert active_version(repository, "minilm") == 1
+
+
+def test_a_version_that_is_not_there(repository, tmp_path):
+    words = (f"--repository={repository}", f"--report={tmp_path / 'watch.html'}", "--watch=1m")
+    arguments = parsed(*words)
+    arguments.version = 7
+    with pytest.raises(PromotionFailed, match="has no version 7 of minilm"):
+        promote.run(arguments)
+    arguments.name = "absent"
+    with pytest.raises(PromotionFailed, match="has no pipeline 'absent'"):
+        promote.run(arguments)
+
+
+def state_checkpoint(repository, version, **checkpoint):
+    manifest = manifest_of(repository, "minilm", version)
+    stated = toy_manifest("minilm", version, manifest.files, checkpoint=checkpoint)
+    path = repository / "minilm" / str(version) / "manifest.json"
+    path.write_text(json.dumps(asdict(stated)))
+
+
+def test_vectors_of_other_checkpoints_are_not_compared(repository):
+    for version, revision in ((1, "a"), (2, "a")):
+        state_checkpoint(repository, version, source="minilm", revision=revision)
+    assert watch_command.excused(repository, "minilm", 1, 2) == {}
+    state_checkpoint(repository, 2, source="minilm", revision="b")
+    assert "point elsewhere" in watch_command.excused(repository, "minilm", 1, 2)["vectors"]
