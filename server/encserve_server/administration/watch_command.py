@@ -13,6 +13,7 @@ from encserve import InvalidInput
 from encserve._transport.addresses import host_of, read_addresses
 from encserve_lifecycle.watch.page import watch_page
 from encserve_lifecycle.watch.series import read_series
+from encserve_lifecycle.watch.settled import SettledSeries
 from encserve_lifecycle.watch.signals import VECTORS, Served
 from encserve_lifecycle.watch.watch import Watch
 from encserve_repository.activation import active_candidate
@@ -110,7 +111,13 @@ def _watch_of(arguments: argparse.Namespace) -> Watch:
     }
     url = metrics_url_of(arguments)
     try:
-        return Watch(before, candidate, read=partial(read_series, url, models), clock=time.monotonic, excused=apart)
+        return Watch(
+            before,
+            candidate,
+            read=SettledSeries(partial(read_series, url, models)),
+            clock=time.monotonic,
+            excused=apart,
+        )
     except OSError as error:
         raise PromotionFailed(
             f"the server's metrics cannot be read at {url}, so that no version can be watched: {error}; --metrics-url "

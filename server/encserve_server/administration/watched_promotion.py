@@ -81,12 +81,13 @@ class WatchedPromotion:
         return self._back(bad, lambda: self.versions.rollback(of=version)) if bad else self._kept()
 
     def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Finding | None:
-        """Look until the time is over. Returns what the version is rolled back for.
+        """Look until the time is over. Returns what the version is rolled back for: what two looks in a row show, as
+        a step may be stopped in the middle of telling its counts.
 
         Raises:
             ChangedByOthers: active version and candidate are not the expected ones.
         """
-        end_s = self.clock() + duration_s
+        end_s, suspected = self.clock() + duration_s, False
         while (left_s := end_s - self.clock()) > 0:
             self.sleep(min(LOOK_S, left_s))
             self._check_unchanged(expected)
@@ -95,8 +96,9 @@ class WatchedPromotion:
             except OSError as error:
                 self.report(f"the metrics cannot be read, and are asked again: {error}")
                 continue
-            if bad := worse(findings):
+            if (bad := worse(findings)) and suspected:
                 return bad
+            suspected = bad is not None
         return None
 
     def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
