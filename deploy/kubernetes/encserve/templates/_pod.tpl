@@ -7,6 +7,7 @@ securityContext:
   runAsUser: 1000
   runAsGroup: 1000
   fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch # a claim's files are not gone through at each start
   seccompProfile:
     type: RuntimeDefault
 {{- with .root.Values.imagePullSecrets }}
