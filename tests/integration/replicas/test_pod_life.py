@@ -24,6 +24,9 @@ pytestmark = (
 
 CALLS = 900
 """Calls whose shares are looked at."""
+UNEVEN = 2.0
+"""The most that one pod may answer of them for each that another does: a request goes where the fewest are in flight,
+and beside other work on the host one pod is faster for a moment."""
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_no_request_fails_in_the_life_of_a_pod(pods, capsys):
         report.begin()
         shares = shares_under(load, (first, second, third), calls=CALLS)
         report.end(f"three pods; shares {shares}")
-        assert max(shares) <= 1.6 * min(shares)
+        assert max(shares) <= UNEVEN * min(shares)
 
         code, left_s = first.delete()
         report.end(f"one ends: exit code {code}, {left_s:.0f} s of its time left")
@@ -86,7 +89,7 @@ def test_no_request_fails_in_the_life_of_a_pod(pods, capsys):
         wait_until(lambda: load.check() or to_come.ready)
         shares = shares_under(load, (second, third, to_come), calls=CALLS)
         report.end(f"a fourth comes; shares {shares}")
-        assert max(shares) <= 1.6 * min(shares)
+        assert max(shares) <= UNEVEN * min(shares)
 
         second.kill()
         wait_until(lambda: load.check() or (second.restarts == 1 and second.ready))
@@ -104,7 +107,7 @@ def test_no_request_fails_in_the_life_of_a_pod(pods, capsys):
 
         shares = shares_under(load, (second, third, to_come), calls=CALLS)
         report.end(f"three pods again; shares {shares}")
-        assert max(shares) <= 1.6 * min(shares)
+        assert max(shares) <= UNEVEN * min(shares)
 
 
 def answers(pod):
