@@ -29,7 +29,8 @@ def queries():
     for file in sorted((MONITORING / "grafana" / "dashboards").glob("*.json")):
         dashboard = json.loads(file.read_text())
         yield from (target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
-        yield from (variable["query"]["query"] for variable in dashboard["templating"]["list"])
+        variables = dashboard["templating"]["list"]
+        yield from (variable["query"]["query"] for variable in variables if variable["type"] == "query")
     yield from (rule["expr"] for rule in rules())
 
 

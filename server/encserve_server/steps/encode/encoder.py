@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,27 @@ from .recent_rows import RecentRows, max_bytes_from
 from .request import EncodeRequest
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What a batch of requests came to."""
+
+    texts: int
+    """Texts that were asked for."""
+    repeated: int
+    """Those of them that needed no computing."""
+    micro_batches: int
+    """Micro-batches into which the others were cut."""
+    tokens: int
+    """Tokens of these."""
+
+
 class Encoder:
     """The network of one version, with two lanes of threads. A context manager that any number of threads may use.
 
     Args:
         folder: The version folder, which holds the graph and the settings beside it.
         publish: Takes the load of a lane whenever that changes.
-        count: Takes, for each batch, how many texts were asked for and how many of those needed no computing.
+        count: Takes what each batch came to.
         report: Takes what goes wrong in a thread by a fault of ours.
         environment: The environment in which an operator sets `intra_op_threads.SETTING` and `recent_rows.SETTING`.
 
@@ -56,7 +71,7 @@ class Encoder:
         folder: Path,
         *,
         publish: Callable[[str, Load], None] = lambda lane, load: None,
-        count: Callable[[int, int], None] = lambda texts, repeated: None,
+        count: Callable[[Counted], None] = lambda counted: None,
         report: Report = print_fault,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
@@ -133,7 +148,8 @@ class Encoder:
         try:
             if requests:
                 texts = sum(request.texts for request in requests)
-                self._count(texts, texts - sum(batch.texts for batch in batches))
+                repeated = texts - sum(batch.texts for batch in batches)
+                self._count(Counted(texts, repeated, len(batches), sum(batch.tokens for batch in batches)))
         except BaseException as error:
             for batch in batches:
                 batch.give_up(error)

@@ -22,7 +22,7 @@ from ..instance.settings import instance_of, version_folder
 from ..request.call import Call
 from ..request.options import InvalidArgument
 from ..request.replies import failed, reply, unavailable
-from .encoder import Encoder
+from .encoder import Counted, Encoder
 from .request import EncodeRequest, NonFiniteRows, Rows
 
 
@@ -54,7 +54,12 @@ class TritonPythonModel:
             "encserve_repeated_texts", "Those of them that it had computed a moment before, or beside the same text"
         )
         self._batches = metrics.counter("encserve_batches", "Batches of requests that the encode step computed")
-        for counter in (self._nonfinite, self._texts, self._repeated, self._batches):
+        self._micro_batches = metrics.counter("encserve_micro_batches", "Runs of the network, each of packed texts")
+        self._tokens = metrics.counter("encserve_computed_tokens", "Tokens that the network computed")
+        for counter in (
+            *(self._nonfinite, self._texts, self._repeated),
+            *(self._batches, self._micro_batches, self._tokens),
+        ):
             counter.expect()
         self._times = BatchTimes(metrics)
 
@@ -96,10 +101,12 @@ class TritonPythonModel:
     def _publish(self, lane: str, load: Load) -> None:
         self._page.publish(lane, load)
 
-    def _count_batch(self, texts: int, repeated: int) -> None:
+    def _count_batch(self, counted: Counted) -> None:
         self._batches.add()
-        self._texts.add(texts)
-        self._repeated.add(repeated)
+        self._texts.add(counted.texts)
+        self._repeated.add(counted.repeated)
+        self._micro_batches.add(counted.micro_batches)
+        self._tokens.add(counted.tokens)
 
     def finalize(self) -> None:
         """Compute the requests that wait, and end the threads."""

@@ -223,6 +223,7 @@ def test_a_text_that_comes_again_is_computed_once_and_counted(triton, step):
     assert first.tensors["sentence_embedding"].tolist() == [[[1.0, 0.0], [2.0, 0.0], [1.0, 0.0]]]
     assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
     assert (counted(step._texts), counted(step._repeated), counted(step._batches)) == (4, 2, 1)
+    assert (counted(step._micro_batches), counted(step._tokens)) == (1, 3)
 
 
 def test_a_request_may_want_no_rows_that_were_kept(triton, step):
