@@ -8,7 +8,7 @@ import pytest
 
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
-    *("request.call", "request.replies", "tokenize.door.marker"),
+    *("request.call", "request.replies", "tokenize.door.marker", "tokenize.text_counts"),
     *(
         "instance.metrics",
         "instance.failures",

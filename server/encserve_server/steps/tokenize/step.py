@@ -33,6 +33,7 @@ from .door.lane_queue import QueuedRequest
 from .door.marker import Marker
 from .door.queue_limits import queue_limits
 from .door.sent_requests import SentRequests
+from .text_counts import TextCounts
 from .tokenization import Tokenization
 
 
@@ -54,7 +55,8 @@ class TritonPythonModel:
         settings = read_settings(folder)
         check_sha256(folder / "tokenizer.json", settings["tokenizer_sha256"])
         self._rules = OptionRules.from_settings(settings)
-        self._tokenization = Tokenization(Tokenizer.from_file(str(folder / "tokenizer.json")), settings)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenization = Tokenization(tokenizer, settings)
         self._tensors = settings["tensors"]
         self._tells_arrival = settings.get("arrival") == ARRIVED_NS  # exports of before this was told do not
         self._max_length = settings["limits"]["max_length"]
@@ -62,6 +64,7 @@ class TritonPythonModel:
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("tokenizer", "admission", "markers")
         self._count(self._metrics)
+        self._texts = TextCounts(tokenizer, self._metrics)
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
         encoder = settings["encode_model"], args["model_version"]
@@ -213,6 +216,7 @@ class TritonPythonModel:
         """Return the answer to each request. One at which the tokenizer fails does so alone."""
         try:
             answers = self._tokenization.tokenize([(each.groups, each.options) for each in asked])
+            self._count_texts(asked, answers)
             return [
                 invalid(answer) if isinstance(answer, InvalidArgument) else self._reply(each.call, answer)
                 for each, answer in zip(asked, answers, strict=True)
@@ -222,6 +226,15 @@ class TritonPythonModel:
                 self._failures.report("tokenizer", error, asked[0].call.id)
                 return [failed(self._failures.in_words(error))]
             return [answer for each in asked for answer in self._tokenize([each])]
+
+    def _count_texts(self, asked: Sequence[Asked], answers: Sequence[Mapping[str, NDArray[Any]] | Exception]) -> None:
+        """Count texts that go on, but for questions of supervision. A count that fails takes nobody the answer."""
+        try:
+            for each, answer in zip(asked, answers, strict=True):
+                if not isinstance(answer, Exception) and not self._health.shows_token(each.call.health_token):
+                    self._texts.add(each.groups, answer)
+        except BaseException as error:
+            self._failures.report("execute", error)
 
     def _reply(self, call: Call, tensors: Mapping[str, NDArray[Any]]) -> Any:
         arrival = {ARRIVED_NS: arrival_tensor(call.arrived_s)} if self._tells_arrival else {}
