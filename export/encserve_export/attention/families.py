@@ -61,6 +61,14 @@ def _esm_longest(config: PreTrainedConfig) -> int | None:
     return None if config.position_embedding_type == "rotary" else _to_the_last_position_after_padding(config)
 
 
+def _hidden_size(config: PreTrainedConfig) -> int:
+    return int(config.hidden_size)
+
+
+def _embedding_dim(config: PreTrainedConfig) -> int:
+    return int(config.embedding_dim)
+
+
 def _as_it_is(model: PreTrainedModel, implementation: str) -> AbstractContextManager[None]:
     return nullcontext()
 
@@ -97,6 +105,8 @@ class Family:
     """Whether the network asks no attention interface; `while_packed` then makes it."""
     while_packed: Callable[[PreTrainedModel, str], AbstractContextManager[None]] = _as_it_is
     """What is changed in the network while it runs on packs, with the attention registered under the given name."""
+    width: Callable[[PreTrainedConfig], int] = _hidden_size
+    """Numbers of the vector that the network gives for a token."""
     network: Any = transformers.AutoModel
     """The class that loads the encoder."""
 
@@ -124,6 +134,7 @@ FAMILIES: dict[str, Family] = {
     "deberta-v2": replace(_BERT, longest=_deberta_longest, own_attention=True, while_packed=deberta_v2_packed),
     "distilbert": Family(),
     "electra": _BERT,
+    "embedding_gemma2_text": replace(_ROTARY, width=_embedding_dim),
     "ernie": _BERT,
     "esm": Family(padded=True, first_position=None, longest=_esm_longest),
     "eurobert": _ROTARY,

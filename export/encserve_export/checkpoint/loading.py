@@ -20,7 +20,7 @@ from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
 from .tasks.table import TASKS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
-from .tokenizer import load_tokenizer, max_length_of
+from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network
 
 
@@ -66,7 +66,7 @@ class Checkpoint:
         if self.task.logits:
             return len(labels_of(self.config))
         layers = (*self.modules.token_dense, *(() if self.task.follows == "input_ids" else self.modules.dense))
-        return int(layers[-1][0].out_features if layers else self.config.hidden_size)  # type: ignore[index]
+        return int(layers[-1][0].out_features if layers else self.family.width(self.config))  # type: ignore[index]
 
     @property
     def graph_inputs(self) -> tuple[str, ...]:
@@ -111,11 +111,7 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     if task.labelled:
         labels_of(model_config)
     model = load_network(folder, family, task, config)
-    if len(tokenizer) > model_config.vocab_size:
-        raise CheckpointError(
-            f"the tokenizer of {folder} knows {len(tokenizer)} tokens, the network only {model_config.vocab_size}: "
-            "they do not belong together"
-        )
+    drop_strangers(folder, tokenizer, model_config.vocab_size)
     return Checkpoint(
         source=source_of(config),
         folder=folder,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from tokenizers import normalizers
+from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from encserve_export.attention.families import Family
@@ -43,6 +44,27 @@ def load_tokenizer(folder: Path, settings: TransformerSettings, code: str | None
         steps = [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
         fast.normalizer = normalizers.Sequence(steps)
     return tokenizer
+
+
+def drop_strangers(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> None:
+    """Take out of `tokenizer` the added special tokens that a network of `vocabulary` tokens has no vector for, as the
+    place of an image in the tokenizers of Gemma 3: a text that spells one out is then read as the text that it is.
+
+    Raises:
+        CheckpointError: another token is too many, so that the two do not belong together.
+    """
+    known = len(tokenizer)
+    if known <= vocabulary:
+        return
+    stated = json.loads(tokenizer.backend_tokenizer.to_str())
+    strangers = {token["id"] for token in stated["added_tokens"] if token["special"] and token["id"] >= vocabulary}
+    needed = {value for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES if (value := getattr(tokenizer, f"{name}_id", None))}
+    if len(strangers) != known - vocabulary or strangers & needed:
+        raise CheckpointError(
+            f"the tokenizer of {folder} knows {known} tokens, the network only {vocabulary}: they do not belong together"
+        )
+    stated["added_tokens"] = [token for token in stated["added_tokens"] if token["id"] not in strangers]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(stated))
 
 
 def max_length_of(

@@ -48,7 +48,7 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
     """Of the encoder that `checkpoints` share, and their heads."""
     config = checkpoints[0].config
     hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
-    dim = int(getattr(config, "d_kv", None) or getattr(config, "head_dim", None) or hidden // heads)
+    dim = _head_width(config) or hidden // heads
     inner = next((int(value) for name in _INNER if (value := getattr(config, name, None))), 4 * hidden)
     sparse = [each.dimensions for each in checkpoints if each.task.name == "sparse-embedding"]
     return Sizes(
@@ -60,6 +60,13 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
         biased=_is_biased(config),
         padded=family_of(config).padded,
     )
+
+
+def _head_width(config: PreTrainedConfig) -> int:
+    """Numbers of a head's query, in the layer where they are most; 0 where they are not stated."""
+    layers = range(config.num_hidden_layers) if getattr(config, "is_heterogeneous", False) else ()
+    stated = [config.per_layer_config[layer] for layer in layers] or [config]
+    return max(int(getattr(each, "d_kv", None) or getattr(each, "head_dim", None) or 0) for each in stated)
 
 
 def _of_each_pair(config: PreTrainedConfig, heads: int) -> int:

@@ -9,7 +9,7 @@ from encserve_export.reference.reach import reach_of
 from .checkpoints import CASES, load, write_checkpoint
 
 ENDLESS = {"deberta-v2 like v3", "esm", "eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert"}
-ENDLESS |= {"mt5", "t5", "t5 gated", "ultrabert", "umt5"}
+ENDLESS |= {"mt5", "t5", "t5 gated", "ultrabert", "umt5", "embedding_gemma2_text"}
 ENDLESS |= {case for case in CASES if case.split()[0] in DECODERS}
 
 

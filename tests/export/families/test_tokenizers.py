@@ -7,11 +7,11 @@ import pytest
 import sentencepiece
 import transformers
 from passages import PASSAGES
-from tokenizers import normalizers
+from tokenizers import Tokenizer, normalizers
 from trained_tokenizers import byte_level_tokenizer, wordpiece_tokenizer
 
 from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
-from encserve_export.errors import Unsupported
+from encserve_export.errors import CheckpointError, Unsupported
 
 from .checkpoints import load, write_checkpoint
 
@@ -104,3 +104,41 @@ def test_difficult_texts_are_what_they_are_called():
     assert "e\u0301" in DIFFICULT_TEXTS["combining marks"]
     assert all(end in DIFFICULT_TEXTS["mixed line ends"] for end in ("\t", "\n\n", "\r\n", "\rold"))
     assert max(len(word) for word in DIFFICULT_TEXTS["a very long word"].split()) == 320
+
+
+IMAGE = "<image_soft_token>"
+
+
+def with_another_token(folder, **told):
+    """A decoder whose tokenizer knows one token more than its network."""
+    write_checkpoint(folder, "gemma3_text")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([IMAGE], **told)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_the_place_of_an_image_is_read_as_the_text_that_it_is(tmp_path):
+    """Gemma's tokenizers know it, and no network of text has a vector for it."""
+    folder = with_another_token(tmp_path, special_tokens=True)
+    checkpoint = load(folder)
+    (vocabulary, stranger) = checkpoint.config.vocab_size, transformers.AutoTokenizer.from_pretrained(folder)
+    assert stranger(IMAGE)["input_ids"][0] == vocabulary
+    served = Tokenizer.from_str(checkpoint.tokenizer_file())
+    assert served.get_vocab_size() == vocabulary
+    assert max(served.encode(f"a {IMAGE} b").ids) < vocabulary
+    assert served.encode("a b").ids == stranger("a b")["input_ids"]
+
+
+def test_an_ordinary_token_too_many_is_refused(tmp_path):
+    folder = with_another_token(tmp_path, special_tokens=False)
+    with pytest.raises(CheckpointError, match=r"knows \d+ tokens, the network only \d+: they do not belong together"):
+        load(folder)
+
+
+def test_a_token_too_many_that_texts_need_is_refused(tmp_path):
+    folder = with_another_token(tmp_path, special_tokens=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, eos_token=IMAGE)
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(CheckpointError, match="they do not belong together"):
+        load(folder)
