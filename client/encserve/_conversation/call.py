@@ -130,8 +130,9 @@ class Call(Generic[Part]):
             max_length=pipeline.max_length,
             max_bytes_per_text=pipeline.max_bytes_per_text,
             shared_bytes=len(self.shared.encode()),
-            # "" is no prompt
-            prompted=bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name"))),
+            # "" is no prompt; who takes an instruction has a template around each text
+            prompted=bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
+            or "instruction" in pipeline.option_defaults,
             rows_per_text=rows,
             in_windows=self._in_windows,
             copied=self.verb.copied,

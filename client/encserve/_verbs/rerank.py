@@ -18,7 +18,11 @@ class RerankOptions(TruncateOption, CallOptions, total=False):
     top_k: int | None
     """How many documents the answer holds; all without it."""
     prompt_name: str | None
-    """Which of the pipeline's prompts to put before the query, "" for none; the checkpoint's without it."""
+    """Which of the pipeline's prompts to put before the query, or to give as the instruction, "" for none; the
+    checkpoint's without it."""
+    instruction: str | None
+    """What a document is to be judged by, for rerankers that are asked in words; "" for what their template says by
+    itself. Without it the prompt is."""
 
 
 class _Merged:

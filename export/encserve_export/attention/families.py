@@ -75,12 +75,17 @@ def _as_it_is(model: PreTrainedModel, implementation: str) -> AbstractContextMan
 
 @contextmanager
 def _without_cache(model: PreTrainedModel, implementation: str) -> Iterator[None]:
-    """A decoder keeps keys and values for tokens to come, of which there are none."""
-    stated, model.config.use_cache = model.config.use_cache, False
+    """A decoder keeps keys and values for tokens to come, of which there are none; where it has windows, those of the
+    last tokens alone."""
+    configs = [network.config for network in model.modules() if isinstance(network, PreTrainedModel)]
+    stated = [config.use_cache for config in configs]
     try:
+        for config in configs:
+            config.use_cache = False
         yield
     finally:
-        model.config.use_cache = stated
+        for config, use_cache in zip(configs, stated, strict=True):
+            config.use_cache = use_cache
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
 
+_INSTRUCTION = "Which document names a place?"
+
 
 def variants_of(checkpoint: Checkpoint) -> list[dict[str, Any]]:
     """Sets of options that differ from the defaults."""
@@ -32,5 +34,7 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
             return [{"top_k": 3}]
         case "zero-shot-classification":
             return [{"multi_label": True}]
+        case "text-ranking" if checkpoint.template and checkpoint.template.instructed:
+            return [{"instruction": _INSTRUCTION}]
         case _:
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import transformers
@@ -15,6 +15,9 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 
 from .configuration import load_config
+from .reranker import check_room, refuse_chat, reranker_of
+from .rerankers.logit_score import scoring, with_one_score
+from .rerankers.pair_template import PairTemplate
 from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
@@ -48,6 +51,8 @@ class Checkpoint:
     """Tokens of a text that the network sees, special tokens included."""
     trained_dimensions: tuple[int, ...]
     """Lengths of vectors that it was trained for, besides the whole; empty where it does not say."""
+    template: PairTemplate | None = None
+    """What stands around a pair, where it is asked in words."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
 
@@ -107,11 +112,22 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     modules = read_sentence_modules(folder, allow_pickle=config.allow_pickle)
     check_modules(modules, task.name, prompts=task.prompts)
     tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
+    reranker = reranker_of(folder, model_config, modules, tokenizer) if task.name == "text-ranking" else None
+    score = reranker.score if reranker else None
+    if reranker:
+        network = transformers.AutoModelForCausalLM if score else task.network
+        task = replace(task, layout="templated_pairs", network=network)
+    model_config = with_one_score(model_config) if score else model_config
+    refuse_chat(folder, tokenizer, task.name)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
     model = load_network(folder, family, task, config)
+    model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
+    max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
+    if reranker:
+        check_room(reranker, modules, tokenizer, max_length)
     return Checkpoint(
         source=source_of(config),
         folder=folder,
@@ -124,8 +140,9 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
         model=model,
         tokenizer=tokenizer,
         modules=modules,
-        max_length=max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family),
+        max_length=max_length,
         trained_dimensions=trained_dimensions(folder, model_config),
+        template=reranker.template if reranker else None,
     )
 
 

@@ -58,10 +58,13 @@ def drop_strangers(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary:
         return
     stated = json.loads(tokenizer.backend_tokenizer.to_str())
     strangers = {token["id"] for token in stated["added_tokens"] if token["special"] and token["id"] >= vocabulary}
-    needed = {value for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES if (value := getattr(tokenizer, f"{name}_id", None))}
+    needed = {
+        value for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES if (value := getattr(tokenizer, f"{name}_id", None))
+    }
     if len(strangers) != known - vocabulary or strangers & needed:
         raise CheckpointError(
-            f"the tokenizer of {folder} knows {known} tokens, the network only {vocabulary}: they do not belong together"
+            f"the tokenizer of {folder} knows {known} tokens, the network only {vocabulary}: they do not belong "
+            "together"
         )
     stated["added_tokens"] = [token for token in stated["added_tokens"] if token["id"] not in strangers]
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(stated))

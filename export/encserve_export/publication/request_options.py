@@ -10,6 +10,8 @@ from encserve_server.steps.instance.lanes import LANES
 MAX_TEXTS_PER_REQUEST = 256
 _IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")
 _ANY = 2**31 - 1
+MOST_OF_AN_INSTRUCTION = 4_096
+"""UTF-8 bytes."""
 
 Rule = dict[str, Any]
 
@@ -38,6 +40,10 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-ranking":
             offered["top_k"] = _whole(None, 1, _ANY)
+            if checkpoint.template:  # of which the end is never cut
+                offered["truncate"] = _choice("end", ["end", "error"])
+                most = MOST_OF_AN_INSTRUCTION if checkpoint.template.instructed else 0
+                offered["instruction"] = {"kind": "text", "default": None, "most": most}
         case "token-classification":
             offered["aggregation"] = _choice("simple", ["none", "simple", "first", "average", "max"])
         case "question-answering":

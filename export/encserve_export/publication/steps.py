@@ -149,6 +149,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
     engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)
     arrival = {"arrival": ARRIVED_NS}
+    template = {"template": asdict(checkpoint.template)} if checkpoint.template else {}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -161,6 +162,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             **masks,
             **engine,
             **arrival,
+            **template,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits),

@@ -6,13 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 import transformers
 from sentence_transformers import CrossEncoder
+from sentence_transformers.cross_encoder.modules import LogitScore
 
 from .loading import code_arguments, model_arguments, pipeline_of, set_length
 from .messages import Answer, Answered, Asked, Library
 from .prompts import prompt_arguments, prompts_of
-from .watching import Watched
+from .watching import Keep, Watched
 
 
 class Labels:
@@ -67,7 +69,7 @@ class Ranking:
         )
         set_length(library, self._encoder)
         self.prompts = prompts_of(self._encoder)
-        self.watched = Watched(self._encoder)
+        self.watched = Watched(self._encoder, _score_of(self._encoder))
 
     def answer(self, asked: Asked) -> Answered:
         """The documents of one query, by their number, with their scores, the best first."""
@@ -76,6 +78,15 @@ class Ranking:
         scores = [float(self._encoder.predict((query, document), **how)) for document in asked.inputs["text_pair"]]
         order = np.argsort(np.array(scores), kind="stable")[::-1].tolist()
         return Answered([_ranked([(index, scores[index]) for index in order])], self.watched.rows())
+
+
+def _score_of(encoder: torch.nn.Module) -> Keep:
+    """What of the logits of a row a score is made of: all, or those of a word or two of a language model."""
+    score = next((module for module in encoder.modules() if isinstance(module, LogitScore)), None)
+    if score is None:
+        return lambda input_ids, logits: logits
+    yes, no = score.true_token_id, score.false_token_id
+    return lambda input_ids, logits: logits[-1:, [yes]] - (0 if no is None else logits[-1:, [no]])
 
 
 def _ranked(scored: list[tuple[Any, float]]) -> tuple[Answer]:

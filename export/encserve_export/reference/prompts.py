@@ -11,7 +11,10 @@ def prompts_of(encoder: Any) -> dict[str, str]:
 
 
 def prompt_arguments(options: dict[str, Any]) -> dict[str, str]:
-    """What `encode` and `predict` get. An empty name asks for no prompt, where a missing one asks for the default."""
+    """What `encode` and `predict` get. An empty name asks for no prompt, where a missing one asks for the default; an
+    instruction stands in the place of either."""
+    if "instruction" in options:
+        return {"prompt": options["instruction"]}
     name = options.get("prompt_name")
     return {"prompt": ""} if name == "" else {} if name is None else {"prompt_name": name}
 

@@ -125,6 +125,7 @@ _LAYOUTS = {
     "masked_texts": _Layout(_masked_texts),
     "single_texts": _Layout(_single_texts),
     "tagged_texts": _Layout(_single_texts),
+    "templated_pairs": _Layout(_text_pairs),
     "text_pairs": _Layout(_text_pairs),
 }
 """By the layout of the tokenize step."""

@@ -44,9 +44,13 @@ def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
             others = [template.replace("{}", label) for label in labels] * len(texts)
             texts = [text for text in texts for _ in labels]
             how = {"truncation": "only_first"}
-        case "text_pairs" if others is not None and len(texts) < len(others):
+        case "text_pairs" | "templated_pairs" if others is not None and len(texts) < len(others):
             texts = texts * len(others)
     prompt = checkpoint.modules.prompts.get(checkpoint.modules.default_prompt_name or "", "")
+    if checkpoint.template and others is not None:
+        pairs = zip(texts, others, strict=True)
+        texts, others = [checkpoint.template.render(*pair, prompt) for pair in pairs], None
+        how["add_special_tokens"], prompt = False, ""
     typed = "token_type_ids" in checkpoint.graph_inputs
     encoded = checkpoint.tokenizer(
         [prompt + text for text in texts],

@@ -53,5 +53,6 @@ def served_in_process(repository, manifest, spoil=lambda tensors: tensors):
     certificate = hashlib.sha256((repository / "tiny/1/manifest.json").read_bytes()).hexdigest()
     with ONNXRUNTIME.open(step) as encoder:
         serving = InProcess(repository, manifest, encoder)
-        pipelines = [fake_pipeline(name="tiny", certificate=certificate)]
+        known = {"task": manifest.task, "pairs": manifest.pairs, "option_defaults": manifest.option_defaults}
+        pipelines = [fake_pipeline(name="tiny", certificate=certificate, **known)]
         yield FakeTransport(lambda request: spoil(serving(request)), pipelines=pipelines)

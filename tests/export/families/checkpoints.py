@@ -29,16 +29,20 @@ WINDOWS = {"layer_types": ["full_attention", "sliding_attention"], "sliding_wind
 QWEN2 = FEW_KEYS | WINDOWS | {"use_sliding_window": True}
 QWEN3 = FEW_KEYS | {"head_dim": 12}
 GEMMA = FEW_KEYS | WINDOWS | {"head_dim": 12, "query_pre_attn_scalar": 12, "bos_token_id": BEGIN, "eos_token_id": END}
-GEMMA2 = FEW_KEYS | WINDOWS | {
-    "layer_types": ["sliding_attention", "full_attention"],
-    "head_dim": 8,
-    "global_head_dim": 16,
-    "num_global_key_value_heads": 1,
-    "hidden_size_per_layer_input": 8,
-    "embedding_dim": 24,
-    "bos_token_id": BEGIN,
-    "eos_token_id": END,
-}
+GEMMA2 = (
+    FEW_KEYS
+    | WINDOWS
+    | {
+        "layer_types": ["sliding_attention", "full_attention"],
+        "head_dim": 8,
+        "global_head_dim": 16,
+        "num_global_key_value_heads": 1,
+        "hidden_size_per_layer_input": 8,
+        "embedding_dim": 24,
+        "bos_token_id": BEGIN,
+        "eos_token_id": END,
+    }
+)
 T5_SIZES = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "initializer_factor": 1.2}
 DISTILBERT_SIZES = POSITIONS | {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "initializer_range": 0.25}
 DISENTANGLED = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MODULE_KEYS, SENTENCE_KEYS
 from encserve_export.errors import Unsupported
@@ -44,6 +45,8 @@ class SentenceModules:
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     """The prompt of requests that choose none; None where they get none."""
+    logit_score: LogitScore | None = None
+    """The words of whose logits a language model's score is made."""
     activation: str | None = None
     """Class that makes scores of a cross-encoder's logits."""
 
@@ -70,6 +73,10 @@ def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None
         raise Unsupported(
             "the checkpoint normalises the vectors of its tokens and pools none; --task token-embedding serves them"
         )
+    if modules.transformer.messages and task != "text-ranking":
+        raise Unsupported(f"the checkpoint puts texts into a chat template, which {task} does not offer")
+    if modules.logit_score and task != "text-ranking":
+        raise Unsupported(f"the checkpoint makes scores of a language model's logits, which {task} does not offer")
     if modules.default_prompt_name and not prompts:
         raise Unsupported(
             f"the checkpoint puts its prompt {modules.default_prompt_name!r} before each text, which {task} does not "
@@ -92,7 +99,7 @@ def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | Non
 class _Place(IntEnum):
     """Where in the sequence of modules each stands."""
 
-    NETWORK, TOKEN_DENSE, TOKEN_NORMALIZE, POOLING, DENSE, NORMALIZE, MASK = range(7)
+    NETWORK, TOKEN_DENSE, TOKEN_NORMALIZE, POOLING, DENSE, NORMALIZE, MASK, LOGIT_SCORE = range(8)
 
 
 _MAY_REPEAT = (_Place.TOKEN_DENSE, _Place.DENSE)
@@ -118,6 +125,8 @@ def _layers(folder: Path, *, allow_pickle: bool) -> dict[str, Any]:
                 check_splade(path)
             case _Place.MASK:
                 check_mask(path)
+            case _Place.LOGIT_SCORE:
+                found["logit_score"] = read_logit_score(path)
             case _Place.TOKEN_NORMALIZE:
                 found["token_normalize"] = True
             case _Place.NORMALIZE:
@@ -154,6 +163,8 @@ def _place_of(kind: str, path: Path) -> _Place:
             return _Place.TOKEN_NORMALIZE if changes_tokens(path) else _Place.NORMALIZE
         case "MultiVectorMask":
             return _Place.MASK
+        case "LogitScore":
+            return _Place.LOGIT_SCORE
         case _:
             raise Unsupported(f"sentence-transformers module {kind} of {path} is not supported")
 

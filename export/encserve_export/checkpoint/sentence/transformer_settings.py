@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from encserve_export.checkpoint.json_file import read_object
+from encserve_export.checkpoint.rerankers.pair_template import Messages
 from encserve_export.checkpoint.unread.checking import check_keys
-from encserve_export.checkpoint.unread.keys import PROCESSING_KEYS, TRANSFORMER_KEYS
+from encserve_export.checkpoint.unread.keys import MODALITY_KEYS, PROCESSING_KEYS, TRANSFORMER_KEYS
 from encserve_export.errors import Unsupported
 
 _FILES = tuple(
@@ -16,7 +17,12 @@ _FILES = tuple(
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 """In the order in which sentence-transformers looks for one that states something."""
-_READ = ("max_seq_length", "do_lower_case", "processing_kwargs")
+_READ = ("max_seq_length", "do_lower_case", "processing_kwargs", "modality_config")
+_TEXT, _MESSAGE = "text", "message"
+
+
+_OF_TOKENIZERS = ("max_length", "padding", "restore_suffix", "return_tensors", "truncation")
+"""What `processing_kwargs.chat_template` may hold beside what its template gets."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class TransformerSettings:
     max_length: int | None = None
     """Tokens of a text that the network sees, special tokens included; None leaves it to the tokenizer."""
     lowercase: bool = False
+    messages: Messages | None = None
+    """How texts become messages of a chat, which its template renders; None where they are read as they are."""
 
 
 def read_transformer_settings(folder: Path, path: str) -> TransformerSettings:
@@ -43,16 +51,29 @@ def read_transformer_settings(folder: Path, path: str) -> TransformerSettings:
         )
     file, stated = next(((each, found) for each in _FILES if (found := read_object(folder / each))), ("", {}))
     check_keys(folder / file, stated, _READ, TRANSFORMER_KEYS)
-    cut_at = _processed_length(folder / file, stated.get("processing_kwargs") or {})
+    processing = stated.get("processing_kwargs") or {}
+    cut_at = _processed_length(folder / file, processing)
     return TransformerSettings(
         max_length=stated.get("max_seq_length") if cut_at is None else cut_at,
         lowercase=bool(stated.get("do_lower_case", False)),
+        messages=_messages(folder / file, stated.get("modality_config") or {}, processing.get("chat_template") or {}),
     )
+
+
+def _messages(file: Path, modalities: dict[str, Any], arguments: dict[str, Any]) -> Messages | None:
+    """How texts become messages. Raises Unsupported: the network is asked otherwise than by its forward."""
+    check_keys(file, modalities, (_TEXT, _MESSAGE), ())
+    for stated in modalities.values():
+        check_keys(file, stated, ("format",), MODALITY_KEYS)
+    check_keys(file, arguments, [name for name in arguments if name not in _OF_TOKENIZERS], ())
+    if _MESSAGE not in modalities:
+        return None
+    return Messages(modalities[_MESSAGE].get("format", "auto"), arguments)
 
 
 def _processed_length(file: Path, stated: dict[str, Any]) -> int | None:
     """Where `processing_kwargs` cuts a text, which it does whatever else is stated; None where it does not say."""
-    check_keys(file, stated, ("text",), ())
+    check_keys(file, stated, ("text", "chat_template"), ())
     text = stated.get("text") or {}
     check_keys(file, text, ("max_length",), PROCESSING_KEYS)
     return text.get("max_length")

@@ -206,21 +206,13 @@ TRANSFORMER_KEYS = (
     Unread(
         "names the class that loads the network, as the task does",
         ("transformer_task",),
-        ("feature-extraction", "fill-mask", "sequence-classification"),
+        ("feature-extraction", "fill-mask", "sequence-classification", "text-generation"),
     ),
     Unread("chooses among ways to compute the same numbers", ("unpad_inputs",)),
     Unread(
         "asks for nothing", ("query_length", "document_length", "query_expansion", "tokenizer_name_or_path"), (None,)
     ),
-    Unread(
-        "is what encserve does: the text goes through the network's forward",
-        ("modality_config",),
-        (
-            {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
-            {"text": {"method": "forward", "method_output_name": "logits"}},
-        ),
-    ),
-    Unread("names what the module makes", ("module_output_name",), ("token_embeddings", "scores")),
+    Unread("names what the module makes", ("module_output_name",), ("token_embeddings", "scores", "causal_logits")),
     Unread(
         "asks for nothing",
         ("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs"),
@@ -228,6 +220,12 @@ TRANSFORMER_KEYS = (
     ),
 )
 """Keys of the settings of a Transformer module, such as `sentence_bert_config.json`."""
+
+MODALITY_KEYS = (
+    Unread("is what encserve does: the text goes through the network's forward", ("method",), ("forward",)),
+    Unread("is what encserve does", ("method_output_name",), ("last_hidden_state", "logits")),
+)
+"""Keys of `modality_config.text` and `modality_config.message` in those settings."""
 
 PROCESSING_KEYS = (
     Unread("is what encserve does: it cuts the longer text of a pair first", ("truncation",), (True, "longest_first")),

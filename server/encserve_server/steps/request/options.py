@@ -104,6 +104,18 @@ def _template(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return value
 
 
+def _text(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{problem}; it must be a text")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
+    if size > rule["most"]:
+        raise InvalidArgument(f"{problem}, of {size} bytes; it may have {rule['most']}")
+    return value
+
+
 def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     try:
         labels = json.loads(value) if isinstance(value, str) else None
@@ -129,6 +141,7 @@ KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "flag": _flag,
     "id": _id,
     "template": _template,
+    "text": _text,
     "labels": _labels,
 }
 """Kind of an option -> its check, a function of the beginning of the complaint, the value, and the option's rule."""

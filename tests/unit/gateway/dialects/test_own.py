@@ -33,6 +33,7 @@ VALUES = {
     "long_text": "chunk",
     "overlap": 2,
     "prompt_name": "query",
+    "instruction": "Does it name a place?",
     "dimensions": 4,
     "normalize": False,
     "output_dtype": "float32",
