@@ -4,11 +4,9 @@ import os
 import signal
 from contextlib import ExitStack
 
-import psutil
 from serving import serve_config
 from steady_load import Load, answered, shares_under, wait_until
 
-from encserve_server.launcher import flags
 from encserve_server.launcher.server import TritonServer
 
 
@@ -30,19 +28,3 @@ def test_no_call_fails_while_one_of_three_servers_dies_and_one_comes(repository)
     # A request goes where the fewest are in flight: a server that is faster for a moment gets more. 1.3 times was seen.
     for shares in (before, after):
         assert max(shares) <= 1.6 * min(shares), (before, after)
-
-
-def connections_to(port):
-    """The local ports from which this process is connected to a port of this host."""
-    found = psutil.Process().net_connections("tcp")
-    return {each.laddr.port for each in found if each.raddr and each.raddr.port == port}
-
-
-def test_connections_grow_old_and_no_call_notices(repository, monkeypatch):
-    """Or a client that looked a name up once would never find the replicas that came later."""
-    monkeypatch.setattr(flags, "CONNECTION_AGE_S", 1)
-    config = serve_config(repository, models=("minilm",), exit_timeout_s=5)
-    seen = set()
-    with TritonServer(config) as server, Load(server.grpc_url) as load:
-        wait_until(lambda: load.check() or seen.update(connections_to(config.grpc_port)) or len(seen) >= 20)
-        assert server.pid
