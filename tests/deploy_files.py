@@ -36,6 +36,6 @@ def queries():
 
 def rules():
     """Every rule of Prometheus, those that record and those that alert."""
-    for name in ("alerts.yml", "slo.yml"):
+    for name in ("alerts.yml", "drift.yml", "slo.yml"):
         groups = yaml.safe_load((MONITORING / name).read_text())["groups"]
         yield from (rule for group in groups for rule in group["rules"])

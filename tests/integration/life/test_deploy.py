@@ -16,7 +16,7 @@ from encserve import Client, EncserveError
 from encserve_server import command, health
 from encserve_server.launcher.server import TritonServer
 
-OF_GPUS = re.compile("nv_gpu_.*")
+OF_OTHERS = re.compile("nv_gpu_.*|encserve_first_(labels|score_.*)")  # of GPUs, and of classifiers
 SCALED = {"monitoring": {"enabled": True}, "autoscaling": {"kind": "keda"}}
 
 
@@ -47,7 +47,7 @@ def test_the_command_of_the_compose_file_serves_and_is_healthy(repository, tmp_p
         shown = shown_by(server.metrics_url) | shown_by(f"{gateway}/metrics", headers)
         assert server.metrics_url.startswith("http://127.0.0.2:")
     asked = (*queries(), *scaling_queries(render(SCALED)).values())
-    wanted = {name for query in asked for name in METRIC.findall(query) if not OF_GPUS.fullmatch(name)}
+    wanted = {name for query in asked for name in METRIC.findall(query) if not OF_OTHERS.fullmatch(name)}
     assert wanted <= shown
     assert not is_healthy(server.grpc_url)
 

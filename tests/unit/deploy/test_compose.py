@@ -178,7 +178,7 @@ def test_what_is_mounted_from_the_repository_is_there(compose):
         for volume in service.get("volumes", [])
         if volume.startswith("./deploy")
     ]
-    assert len(mounted) == 5
+    assert len(mounted) == 6
     for path in mounted:
         assert (ROOT / path).exists(), path
 

@@ -13,7 +13,7 @@ from deploy_files import METRIC, MONITORING, ROOT, queries, rules
     "check",
     [
         ["config", "--syntax-only", "--lint=all", "prometheus.yml"],
-        ["rules", "--lint=all", "alerts.yml", "slo.yml"],
+        ["rules", "--lint=all", "alerts.yml", "drift.yml", "slo.yml"],
     ],
     ids=["config", "rules"],
 )
@@ -312,7 +312,7 @@ def test_prometheus_scrapes_the_servers_of_the_compose_file(compose):
     assert [target.rpartition(":")[0] for target in targets] == ["triton", "triton-cpu", "gateway"]
     for name in ("triton", "triton-cpu", "gateway", "prometheus", "grafana"):
         assert "metrics" in compose["services"][name]["networks"]
-    assert set(config["rule_files"]) == {"alerts.yml", "slo.yml"}
+    assert set(config["rule_files"]) == {"alerts.yml", "drift.yml", "slo.yml"}
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert():

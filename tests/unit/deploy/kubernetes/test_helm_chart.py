@@ -95,5 +95,5 @@ def test_a_manifest_is_given_as_a_file(tmp_path):
 
 def test_the_rules_of_prometheus_are_those_of_the_compose_file():
     (rule,) = of_kind(render({"monitoring": MONITORED}), "PrometheusRule")
-    files = (KUBERNETES.parent / "monitoring" / f"{name}.yml" for name in ("alerts", "slo"))
+    files = (KUBERNETES.parent / "monitoring" / f"{name}.yml" for name in ("alerts", "drift", "slo"))
     assert rule["spec"]["groups"] == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
