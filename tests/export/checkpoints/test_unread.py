@@ -90,8 +90,6 @@ def test_a_config_that_transformers_refuses(folder):
         ("config_sentence_transformers.json", {"truncate_dim": 8}),
         ("sentence_bert_config.json", {"query_length": 8}),
         ("sentence_bert_config.json", {"model_args": {"is_causal": True}}),
-        ("sentence_bert_config.json", {"modality_config": {"message": {"method": "forward"}}}),
-        ("sentence_bert_config.json", {"transformer_task": "text-generation"}),
     ],
 )
 def test_a_key_of_a_module_that_nobody_reads(file, changes, tmp_path):
@@ -99,6 +97,24 @@ def test_a_key_of_a_module_that_nobody_reads(file, changes, tmp_path):
     assert load(folder).dimensions == 12
     change_json(folder / file, **changes)
     with pytest.raises(Unsupported, match=rf"{file} states '{next(iter(changes))}': .* which is not supported"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("modality", "message"),
+    [
+        ({"message": {"method": "generate"}}, "states 'method': 'generate', .*; supported is 'forward'"),
+        ({"image": {"method": "forward"}}, "states 'image': .*, which is not supported"),
+        (
+            {"message": {"method": "forward"}},
+            "puts texts into a chat template, which feature-extraction does not offer",
+        ),
+    ],
+)
+def test_a_network_that_is_asked_otherwise_than_by_a_text(modality, message, tmp_path):
+    folder = dense_on_tokens(tmp_path)
+    change_json(folder / "sentence_bert_config.json", modality_config=modality)
+    with pytest.raises(Unsupported, match=message):
         load(folder)
 
 

@@ -19,8 +19,12 @@ def test_each_option_of_a_verb_is_offered(verb):
         trained_dimensions=(),
         max_length=256,
         tokenizer=SimpleNamespace(truncation_side="right"),
+        template=None,
     )
     offered = options_of(checkpoint)
+    if verb.name == "rerank":
+        in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
+        offered |= {"instruction": options_of(in_words)["instruction"]}
     for name, option in verb.options.items():
         rule = offered[name]
         if option.choices:

@@ -140,3 +140,11 @@ def test_the_end_of_the_template_stays_where_a_document_is_cut(steps):
 def test_a_request_that_is_refused(query, documents, options, message, steps):
     with pytest.raises(InvalidArgument, match=message):
         rows_of(steps, query, documents, **options)
+
+
+def test_the_logits_of_a_language_model_without_what_makes_scores_of_them(tmp_path):
+    folder = write_reranker(tmp_path, score=YES_NO)
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps(modules[:1]))
+    with pytest.raises(Unsupported, match="or that without a LogitScore, which is not supported"):
+        load(folder)

@@ -134,6 +134,12 @@ def _layers(folder: Path, *, allow_pickle: bool) -> dict[str, Any]:
             case _:
                 dense[place].append(read_dense(path, allow_pickle=allow_pickle))
         last, before = place, kind
+    generates = "transformer" in found and found["transformer"].generates
+    if generates != ("logit_score" in found):
+        raise Unsupported(
+            f"{folder / 'modules.json'} has a LogitScore without 'transformer_task': 'text-generation', or that "
+            "without a LogitScore, which is not supported"
+        )
     if found.get("token_normalize") and "pooling" in found:
         raise Unsupported(f"{folder / 'modules.json'} pools vectors that a Normalize changed, which is not supported")
     return {

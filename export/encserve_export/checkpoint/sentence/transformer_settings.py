@@ -32,6 +32,8 @@ class TransformerSettings:
     max_length: int | None = None
     """Tokens of a text that the network sees, special tokens included; None leaves it to the tokenizer."""
     lowercase: bool = False
+    generates: bool = False
+    """Whether it gives the logits of a language model, for a LogitScore."""
     messages: Messages | None = None
     """How texts become messages of a chat, which its template renders; None where they are read as they are."""
 
@@ -56,6 +58,7 @@ def read_transformer_settings(folder: Path, path: str) -> TransformerSettings:
     return TransformerSettings(
         max_length=stated.get("max_seq_length") if cut_at is None else cut_at,
         lowercase=bool(stated.get("do_lower_case", False)),
+        generates=stated.get("transformer_task") == "text-generation",
         messages=_messages(folder / file, stated.get("modality_config") or {}, processing.get("chat_template") or {}),
     )
 
@@ -65,9 +68,10 @@ def _messages(file: Path, modalities: dict[str, Any], arguments: dict[str, Any])
     check_keys(file, modalities, (_TEXT, _MESSAGE), ())
     for stated in modalities.values():
         check_keys(file, stated, ("format",), MODALITY_KEYS)
-    check_keys(file, arguments, [name for name in arguments if name not in _OF_TOKENIZERS], ())
     if _MESSAGE not in modalities:
+        check_keys(file, {"chat_template": arguments} if arguments else {}, (), ())
         return None
+    check_keys(file, arguments, [name for name in arguments if name not in _OF_TOKENIZERS], ())
     return Messages(modalities[_MESSAGE].get("format", "auto"), arguments)
 
 
