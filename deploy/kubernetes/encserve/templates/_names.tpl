@@ -1,5 +1,8 @@
 {{/* The name of a part, as "server", in this release. */}}
 {{- define "encserve.name" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .root.Release.Name) }}
+{{- fail (printf "the release is called %s: Services are named after it, so it needs a name of a-z, 0-9 and -, from a letter on" .root.Release.Name) }}
+{{- end -}}
 {{ printf "%s-%s" (.root.Release.Name | trunc 40 | trimSuffix "-") .part }}
 {{- end }}
 

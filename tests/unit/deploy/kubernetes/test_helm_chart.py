@@ -62,6 +62,28 @@ def test_what_does_not_fit_is_refused_by_name(values, words):
     assert words in str(refused.value)
 
 
+def test_large_numbers_are_written_out():
+    """Helm reads numbers of a file as floats, and would write a million as 1e+06, which no step reads."""
+    settings = {"maxQueuedTexts": 1_000_000, "recentRowsMib": 0.5, "intraOpThreads": 8, "latencyBucketsS": 2}
+    scaled = {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "workSeconds": 3_600}}
+    manifests = render({"server": {"settings": settings}, **scaled})
+    (container,) = the(manifests, "Deployment", "encserve-server")["spec"]["template"]["spec"]["containers"]
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "ENCSERVE_MAX_QUEUED_TEXTS": "1000000",
+        "ENCSERVE_RECENT_ROWS_MIB": "0.5",
+        "ENCSERVE_INTRA_OP_THREADS": "8",
+        "ENCSERVE_LATENCY_BUCKETS_S": "2",
+    }
+    (scaler,) = of_kind(manifests, "HorizontalPodAutoscaler")
+    assert scaler["spec"]["metrics"][0]["external"]["target"]["value"] == "3600000m"
+
+
+@pytest.mark.parametrize("release", ["2026", "a.b"])
+def test_a_release_that_could_not_name_a_service_is_refused(release):
+    with pytest.raises(Refused, match=f"the release is called {release}: Services are named after it"):
+        render(release=release)
+
+
 def test_two_plans_for_two_gpus_are_two_releases():
     plans = {"minilm": certificate("sm_89"), "ranker": certificate("sm_90")}
     with pytest.raises(Refused, match=r"plans for sm_89, sm_90; one pool has one GPU architecture"):

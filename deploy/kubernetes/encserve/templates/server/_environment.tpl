@@ -1,4 +1,4 @@
-{{/* The environment of the server, from its values. */}}
+{{/* The environment of the server, from its values. Numbers are written out: Helm itself would make a million 1e+06. */}}
 {{- define "encserve.serverEnvironment" -}}
 {{- with .adminSecret }}
 {{- if .name }}
@@ -16,7 +16,7 @@
     "intraOpThreads" "ENCSERVE_INTRA_OP_THREADS" }}
 {{- with index $.settings $setting }}
 - name: {{ $variable }}
-  value: {{ . | quote }}
+  value: {{ kindIs "string" . | ternary . (float64 . | printf "%.15g") | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
