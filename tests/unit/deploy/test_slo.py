@@ -23,7 +23,7 @@ def counter(name, *parts, **labels):
 
 
 def answered(*parts, instance="one", model="minilm", version="1"):
-    return counter("nv_inference_request_success", *parts, model=model, version=version, instance=instance)
+    return counter("nv_inference_request_success", *parts, model=f"{model}_head", version=version, instance=instance)
 
 
 def failed(*parts, model="minilm", version="1"):
