@@ -16,6 +16,7 @@ import pytest
 from clients.environments import Program, made
 from gateways import running_gateway
 from references import TEXTS
+from scipy.stats import spearmanr
 
 TOLERANCE = {"rtol": 0, "atol": 1e-6}
 FULL = [text for text in TEXTS if text and "\n" not in text]  # some put blanks for ends of lines
@@ -140,6 +141,17 @@ def test_aiperf_measures(kind, model, gateway, vocabularies, tmp_path):
     measured = json.loads((tmp_path / "profile_export_aiperf.json").read_text())
     assert measured["request_count"]["avg"] == 10
     assert not measured.get("error_summary"), measured["error_summary"]
+
+
+@pytest.mark.slow
+def test_mteb_evaluates_a_task(gateway, client):
+    pairs = [[text, FULL[(3 * number + 1) % len(FULL)], number % 6] for number, text in enumerate(FULL)]
+    call = ("evaluate", {"url": gateway, "model": "embed-bert", "pairs": pairs})
+    (told,) = Program("mteb", "mteb").ask([call])
+    first, second, scores = zip(*pairs, strict=True)
+    vectors = [client.embed(texts, model="embed-bert", normalize=True).vectors for texts in (first, second)]
+    similar = (vectors[0] * vectors[1]).sum(axis=1)
+    assert returned(told) == pytest.approx(spearmanr(similar, scores).statistic, abs=1e-3)
 
 
 def left(gateway):
