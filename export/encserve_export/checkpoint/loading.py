@@ -24,7 +24,7 @@ from .source import checkpoint_folder, licence_of, source_of
 from .tasks.table import TASKS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
-from .weights import load_network
+from .weights import load_network, network_without_weights
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ class Checkpoint:
         return str(fast.to_str())
 
 
-def load_checkpoint(config: ExportConfig) -> Checkpoint:
-    """Load the checkpoint that `config` names.
+def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint:
+    """Load the checkpoint that `config` names; without `weights` its network has none, and they are not looked at.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it lacks its config, its weights or a part of them.
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
-    folder = checkpoint_folder(config)
+    folder = checkpoint_folder(config, weights=weights)
     if not (folder / "config.json").is_file():
         read_sentence_modules(folder)  # which may know why, and says it
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
@@ -117,12 +117,15 @@ def load_checkpoint(config: ExportConfig) -> Checkpoint:
     if reranker:
         network = transformers.AutoModelForCausalLM if score else task.network
         task = replace(task, layout="templated_pairs", network=network)
-    model_config = with_one_score(model_config) if score else model_config
+    stated_config, model_config = model_config, with_one_score(model_config) if score else model_config
     refuse_chat(folder, tokenizer, task.name)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
-    model = load_network(folder, family, task, config)
+    if weights:
+        model = load_network(folder, family, task, config)
+    else:
+        model = network_without_weights(stated_config, family, task, config)
     model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
     max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)

@@ -16,12 +16,15 @@ from encserve_export.errors import CheckpointError, InvalidConfig
 from .remote_code import check_commit
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md"]
+_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
+_WEIGHTS, _OF_LAYERS = "*.safetensors", "*/*.safetensors"
+"""Of the network with all that stands behind it; and of the layers behind it alone, each in a folder of its own."""
 _PICKLES = ["*pytorch_model*.bin"]  # of the network, in one file or several, and of a Dense module in its own folder
 
 
-def checkpoint_folder(config: ExportConfig) -> Path:
-    """The folder of the checkpoint that `config` names, downloaded where it is a hub id.
+def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
+    """The folder of the checkpoint that `config` names, downloaded where it is a hub id: without the weights of its
+    network where they are not asked for.
 
     Raises:
         CheckpointError: there is no such checkpoint.
@@ -37,7 +40,8 @@ def checkpoint_folder(config: ExportConfig) -> Path:
     check_commit(config)
     patterns = [
         *_FILES,
-        *(_PICKLES if config.allow_pickle else ()),
+        _WEIGHTS if weights else _OF_LAYERS,
+        *(_PICKLES if config.allow_pickle and weights else ()),
         *(["*.py"] if config.trust_remote_code is not None else ()),
     ]
     try:

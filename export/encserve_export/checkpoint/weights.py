@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from encserve_export.attention.families import Family
 from encserve_export.config import ExportConfig
@@ -63,6 +63,23 @@ def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) 
             f"{task.name}; --task feature-extraction serves its encoder"
         )
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def network_without_weights(
+    config: PreTrainedConfig, family: Family, task: Task, asked: ExportConfig
+) -> PreTrainedModel:
+    """The network that `task` needs, by its configuration alone: its tensors have shapes and no numbers.
+
+    Raises:
+        CheckpointError: transformers cannot make it.
+    """
+    loader = family if task.network is transformers.AutoModel else task
+    try:
+        with torch.device("meta"):
+            model = loader.network.from_config(config, trust_remote_code=asked.trust_remote_code is not None)
+    except Exception as error:  # whatever the code of a network does with a configuration
+        raise CheckpointError(f"transformers cannot make the network of {asked.checkpoint}: {error}") from error
+    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 
 def _check_file(folder: Path, asked: ExportConfig) -> None:

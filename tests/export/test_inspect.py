@@ -1,0 +1,122 @@
+"""`encserve inspect`: what it says of checkpoints, and what it refuses, as an export would."""
+
+import argparse
+import json
+
+import pytest
+import transformers
+from safetensors.torch import load_file, save_file
+
+from encserve_export.checkpoint import source
+from encserve_export.commands import inspect_command
+from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
+
+from .families.checkpoints import CASES, write_checkpoint
+from .rerankers.checkpoints import PROMPTS, write_reranker
+from .small_checkpoints import make_checkpoint, write_modules
+
+
+def said(capsys, *arguments):
+    parser = argparse.ArgumentParser()
+    inspect_command.add_arguments(parser)
+    assert inspect_command.run(parser.parse_args([*map(str, arguments), "--json"])) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_embedding_model(tmp_path, capsys):
+    write_checkpoint(tmp_path, "qwen3", max_length=40)
+    modules = [("Transformer", "", {}), ("Pooling", "1_Pooling", {"pooling_mode_lasttoken": True})]
+    write_modules(tmp_path, [*modules, ("Normalize", "2_Normalize", {})], 32)
+    found = said(capsys, tmp_path)
+    parameters = sum(each.size for each in load_numpy(tmp_path).values())
+    assert (
+        found.items()
+        >= {
+            "task": "feature-extraction",
+            "family": "qwen3",
+            "attention": "packed, to what stands before",
+            "pooling": "lasttoken",
+            "normalized": True,
+            "dimensions": 32,
+            "max_length": 40,
+            "parameters": parameters,
+            "fp32_bytes": 4 * parameters,
+            "weights": "read: the network takes all of them",
+        }.items()
+    )
+
+
+def load_numpy(folder):
+    return {name: tensor.numpy() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_without_weights_it_says_the_same(case, tmp_path, capsys):
+    folder = write_checkpoint(tmp_path, case)
+    with_them, without = (
+        said(capsys, folder, "--task", "token-embedding", flag) for flag in ("--weights", "--no-weights")
+    )
+    assert without.pop("weights") == "not looked at"
+    assert with_them.pop("weights") != "not looked at"
+    assert without == with_them
+
+
+def test_a_reranker_that_is_asked_in_words(tmp_path, capsys):
+    folder = write_reranker(tmp_path, score={"true_token_id": 40}, settings={"prompts": PROMPTS})
+    (folder / "model.safetensors").unlink()
+    found = said(capsys, folder, "--no-weights")
+    assert found["template"] == "<s>Is it apt?\nquery: QUERY\ndocument: DOCUMENT</s>\nso: <s>"
+    assert found.items() >= {"task": "text-ranking", "reads": "pairs of texts", "prompts": PROMPTS}.items()
+    with pytest.raises(CheckpointError, match="has no weights"):
+        said(capsys, folder)
+
+
+def test_lines_for_people(tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    inspect_command.add_arguments(parser)
+    folder = make_checkpoint(
+        tmp_path, network=transformers.AutoModelForSequenceClassification, id2label={0: "calm", 1: "größer"}
+    )
+    inspect_command.run(parser.parse_args([str(folder)]))
+    lines = capsys.readouterr().out.splitlines()
+    assert "task        text-classification" in lines
+    assert 'labels      ["calm", "größer"]' in lines
+
+
+@pytest.mark.parametrize("flag", ["--weights", "--no-weights"])
+def test_what_an_export_refuses_is_refused(flag, tmp_path, capsys):
+    folder = make_checkpoint(tmp_path)
+    with pytest.raises(InvalidConfig, match="--max-length 99999"):
+        said(capsys, folder, flag, "--max-length", 99_999)
+    stated = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(stated | {"rotary_value_scale": 2}))
+    with pytest.raises(Unsupported, match="states 'rotary_value_scale': 2"):
+        said(capsys, folder, flag)
+
+
+def test_a_tensor_that_nothing_reads_is_seen_in_the_weights(tmp_path, capsys):
+    folder = make_checkpoint(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    weights["gate.weight"] = weights["embeddings.LayerNorm.weight"].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Unsupported, match=r"such as gate\.weight"):
+        said(capsys, folder, "--task", "feature-extraction")
+    assert said(capsys, folder, "--task", "feature-extraction", "--no-weights")["weights"] == "not looked at"
+
+
+def test_of_a_hub_id_no_weights_of_the_network_are_downloaded(tmp_path, capsys, monkeypatch):
+    folder = make_checkpoint(tmp_path / "snapshots" / "0123abc")
+    asked = []
+
+    def download(repository, *, revision, allow_patterns):
+        asked.append((repository, revision, allow_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(source, "snapshot_download", download)
+    found = said(capsys, "somebody/model", "--task", "feature-extraction", "--revision", "0123abc")
+    assert (found["checkpoint"], found["revision"], found["weights"]) == ("somebody/model", "0123abc", "not looked at")
+    said(capsys, "somebody/model", "--task", "feature-extraction", "--weights")
+    (without, with_them) = (patterns for *_, patterns in asked)
+    assert "*.safetensors" in with_them
+    assert "*.safetensors" not in without
+    assert {"*/*.safetensors", "*.jinja", "*.json"} <= set(without)
