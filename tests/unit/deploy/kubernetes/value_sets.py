@@ -81,6 +81,7 @@ REFUSED = [
     ({"models": {"certificates": {"minilm": certificate("sm_90")}}}, "a plan for a GPU of sm_90"),
     ({"gateway": {"keysSecret": ""}}, "who may ask the gateway?"),
     ({"gateway": {"allowAnonymous": True}}, "exclude each other"),
+    ({"monitoring": {"enabled": True, "interval": "1m"}}, "/monitoring/interval"),
     ({"autoscaling": {"kind": "keda"}}, "monitoring.enabled"),
     (
         {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "minReplicas": 9}},
@@ -92,6 +93,7 @@ REFUSED = [
     ),
     ({"route": {"http": {"enabled": True}}}, "route.parentRefs"),
     ({"route": {"http": {"enabled": True}}, "gateway": {"enabled": False}}, "gateway.enabled is false"),
+    ({"route": {"http": {"enabled": True}, "parentRefs": EDGE}}, "network.gatewayCallers"),
     ({"route": {"grpc": {"enabled": True}, "parentRefs": EDGE}}, "network.serverCallers"),
     (
         {"route": {"http": {"enabled": True}, "grpc": {"enabled": True}, "parentRefs": EDGE}, **OPEN},
@@ -101,6 +103,6 @@ REFUSED = [
         {"route": {"http": SHARED, "grpc": SHARED, "parentRefs": EDGE}, **OPEN},
         "share the host name texts.example.org",
     ),
-    ({"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}}, "route.canary.release"),
+    ({"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}, **OPEN}, "route.canary.release"),
 ]
 """Values that do not fit, and the words in which Helm refuses them."""
