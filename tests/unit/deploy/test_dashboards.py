@@ -73,8 +73,19 @@ def test_labels_in_legends_are_kept_by_the_query(dashboard):
             assert kept is None or label in kept[1].split(", "), target
 
 
+def test_lines_of_a_fleet_can_be_told_apart(dashboard):
+    for target in targets(dashboard):
+        aggregated = re.search(r"\b(?:sum|max|count)\b", target["expr"])
+        assert (
+            aggregated
+            or target.get("format") == "table"
+            or re.search("{{(instance|gpu_uuid)}}", target["legendFormat"])
+        )
+
+
 def test_cost_and_tokens_are_what_their_panels_say(tmp_path):
-    """Two servers at 1.00 an hour, of which one ran for half a day, answered 100 texts a minute, of 10 tokens each."""
+    """Three servers at 1.00 an hour, of which one was away for half a day and one was there for six hours, as a pod
+    that a rollout replaces, answered 100 texts a minute, of 10 tokens each, and as many of another pipeline."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
@@ -83,16 +94,18 @@ def test_cost_and_tokens_are_what_their_panels_say(tmp_path):
     series = [
         {"series": 'up{job="triton", instance="one"}', "values": f"1x{day}"},
         {"series": 'up{job="triton", instance="two"}', "values": f"1x{day // 2 - 1} 0x{day // 2}"},
+        {"series": 'up{job="triton", instance="three"}', "values": f"1x{day // 4 - 1} stale"},
         {"series": f"encserve_encoded_texts{{{label}}}", "values": f"0+100x{day}"},
+        {"series": 'encserve_encoded_texts{model="ranker_encode", version="1"}', "values": f"0+100x{day}"},
         {"series": f"encserve_repeated_texts{{{label}}}", "values": f"0+20x{day}"},
         {"series": f"encserve_computed_tokens{{{label}}}", "values": f"0+800x{day}"},
     ]
-    expected = {("goals", "Cost of a million texts"): (36 / 144_000 * 1e6, 0.5), ("steps", "Tokens of a text"): (10, 0)}
+    expected = {("goals", "Cost of a million texts"): (42 / 288_000 * 1e6, 0.5), ("steps", "Tokens of a text"): (10, 0)}
     tests = []
     for (board, title), (value, off) in expected.items():
         panels = json.loads((MONITORING / f"grafana/dashboards/{board}.json").read_text())["panels"]
         (query,) = (panel["targets"][0]["expr"] for panel in panels if panel["title"] == title)
-        for name, filled in FILLED.items():
+        for name, filled in {**FILLED, "$pipeline": "minilm"}.items():
             query = query.replace(name, filled)
         samples = [{"labels": "{}", "value": 1}]
         near = f"sum(abs(({query}) - {value})) <= bool {off}"

@@ -103,6 +103,9 @@ REFUSED = [
         {"route": {"http": SHARED, "grpc": SHARED, "parentRefs": EDGE}, **OPEN},
         "share the host name texts.example.org",
     ),
-    ({"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}, **OPEN}, "route.canary.release"),
+    (
+        {"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}, **OPEN},
+        "route.canary.release",
+    ),
 ]
 """Values that do not fit, and the words in which Helm refuses them."""
