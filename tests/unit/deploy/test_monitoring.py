@@ -196,14 +196,24 @@ def test_a_server_that_others_start_again_and_again_is_seen(tmp_path):
     check_alerts(tmp_path, [{**answers, "values": "0 9 9 2 5 5 6 7 8x13"}], {}, at="12m")
 
 
-@pytest.mark.parametrize(("up", "alerts"), [(1, {}), (0, {"NoServer": [None]})])
+@pytest.mark.parametrize(
+    ("up", "alerts"), [("1x20", {}), ("1x9 0x10", {"NoServer": [None]}), (None, {"NoServer": [None]})]
+)
 def test_a_server_that_is_gone_is_seen(tmp_path, up, alerts):
-    check_alerts(tmp_path, [steady("up", up, job="triton", instance="one")], alerts)
+    """Also where Prometheus knows none, as in a cluster where no pod could be placed."""
+    servers = [] if up is None else [answering("one", up)]
+    check_alerts(tmp_path, [*servers, answering("elsewhere", "1x20", job="gateway")], alerts)
 
 
-def test_one_server_of_several_that_is_gone_is_seen(tmp_path):
-    servers = [steady("up", up, job="triton", instance=name) for name, up in (("one", 0), ("two", 1))]
-    check_alerts(tmp_path, servers, {"ServerGone": [None]})
+@pytest.mark.parametrize(("up", "alerts"), [("1x9 0x10", {"ServerGone": [None]}), ("0x20", {})])
+def test_one_server_of_several_that_is_gone_is_seen(tmp_path, up, alerts):
+    """And not one that never was there: a pod that starts, or the other service of the compose file."""
+    check_alerts(tmp_path, [answering("one", up), answering("two", "1x20")], alerts)
+
+
+def answering(instance, up, *, job="triton"):
+    """Whether a server answers Prometheus, minute by minute."""
+    return {"series": f'up{{job="{job}", instance="{instance}"}}', "values": up}
 
 
 def busy(*, at_the_door, in_encode):
@@ -262,6 +272,8 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
     if promtool is None:
         pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     answered = [series(SUCCESS, 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode", "_head")]
+    if not any(each["series"].startswith("up{") for each in counters):
+        answered.append(answering("one", "1x20"))
     summary = {
         "NoServer": "No Triton answers to Prometheus.",
         "ServerGone": "one does not answer to Prometheus; the others carry its requests.",
