@@ -26,9 +26,9 @@ from onnx import numpy_helper
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from encserve_export import attention, checkpoint, network
+from encserve_export import attention, checkpoint, generation, network
 
-TRACED = (attention, checkpoint, network)
+TRACED = (attention, checkpoint, generation, network)
 """Packages whose code runs while a network is traced."""
 LARGEST = 200_000_000
 """Bytes of a network above which writing it down takes longer than it may save."""

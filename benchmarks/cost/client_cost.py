@@ -16,6 +16,7 @@ import pstats
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import numpy as np
 from tritonclient.grpc import service_pb2
@@ -42,6 +43,10 @@ class Null:
         raw = request_to_proto(request).SerializeToString()
         assert raw
         return response_from_proto(service_pb2.ModelInferResponse.FromString(self._answer(len(request.inputs["text"]))))
+
+    def stream(self, request: InferRequest, *, timeout_s: float) -> NoReturn:
+        """Nothing is asked that has several responses."""
+        raise AssertionError(request.model)
 
     def give_up(self, request: InferRequest) -> None:
         """All requests are answered."""
@@ -79,6 +84,10 @@ class AsyncNull:
         """The answer that was made for as many texts before."""
         await asyncio.sleep(0)
         return self._null.infer(request, timeout_s=timeout_s)
+
+    async def stream(self, request: InferRequest, *, timeout_s: float) -> NoReturn:
+        """Nothing is asked that has several responses."""
+        raise AssertionError(request.model)
 
     def give_up(self, request: InferRequest) -> None:
         """All requests are answered."""

@@ -27,6 +27,7 @@ from encserve._results import (
     Embeddings,
     Entity,
     Fill,
+    Generations,
     MaskFills,
     Ranking,
     Span,
@@ -35,6 +36,7 @@ from encserve._results import (
     TokenClassifications,
     TokenEmbeddings,
 )
+from encserve._streams import AsyncGeneratedStream, GeneratedStream
 from encserve._transport.admin_secret import ADMIN_KEY, local_admin_secret
 from encserve._transport.awaiting import AsyncGrpcTransport
 from encserve._transport.blocking import GrpcTransport
@@ -48,6 +50,7 @@ __all__ = [
     "Answer",
     "Answers",
     "AsyncClient",
+    "AsyncGeneratedStream",
     "AsyncGrpcTransport",
     "AsyncTransport",
     "Candidate",
@@ -59,6 +62,8 @@ __all__ = [
     "EncserveError",
     "Entity",
     "Fill",
+    "GeneratedStream",
+    "Generations",
     "GrpcTransport",
     "InferRequest",
     "InferResponse",

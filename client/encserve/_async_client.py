@@ -17,6 +17,7 @@ from encserve._results import (
     Answers,
     Classifications,
     Embeddings,
+    Generations,
     MaskFills,
     Part,
     Ranking,
@@ -27,6 +28,7 @@ from encserve._results import (
 )
 from encserve._shells.awaiting import AwaitingShell
 from encserve._shells.coalesce import max_delay_of
+from encserve._streams import AsyncGeneratedStream
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.awaiting import AsyncGrpcTransport
 from encserve._transport.seam import AsyncTransport
@@ -36,6 +38,7 @@ from encserve._verbs.embed import EMBED
 from encserve._verbs.embed_sparse import EMBED_SPARSE
 from encserve._verbs.embed_tokens import EMBED_TOKENS
 from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.generate import GENERATE
 from encserve._verbs.score import SCORE
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from encserve._verbs.embed_sparse import EmbedSparseOptions
     from encserve._verbs.embed_tokens import EmbedTokensOptions
     from encserve._verbs.fill_mask import FillMaskOptions
+    from encserve._verbs.generate import GenerateOptions
     from encserve._verbs.rerank import RerankOptions
     from encserve._verbs.score import ScoreOptions
 
@@ -167,6 +171,14 @@ class AsyncClient:
         """Find the likeliest tokens for the masks of texts, highest score first."""
         return await self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
 
+    async def generate(self, texts: Iterable[str], *, model: str, **options: Unpack[GenerateOptions]) -> Generations:
+        """Make new texts of texts, such as translations or summaries."""
+        return await self._whole(self._calls.about_list(GENERATE, texts, model, options))
+
+    def generate_stream(self, text: str, *, model: str, **options: Unpack[GenerateOptions]) -> AsyncGeneratedStream:
+        call = self._calls.about_list(GENERATE, [text], model, options)
+        return AsyncGeneratedStream(self._shell.parts(self._conversation.streamed(call)))
+
     async def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
         """Tell how likely texts are to a masked language model, by their pseudo-log-likelihoods."""
         return await self._whole(self._calls.about_list(SCORE, texts, model, options))
@@ -177,5 +189,5 @@ class AsyncClient:
         return self._shell.parts(self._conversation.parts(self._calls.about(EMBED, texts, model, options)))
 
 
-for _name in ("models", "pipeline", "close", "embed_iter"):
+for _name in ("models", "pipeline", "close", "embed_iter", "generate_stream"):
     getattr(AsyncClient, _name).__doc__ = getattr(Client, _name).__doc__

@@ -16,6 +16,7 @@ from encserve._results import (
     Answers,
     Classifications,
     Embeddings,
+    Generations,
     MaskFills,
     Part,
     Ranking,
@@ -25,6 +26,7 @@ from encserve._results import (
     TokenEmbeddings,
 )
 from encserve._shells.blocking import BlockingShell
+from encserve._streams import GeneratedStream
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.blocking import GrpcTransport
 from encserve._transport.seam import Transport
@@ -34,6 +36,7 @@ from encserve._verbs.embed import EMBED
 from encserve._verbs.embed_sparse import EMBED_SPARSE
 from encserve._verbs.embed_tokens import EMBED_TOKENS
 from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.generate import GENERATE
 from encserve._verbs.score import SCORE
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from encserve._verbs.embed_sparse import EmbedSparseOptions
     from encserve._verbs.embed_tokens import EmbedTokensOptions
     from encserve._verbs.fill_mask import FillMaskOptions
+    from encserve._verbs.generate import GenerateOptions
     from encserve._verbs.rerank import RerankOptions
     from encserve._verbs.score import ScoreOptions
 
@@ -196,6 +200,21 @@ class Client:
     def fill_mask(self, texts: Iterable[str], *, model: str, **options: Unpack[FillMaskOptions]) -> MaskFills:
         """Find the likeliest tokens for the masks of texts, highest score first."""
         return self._whole(self._calls.about_list(FILL_MASK, texts, model, options))
+
+    def generate(self, texts: Iterable[str], *, model: str, **options: Unpack[GenerateOptions]) -> Generations:
+        """Make new texts of texts, such as translations or summaries."""
+        return self._whole(self._calls.about_list(GENERATE, texts, model, options))
+
+    def generate_stream(self, text: str, *, model: str, **options: Unpack[GenerateOptions]) -> GeneratedStream:
+        """Make a new text of one text, piece by piece. Returns an iterator of the pieces, whose `text`, `finish` and
+        `last` tell what came so far and why it ended.
+
+        As a context manager it tells the server at its end that nobody wants more. Arguments and errors are those of
+        `generate`; a call that failed is repeated before its first piece only. Without a timeout of its own the whole
+        text has the client's.
+        """
+        call = self._calls.about_list(GENERATE, [text], model, options)
+        return GeneratedStream(self._shell.parts(self._conversation.streamed(call)))
 
     def score(self, texts: Iterable[str], *, model: str, **options: Unpack[ScoreOptions]) -> TextScores:
         """Tell how likely texts are to a masked language model, by their pseudo-log-likelihoods."""

@@ -30,6 +30,8 @@ class InferRequest:
     """Empty: the version that the server chooses, by default the newest."""
     metadata: tuple[tuple[str, str], ...] = ()
     """What travels beside the message, such as `traceparent`: names in lower case, and values."""
+    decoupled: bool = False
+    """Whether the model may send any number of responses: it is asked over a stream of its own then."""
 
 
 def giving_up(request: InferRequest) -> InferRequest:

@@ -156,6 +156,19 @@ class TextScores(Answer):
     """How many tokens of each text are in the sum, (n,): all that the network saw but the special ones."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generations(Answer):
+    """New texts that were made of texts."""
+
+    texts: list[str]
+    """What was made of each text."""
+    finishes: list[str]
+    """Why each ended: "eos", the model ended it; "stop", it came to a string at which it should; "length", it had
+    `max_new_tokens`."""
+    output_token_counts: NDArray[np.int32]
+    """Tokens that were made of each text, with the one that ended it, (n,)."""
+
+
 Part = TypeVar("Part", bound=Answer)
 
 

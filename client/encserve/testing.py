@@ -17,7 +17,8 @@ A fake takes a function from a request to the tensors of its answer:
     with Client(transport=FakeTransport(answer)) as client:
         assert client.embed(["a text"], model="fake").vectors.shape == (1, 3)
 
-The function may raise any `EncserveError`, to see how the program bears it. Requests and answers go through the
+The function may raise any `EncserveError`, to see how the program bears it. For a stream, as of `generate_stream`, it
+may return a list: the tensors of each response. Requests and answers go through the
 protobufs of the real transports, so that a test sees what a server would.
 """
 
@@ -26,17 +27,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from encserve._errors import ModelNotFound, TransportError
 from encserve._messages import InferRequest, InferResponse, ServedModel, Tensor
 from encserve._pipeline import SERVED_VERSION_KEY, PipelineInfo
+from encserve._transport.seam import AsyncResponseStream, ResponseStream
 from encserve._transport.wire import request_from_proto, request_to_proto, response_from_proto, response_to_proto
 
 __all__ = ["AsyncFakeTransport", "FakeTransport", "InferRequest", "fake_pipeline"]
 
-Answer: TypeAlias = Callable[[InferRequest], Mapping[str, Tensor]]
-AsyncAnswer: TypeAlias = Callable[[InferRequest], Mapping[str, Tensor] | Awaitable[Mapping[str, Tensor]]]
+Tensors: TypeAlias = Mapping[str, Tensor]
+Answer: TypeAlias = Callable[[InferRequest], Tensors | Sequence[Tensors]]
+AsyncAnswer: TypeAlias = Callable[[InferRequest], Tensors | Sequence[Tensors] | Awaitable[Tensors | Sequence[Tensors]]]
+
+_STEP = "_generate"
+"""How the model is called that is asked for a stream, after the name of its pipeline."""
 
 FAKE_PIPELINE = PipelineInfo(
     name="fake",
@@ -76,7 +83,7 @@ class _Fake:
     def _pipeline(self, model: str, version: str) -> PipelineInfo:
         if self._closed:
             raise TransportError("the client of the fake transport is closed")
-        pipeline = self._served.get(model)
+        pipeline = self._served.get(model) or self._served.get(model.removesuffix(_STEP))
         if pipeline is None or version not in ("", pipeline.version):
             raise ModelNotFound("the fake transport has no such model", model=model, version=version)
         return pipeline
@@ -89,13 +96,48 @@ class _Fake:
         self._pipeline(request.model, request.model_version)
         return request_from_proto(request_to_proto(request))
 
-    def _response(self, request: InferRequest, tensors: Mapping[str, Tensor]) -> InferResponse:
+    def _responses(
+        self, request: InferRequest, answer: Tensors | Sequence[Tensors]
+    ) -> tuple[list[InferResponse], Callable[[], None]]:
+        """The responses to a request, and what to do where somebody wants no more of them."""
+        responses = [answer] if isinstance(answer, Mapping) else answer
+        return [self._response(request, tensors) for tensors in responses], partial(self.give_up, request)
+
+    def _response(self, request: InferRequest, tensors: Tensors | Sequence[Tensors]) -> InferResponse:
+        if not isinstance(tensors, Mapping):
+            raise TypeError("the function has several responses to a request that has one")
         version = self._pipeline(request.model, request.model_version).version
         proto = response_to_proto(tensors, model=request.model, version=version, request_id=request.request_id)
         return response_from_proto(proto)
 
     def _models(self) -> list[ServedModel]:
         return [ServedModel(name=p.name, version=p.version, state="READY") for p in self._served.values()]
+
+
+class _Responses:
+    """What is left of the responses to one request."""
+
+    def __init__(self, responses: Sequence[InferResponse], give_up: Callable[[], None]) -> None:
+        self._left = list(responses)
+        self._give_up = give_up
+
+    def take(self) -> InferResponse | None:
+        return self._left.pop(0) if self._left else None
+
+    def cancel(self) -> None:
+        if self._left:
+            self._left = []
+            self._give_up()
+
+
+class _FakeStream(_Responses):
+    def next(self) -> InferResponse | None:
+        return self.take()
+
+
+class _AsyncFakeStream(_Responses):
+    async def next(self) -> InferResponse | None:
+        return self.take()
 
 
 class FakeTransport(_Fake):
@@ -113,6 +155,10 @@ class FakeTransport(_Fake):
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """The function's answer."""
         return self._response(request, self._function(self._received(request)))
+
+    def stream(self, request: InferRequest, *, timeout_s: float) -> ResponseStream:
+        """The function's responses, one after the other."""
+        return _FakeStream(*self._responses(request, self._function(self._received(request))))
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The parameters of one of `pipelines`."""
@@ -143,6 +189,11 @@ class AsyncFakeTransport(_Fake):
         """The function's answer."""
         tensors = self._function(self._received(request))
         return self._response(request, await tensors if inspect.isawaitable(tensors) else tensors)
+
+    async def stream(self, request: InferRequest, *, timeout_s: float) -> AsyncResponseStream:
+        """The function's responses, one after the other."""
+        answer = self._function(self._received(request))
+        return _AsyncFakeStream(*self._responses(request, await answer if inspect.isawaitable(answer) else answer))
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The parameters of one of `pipelines`."""

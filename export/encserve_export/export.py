@@ -28,6 +28,8 @@ from .engines.engine import EncodeStep, Say, Stage, Tracing
 from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import Unsupported, UnsupportedHost, WayFailed
+from .generation.asked import generates
+from .generation.export import export_generator
 from .hardware import hardware
 from .publication.made import Certified, Made, manifest_of
 from .publication.publish import check_fits, publish, staged_version
@@ -58,6 +60,8 @@ def export_heads(
     Returns the certificates, in the order of `config.names`. Raises ExportError: and nothing was published, unless it
     says so.
     """
+    if generates(config):
+        return [export_generator(config, stage, say)]
     ways = ways_for(config, read_cpu_flags(), say)
     limits_for(ways[0].precision, config.limits)  # refuses what is no limit, before anything is done
     reference_process()  # its imports take seconds, while the checkpoint is loaded and traced

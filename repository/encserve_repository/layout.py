@@ -7,7 +7,8 @@
     NAME_encode/3/ ...           NAME_encode_tensorrt/3/ where the encode step is a plan
     NAME_head/3/ ...
 
-Pipelines with other heads on the same encoder, NAME-HEAD, use the encode step of NAME.
+A pipeline that generates has one step, NAME_generate, in the place of the three. Pipelines with other heads on the same
+encoder, NAME-HEAD, use the encode step of NAME.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import re
 CONFIG_FILE = "config.pbtxt"
 MANIFEST_FILE = "manifest.json"
 STEPS = ("tokenize", "encode", "head")
+GENERATE_STEPS = ("generate",)
+"""The steps of a pipeline that generates texts."""
 PLAN_ENGINE = "tensorrt"
 BUILD_LOG_FILE = "build.log"
 """Beside the manifest of a plan that was built in the background: what the build said."""
@@ -25,7 +28,7 @@ WARMUP_FOLDER = "warmup"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The pattern of a pipeline's name; none begins with a dot, as hidden folders do."""
-RESERVED_ENDINGS = (*(f"_{step}" for step in STEPS), f"_encode_{PLAN_ENGINE}", "_candidate")
+RESERVED_ENDINGS = (*(f"_{step}" for step in (*STEPS, *GENERATE_STEPS)), f"_encode_{PLAN_ENGINE}", "_candidate")
 """The endings that no pipeline's name may have, since encserve makes models of such names."""
 
 
@@ -38,10 +41,10 @@ def encode_model(name: str, engine: str) -> str:
     return f"{name}_encode_{PLAN_ENGINE}" if engine == PLAN_ENGINE else f"{name}_encode"
 
 
-def step_models(name: str, body: str, engine: str) -> dict[str, str]:
+def step_models(name: str, body: str, engine: str, steps: tuple[str, ...] = STEPS) -> dict[str, str]:
     """Return the Triton models of the pipeline `name` by step; `body` is the pipeline whose encode step it uses, mostly
     itself."""
-    return {step: f"{name}_{step}" for step in STEPS} | {"encode": encode_model(body, engine)}
+    return {step: encode_model(body, engine) if step == "encode" else f"{name}_{step}" for step in steps}
 
 
 def candidate_model(name: str) -> str:

@@ -41,6 +41,7 @@ class StagedVersion:
     """The names of the pipelines; they share the encode step of the first."""
     version: int
     engine: str
+    steps: tuple[str, ...] = STEPS
 
     @property
     def root(self) -> Path:
@@ -50,7 +51,7 @@ class StagedVersion:
     @property
     def models(self) -> tuple[str, ...]:
         """Return the Triton models, the ensembles last."""
-        steps = (model for name in self.names for model in step_models(name, self.names[0], self.engine).values())
+        steps = (model for name in self.names for model in self._step_models(name).values())
         return (*dict.fromkeys(steps), *self.names)
 
     def folder(self, model: str) -> Path:
@@ -58,9 +59,11 @@ class StagedVersion:
         return self.root / model / str(self.version)
 
     def step_folders(self, name: str = "") -> dict[str, Path]:
-        """Return the version folders of the three steps of the pipeline `name`, or of the first."""
-        models = step_models(name or self.names[0], self.names[0], self.engine)
-        return {step: self.folder(models[step]) for step in STEPS}
+        """Return the version folders of the steps of the pipeline `name`, or of the first."""
+        return {step: self.folder(model) for step, model in self._step_models(name or self.names[0]).items()}
+
+    def _step_models(self, name: str) -> dict[str, str]:
+        return step_models(name, self.names[0], self.engine, self.steps)
 
     def write_warmup(self, files: Mapping[str, bytes]) -> None:
         """Write what Triton sends to the encode step before it is ready; Triton reads it beside the versions."""
@@ -82,11 +85,13 @@ class StagedVersion:
 
 
 @contextmanager
-def staged_version(repository: Path, *names: str, engine: str = "python") -> Iterator[StagedVersion]:
+def staged_version(
+    repository: Path, *names: str, engine: str = "python", steps: tuple[str, ...] = STEPS
+) -> Iterator[StagedVersion]:
     """Reserve the next version of pipelines and give a folder to make it in; the folder goes away in the end.
 
-    All of `names` use the encode step of the first, which runs in `engine`. What killed exports left is cleared away
-    first.
+    Each has these `steps`. All of `names` use the encode step of the first, which runs in `engine`. What killed exports
+    left is cleared away first.
 
     Raises:
         Busy: another export or promotion of one of them is running.
@@ -101,7 +106,7 @@ def staged_version(repository: Path, *names: str, engine: str = "python") -> Ite
             root = work.staging(names[0])
             shutil.rmtree(root, ignore_errors=True)
             before = (version for name in names for version in published_versions(work.repository, name))
-            staged = StagedVersion(work, names, max(before, default=0) + 1, engine)
+            staged = StagedVersion(work, names, max(before, default=0) + 1, engine, steps)
             check_nothing_in_the_way(work.repository, names, staged.models)
             try:
                 for model in staged.models:

@@ -31,9 +31,9 @@ def export(checkpoint, name, repository):
     return export(ExportConfig(checkpoint=str(checkpoint), name=name, repository=repository))
 
 
-def copy_version(repository, name, version, new):
+def copy_version(repository, name, version, new, *, steps=("tokenize", "encode", "head")):
     """Publish a version again under another number, as an export of the same checkpoint would."""
-    models = [name, *(f"{name}_{step}" for step in ("tokenize", "encode", "head"))]
+    models = [name, *(f"{name}_{step}" for step in steps)]
     for model in models:
         shutil.copytree(repository / model / str(version), repository / model / str(new))
     manifest = repository / name / str(new) / "manifest.json"

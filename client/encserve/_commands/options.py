@@ -31,4 +31,6 @@ def _flag(option: Option) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction, "default": None, "help": about}
     if option.kind is int:
         return {"type": int, "metavar": "N", "help": about}
+    if option.kind is float:
+        return {"type": float, "metavar": "NUMBER", "help": about}
     return {"metavar": "TEXT", "help": about}

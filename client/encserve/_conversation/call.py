@@ -140,9 +140,12 @@ class Call(Generic[Part]):
 
     def chunks(self, limits: ChunkLimits) -> Iterator[Chunk] | Chunker:
         """The chunks of a list of texts; for an iterator, which may pause, what gathers its texts into chunks."""
-        if isinstance(self.texts, Sequence):
-            return chunks_of(self.texts, limits, pairs=self.pairs)
-        return Chunker(limits)
+        return self.chunks_of_list(limits) if isinstance(self.texts, Sequence) else Chunker(limits)
+
+    def chunks_of_list(self, limits: ChunkLimits) -> Iterator[Chunk]:
+        """The chunks of texts that are all there."""
+        assert isinstance(self.texts, Sequence)
+        return chunks_of(self.texts, limits, pairs=self.pairs)
 
     def smaller(self, chunk: Chunk, limits: ChunkLimits) -> Iterator[Chunk]:
         """The texts of a chunk in chunks under other limits. Raises InvalidInput."""
@@ -152,7 +155,7 @@ class Call(Generic[Part]):
     @property
     def mergeable(self) -> Hashable | None:
         """Calls for which this is equal ask the same about their texts, and may share a request; None: never."""
-        if self.verb.shared:
+        if self.verb.shared or self.verb.decoupled:  # of generated texts the longest would keep all others waiting
             return None
         return (
             self.target,
@@ -183,6 +186,7 @@ class Call(Generic[Part]):
             parameters={**self.given, **lane},
             request_id=request_id,
             metadata=self.metadata,
+            decoupled=self.verb.decoupled,
         )
 
     def part(self, response: InferResponse, chunk: Chunk, pipeline: PipelineInfo) -> Part:

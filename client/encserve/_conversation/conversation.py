@@ -23,6 +23,7 @@ from encserve._conversation.information import Information
 from encserve._conversation.pin import Choice, FirstVersion, Pin
 from encserve._conversation.retry import Contact, Schedule, retried
 from encserve._conversation.settings import Settings
+from encserve._conversation.streaming import streamed
 from encserve._conversation.tally import Tally, VersionChanged, check_version
 from encserve._errors import EncserveError, InvalidInput, ModelNotFound
 from encserve._messages import InferResponse, ServedModel
@@ -64,6 +65,13 @@ class Conversation:
         call, pipeline = yield from self._drawn(call, pipeline)
         call = replace(call, pin=None, first_version=FirstVersion(call.pin))
         yield from self._each(call, pipeline, None)
+
+    def streamed(self, call: Call[Part]) -> Talk[None]:
+        """Hand over the answer to a call about one text in the pieces in which it comes."""
+        active = yield from self._pipeline_for(call)
+        call, pipeline = yield from self._drawn(call, active)
+        schedule = Schedule(self.settings.retry, call.deadline, self._contact)
+        yield from streamed(call, pipeline, schedule, self._information, self._request_id)
 
     def part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk, deadline: Deadline) -> Talk[Part]:
         """The answer to a chunk of a call. Where that is to be of the version that answered first, one of another
@@ -160,7 +168,7 @@ class Conversation:
             return candidate.takes(call.model, call.caller)
         if call.verb.compared or call.lane == "bulk":
             return False
-        return candidate.takes(call.model, f"{self._prefix}-{next(self._numbers)}")
+        return candidate.takes(call.model, self._request_id())
 
     def _candidate_gone(self, call: Call[Part], error: EncserveError) -> None:
         """Note that a candidate is not there. Raises the error where the call wants no other version."""
@@ -219,7 +227,7 @@ class Conversation:
         schedule = Schedule(self.settings.retry, deadline, self._contact, version=call.version)
         with call.pin.asking() if call.pin else nullcontext():
             while True:
-                request = call.request(chunk, pipeline, f"{self._prefix}-{next(self._numbers)}")
+                request = call.request(chunk, pipeline, self._request_id())
                 try:
                     response: InferResponse = yield Infer(request, schedule.left_s())
                 except EncserveError as error:
@@ -239,6 +247,9 @@ class Conversation:
             return call.pin.refused()
         self._information.forget(call.model)
         return True
+
+    def _request_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
 
     def _gate_of(self, model: str, lane: str) -> Gate:
         gate = self._gates.get((model, lane))

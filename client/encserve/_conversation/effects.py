@@ -33,6 +33,22 @@ class Infer:
 
 
 @dataclass(frozen=True)
+class OpenStream:
+    """Send a request that may have several responses; the outcome is a stream of them for `Receive`. Who opened it
+    cancels it in the end."""
+
+    request: InferRequest
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Receive:
+    """Wait for the next response of a stream; the outcome is None after the last."""
+
+    stream: Any
+
+
+@dataclass(frozen=True)
 class Describe:
     """Ask for the configuration of a model; the outcome is its string parameters, by name."""
 
@@ -110,4 +126,6 @@ class Hand:
     part: Any
 
 
-Effect: TypeAlias = Infer | Describe | ListModels | Sleep | Enter | Once | SideBySide | Open | Next | Hand
+Effect: TypeAlias = (
+    Infer | OpenStream | Receive | Describe | ListModels | Sleep | Enter | Once | SideBySide | Open | Next | Hand
+)

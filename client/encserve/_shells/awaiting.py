@@ -89,6 +89,11 @@ class AwaitingShell:
                     except asyncio.CancelledError:
                         give_up()
                         raise
+            case effects.OpenStream(request, timeout_s):
+                return await self._transport.stream(request, timeout_s=timeout_s)
+            case effects.Receive(stream):
+                with self._closed.waking(stream.cancel):
+                    return await stream.next()
             case effects.Enter():
                 return await self._entered(effect)
             case effects.Next(window):

@@ -92,6 +92,11 @@ class BlockingShell:
                     except BaseException:  # such as Ctrl-C
                         give_up()
                         raise
+            case effects.OpenStream(request, timeout_s):
+                return self._transport.stream(request, timeout_s=timeout_s)
+            case effects.Receive(stream):
+                with stop.waking(stream.cancel):
+                    return stream.next()
             case effects.Enter():
                 return self._entered(effect, stop)
             case effects.Next(window):

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -16,6 +17,8 @@ from encserve._messages import InferRequest, InferResponse, ServedModel, giving_
 from encserve._transport import leaving
 from encserve._transport.over_grpc import READY_MODELS, OverGrpc, asked_about, served_models, string_parameters
 from encserve._transport.replicas import Replicas
+from encserve._transport.seam import AsyncResponseStream
+from encserve._transport.streams import AwaitedStream, messages, only
 from encserve._transport.wire import request_to_proto, response_from_proto
 
 
@@ -33,6 +36,13 @@ class AsyncGrpcTransport(OverGrpc):
 
     async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
+        if request.decoupled:
+            stream = await self.stream(request, timeout_s=timeout_s)
+            try:
+                return only(await stream.next(), await stream.next(), request)
+            except asyncio.CancelledError:
+                stream.cancel()
+                raise
         proto = request_to_proto(request, timeout_s=timeout_s)
         replicas = self._replicas()
         metadata = (*self._metadata, *request.metadata)
@@ -42,13 +52,30 @@ class AsyncGrpcTransport(OverGrpc):
             answer = await self._calls.result(call, timeout_s=timeout_s)
         return response_from_proto(answer)
 
+    async def stream(self, request: InferRequest, *, timeout_s: float) -> AsyncResponseStream:
+        """Begin to answer one request with several responses."""
+        replicas = self._replicas()
+        metadata = (*self._metadata, *request.metadata)
+        with replicas.asking() as replica, self._asking(replicas, replica, request):
+            replicas.asked[request] = replica
+            sent = messages(request, timeout_s=timeout_s)
+            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
+        return AwaitedStream(call, partial(self._asking, replicas, replica, request))
+
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""
         with suppress(TransportError):  # it is closed and has told them all, or of another event loop
             replica = self._replicas().give_up(request)
-            proto = request_to_proto(giving_up(request))
-            call = replica.stub.ModelInfer(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
-            self._messages.add(call)
+            message = giving_up(request)
+            if request.decoupled:
+                stream = replica.stub.ModelStreamInfer(
+                    messages(message), timeout=leaving.GIVE_UP_S, metadata=self._metadata
+                )
+                self._messages.add(stream.read())
+            else:
+                proto = request_to_proto(message)
+                call = replica.stub.ModelInfer(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
+                self._messages.add(call)
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import grpc
 from tritonclient.grpc import service_pb2
@@ -13,6 +15,8 @@ from encserve._messages import InferRequest, InferResponse, ServedModel, giving_
 from encserve._transport import leaving
 from encserve._transport.connectivity import Connectivity
 from encserve._transport.over_grpc import READY_MODELS, OverGrpc, asked_about, served_models, string_parameters
+from encserve._transport.seam import ResponseStream
+from encserve._transport.streams import BlockingStream, messages, only
 from encserve._transport.wire import request_to_proto, response_from_proto
 
 
@@ -34,9 +38,13 @@ class GrpcTransport(OverGrpc):
         self._replicas = self._open(grpc)
         self._calls = leaving.Calls()
         self._messages = leaving.Calls()
+        self._streams: WeakKeyDictionary[InferRequest, BlockingStream] = WeakKeyDictionary()
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
+        if request.decoupled:
+            stream = self.stream(request, timeout_s=timeout_s)
+            return only(stream.next(), stream.next(), request)
         proto = request_to_proto(request, timeout_s=timeout_s)
         metadata = (*self._metadata, *request.metadata)
         with self._replicas.asking() as replica, self._asking(self._replicas, replica, request):
@@ -45,14 +53,33 @@ class GrpcTransport(OverGrpc):
             answer = self._calls.result(call, request, timeout_s=timeout_s)
         return response_from_proto(answer)
 
+    def stream(self, request: InferRequest, *, timeout_s: float) -> ResponseStream:
+        """Begin to answer one request with several responses."""
+        metadata = (*self._metadata, *request.metadata)
+        with self._replicas.asking() as replica, self._asking(self._replicas, replica, request):
+            self._replicas.asked[request] = replica
+            sent = messages(request, timeout_s=timeout_s)
+            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
+        stream = BlockingStream(call, partial(self._asking, self._replicas, replica, request))
+        self._streams[request] = stream
+        return stream
+
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""
         replica = self._replicas.give_up(request)
-        proto = request_to_proto(giving_up(request))
+        message = giving_up(request)
         with suppress(ValueError):  # the channel is closed
-            call = replica.stub.ModelInfer.future(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
+            if request.decoupled:
+                call = replica.stub.ModelStreamInfer(
+                    messages(message), timeout=leaving.GIVE_UP_S, metadata=self._metadata
+                )
+            else:
+                proto = request_to_proto(message)
+                call = replica.stub.ModelInfer.future(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
             self._messages.add(call)
         self._calls.leave(request)
+        if stream := self._streams.get(request):
+            stream.cancel()
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""

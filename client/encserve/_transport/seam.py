@@ -8,6 +8,26 @@ from typing import Protocol
 from encserve._messages import InferRequest, InferResponse, ServedModel
 
 
+class ResponseStream(Protocol):
+    """The responses to one request."""
+
+    def next(self) -> InferResponse | None:
+        """Wait for the next response; None after the last."""
+
+    def cancel(self) -> None:
+        """Tell the server that nobody waits for more; returns at once. A thread that waits ends with an error."""
+
+
+class AsyncResponseStream(Protocol):
+    """`ResponseStream`, awaited."""
+
+    async def next(self) -> InferResponse | None:
+        """Wait for the next response; None after the last."""
+
+    def cancel(self) -> None:
+        """Tell the server that nobody waits for more; returns at once."""
+
+
 class Transport(Protocol):
     """What a `Client` needs of a server. All methods may be called from several threads at once.
 
@@ -17,6 +37,9 @@ class Transport(Protocol):
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
+
+    def stream(self, request: InferRequest, *, timeout_s: float) -> ResponseStream:
+        """Begin to answer one request with several responses, all of them within `timeout_s`."""
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more, which frees its place in the
@@ -39,6 +62,9 @@ class AsyncTransport(Protocol):
 
     async def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
+
+    async def stream(self, request: InferRequest, *, timeout_s: float) -> AsyncResponseStream:
+        """Begin to answer one request with several responses, all of them within `timeout_s`."""
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more, which frees its place in the

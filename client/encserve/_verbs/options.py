@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,6 +115,10 @@ class Option:
                 expected = "a positive int" if self.least == 1 else f"an int of {self.least} or more"
                 expected += f", at most {MOST}" if isinstance(value, int) and value > MOST else ""
                 raise InvalidInput(f"{self.name} is {value!r}, expected {expected}")
+        elif self.kind is float:
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise InvalidInput(f"{self.name} is {value!r}, expected a finite number")
+            return repr(float(value))  # the protocol has no numbers but whole ones
         elif not isinstance(value, self.kind):
             raise InvalidInput(f"{self.name} is {value!r}, expected a {self.kind.__name__}")
         return value  # type: ignore[return-value]

@@ -13,6 +13,7 @@ from encserve._verbs.embed import EMBED
 from encserve._verbs.embed_sparse import EMBED_SPARSE
 from encserve._verbs.embed_tokens import EMBED_TOKENS
 from encserve._verbs.fill_mask import FILL_MASK
+from encserve._verbs.generate import GENERATE
 from encserve._verbs.rerank import RERANK
 from encserve._verbs.score import SCORE
 from encserve._verbs.verb import Verb
@@ -28,6 +29,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         EMBED_SPARSE,
         EMBED_TOKENS,
         FILL_MASK,
+        GENERATE,
         RERANK,
         SCORE,
     )

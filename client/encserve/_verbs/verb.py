@@ -44,6 +44,8 @@ class Verb(Generic[Part]):
     compared: bool = False
     """Whether answers of several calls are compared with each other, as vectors are: then a caller is to have them all
     of one version."""
+    decoupled: bool = False
+    """Whether the server may answer a request with several responses."""
     copied: bool = False
     """Whether the server makes as many copies of a text as it has tokens."""
     rows_per_text: Callable[[Given], int] = lambda given: 1

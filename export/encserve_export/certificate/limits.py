@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from encserve_export.config import Precision
 from encserve_export.errors import InvalidConfig
@@ -91,6 +91,40 @@ PARITY_LIMITS: dict[Precision, ParityLimits] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class GenerationLimits:
+    """Limits of one precision of a pipeline that generates. Its logits are compared while both follow the library's
+    tokens: a text that goes on by itself is another for ever after the first tie that falls the other way."""
+
+    tokens_identical: float
+    """Smallest share of texts whose tokens are all the library's, where the likeliest is taken."""
+    tie_margin: float
+    """Where tokens differ, how far apart the library's two likeliest may be at the first one, over the standard
+    deviation of its logits."""
+    logits_max_diff: float
+    """Largest difference of any logit, over the standard deviation of the reference's at that token."""
+    argmax_agreement: float
+    """Smallest share of all tokens at which the highest logit is the reference's highest."""
+    divergence: float
+    """Largest mean of the Kullback-Leibler divergences of the reference's probabilities to ours, in nats."""
+    company_identical: float
+    """Smallest share of texts with the same tokens alone as beside others that come and go."""
+
+
+GENERATION_LIMITS: dict[Precision, GenerationLimits] = {
+    Precision.FP32: GenerationLimits(
+        tokens_identical=0.99,
+        tie_margin=1e-3,
+        logits_max_diff=1e-4,
+        argmax_agreement=0.9999,
+        divergence=1e-6,
+        company_identical=1.0,
+    ),
+}
+
+
+Limits = TypeVar("Limits", ParityLimits, GenerationLimits)
+
 BY_JUDGEMENT = ("answers_agreement", "answers_max_abs_diff", "length_growth")
 """Limits that are a judgement of what a caller can bear, and no result of measuring many checkpoints: the manifest
 names them as such, and `docs/precision.md` says what was seen."""
@@ -102,25 +136,39 @@ def limits_for(precision: Precision, overrides: Mapping[str, float]) -> ParityLi
     Raises:
         InvalidConfig: an override is none of the limits, or no finite number.
     """
-    known = [field.name for field in fields(ParityLimits)]
+    return _replaced(PARITY_LIMITS[precision], overrides)
+
+
+def generation_limits_for(precision: Precision, overrides: Mapping[str, float]) -> GenerationLimits:
+    """The limits of a precision of a pipeline that generates, some of them replaced. Raises as `limits_for`."""
+    return _replaced(GENERATION_LIMITS[precision], overrides)
+
+
+def _replaced(limits: Limits, overrides: Mapping[str, float]) -> Limits:
+    known = [field.name for field in fields(limits)]
     for name, limit in overrides.items():
         if name not in known:
             raise InvalidConfig(f"--limits {name}: no such limit; the limits are {', '.join(known)}")
         if not math.isfinite(limit):
             raise InvalidConfig(f"--limits {name}: {limit}; a finite number is expected")
-    return replace(PARITY_LIMITS[precision], **overrides)
+    return replace(limits, **overrides)
 
 
-def overridden(precision: Precision, limits: ParityLimits) -> dict[str, dict[str, float]]:
+def _table(precision: Precision, limits: ParityLimits | GenerationLimits) -> dict[str, float]:
+    table = GENERATION_LIMITS if isinstance(limits, GenerationLimits) else PARITY_LIMITS
+    return asdict(table[precision])
+
+
+def overridden(precision: Precision, limits: ParityLimits | GenerationLimits) -> dict[str, dict[str, float]]:
     """Which limits differ from those of the table, for the manifest: the table's and the one that was used."""
-    table, used = asdict(PARITY_LIMITS[precision]), asdict(limits)
+    table, used = _table(precision, limits), asdict(limits)
     return {name: {"table": table[name], "used": used[name]} for name in table if table[name] != used[name]}
 
 
-def relaxed(precision: Precision, limits: ParityLimits) -> list[str]:
+def relaxed(precision: Precision, limits: ParityLimits | GenerationLimits) -> list[str]:
     """Which limits ask for less than the table: smaller ones of shares and cosines, larger ones of differences."""
-    table, used = asdict(PARITY_LIMITS[precision]), asdict(limits)
-    at_most = [name for name in table if name.endswith(("_diff", "_growth"))]
+    table, used = _table(precision, limits), asdict(limits)
+    at_most = [name for name in table if name.endswith(("_diff", "_growth", "_margin", "divergence"))]
     return [name for name in table if (used[name] > table[name] if name in at_most else used[name] < table[name])]
 
 

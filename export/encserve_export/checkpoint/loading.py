@@ -21,7 +21,7 @@ from .rerankers.pair_template import PairTemplate
 from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import TASKS, task_of
+from .tasks.table import GENERATION, TASKS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
@@ -160,9 +160,9 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
         if network is None:
             raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
         task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
-    if task not in TASKS:
+    if task not in (*TASKS, GENERATION.name):
         raise Unsupported(
-            f"task {task} (from {origin}) is not supported; supported is {', '.join(TASKS)}. "
+            f"task {task} (from {origin}) is not supported; supported is {', '.join((*TASKS, GENERATION.name))}. "
             "--task feature-extraction serves the encoder without its head"
         )
     return str(task)

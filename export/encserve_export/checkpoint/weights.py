@@ -26,7 +26,8 @@ def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) 
 
     Raises:
         CheckpointError: no weights, a pickle that is not allowed, a damaged file, tensors that lack or do not fit.
-        Unsupported: tensors that nothing reads, a network that needs code of the checkpoint's own, or a decoder.
+        Unsupported: tensors that nothing reads, a network that needs code of the checkpoint's own, or a decoder that
+            the task does not use.
     """
     _check_file(folder, asked)
     headless = task.network is transformers.AutoModel
@@ -57,7 +58,7 @@ def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) 
             f"of this family in transformers reads, such as {unread[0]}: what they compute would be lost. If you know "
             "that no answer depends on them, take them out of the file in a local copy of the checkpoint"
         )
-    if hasattr(model.base_model, "decoder"):
+    if hasattr(model.base_model, "decoder") and not task.generates:
         raise Unsupported(
             f"{type(model).__name__} of transformers reads each text with a decoder too, which is not served for "
             f"{task.name}; --task feature-extraction serves its encoder"

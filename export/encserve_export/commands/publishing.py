@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.config import ExportConfig
 from encserve_export.export import export_heads
 from encserve_export.report.provenance import measured_in_words
@@ -26,6 +27,8 @@ def publish(config: ExportConfig) -> list[Manifest]:
 def _report(repository: Path, manifest: Manifest) -> None:
     runtime = f" with {manifest.runtime['name']}" if manifest.runtime else ""
     unit = "labels" if manifest.labels else "dimensions"
+    if manifest.task == GENERATION.name:
+        unit = "tokens to choose from"
     print(
         f"published {repository / manifest.name} version {manifest.version}: {manifest.task} in "
         f"{manifest.precision} on {manifest.engine}{runtime}, {manifest.dimensions} {unit}, "

@@ -55,7 +55,7 @@ class PackedEncoder(nn.Module):
 def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs: Sequence[str] = ()) -> None:
     """Write the packed `network` of `checkpoint` as ONNX, with T and n left open. `outputs` defaults to the task's."""
     sample = sample_inputs(checkpoint)
-    with attention(checkpoint.encoder), _quiet_exporter():
+    with attention(checkpoint.encoder), quiet_exporter():
         program = torch.onnx.export(
             network.eval(),
             kwargs=sample,
@@ -68,7 +68,7 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs:
         )
     assert program is not None
     graph = program.model_proto
-    _strip_traces(graph)
+    strip_traces(graph)
     write_graph_file(graph, file)
 
 
@@ -84,7 +84,7 @@ def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return {name: known[name] for name in checkpoint.graph_inputs}
 
 
-def _strip_traces(graph: onnx.ModelProto) -> None:
+def strip_traces(graph: onnx.ModelProto) -> None:
     """Drop the stack traces that the exporter leaves in the graph: they name this machine's files."""
     del graph.metadata_props[:]
     for part in (
@@ -101,7 +101,7 @@ def _strip_traces(graph: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """The exporter warns of its own internals, which no reader of ours can act upon."""
     loggers = [logging.getLogger(name) for name in ("onnxscript", "torch.onnx")]
     levels = [logger.level for logger in loggers]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeAlias
+
+from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve_export.config import ExportConfig
 from encserve_export.engines.table import engine_of
 from encserve_export.errors import ExportError, PublishError
 from encserve_repository import publication
 from encserve_repository.errors import RepositoryError
-from encserve_repository.layout import MANIFEST_FILE
+from encserve_repository.layout import MANIFEST_FILE, STEPS
 from encserve_repository.manifest import Manifest
 from encserve_repository.publication import StagedVersion
 
 from .triton_config import shared_configs
 
+Configs: TypeAlias = Callable[[Sequence[tuple[Manifest, str]]], dict[str, pb.ModelConfig]]
+"""Makes the configurations of pipelines, by model, out of their manifests and the digests of these."""
+
 
 @contextmanager
-def staged_version(config: ExportConfig) -> Iterator[StagedVersion]:
+def staged_version(config: ExportConfig, steps: tuple[str, ...] = STEPS) -> Iterator[StagedVersion]:
     """Reserve the next version of the pipelines of an export, and give a folder to make it in.
 
     Raises:
@@ -29,25 +35,27 @@ def staged_version(config: ExportConfig) -> Iterator[StagedVersion]:
     """
     with (
         _as_publish_errors(),
-        publication.staged_version(config.repository, *config.names, engine=str(config.engine)) as staged,
+        publication.staged_version(config.repository, *config.names, engine=str(config.engine), steps=steps) as staged,
     ):
         yield staged
 
 
-def check_fits(staged: StagedVersion, manifests: Sequence[Manifest]) -> None:
+def check_fits(staged: StagedVersion, manifests: Sequence[Manifest], configs_of: Configs = shared_configs) -> None:
     """Refuse pipelines that could not be published, by what is known of them before they are made. Raises
     PublishError."""
     with _as_publish_errors():
-        publication.check_fits(staged.work.repository, shared_configs([(manifest, "") for manifest in manifests]))
+        publication.check_fits(staged.work.repository, configs_of([(manifest, "") for manifest in manifests]))
 
 
-def publish(staged: StagedVersion, manifests: Sequence[Manifest], config: ExportConfig) -> list[Manifest]:
+def publish(
+    staged: StagedVersion, manifests: Sequence[Manifest], config: ExportConfig, configs_of: Configs = shared_configs
+) -> list[Manifest]:
     """Publish pipelines as their manifests state them, but for the files, whose digests are added here.
 
     Returns the manifests as they were published. Raises PublishError: and nothing was published, unless it says so.
     """
     with _as_publish_errors():
-        steps = shared_configs([(manifest, "") for manifest in manifests])
+        steps = configs_of([(manifest, "") for manifest in manifests])
         staged.write_configs({model: steps[model] for model in steps if model not in staged.names})
         published = [replace(manifest, files=staged.digests(manifest.name)) for manifest in manifests]
         certified = []
@@ -57,7 +65,7 @@ def publish(staged: StagedVersion, manifests: Sequence[Manifest], config: Export
             certified.append((manifest, hashlib.sha256(text.encode()).hexdigest()))
         if warmup := engine_of(manifests[0]).warmup_files(manifests[0]):
             staged.write_warmup(warmup)
-        configs = shared_configs(certified)
+        configs = configs_of(certified)
         staged.write_configs({name: configs[name] for name in staged.names})
         publication.publish(staged, configs, active=config.activate)
     return published

@@ -19,7 +19,7 @@ Rule = dict[str, Any]
 def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
     """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library."""
     offered: dict[str, Rule] = {
-        "truncate": _choice(_cut_side(checkpoint), ["end", "start", "error"]),
+        "truncate": _choice(cut_side(checkpoint), ["end", "start", "error"]),
         "lane": _choice(LANES[0], list(LANES)),
         "cancel": {"kind": "id", "default": None},
         "fresh": {"kind": "flag", "default": False},
@@ -66,7 +66,7 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
     return offered
 
 
-def _cut_side(checkpoint: Checkpoint) -> str:
+def cut_side(checkpoint: Checkpoint) -> str:
     """The end of a text at which its tokenizer cuts."""
     return "start" if checkpoint.tokenizer.truncation_side == "left" else "end"
 

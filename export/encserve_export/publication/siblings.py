@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.errors import ExportError
 from encserve_repository.errors import NotThere, RepositoryError
 from encserve_repository.layout import encode_model
@@ -21,7 +22,8 @@ class Published:
     """One version of a pipeline."""
 
     manifest: dict[str, Any]
-    encode_folder: Path
+    network_folder: Path
+    """The version folder of the step that has the network."""
 
     @property
     def title(self) -> str:
@@ -42,7 +44,7 @@ class Published:
     def bytes(self) -> int:
         """Size of the network on disk."""
         suffixes = (".onnx", ".data", ".plan", ".xml", ".bin")
-        return sum(file.stat().st_size for file in self.encode_folder.iterdir() if file.suffix in suffixes)
+        return sum(file.stat().st_size for file in self.network_folder.iterdir() if file.suffix in suffixes)
 
 
 def published_of(repository: Path, name: str, say: Callable[[str], None]) -> list[Published]:
@@ -81,10 +83,12 @@ def published_of(repository: Path, name: str, say: Callable[[str], None]) -> lis
 def _published(repository: Path, name: str, version: int) -> Published:
     """Raises RepositoryError: its manifest cannot be read, or its encode step is not there."""
     manifest = manifest_of(repository, name, version)
-    encode = repository / encode_model(manifest.body or name, manifest.engine) / str(version)
-    if not encode.is_dir():
-        raise NotThere(f"{encode} is missing")
-    return Published(manifest=asdict(manifest), encode_folder=encode)
+    generates = manifest.task == GENERATION.name
+    model = f"{name}_generate" if generates else encode_model(manifest.body or name, manifest.engine)
+    folder = repository / model / str(version)
+    if not folder.is_dir():
+        raise NotThere(f"{folder} is missing")
+    return Published(manifest=asdict(manifest), network_folder=folder)
 
 
 def graph_megabytes(each: Published) -> float:

@@ -154,7 +154,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
     copy_sources(sources_of("tokenize", f"tokenize.layouts.{task.layout}"), folders["tokenize"])
-    _write_settings(
+    write_settings(
         folders["tokenize"],
         {
             **options,
@@ -175,7 +175,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
 
     copy_sources(sources_of("head", f"head.answers.{task.head}"), folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
-    _write_settings(folders["head"], {**options, **own, **head, **arrival, **_names_of_columns(checkpoint)})
+    write_settings(folders["head"], {**options, **own, **head, **arrival, **_names_of_columns(checkpoint)})
 
 
 def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
@@ -187,6 +187,7 @@ def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:
     return {"tokens": tokens}
 
 
-def _write_settings(folder: Path, settings: dict[str, Any]) -> None:
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a step beside its model."""
     text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")

@@ -23,7 +23,7 @@ from encserve_server.steps.request.arrival import ARRIVED_NS
 
 from .steps import head_inputs, tokenize_outputs
 
-_TYPES = {
+TYPES = {
     BYTES: pb.TYPE_STRING,
     FP32: pb.TYPE_FP32,
     INT8: pb.TYPE_INT8,
@@ -31,7 +31,7 @@ _TYPES = {
     INT64: pb.TYPE_INT64,
     UINT8: pb.TYPE_UINT8,
 }
-_REQUESTS_AROUND = 64
+REQUESTS_AROUND = 64
 """Requests of a batch of the steps around the encode step. Versions of a pipeline share
 their configuration, whatever engine each has."""
 
@@ -49,7 +49,7 @@ def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.Mo
         steps[f"{manifest.name}_head"] = _head(manifest)
     for name, config in steps.items():
         config.name = name
-        config.max_batch_size = config.max_batch_size or _REQUESTS_AROUND
+        config.max_batch_size = config.max_batch_size or REQUESTS_AROUND
         config.dynamic_batching.SetInParent()
         pin_versions(config, [first.version])
     return steps | {manifest.name: _ensemble(manifest, certificate) for manifest, certificate in certified}
@@ -57,7 +57,7 @@ def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.Mo
 
 def _tokenize(manifest: Manifest) -> pb.ModelConfig:
     task = _task(manifest)
-    return _python_backend(
+    return python_backend(
         inputs=[_tensor_in(task, name) for name in task.inputs],
         outputs=[_tensor_out(task, name) for name in _tokenized(manifest)],
     )
@@ -90,7 +90,7 @@ def _head(manifest: Manifest) -> pb.ModelConfig:
     encoded = pb.ModelInput(
         name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions], allow_ragged_batch=True
     )
-    return _python_backend(
+    return python_backend(
         inputs=[encoded, *(_tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
         outputs=[_tensor_out(task, name) for name in task.answers],
     )
@@ -101,9 +101,9 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
     name, task = manifest.name, _task(manifest)
     encode = encode_model(manifest.body or name, manifest.engine)
     steps = [
-        _step(f"{name}_tokenize", manifest.version, task.inputs, _tokenized(manifest)),
-        _step(encode, manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
-        _step(f"{name}_head", manifest.version, (*head_inputs(task), ARRIVED_NS), task.answers),
+        step_of(f"{name}_tokenize", manifest.version, task.inputs, _tokenized(manifest)),
+        step_of(encode, manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
+        step_of(f"{name}_head", manifest.version, (*head_inputs(task), ARRIVED_NS), task.answers),
     ]
     steps[1].output_map[_graph_output(manifest)] = task.output
     config = pb.ModelConfig(
@@ -115,12 +115,12 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
         ensemble_scheduling=pb.ModelEnsembling(step=steps),
     )
     pin_versions(config, [manifest.version])
-    for key, value in _card(manifest, certificate).items():
+    for key, value in card(manifest, certificate).items():
         config.parameters[key].string_value = value
     return config
 
 
-def _card(manifest: Manifest, certificate: str) -> dict[str, str]:
+def card(manifest: Manifest, certificate: str) -> dict[str, str]:
     """What a client needs to know of a pipeline, which it reads with Triton's ModelConfig call."""
     assert manifest.contract_version == int(CONTRACT_VERSION), "the exporter writes the contract that the SDK reads"
     info = PipelineInfo(
@@ -149,19 +149,20 @@ def _tokenized(manifest: Manifest) -> tuple[str, ...]:
     return (*tokenize_outputs(_task(manifest), manifest.graph_inputs), ARRIVED_NS)
 
 
-def _python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput]) -> pb.ModelConfig:
+def python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput]) -> pb.ModelConfig:
+    """A step in Triton's Python backend, in one process."""
     instances = [pb.ModelInstanceGroup(count=1, kind=pb.ModelInstanceGroup.KIND_CPU)]
     return pb.ModelConfig(backend="python", input=inputs, output=outputs, instance_group=instances)
 
 
 def _tensor_in(task: Task, name: str) -> pb.ModelInput:
     kind, dims = task.tensor(name)
-    return pb.ModelInput(name=name, data_type=_TYPES[kind], dims=[-1] * dims, allow_ragged_batch=True)
+    return pb.ModelInput(name=name, data_type=TYPES[kind], dims=[-1] * dims, allow_ragged_batch=True)
 
 
 def _tensor_out(task: Task, name: str) -> pb.ModelOutput:
     kind, dims = task.tensor(name)
-    return pb.ModelOutput(name=name, data_type=_TYPES[kind], dims=[-1] * dims)
+    return pb.ModelOutput(name=name, data_type=TYPES[kind], dims=[-1] * dims)
 
 
 def _graph_output(manifest: Manifest) -> str:
@@ -172,7 +173,7 @@ def _task(manifest: Manifest) -> Task:
     return task_of(manifest.task, pairs=manifest.pairs)
 
 
-def _step(model: str, version: int, inputs: Sequence[str], outputs: Sequence[str]) -> pb.ModelEnsembling.Step:
+def step_of(model: str, version: int, inputs: Sequence[str], outputs: Sequence[str]) -> pb.ModelEnsembling.Step:
     """A step whose tensors keep their names in the ensemble."""
     return pb.ModelEnsembling.Step(
         model_name=model,

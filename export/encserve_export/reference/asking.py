@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 
 from .entities import Entities
+from .generation import Generation
 from .labels import Labels, Ranking, ZeroShot
 from .masks import Masks
 from .messages import Answered, Asked, Library
@@ -44,6 +45,7 @@ TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "question-answering": Spans,
     "fill-mask": Masks,
     "zero-shot-classification": ZeroShot,
+    "text2text-generation": Generation,
 }
 
 

@@ -77,6 +77,13 @@ class Fields:
             raise self.wrong(name, f"is {value}, expected {least} or more")
         return value
 
+    def number(self, name: str) -> float | None:
+        """A number; None where there is none. Raises Fault."""
+        value = self._values.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise self.wrong(name, f"is {json_type(value)}, expected a number")
+        return value
+
     def choice(self, name: str, choices: Sequence[str]) -> str | None:
         """One of a few words; None where there is none."""
         value = self.text(name)

@@ -100,6 +100,8 @@ def _value(fields: Fields, option: Option) -> Any:
         return fields.choice(option.name, option.choices)
     if option.kind is int:
         return fields.whole(option.name, least=option.least)
+    if option.kind is float:
+        return fields.number(option.name)
     return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
 
 

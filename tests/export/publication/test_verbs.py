@@ -5,23 +5,47 @@ from types import SimpleNamespace
 import pytest
 
 from encserve._verbs.table import VERBS
-from encserve_export.checkpoint.tasks.table import TASKS
+from encserve_export.checkpoint.tasks.table import GENERATION, TASKS
+from encserve_export.generation import files
+from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.publication.request_options import options_of
+
+GREEDY = GenerationDefaults(
+    start_token=0,
+    end_tokens=(1,),
+    max_new_tokens=20,
+    min_new_tokens=0,
+    do_sample=False,
+    temperature=1.0,
+    top_k=50,
+    top_p=1.0,
+    prompts={},
+)
+
+
+class Tokenizer:
+    """What is asked of a tokenizer."""
+
+    truncation_side = "right"
+
+    def __len__(self):
+        return 384
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_each_option_of_a_verb_is_offered(verb):
     modules = SimpleNamespace(default_prompt_name=None, prompts={}, normalize=True, token_normalize=True)
     checkpoint = SimpleNamespace(
-        task=TASKS[verb.task],
+        task=TASKS.get(verb.task, GENERATION),
         modules=modules,
         dimensions=384,
         trained_dimensions=(),
         max_length=256,
-        tokenizer=SimpleNamespace(truncation_side="right"),
+        tokenizer=Tokenizer(),
         template=None,
     )
-    offered = options_of(checkpoint)
+    generates = checkpoint.task is GENERATION
+    offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint)
     if verb.name == "rerank":
         in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
         offered |= {"instruction": options_of(in_words)["instruction"]}

@@ -55,6 +55,7 @@ VERBS = {
     "embed_sparse",
     "embed_tokens",
     "fill_mask",
+    "generate",
     "rerank",
     "score",
 }
@@ -86,7 +87,7 @@ def shape(function):
 def test_async_client_mirrors_client():
     sync, async_ = public_methods(Client), public_methods(AsyncClient)
     assert sync.keys() == async_.keys()
-    assert sync.keys() == {"embed_iter", "models", "pipeline", "close", *VERBS}
+    assert sync.keys() == {"embed_iter", "models", "pipeline", "close", "generate_stream", *VERBS}
     for name, method in sync.items():
         assert shape(method) == shape(async_[name]), name
         assert method.__doc__ == async_[name].__doc__, name

@@ -34,7 +34,8 @@ TAG = fake_pipeline(name="tag", task="token-classification", dimensions=2, label
 ZERO_SHOT = fake_pipeline(name="zero-shot", task="zero-shot-classification", dimensions=3, max_length=MAX_LENGTH)
 MASK = fake_pipeline(name="mask", task="fill-mask", dimensions=9, mask_token="[MASK]", max_length=MAX_LENGTH)
 QUESTION = fake_pipeline(name="question", task="question-answering", dimensions=2, pairs=True, max_length=MAX_LENGTH)
-PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION)
+GENERATE = fake_pipeline(name="generate", task="text2text-generation", dimensions=9, max_length=MAX_LENGTH)
+PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION, GENERATE)
 
 
 def vector_of(text, *, normalize=True, dimensions=None, prompt_name=None, truncate=None):
@@ -182,6 +183,17 @@ def answered_question(request, texts):
     } | one_window(texts)
 
 
+def generated(request, texts):
+    """The words of each text, in capitals."""
+    shape = (1, len(texts))
+    return {
+        "text_output": strings([text.upper() for text in texts], shape),
+        "index": np.arange(len(texts), dtype=np.int32)[None],
+        "finish": strings(["eos"] * len(texts), shape),
+        "output_token_count": np.array([[len(text.split()) + 1 for text in texts]], np.int32),
+    }
+
+
 def one_window(texts):
     return {"window_count": np.ones((1, len(texts)), np.int32)}
 
@@ -196,6 +208,7 @@ ANSWERS = {
     "zero-shot-classification": classified_by_its_labels,
     "fill-mask": filled,
     "question-answering": answered_question,
+    "text2text-generation": generated,
 }
 
 

@@ -13,8 +13,8 @@ from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.checkpoint.tasks.table import TASKS, task_of
-from encserve_export.errors import CertificateFailed
+from encserve_export.checkpoint.tasks.table import GENERATION, TASKS, task_of
+from encserve_export.errors import CertificateFailed, Unsupported
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
 from encserve_export.texts.questions import Form, inputs_at
@@ -62,9 +62,12 @@ def verify(
     Raises:
         CertificateFailed: the repository has no manifest or reference of that version, or `own` are other texts, or
             none were held out.
+        Unsupported: the pipeline generates texts.
         EncserveError: the server does not answer, or has no such pipeline.
     """
     served = PipelineInfo.from_parameters(name, transport.pipeline_config(name, timeout_s=timeout_s))
+    if served.task == GENERATION.name:
+        raise Unsupported(f"{name} is for {GENERATION.name}, which verify does not ask yet; its export was certified")
     found = find_manifest(repository, served)
     reference, limits = read_reference(found.reference), found.limits
     if own is not None and OWN not in reference.sections:

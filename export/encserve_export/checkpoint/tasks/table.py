@@ -160,9 +160,23 @@ TASKS: dict[str, Task] = {
 }
 
 
+GENERATION = Task(
+    name="text2text-generation",
+    network=transformers.AutoModelForSeq2SeqLM,
+    output="logits",
+    generates=True,
+    prompts=True,
+    layout="single_texts",
+    head="",
+    tensors={"text_output": (BYTES, 1), "index": (INT32, 1), "finish": (BYTES, 1), "output_token_count": (INT32, 1)},
+    answers=("text_output", "index", "finish", "output_token_count"),
+)
+"""The task of pipelines that have one step, and no head."""
+
+
 def task_of(name: str, *, pairs: bool) -> Task:
     """The task `name`, of pairs of texts where `pairs` says so and the task allows both."""
-    task = TASKS[name]
+    task = GENERATION if name == GENERATION.name else TASKS[name]
     if pairs and not task.pairs:
         if task is not _TEXT_CLASSIFICATION:
             raise Unsupported(f"--pairs: {name} is no task of sentence pairs; text-classification can be one")

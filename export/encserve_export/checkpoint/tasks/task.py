@@ -73,6 +73,8 @@ class Task:
     """Tensors of this task alone, as in `TENSORS`."""
     answers: tuple[str, ...]
     """The outputs of the head."""
+    generates: bool = False
+    """Whether its answers are texts, which a decoder makes token by token."""
     counts: tuple[str, ...] = COUNTS
     """What the tokenize step tells the client."""
     logits: bool = True

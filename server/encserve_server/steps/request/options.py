@@ -7,6 +7,7 @@ default. Tokenize comes first, so a wrong option is refused before anything is c
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -134,6 +135,28 @@ def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return labels
 
 
+def _number(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not rule["above"] < number <= rule["most"]:
+        raise InvalidArgument(f"{problem}; it must be a number above {rule['above']}, at most {rule['most']}")
+    return number
+
+
+def _strings(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    try:
+        strings = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):  # of what is nested too deep
+        strings = None
+    if not isinstance(strings, list) or not all(isinstance(each, str) and each for each in strings):
+        raise InvalidArgument(f"{problem}; it must be a JSON list of strings, none of them empty")
+    if len(strings) > rule["most"]:
+        raise InvalidArgument(f"{problem}; it has {len(strings)} strings, and {rule['most']} are the most")
+    return strings
+
+
 KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "choice": _choice,
     "whole": _whole,
@@ -143,5 +166,7 @@ KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "template": _template,
     "text": _text,
     "labels": _labels,
+    "number": _number,
+    "strings": _strings,
 }
 """Kind of an option -> its check, a function of the beginning of the complaint, the value, and the option's rule."""

@@ -8,10 +8,21 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from encserve import Answers, Classifications, Entity, Fill, MaskFills, Ranking, Span, TextScores, TokenClassifications
+from encserve import (
+    Answers,
+    Classifications,
+    Entity,
+    Fill,
+    Generations,
+    MaskFills,
+    Ranking,
+    Span,
+    TextScores,
+    TokenClassifications,
+)
 from encserve._cli import main
 
-COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "rerank", "score")
+COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "generate", "rerank", "score")
 COMMON = {"model": "m", "version": "1", "certificate": "c"}
 COUNTS = {
     "token_counts": np.array([3, 4], np.int32),
@@ -33,6 +44,13 @@ ANSWERS = {
         **COMMON,
     ),
     "fill_mask": MaskFills(masks=[[[Fill("a", 1, 0.5)]], [[Fill("b", 2, 0.25)]]], **COUNTS, **COMMON),
+    "generate": Generations(
+        texts=["ä", "b"],
+        finishes=["eos", "length"],
+        output_token_counts=np.array([2, 1], np.int32),
+        **COUNTS,
+        **COMMON,
+    ),
     "score": TextScores(log_likelihoods=-SCORES[:, 0], scored_counts=np.array([1, 2], np.int32), **COUNTS, **COMMON),
 }
 
@@ -138,6 +156,24 @@ def test_fill_mask(asked, capsys):
     assert main(["fill-mask", "--model", "m", "[MASK]", "x [MASK]"]) == 0
     assert asked == [("fill_mask", (["[MASK]", "x [MASK]"],), {"model": "m"})]
     assert lines(capsys)[0][1]["masks"] == [[{"token": "b", "token_id": 2, "score": 0.25}]]
+
+
+def test_generate(asked, capsys):
+    flags = ["--max-new-tokens", "3", "--do-sample", "--temperature", "0.5", "--seed", "0"]
+    assert main(["generate", "--model", "m", *flags, "a", "b"]) == 0
+    options = {"model": "m", "max_new_tokens": 3, "do_sample": True, "temperature": 0.5, "seed": 0}
+    assert asked == [("generate", (["a", "b"],), options)]
+    printed, said = lines(capsys)
+    assert [(line["text"], line["finish"], line["output_token_count"]) for line in printed] == [
+        ("ä", "eos", 2),
+        ("b", "length", 1),
+    ]
+    assert said == CUT
+
+
+def test_one_text_is_streamed(capsys):
+    assert main(["generate", "--model", "m", "--stream", "a", "b"]) == 2
+    assert "--stream prints one text as it is made, and 2 are given" in capsys.readouterr().err
 
 
 def test_score(asked, capsys):

@@ -51,4 +51,5 @@ def _listed(names: Iterable[str]) -> str:
 def _values(option: Option) -> str:
     if option.choices:
         return _listed(option.choices)
-    return {bool: "`true`, `false`", int: f"whole numbers from {option.least}", str: "a text"}[option.kind]
+    values = {bool: "`true`, `false`", int: f"whole numbers from {option.least}", float: "a number", str: "a text"}
+    return values[option.kind]

@@ -49,7 +49,7 @@ def published(tmp_path):
                 **parity,
             },
         }
-        return Published(manifest=manifest, encode_folder=tmp_path)
+        return Published(manifest=manifest, network_folder=tmp_path)
 
     return with_texts
 

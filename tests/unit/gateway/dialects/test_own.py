@@ -25,6 +25,7 @@ ARGUMENTS = {
     "embed_sparse": {"texts": ["a"]},
     "embed_tokens": {"texts": ["a"]},
     "fill_mask": {"texts": ["a [MASK] car"]},
+    "generate": {"texts": ["a", "b c"]},
     "rerank": {"query": "q", "documents": ["a", "bb"]},
     "score": {"texts": ["a car"]},
 }
@@ -44,7 +45,15 @@ VALUES = {
     "multi_label": True,
     "hypothesis_template": "It is {}.",
     "priority": "bulk",
+    "max_new_tokens": 7,
+    "min_new_tokens": 0,
+    "do_sample": True,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "seed": 3,
 }
+SENT = {"temperature": "0.5", "top_p": "0.9"}
+"""What of VALUES reaches a pipeline in another form."""
 
 
 def plain(value):
@@ -74,7 +83,14 @@ async def test_each_option_reaches_the_pipeline(fake, name):
         body = ARGUMENTS[name] | {option: VALUES[option]}
         assert Draft202012Validator(request_schema(VERBS[name])).is_valid(body)
         await post(gateway.gateway, path_of(VERBS[name]), body)
-        assert gateway.requests[0].parameters[option] == VALUES[option]
+        assert gateway.requests[0].parameters[option] == SENT.get(option, VALUES[option])
+
+
+@pytest.mark.parametrize("value", ["hot", True, [1]])
+async def test_what_is_no_number_is_refused(fake, value):
+    answered = await post(fake().gateway, "/v1/text2text-generation", {"texts": ["a"], "temperature": value})
+    assert (answered.status, answered.json["error"]["param"]) == (400, "temperature")
+    assert "expected a number" in answered.json["error"]["message"]
 
 
 async def test_score_is_asked_below_the_task_that_it_shares(fake):

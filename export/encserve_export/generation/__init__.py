@@ -1,0 +1,1 @@
+"""From a checkpoint with an encoder and a decoder to a certified pipeline that generates."""

@@ -1,0 +1,126 @@
+"""What a checkpoint says of how it wants to generate, as the defaults of a pipeline's options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import GenerationConfig, PreTrainedModel
+
+from encserve_export.errors import CheckpointError, Unsupported
+
+MOST_NEW_TOKENS = 1_024
+"""The greatest `max_new_tokens` of a request."""
+_NEUTRAL = {
+    "min_length": 0,
+    "num_beams": 1,
+    "num_beam_groups": 1,
+    "num_return_sequences": 1,
+    "typical_p": 1.0,
+    "min_p": 0.0,
+    "top_h": 0.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "diversity_penalty": 0.0,
+    "guidance_scale": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "penalty_alpha": 0.0,
+}
+"""Settings of transformers that change what is generated and are not offered, with the value at which they do not."""
+_NEVER = (
+    "bad_words_ids",
+    "constraints",
+    "dola_layers",
+    "exponential_decay_length_penalty",
+    "force_words_ids",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "sequence_bias",
+    "stop_strings",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "watermarking_config",
+)
+"""Such settings that change it with any value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationDefaults:
+    """How a checkpoint generates where a request does not say otherwise."""
+
+    start_token: int
+    """The token before the first one."""
+    end_tokens: tuple[int, ...]
+    """The tokens of which each ends a text."""
+    max_new_tokens: int
+    min_new_tokens: int
+    do_sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    prompts: dict[str, str]
+    """What may be put before a text, by the name of what the checkpoint then does."""
+
+
+def defaults_of(model: PreTrainedModel, source: str) -> GenerationDefaults:
+    """The defaults in generation_config.json, or in config.json where that is older, and the prefixes of its tasks.
+
+    Raises:
+        CheckpointError: it does not say with which token a text begins, or ends.
+        Unsupported: it wants what is not offered, such as beams.
+    """
+    stated = model.generation_config
+    assert isinstance(stated, GenerationConfig)
+    for name, neutral in _NEUTRAL.items():
+        if getattr(stated, name, None) not in (None, neutral):
+            raise _unsupported(source, name, getattr(stated, name))
+    for name in _NEVER:
+        if getattr(stated, name, None):
+            raise _unsupported(source, name, getattr(stated, name))
+    start, ends = stated.decoder_start_token_id, stated.eos_token_id
+    if not isinstance(start, int) or ends is None:
+        raise CheckpointError(
+            f"{source} does not say with which token a text begins (decoder_start_token_id is {start}) or ends "
+            f"(eos_token_id is {ends})"
+        )
+    return GenerationDefaults(
+        start_token=start,
+        end_tokens=tuple(ends) if isinstance(ends, list) else (ends,),
+        max_new_tokens=_new_tokens(stated),
+        min_new_tokens=stated.min_new_tokens or 0,
+        do_sample=bool(stated.do_sample),
+        temperature=_stated(stated, "temperature"),
+        top_k=_stated(stated, "top_k"),
+        top_p=_stated(stated, "top_p"),
+        prompts=_prompts(getattr(model.config, "task_specific_params", None) or {}),
+    )
+
+
+def _new_tokens(stated: GenerationConfig) -> int:
+    """`max_length` counts the token before the first one, and has a default that does not."""
+    if stated.max_new_tokens is not None:
+        most = stated.max_new_tokens
+    elif stated.max_length is not None:
+        most = max(1, stated.max_length - 1)
+    else:
+        most = GenerationConfig._get_default_generation_params()["max_length"]
+    return min(int(most), MOST_NEW_TOKENS)
+
+
+def _stated(stated: GenerationConfig, name: str) -> Any:
+    value = getattr(stated, name)
+    return GenerationConfig._get_default_generation_params()[name] if value is None else value
+
+
+def _prompts(tasks: dict[str, Any]) -> dict[str, str]:
+    return {name: str(task["prefix"]) for name, task in tasks.items() if isinstance(task, dict) and task.get("prefix")}
+
+
+def _unsupported(source: str, name: str, value: object) -> Unsupported:
+    return Unsupported(
+        f"the generation_config.json of {source} says {name} {value!r}, which is not offered: texts would be others. "
+        f"If you want them without, take {name} out of the file in a local copy of the checkpoint"
+    )

@@ -1,0 +1,107 @@
+"""The keys and values of the texts that are being decoded, one row for each, as a step reads them.
+
+Rows lie without a gap, so that a step reads the arrays as they are: the last row takes the place of one that is
+finished. The places for tokens grow in blocks with the longest text, of the source and of what was made of it, and
+shrink when nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 32
+"""By how many tokens the places grow."""
+
+
+class Cache:
+    """The rows of one engine, for as many texts as fit."""
+
+    def __init__(self, layers: int, heads: int, size: int) -> None:
+        self._layers, self._heads, self._size = layers, heads, size
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all rows, and give their memory back."""
+        self.rows = 0
+        self._positions = np.zeros(0, np.int64)
+        self._lengths = np.zeros(0, np.int64)
+        self._past = [self._places(0, 0) for _ in range(2 * self._layers)]  # each (capacity, H, P, D)
+        self._source = [self._places(0, 0) for _ in range(2 * self._layers)]  # each (capacity, H, S, D)
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """How many new tokens are kept of each row: (T,)."""
+        return self._positions[: self.rows]
+
+    @property
+    def source_lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row's source: (T,)."""
+        return self._lengths[: self.rows]
+
+    def add(self, source: NDArray[np.float32]) -> int:
+        """Give a text a row, with the keys and values (2 L, H, s, D) of its source. Returns the row."""
+        length, row = source.shape[2], self.rows
+        self._make_room(rows=row + 1, source=length)
+        for places, own in zip(self._source, source, strict=True):
+            places[row, :, :length] = own
+        self._positions[row], self._lengths[row] = 0, length
+        self.rows += 1
+        return row
+
+    def remove(self, row: int) -> int:
+        """Take a row away. Returns the row that has taken its place: it was the last."""
+        last = self.rows - 1
+        if row != last:
+            for places in (*self._past, *self._source):
+                places[row] = places[last]
+            self._positions[row], self._lengths[row] = self._positions[last], self._lengths[last]
+        self.rows = last
+        if not last:
+            self.clear()
+        return last
+
+    def tensors(self) -> Iterator[NDArray[np.float32]]:
+        """Yield of each layer four arrays: the keys and the values of new tokens (T, 1, H, P, D), with the axis of
+        hypotheses, then those of the source (T, H, S, D)."""
+        self._make_room(past=int(self.kept.max(initial=0)))
+        for layer in range(self._layers):
+            pair = slice(2 * layer, 2 * layer + 2)
+            yield from (places[: self.rows, None] for places in self._past[pair])
+            yield from (places[: self.rows] for places in self._source[pair])
+
+    def keep(self, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        """Keep the keys and values (L, T, H, D) of one more token of each row."""
+        self._make_room(past=int(self.kept.max()) + 1)
+        rows = np.arange(self.rows)
+        for layer in range(self._layers):
+            self._past[2 * layer][rows, :, self.kept] = keys[layer]
+            self._past[2 * layer + 1][rows, :, self.kept] = values[layer]
+        self._positions[: self.rows] += 1
+
+    def _make_room(self, *, rows: int = 0, past: int = 0, source: int = 0) -> None:
+        """Have at least so many rows, and places for so many tokens; what is there stays."""
+        capacity = len(self._positions)
+        if rows > capacity:
+            capacity = max(rows, 2 * capacity)
+            self._positions = np.resize(self._positions, capacity)
+            self._lengths = np.resize(self._lengths, capacity)
+        self._past = self._grown(self._past, capacity, past)
+        self._source = self._grown(self._source, capacity, source)
+
+    def _grown(self, arrays: list[NDArray[np.float32]], capacity: int, tokens: int) -> list[NDArray[np.float32]]:
+        there = arrays[0].shape
+        wanted = max(there[2], -(-max(tokens, 1) // BLOCK) * BLOCK)
+        if (capacity, wanted) == (there[0], there[2]):
+            return arrays
+        grown = []
+        for before in arrays:
+            places = self._places(capacity, wanted)
+            places[: self.rows, :, : there[2]] = before[: self.rows]
+            grown.append(places)
+        return grown
+
+    def _places(self, rows: int, tokens: int) -> NDArray[np.float32]:
+        return np.zeros((rows, self._heads, tokens, self._size), np.float32)

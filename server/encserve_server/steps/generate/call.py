@@ -1,0 +1,133 @@
+"""One request to generate, from its texts to the last piece of them, in one response or in many."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from ..instance.failures import Failures
+from ..request.call import Call
+from ..request.replies import failed, reply, unavailable
+from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
+
+_STATUSES = {"INVALID_ARG": "INVALID_ARGUMENT", "UNAVAILABLE": "UNAVAILABLE", "CANCELLED": "CANCELLED"}
+"""Triton's name for the code of an error -> the status that its words begin with. A stream of Triton's carries of an
+error no more than its words, where clients read the status."""
+
+
+@dataclass
+class _News:
+    """What of one text was not told yet."""
+
+    piece: str = ""
+    ended: bool = False
+
+
+class GenerateCall(Call):
+    """A call of the generate step. The engine's thread says what is new of its texts, and another sends it: what comes
+    while a response is on its way goes with the next."""
+
+    def __init__(self, request: Any, failures: Failures) -> None:
+        super().__init__(request, failures)
+        self.keep()
+        self.texts: list[GeneratedText] = []
+        self._counts: Mapping[str, NDArray[Any]] = {}
+        self._streamed = False
+        self._news: dict[int, _News] = {}
+        self._changing = threading.Lock()
+        self._announce: Callable[[GenerateCall], None] = lambda call: None
+        self.is_over = False
+        """Whether its last response was sent."""
+
+    def expect(
+        self,
+        texts: Sequence[GeneratedText],
+        counts: Mapping[str, NDArray[Any]],
+        *,
+        streamed: bool,
+        announce: Callable[[GenerateCall], None],
+    ) -> None:
+        """Answer with these texts. `counts` has what is said of the source of each, (n,); where it is not `streamed`
+        there is one response. `announce` is called when there is something to send."""
+        self.texts, self._counts = list(texts), counts
+        self._streamed, self._announce = streamed, announce
+        self._news = {index: _News() for index in range(len(texts))}
+
+    def told(self, text: GeneratedText, piece: str) -> None:
+        """Take what is new of a text. Raises nothing."""
+        with self._changing:
+            news = self._news[self.texts.index(text)]
+            news.piece += piece
+            news.ended = text.ended
+            sends = self._streamed or all(each.ended for each in self.texts)
+        if sends:
+            self._announce(self)
+
+    def give_up_texts(self) -> None:
+        """Have no more tokens be computed for it, from the next step on."""
+        for text in self.texts:
+            text.given_up = True
+
+    def answer(self, response: Any) -> None:
+        """Answer the request, an error with its status in words before it. Raises nothing."""
+        if response.has_error():
+            error = response.error()
+            codes = {getattr(pb_utils.TritonError, name): status for name, status in _STATUSES.items()}
+            words = f"{codes.get(error.code(), 'INTERNAL')}: {error.message()}"
+            response = pb_utils.InferenceResponse(error=pb_utils.TritonError(words, error.code()))
+        super().answer(response)
+
+    def send(self) -> None:
+        """Send what is new. Raises nothing."""
+        with self.guarded("answer"):
+            with self._changing:
+                is_last = all(text.ended for text in self.texts)
+                news = {index: each for index, each in self._news.items() if each.piece or each.ended}
+                if self.is_over or not (is_last or (news and self._streamed)):
+                    return
+                ended = [index for index, each in news.items() if each.ended]
+                self._news = {index: _News() for index in self._news if index not in ended}
+                self.is_over = is_last
+            if error := next((text.error for text in self.texts if text.error), None):
+                if is_last:
+                    self.answer(self._failed(error))
+            elif is_last:
+                self.answer(self._response(news))
+            else:
+                self._send_piece(self._response(news))
+
+    def _send_piece(self, response: Any) -> None:
+        try:
+            self._sender.send(response)
+        except pb_utils.TritonModelException:  # the request is cancelled
+            self.give_up_texts()
+
+    def _failed(self, error: BaseException) -> Any:
+        if isinstance(error, NotFinite):
+            return failed(str(error))
+        return failed(self._failures.in_words(error))
+
+    def _response(self, news: Mapping[int, _News]) -> Any:
+        finishes = {self.texts[index].finish for index in news}
+        if not self._streamed and finishes & {CANCELLED, DEADLINE}:
+            return unavailable("the request was cancelled, or its timeout passed, before all its texts had ended")
+        texts = [self.texts[index] for index in news]
+        at = list(news)
+        return reply(
+            text_output=_bytes(news[index].piece for index in at),
+            index=np.array([at], np.int32),
+            finish=_bytes(text.finish for text in texts),
+            output_token_count=np.array([[len(text.tokens) for text in texts]], np.int32),
+            **{name: counts[None, at] for name, counts in self._counts.items()},
+        )
+
+
+def _bytes(texts: Any) -> NDArray[np.object_]:
+    """Texts as a tensor of BYTES (1, k)."""
+    return np.array([[text.encode() for text in texts]], np.object_)

@@ -1,0 +1,105 @@
+"""Which token comes next: the likeliest, or one that is drawn.
+
+The logits are changed as transformers does it and in its order: a least number of tokens, then temperature, `top_k` and
+`top_p`. What is drawn depends on the seed and the place alone, so that a text has the same answer alone and beside
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..request.options import InvalidArgument
+
+ONLY_DRAWN = ("temperature", "top_k", "top_p", "seed")
+"""Options that mean nothing where the likeliest token is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How the tokens of one text are chosen."""
+
+    ends: tuple[int, ...]
+    """The tokens that end a text."""
+    min_new_tokens: int = 0
+    """So many tokens come before one that ends the text."""
+    drawn: bool = False
+    """Whether tokens are drawn by their probability."""
+    temperature: float = 1.0
+    top_k: int = 0
+    """Only so many of the likeliest are drawn from; 0 for all."""
+    top_p: float = 1.0
+    """Only the likeliest are drawn from that together have this probability."""
+    seed: int = 0
+    stream: int = 0
+    """Which text of its request: each has a random sequence of its own."""
+
+    def token(self, logits: NDArray[np.float32], before: int) -> int:
+        """Return the token after `before` others, out of its logits (V,)."""
+        if before < self.min_new_tokens:
+            logits = logits.copy()
+            logits[list(self.ends)] = -np.inf
+        if not self.drawn:
+            return int(logits.argmax())
+        tokens, probabilities = self.candidates(logits)
+        drawn = np.random.Generator(np.random.Philox(key=[self.seed, self.stream], counter=[before, 0, 0, 0])).random()
+        place = int(np.searchsorted(probabilities.cumsum(), drawn, side="right"))
+        return int(tokens[min(place, len(tokens) - 1)])
+
+    def candidates(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the tokens that may be drawn, the likeliest first, and the probability of each; from logits (V,)."""
+        warm = logits.astype(np.float64) / self.temperature
+        tokens = np.argsort(-warm, kind="stable")
+        if self.top_k:
+            tokens = tokens[: self.top_k]
+        tokens = tokens[np.isfinite(warm[tokens])]
+        weights = np.exp(warm[tokens] - warm[tokens[0]])
+        probabilities = weights / weights.sum()
+        if self.top_p < 1.0:
+            before = probabilities.cumsum() - probabilities  # of those that are likelier
+            kept = max(1, int((before < self.top_p).sum()))
+            tokens, probabilities = tokens[:kept], probabilities[:kept] / probabilities[:kept].sum()
+        return tokens, probabilities
+
+
+def choices_of(
+    given: Mapping[str, Any], options: Mapping[str, Any], texts: int, *, ends: Sequence[int], chance: int
+) -> list[Choice]:
+    """Return how the tokens of each text of a request are chosen.
+
+    Args:
+        given: the options that the request has chosen itself.
+        options: those, and the defaults of the others.
+        texts: of the request.
+        ends: the tokens that end a text.
+        chance: the seed of a request that names none.
+
+    Raises:
+        InvalidArgument: an option is given that means nothing here.
+    """
+    drawn = bool(options["do_sample"])
+    for name in ONLY_DRAWN:
+        if not drawn and name in given:
+            raise InvalidArgument(f"option {name} is given; it means nothing where do_sample is false")
+    if options["min_new_tokens"] > options["max_new_tokens"]:
+        raise InvalidArgument(
+            f"option min_new_tokens is {options['min_new_tokens']}; max_new_tokens is {options['max_new_tokens']}"
+        )
+    return [
+        Choice(
+            ends=tuple(ends),
+            min_new_tokens=options["min_new_tokens"],
+            drawn=drawn,
+            temperature=options["temperature"],
+            top_k=options["top_k"],
+            top_p=options["top_p"],
+            seed=chance if options["seed"] is None else options["seed"],
+            stream=index,
+        )
+        for index in range(texts)
+    ]

@@ -1,0 +1,252 @@
+"""Continuous batching: texts join and leave between the steps of a decoder that never waits for a batch to end.
+
+One thread does all of it: it lets texts in, runs the encoder for them, then one step for all texts that are being
+decoded. In Triton `step` drives the engine; when a pipeline is certified the exporter does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..encode.host.cores import usable_cores
+from ..encode.host.requirements import HostRequirements, check_host, this_process
+from ..instance.lanes import LANES
+from ..instance.load_page import Load
+from ..instance.loops import Loop, Report, print_fault
+from ..instance.settings import check_sha256, read_settings
+from ..request.options import InvalidArgument
+from .cache import Cache
+from .network import GenerateNetwork, Shape
+from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
+
+
+class QueueFull(Exception):
+    """So much waits already that a request may not even wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLimits:
+    """How much an engine has under way."""
+
+    cache_bytes: int
+    """The most that the keys and values of all texts may take."""
+    prefill_tokens: int
+    """About how many tokens of new texts are encoded between two steps, which the other texts wait for meanwhile."""
+    max_queued_texts: int
+    """How many texts may wait in a lane."""
+    max_rows: int = 2**31
+    """How many texts are decoded together at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one round of an engine did, for those who count."""
+
+    rows: int
+    """Texts that got a token."""
+    source_tokens: int
+    """Tokens that were encoded."""
+
+
+class Engine:
+    """The network of one version and the thread that runs it. A context manager that any number of threads may use.
+
+    Args:
+        folder: the version folder, with the graphs and the settings beside them.
+        limits: in place of those in the settings.
+        count: takes what each round did.
+        report: takes what goes wrong by a fault of ours.
+
+    Raises:
+        RuntimeError: this host lacks what the version requires.
+        ValueError: a file is not the certified one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        limits: EngineLimits | None = None,
+        count: Callable[[Step], None] = lambda step: None,
+        report: Report = print_fault,
+    ) -> None:
+        settings = read_settings(folder)
+        requirements = HostRequirements.of(settings)
+        check_host(requirements, this_process(requirements))
+        for file, digest in settings["graph_sha256"].items():
+            check_sha256(folder / file, digest)
+        shape = Shape(**settings["shape"])
+        self.limits = limits or EngineLimits(**settings["engine"])
+        self._network = GenerateNetwork(folder, shape, threads=usable_cores())
+        self._cache = Cache(shape.layers, shape.heads, shape.size)
+        self._start: int = settings["start_token"]
+        self._count = count
+        self._active: list[GeneratedText] = []
+        """In the order of the rows of the cache."""
+        self._waiting: dict[str, deque[GeneratedText]] = {lane: deque() for lane in LANES}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = Loop(
+            "engine",
+            take=self._wait,
+            do=lambda _: self._round(),
+            give_up=lambda _, error: self._fail(error),
+            report=report,
+        ).start()
+
+    def check(self, text: GeneratedText) -> None:
+        """Refuse a text that could never be decoded here. Raises InvalidArgument."""
+        needed = self._bytes(1, len(text.source), text.max_new_tokens)
+        if needed > self.limits.cache_bytes:
+            raise InvalidArgument(
+                f"a text of {len(text.source)} tokens with max_new_tokens {text.max_new_tokens} needs {needed} bytes "
+                f"of cache; cache_bytes is {self.limits.cache_bytes}"
+            )
+
+    def put(self, texts: Sequence[GeneratedText], *, first: bool = False) -> None:
+        """Let the texts of a request wait for their turn, or come `first`, however much waits.
+
+        Raises:
+            InvalidArgument: one could never be decoded here.
+            QueueFull: too many wait.
+        """
+        for text in texts:
+            self.check(text)
+        with self._changed:
+            waiting = self._waiting[texts[0].lane]
+            if first:
+                waiting.extendleft(reversed(texts))
+            elif len(waiting) + len(texts) > max(self.limits.max_queued_texts, len(texts)):
+                raise QueueFull(
+                    f"{len(waiting)} texts wait in lane {texts[0].lane}; max_queued_texts is "
+                    f"{self.limits.max_queued_texts}"
+                )
+            else:
+                waiting.extend(texts)
+            self._changed.notify()
+
+    def load(self, lane: str) -> Load:
+        """Return the load of a lane: the tokens that its texts may still get."""
+        with self._changed:
+            texts = [*self._waiting[lane], *(text for text in self._active if text.lane == lane)]
+        return Load(tokens=sum(text.left for text in texts), rate=0.0, room=0.0)
+
+    def close(self) -> None:
+        """Decode the texts that are there, and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wait(self) -> bool | None:
+        """Wait until there is something to do; None where there will not be."""
+        with self._changed:
+            while not self._active and not any(self._waiting.values()):
+                if self._closed:
+                    return None
+                self._changed.wait()
+        return True
+
+    def _round(self) -> None:
+        self._drop()
+        encoded = self._admit()
+        rows = len(self._active)
+        if rows:
+            self._step()
+        self._count(Step(rows=rows, source_tokens=encoded))
+
+    def _drop(self) -> None:
+        """End the texts that nobody waits for any more."""
+        now_s = time.monotonic()
+        with self._changed:
+            gone = [text for waiting in self._waiting.values() for text in waiting if _is_gone(text, now_s)]
+            for text in gone:
+                self._waiting[text.lane].remove(text)
+        for row in reversed(range(len(self._active))):
+            if _is_gone(self._active[row], now_s):
+                gone.append(self._remove(row))
+        for text in gone:
+            text.end(CANCELLED if text.given_up else DEADLINE)
+
+    def _admit(self) -> int:
+        """Encode the texts whose turn it is and for which there is room. Returns their tokens."""
+        admitted: list[GeneratedText] = []
+        tokens = 0
+        with self._changed:
+            for lane in LANES:
+                waiting = self._waiting[lane]
+                while waiting and (not tokens or tokens + len(waiting[0].source) <= self.limits.prefill_tokens):
+                    if not self._fits([*self._active, *admitted, waiting[0]]):
+                        break
+                    admitted.append(waiting.popleft())
+                    tokens += len(admitted[-1].source)
+                if waiting:
+                    break  # nothing of another lane takes the room that this one waits for
+        if not admitted:
+            return 0
+        try:
+            sources = self._network.encode([text.source for text in admitted])
+        except BaseException as error:
+            for text in admitted:
+                text.fail(error)
+            raise
+        for text, source in zip(admitted, sources, strict=True):
+            self._cache.add(source)
+            with self._changed:
+                self._active.append(text)
+        return tokens
+
+    def _step(self) -> None:
+        last = np.array([text.tokens[-1] if text.tokens else self._start for text in self._active], np.int64)
+        logits = self._network.step(last, self._cache)  # (T, V)
+        finite = np.isfinite(logits).all(axis=1)
+        for row in reversed(range(len(self._active))):
+            text = self._active[row]
+            if finite[row]:
+                text.add(text.choice.token(logits[row], len(text.tokens)))
+            else:
+                text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
+            if text.ended:
+                self._remove(row)
+
+    def _remove(self, row: int) -> GeneratedText:
+        """Take a text out of the cache, whose last row takes its place."""
+        text, last = self._active[row], self._cache.remove(row)
+        with self._changed:
+            self._active[row] = self._active[last]
+            self._active.pop()
+        return text
+
+    def _fail(self, error: BaseException) -> None:
+        """Answer that what is being decoded failed, and begin anew with an empty cache."""
+        with self._changed:
+            failed, self._active = self._active, []
+        self._cache.clear()
+        for text in failed:
+            text.fail(error)
+
+    def _fits(self, texts: Sequence[GeneratedText]) -> bool:
+        if len(texts) > self.limits.max_rows:
+            return False
+        longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
+        return len(texts) == 1 or self._bytes(len(texts), longest, most) <= self.limits.cache_bytes
+
+    def _bytes(self, rows: int, source: int, new: int) -> int:
+        return rows * (source + new) * self._network.shape.bytes_per_token
+
+
+def _is_gone(text: GeneratedText, now_s: float) -> bool:
+    return text.given_up or now_s > text.deadline_s

@@ -1,0 +1,71 @@
+"""The two graphs of a pipeline that generates, in ONNX Runtime: the encoder, and one step of the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encode.network.onnxruntime_network import OnnxRuntimeNetwork
+from .cache import Cache
+
+ENCODER_FILE = "encoder.onnx"
+STEP_FILE = "step.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of what is kept of each token."""
+
+    layers: int
+    """The layers of the decoder."""
+    heads: int
+    size: int
+    """The numbers of one head's key."""
+
+    @property
+    def bytes_per_token(self) -> int:
+        """The bytes of one token's keys and values in all layers; as many for a token of the source as for a new
+        one."""
+        return self.layers * 2 * self.heads * self.size * 4
+
+
+def step_inputs(shape: Shape) -> Iterator[str]:
+    """Yield the inputs of the step graph, in their order."""
+    yield from ("token", "position", "source_length")
+    for layer in range(shape.layers):
+        yield from (f"past_key_{layer}", f"past_value_{layer}", f"source_key_{layer}", f"source_value_{layer}")
+
+
+class GenerateNetwork:
+    """Both graphs of a version."""
+
+    def __init__(self, folder: Path, shape: Shape, *, threads: int) -> None:
+        """Load them out of a version folder; their operators share `threads`."""
+        self.shape = shape
+        self._encoder = OnnxRuntimeNetwork(folder / ENCODER_FILE, {}, side_by_side=1, threads=threads)
+        self._step = OnnxRuntimeNetwork(folder / STEP_FILE, {}, side_by_side=1, threads=threads)
+        self._kept = list(step_inputs(shape))[3:]
+
+    def encode(self, texts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+        """Return of each text, by its ids (s,), the keys and values that the decoder looks at: (2 L, H, s, D)."""
+        lengths = np.array([len(ids) for ids in texts], np.int64)
+        (source,) = self._encoder.run({"input_ids": np.concatenate(texts), "lengths": lengths}, ["source"])
+        return np.split(source, np.cumsum(lengths)[:-1], axis=2)
+
+    def step(self, tokens: NDArray[np.int64], cache: Cache) -> NDArray[np.float32]:
+        """Return the logits (T, V) after one more token of each of the T texts in the cache, int64 (T,), and keep what
+        the next step needs of it."""
+        feed: dict[str, Any] = {
+            "token": tokens[:, None],  # (T, 1): one hypothesis for each text
+            "position": cache.kept,
+            "source_length": cache.source_lengths,
+            **dict(zip(self._kept, cache.tensors(), strict=True)),
+        }
+        logits, keys, values = self._step.run(feed, ["logits", "key", "value"])
+        cache.keep(keys[:, :, 0], values[:, :, 0])  # (L, T, H, D)
+        return logits[:, 0]

@@ -1,0 +1,184 @@
+"""The generate step in Triton: texts in, new texts out, as whole texts or piece by piece.
+
+Three threads share the work: Triton's, which reads requests and tokenizes; the engine's, which computes; and one that
+sends, so that no step waits for a response to be taken, and that looks which callers have gone.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import time
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from ..instance.failures import Failures
+from ..instance.lanes import LANES
+from ..instance.load_page import LoadWriter, is_closing, page_file
+from ..instance.loops import Loop
+from ..instance.metrics import Metrics
+from ..instance.restarts import show_restarts
+from ..instance.settings import check_sha256, instance_of, read_settings, version_folder
+from ..request.health import HealthQuestions
+from ..request.options import InvalidArgument, OptionRules
+from ..request.replies import cancelled, invalid, unavailable
+from ..tokenize.tokenization import Tokenization
+from .call import GenerateCall
+from .choice import choices_of
+from .engine import Engine, QueueFull, Step
+from .pieces import Pieces
+from .text import FINISHES, GeneratedText
+
+LOOK_S = 0.05
+"""Seconds between two looks for callers who have gone: each asks Triton, once for each request."""
+_LOOK = "look"
+
+
+class TritonPythonModel:
+    """Takes requests from Triton, puts their texts into the engine, and sends what becomes of them."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Load the network and the tokenizer, after checking that they are the certified ones."""
+        folder = version_folder(args)
+        settings = read_settings(folder)
+        check_sha256(folder / "tokenizer.json", settings["tokenizer_sha256"])
+        self._rules = OptionRules.from_settings(settings)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenization = Tokenization(self._tokenizer, settings)
+        self._ends: list[int] = settings["end_tokens"]
+        self._metrics = Metrics(args)
+        self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
+        self._failures.expect("engine", "replies")
+        self._count(self._metrics)
+        show_restarts(self._metrics, args)
+        self._health = HealthQuestions()
+        self._page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
+        self._engine = Engine(folder, count=self._count_step, report=self._failures.report)
+        self._open: dict[GenerateCall, None] = {}
+        """The calls that are not over, in the order in which they came."""
+        self._to_send: queue.SimpleQueue[GenerateCall | str | None] = queue.SimpleQueue()
+        self._next_look_s = 0.0
+        self._replying = Loop[GenerateCall | str](
+            "replies",
+            take=self._news,
+            do=self._reply,
+            give_up=lambda call, error: call.give_up(error) if isinstance(call, GenerateCall) else None,
+            report=self._failures.report,
+        ).start()
+        self._metrics.work(self._engine.load)
+        self._metrics.start(self._failures.report)
+
+    def _count(self, metrics: Metrics) -> None:
+        self._steps = metrics.counter("encserve_generate_steps", "Steps of the decoder")
+        self._rows = metrics.counter("encserve_generate_rows", "Texts that got a token, summed over the steps")
+        self._tokens = metrics.counter("encserve_generate_tokens", "Tokens that were encoded, and that were made")
+        self._finished = metrics.counter("encserve_generate_finished", "Texts that ended, by why they did")
+        self._refused = metrics.counter(
+            "encserve_refused_requests", "Requests that were refused because too much waits already"
+        )
+        for counter in (self._steps, self._rows):
+            counter.expect()
+        for kind in ("source", "output"):
+            self._tokens.expect(kind=kind)
+        for reason in FINISHES:
+            self._finished.expect(reason=reason)
+        for lane in LANES:
+            self._refused.expect(lane=lane, limit="max_queued_texts")
+
+    def execute(self, requests: list[Any]) -> None:
+        """Let the texts of each request wait for the engine, which answers them; a wrong request fails alone."""
+        for request in requests:
+            call = GenerateCall(request, self._failures)
+            with call.guarded():
+                if is_closing():
+                    call.answer(unavailable("the server is closing and lets no new request in"))
+                else:
+                    self._admit(call)
+
+    def _admit(self, call: GenerateCall) -> None:
+        """Put the texts of a call into the engine, or give up those of another. Raises InvalidArgument."""
+        options = self._rules.check(call.parameters)
+        if options["cancel"]:
+            for other in list(self._open):
+                if other.id == options["cancel"]:
+                    other.give_up_texts()
+            call.answer(cancelled(f"request {options['cancel']} is given up"))
+            return
+        read = self._tokenization.read({"text": list(call.tensor("text"))}, options)
+        (tensors,) = self._tokenization.tokenize([(read, options)])
+        if isinstance(tensors, InvalidArgument):
+            call.answer(invalid(tensors))
+            return
+        choices = choices_of(call.parameters, options, len(read[0]), ends=self._ends, chance=secrets.randbits(63))
+        lengths = tensors["lengths"]
+        sources = np.split(tensors["input_ids"], lengths.cumsum()[:-1])
+        stops = options["stop"] or []
+        texts = [
+            GeneratedText(
+                source=source,
+                choice=choice,
+                max_new_tokens=options["max_new_tokens"],
+                pieces=Pieces(self._tokenizer, stops),
+                tell=call.told,
+                lane=options["lane"],
+                deadline_s=call.arrived_s + (call.timeout_s or float("inf")),
+            )
+            for source, choice in zip(sources, choices, strict=True)
+        ]
+        call.expect(
+            texts,
+            {name: tensors[name] for name in ("token_count", "dropped_count")},
+            streamed=options["stream"],
+            announce=self._to_send.put,
+        )
+        self._open[call] = None
+        self._to_send.put(_LOOK)  # so that its caller is looked for, even while nothing is sent
+        try:
+            is_health = self._health.is_one(call.health_token, int(lengths.sum()))
+            self._engine.put(texts, first=is_health)
+        except BaseException as error:
+            del self._open[call]
+            if not isinstance(error, QueueFull):
+                raise
+            self._refused.add(lane=options["lane"], limit="max_queued_texts")
+            call.answer(unavailable(str(error)))
+
+    def _news(self) -> GenerateCall | str | None:
+        """Return a call that has something to send; `_LOOK` where it is time to look who has gone; None at the end."""
+        wait_s = self._next_look_s - time.monotonic()
+        if wait_s <= 0:
+            self._next_look_s = time.monotonic() + LOOK_S
+            return _LOOK
+        try:
+            return self._to_send.get(timeout=wait_s if self._open else None)
+        except queue.Empty:
+            return _LOOK
+
+    def _reply(self, call: GenerateCall | str) -> None:
+        if isinstance(call, str):
+            for waiting in list(self._open):
+                if waiting.is_given_up():
+                    waiting.give_up_texts()
+            return
+        call.send()
+        if call.is_over and call in self._open:
+            del self._open[call]
+            for text in call.texts:
+                self._finished.add(reason=text.finish or "error")
+
+    def _count_step(self, step: Step) -> None:
+        self._steps.add(1 if step.rows else 0)
+        self._rows.add(step.rows)
+        self._tokens.add(step.source_tokens, kind="source")
+        self._tokens.add(step.rows, kind="output")
+        for lane in LANES:
+            self._page.publish(lane, self._engine.load(lane))
+
+    def finalize(self) -> None:
+        """Decode the texts that are there, send them, and end the threads."""
+        self._engine.close()
+        self._to_send.put(None)
+        self._replying.join()
+        self._metrics.close()

@@ -1,0 +1,85 @@
+"""One text that is being generated: its source, how its tokens are chosen, and what it has become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .choice import Choice
+from .pieces import Pieces
+
+EOS, STOP, LENGTH, CANCELLED, DEADLINE = "eos", "stop", "length", "cancelled", "deadline"
+FINISHES = (EOS, STOP, LENGTH, CANCELLED, DEADLINE)
+"""Why a text ended: by a token, by a string of the request, by its greatest length, or because nobody waits for it."""
+
+Told: TypeAlias = Callable[["GeneratedText", str], None]
+"""Takes a text and what is new of it; raises nothing."""
+
+
+class NotFinite(Exception):
+    """The network gave NaN or infinity for a text."""
+
+
+@dataclass(kw_only=True, eq=False)
+class GeneratedText:
+    """A text on its way. The engine's thread alone changes it, but for `given_up`."""
+
+    source: NDArray[np.int64]
+    """The token ids (s,) that the encoder gets."""
+    choice: Choice
+    max_new_tokens: int
+    pieces: Pieces
+    tell: Told
+    """Called with each new piece, and once more when the text has ended, from the engine's thread."""
+    lane: str
+    deadline_s: float = float("inf")
+    """When its caller has gone, on the clock of `time.monotonic`."""
+    given_up: bool = False
+    """Whether its caller does not want it any more; any thread may say so."""
+    tokens: list[int] = field(default_factory=list)
+    """Those that were chosen, the one that ended it among them."""
+    finish: str = ""
+    """Why it ended, one of `FINISHES`; empty while it goes on."""
+    error: BaseException | None = None
+    """Why it has no end, where the network failed."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return bool(self.finish) or self.error is not None
+
+    @property
+    def left(self) -> int:
+        """How many tokens it may still get."""
+        return 0 if self.ended else self.max_new_tokens - len(self.tokens)
+
+    def add(self, token: int) -> None:
+        """Go on by one token, and tell what is new of the text."""
+        self.tokens.append(token)
+        piece = ""
+        if token in self.choice.ends:
+            self.finish = EOS
+        else:
+            piece = self.pieces.add(token)
+            if self.pieces.stopped:
+                self.finish = STOP
+            elif len(self.tokens) >= self.max_new_tokens:
+                self.finish = LENGTH
+        if self.finish:
+            piece += self.pieces.end()
+        if piece or self.finish:
+            self.tell(self, piece)
+
+    def end(self, finish: str) -> None:
+        """End it before its time."""
+        self.finish = finish
+        self.tell(self, self.pieces.end())
+
+    def fail(self, error: BaseException) -> None:
+        """End it without an answer."""
+        self.error = error
+        self.tell(self, "")

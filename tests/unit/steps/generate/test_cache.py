@@ -1,0 +1,63 @@
+"""Rows of keys and values, without a gap."""
+
+import numpy as np
+
+from encserve_server.steps.generate.cache import BLOCK, Cache
+
+LAYERS, HEADS, SIZE = 2, 3, 4
+
+
+def source(length, value):
+    return np.full((2 * LAYERS, HEADS, length, SIZE), value, np.float32)
+
+
+def keep(cache, *values):
+    """One more token of each row, whose numbers are all its value."""
+    kept = np.tile(np.array(values, np.float32)[None, :, None, None], (LAYERS, 1, HEADS, SIZE))
+    cache.keep(kept, -kept)
+
+
+def rows_of(cache):
+    """Of each row the values of its new tokens, and of its source."""
+    past_keys, past_values, source_keys, _ = list(cache.tensors())[-4:]
+    assert np.array_equal(past_keys, -past_values)
+    return [
+        (past_keys[row, 0, 0, :kept, 0].tolist(), source_keys[row, 0, :length, 0].tolist())
+        for row, (kept, length) in enumerate(zip(cache.kept, cache.source_lengths, strict=True))
+    ]
+
+
+def test_rows_come_and_go_and_the_last_takes_the_place_of_one_that_goes():
+    cache = Cache(LAYERS, HEADS, SIZE)
+    assert [cache.add(source(length, value)) for length, value in ((2, 1), (BLOCK + 1, 2))] == [0, 1]
+    keep(cache, 10, 20)
+    assert cache.add(source(1, 3)) == 2
+    keep(cache, 11, 21, 31)
+    assert rows_of(cache) == [([10, 11], [1] * 2), ([20, 21], [2] * (BLOCK + 1)), ([31], [3])]
+    assert cache.remove(0) == 2
+    keep(cache, 32, 22)
+    assert rows_of(cache) == [([31, 32], [3]), ([20, 21, 22], [2] * (BLOCK + 1))]
+    assert cache.remove(1) == 1
+    keep(cache, 33)
+    assert rows_of(cache) == [([31, 32, 33], [3])]
+
+
+def test_places_grow_in_blocks_and_are_given_back_at_the_end():
+    cache = Cache(LAYERS, HEADS, SIZE)
+    cache.add(source(1, 1))
+    for number in range(BLOCK + 1):
+        keep(cache, number)
+    past, _, encoded, _ = list(cache.tensors())[:4]
+    assert (past.shape, encoded.shape) == ((1, 1, HEADS, 2 * BLOCK, SIZE), (1, HEADS, BLOCK, SIZE))
+    assert rows_of(cache) == [([float(number) for number in range(BLOCK + 1)], [1])]
+    cache.remove(0)
+    cache.add(source(1, 1))
+    assert next(cache.tensors()).shape == (1, 1, HEADS, BLOCK, SIZE)
+
+
+def test_a_step_reads_the_arrays_as_they_are():
+    cache = Cache(LAYERS, HEADS, SIZE)
+    for value in range(3):
+        cache.add(source(2, value))
+    cache.remove(0)
+    assert all(tensor.flags.c_contiguous and tensor.base is not None for tensor in cache.tensors())

@@ -1,0 +1,77 @@
+"""Which token comes next."""
+
+import numpy as np
+import pytest
+
+from encserve_server.steps.generate.choice import Choice, choices_of
+from encserve_server.steps.request.options import InvalidArgument
+
+LOGITS = np.log(np.array([0.05, 0.4, 0.25, 0.2, 0.1], np.float32))
+OPTIONS = {
+    "do_sample": False,
+    "min_new_tokens": 0,
+    "max_new_tokens": 5,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "seed": None,
+}
+
+
+def test_the_likeliest_is_taken():
+    assert Choice(ends=(0,)).token(LOGITS, 3) == 1
+
+
+def test_no_token_ends_a_text_that_is_too_short():
+    choice = Choice(ends=(1, 2), min_new_tokens=2)
+    assert [choice.token(LOGITS, before) for before in range(4)] == [3, 3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "tokens", "probabilities"),
+    [
+        ({}, [1, 2, 3, 4, 0], [0.4, 0.25, 0.2, 0.1, 0.05]),
+        ({"top_k": 2}, [1, 2], [0.4 / 0.65, 0.25 / 0.65]),
+        ({"top_p": 0.6}, [1, 2], [0.4 / 0.65, 0.25 / 0.65]),
+        ({"top_p": 0.01}, [1], [1.0]),
+        ({"top_k": 3, "top_p": 0.5}, [1, 2], [0.4 / 0.65, 0.25 / 0.65]),
+        ({"temperature": 0.5, "top_k": 2}, [1, 2], [0.16 / 0.2225, 0.0625 / 0.2225]),
+    ],
+)
+def test_candidates(changes, tokens, probabilities):
+    found, shares = Choice(ends=(), drawn=True, **changes).candidates(LOGITS)
+    assert found.tolist() == tokens
+    assert shares == pytest.approx(probabilities, rel=1e-6)
+
+
+def test_what_may_not_come_is_never_drawn():
+    choice = Choice(ends=(1,), drawn=True, min_new_tokens=1)
+    assert 1 not in {Choice(ends=(1,), drawn=True, min_new_tokens=1, seed=seed).token(LOGITS, 0) for seed in range(99)}
+    assert choice.token(LOGITS, 0) != 1
+
+
+def test_tokens_are_drawn_by_their_probabilities():
+    drawn = [Choice(ends=(), drawn=True, seed=3).token(LOGITS, before) for before in range(4_000)]
+    assert np.bincount(drawn, minlength=5) / 4_000 == pytest.approx(np.exp(LOGITS), abs=0.03)
+
+
+def test_a_seed_gives_each_text_of_a_request_a_sequence_of_its_own():
+    def drawn(**changes):
+        (*choices,) = choices_of({}, OPTIONS | {"do_sample": True, **changes}, 2, ends=[0], chance=9)
+        return [[choice.token(LOGITS, before) for before in range(20)] for choice in choices]
+
+    first, second = drawn(seed=5)
+    assert first != second
+    assert drawn(seed=5) == [first, second] != drawn(seed=6)
+    assert drawn() == drawn(seed=9)
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "seed"])
+def test_options_that_mean_nothing_are_refused(name):
+    with pytest.raises(InvalidArgument, match=f"option {name} is given; it means nothing where do_sample is false"):
+        choices_of({name: 1}, OPTIONS | {name: 1}, 1, ends=[0], chance=0)
+
+
+def test_more_least_tokens_than_there_may_be_are_refused():
+    with pytest.raises(InvalidArgument, match="min_new_tokens is 6; max_new_tokens is 5"):
+        choices_of({}, OPTIONS | {"min_new_tokens": 6}, 1, ends=[0], chance=0)

@@ -1,0 +1,228 @@
+"""Continuous batching, with a network that counts."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from trained_tokenizers import byte_level_tokenizer
+
+from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.generate import engine as engine_module
+from encserve_server.steps.generate.choice import Choice
+from encserve_server.steps.generate.engine import Engine, QueueFull
+from encserve_server.steps.generate.pieces import Pieces
+from encserve_server.steps.generate.text import GeneratedText, NotFinite
+from encserve_server.steps.request.options import InvalidArgument
+
+END, VOCABULARY, NAN, BREAKS = 0, 60, 58, 59
+SHAPE = {"layers": 1, "heads": 1, "size": 2}
+BYTES_PER_TOKEN = 16
+LIMITS = {"cache_bytes": 10_000, "prefill_tokens": 8, "max_queued_texts": 5}
+
+
+class CountingNetwork:
+    """Says the numbers before the last one of a text, down to the end: of a text that ends with 3 it says 2, 1, 0."""
+
+    def __init__(self, folder, shape, *, threads):
+        self.shape = shape
+        self.gate = threading_gate
+        self.encoded, self.steps = [], []
+        networks.append(self)
+
+    def encode(self, texts):
+        self.encoded.append([text.tolist() for text in texts])
+        return [np.full((2, 1, len(text), 2), text[-1], np.float32) for text in texts]
+
+    def step(self, tokens, cache):
+        self.gate.wait(30)
+        sources = [int(places[0, 0, 0]) for places in list(cache.tensors())[2]]
+        assert len(sources) == len(tokens)
+        if BREAKS in sources:
+            raise RuntimeError("the network breaks")
+        said = [source - kept - 1 for source, kept in zip(sources, cache.kept, strict=True)]
+        self.steps.append(said)
+        cache.keep(np.zeros((1, len(said), 1, 2), np.float32), np.zeros((1, len(said), 1, 2), np.float32))
+        logits = np.zeros((len(said), VOCABULARY), np.float32)
+        logits[np.arange(len(said)), said] = 1
+        logits[[row for row, source in enumerate(sources) if source == NAN]] = np.nan
+        return logits
+
+
+threading_gate = threading.Event()
+networks = []
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """make(**limits): an engine whose steps wait until the gate is open."""
+    threading_gate.clear()
+    networks.clear()
+    monkeypatch.setattr(engine_module, "GenerateNetwork", CountingNetwork)
+    requirements = HostRequirements(backend="python").__dict__
+    settings = {"shape": SHAPE, "requirements": requirements, "graph_sha256": {}, "start_token": 7}
+    engines = []
+
+    def made(**limits):
+        (tmp_path / "settings.json").write_text(json.dumps({**settings, "engine": LIMITS | limits}))
+        reported = []
+        engine = Engine(tmp_path, report=lambda where, error: reported.append((where, str(error))))
+        engine.reported = reported
+        engines.append(engine)
+        return engine
+
+    yield made
+    threading_gate.set()
+    for engine in engines:
+        engine.close()
+
+
+class Asked:
+    """A text, and what was told of it."""
+
+    def __init__(self, *source, lane="interactive", most=50, **about):
+        self.told, self.over = [], threading.Event()
+        self.text = GeneratedText(
+            source=np.array(source, np.int64),
+            choice=Choice(ends=(END,)),
+            max_new_tokens=most,
+            pieces=Pieces(byte_level_tokenizer()),
+            tell=self._tell,
+            lane=lane,
+            **about,
+        )
+
+    def _tell(self, text, piece):
+        self.told.append(piece)
+        if text.ended:
+            self.over.set()
+
+    def ended(self):
+        assert self.over.wait(30)
+        return self.text.tokens, self.text.finish
+
+
+def test_texts_join_and_leave_between_steps(make):
+    engine, first, second = make(), Asked(3), Asked(9, 9, 9, 5)
+    engine.put([first.text])
+    engine.put([second.text])
+    threading_gate.set()
+    assert first.ended() == ([2, 1, 0], "eos")
+    assert second.ended() == ([4, 3, 2, 1, 0], "eos")
+    third = Asked(2)
+    engine.put([third.text])
+    assert third.ended() == ([1, 0], "eos")
+    (network,) = networks
+    assert max(map(len, network.steps)) == 2
+
+
+def test_a_text_ends_by_its_length(make):
+    engine, asked = make(), Asked(30, most=4)
+    engine.put([asked.text])
+    threading_gate.set()
+    assert asked.ended() == ([29, 28, 27, 26], "length")
+
+
+def test_so_many_tokens_are_encoded_between_two_steps(make):
+    engine = make(prefill_tokens=3)
+    first = Asked(40)
+    engine.put([first.text])
+    others = [Asked(1, 1, 20) for _ in range(3)]
+    engine.put([other.text for other in others])
+    threading_gate.set()
+    for asked in (first, *others):
+        asked.ended()
+    (network,) = networks
+    assert [sum(map(len, texts)) for texts in network.encoded] == [1, 3, 3, 3]
+
+
+def test_interactive_texts_come_before_bulk(make):
+    engine = make(prefill_tokens=1)
+    running, bulk, interactive = Asked(5), Asked(4, lane="bulk"), Asked(3)
+    engine.put([running.text])
+    engine.put([bulk.text])
+    engine.put([interactive.text])
+    threading_gate.set()
+    for asked in (running, bulk, interactive):
+        asked.ended()
+    (network,) = networks
+    assert network.encoded in ([[[5]], [[3]], [[4]]], [[[3]], [[5]], [[4]]])
+
+
+def test_only_so_many_texts_fit_at_a_time(make):
+    engine = make(cache_bytes=2 * (1 + 20) * BYTES_PER_TOKEN)
+    asked = [Asked(10 + number, most=20) for number in range(4)]
+    for each in asked:
+        engine.put([each.text])
+    threading_gate.set()
+    assert [each.ended()[1] for each in asked] == ["eos"] * 4
+    (network,) = networks
+    assert max(map(len, network.steps)) == 2
+
+
+def test_what_could_never_fit_is_refused(make):
+    engine = make(cache_bytes=20 * BYTES_PER_TOKEN)
+    with pytest.raises(InvalidArgument, match=r"2 tokens with max_new_tokens 19 needs 336 bytes .* cache_bytes is 320"):
+        engine.put([Asked(1, 1, most=19).text])
+
+
+def test_too_many_texts_may_not_even_wait_but_a_question_of_health_may(make):
+    engine = make()
+    running = Asked(40)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine.put([Asked(2).text for _ in range(5)])
+    with pytest.raises(QueueFull, match="5 texts wait in lane interactive; max_queued_texts is 5"):
+        engine.put([Asked(2).text])
+    assert engine.load("interactive").tokens == 50 + 5 * 50
+    engine.put([Asked(2, lane="bulk").text])
+    health = Asked(2)
+    engine.put([health.text], first=True)
+    threading_gate.set()
+    assert health.ended() == ([1, 0], "eos")
+
+
+def test_who_has_gone_gets_no_more_tokens(make):
+    engine = make()
+    left, late, stays = Asked(40), Asked(40, deadline_s=0.0), Asked(5)
+    engine.put([left.text, stays.text])
+    engine.put([late.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    left.text.given_up = True
+    threading_gate.set()
+    assert stays.ended() == ([4, 3, 2, 1, 0], "eos")
+    assert left.ended()[1] == "cancelled"
+    assert len(left.text.tokens) <= 1
+    assert late.ended() == ([], "deadline")
+
+
+def test_a_text_whose_logits_are_not_finite_fails_alone(make):
+    engine, bad, good = make(), Asked(NAN), Asked(5)
+    engine.put([bad.text, good.text])
+    threading_gate.set()
+    assert good.ended()[1] == "eos"
+    assert bad.over.wait(30)
+    assert isinstance(bad.text.error, NotFinite)
+    assert not engine.reported
+
+
+def test_a_network_that_fails_fails_its_texts_and_the_engine_goes_on(make):
+    engine, bad = make(), Asked(BREAKS)
+    engine.put([bad.text])
+    threading_gate.set()
+    assert bad.over.wait(30)
+    assert str(bad.text.error) == "the network breaks"
+    after = Asked(3)
+    engine.put([after.text])
+    assert after.ended() == ([2, 1, 0], "eos")
+    assert engine.reported == [("engine", "the network breaks")]
+
+
+def test_what_is_there_is_decoded_before_the_engine_closes(make):
+    engine, asked = make(), [Asked(9), Asked(7)]
+    engine.put([each.text for each in asked])
+    threading_gate.set()
+    engine.close()
+    assert [each.text.finish for each in asked] == ["eos", "eos"]
