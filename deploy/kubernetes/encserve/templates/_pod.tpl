@@ -49,3 +49,8 @@ limits:
   cpu: {{ .cores }}
   memory: {{ .memory }}
 {{- end }}
+
+{{/* The MiB of a quantity, as "8Gi". */}}
+{{- define "encserve.mebibytes" -}}
+{{ mul (regexFind "^[0-9]+" .) (get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[MGT]i$" .)) }}
+{{- end }}

@@ -5,7 +5,7 @@ import argparse
 import pytest
 import yaml
 from helm_chart import KUBERNETES, render
-from manifest_rules.parts import main_container
+from manifest_rules.parts import argument, main_container
 
 from encserve_server import command
 
@@ -23,6 +23,12 @@ def test_it_is_probed_and_ended_as_the_pods_of_the_chart(runtime):
     for part in ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle"):
         assert runtime[part] == chart[part]
     assert runtime["image"] == chart["image"]
+
+
+def test_its_pods_have_time_to_finish(runtime):
+    service = yaml.safe_load((KUBERNETES / "kserve" / "service.yml").read_text())["spec"]["predictor"]
+    sleep_s = runtime["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert service["terminationGracePeriodSeconds"] == sleep_s + int(argument(runtime, "--exit-timeout-s")) + 15
 
 
 def test_it_serves_what_kserve_has_put_there_where_kserve_asks(runtime):

@@ -69,6 +69,10 @@ REFUSED = [
     ({"server": {"pool": "tpu"}}, "/server/pool"),
     ({"server": {"image": {"tag": "latest"}}}, "/server/image/tag"),
     ({"server": {"memory": "8G"}}, "/server/memory"),
+    (
+        {"server": {"memory": "2Gi", "sharedMemory": "1025Mi"}},
+        "more than half of server.memory, 2Gi, which it is part of",
+    ),
     ({"server": {"settings": {"latencyBucketsS": "fast"}}}, "/server/settings/latencyBucketsS"),
     ({"server": {"settings": {"maxQueuedTexts": 0}}}, "/server/settings/maxQueuedTexts"),
     ({"server": {"settings": {"recentRowsMib": -1}}}, "/server/settings/recentRowsMib"),
