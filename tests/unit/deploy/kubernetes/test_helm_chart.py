@@ -115,6 +115,19 @@ def test_a_manifest_is_given_as_a_file(tmp_path):
     assert 'gpu.compute.major: "8"' in helm("template", "one", CHART, "--set=server.pool=gpu", "--set-file", given)
 
 
+@pytest.mark.parametrize(
+    ("of", "seen"),
+    [
+        ("monitored", ["encserve-gateway", "encserve-server"]),
+        ("servers alone are monitored", ["encserve-server"]),
+        ("monitored without keys", ["encserve-gateway", "encserve-server"]),
+    ],
+)
+def test_gateways_are_monitored_where_prometheus_may_ask_them(of, seen):
+    monitors = of_kind(render(VALUE_SETS[of]), "ServiceMonitor")
+    assert sorted(each["metadata"]["name"] for each in monitors) == seen
+
+
 def test_the_rules_of_prometheus_are_those_of_the_compose_file():
     (rule,) = of_kind(render({"monitoring": MONITORED}), "PrometheusRule")
     files = (KUBERNETES.parent / "monitoring" / f"{name}.yml" for name in ("alerts", "drift", "slo"))

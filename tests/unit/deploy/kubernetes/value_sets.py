@@ -2,7 +2,7 @@
 
 import json
 
-MONITORED = {"enabled": True, "labels": {"release": "prometheus"}}
+MONITORED = {"enabled": True, "labels": {"release": "prometheus"}, "gatewayKey": {"name": "encserve-prometheus"}}
 EDGE = [{"name": "edge", "namespace": "gateways"}]
 GATEWAYS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]
 OPEN = {"network": {"enabled": False}}
@@ -43,6 +43,11 @@ VALUE_SETS = {
         "imagePullSecrets": ["registry"],
     },
     "monitored": {"monitoring": MONITORED},
+    "servers alone are monitored": {"monitoring": {"enabled": True}},
+    "monitored without keys": {
+        "monitoring": {"enabled": True},
+        "gateway": {"keysSecret": "", "allowAnonymous": True},
+    },
     "scaled by keda": {"monitoring": MONITORED, "autoscaling": {"kind": "keda"}},
     "scaled by hpa": {"monitoring": MONITORED, "autoscaling": {"kind": "hpa"}},
     "routes": {

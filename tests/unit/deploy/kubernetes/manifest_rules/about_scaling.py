@@ -2,13 +2,18 @@
 
 from helm_chart import of_kind
 
-from .parts import selects
+from .parts import argument, has, main_container, selects
 from .rule import rule
 
 
 def triggers(manifests):
     """Every trigger of a ScaledObject."""
     return [each for scaler in of_kind(manifests, "ScaledObject") for each in scaler["spec"]["triggers"]]
+
+
+def monitors(manifests):
+    """Every ServiceMonitor."""
+    return of_kind(manifests, "ServiceMonitor")
 
 
 def scalers(manifests):
@@ -113,7 +118,7 @@ def bulk_makes_no_replicas(manifests):
 )
 def each_pod_is_scraped_once(manifests):
     """Two Services of the same pods would count all of it twice."""
-    for monitor in of_kind(manifests, "ServiceMonitor"):
+    for monitor in monitors(manifests):
         selector = monitor["spec"]["selector"]["matchLabels"]
         services = [each for each in of_kind(manifests, "Service") if selects(selector, each["metadata"]["labels"])]
         ports = {port["name"] for each in services for port in each["spec"]["ports"]}
@@ -121,13 +126,28 @@ def each_pod_is_scraped_once(manifests):
             yield f"{monitor['metadata']['name']} sees {[each['metadata']['name'] for each in services]}"
 
 
-@rule(of="monitored", breaks=lambda all_: of_kind(all_, "ServiceMonitor")[0]["spec"]["endpoints"][0].pop("relabelings"))
+@rule(of="monitored", breaks=lambda all_: monitors(all_)[0]["spec"]["endpoints"][0].pop("relabelings"))
 def servers_are_the_job_that_the_rules_ask_for(manifests):
-    for monitor in of_kind(manifests, "ServiceMonitor"):
+    for monitor in monitors(manifests):
         (endpoint,) = monitor["spec"]["endpoints"]
         jobs = [each["replacement"] for each in endpoint.get("relabelings", ()) if each["targetLabel"] == "job"]
         if (jobs == ["triton"]) != (endpoint["port"] == "metrics") or not jobs:
             yield f"{monitor['metadata']['name']} has the job {jobs}"
+
+
+@rule(
+    of="monitored",
+    breaks=lambda all_: [each["spec"]["endpoints"][0].pop("authorization", None) for each in monitors(all_)],
+)
+def who_looks_at_gateways_has_a_key(manifests):
+    """One that has keys shows its metrics to a key alone."""
+    if not has(manifests, "gateway"):
+        return
+    keys = argument(main_container(manifests, "gateway"), "--keys")
+    for monitor in monitors(manifests):
+        (endpoint,) = monitor["spec"]["endpoints"]
+        if ("authorization" in endpoint) != (endpoint["port"] == "http" and keys is not None):
+            yield f"{monitor['metadata']['name']} asks port {endpoint['port']}, by {endpoint.get('authorization')}"
 
 
 @rule(
