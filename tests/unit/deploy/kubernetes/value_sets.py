@@ -49,7 +49,7 @@ VALUE_SETS = {
         "gateway": {"keysSecret": "", "allowAnonymous": True},
     },
     "scaled by keda": {"monitoring": MONITORED, "autoscaling": {"kind": "keda"}},
-    "scaled by hpa": {"monitoring": MONITORED, "autoscaling": {"kind": "hpa"}},
+    "scaled by hpa": {"monitoring": MONITORED, "autoscaling": {"kind": "hpa", "maxReplicas": 3}},
     "routes": {
         "route": {
             "http": {"enabled": True, "hostnames": ["texts.example.org"]},
@@ -115,6 +115,10 @@ REFUSED = [
     (
         {"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"weight": 5}}, **OPEN},
         "route.canary.release",
+    ),
+    (
+        {"route": {"http": {"enabled": True}, "parentRefs": EDGE, "canary": {"release": "encserve"}}, **OPEN},
+        "route.canary.release is encserve, the release that gives the share away",
     ),
 ]
 """Values that do not fit, and the words in which Helm refuses them."""

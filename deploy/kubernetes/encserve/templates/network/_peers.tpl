@@ -10,7 +10,9 @@
 - name: {{ include "encserve.name" . }}
   port: {{ .port }}
   weight: {{ sub 100 $canary.weight }}
-{{- if $canary.release }}
+{{- if eq $canary.release .root.Release.Name }}
+{{- fail (printf "route.canary.release is %s, the release that gives the share away: name the other" $canary.release) }}
+{{- else if $canary.release }}
 - name: {{ printf "%s-%s" (trunc 40 $canary.release | trimSuffix "-") .part }}
   port: {{ .port }}
   weight: {{ $canary.weight }}

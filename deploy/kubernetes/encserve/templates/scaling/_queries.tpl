@@ -51,7 +51,7 @@ scaleDown:
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "autoscaling.minReplicas is %v, which is above autoscaling.maxReplicas, %v" .minReplicas .maxReplicas) }}
 {{- end }}
-{{- if gt (int .fallbackReplicas) (int .maxReplicas) }}
+{{- if and (eq .kind "keda") (gt (int .fallbackReplicas) (int .maxReplicas)) }}
 {{- fail (printf "autoscaling.fallbackReplicas is %v, which is above autoscaling.maxReplicas, %v" .fallbackReplicas .maxReplicas) }}
 {{- end }}
 {{- end }}
