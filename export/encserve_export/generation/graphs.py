@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from encserve_export.attention.encoding import attention, token_states
 from encserve_export.attention.packing import packing_of
@@ -55,9 +55,7 @@ class DecoderStep(nn.Module):
         self.embed, self.norm, self.blocks = decoder.embed_tokens, decoder.final_layer_norm, decoder.block
         self.head = nn.Linear(model.config.d_model, tokens, bias=False)
         self.head.weight = nn.Parameter(cast("Any", model.lm_head).weight[:tokens])
-        # T5 says it by itself; UMT5 looks at whether its embeddings are tied.
-        scaled = getattr(model.config, "scale_decoder_outputs", model.config.tie_word_embeddings)
-        self.scale = model.config.d_model**-0.5 if scaled else 1.0
+        self.scale = model.config.d_model**-0.5 if _scales(model.config) else 1.0
         self.biases = nn.ParameterList(nn.Parameter(table) for table in _biases(self.blocks))
 
     def forward(
@@ -109,6 +107,14 @@ class DecoderStep(nn.Module):
             states = block.layer[2](states)
         logits = self.head(self.norm(states) * self.scale)
         return logits, torch.stack(keys), torch.stack(values)
+
+
+def _scales(config: PreTrainedConfig) -> bool:
+    """Whether a network scales what its head gets: T5 says it, UMT5 goes by whether its embeddings are tied, and mT5
+    never does."""
+    if config.model_type == "umt5":
+        return bool(config.tie_word_embeddings)
+    return bool(getattr(config, "scale_decoder_outputs", False))
 
 
 def _biases(blocks: Sequence[Any]) -> list[Tensor]:

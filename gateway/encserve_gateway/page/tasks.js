@@ -83,6 +83,11 @@ export const TASKS = {
     fields: [oneText("texts", "Text", (model) => `The harbour ${model.mask_token} went out in the ${model.mask_token}.`)],
     draw: (answer, { texts }, model) => filled(texts[0], answer.masks[0], model.mask_token),
   },
+  "text2text-generation": {
+    about: "New texts that the model makes of texts.",
+    fields: [lines("texts", "Texts", STORY)],
+    draw: (answer) => answer.texts.map((made) => element("p", {}, made)),
+  },
 };
 
 function zip(ones, others) {
