@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _PRIOR = 0.5
 """Of the beta distribution that shares are mixed by: Jeffreys', which sees shares near 0 and 1 as soon as others."""
-_STEPS = 60
+_STEPS = 40
 """Of a search: what is left of the interval is beyond what a share is known to."""
 
 
@@ -56,10 +56,12 @@ def evidence_above(candidate: Count, before: Count, by: float) -> float:
     if not (candidate.of and before.of) or candidate.share - before.share <= by:
         return 0.0
 
-    def against(share: float) -> float:
-        return _log_ratio(before, share) + _log_ratio(candidate, share + by)
+    def likelihood(share: float) -> float:
+        return _log_likelihood(before, share) + _log_likelihood(candidate, share + by)
 
-    return _least(against, max(0.0, -by), min(1.0, 1.0 - by))
+    # It grows up to one of the shares that were counted, and falls from the other on.
+    low, high = max(before.share, -by), min(candidate.share - by, 1.0)
+    return _log_mixed(before) + _log_mixed(candidate) - _largest(likelihood, low, high)
 
 
 def band(count: Count, alpha: float) -> Band:
@@ -71,28 +73,31 @@ def band(count: Count, alpha: float) -> Band:
     """
     if not count.of:
         return Band(0.0, math.nan, 1.0)
-    limit = -math.log(alpha)
+    least = _log_mixed(count) + math.log(alpha)
 
     def end(outer: float) -> float:
         inner = count.share
-        if _log_ratio(count, outer) < limit:
+        if _log_likelihood(count, outer) > least:
             return outer
         for _ in range(_STEPS):
             middle = (outer + inner) / 2
-            outer, inner = (outer, middle) if _log_ratio(count, middle) < limit else (middle, inner)
+            outer, inner = (outer, middle) if _log_likelihood(count, middle) > least else (middle, inner)
         return outer
 
     return Band(end(0.0), count.share, end(1.0))
 
 
-def _log_ratio(count: Count, share: float) -> float:
-    """Return the logarithm of the likelihood of a count mixed over all shares, by that under one `share` p:
+def _log_mixed(count: Count) -> float:
+    """Return the logarithm of the likelihood of a count mixed over all shares:
 
-    B(k + 1/2, n - k + 1/2) / B(1/2, 1/2) / (p^k (1 - p)^(n - k)).
+    B(k + 1/2, n - k + 1/2) / B(1/2, 1/2).
     """
-    hits, others = count.hits, count.of - count.hits
-    mixed = _log_beta(hits + _PRIOR, others + _PRIOR) - _log_beta(_PRIOR, _PRIOR)
-    return mixed - _times_log(hits, share) - _times_log(others, 1 - share)
+    return _log_beta(count.hits + _PRIOR, count.of - count.hits + _PRIOR) - _log_beta(_PRIOR, _PRIOR)
+
+
+def _log_likelihood(count: Count, share: float) -> float:
+    """Return the logarithm of the likelihood of a count under one `share` p: p^k (1 - p)^(n - k)."""
+    return _times_log(count.hits, share) + _times_log(count.of - count.hits, 1 - share)
 
 
 def _log_beta(a: float, b: float) -> float:
@@ -105,13 +110,13 @@ def _times_log(times: float, value: float) -> float:
     return times * math.log(value) if value > 0 else -math.inf
 
 
-def _least(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return the least value of a convex function between two ends, by the golden section."""
+def _largest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return the largest value of a concave function between two ends, by the golden section."""
     ratio = (math.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     of_left, of_right = function(left), function(right)
     for _ in range(_STEPS):
-        if of_left < of_right:
+        if of_left > of_right:
             high, right, of_right = right, left, of_left
             left = high - ratio * (high - low)
             of_left = function(left)
@@ -119,4 +124,4 @@ def _least(function: Callable[[float], float], low: float, high: float) -> float
             low, left, of_left = left, right, of_right
             right = low + ratio * (high - low)
             of_right = function(right)
-    return min(of_left, of_right)
+    return max(of_left, of_right, function(low), function(high))
