@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Promote the version. Raises PromotionFailed, and then the version that served goes on serving."""
-    if arguments.watch:
+    if arguments.watch is not None:
         try:
             from encserve_server.administration import watch_command
         except ModuleNotFoundError as error:

@@ -42,7 +42,7 @@ def watch_page(watch: Watch, outcome: Outcome) -> str:
     """Return the page about a watch that has looked once at least."""
     last, findings = watch.moments[-1], watch.settled()
     title = f"{watch.candidate.pipeline}: version {watch.candidate.version} in the place of {watch.before.version}"
-    about = f"Watched for {last.at_s / 60:.1f} minutes. {_phases(watch.moments)}"
+    about = f"Watched for {last.at_s / 60:.1f} minutes. {_phases(watch)}"
     if outcome.took_s is not None:
         about += f" The version before answered everybody {outcome.took_s:.1f} s after the verdict."
     parts: list[Part] = [
@@ -54,10 +54,12 @@ def watch_page(watch: Watch, outcome: Outcome) -> str:
     return render_page(title, about, parts)
 
 
-def _phases(moments: Sequence[Moment]) -> str:
-    if all(each.phase == CANARY for each in moments):
+def _phases(watch: Watch) -> str:
+    if watch.phase == CANARY:
         return "It was a candidate, and never answered all callers."
-    begun_s = next(each.at_s for each in moments if each.phase == ALL)
+    begun_s = next((each.at_s for each in watch.moments if each.phase == ALL), None)
+    if begun_s is None:
+        return "It was a candidate, and then answered all callers, which nothing was seen of."
     return f"It was a candidate for {begun_s / 60:.1f} of them, and then answered all callers."
 
 

@@ -26,11 +26,11 @@ def read_series(url: str, models: Iterable[str]) -> Series:
     Raises:
         OSError: there is no whole page within two seconds.
     """
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as page:
-        try:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as page:
             return parse_series(page.read().decode(), models)
-        except (HTTPException, UnicodeDecodeError) as error:
-            raise OSError(f"the page of metrics is not whole: {error}") from error
+    except (HTTPException, ValueError) as error:  # no address, another protocol, or an end too soon
+        raise OSError(f"there is no whole page of metrics: {error}") from error
 
 
 def parse_series(page: str, models: Iterable[str]) -> Series:

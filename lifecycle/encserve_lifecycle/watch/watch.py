@@ -60,7 +60,9 @@ class Watch:
         self._clock = clock
         self._excused = dict(excused)
         self._began_s = self._phase_s = clock()
-        self._phase = CANARY
+        self.phase = CANARY
+        self.sees = False
+        """Whether the last look of this phase could read what the server counts."""
         self._growth = Growth(read())
         self._stands: Observed | None = None
         """What was counted of the version before, once it is asked no more."""
@@ -73,7 +75,8 @@ class Watch:
         """Count anew from now on, without what was counted while versions were loaded."""
         with suppress(OSError):  # then from the last page
             self._growth.take(self._read())
-        self._growth, self._phase, self._phase_s = self._growth.anew(), phase, self._clock()
+        self._growth, self._phase_s = self._growth.anew(), self._clock()
+        self.phase, self.sees = phase, False
 
     def stand_still(self) -> None:
         """Let what was counted of the version before at the last look stand: the other one is about to answer
@@ -87,7 +90,9 @@ class Watch:
 
     def look(self) -> Sequence[Finding]:
         """Return what is known now, by signal. Raises OSError."""
+        self.sees = False
         self._growth.take(self._read())
+        self.sees = True
         now_s = self._clock()
         before = observe(self._growth, self.before) if self._stands is None else self._stands
         candidate = observe(self._growth, self.candidate)
@@ -96,7 +101,7 @@ class Watch:
             excused[LATENCY.name] = f"more than {MORE_LOAD:g} times the requests a second of before"
         findings = [self._agreed.get(each.signal.name, each) for each in judge(before, candidate, excused)]
         moment = Moment(
-            at_s=now_s - self._began_s, phase=self._phase, before=before, candidate=candidate, findings=findings
+            at_s=now_s - self._began_s, phase=self.phase, before=before, candidate=candidate, findings=findings
         )
         self.moments.append(moment)
         if len(self.moments) > MOST_MOMENTS:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from encserve import InvalidInput
 from encserve._transport.addresses import host_of, read_addresses
-from encserve_lifecycle.watch.page import watch_page
+from encserve_lifecycle.watch.page import Outcome, watch_page
 from encserve_lifecycle.watch.series import read_series
 from encserve_lifecycle.watch.settled import SettledSeries
 from encserve_lifecycle.watch.signals import VECTORS, Served
@@ -23,12 +23,14 @@ from encserve_repository.versions import active_version, manifest_of
 from encserve_server.administration.administered import administered
 from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
-from encserve_server.administration.watched_promotion import KEPT, UNKNOWN, WatchedPromotion
+from encserve_server.administration.watched_promotion import KEPT, UNKNOWN, UNSEEN, WatchedPromotion
 from encserve_server.config import ServeConfig
 from encserve_server.errors import PromotionFailed
+from encserve_server.processes.interruption import interruption
 
 SHARE = 0.1
 REPORT = Path("watch.html")
+FAILED = "failed"
 EXIT_ROLLED_BACK, EXIT_UNKNOWN = 1, 3
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -39,8 +41,8 @@ class Versions(Promotion, Candidacy):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Promote the version and watch it. Returns 0 where it was kept, 3 where there was not enough traffic to know that
-    it is no worse, and 1 where another one serves.
+    """Promote the version and watch it. Returns 0 where it was kept, 3 where it was, but too little was seen to know
+    that it is no worse, and 1 where another one serves.
 
     Raises:
         InvalidInput: an option is wrong.
@@ -53,23 +55,48 @@ def run(arguments: argparse.Namespace) -> int:
     report = arguments.report or REPORT
     if report.is_dir() or not report.parent.is_dir():
         raise InvalidInput(f"the report {report} cannot be written: it is a folder, or its folder is not there")
-    repository, name = arguments.repository, arguments.name
+    interruption.follow_signals()  # a terminal that goes away ends a canary as Ctrl-C does
     with administered(Versions, arguments) as versions:
         promotion = WatchedPromotion(
             watch=_watch_of(arguments),
             versions=versions,
-            stated=lambda: (active_version(repository, name), active_candidate(repository, name)),
+            stated=partial(_stated, arguments.repository, arguments.name),
             report=lambda line: print(line, file=sys.stderr, flush=True),
+            sleep=_sleep,
         )
-        outcome = promotion.run(duration_s=duration_s, share=share)
-    print(f"version {arguments.version} of {name}: {outcome.verdict}; {outcome.because}")
-    if promotion.watch.moments:
         try:
-            report.write_text(watch_page(promotion.watch, outcome), encoding="utf-8")
-        except OSError as error:
-            raise InvalidInput(f"the report {report} cannot be written: {error.strerror}") from error
-        print(f"report: {report}")
-    return {KEPT: 0, UNKNOWN: EXIT_UNKNOWN}.get(outcome.verdict, EXIT_ROLLED_BACK)
+            outcome = promotion.run(duration_s=duration_s, share=share)
+        except PromotionFailed as error:
+            _write(report, promotion.watch, Outcome(verdict=FAILED, because=str(error)))
+            raise
+    print(f"version {arguments.version} of {arguments.name}: {outcome.verdict}; {outcome.because}")
+    _write(report, promotion.watch, outcome)
+    return {KEPT: 0, UNKNOWN: EXIT_UNKNOWN, UNSEEN: EXIT_UNKNOWN}.get(outcome.verdict, EXIT_ROLLED_BACK)
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+    interruption.check()
+
+
+def _stated(repository: Path, name: str) -> tuple[int | None, int | None]:
+    """Return the active version and the candidate. Raises PromotionFailed where the repository is damaged, OSError."""
+    try:
+        return active_version(repository, name), active_candidate(repository, name)
+    except RepositoryError as error:
+        raise PromotionFailed(f"the watch of {name} ends, and changes nothing: {error}") from error
+
+
+def _write(report: Path, watch: Watch, outcome: Outcome) -> None:
+    """Write the page where there is anything to see. What cannot be written changes nothing of the outcome."""
+    if not watch.moments:
+        return
+    try:
+        report.write_text(watch_page(watch, outcome), encoding="utf-8")
+    except OSError as error:
+        print(f"the report {report} cannot be written: {error.strerror}", file=sys.stderr)
+        return
+    print(f"report: {report}")
 
 
 def duration_of(given: str) -> float:
@@ -110,14 +137,13 @@ def _watch_of(arguments: argparse.Namespace) -> Watch:
         *(before.encode, candidate.encode),
     }
     url = metrics_url_of(arguments)
+    read = SettledSeries(partial(read_series, url, models))
     try:
-        return Watch(
-            before,
-            candidate,
-            read=SettledSeries(partial(read_series, url, models)),
-            clock=time.monotonic,
-            excused=apart,
-        )
+        if not any(("model", f"{name}_head") in labels for _, labels in read()):
+            raise PromotionFailed(
+                f"the metrics at {url} have no counts of {name}: --metrics-url says where those of its server are"
+            )
+        return Watch(before, candidate, read=read, clock=time.monotonic, excused=apart)
     except OSError as error:
         raise PromotionFailed(
             f"the server's metrics cannot be read at {url}, so that no version can be watched: {error}; --metrics-url "

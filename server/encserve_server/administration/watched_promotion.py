@@ -17,7 +17,11 @@ CANARY_PART = 1 / 6
 """Of the time of a watch, for which the version is a candidate."""
 LOOK_S = 2.0
 """Seconds between looks: the server tells its counts once a second."""
+GRACE_S = 60.0
+"""For which it is looked again where the last look of a phase was not the last word, and gone back again where that
+fails and changes nothing, as while an export has the lock."""
 KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
+UNSEEN = "kept, not seen"
 
 
 class Versions(Protocol):
@@ -60,46 +64,73 @@ class WatchedPromotion:
             PromotionFailed: a step failed, and its message says which version answers.
         """
         version, before = self.watch.candidate.version, self.watch.before.version
+        as_canary, as_active = (before, version), (version, None)
         self.versions.canary(version, share)
-        self.watch.begin(CANARY)
         try:
-            bad = self._watched(duration_s * CANARY_PART, (before, version))
+            self.watch.begin(CANARY)
+            bad = self._watched(duration_s * CANARY_PART, as_canary)
+            if not bad:
+                self._promote()
         except ChangedByOthers as error:
             return self._left(error)
-        except BaseException:  # Ctrl-C, too: nobody would watch the candidate any more
-            self.versions.end_canary()
+        except BaseException as error:  # Ctrl-C, too: nobody would watch the candidate any more
+            self._abandon(error)
             raise
         if bad:
-            return self._back(bad, self.versions.end_canary)
-        self.watch.stand_still()
-        self.versions.promote(version)
+            return self._back(bad, self.versions.end_canary, as_canary)
         self.watch.begin(ALL)
         try:
-            bad = self._watched(duration_s * (1 - CANARY_PART), (version, None))
+            bad = self._watched(duration_s * (1 - CANARY_PART), as_active)
         except ChangedByOthers as error:
             return self._left(error)
-        return self._back(bad, lambda: self.versions.rollback(of=version)) if bad else self._kept()
+        return self._back(bad, lambda: self.versions.rollback(of=version), as_active) if bad else self._kept()
+
+    def _promote(self) -> None:
+        if not self.watch.sees:
+            raise PromotionFailed(
+                f"the server's metrics cannot be read any more, so version {self.watch.candidate.version} is not "
+                "promoted, and does not answer a share of the callers any more"
+            )
+        self.watch.stand_still()
+        self.versions.promote(self.watch.candidate.version)
+
+    def _abandon(self, why: BaseException) -> None:
+        """End the canary, where it is still there and of this version."""
+        version = self.watch.candidate.version
+        try:
+            if self.stated()[1] == version:
+                self.versions.end_canary()
+        except (PromotionFailed, OSError) as error:
+            raise PromotionFailed(
+                f"version {version} may still answer a share of the callers, and nobody watches it; `encserve canary "
+                f"{self.watch.candidate.pipeline} --end` ends that: {error} (after: {why or type(why).__name__})"
+            ) from why
 
     def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Finding | None:
-        """Look until the time is over. Returns what the version is rolled back for: what two looks in a row show, as
-        a step may be stopped in the middle of telling its counts.
+        """Look until the time is over, and a little longer where the last look is not the last word. Returns what the
+        version is rolled back for: what two looks in a row show, as a step may be stopped in the middle of telling its
+        counts.
 
         Raises:
             ChangedByOthers: active version and candidate are not the expected ones.
+            PromotionFailed: what the repository states is damaged.
         """
-        end_s, suspected = self.clock() + duration_s, False
-        while (left_s := end_s - self.clock()) > 0:
-            self.sleep(min(LOOK_S, left_s))
-            self._check_unchanged(expected)
+        end_s = self.clock() + duration_s
+        suspected: Finding | None = None
+        while (left_s := end_s - self.clock()) > 0 or (
+            left_s > -GRACE_S and (suspected is not None or not self.watch.sees)
+        ):
+            self.sleep(min(LOOK_S, left_s) if left_s > 0 else LOOK_S)
             try:
+                self._check_unchanged(expected)
                 findings = self.watch.look()
             except OSError as error:
-                self.report(f"the metrics cannot be read, and are asked again: {error}")
+                self.report(f"the metrics, or the repository, cannot be read, and are asked again: {error}")
                 continue
             if (bad := worse(findings)) and suspected:
                 return bad
-            suspected = bad is not None
-        return None
+            suspected = bad
+        return suspected
 
     def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
         if (found := self.stated()) != expected:
@@ -109,28 +140,44 @@ class WatchedPromotion:
                 "candidate: the watch ends and changes nothing"
             )
 
-    def _back(self, bad: Finding, back: Callable[[], object]) -> Outcome:
+    def _back(self, bad: Finding, back: Callable[[], object], expected: tuple[int, int | None]) -> Outcome:
+        """Go back, and try again where that fails as long as the repository states the `expected` versions."""
         began_s = self.clock()
         because = in_a_sentence(bad)
         self.report(f"version {self.watch.candidate.version} is worse by its {bad.signal.name}: {because}")
-        try:
-            back()
-        except PromotionFailed as error:
-            raise PromotionFailed(f"version {self.watch.candidate.version} is worse ({because}): {error}") from error
+        while True:
+            try:
+                back()
+                break
+            except PromotionFailed as error:
+                if self.clock() - began_s > GRACE_S or not self._states(expected):
+                    worse_ = f"version {self.watch.candidate.version} is worse ({because})"
+                    raise PromotionFailed(f"{worse_}: {error}") from error
+                self.report(f"it is tried again: {error}")
+                self.sleep(LOOK_S)
         took_s = self.clock() - began_s
         self.report(f"version {self.watch.before.version} answers everybody again, after {took_s:.1f} s")
         return Outcome(verdict=ROLLED_BACK, because=because, took_s=took_s)
+
+    def _states(self, expected: tuple[int, int | None]) -> bool:
+        try:
+            return self.stated() == expected
+        except (PromotionFailed, OSError):
+            return False
 
     def _left(self, error: ChangedByOthers) -> Outcome:
         self.report(str(error))
         return Outcome(verdict=LEFT, because=str(error))
 
     def _kept(self) -> Outcome:
+        if not self.watch.sees:
+            unseen = "the server's metrics could not be read at the end, so whether it is worse nobody knows"
+            return Outcome(verdict=UNSEEN, because=unseen)
         findings = self.watch.settled()
         self.report(_in_words(findings))
-        if findings and enough(findings):
+        if enough(findings):
             return Outcome(verdict=KEPT, because="it is no worse than the version before, by all that is compared")
-        open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN) or "it"
+        open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN)
         because = f"nothing speaks against it, and there was not enough traffic to say that it is no worse: {open_}"
         return Outcome(verdict=UNKNOWN, because=because)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 from dataclasses import asdict
 
 import pytest
@@ -9,10 +10,22 @@ from toy_manifest import toy_manifest
 from toy_versions import write_version
 
 from encserve import InvalidInput
+from encserve_lifecycle.watch import settled
+from encserve_lifecycle.watch.page import Outcome
 from encserve_repository.versions import active_version, manifest_of
 from encserve_server import promote
 from encserve_server.administration import watch_command
+from encserve_server.administration.watched_promotion import KEPT
 from encserve_server.errors import PromotionFailed
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """The signals that a watch follows, which have their handlers back afterwards."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def parsed(*words):
@@ -26,7 +39,7 @@ def test_durations(given, seconds):
     assert watch_command.duration_of(given) == seconds
 
 
-@pytest.mark.parametrize("given", ["30", "0m", "-1m", "half an hour", "30 d"])
+@pytest.mark.parametrize("given", ["", "30", "0m", "-1m", "half an hour", "30 d"])
 def test_what_is_no_duration_is_refused(given):
     with pytest.raises(InvalidInput, match=f"--watch is '{given}'; a positive number with a unit"):
         promote.run(parsed(f"--watch={given}"))
@@ -83,6 +96,71 @@ def test_a_server_that_does_not_tell_its_counts_is_not_promoted_on(repository, t
             )
         )
     assert active_version(repository, "minilm") == 1
+
+
+GATEWAY = ("encserve_gateway_version_requests_total", frozenset({("model", "minilm"), ("version", "1")}))
+OWN = ("nv_inference_request_success", frozenset({("model", "minilm_head"), ("version", "1")}))
+
+
+def promoted(repository, tmp_path, monkeypatch, run, *, series=OWN):
+    """What a promotion gives whose watch does what `run(promotion)` does, of a server that counts a `series`."""
+    monkeypatch.setattr(watch_command, "read_series", lambda url, models: {series: 0.0})
+    monkeypatch.setattr(settled, "PAUSE_S", 0.0)
+    monkeypatch.setattr(watch_command.WatchedPromotion, "run", lambda self, **given: run(self))
+    return promote.run(parsed("--watch=1m", f"--repository={repository}", f"--report={tmp_path / 'watch.html'}"))
+
+
+def test_metrics_of_something_else_are_refused(repository, tmp_path, monkeypatch):
+    with pytest.raises(PromotionFailed, match=r"metrics at http://localhost:8002/metrics have no counts of minilm"):
+        promoted(repository, tmp_path, monkeypatch, lambda promotion: pytest.fail("promoted"), series=GATEWAY)
+
+
+def kept(promotion):
+    promotion.watch.look()
+    return Outcome(verdict=KEPT, because="it is as before")
+
+
+def test_a_page_that_cannot_be_written_does_not_change_the_exit_code(repository, tmp_path, monkeypatch, capsys):
+    def then_the_folder_goes(promotion):
+        (tmp_path / "watch.html").mkdir()
+        return kept(promotion)
+
+    assert promoted(repository, tmp_path, monkeypatch, then_the_folder_goes) == 0
+    told = capsys.readouterr()
+    assert "version 2 of minilm: kept; it is as before" in told.out
+    assert "watch.html cannot be written: Is a directory" in told.err
+
+
+def test_a_promotion_that_fails_leaves_a_page_too(repository, tmp_path, monkeypatch):
+    def fails(promotion):
+        promotion.watch.look()
+        raise PromotionFailed("version 2 is worse, and stays")
+
+    with pytest.raises(PromotionFailed, match="stays"):
+        promoted(repository, tmp_path, monkeypatch, fails)
+    assert "version 2 is worse, and stays" in (tmp_path / "watch.html").read_text()
+
+
+def test_a_repository_that_is_damaged_meanwhile_ends_the_watch(repository, tmp_path, monkeypatch):
+    def damaged(promotion):
+        assert promotion.stated() == (1, None)
+        (repository / "minilm/config.pbtxt").write_text("no configuration")
+        promotion.stated()
+
+    with pytest.raises(PromotionFailed, match="the watch of minilm ends, and changes nothing"):
+        promoted(repository, tmp_path, monkeypatch, damaged)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_goes_away_interrupts_a_watch(repository, tmp_path, monkeypatch, number):
+    signal.signal(number, lambda *given: None)
+
+    def told_to_end(promotion):
+        signal.raise_signal(number)
+        return kept(promotion)
+
+    with pytest.raises(KeyboardInterrupt):
+        promoted(repository, tmp_path, monkeypatch, told_to_end)
 
 
 def test_a_version_that_is_not_there(repository, tmp_path):

@@ -1,5 +1,9 @@
 """Counters out of a page of metrics, and their growth."""
 
+import socket
+import threading
+from contextlib import contextmanager
+
 import pytest
 
 from encserve_lifecycle.watch.series import Growth, parse_series, read_series
@@ -43,6 +47,43 @@ def test_growth_is_since_the_first_page_and_goes_on_where_a_counter_begins_anew(
 
 def test_a_counter_that_has_not_grown_is_there():
     assert Growth(series(bulk=7.0)).by("lane", "texts", ["m"]) == {"bulk": 0.0}
+
+
+@pytest.mark.parametrize("url", ["metrics", "http://localhost:many/metrics", "http://local host/metrics"])
+def test_what_is_no_address(url):
+    with pytest.raises(OSError, match="no whole page of metrics"):
+        read_series(url, [])
+
+
+@contextmanager
+def answering(said):
+    """The address of a server that says the same to everybody who asks."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            asking, _ = listening.accept()
+            with asking:
+                asking.recv(4096)
+                asking.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/metrics"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\0\0\x06\x04 HTTP/2 of gRPC\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n\xff",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\na",
+    ],
+    ids=["gRPC", "no text", "too short"],
+)
+def test_what_is_no_page_of_metrics(said):
+    with answering(said) as url, pytest.raises(OSError, match="no whole page of metrics"):
+        read_series(url, [])
 
 
 def test_an_address_without_a_server():
