@@ -93,15 +93,27 @@ class TextCounts:
 
     def add(self, groups: Sequence[Sequence[str]], tensors: Mapping[str, NDArray[Any]]) -> None:
         """Count the texts of a request, in groups as the layout has them, and the tensors made of them, without their
-        leading dimension: `token_count` and `dropped_count` (n,), `input_ids` (T,), `lengths` (rows,)."""
+        leading dimension: `token_count` and `dropped_count` (n,), `input_ids` (T,), `lengths` (rows,), and what says
+        of how many rows a text is, where there is that."""
         self._tokens.observe_all(tensors["token_count"].astype(np.int64) + tensors["dropped_count"])
         self._cut.add(int(np.count_nonzero(tensors["dropped_count"])))
-        if self._unknown_id is not None and (tensors["input_ids"] == self._unknown_id).any():
-            begins = np.cumsum(tensors["lengths"]) - tensors["lengths"]
-            unknown = np.add.reduceat(tensors["input_ids"] == self._unknown_id, begins)
-            self._unknown.add(int(np.count_nonzero(unknown)))
+        if self._unknown_id is not None and (unknown := tensors["input_ids"] == self._unknown_id).any():
+            rows = np.repeat(np.arange(len(tensors["lengths"])), tensors["lengths"])  # (T,)
+            self._unknown.add(len(np.unique(_texts_of_rows(tensors)[rows[unknown]])))
         for script, count in Counts(script_of(text) for group in groups for text in group).items():
             self._scripts.add(count, script=script)
+
+
+def _texts_of_rows(tensors: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return of each row which text it is of (rows,): a long text has a row for each of its windows, one that is scored
+    for each of its tokens, and one of zero-shot classification for each label."""
+    count = len(tensors["token_count"])
+    rows: Any = len(tensors["lengths"]) // max(count, 1)
+    if "window_count" in tensors:
+        rows = tensors["window_count"]
+    elif "mask_count" in tensors:
+        rows = np.maximum(tensors["mask_count"], 1)
+    return np.repeat(np.arange(count), rows)
 
 
 def script_of(text: str) -> str:

@@ -1,5 +1,6 @@
 """What the tokenize step counts of texts, by which texts of another kind show."""
 
+import numpy as np
 import pytest
 from tokenize_step import request_of
 from tokenizers import Tokenizer, models
@@ -20,6 +21,27 @@ def test_texts_are_counted_by_length_with_what_was_cut_and_by_unknown_tokens(tri
     assert told(step, counts._cut) == {(): 1}
     assert told(step, counts._unknown) == {(): 1}
     assert told(step, counts._scripts)["Latin",] == 4
+
+
+@pytest.mark.parametrize(
+    ("lengths", "given"),
+    [
+        ([2, 2, 2, 2], {"window_count": [3, 1]}),
+        ([2, 2, 2, 2], {"mask_count": [3, 0]}),
+        ([3, 3, 1, 1], {}),
+        ([8, 0], {}),
+    ],
+    ids=["windows", "a copy for each token", "a row for each label", "a text without tokens"],
+)
+def test_a_text_of_several_rows_with_an_unknown_token_counts_once(step, lengths, given):
+    tensors = {
+        "input_ids": [1, 0, 1, 0, 1, 0, 1, 1],
+        "lengths": lengths,
+        "token_count": [6, 2],
+        "dropped_count": [0, 0],
+    }
+    step._texts.add([], {name: np.array(values) for name, values in {**tensors, **given}.items()})
+    assert told(step, step._texts._unknown) == {(): 1}
 
 
 def test_series_are_there_before_the_first_text(step):
