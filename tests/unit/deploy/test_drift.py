@@ -38,6 +38,16 @@ def texts(an_hour, short_before, short_now, *, hours=WEEK + 4):
     ]
 
 
+def pairs(an_hour, latin_before, latin_now):
+    """Pairs of texts, a share of whose texts begin in Latin letters and the others in Greek ones."""
+    labels = {"model": "minilm_tokenize", "version": "1"}
+    scripts = [
+        counter("encserve_text_scripts", (2 * an_hour * before, WEEK), (2 * an_hour * now, 4), script=script, **labels)
+        for script, before, now in (("Latin", latin_before, latin_now), ("Greek", 1 - latin_before, 1 - latin_now))
+    ]
+    return [counter("encserve_text_tokens_count", (an_hour, WEEK + 4), **labels), *scripts]
+
+
 def labelled(an_hour, before, now, *, version="1"):
     labels = {"model": "topics_head", "version": version}
     return [
@@ -80,6 +90,8 @@ def alerts_of(tmp_path, series):
         (texts(1_000, 0.3, 0.3), set()),
         (texts(80, 0.0, 1.0), set()),
         (texts(10_000, 0.0, 1.0, hours=8), set()),
+        (pairs(10_000, 0.5, 0.7), {("TextsDrift", "script")}),
+        (pairs(10_000, 0.5, 0.57), set()),
         (labelled(10_000, 0.5, 0.8), {("AnswersDrift", "labels")}),
         (labelled(10_000, 0.5, 0.5), set()),
         (labelled(80, 0.0, 1.0), set()),
@@ -90,6 +102,8 @@ def alerts_of(tmp_path, series):
         "the same",
         "few texts",
         "no week before",
+        "pairs in other scripts",
+        "pairs in hardly other scripts",
         "other labels",
         "the same labels",
         "few answers",
