@@ -47,7 +47,7 @@ class LabelCounts:
         named: Sequence[str] = settings["labels"][:MOST_LABELS]
         self._names = {label.encode(): label for label in named}
         self._labels = metrics.counter("encserve_first_labels", "Texts by the label with the highest score")
-        for label in named:
+        for label in (*named, *([OTHER] if len(settings["labels"]) > MOST_LABELS else [])):
             self._labels.expect(label=label)
         self._scores = None
         if settings["activation"] != "none":  # bare scores are between any bounds
