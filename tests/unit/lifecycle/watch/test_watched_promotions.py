@@ -7,6 +7,7 @@ import pytest
 from encserve_lifecycle.watch import watch as watching
 from encserve_lifecycle.watch.judgement import State
 from encserve_lifecycle.watch.signals import ALPHA, PHASES, SIGNALS
+from encserve_server.administration import watched_promotion
 from encserve_server.administration.watched_promotion import KEPT, LOOK_S, ROLLED_BACK, UNKNOWN
 
 from .simulated import BAD, GOOD, Behaviour, SimulatedServer
@@ -15,9 +16,15 @@ from .theory import needed_to_see
 HALF_AN_HOUR = {"duration_s": 1_800.0, "share": 0.2}
 
 
-def test_of_good_versions_no_more_are_rolled_back_than_is_stated(monkeypatch):
+@pytest.fixture
+def seldom(monkeypatch):
+    """A look every half minute, where what is asked does not depend on how often one looks."""
+    monkeypatch.setattr(watched_promotion, "LOOK_S", 30.0)
+
+
+@pytest.mark.usefixtures("seldom")
+def test_of_good_versions_no_more_are_rolled_back_than_is_stated():
     """200 of them, with twenty looks each; what more looks do, `test_evidence` asks."""
-    monkeypatch.setattr("encserve_server.administration.watched_promotion.LOOK_S", 30.0)
     verdicts = []
     for seed in range(200):
         server = SimulatedServer(candidate=GOOD, seed=seed)
@@ -65,6 +72,7 @@ def test_a_version_that_only_everybody_sees_is_rolled_back_from_there():
     assert "texts with NaN or infinity are " in outcome.because
 
 
+@pytest.mark.usefixtures("seldom")
 def test_a_good_version_with_enough_traffic_is_kept_as_no_worse():
     server = SimulatedServer(candidate=GOOD, rate=40.0)
     watched = server.watched()
@@ -84,11 +92,13 @@ def test_not_enough_traffic_is_an_answer(rate):
     assert server.active == 2
 
 
+@pytest.mark.usefixtures("seldom")
 def test_versions_of_other_checkpoints_are_not_compared_by_their_vectors():
     server = SimulatedServer(candidate=BAD["wrong pooling"], rate=40.0)
     assert server.watched(excused={"vectors": "they point elsewhere"}).run(**HALF_AN_HOUR).verdict == KEPT
 
 
+@pytest.mark.usefixtures("seldom")
 def test_answers_that_take_longer_under_more_load_are_not_held_against_a_version():
     server = SimulatedServer(candidate=BAD["twice as slow"], before=Behaviour(median_s=0.012))
     canary, promote = server.canary, server.promote
@@ -105,6 +115,7 @@ def test_answers_that_take_longer_under_more_load_are_not_held_against_a_version
     assert latency.why == "more than 1.5 times the requests a second of before"
 
 
+@pytest.mark.usefixtures("seldom")
 @pytest.mark.parametrize("agreed", [True, False])
 def test_callers_of_another_hour_are_not_held_against_a_version_that_agreed_with_the_one_before(agreed):
     server = SimulatedServer(candidate=GOOD, rate=40.0)
