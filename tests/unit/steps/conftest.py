@@ -9,6 +9,7 @@ import pytest
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker", "tokenize.text_counts"),
+    "generate.call",
     *(
         "instance.metrics",
         "instance.failures",
@@ -70,7 +71,11 @@ class _Request:
         return self._cancelled
 
     def get_response_sender(self):
-        return SimpleNamespace(send=lambda response, flags: self.answers.append(response))
+        return SimpleNamespace(send=self._send)
+
+    def _send(self, response, flags=0):
+        response.is_last = bool(flags)
+        self.answers.append(response)
 
 
 @pytest.fixture

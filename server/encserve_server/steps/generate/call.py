@@ -23,9 +23,11 @@ error no more than its words, where clients read the status."""
 
 @dataclass
 class _News:
-    """What of one text was not told yet."""
+    """What of one text was not sent yet, as it was when it was told: the engine goes on with the text meanwhile."""
 
     piece: str = ""
+    finish: str = ""
+    tokens: int = 0
     ended: bool = False
 
 
@@ -40,6 +42,9 @@ class GenerateCall(Call):
         self._counts: Mapping[str, NDArray[Any]] = {}
         self._streamed = False
         self._news: dict[int, _News] = {}
+        """Of each text of which the last was not sent."""
+        self._going: set[int] = set()
+        """The texts of which the last was not told."""
         self._changing = threading.Lock()
         self._announce: Callable[[GenerateCall], None] = lambda call: None
         self.is_over = False
@@ -58,14 +63,20 @@ class GenerateCall(Call):
         self.texts, self._counts = list(texts), counts
         self._streamed, self._announce = streamed, announce
         self._news = {index: _News() for index in range(len(texts))}
+        self._going = set(self._news)
 
     def told(self, text: GeneratedText, piece: str) -> None:
-        """Take what is new of a text. Raises nothing."""
+        """Take what is new of a text. Where that failed the request has, and gives up its others. Raises nothing."""
+        index = self.texts.index(text)
         with self._changing:
-            news = self._news[self.texts.index(text)]
+            news = self._news[index]
             news.piece += piece
-            news.ended = text.ended
-            sends = self._streamed or all(each.ended for each in self.texts)
+            news.finish, news.tokens, news.ended = text.finish, len(text.tokens), text.ended
+            if text.ended:
+                self._going.discard(index)
+            sends = self._streamed or not self._going
+        if text.error is not None:
+            self.give_up_texts()
         if sends:
             self._announce(self)
 
@@ -87,7 +98,7 @@ class GenerateCall(Call):
         """Send what is new. Raises nothing."""
         with self.guarded("answer"):
             with self._changing:
-                is_last = all(text.ended for text in self.texts)
+                is_last = not self._going
                 news = {index: each for index, each in self._news.items() if each.piece or each.ended}
                 if self.is_over or not (is_last or (news and self._streamed)):
                     return
@@ -114,16 +125,15 @@ class GenerateCall(Call):
         return failed(self._failures.in_words(error))
 
     def _response(self, news: Mapping[int, _News]) -> Any:
-        finishes = {self.texts[index].finish for index in news}
-        if not self._streamed and finishes & {CANCELLED, DEADLINE}:
+        told = news.values()
+        if not self._streamed and {each.finish for each in told} & {CANCELLED, DEADLINE}:
             return unavailable("the request was cancelled, or its timeout passed, before all its texts had ended")
-        texts = [self.texts[index] for index in news]
         at = list(news)
         return reply(
-            text_output=_bytes(news[index].piece for index in at),
+            text_output=_bytes(each.piece for each in told),
             index=np.array([at], np.int32),
-            finish=_bytes(text.finish for text in texts),
-            output_token_count=np.array([[len(text.tokens) for text in texts]], np.int32),
+            finish=_bytes(each.finish for each in told),
+            output_token_count=np.array([[each.tokens for each in told]], np.int32),
             **{name: counts[None, at] for name, counts in self._counts.items()},
         )
 

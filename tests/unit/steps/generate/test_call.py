@@ -1,0 +1,71 @@
+"""One request to generate, while the engine's thread goes on with its texts as another sends what is new."""
+
+import pytest
+
+from encserve_server.steps.generate.text import EOS
+
+
+class Text:
+    """What a call sees of a text on its way."""
+
+    def __init__(self):
+        self.tokens, self.finish, self.error, self.given_up = [], "", None, False
+
+    @property
+    def ended(self):
+        return bool(self.finish) or self.error is not None
+
+
+@pytest.fixture
+def ask(triton):
+    """ask(texts, streamed): a call about so many texts, which sends what it is told at once."""
+    from encserve_server.steps.generate.call import GenerateCall
+
+    def asked(texts, *, streamed):
+        request = triton.Request()
+        call = GenerateCall(request, failures=None)
+        call.expect([Text() for _ in range(texts)], {}, streamed=streamed, announce=lambda call: None)
+        return call, request.answers
+
+    return asked
+
+
+def pieces_of(answers):
+    return [
+        (answer.tensors["text_output"][0].tolist(), answer.tensors["finish"][0].tolist(), answer.is_last)
+        for answer in answers
+    ]
+
+
+def test_a_text_has_not_ended_for_its_caller_before_its_last_piece_was_told(ask):
+    call, answers = ask(1, streamed=True)
+    (text,) = call.texts
+    text.tokens = [1]
+    call.told(text, "one ")
+    text.tokens, text.finish = [1, 2], EOS  # the engine's thread decodes the last piece right now
+    call.send()
+    call.told(text, "two")
+    call.send()
+    assert pieces_of(answers) == [([b"one "], [b""], False), ([b"two"], [b"eos"], True)]
+    assert [answer.tensors["output_token_count"].tolist() for answer in answers] == [[[1]], [[2]]]
+
+
+def test_a_whole_answer_has_all_its_texts_in_order(ask):
+    call, answers = ask(2, streamed=False)
+    for text, pieces in zip(reversed(call.texts), (["b"], ["a", "a"]), strict=True):
+        for piece in pieces:
+            call.told(text, piece)
+        text.finish = EOS
+        call.told(text, "!")
+        call.send()
+    assert pieces_of(answers) == [([b"aa!", b"b!"], [b"eos", b"eos"], True)]
+
+
+def test_where_one_text_fails_nothing_more_is_made_of_the_others(ask):
+    call, answers = ask(2, streamed=True)
+    first, second = call.texts
+    first.error = RuntimeError()
+    call.told(first, "")
+    call.send()
+    assert second.given_up
+    assert not answers  # the one answer of a request that fails comes when all its texts have left the cache
