@@ -1,8 +1,8 @@
 """The keys and values of the texts that are being decoded, one row for each, as a step reads them.
 
 Rows lie without a gap, so that a step reads the arrays as they are: the last row takes the place of one that is
-finished. The places for tokens grow in blocks with the longest text, of the source and of what was made of it, and
-shrink when nothing is left.
+finished. The places for tokens are those of the longest text, of the source and of what was made of it, in whole
+blocks: they grow with it, and shrink when it has left.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 BLOCK = 32
 """By how many tokens the places grow."""
+
+
+def places_for(tokens: int) -> int:
+    """The places that each row has where the longest has so many tokens."""
+    return -(-max(tokens, 1) // BLOCK) * BLOCK
 
 
 class Cache:
@@ -47,6 +52,9 @@ class Cache:
         self._make_room(rows=row + 1, source=length)
         for places, own in zip(self._source, source, strict=True):
             places[row, :, :length] = own
+            places[row, :, length:] = 0.0
+        for places in self._past:  # a weight of 0 makes nothing of NaN that a text before it left there
+            places[row] = 0.0
         self._positions[row], self._lengths[row] = 0, length
         self.rows += 1
         return row
@@ -66,7 +74,7 @@ class Cache:
     def tensors(self) -> Iterator[NDArray[np.float32]]:
         """Yield of each layer four arrays: the keys and the values of new tokens (T, 1, H, P, D), with the axis of
         hypotheses, then those of the source (T, H, S, D)."""
-        self._make_room(past=int(self.kept.max(initial=0)))
+        self._make_room()
         for layer in range(self._layers):
             pair = slice(2 * layer, 2 * layer + 2)
             yield from (places[: self.rows, None] for places in self._past[pair])
@@ -82,26 +90,22 @@ class Cache:
         self._positions[: self.rows] += 1
 
     def _make_room(self, *, rows: int = 0, past: int = 0, source: int = 0) -> None:
-        """Have at least so many rows, and places for so many tokens; what is there stays."""
-        capacity = len(self._positions)
-        if rows > capacity:
-            capacity = max(rows, 2 * capacity)
+        """Have at least so many rows, and places for so many tokens, beside what is there; and not many more."""
+        rows, capacity = max(rows, self.rows), len(self._positions)
+        if rows > capacity or 4 * rows < capacity:
+            capacity = max(rows, 2 * min(rows, capacity))
             self._positions = np.resize(self._positions, capacity)
             self._lengths = np.resize(self._lengths, capacity)
-        self._past = self._grown(self._past, capacity, past)
-        self._source = self._grown(self._source, capacity, source)
+        self._fit(self._past, capacity, max(past, int(self.kept.max(initial=0))))
+        self._fit(self._source, capacity, max(source, int(self.source_lengths.max(initial=0))))
 
-    def _grown(self, arrays: list[NDArray[np.float32]], capacity: int, tokens: int) -> list[NDArray[np.float32]]:
-        there = arrays[0].shape
-        wanted = max(there[2], -(-max(tokens, 1) // BLOCK) * BLOCK)
-        if (capacity, wanted) == (there[0], there[2]):
-            return arrays
-        grown = []
-        for before in arrays:
-            places = self._places(capacity, wanted)
-            places[: self.rows, :, : there[2]] = before[: self.rows]
-            grown.append(places)
-        return grown
+    def _fit(self, arrays: list[NDArray[np.float32]], capacity: int, tokens: int) -> None:
+        wanted = places_for(tokens)
+        for index, before in enumerate(arrays):  # one after the other, so that no two are there twice
+            if (capacity, wanted) != (before.shape[0], before.shape[2]):
+                arrays[index] = self._places(capacity, wanted)
+                both = min(wanted, before.shape[2])
+                arrays[index][: self.rows, :, :both] = before[: self.rows, :, :both]
 
     def _places(self, rows: int, tokens: int) -> NDArray[np.float32]:
         return np.zeros((rows, self._heads, tokens, self._size), np.float32)

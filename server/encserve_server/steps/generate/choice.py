@@ -53,7 +53,8 @@ class Choice:
 
     def candidates(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return the tokens that may be drawn, the likeliest first, and the probability of each; from logits (V,)."""
-        warm = logits.astype(np.float64) / self.temperature
+        with np.errstate(over="ignore"):  # near 0 all but the likeliest are infinitely less likely
+            warm = (logits.astype(np.float64) - float(logits.max())) / self.temperature
         tokens = np.argsort(-warm, kind="stable")
         if self.top_k:
             tokens = tokens[: self.top_k]

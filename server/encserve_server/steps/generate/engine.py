@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
-from .cache import Cache
+from .cache import Cache, places_for
 from .network import GenerateNetwork, Shape
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 
@@ -87,7 +88,7 @@ class Engine:
         self._network = GenerateNetwork(folder, shape, threads=usable_cores())
         self._cache = Cache(shape.layers, shape.heads, shape.size)
         self._start: int = settings["start_token"]
-        self._count = count
+        self._count, self._report = count, report
         self._active: list[GeneratedText] = []
         """In the order of the rows of the cache."""
         self._waiting: dict[str, deque[GeneratedText]] = {lane: deque() for lane in LANES}
@@ -110,8 +111,8 @@ class Engine:
                 f"of cache; cache_bytes is {self.limits.cache_bytes}"
             )
 
-    def put(self, texts: Sequence[GeneratedText], *, first: bool = False) -> None:
-        """Let the texts of a request wait for their turn, or come `first`, however much waits.
+    def put(self, texts: Sequence[GeneratedText]) -> None:
+        """Let the texts of a request, of which all or none come `first`, wait for their turn.
 
         Raises:
             InvalidArgument: one could never be decoded here.
@@ -121,7 +122,7 @@ class Engine:
             self.check(text)
         with self._changed:
             waiting = self._waiting[texts[0].lane]
-            if first:
+            if texts[0].first:
                 waiting.extendleft(reversed(texts))
             elif len(waiting) + len(texts) > max(self.limits.max_queued_texts, len(texts)):
                 raise QueueFull(
@@ -179,7 +180,8 @@ class Engine:
             if _is_gone(self._active[row], now_s):
                 gone.append(self._remove(row))
         for text in gone:
-            text.end(CANCELLED if text.given_up else DEADLINE)
+            with self._alone(text):
+                text.end(CANCELLED if text.given_up else DEADLINE)
 
     def _admit(self) -> int:
         """Encode the texts whose turn it is and for which there is room. Returns their tokens."""
@@ -189,7 +191,7 @@ class Engine:
             for lane in LANES:
                 waiting = self._waiting[lane]
                 while waiting and (not tokens or tokens + len(waiting[0].source) <= self.limits.prefill_tokens):
-                    if not self._fits([*self._active, *admitted, waiting[0]]):
+                    if not waiting[0].first and not self._fits([*self._active, *admitted, waiting[0]]):
                         break
                     admitted.append(waiting.popleft())
                     tokens += len(admitted[-1].source)
@@ -199,14 +201,15 @@ class Engine:
             return 0
         try:
             sources = self._network.encode([text.source for text in admitted])
+            for text, source in zip(admitted, sources, strict=True):
+                self._cache.add(source)
+                with self._changed:
+                    self._active.append(text)
         except BaseException as error:
             for text in admitted:
-                text.fail(error)
+                if text not in self._active:  # those are answered with all that are being decoded
+                    text.fail(error)
             raise
-        for text, source in zip(admitted, sources, strict=True):
-            self._cache.add(source)
-            with self._changed:
-                self._active.append(text)
         return tokens
 
     def _step(self) -> None:
@@ -216,11 +219,21 @@ class Engine:
         for row in reversed(range(len(self._active))):
             text = self._active[row]
             if finite[row]:
-                text.add(text.choice.token(logits[row], len(text.tokens)))
+                with self._alone(text):
+                    text.add(text.choice.token(logits[row], len(text.tokens)))
             else:
                 text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
             if text.ended:
                 self._remove(row)
+
+    @contextmanager
+    def _alone(self, text: GeneratedText) -> Iterator[None]:
+        """Go on with a text; what goes wrong in that is reported, and fails no other."""
+        try:
+            yield
+        except BaseException as error:  # a panic of the tokenizer, too
+            self._report("engine", error)
+            text.fail(error)
 
     def _remove(self, row: int) -> GeneratedText:
         """Take a text out of the cache, whose last row takes its place."""
@@ -237,6 +250,7 @@ class Engine:
         self._cache.clear()
         for text in failed:
             text.fail(error)
+        self._count(Step(rows=0, source_tokens=0))
 
     def _fits(self, texts: Sequence[GeneratedText]) -> bool:
         if len(texts) > self.limits.max_rows:
@@ -245,7 +259,7 @@ class Engine:
         return len(texts) == 1 or self._bytes(len(texts), longest, most) <= self.limits.cache_bytes
 
     def _bytes(self, rows: int, source: int, new: int) -> int:
-        return rows * (source + new) * self._network.shape.bytes_per_token
+        return rows * (places_for(source) + places_for(new)) * self._network.shape.bytes_per_token
 
 
 def _is_gone(text: GeneratedText, now_s: float) -> bool:

@@ -34,6 +34,8 @@ from .text import FINISHES, GeneratedText
 LOOK_S = 0.05
 """Seconds between two looks for callers who have gone: each asks Triton, once for each request."""
 _LOOK = "look"
+_ERROR = "error"
+"""Why a text ended, in the metrics, where the network failed."""
 
 
 class TritonPythonModel:
@@ -82,7 +84,7 @@ class TritonPythonModel:
             counter.expect()
         for kind in ("source", "output"):
             self._tokens.expect(kind=kind)
-        for reason in FINISHES:
+        for reason in (*FINISHES, _ERROR):
             self._finished.expect(reason=reason)
         for lane in LANES:
             self._refused.expect(lane=lane, limit="max_queued_texts")
@@ -115,6 +117,7 @@ class TritonPythonModel:
         lengths = tensors["lengths"]
         sources = np.split(tensors["input_ids"], lengths.cumsum()[:-1])
         stops = options["stop"] or []
+        is_health = self._health.is_one(call.health_token, int(lengths.sum()))
         texts = [
             GeneratedText(
                 source=source,
@@ -123,6 +126,7 @@ class TritonPythonModel:
                 pieces=Pieces(self._tokenizer, stops),
                 tell=call.told,
                 lane=options["lane"],
+                first=is_health,
                 deadline_s=call.arrived_s + (call.timeout_s or float("inf")),
             )
             for source, choice in zip(sources, choices, strict=True)
@@ -136,8 +140,7 @@ class TritonPythonModel:
         self._open[call] = None
         self._to_send.put(_LOOK)  # so that its caller is looked for, even while nothing is sent
         try:
-            is_health = self._health.is_one(call.health_token, int(lengths.sum()))
-            self._engine.put(texts, first=is_health)
+            self._engine.put(texts)
         except BaseException as error:
             del self._open[call]
             if not isinstance(error, QueueFull):
@@ -166,7 +169,7 @@ class TritonPythonModel:
         if call.is_over and call in self._open:
             del self._open[call]
             for text in call.texts:
-                self._finished.add(reason=text.finish or "error")
+                self._finished.add(reason=text.finish or _ERROR)
 
     def _count_step(self, step: Step) -> None:
         self._steps.add(1 if step.rows else 0)

@@ -36,6 +36,8 @@ class GeneratedText:
     tell: Told
     """Called with each new piece, and once more when the text has ended, from the engine's thread."""
     lane: str
+    first: bool = False
+    """Whether it waits for no other, neither for its turn nor for room: a question of health."""
     deadline_s: float = float("inf")
     """When its caller has gone, on the clock of `time.monotonic`."""
     given_up: bool = False
@@ -81,5 +83,5 @@ class GeneratedText:
 
     def fail(self, error: BaseException) -> None:
         """End it without an answer."""
-        self.error = error
+        self.error, self.finish = error, ""
         self.tell(self, "")

@@ -61,3 +61,32 @@ def test_a_step_reads_the_arrays_as_they_are():
         cache.add(source(2, value))
     cache.remove(0)
     assert all(tensor.flags.c_contiguous and tensor.base is not None for tensor in cache.tensors())
+
+
+def test_nothing_of_a_text_that_has_left_is_there_for_the_next_one():
+    cache = Cache(LAYERS, HEADS, SIZE)
+    cache.add(source(2, 1))
+    cache.add(source(9, np.nan))
+    keep(cache, 10, np.nan)
+    cache.remove(1)
+    cache.add(source(2, 3))  # to read NaN with a weight of 0 would make NaN of it
+    assert all(np.isfinite(tensor).all() for tensor in cache.tensors())
+
+
+def test_places_are_given_back_when_the_longest_text_has_left_and_others_go_on():
+    cache = Cache(LAYERS, HEADS, SIZE)
+    cache.add(source(3 * BLOCK, 1))
+    for _ in range(BLOCK + 1):
+        keep(cache, 10)
+    cache.add(source(2, 2))
+    keep(cache, 11, 20)
+    cache.remove(0)
+    past, _, encoded, _ = list(cache.tensors())[:4]
+    assert (past.shape, encoded.shape) == ((1, 1, HEADS, BLOCK, SIZE), (1, HEADS, BLOCK, SIZE))
+    assert rows_of(cache) == [([20], [2, 2])]
+    rows = [cache.add(source(2, 2)) for _ in range(40)]
+    for row in reversed(rows):
+        cache.remove(row)
+    keep(cache, 21)
+    assert next(cache.tensors()).base.shape[0] < 8
+    assert rows_of(cache) == [([20, 21], [2, 2])]

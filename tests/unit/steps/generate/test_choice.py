@@ -36,10 +36,11 @@ def test_no_token_ends_a_text_that_is_too_short():
         ({"top_p": 0.01}, [1], [1.0]),
         ({"top_k": 3, "top_p": 0.5}, [1, 2], [0.4 / 0.65, 0.25 / 0.65]),
         ({"temperature": 0.5, "top_k": 2}, [1, 2], [0.16 / 0.2225, 0.0625 / 0.2225]),
+        ({"temperature": 5e-324}, [1], [1.0]),
     ],
 )
 def test_candidates(changes, tokens, probabilities):
-    found, shares = Choice(ends=(), drawn=True, **changes).candidates(LOGITS)
+    found, shares = Choice(ends=(), drawn=True, **changes).candidates(LOGITS + 3)
     assert found.tolist() == tokens
     assert shares == pytest.approx(probabilities, rel=1e-6)
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from trained_tokenizers import byte_level_tokenizer
 
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine as engine_module
+from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.choice import Choice
 from encserve_server.steps.generate.engine import Engine, QueueFull
 from encserve_server.steps.generate.pieces import Pieces
@@ -63,10 +65,10 @@ def make(tmp_path, monkeypatch):
     settings = {"shape": SHAPE, "requirements": requirements, "graph_sha256": {}, "start_token": 7}
     engines = []
 
-    def made(**limits):
+    def made(count=lambda step: None, **limits):
         (tmp_path / "settings.json").write_text(json.dumps({**settings, "engine": LIMITS | limits}))
         reported = []
-        engine = Engine(tmp_path, report=lambda where, error: reported.append((where, str(error))))
+        engine = Engine(tmp_path, count=count, report=lambda where, error: reported.append((where, str(error))))
         engine.reported = reported
         engines.append(engine)
         return engine
@@ -150,7 +152,7 @@ def test_interactive_texts_come_before_bulk(make):
 
 
 def test_only_so_many_texts_fit_at_a_time(make):
-    engine = make(cache_bytes=2 * (1 + 20) * BYTES_PER_TOKEN)
+    engine = make(cache_bytes=2 * (BLOCK + BLOCK) * BYTES_PER_TOKEN)
     asked = [Asked(10 + number, most=20) for number in range(4)]
     for each in asked:
         engine.put([each.text])
@@ -162,7 +164,7 @@ def test_only_so_many_texts_fit_at_a_time(make):
 
 def test_what_could_never_fit_is_refused(make):
     engine = make(cache_bytes=20 * BYTES_PER_TOKEN)
-    with pytest.raises(InvalidArgument, match=r"2 tokens with max_new_tokens 19 needs 336 bytes .* cache_bytes is 320"):
+    with pytest.raises(InvalidArgument, match=r"2 tokens with max_new_tokens 19 needs 1024 bytes .* cache_bytes is 32"):
         engine.put([Asked(1, 1, most=19).text])
 
 
@@ -177,8 +179,8 @@ def test_too_many_texts_may_not_even_wait_but_a_question_of_health_may(make):
         engine.put([Asked(2).text])
     assert engine.load("interactive").tokens == 50 + 5 * 50
     engine.put([Asked(2, lane="bulk").text])
-    health = Asked(2)
-    engine.put([health.text], first=True)
+    health = Asked(2, first=True)
+    engine.put([health.text])
     threading_gate.set()
     assert health.ended() == ([1, 0], "eos")
 
@@ -206,6 +208,61 @@ def test_a_text_whose_logits_are_not_finite_fails_alone(make):
     assert bad.over.wait(30)
     assert isinstance(bad.text.error, NotFinite)
     assert not engine.reported
+
+
+def test_a_question_of_health_does_not_wait_for_room(make):
+    engine = make(cache_bytes=(BLOCK + BLOCK) * BYTES_PER_TOKEN)
+    running, health = Asked(30, most=20), Asked(2, most=1, first=True)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine.put([health.text])
+    threading_gate.set()
+    assert health.ended() == ([1], "length")
+    running.ended()
+    assert max(map(len, networks[0].steps)) == 2
+
+
+def test_a_text_whose_token_cannot_be_chosen_fails_alone(make):
+    class Fails(Choice):
+        def token(self, logits, before):
+            raise IndexError("no token may be drawn")
+
+    engine, bad, good = make(), Asked(9), Asked(5)
+    bad.text.choice = Fails(ends=(END,))
+    engine.put([bad.text, good.text])
+    threading_gate.set()
+    assert good.ended() == ([4, 3, 2, 1, 0], "eos")
+    assert bad.over.wait(30)
+    assert isinstance(bad.text.error, IndexError)
+    assert engine.reported == [("engine", "no token may be drawn")]
+
+
+def test_texts_that_find_no_memory_in_the_cache_are_answered_too(make, monkeypatch):
+    def add(cache, source):
+        if source.shape[2] == 3:
+            raise MemoryError("no memory")
+        return Cache.add(cache, source)
+
+    engine = make()
+    monkeypatch.setattr(engine._cache, "add", partial(add, engine._cache))
+    first, second, third = Asked(5), Asked(1, 1, 5), Asked(6)
+    engine.put([first.text, second.text, third.text])
+    threading_gate.set()
+    for asked in (first, second, third):
+        assert asked.over.wait(30)
+        assert isinstance(asked.text.error, MemoryError)
+    assert not engine._active
+
+
+def test_a_failure_leaves_no_work_behind_on_the_page(make):
+    counted = []
+    engine, bad = make(count=lambda step: counted.append(engine.load("interactive").tokens)), Asked(BREAKS)
+    engine.put([bad.text])
+    threading_gate.set()
+    assert bad.over.wait(30)
+    engine.close()
+    assert counted[-1:] == [0]
 
 
 def test_a_network_that_fails_fails_its_texts_and_the_engine_goes_on(make):
