@@ -83,6 +83,9 @@ class WatchedPromotion:
             bad = self._watched(duration_s * (1 - CANARY_PART), as_active)
         except ChangedByOthers as error:
             return self._left(error)
+        except KeyboardInterrupt:
+            self.report(f"version {version} goes on answering everybody, and nobody watches it any more")
+            raise
         return self._back(bad, lambda: self.versions.rollback(of=version), as_active) if bad else self._kept()
 
     def _promote(self) -> None:

@@ -1,5 +1,7 @@
 """Promotions with a watch in which a step fails, nothing can be read, or somebody else acts: what is left of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from encserve_lifecycle.watch.page import watch_page
@@ -38,6 +40,25 @@ def test_a_candidate_that_nobody_watches_any_more_is_ended():
     with pytest.raises(KeyboardInterrupt):
         server.watched().run(**HALF_AN_HOUR)
     assert server.done == ["canary", "end canary"]
+
+
+def test_who_interrupts_a_watch_is_told_what_answers():
+    server = SimulatedServer(candidate=GOOD)
+    promote = server.promote
+
+    def then_interrupted(version):
+        server.sleep = interrupted
+        return promote(version)
+
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    server.promote = then_interrupted
+    watched = server.watched()
+    with pytest.raises(KeyboardInterrupt):
+        replace(watched, sleep=lambda seconds: server.sleep(seconds)).run(duration_s=60.0, share=0.2)
+    assert server.done[-1] == "version 2 goes on answering everybody, and nobody watches it any more"
+    assert server.stated() == (2, None)
 
 
 def test_metrics_that_are_away_for_a_while_are_asked_again():
