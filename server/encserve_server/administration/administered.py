@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,5 +38,11 @@ def administered(kind: type[Administered], arguments: argparse.Namespace) -> Ite
             arguments.name,
             administration=administration,
             client=client,
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=tell,
         )
+
+
+def tell(line: str) -> None:
+    """Say on stderr what is done. Where nobody reads that any more, it is done all the same."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

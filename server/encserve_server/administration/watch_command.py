@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from encserve_repository.activation import active_candidate
 from encserve_repository.errors import RepositoryError
 from encserve_repository.layout import candidate_model, step_models
 from encserve_repository.versions import active_version, manifest_of
-from encserve_server.administration.administered import administered
+from encserve_server.administration.administered import administered, tell
 from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
 from encserve_server.administration.watched_promotion import KEPT, UNKNOWN, UNSEEN, WatchedPromotion
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             watch=_watch_of(arguments),
             versions=versions,
             stated=partial(_stated, arguments.repository, arguments.name),
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=tell,
             sleep=_sleep,
         )
         try:
@@ -94,7 +93,7 @@ def _write(report: Path, watch: Watch, outcome: Outcome) -> None:
     try:
         report.write_text(watch_page(watch, outcome), encoding="utf-8")
     except OSError as error:
-        print(f"the report {report} cannot be written: {error.strerror}", file=sys.stderr)
+        tell(f"the report {report} cannot be written: {error.strerror}")
         return
     print(f"report: {report}")
 

@@ -1,8 +1,10 @@
 """`encserve promote --watch`: what it refuses before anything changes."""
 
 import argparse
+import io
 import json
 import signal
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -129,6 +131,20 @@ def test_a_page_that_cannot_be_written_does_not_change_the_exit_code(repository,
     told = capsys.readouterr()
     assert "version 2 of minilm: kept; it is as before" in told.out
     assert "watch.html cannot be written: Is a directory" in told.err
+
+
+def test_a_watch_goes_on_where_nobody_reads_what_it_says(repository, tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    def tells(promotion):
+        promotion.report("version 2 is worse")
+        promotion.versions._report("loading version 1")
+        return kept(promotion)
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert promoted(repository, tmp_path, monkeypatch, tells) == 0
 
 
 def test_a_promotion_that_fails_leaves_a_page_too(repository, tmp_path, monkeypatch):
