@@ -89,7 +89,7 @@ def test_a_good_version_stays(server, tmp_path, capsys, monkeypatch):
     busy = {"latency": "other tests compute beside this one"}
     monkeypatch.setattr(watch_command, "excused", lambda *given: busy)
     with tenants(server) as failed:
-        assert watched(server, 3, tmp_path / "watch.html", watch="40s") in (0, 3)
+        assert watched(server, 3, tmp_path / "watch.html", watch="15s") in (0, 3)
     assert serving(server) == "3"
     assert failed == []
     assert "version 3 of minilm: kept" in capsys.readouterr().out
