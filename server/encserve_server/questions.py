@@ -41,7 +41,7 @@ QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
         [text], ["ready"], model=pipeline.name, version="active"
     ),
     "text2text-generation": lambda client, pipeline, text: client.generate(
-        [text], model=pipeline.name, version="active", max_new_tokens=1
+        [text], model=pipeline.name, version="active", max_new_tokens=1, min_new_tokens=0
     ),
 }
 """One question per task, to a pipeline about a text."""

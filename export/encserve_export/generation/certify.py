@@ -55,11 +55,7 @@ def certify(folder: Path, library: Library, defaults: GenerationDefaults, limits
         CertificateFailed: the library does not answer, or they differ in more than numbers.
     """
     texts = [each.text for each in corpus_of(Part.CERTIFICATE).sample(_TEXTS, longest_tokens=library.max_length or 0)]
-    options = {
-        "max_new_tokens": min(defaults.max_new_tokens, _MOST_NEW_TOKENS),
-        "min_new_tokens": defaults.min_new_tokens,
-        "do_sample": False,
-    }
+    options = options_for(defaults)
     names = ["", *sorted(defaults.prompts)]
     asked = [
         Asked({"text": [text]}, options | {"prompt_name": names[index % len(names)]})
@@ -93,6 +89,12 @@ def certify(folder: Path, library: Library, defaults: GenerationDefaults, limits
         "max_new_tokens": options["max_new_tokens"],
         "figures": {figure.name: figure.record(counts) for figure in figures},
     }
+
+
+def options_for(defaults: GenerationDefaults) -> dict[str, Any]:
+    """The options of all requests of the certificate, but for the prompt: the checkpoint's, cut to fewer tokens."""
+    most = min(defaults.max_new_tokens, _MOST_NEW_TOKENS)
+    return {"max_new_tokens": most, "min_new_tokens": min(defaults.min_new_tokens, most), "do_sample": False}
 
 
 def _check_source(number: int, ours: Made, theirs: Answered) -> None:

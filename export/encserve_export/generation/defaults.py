@@ -69,7 +69,7 @@ def defaults_of(model: PreTrainedModel, source: str) -> GenerationDefaults:
     """The defaults in generation_config.json, or in config.json where that is older, and the prefixes of its tasks.
 
     Raises:
-        CheckpointError: it does not say with which token a text begins, or ends.
+        CheckpointError: it does not say with which token a text begins, or ends, or wants more than it allows.
         Unsupported: it wants what is not offered, such as beams.
     """
     stated = model.generation_config
@@ -86,11 +86,17 @@ def defaults_of(model: PreTrainedModel, source: str) -> GenerationDefaults:
             f"{source} does not say with which token a text begins (decoder_start_token_id is {start}) or ends "
             f"(eos_token_id is {ends})"
         )
+    most, least = _new_tokens(stated), stated.min_new_tokens or 0
+    if least > most:
+        raise CheckpointError(
+            f"the generation_config.json of {source} says min_new_tokens {least}, but texts have {most} new tokens at "
+            "most: every request that does not say otherwise would be refused"
+        )
     return GenerationDefaults(
         start_token=start,
         end_tokens=tuple(ends) if isinstance(ends, list) else (ends,),
-        max_new_tokens=_new_tokens(stated),
-        min_new_tokens=stated.min_new_tokens or 0,
+        max_new_tokens=most,
+        min_new_tokens=least,
         do_sample=bool(stated.do_sample),
         temperature=_stated(stated, "temperature"),
         top_k=_stated(stated, "top_k"),

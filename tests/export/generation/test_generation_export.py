@@ -16,6 +16,7 @@ from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported, 
 from encserve_export.export import export
 from encserve_export.generation import certify as certificate
 from encserve_export.generation.asked_step import AskedStep
+from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Asked
 from encserve_repository.versions import active_version, certified_manifest, version_config
 
@@ -123,6 +124,18 @@ def test_what_would_generate_other_texts_is_refused(checkpoint, tmp_path, change
     with pytest.raises(Unsupported, match=complaint):
         export_of(folder, tmp_path / "models")
     assert not (tmp_path / "models" / "t5").exists()
+
+
+def test_a_checkpoint_may_not_want_more_tokens_than_it_allows(checkpoint, tmp_path):
+    folder = changed(checkpoint, tmp_path / "a", "generation_config.json", min_new_tokens=999)
+    with pytest.raises(CheckpointError, match=f"says min_new_tokens 999, but texts have {NEW_TOKENS} new tokens"):
+        export_of(folder, tmp_path / "models")
+
+
+def test_a_checkpoint_whose_texts_are_long_is_asked_for_short_ones():
+    said = {"start_token": 0, "end_tokens": (1,), "do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    defaults = GenerationDefaults(max_new_tokens=142, min_new_tokens=80, prompts={}, **said)
+    assert certificate.options_for(defaults) == {"max_new_tokens": 64, "min_new_tokens": 64, "do_sample": False}
 
 
 def test_a_checkpoint_must_say_how_texts_begin(checkpoint, tmp_path):

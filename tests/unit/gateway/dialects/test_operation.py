@@ -6,8 +6,8 @@ import pytest
 from unit.gateway.asgi import get, post
 from unit.gateway.pipelines import EMBED, PIPELINES, PLAIN, answer
 
-from encserve import AccessDenied, InferenceFailed, InvalidInput, Overloaded, Unavailable
-from encserve.testing import AsyncFakeTransport
+from encserve import AccessDenied, AsyncClient, InferenceFailed, InvalidInput, Overloaded, Unavailable
+from encserve.testing import AsyncFakeTransport, fake_pipeline
 
 
 def failing(error, *names):
@@ -57,6 +57,22 @@ async def test_every_task_has_a_question():
     from encserve_gateway.pipelines.health import QUESTIONS
 
     assert QUESTIONS.keys() == {verb.task for verb in VERBS.values()}
+
+
+async def test_a_pipeline_whose_texts_have_a_least_length_is_asked_for_one_token_all_the_same():
+    from encserve_gateway.pipelines.health import QUESTIONS
+
+    asked = []
+
+    def answer(request):
+        asked.append(dict(request.parameters))
+        raise InvalidInput("that is all")
+
+    pipeline = fake_pipeline(task="text2text-generation", option_defaults={"min_new_tokens": 30})
+    async with AsyncClient(transport=AsyncFakeTransport(answer, pipelines=[pipeline])) as client:
+        with pytest.raises(InvalidInput):
+            await QUESTIONS[pipeline.task](client, pipeline)
+    assert asked == [{"max_new_tokens": 1, "min_new_tokens": 0}]
 
 
 @pytest.mark.parametrize("error", [AccessDenied, InvalidInput])
