@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from yaml import YAMLError
 
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig
+from encserve_repository.manifest import sha256_of
 
 from .remote_code import check_commit
 
@@ -69,3 +71,11 @@ def licence_of(folder: Path) -> str | None:
     if isinstance(stated, list):
         return ", ".join(map(str, stated))
     return str(stated) if stated else None
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the sha256 of the names and digests of the files of weights in a folder. Of local folders, whose name may
+    be that of another training, it says whether they are of the same one."""
+    files = sorted({file for pattern in (_WEIGHTS, *_PICKLES) for file in folder.rglob(pattern)})
+    lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.source import weights_digest
 from encserve_export.config import ExportConfig
 from encserve_export.engines.ways import Way
 from encserve_export.network.packed_graph import OPSET
@@ -72,6 +73,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
+            **({} if checkpoint.revision else {"weights": weights_digest(checkpoint.folder)}),
             **({"code": checkpoint.code} if checkpoint.code else {}),
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,

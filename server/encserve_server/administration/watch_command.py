@@ -163,6 +163,6 @@ def _served(repository: Path, name: str, version: int) -> Served:
 def excused(repository: Path, name: str, before: int, version: int) -> dict[str, str]:
     """Return which signals say nothing of two versions, and why: vectors of other weights point elsewhere."""
     old, new = (manifest_of(repository, name, each).checkpoint for each in (before, version))
-    if any(old.get(key) != new.get(key) for key in ("source", "revision")):
+    if any(old.get(key) != new.get(key) for key in ("source", "revision", "weights")):
         return {VECTORS.name: "the versions are of other checkpoints, whose vectors point elsewhere"}
     return {}

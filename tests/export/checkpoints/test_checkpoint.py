@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.source import weights_digest
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 from encserve_export.publication.request_options import options_of
@@ -191,3 +193,19 @@ def test_names_that_triton_or_a_file_system_would_trip_over(name):
 def test_a_revision_of_a_local_folder(checkpoint_folder):
     with pytest.raises(InvalidConfig, match=r"--revision main: .* is a local folder"):
         load(checkpoint_folder, revision="main")
+
+
+def test_the_weights_of_a_folder_are_told_apart_and_what_stands_beside_them_is_not(tmp_path):
+    def digest(**files):
+        folder = tmp_path / "best"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, content in files.items():
+            path = folder / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return weights_digest(folder)
+
+    own = digest(model_safetensors="a", config_json="{}")
+    assert digest(model_safetensors="a", config_json="{ }") == own
+    assert digest(model_safetensors="b", config_json="{}") != own
+    assert digest(model_safetensors="a", dense__model_safetensors="c") != own

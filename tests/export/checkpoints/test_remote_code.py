@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from encserve_export.checkpoint import remote_code
 from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.source import weights_digest
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig, Unsupported
 from encserve_export.export import export
@@ -126,6 +127,7 @@ def test_trusted_code_is_what_is_exported_and_the_manifest_says_so(folder, ran, 
     assert ran.exists()
     assert manifest.checkpoint["code"] == digest
     assert manifest.checkpoint["architecture"] == "OwnModel"
+    assert manifest.checkpoint["weights"] == weights_digest(folder)
     network = load(folder, trust_remote_code=digest).encoder
     plain = transformers.BertModel.from_pretrained(folder, config=transformers.BertConfig.from_pretrained(folder))
     ids = torch.tensor([[1, 7, 9, 2]])

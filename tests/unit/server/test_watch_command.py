@@ -203,3 +203,6 @@ def test_vectors_of_other_checkpoints_are_not_compared(repository):
     assert watch_command.excused(repository, "minilm", 1, 2) == {}
     state_checkpoint(repository, 2, source="minilm", revision="b")
     assert "point elsewhere" in watch_command.excused(repository, "minilm", 1, 2)["vectors"]
+    for version, weights in ((1, "a"), (2, "b")):  # folders of the same name
+        state_checkpoint(repository, version, source="best", revision=None, weights=weights)
+    assert "point elsewhere" in watch_command.excused(repository, "minilm", 1, 2)["vectors"]
