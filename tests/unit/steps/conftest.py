@@ -9,7 +9,7 @@ import pytest
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker", "tokenize.text_counts"),
-    "generate.call",
+    *("generate.call", "generate.step", "generate_model"),
     *(
         "instance.metrics",
         "instance.failures",
@@ -31,6 +31,13 @@ class _Tensor:
 
     def as_numpy(self):
         return self._value
+
+
+class _Said(str):
+    """A text that tests read as one, and steps by a call, as Triton has it."""
+
+    def __call__(self):
+        return str(self)
 
 
 class _Metric:
@@ -88,7 +95,10 @@ def triton(monkeypatch):
         (),
         {"INVALID_ARG": "invalid", "INTERNAL": "internal", "UNAVAILABLE": "later", "CANCELLED": "cancelled"},
     )
-    module.TritonError.__init__ = lambda self, message, code: self.__dict__.update(message=message, code=code)
+    module.TritonError.__init__ = lambda self, message, code: self.__dict__.update(
+        message=_Said(message), code=_Said(code)
+    )
+    module.TritonError.__call__ = lambda self: self
     module.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(
         tensors={tensor.name(): tensor.as_numpy() for tensor in tensors},
         error=error,

@@ -29,7 +29,7 @@ from .call import GenerateCall
 from .choice import choices_of
 from .engine import Engine, QueueFull, Step
 from .pieces import Pieces
-from .text import FINISHES, GeneratedText
+from .text import FINISHES, GeneratedText, NotFinite
 
 LOOK_S = 0.05
 """Seconds between two looks for callers who have gone: each asks Triton, once for each request."""
@@ -77,10 +77,13 @@ class TritonPythonModel:
         self._rows = metrics.counter("encserve_generate_rows", "Texts that got a token, summed over the steps")
         self._tokens = metrics.counter("encserve_generate_tokens", "Tokens that were encoded, and that were made")
         self._finished = metrics.counter("encserve_generate_finished", "Texts that ended, by why they did")
+        self._nonfinite = metrics.counter(
+            "encserve_nonfinite_texts", "Texts that failed because the network gave NaN or infinity for them"
+        )
         self._refused = metrics.counter(
             "encserve_refused_requests", "Requests that were refused because too much waits already"
         )
-        for counter in (self._steps, self._rows):
+        for counter in (self._steps, self._rows, self._nonfinite):
             counter.expect()
         for kind in ("source", "output"):
             self._tokens.expect(kind=kind)
@@ -170,6 +173,7 @@ class TritonPythonModel:
             del self._open[call]
             for text in call.texts:
                 self._finished.add(reason=text.finish or _ERROR)
+                self._nonfinite.add(isinstance(text.error, NotFinite))
 
     def _count_step(self, step: Step) -> None:
         self._steps.add(1 if step.rows else 0)

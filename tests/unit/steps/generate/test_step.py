@@ -1,0 +1,156 @@
+"""The generate step, with a network that always says the same, and a stand-in for Triton."""
+
+import hashlib
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.generate import engine
+
+WORDS = {"</s>": 0, "a": 1, "b": 2, "nan": 3}
+ARGS = {"model_name": "t5_generate", "model_version": "1", "model_instance_name": "t5_generate_0_0"}
+
+
+def whole(default, most):
+    return {"kind": "whole", "default": default, "least": 0, "most": most}
+
+
+SETTINGS = {
+    "layout": "single_texts",
+    "limits": {"max_length": 8, "max_texts_per_request": 9, "max_tokens_per_request": 32, "max_bytes_per_text": 99},
+    "options": {
+        "truncate": {"kind": "choice", "allowed": ["end"], "default": "end"},
+        "lane": {"kind": "choice", "allowed": ["interactive", "bulk"], "default": "interactive"},
+        "cancel": {"kind": "id", "default": None},
+        "max_new_tokens": whole(3, 1_000_000),
+        "min_new_tokens": whole(0, 9),
+        "do_sample": {"kind": "flag", "default": False},
+        "temperature": {"kind": "number", "default": 1.0, "above": 0.0, "most": 9.0},
+        "top_k": whole(0, 9),
+        "top_p": {"kind": "number", "default": 1.0, "above": 0.0, "most": 1.0},
+        "seed": whole(None, 9),
+        "stop": {"kind": "strings", "default": None, "most": 2},
+        "stream": {"kind": "flag", "default": False},
+    },
+    "prompts": {},
+    "tensors": ["input_ids", "lengths", "token_count", "dropped_count"],
+    "start_token": 0,
+    "end_tokens": [0],
+    "shape": {"layers": 1, "heads": 1, "size": 2},
+    "engine": {"cache_bytes": 1 << 40, "prefill_tokens": 8, "max_queued_texts": 2},
+    "requirements": vars(HostRequirements(backend="python")),
+    "graph_sha256": {},
+}
+
+
+class Says:
+    """A network that says "a" after all but "nan", while `goes_on` is set."""
+
+    goes_on = threading.Event()
+
+    def __init__(self, folder, shape, *, threads):
+        self.shape = shape
+
+    def encode(self, texts):
+        return [np.full((2, 1, len(text), 2), text[-1], np.float32) for text in texts]
+
+    def step(self, tokens, cache):
+        assert self.goes_on.wait(60)
+        last = list(cache.tensors())[2][:, 0, 0, 0]
+        logits = np.tile(np.array([0, 1, 0, 0], np.float32), (len(tokens), 1))
+        logits[last == WORDS["nan"]] = np.nan
+        cache.keep(*np.zeros((2, 1, len(tokens), 1, 2), np.float32))
+        return logits
+
+
+@pytest.fixture
+def step(triton, tmp_path, monkeypatch):
+    from encserve_server.steps.generate.step import TritonPythonModel
+
+    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="b"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    folder = tmp_path / "1"
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+    (folder / "settings.json").write_text(json.dumps(SETTINGS | {"tokenizer_sha256": digest}))
+    monkeypatch.setenv("ENCSERVE_RUNTIME_FOLDER", str(tmp_path))
+    monkeypatch.setattr(engine, "GenerateNetwork", Says)
+    Says.goes_on.set()
+    model = TritonPythonModel()
+    model.initialize(ARGS | {"model_repository": str(tmp_path)})
+    yield model
+    Says.goes_on.set()
+    model.finalize()
+
+
+@pytest.fixture
+def ask(triton, step):
+    """ask(*texts): a request that the step has taken."""
+
+    def asked(*texts, cancelled=False, request_id="", **parameters):
+        raw = [[text.encode() for text in texts]]
+        request = triton.Request(json.dumps(parameters), text=raw, cancelled=cancelled, request_id=request_id)
+        step.execute([request])
+        return request
+
+    return asked
+
+
+def wait_until(holds):
+    until_s = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until_s, "it never was so"
+        time.sleep(0.001)
+
+
+def last_of(request):
+    """The last response to a request."""
+    wait_until(lambda: request.answers and request.answers[-1].is_last)
+    return request.answers[-1]
+
+
+def counted(counter, **labels):
+    return counter._counts[tuple(labels.items())]
+
+
+def test_a_whole_answer(step, ask):
+    answer = last_of(ask("b", "a b"))
+    assert answer.tensors["text_output"].tolist() == [[b"a a a", b"a a a"]]
+    assert answer.tensors["finish"].tolist() == [[b"length", b"length"]]
+    assert answer.tensors["token_count"].tolist() == [[1, 2]]
+    wait_until(lambda: counted(step._finished, reason="length") == 2)
+
+
+def test_texts_for_which_the_network_gives_nan_are_counted_where_the_alert_looks(step, ask):
+    refused, good = ask("nan"), ask("b")
+    assert last_of(refused).error.message.startswith("INTERNAL: the network gave NaN or infinity for token 0")
+    assert last_of(good).error is None
+    wait_until(lambda: (counted(step._nonfinite), counted(step._finished, reason="error")) == (1, 1))
+
+
+def test_who_has_gone_and_who_says_so_of_another_frees_the_places(step, ask):
+    gone = ask("b", cancelled=True, max_new_tokens=1_000_000)
+    other = ask("b", request_id="other", stream=True, max_new_tokens=1_000_000)
+    assert last_of(gone).error.message.startswith("UNAVAILABLE: the request was cancelled")
+    assert last_of(ask("b", cancel="other")).error.message == "CANCELLED: request other is given up"
+    assert last_of(other).tensors["finish"].tolist() == [[b"cancelled"]]
+    assert not step._engine._active
+
+
+def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
+    Says.goes_on.clear()
+    running = ask("b")
+    wait_until(lambda: step._engine._active)
+    waiting = ask("b", "b")
+    assert last_of(ask("b")).error.message.startswith("UNAVAILABLE: 2 texts wait in lane interactive")
+    assert len(step._open) == 2
+    assert counted(step._refused, lane="interactive", limit="max_queued_texts") == 1
+    Says.goes_on.set()
+    for request in (running, waiting):
+        assert last_of(request).error is None
