@@ -16,7 +16,7 @@ from encserve_export.attention.families import check_model_type, check_rotary_em
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .json_file import read_json
+from .json_file import read_needed_object
 from .remote_code import check_trusted_code, hint, refuse_needed_code
 from .unread.checking import check_keys
 from .unread.keys import CONFIG_KEYS, DECLARED_KEYS, SPELLINGS, Unread
@@ -35,7 +35,7 @@ def load_config(folder: Path, asked: ExportConfig) -> PreTrainedConfig:
         InvalidConfig: the code that is trusted is not what is there.
     """
     file = folder / "config.json"
-    stated: dict[str, Any] = read_json(file)
+    stated = read_needed_object(file)
     check_trusted_code(folder, asked)
     _refuse_stanford_colbert(file, stated)
     code, model_type = asked.trust_remote_code, stated.get("model_type")

@@ -21,4 +21,16 @@ def read_json(file: Path) -> Any:
 
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object that `file` holds; an empty one where there is no such file. Raises CheckpointError."""
-    return dict(read_json(file)) if file.is_file() else {}
+    return read_needed_object(file) if file.is_file() else {}
+
+
+def read_needed_object(file: Path) -> dict[str, Any]:
+    """The JSON object that `file` holds. Raises CheckpointError where it is missing, no JSON, or something else."""
+    return checked_object(file, read_json(file))
+
+
+def checked_object(file: Path, stated: Any) -> dict[str, Any]:
+    """`stated`, which `file` holds, where it is a JSON object. Raises CheckpointError: it is something else."""
+    if not isinstance(stated, dict):
+        raise CheckpointError(f"{file} holds {stated!r:.80} where a JSON object is expected")
+    return stated

@@ -29,6 +29,7 @@ def load(folder, **config):
     ("template", "message"),
     [
         (None, "has no chat template that says what it is to be asked"),
+        ({"default": TEMPLATE, "tool_use": PLAIN}, r"has several chat templates \(default, tool_use\)"),
         ("{{ messages[0].content }}", "has not one place for a query"),
         ("{{ messages[1].content }}{{ messages[0].content }}", "has not one place for a query"),
         (TEMPLATE.replace("</s>\nso", "{{ messages[0].content }}so"), "has not one place for a query"),
@@ -50,6 +51,18 @@ def test_a_template_that_does_not_put_two_texts_in_their_places(template, messag
     [
         ({"score": {"true_token_id": 9_999}}, CheckpointError, "scores are made of token 9999; the network has 500"),
         ({"score": {"false_token_id": 3}}, CheckpointError, "names no true_token_id"),
+        ({"score": {"true_token_id": True}}, CheckpointError, "names no true_token_id"),
+        (
+            {"score": YES_NO | {"false_token_id": "41"}},
+            CheckpointError,
+            "states false_token_id '41', which is no token",
+        ),
+        ({"score": [40, 41]}, CheckpointError, r"holds \[40, 41\] where a JSON object is expected"),
+        (
+            {"score": YES_NO, "settings": {"prompts": {"place": 5}}},
+            CheckpointError,
+            "has the prompt 'place': 5, which is no text",
+        ),
         ({"score": YES_NO | {"temperature": 2}}, Unsupported, "states 'temperature': 2, which is not supported"),
         ({"score": YES_NO | {"module_input_name": "logits"}}, Unsupported, "supported is causal_logits"),
         ({}, Unsupported, "the tokenizer has no tokens 'yes' and 'no'"),

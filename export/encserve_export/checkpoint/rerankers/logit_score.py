@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from encserve_export.checkpoint.json_file import read_json
+from encserve_export.checkpoint.json_file import read_needed_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.errors import CheckpointError, Unsupported
 
@@ -39,13 +39,16 @@ def read_logit_score(folder: Path) -> LogitScore:
         CheckpointError: it names no token.
     """
     file = folder / "config.json"
-    stated = read_json(file)
+    stated = read_needed_object(file)
     check_keys(file, stated, ("true_token_id", "false_token_id", "module_input_name"), ())
     if stated.get("module_input_name", _LOGITS) != _LOGITS:
         raise Unsupported(f"{file} makes scores of {stated['module_input_name']!r}; supported is {_LOGITS}")
-    if not isinstance(stated.get("true_token_id"), int):
+    yes, no = stated.get("true_token_id"), stated.get("false_token_id")
+    if type(yes) is not int:
         raise CheckpointError(f"{file} names no true_token_id")
-    return LogitScore(stated["true_token_id"], stated.get("false_token_id"))
+    if no is not None and type(no) is not int:
+        raise CheckpointError(f"{file} states false_token_id {no!r}, which is no token")
+    return LogitScore(yes, no)
 
 
 def usual_logit_score(tokenizer: PreTrainedTokenizerBase) -> LogitScore:

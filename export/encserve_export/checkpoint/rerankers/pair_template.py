@@ -58,6 +58,11 @@ def template_of(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> PairT
         Unsupported: there is none, it takes texts in parts, has no place for a query or a document, or changes texts.
     """
     template = tokenizer.chat_template
+    if isinstance(template, dict):
+        raise Unsupported(
+            f"the checkpoint has several chat templates ({', '.join(template)}), which is not supported: leave the one "
+            "for pairs in a local copy of it"
+        )
     if not isinstance(template, str):
         raise Unsupported(
             "the checkpoint makes a score of the next token of a language model and has no chat template that says "

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import DENSE_KEYS, MASK_KEYS, POOLING_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
@@ -49,7 +48,7 @@ def pooling_mode(folder: Path) -> str:
         Unsupported: several modes at once, an unknown one, or a prompt that is left out.
         CheckpointError: there is no configuration.
     """
-    config: dict[str, Any] = read_json(folder / "config.json")
+    config = read_needed_object(folder / "config.json")
     if not config.get("include_prompt", True):
         raise Unsupported(
             f"the pooling of {folder} leaves out the prompt (include_prompt=false), which is not supported"
@@ -68,7 +67,7 @@ def pooling_mode(folder: Path) -> str:
 
 def check_splade(folder: Path) -> None:
     """Raise Unsupported unless a sparse pooling is max over tokens of log(1 + max(0, logit))."""
-    config = read_json(folder / "config.json")
+    config = read_needed_object(folder / "config.json")
     stated = config.get("pooling_strategy", "max"), config.get("activation_function", "relu")
     if stated != ("max", "relu"):
         raise Unsupported(f"SpladePooling with {stated[0]} and {stated[1]} is not supported; supported is max and relu")
@@ -105,7 +104,7 @@ def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
         CheckpointError: no weights, weights that do not fit, or a pickle where none is allowed.
     """
     file = folder / "config.json"
-    config = read_json(file)
+    config = read_needed_object(file)
     read = ("in_features", "out_features", "bias", "activation_function", "module_input_name", "module_output_name")
     check_keys(file, config, read, DENSE_KEYS)
     stated = config.get("activation_function", "torch.nn.modules.activation.Tanh")

@@ -14,7 +14,7 @@ from encserve_export.checkpoint.json_file import read_json, read_object
 from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MODULE_KEYS, SENTENCE_KEYS
-from encserve_export.errors import Unsupported
+from encserve_export.errors import CheckpointError, Unsupported
 
 from .layers import changes_tokens, check_mask, check_splade, pooling_mode, read_dense
 from .transformer_settings import TransformerSettings, read_transformer_settings
@@ -180,6 +180,9 @@ def _settings(folder: Path) -> dict[str, Any]:
     stated = read_object(folder / _SETTINGS)
     check_keys(folder / _SETTINGS, stated, _SETTINGS_READ, SENTENCE_KEYS)
     prompts = {name: text for name, text in (stated.get("prompts") or {}).items() if text}
+    for name, text in prompts.items():
+        if not isinstance(text, str):
+            raise CheckpointError(f"{folder / _SETTINGS} has the prompt {name!r}: {text!r}, which is no text")
     default = stated.get("default_prompt_name")
     return {
         "prompts": prompts,

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from encserve_export.checkpoint.json_file import checked_object
 from encserve_export.errors import Unsupported
 
 from .keys import Unread
@@ -19,8 +20,9 @@ def check_keys(
 
     Raises:
         Unsupported: another key, or one that is listed with other values; the message names it and its value.
+        CheckpointError: it is no object.
     """
-    for key, value in stated.items():
+    for key, value in checked_object(file, stated).items():
         if key in read or any(_passes(entry, key, value, family) for entry in listed):
             continue
         expected = [entry.values for entry in listed if _holds(entry, key, family)]
