@@ -120,3 +120,33 @@ def test_of_a_hub_id_no_weights_of_the_network_are_downloaded(tmp_path, capsys, 
     assert "*.safetensors" in with_them
     assert "*.safetensors" not in without
     assert {"*/*.safetensors", "*.jinja", "*.json"} <= set(without)
+    said(capsys, "somebody/model", "--task", "feature-extraction", "--allow-pickle")
+    pickles = {pattern for pattern in asked[-1][2] if pattern.endswith(".bin")}
+    assert pickles == {"*/pytorch_model.bin"}, "those of layers, which are read, and none of the network"
+
+
+@pytest.mark.parametrize("flag", ["--weights", "--no-weights"])
+def test_a_checkpoint_that_generates(flag, tmp_path, capsys):
+    folder = write_checkpoint(
+        tmp_path,
+        "t5",
+        network=transformers.AutoModelForSeq2SeqLM,
+        decoder_start_token_id=0,
+        task_specific_params={"summarization": {"prefix": "summarize: "}},
+    )
+    found = said(capsys, folder, flag)
+    assert (found["task"], found["prompts"]) == ("text2text-generation", {"summarization": "summarize: "})
+    assert "dimensions" not in found
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_beams": 4}))
+    with pytest.raises(Unsupported, match="says num_beams 4"):
+        said(capsys, folder, flag)
+
+
+@pytest.mark.parametrize("file", ["config.json", "modules.json", "1_Pooling/config.json"])
+def test_a_file_that_holds_something_else_than_an_object(file, tmp_path, capsys):
+    folder = make_checkpoint(tmp_path)
+    write_modules(folder, [("Transformer", "", {}), ("Pooling", "1_Pooling", {"pooling_mode": "mean"})], 32)
+    (folder / file).write_text('["bert"]')
+    with pytest.raises(CheckpointError, match=r"json holds .*bert.* where a JSON object is expected"):
+        said(capsys, folder)

@@ -23,8 +23,11 @@ from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
 from .tasks.table import GENERATION, TASKS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
-from .tokenizer import drop_strangers, load_tokenizer, max_length_of
+from .tokenizer import check_empty_text, drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
+
+_EACH_ALONE = ("single_texts", "tagged_texts")
+"""Layouts of rows that hold nothing but one text."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     model_config = load_config(folder, config)
     family = family_of(model_config)
     task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
+    if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
     modules = read_sentence_modules(folder, allow_pickle=config.allow_pickle)
     check_modules(modules, task.name, prompts=task.prompts)
     tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
@@ -125,10 +130,12 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     if weights:
         model = load_network(folder, family, task, config)
     else:
-        model = network_without_weights(stated_config, family, task, config)
+        model = network_without_weights(folder, stated_config, family, task, config)
     model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
     max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
+    if task.layout in _EACH_ALONE:
+        check_empty_text(tokenizer, model_config, modules.prompts.get(modules.default_prompt_name or "", ""))
     if reranker:
         check_room(reranker, modules, tokenizer, max_length)
     return Checkpoint(

@@ -21,7 +21,8 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
 _WEIGHTS, _OF_LAYERS = "*.safetensors", "*/*.safetensors"
 """Of the network with all that stands behind it; and of the layers behind it alone, each in a folder of its own."""
-_PICKLES = ["*pytorch_model*.bin"]  # of the network, in one file or several, and of a Dense module in its own folder
+_PICKLES, _PICKLES_OF_LAYERS = "*pytorch_model*.bin", "*/pytorch_model.bin"
+"""Likewise; of the network in one file or several."""
 
 
 def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
@@ -43,7 +44,7 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
     patterns = [
         *_FILES,
         _WEIGHTS if weights else _OF_LAYERS,
-        *(_PICKLES if config.allow_pickle and weights else ()),
+        *([_PICKLES if weights else _PICKLES_OF_LAYERS] if config.allow_pickle else ()),
         *(["*.py"] if config.trust_remote_code is not None else ()),
     ]
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from encserve_export.attention.families import Family
+from encserve_export.attention.families import DECODERS, Family
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .reference_tokenizers import check_conversion
@@ -68,6 +68,19 @@ def drop_strangers(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary:
         )
     stated["added_tokens"] = [token for token in stated["added_tokens"] if token["id"] not in strangers]
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(stated))
+
+
+def check_empty_text(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt: str) -> None:
+    """Raise Unsupported for a decoder whose tokenizer makes no token of an empty text after `prompt`.
+
+    transformers computes nothing for a text of no tokens, so that there is no answer that could be served.
+    """
+    if config.model_type in DECODERS and not tokenizer(prompt)["input_ids"]:
+        raise Unsupported(
+            f"the tokenizer of the checkpoint puts no special token around a text, so that {config.model_type} has no "
+            "answer for an empty one. If the network was trained with a token at the end, have the post-processor of "
+            "tokenizer.json add it in a local copy of the checkpoint"
+        )
 
 
 def max_length_of(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 from encserve_export.attention.families import Family
 from encserve_export.config import ExportConfig
@@ -67,9 +67,9 @@ def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) 
 
 
 def network_without_weights(
-    config: PreTrainedConfig, family: Family, task: Task, asked: ExportConfig
+    folder: Path, config: PreTrainedConfig, family: Family, task: Task, asked: ExportConfig
 ) -> PreTrainedModel:
-    """The network that `task` needs, by its configuration alone: its tensors have shapes and no numbers.
+    """The network that `task` needs, by its configurations alone: its tensors have shapes and no numbers.
 
     Raises:
         CheckpointError: transformers cannot make it.
@@ -78,6 +78,8 @@ def network_without_weights(
     try:
         with torch.device("meta"):
             model = loader.network.from_config(config, trust_remote_code=asked.trust_remote_code is not None)
+        if task.generates and (folder / "generation_config.json").is_file():
+            model.generation_config = GenerationConfig.from_pretrained(folder)
     except Exception as error:  # whatever the code of a network does with a configuration
         raise CheckpointError(f"transformers cannot make the network of {asked.checkpoint}: {error}") from error
     return model.eval().requires_grad_(False)  # type: ignore[no-any-return]

@@ -75,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, Any]]:
     """What there is to say, by name."""
+    from encserve_export.generation.defaults import defaults_of
+
     modules, task = checkpoint.modules, checkpoint.task
     parameters = sum(tensor.numel() for tensor in checkpoint.model.parameters())
     yield "checkpoint", checkpoint.source
@@ -91,12 +93,15 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
         yield "normalized", modules.normalize
     if checkpoint.template:
         yield "template", checkpoint.template.render("QUERY", "DOCUMENT")
-    if task.prompts:
+    if task.generates:
+        yield "prompts", defaults_of(checkpoint.model, checkpoint.source).prompts
+    elif task.prompts:
         yield "prompts", modules.prompts
         yield "default_prompt", modules.default_prompt_name
     if checkpoint.labels:
         yield "labels", checkpoint.labels
-    yield "dimensions", checkpoint.dimensions
+    if not task.generates:
+        yield "dimensions", checkpoint.dimensions
     yield "max_length", checkpoint.max_length
     yield "parameters", parameters
     yield "fp32_bytes", parameters * _BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optimum.exporters.tasks import TasksManager
 
-from encserve_export.checkpoint.json_file import read_json
+from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.source import checkpoint_folder
 from encserve_export.checkpoint.tasks.table import GENERATION, TASKS
 from encserve_export.config import Engine, ExportConfig, Precision, Runtime
@@ -23,8 +23,10 @@ def generates(config: ExportConfig) -> bool:
     if config.task is not None:
         task = config.task if config.task in TASKS else TasksManager.map_from_synonym(config.task)
         return bool(task == GENERATION.name)
-    file = checkpoint_folder(config) / "config.json"
-    stated = read_json(file) if file.is_file() else {}
+    folder = checkpoint_folder(config)
+    if (folder / "modules.json").is_file():  # by which it makes vectors, whatever network it was trained from
+        return False
+    stated = read_object(folder / "config.json")
     return any(each in ARCHITECTURES for each in stated.get("architectures") or ())
 
 

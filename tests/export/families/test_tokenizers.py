@@ -5,6 +5,7 @@ import json
 
 import pytest
 import sentencepiece
+import torch
 import transformers
 from passages import PASSAGES
 from tokenizers import Tokenizer, normalizers
@@ -12,6 +13,7 @@ from trained_tokenizers import byte_level_tokenizer, wordpiece_tokenizer
 
 from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS, check_conversion
 from encserve_export.errors import CheckpointError, Unsupported
+from export.small_checkpoints import write_modules
 
 from .checkpoints import load, write_checkpoint
 
@@ -142,3 +144,31 @@ def test_a_token_too_many_that_texts_need_is_refused(tmp_path):
     tokenizer.save_pretrained(folder)
     with pytest.raises(CheckpointError, match="they do not belong together"):
         load(folder)
+
+
+def without_special_tokens(folder, case, **told):
+    """As the tokenizers of Qwen's language models are."""
+    write_checkpoint(folder, case, **told)
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"post_processor": None}))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["feature-extraction", "token-embedding"])
+def test_a_decoder_without_an_answer_for_an_empty_text(task, tmp_path):
+    folder = without_special_tokens(tmp_path, "qwen2")
+    with pytest.raises(RuntimeError, match="0 elements"):
+        transformers.AutoModel.from_pretrained(folder)(torch.zeros(1, 0, dtype=torch.int64))
+    with pytest.raises(Unsupported, match="no special token around a text, so that qwen2 has no answer for an empty"):
+        load(folder, task=task)
+
+
+def test_a_text_that_is_never_alone_needs_no_special_token(tmp_path):
+    network = transformers.AutoModelForQuestionAnswering
+    folder = without_special_tokens(tmp_path / "answers", "qwen2", network=network)
+    assert load(folder, task="question-answering").max_length
+    prompted = without_special_tokens(tmp_path / "prompted", "qwen2")
+    write_modules(prompted, [("Transformer", "", {}), ("Pooling", "1_Pooling", {"pooling_mode": "lasttoken"})], 32)
+    prompting = {"prompts": {"query": "find: "}, "default_prompt_name": "query"}
+    (prompted / "config_sentence_transformers.json").write_text(json.dumps(prompting))
+    assert load(prompted).modules.default_prompt_name == "query"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from encserve_export.config import ExportConfig, Precision
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported, WayFailed
 from encserve_export.export import export
 from encserve_export.generation import certify as certificate
+from encserve_export.generation.asked import generates
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Asked
@@ -179,3 +181,12 @@ def test_a_certificate_that_does_not_hold_publishes_nothing(checkpoint, tmp_path
     with pytest.raises(WayFailed, match=r"tokens_identical is 0, must be at least 0.99"):
         export_of(checkpoint, tmp_path / "models")
     assert not (tmp_path / "models" / "t5").exists()
+
+
+def test_what_makes_vectors_does_not_generate_whatever_it_was_trained_from(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["T5ForConditionalGeneration"]}))
+    config = ExportConfig(checkpoint=str(tmp_path), name="tiny")
+    assert generates(config)
+    (tmp_path / "modules.json").write_text("[]")
+    assert not generates(config)
+    assert generates(replace(config, task="text2text-generation"))

@@ -29,6 +29,8 @@ labels, spans, offsets and the order of answers must be equal.
 - packed: the texts of a batch run end to end, without padding. padded: the network pads inside the graph.
 - Gemma 3, Llama, Mistral, Qwen2 and Qwen3 are decoders, whose tokens see what stands before them alone. both ways: with
   the setting by which they see all of their text, `is_causal` or `use_bidirectional_attention` (EmbeddingGemma).
+  Where a text is read alone, the tokenizer must put a special token around it: transformers has no answer for the empty
+  text, of no tokens, so that others are refused.
 
 """
 
