@@ -28,7 +28,7 @@ from encserve._conversation.tally import Tally, VersionChanged, check_version
 from encserve._errors import EncserveError, InvalidInput, ModelNotFound
 from encserve._messages import InferResponse, ServedModel
 from encserve._pipeline import PipelineInfo, is_pipeline
-from encserve._results import Part, join
+from encserve._results import Generations, Part, join
 
 
 class Conversation:
@@ -66,10 +66,19 @@ class Conversation:
         call = replace(call, pin=None, first_version=FirstVersion(call.pin))
         yield from self._each(call, pipeline, None)
 
-    def streamed(self, call: Call[Part]) -> Talk[None]:
+    def streamed(self, call: Call[Generations]) -> Talk[None]:
         """Hand over the answer to a call about one text in the pieces in which it comes."""
         active = yield from self._pipeline_for(call)
-        call, pipeline = yield from self._drawn(call, active)
+        drawn, pipeline = yield from self._drawn(call, active)
+        try:
+            yield from self._in_pieces(drawn, pipeline)
+        except ModelNotFound as error:  # which no stream says that has begun
+            if drawn.target == call.model:
+                raise
+            self._candidate_gone(call, error)
+            yield from self._in_pieces(call, active)
+
+    def _in_pieces(self, call: Call[Generations], pipeline: PipelineInfo) -> Talk[None]:
         schedule = Schedule(self.settings.retry, call.deadline, self._contact)
         yield from streamed(call, pipeline, schedule, self._information, self._request_id)
 

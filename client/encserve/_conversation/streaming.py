@@ -16,11 +16,11 @@ from encserve._conversation.retry import Schedule
 from encserve._errors import ContractError, EncserveError, ModelNotFound
 from encserve._messages import InferRequest, InferResponse
 from encserve._pipeline import PipelineInfo
-from encserve._results import Part
+from encserve._results import Generations
 
 
 def streamed(
-    call: Call[Part],
+    call: Call[Generations],
     pipeline: PipelineInfo,
     schedule: Schedule,
     information: Information,
@@ -37,14 +37,18 @@ def streamed(
         request = _of_step(call, call.request(chunk, pipeline, new_id()), pipeline)
         stream = None
         began = False
+        finish = ""
         try:
             stream = yield OpenStream(request, schedule.left_s())
             while (response := (yield Receive(stream))) is not None:
                 began = True
                 schedule.answered()
-                yield Hand(call.part(_of_pipeline(response, call), chunk, pipeline))
-            if not began:
-                raise ContractError("the server sent no response", model=call.model, request_id=request.request_id)
+                part = call.part(_of_pipeline(response, call), chunk, pipeline)
+                finish = part.finishes[0]
+                yield Hand(part)
+            if not finish:
+                what = "ended the stream before the text" if began else "sent no response"
+                raise ContractError(f"the server {what}", model=call.model, request_id=request.request_id)
             return
         except EncserveError as error:
             if isinstance(error, ModelNotFound) and not began and not asked_again and not call.pin:
@@ -63,7 +67,7 @@ def streamed(
         yield Sleep(delay_s)
 
 
-def _of_step(call: Call[Part], request: InferRequest, pipeline: PipelineInfo) -> InferRequest:
+def _of_step(call: Call[Generations], request: InferRequest, pipeline: PipelineInfo) -> InferRequest:
     return replace(
         request,
         model=f"{call.model}_generate",
@@ -72,5 +76,5 @@ def _of_step(call: Call[Part], request: InferRequest, pipeline: PipelineInfo) ->
     )
 
 
-def _of_pipeline(response: InferResponse, call: Call[Part]) -> InferResponse:
+def _of_pipeline(response: InferResponse, call: Call[Generations]) -> InferResponse:
     return replace(response, model=call.model)

@@ -1,12 +1,14 @@
 """`generate` and `generate_stream`, which ask for new texts."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from encserve import (
     AsyncClient,
+    Candidate,
     Client,
     ContractError,
     InferenceFailed,
@@ -84,10 +86,10 @@ def pieces(*texts, finish="eos"):
 class Streams:
     """Both clients, whose streams are read on."""
 
-    def __init__(self, awaited, function, **settings):
+    def __init__(self, awaited, function, pipelines=(TEXTS,)):
         fake = AsyncFakeTransport if awaited else FakeTransport
-        self.transport = fake(function, pipelines=[TEXTS])
-        self.client = (AsyncClient if awaited else Client)(transport=self.transport, retry=QUICK, **settings)
+        self.transport = fake(function, pipelines=pipelines)
+        self.client = (AsyncClient if awaited else Client)(transport=self.transport, retry=QUICK)
         self.awaited = awaited
 
     def read(self, most=None, **options):
@@ -116,7 +118,7 @@ class Streams:
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def streams(request):
     """streams(function): a client whose server answers with what the function returns."""
-    return lambda function: Streams(request.param, function)
+    return lambda function, **about: Streams(request.param, function, **about)
 
 
 def test_a_stream_has_the_pieces_and_in_the_end_the_text(streams):
@@ -167,6 +169,23 @@ def test_a_version_that_is_gone_is_asked_for_anew_once(streams):
     assert asked == ["1", "1"]
 
 
+def test_a_candidate_that_is_gone_fails_no_stream(streams):
+    asked = []
+
+    def answer(request):
+        asked.append(request.model_version)
+        return pieces("a", "b")
+
+    candidate = replace(TEXTS, name="fake_candidate", version="2")
+    with_candidate = replace(TEXTS, candidate=Candidate(version="2", share=1.0))
+    client = streams(answer, pipelines=[with_candidate, candidate])  # whose step fake_generate has no version 2
+    for _ in range(2):
+        assert client.read(caller="me")[1] == ["a", "b"]
+    assert asked == ["1", "1"]
+    with pytest.raises(ModelNotFound):
+        client.read(version="candidate")
+
+
 @pytest.mark.parametrize("error", [Unavailable("down"), InferenceFailed("NaN")])
 def test_nothing_is_tried_again_after_the_first_piece(streams, monkeypatch, error):
     asked = []
@@ -210,3 +229,8 @@ def test_nothing_is_tried_again_after_the_first_piece(streams, monkeypatch, erro
 def test_a_stream_without_a_response_breaks_the_contract(streams):
     with pytest.raises(ContractError, match="the server sent no response"):
         streams(lambda request: []).read()
+
+
+def test_a_stream_that_ends_before_its_text_has_is_no_whole_text(streams):
+    with pytest.raises(ContractError, match="ended the stream before the text"):
+        streams(lambda request: pieces("a", "b", finish="")).read()
