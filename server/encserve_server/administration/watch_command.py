@@ -131,6 +131,11 @@ def _watch_of(arguments: argparse.Namespace) -> Watch:
         apart = excused(repository, name, active, arguments.version)
     except RepositoryError as error:
         raise PromotionFailed(str(error)) from error
+    if not (repository / f"{name}_head").is_dir():
+        raise PromotionFailed(
+            f"{name} has no model {name}_head, whose answers a watch compares; those that generate texts have none; "
+            "promote it without --watch"
+        )
     models = {
         *(name, candidate_model(name), f"{name}_tokenize", f"{name}_head"),
         *(before.encode, candidate.encode),

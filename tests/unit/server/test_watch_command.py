@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import shutil
 import signal
 import sys
 from dataclasses import asdict
@@ -115,6 +116,12 @@ def promoted(repository, tmp_path, monkeypatch, run, *, series=OWN):
 def test_metrics_of_something_else_are_refused(repository, tmp_path, monkeypatch):
     with pytest.raises(PromotionFailed, match=r"metrics at http://localhost:8002/metrics have no counts of minilm"):
         promoted(repository, tmp_path, monkeypatch, lambda promotion: pytest.fail("promoted"), series=GATEWAY)
+
+
+def test_a_pipeline_that_generates_is_refused(repository, tmp_path, monkeypatch):
+    shutil.rmtree(repository / "minilm_head")
+    with pytest.raises(PromotionFailed, match=r"minilm has no model minilm_head.* promote it without --watch"):
+        promoted(repository, tmp_path, monkeypatch, lambda promotion: pytest.fail("promoted"))
 
 
 def kept(promotion):
