@@ -150,6 +150,8 @@ class TritonPythonModel:
                 raise
             self._refused.add(lane=options["lane"], limit="max_queued_texts")
             call.answer(unavailable(str(error)))
+        else:
+            self._publish()  # before the engine does, whose first round may take long
 
     def _news(self) -> GenerateCall | str | None:
         """Return a call that has something to send; `_LOOK` where it is time to look who has gone; None at the end."""
@@ -180,6 +182,9 @@ class TritonPythonModel:
         self._rows.add(step.rows)
         self._tokens.add(step.source_tokens, kind="source")
         self._tokens.add(step.rows, kind="output")
+        self._publish()
+
+    def _publish(self) -> None:
         for lane in LANES:
             self._page.publish(lane, self._engine.load(lane))
 

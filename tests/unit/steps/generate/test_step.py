@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
+from encserve_server.steps.instance.load_page import tokens_in
 
 WORDS = {"</s>": 0, "a": 1, "b": 2, "nan": 3}
 ARGS = {"model_name": "t5_generate", "model_version": "1", "model_instance_name": "t5_generate_0_0"}
@@ -141,6 +142,15 @@ def test_who_has_gone_and_who_says_so_of_another_frees_the_places(step, ask):
     assert last_of(ask("b", cancel="other")).error.message == "CANCELLED: request other is given up"
     assert last_of(other).tensors["finish"].tolist() == [[b"cancelled"]]
     assert not step._engine._active
+
+
+def test_an_end_of_the_server_waits_for_texts_whose_first_token_is_not_there_yet(ask, tmp_path):
+    Says.goes_on.clear()
+    request = ask("b", "b")
+    assert tokens_in(tmp_path) == 2 * 3
+    Says.goes_on.set()
+    last_of(request)
+    wait_until(lambda: tokens_in(tmp_path) == 0)
 
 
 def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
