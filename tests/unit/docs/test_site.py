@@ -8,7 +8,7 @@ import pytest
 
 import encserve
 
-from .code_blocks import PAGES, ROOT
+from .code_blocks import ROOT
 
 
 def build(source, built):
@@ -17,13 +17,15 @@ def build(source, built):
 
 
 @pytest.fixture
-def pages(tmp_path):
-    """A copy of the pages and of what they are built with."""
-    for page in PAGES:
-        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / page, tmp_path / page)
+def small_site(tmp_path):
+    """Two pages, and what the site is built with; one leads to a heading of the other."""
+    (tmp_path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "conf.py", tmp_path / "docs")
     shutil.copytree(ROOT / "docs" / "site_root", tmp_path / "docs" / "site_root")
+    (tmp_path / "docs" / "index.md").write_text(
+        "# A page\n\n[a heading](other.md#a-heading)\n\n```{toctree}\nother\n```\n"
+    )
+    (tmp_path / "docs" / "other.md").write_text("# Another\n\n## A heading\n\nIts text.\n")
     return tmp_path
 
 
@@ -36,10 +38,11 @@ def test_every_page_is_built_without_a_warning(tmp_path):
     assert 'id="encserve.Client.embed"' in reference
 
 
-def test_a_link_and_an_anchor_that_lead_nowhere_are_found(pages):
-    with (pages / "docs" / "heads.md").open("a") as page:
-        page.write("\n[one](nowhere.md) [two](contract.md#no-such-heading)\n")
-    said = build(pages, pages / "built")
+def test_a_link_and_an_anchor_that_lead_nowhere_are_found(small_site):
+    assert build(small_site, small_site / "built").returncode == 0
+    with (small_site / "docs" / "other.md").open("a") as page:
+        page.write("\n[one](nowhere.md) [two](index.md#no-such-heading)\n")
+    said = build(small_site, small_site / "built")
     assert said.returncode != 0
     assert "nowhere.md" in said.stderr
     assert "no-such-heading" in said.stderr
