@@ -6,9 +6,11 @@ import transformers
 from tests.integration.tasks.pipelines import ENTITIES, LABELS, SEQUENCES, TOKENS
 
 from export.families.checkpoints import write_checkpoint
+from export.rerankers.checkpoints import write_reranker
 from export.small_checkpoints import make_checkpoint, write_modules
 
 PROMPTS = {"query": "find: ", "other": "it is about: "}
+YES_NO = {"true_token_id": 40, "false_token_id": 41}
 
 
 def sentences(folder, *, pooling="mean", normalize=True, default=None, cased=False, length=40, dense=False):
@@ -51,6 +53,7 @@ CHECKPOINTS = {
     ),
     "pairs": lambda folder: make_checkpoint(folder, network=SEQUENCES, **LABELS),
     "ranking": lambda folder: make_checkpoint(folder, network=SEQUENCES, num_labels=1),
+    "asked in words": lambda folder: write_reranker(folder, score=YES_NO, settings={}),
     "entities": lambda folder: make_checkpoint(folder, network=TOKENS, **ENTITIES),
     "spans": lambda folder: make_checkpoint(folder, network=transformers.AutoModelForQuestionAnswering),
     "masks": lambda folder: make_checkpoint(folder, network=transformers.AutoModelForMaskedLM),
@@ -62,6 +65,7 @@ CHECKPOINTS = {
     ),
 }
 OPTIONS = {
+    "asked in words": {"task": "text-ranking"},
     "pairs": {"pairs": True},
     "ranking": {"task": "text-ranking"},
     "entailment": {"task": "zero-shot-classification"},

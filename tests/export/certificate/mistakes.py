@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, normalizers, processors
 from encserve_export.attention.packing import Packing
 from encserve_export.checkpoint.sentence.pooling import POOLINGS
 from encserve_server.steps.head.answers import vectors
-from encserve_server.steps.tokenize.layouts import single_texts, text_pairs
+from encserve_server.steps.tokenize.layouts import single_texts, templated_pairs, text_pairs
 from export.small_checkpoints import BEGIN, END
 
 
@@ -148,6 +148,17 @@ def ends_cut_off(staged, monkeypatch):
         return tensors
 
     monkeypatch.setattr(single_texts.Layout, "pack", cut_off)
+
+
+def template_cut_off(staged, monkeypatch):
+    """A tokenize step that cuts a pair with the end of its template on."""
+    monkeypatch.setattr(templated_pairs.Layout, "_ending", lambda self, options: [])
+
+
+def no_for_yes(checkpoint):
+    """Scores of the one word less the other, the wrong way round."""
+    checkpoint.model.score.weight.neg_()
+    return checkpoint
 
 
 def pooled_before_the_end(staged, monkeypatch):
