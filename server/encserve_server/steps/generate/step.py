@@ -32,8 +32,10 @@ from .pieces import Pieces
 from .text import FINISHES, GeneratedText, NotFinite
 
 LOOK_S = 0.05
-"""Seconds between two looks for callers who have gone: each asks Triton, once for each request."""
+"""Seconds from one look for callers who have gone to the next: each asks Triton, once for each request."""
 _LOOK = "look"
+_CAME = "came"
+"""Somebody has come: from now on it is to be looked who has gone."""
 _ERROR = "error"
 """Why a text ended, in the metrics, where the network failed."""
 
@@ -141,7 +143,7 @@ class TritonPythonModel:
             announce=self._to_send.put,
         )
         self._open[call] = None
-        self._to_send.put(_LOOK)  # so that its caller is looked for, even while nothing is sent
+        self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
         try:
             self._engine.put(texts)
         except BaseException as error:
@@ -157,7 +159,6 @@ class TritonPythonModel:
         """Return a call that has something to send; `_LOOK` where it is time to look who has gone; None at the end."""
         wait_s = self._next_look_s - time.monotonic()
         if wait_s <= 0:
-            self._next_look_s = time.monotonic() + LOOK_S
             return _LOOK
         try:
             return self._to_send.get(timeout=wait_s if self._open else None)
@@ -166,9 +167,8 @@ class TritonPythonModel:
 
     def _reply(self, call: GenerateCall | str) -> None:
         if isinstance(call, str):
-            for waiting in list(self._open):
-                if waiting.is_given_up():
-                    waiting.give_up_texts()
+            if call == _LOOK:
+                self._look()
             return
         call.send()
         if call.is_over and call in self._open:
@@ -176,6 +176,15 @@ class TritonPythonModel:
             for text in call.texts:
                 self._finished.add(reason=text.finish or _ERROR)
                 self._nonfinite.add(isinstance(text.error, NotFinite))
+
+    def _look(self) -> None:
+        """Give up the texts of callers who have gone."""
+        try:
+            for waiting in list(self._open):
+                if waiting.is_given_up():
+                    waiting.give_up_texts()
+        finally:
+            self._next_look_s = time.monotonic() + LOOK_S  # what there is to send comes first, however long this took
 
     def _count_step(self, step: Step) -> None:
         self._steps.add(1 if step.rows else 0)

@@ -153,6 +153,33 @@ def test_an_end_of_the_server_waits_for_texts_whose_first_token_is_not_there_yet
     wait_until(lambda: tokens_in(tmp_path) == 0)
 
 
+def test_answers_are_sent_however_long_it_takes_to_look_who_has_gone(triton, step, ask, monkeypatch):
+    looks = []
+
+    def is_cancelled(request):
+        looks.append(request)
+        time.sleep(0.005)
+        return False
+
+    monkeypatch.setattr("encserve_server.steps.generate.step.LOOK_S", 0.001)
+    monkeypatch.setattr(triton.Request, "is_cancelled", is_cancelled)
+    Says.goes_on.clear()
+    requests = [ask("b") for _ in range(3)]
+    wait_until(lambda: len(looks) >= 6)
+    Says.goes_on.set()
+    for request in requests:
+        assert last_of(request).error is None
+
+
+def test_who_comes_is_no_reason_to_look_whether_others_have_gone(triton, step, ask, monkeypatch):
+    looks = []
+    monkeypatch.setattr("encserve_server.steps.generate.step.LOOK_S", 3_600)
+    monkeypatch.setattr(triton.Request, "is_cancelled", lambda request: looks.append(request))
+    for _ in range(5):
+        last_of(ask("b"))
+    assert len(looks) <= 1
+
+
 def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
     Says.goes_on.clear()
     running = ask("b")
