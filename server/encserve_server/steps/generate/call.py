@@ -85,6 +85,11 @@ class GenerateCall(Call):
         for text in self.texts:
             text.given_up = True
 
+    def give_up(self, error: BaseException) -> None:
+        """Answer that a fault of ours leaves it without an answer, and give up its texts. Raises nothing."""
+        self.give_up_texts()
+        super().give_up(error)
+
     def answer(self, response: Any) -> None:
         """Answer the request, an error with its status in words before it. Raises nothing."""
         if response.has_error():

@@ -201,6 +201,12 @@ class Engine:
             return 0
         try:
             sources = self._network.encode([text.source for text in admitted])
+        except BaseException as error:  # of which the texts in the cache know nothing
+            self._report("engine", error)
+            for text in admitted:
+                text.fail(error)
+            return 0
+        try:
             for text, source in zip(admitted, sources, strict=True):
                 self._cache.add(source)
                 with self._changed:

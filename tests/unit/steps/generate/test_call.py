@@ -1,5 +1,7 @@
 """One request to generate, while the engine's thread goes on with its texts as another sends what is new."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from encserve_server.steps.generate.text import EOS
@@ -21,10 +23,11 @@ def ask(triton):
     """ask(texts, streamed): a call about so many texts, which sends what it is told at once."""
     from encserve_server.steps.generate.call import GenerateCall
 
-    def asked(texts, *, streamed):
+    def asked(texts, *, streamed, **counts):
         request = triton.Request()
-        call = GenerateCall(request, failures=None)
-        call.expect([Text() for _ in range(texts)], {}, streamed=streamed, announce=lambda call: None)
+        failures = SimpleNamespace(report=lambda *_: None, in_words=lambda error: type(error).__name__)
+        call = GenerateCall(request, failures)
+        call.expect([Text() for _ in range(texts)], counts, streamed=streamed, announce=lambda call: None)
         return call, request.answers
 
     return asked
@@ -69,3 +72,17 @@ def test_where_one_text_fails_nothing_more_is_made_of_the_others(ask):
     call.send()
     assert second.given_up
     assert not answers  # the one answer of a request that fails comes when all its texts have left the cache
+
+
+def test_where_a_piece_cannot_be_sent_nothing_more_is_made_of_the_text(ask):
+    call, answers = ask(1, streamed=True, token_count=None)
+    (text,) = call.texts
+    call.told(text, "one")
+    call.send()
+    assert answers[-1].error.message == "INTERNAL: TypeError"
+    assert text.given_up
+    text.finish = EOS
+    call.told(text, "")
+    call.send()
+    assert call.is_over
+    assert len(answers) == 1

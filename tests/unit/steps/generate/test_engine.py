@@ -17,7 +17,7 @@ from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.text import GeneratedText, NotFinite
 from encserve_server.steps.request.options import InvalidArgument
 
-END, VOCABULARY, NAN, BREAKS = 0, 60, 58, 59
+END, VOCABULARY, UNREADABLE, NAN, BREAKS = 0, 60, 57, 58, 59
 SHAPE = {"layers": 1, "heads": 1, "size": 2}
 BYTES_PER_TOKEN = 16
 LIMITS = {"cache_bytes": 10_000, "prefill_tokens": 8, "max_queued_texts": 5}
@@ -33,6 +33,8 @@ class CountingNetwork:
         networks.append(self)
 
     def encode(self, texts):
+        if any(UNREADABLE in text for text in texts):
+            raise RuntimeError("the encoder breaks")
         self.encoded.append([text.tolist() for text in texts])
         return [np.full((2, 1, len(text), 2), text[-1], np.float32) for text in texts]
 
@@ -275,6 +277,19 @@ def test_a_network_that_fails_fails_its_texts_and_the_engine_goes_on(make):
     engine.put([after.text])
     assert after.ended() == ([2, 1, 0], "eos")
     assert engine.reported == [("engine", "the network breaks")]
+
+
+def test_texts_that_cannot_be_encoded_fail_without_those_under_way(make):
+    engine, running, bad = make(), Asked(9), Asked(UNREADABLE)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine.put([bad.text])
+    threading_gate.set()
+    assert bad.over.wait(30)
+    assert str(bad.text.error) == "the encoder breaks"
+    assert running.ended()[1] == "eos"
+    assert engine.reported == [("engine", "the encoder breaks")]
 
 
 def test_what_is_there_is_decoded_before_the_engine_closes(make):
