@@ -99,6 +99,7 @@ def triton(monkeypatch):
         message=_Said(message), code=_Said(code)
     )
     module.TritonError.__call__ = lambda self: self
+    module.TritonModelException = type("TritonModelException", (Exception,), {})
     module.InferenceResponse = lambda tensors=(), error=None: SimpleNamespace(
         tensors={tensor.name(): tensor.as_numpy() for tensor in tensors},
         error=error,

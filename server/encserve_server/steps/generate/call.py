@@ -121,7 +121,9 @@ class GenerateCall(Call):
     def _send_piece(self, response: Any) -> None:
         try:
             self._sender.send(response)
-        except pb_utils.TritonModelException:  # the request is cancelled
+        except pb_utils.TritonModelException:
+            if not self.is_given_up():  # but there was no room in shared memory, and the text lacks a piece
+                raise
             self.give_up_texts()
 
     def _failed(self, error: BaseException) -> Any:

@@ -86,3 +86,21 @@ def test_where_a_piece_cannot_be_sent_nothing_more_is_made_of_the_text(ask):
     call.send()
     assert call.is_over
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize(("cancelled", "told"), [(True, []), (False, ["INTERNAL: TritonModelException"])])
+def test_a_piece_for_which_there_is_no_memory_is_no_cancellation(triton, ask, monkeypatch, cancelled, told):
+    call, answers = ask(1, streamed=True)
+    (text,) = call.texts
+
+    def send(response, flags=0):
+        if not flags:
+            raise triton.TritonModelException("there is no room in shared memory")
+        answers.append(response)
+
+    monkeypatch.setattr(call._sender, "send", send)
+    monkeypatch.setattr(call._request, "_cancelled", cancelled)
+    call.told(text, "one")
+    call.send()
+    assert text.given_up
+    assert [answer.error.message for answer in answers] == told
