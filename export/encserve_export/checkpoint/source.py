@@ -77,6 +77,6 @@ def licence_of(folder: Path) -> str | None:
 def weights_digest(folder: Path) -> str:
     """Return the sha256 of the names and digests of the files of weights in a folder. Of local folders, whose name may
     be that of another training, it says whether they are of the same one."""
-    files = sorted({file for pattern in (_WEIGHTS, *_PICKLES) for file in folder.rglob(pattern)})
+    files = sorted({file for pattern in (_WEIGHTS, _PICKLES) for file in folder.rglob(pattern)})
     lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
