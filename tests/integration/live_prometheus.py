@@ -17,7 +17,8 @@ FASTER = 40
 """By which every duration of the shipped rules is divided; what they compare stays."""
 INTERVAL = "500ms"
 """Between two scrapes, and between two evaluations."""
-RANGE = re.compile(r"\[(\d+)m\]")
+MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+RANGE = re.compile(r"\[(\d+[mhd])\]")
 
 
 class Prometheus:
@@ -56,8 +57,8 @@ def prometheus(executable, folder, *, scrapes):
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     config["global"] = dict.fromkeys(config["global"], INTERVAL)
     config["rule_files"] = ["alerts.yml"]
-    (job,) = config["scrape_configs"]
-    job["static_configs"] = [{"targets": [scrapes]}]
+    (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "triton")
+    config["scrape_configs"] = [job | {"static_configs": [{"targets": [scrapes]}]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)
     with (folder / "log").open("w") as log:
@@ -99,9 +100,9 @@ def faster_rules():
             rule["expr"] = RANGE.sub(lambda found: f"[{faster(found[1])}]", rule["expr"])
             assert all(each.endswith("ms]") for each in re.findall(r"\[\w+\]", rule["expr"])), rule
             if "for" in rule:
-                rule["for"] = faster(rule["for"].removesuffix("m"))
+                rule["for"] = faster(rule["for"])
     return rules
 
 
-def faster(minutes):
-    return f"{int(minutes) * 60_000 // FASTER}ms"
+def faster(duration):
+    return f"{int(duration[:-1]) * MINUTES[duration[-1]] * 60_000 // FASTER}ms"
