@@ -11,11 +11,11 @@ from encserve import AsyncClient, Client
 PATIENCE_S = 300
 
 
-def answered(server):
-    """Requests that the network of a server has computed."""
+def answered(server, model="minilm"):
+    """Requests that the network of a server has computed for a pipeline."""
     with urllib.request.urlopen(server.metrics_url) as page:
         lines = page.read().decode().splitlines()
-    name = 'nv_inference_request_success{model="minilm_encode"'
+    name = f'nv_inference_request_success{{model="{model}_encode"'
     return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith(name))
 
 
@@ -30,8 +30,9 @@ def wait_until(condition):
 class Load:
     """Calls about one text, from threads and from tasks, until the block ends. It raises what a call raised."""
 
-    def __init__(self, addresses):
+    def __init__(self, addresses, model="minilm"):
         self._addresses = addresses
+        self._model = model
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(5)
         self.done = 0
@@ -59,7 +60,7 @@ class Load:
         with Client(self._addresses, timeout_s=120) as client:
             while not self._over.is_set():
                 since_s = time.monotonic()
-                self._count(client.embed([f"text {self.done}"], model="minilm"), since_s)
+                self._count(client.embed([f"text {self.done}"], model=self._model), since_s)
 
     async def _tasks(self):
         async with AsyncClient(self._addresses, timeout_s=120, coalesce=False) as client:
@@ -67,18 +68,22 @@ class Load:
             async def user():
                 while not self._over.is_set():
                     since_s = time.monotonic()
-                    self._count(await client.embed([f"text {self.done}"], model="minilm"), since_s)
+                    self._count(await client.embed([f"text {self.done}"], model=self._model), since_s)
 
             await asyncio.gather(*(user() for _ in range(4)))
 
     def _count(self, answer, since_s):
-        assert answer.vectors.shape == (1, 384)
+        assert len(answer.vectors) == 1
         self.done += 1
         self.slowest_s = max(self.slowest_s, time.monotonic() - since_s)
 
 
-def shares_under(load, servers, *, calls):
+def shares_under(load, servers, *, calls, model="minilm"):
     """How many of at least so many calls of the load each server answers."""
-    before = [answered(server) for server in servers]
-    wait_until(lambda: load.check() or sum(map(answered, servers)) >= sum(before) + calls)
-    return [answered(server) - count for server, count in zip(servers, before, strict=True)]
+
+    def counts():
+        return [answered(server, model) for server in servers]
+
+    before = counts()
+    wait_until(lambda: load.check() or sum(counts()) >= sum(before) + calls)
+    return [now - count for now, count in zip(counts(), before, strict=True)]
