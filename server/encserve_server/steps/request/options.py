@@ -118,16 +118,7 @@ def _text(problem: str, value: object, rule: Mapping[str, Any]) -> object:
 
 
 def _labels(problem: str, value: object, rule: Mapping[str, Any]) -> object:
-    try:
-        labels = json.loads(value) if isinstance(value, str) else None
-    except (ValueError, RecursionError):  # of what is nested too deep
-        labels = None
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
-        raise InvalidArgument(f"{problem}; it must be a JSON list of strings, none of them empty")
-    try:
-        "".join(labels).encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
+    labels = _json_strings(problem, value)
     if not 1 <= len(labels) <= rule["most"]:
         raise InvalidArgument(f"option labels has {len(labels)} labels; it must have 1 to {rule['most']}")
     if len(set(labels)) < len(labels):
@@ -146,14 +137,23 @@ def _number(problem: str, value: object, rule: Mapping[str, Any]) -> object:
 
 
 def _strings(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    strings = _json_strings(problem, value)
+    if len(strings) > rule["most"]:
+        raise InvalidArgument(f"{problem}; it has {len(strings)} strings, and {rule['most']} are the most")
+    return strings
+
+
+def _json_strings(problem: str, value: object) -> list[str]:
     try:
         strings = json.loads(value) if isinstance(value, str) else None
     except (ValueError, RecursionError):  # of what is nested too deep
         strings = None
     if not isinstance(strings, list) or not all(isinstance(each, str) and each for each in strings):
         raise InvalidArgument(f"{problem}; it must be a JSON list of strings, none of them empty")
-    if len(strings) > rule["most"]:
-        raise InvalidArgument(f"{problem}; it has {len(strings)} strings, and {rule['most']} are the most")
+    try:
+        "".join(strings).encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
     return strings
 
 

@@ -116,3 +116,17 @@ def test_of_a_long_value_the_beginning_is_named():
     with pytest.raises(InvalidArgument) as refused:
         LABELS.parse(json.dumps({"labels": json.dumps(["a" * 10**6] * 2)}))
     assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("a", "option stop is 'a'; it must be a JSON list of strings"),
+        ('["a", "b", "c"]', ".* it has 3 strings, and 2 are the most"),
+        ('["a", "\\ud800"]', ".* no half of a surrogate pair"),
+    ],
+)
+def test_wrong_strings_at_which_to_stop(given, message):
+    rules = OptionRules({"stop": {"kind": "strings", "default": None, "most": 2}})
+    with pytest.raises(InvalidArgument, match=f"^{message}"):
+        rules.parse(json.dumps({"stop": given}))
