@@ -59,6 +59,7 @@ class Encoder:
         count: Takes what each batch came to.
         report: Takes what goes wrong in a thread by a fault of ours.
         environment: The environment in which an operator sets `intra_op_threads.SETTING` and `recent_rows.SETTING`.
+        cores: The most cores that it uses of those that the process may use; None for all of them.
 
     Raises:
         RuntimeError: This host lacks what the version requires.
@@ -74,6 +75,7 @@ class Encoder:
         count: Callable[[Counted], None] = lambda counted: None,
         report: Report = print_fault,
         environment: Mapping[str, str] = os.environ,
+        cores: int | None = None,
     ) -> None:
         settings = read_settings(folder)
         requirements = HostRequirements.of(settings)
@@ -87,7 +89,7 @@ class Encoder:
         self._bounds = Bounds(**settings["bounds"])
         self._count = count
         recent = RecentRows(max_bytes=max_bytes_from(environment))
-        self._threads = usable_cores()
+        self._threads = min(usable_cores(), cores or usable_cores())
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
         threads = intra_op_threads(environment, graph_bytes, self._threads)
         load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"])
