@@ -12,19 +12,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from encserve import InvalidInput
 
-from .asking import Row
+from .columns import COUNTS, ERROR, columns_of
+from .questions import Row
 
 JOB_FILE = "encserve-job.json"
 Format = Literal["parquet", "jsonl"]
-COUNTS = ("token_count", "dropped_count")
-ERROR = "error"
-_NUMPY = {pa.float32(): np.float32, pa.int8(): np.int8, pa.uint8(): np.uint8, pa.int32(): np.int32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +164,7 @@ class Folder:
                 lines.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")  # ids may be times
 
     def _table(self, ids: pa.Array, rows: Sequence[Row]) -> pa.Table:
-        counts = {name: pa.array([getattr(row, name) for row in rows], pa.int32()) for name in COUNTS}
-        columns: dict[str, pa.Array] = {
-            name: _column([row.values.get(name) for row in rows], kind) for name, kind in self.types.items()
-        }
-        errors = pa.array([row.error for row in rows], pa.string())
-        named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns, **counts, ERROR: errors}
+        named: dict[str, pa.Array] = {str(self.identity.columns["id"]): ids, **columns_of(rows, self.types)}
         table = pa.table(named)
         return table.replace_schema_metadata({"encserve": json.dumps(asdict(self.identity))})
 
@@ -180,15 +172,3 @@ class Folder:
 def _pending(target: Path) -> Path:
     """The name of a file until it is whole."""
     return target.with_name(f".{target.name}.pending")
-
-
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """An array of values; lists of numbers, which are most of what is written, out of one block of memory."""
-    if not pa.types.is_list(kind) or kind.value_type not in _NUMPY:
-        return pa.array(values, kind)
-    none = np.empty(0, _NUMPY[kind.value_type])
-    lists = [none if value is None else np.asarray(value) for value in values]
-    ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
-    missing = pa.array([value is None for value in values])
-    block = np.concatenate(lists) if lists else none
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(block, kind.value_type), type=kind, mask=missing)
