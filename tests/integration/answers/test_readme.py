@@ -26,10 +26,11 @@ def test_the_readme_has_code_to_run():
 
 
 @pytest.mark.parametrize(("code", "output"), PYTHON)
-def test_python(code, output, server):
+def test_python(code, output, server, repository):
+    code = code.replace("localhost:8001", server.grpc_url).replace('"model_repository"', repr(str(repository)))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code.replace("localhost:8001", server.grpc_url), "README.md", "exec"), {})
+        exec(compile(code, "README.md", "exec"), {})
     assert printed.getvalue() == output
 
 

@@ -42,11 +42,16 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def server(checkpoints, tmp_path_factory):
+def repository(checkpoints, tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     for name, made in PIPELINES.items():
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
         export(ExportConfig(**config, **made.get("export", {})))
+    return repository
+
+
+@pytest.fixture(scope="package")
+def server(repository):
     with TritonServer(serve_config(repository, exit_timeout_s=5)) as server:
         yield server
 

@@ -25,9 +25,9 @@ def test_all_is_sorted_and_complete():
     assert set(encserve.__all__) == defined | {"__version__"}
 
 
-def test_only_testing_is_a_public_module():
+def test_public_modules():
     modules = {module.name for module in pkgutil.iter_modules(encserve.__path__)}
-    assert {name for name in modules if not name.startswith("_")} == {"testing"}
+    assert {name for name in modules if not name.startswith("_")} == {"local", "testing"}
 
 
 def test_typed():
