@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for --simulate, from the wish for a replica to its first answer (default: %(default)s)",
     )
     what.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="texts in the order in which users sent them, to tell how many repeat and what memory of them would spare",
+    )
+    what.add_argument(
         "--check", type=Path, metavar="SLO.yaml", help="measure the targets of a file instead of planning"
     )
     traffic = parser.add_argument_group("the traffic")
@@ -157,6 +163,7 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     from encserve_loadtest.findings import Findings
     from encserve_loadtest.fleet.day import read_day
     from encserve_loadtest.quantities import parse_duration_s
+    from encserve_loadtest.traffic.trace import read_trace
 
     if not arguments.model or not arguments.p99:
         raise InvalidPlan("a plan needs --model and --p99, a check needs --check")
@@ -179,9 +186,14 @@ def _findings(arguments: argparse.Namespace) -> Findings:
         quick=arguments.quick,
         simulate=arguments.simulate,
         start_s=parse_duration_s(arguments.start_time),
+        trace=arguments.trace,
         replica_cost_per_hour=arguments.replica_cost_per_hour,
         tune=arguments.tune,
         repository=arguments.repository,
         seed=arguments.seed,
     )
-    return Findings(config=config, day=read_day(arguments.simulate) if arguments.simulate else None)
+    return Findings(
+        config=config,
+        day=read_day(arguments.simulate) if arguments.simulate else None,
+        trace=read_trace(arguments.trace) if arguments.trace else None,
+    )

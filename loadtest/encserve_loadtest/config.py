@@ -51,6 +51,8 @@ class PlanConfig:
     """A day whose fleet is simulated in the end."""
     start_s: float = 120.0
     """How long a replica takes to start, for the simulation."""
+    trace: Path | None = None
+    """Texts in the order in which users sent them, whose repeats are counted."""
     replica_cost_per_hour: float | None = None
     tune: bool = False
     """Whether to try other settings, on servers of its own."""

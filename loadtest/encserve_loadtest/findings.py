@@ -9,12 +9,14 @@ from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
 from encserve_loadtest.estimate.noise import Noise
 from encserve_loadtest.fleet.day import Day
+from encserve_loadtest.fleet.repeats import Repeats
 from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.fleet.sizing import Cost, Sizing
 from encserve_loadtest.fleet.waiting import WaitCurve
 from encserve_loadtest.measurement.bottleneck import Bottleneck
 from encserve_loadtest.measurement.served import ServedStep
 from encserve_loadtest.measurement.window import Window, repeated_share
+from encserve_loadtest.traffic.trace import Trace
 from encserve_loadtest.traffic.workload import Workload
 from encserve_loadtest.tune.trials import Tuning
 
@@ -48,6 +50,10 @@ class Findings:
     """The day of the simulation that was asked for."""
     simulated: list[SimulatedDay] = field(default_factory=list)
     """A fleet over that day, by one signal after another."""
+    trace: Trace | None = None
+    """Which texts came, where that was given."""
+    repeats: Repeats | None = None
+    """How many of them are repeats."""
     sizing: Sizing | None = None
     cost: Cost | None = None
     tuning: Tuning | None = None

@@ -12,6 +12,7 @@ from encserve_loadtest.estimate.noise import judge_noise
 from encserve_loadtest.estimate.search import at_least, find_capacity
 from encserve_loadtest.findings import Findings
 from encserve_loadtest.fleet.day import Day
+from encserve_loadtest.fleet.repeats import count_repeats
 from encserve_loadtest.fleet.scaling import Replica, signals, simulate
 from encserve_loadtest.fleet.sizing import price, size_fleet
 from encserve_loadtest.measurement.bench import SEND_ONCE, Bench, make_bench, open_client
@@ -27,6 +28,9 @@ from encserve_loadtest.traffic.workload import Workload, prepare_workload
 
 QUIET_S = 1.0
 """So long nothing is sent before and after the search, to see what others use of this machine."""
+
+LEAST_REPLICAS = 2
+"""Replicas for which repeats are counted where no rate tells how many there are: the fewest that could share."""
 
 SHAPED_WINDOWS = 4
 """A run along a shape lasts so many windows."""
@@ -166,9 +170,18 @@ def judge(findings: Findings) -> None:
     config, capacity = findings.config, findings.capacity
     assert capacity is not None
     findings.bottleneck = find_bottleneck(nearest_window(findings.windows, capacity.rate_per_s))
-    if config.rate_per_s is None:
+    if config.rate_per_s is not None:
+        findings.sizing = size_fleet(config.rate_per_s, capacity)
+    if findings.trace is not None:
+        findings.repeats = count_repeats(
+            findings.trace.source,
+            findings.trace.texts,
+            findings.trace.sizes,
+            replicas=findings.sizing.replicas if findings.sizing else LEAST_REPLICAS,
+            texts_per_request=config.texts_per_request,
+        )
+    if findings.sizing is None:
         return
-    findings.sizing = size_fleet(config.rate_per_s, capacity)
     if config.replica_cost_per_hour is not None:
         findings.cost = price(
             findings.sizing,

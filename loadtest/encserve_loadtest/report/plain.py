@@ -11,14 +11,13 @@ from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.measurement.window import PERCENTILES, Window
 from encserve_loadtest.report.summary import cautions
 
+_WITHOUT = ("workload", "windows", "shaped", "tuning", "experiment", "waiting", "day", "simulated", "trace")
+"""Findings that are left out, or written in another form."""
+
 
 def to_json(findings: Findings) -> dict[str, Any]:
     """All figures, without the single requests. An infinite latency is null."""
-    parts = {
-        each.name: getattr(findings, each.name)
-        for each in fields(findings)
-        if each.name not in ("workload", "windows", "shaped", "tuning", "experiment", "waiting", "day", "simulated")
-    }
+    parts = {each.name: getattr(findings, each.name) for each in fields(findings) if each.name not in _WITHOUT}
     plain: dict[str, Any] = {name: _plain(value) for name, value in parts.items()}
     plain["encserve"] = __version__
     plain["cautions"] = cautions(findings)

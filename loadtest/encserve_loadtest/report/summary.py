@@ -5,6 +5,7 @@ import math
 from encserve_loadtest.config import SEARCH_SHARE
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.findings import Findings
+from encserve_loadtest.fleet.repeats import MOST_NEAR, Repeats
 from encserve_loadtest.fleet.sizing import ZONES, Sizing
 from encserve_loadtest.fleet.waiting import ADDED_AT
 from encserve_loadtest.quantities import milliseconds, percent, rounded
@@ -63,6 +64,8 @@ def summarize(findings: Findings) -> list[Line]:
                 "the more",
             )
         )
+    if findings.repeats is not None:
+        lines += _repeat_lines(findings.repeats)
     if findings.added_at_s is not None:
         lines.append(
             Line(
@@ -105,6 +108,31 @@ def _fleet_lines(sizing: Sizing) -> list[Line]:
             topic="a zone's loss takes",
             figure=lost,
             detail=f"of {ZONES} zones: {enough}; {sizing.replicas_for_a_zone:,} replicas hold it without a zone",
+        ),
+    ]
+
+
+def _repeat_lines(repeats: Repeats) -> list[Line]:
+    gained = repeats.gained
+    near = f"; {percent(MOST_NEAR)} of them came within {repeats.within_texts:,} texts" if repeats.within_texts else ""
+    return [
+        Line(
+            topic="texts that repeat",
+            figure=percent(repeats.together.texts),
+            detail=f"{repeats.distinct:,} of {repeats.texts:,} texts of {repeats.source} are distinct{near}; a longer "
+            "trace has more repeats",
+        ),
+        Line(
+            topic="memory spares",
+            figure=percent(repeats.alone.bytes),
+            detail=f"of the bytes of the texts at most, where each of {repeats.replicas:,} replicas remembers its own "
+            "(ENCSERVE_RECENT_ROWS_MIB) and requests go to any",
+        ),
+        Line(
+            topic="a shared cache spares",
+            figure=f"{percent(gained.bytes)} more",
+            detail=f"{percent(repeats.together.bytes)} of the bytes in all, before what its look-ups take; "
+            f"{percent(gained.texts)} of the texts",
         ),
     ]
 

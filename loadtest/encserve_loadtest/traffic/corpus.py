@@ -91,11 +91,12 @@ def read_corpus(name: str, *, rng: np.random.Generator) -> Corpus:
     if not filled:
         raise InvalidPlan(f"the corpus {path} is empty")
     if path.suffix == ".jsonl":
-        return Corpus(source=path.name, texts=tuple(_text(path, number, line) for number, line in filled))
+        return Corpus(source=path.name, texts=tuple(text_of_line(path, number, line) for number, line in filled))
     return Corpus(source=path.name, lengths=_histogram_lengths(path, filled, rng))
 
 
-def _text(path: Path, number: int, line: str) -> str:
+def text_of_line(path: Path, number: int, line: str) -> str:
+    """The text in a line of JSON. Raises InvalidPlan, which names the line."""
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:

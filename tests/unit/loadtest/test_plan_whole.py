@@ -22,6 +22,7 @@ from encserve_loadtest.planner import plan
 from encserve_loadtest.report.files import write_report
 from encserve_loadtest.report.summary import render_text
 from encserve_loadtest.traffic.tasks import task_of
+from encserve_loadtest.traffic.trace import Trace
 from encserve_loadtest.traffic.workload import Workload
 
 TRUTH_PER_S = 38.7
@@ -69,7 +70,8 @@ def test_a_plan_goes_from_an_address_to_replicas_a_price_and_a_report(known, tmp
         url="gpu-1:8001",
     )
     day = Day(time_s=np.array([0, 3600, 7200.0]), rate_per_s=np.array([100, 500, 100.0]))
-    found, said = Findings(config=config, day=day), io.StringIO()
+    trace = Trace(source="day.jsonl", texts=np.array([0, 1, 0, 2]), sizes=np.array([10, 1, 10, 9]))
+    found, said = Findings(config=config, day=day, trace=trace), io.StringIO()
     run_virtual(plan(found, Progress(stream=said), Access()))
     capacity = found.capacity
     assert capacity.low_per_s <= TRUTH_PER_S <= capacity.high_per_s
@@ -90,10 +92,15 @@ def test_a_plan_goes_from_an_address_to_replicas_a_price_and_a_report(known, tmp
         "a zone's loss takes",
         "a million texts cost",
         "simulated",
+        "texts that repeat",
+        "a shared cache spares",
     ):
         assert topic in text
+    assert found.repeats.replicas == found.sizing.replicas
     write_report(found, tmp_path / "plan.html")
     plain = json.loads((tmp_path / "plan.json").read_text())
+    assert plain["repeats"]["together"] == {"texts": 0.25, "bytes": pytest.approx(1 / 3)}
+    assert "trace" not in plain
     assert plain["capacity"]["confidence"] in [each.value for each in Confidence]
     spent_s = sum(window.run.duration_s for window in found.windows if window.rate_per_s or window.users)
     assert spent_s < config.time_limit_s
