@@ -22,7 +22,7 @@ from encserve import (
     TokenClassifications,
     TokenEmbeddings,
 )
-from encserve._conversation.deadline import MAX_TIMEOUT_S
+from encserve._conversation.deadline import MAX_TIMEOUT_S, check_timeout
 from encserve._conversation.settings import CONCURRENCY
 
 from .certified import read_version
@@ -81,6 +81,7 @@ class Encoder:
         for argument, value in (("version", version), ("cores", cores)):
             if value is not None and (type(value) is not int or value < 1):
                 raise InvalidInput(f"{argument} is {value!r}, expected a whole number, 1 or more")
+        check_timeout(timeout_s)
         self._transport = LocalTransport(read_version(Path(repository), name, version), cores=cores)
         self._name = name
         usable = cores or len(os.sched_getaffinity(0))

@@ -85,6 +85,6 @@ def count_repeats(
     )
 
 
-def _spared(shares: NDArray[np.floating] | NDArray[np.bool_], sizes: NDArray[np.int64]) -> Spared:
+def _spared(shares: NDArray[np.float64] | NDArray[np.bool_], sizes: NDArray[np.int64]) -> Spared:
     total = int(sizes.sum())
     return Spared(texts=float(shares.mean()), bytes=float((shares * sizes).sum() / total) if total else 0.0)

@@ -1,5 +1,9 @@
 """MiniLM in this process against the server, which has the same repository."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from encserve.local import Encoder
@@ -24,3 +28,11 @@ def test_prompts_and_cuts_are_those_of_the_server(repository, client):
     theirs = client.embed(texts, model="prompted", prompt_name="document", truncate="start")
     np.testing.assert_allclose(ours.vectors, theirs.vectors, rtol=0, atol=1e-6)
     assert ours.dropped_counts.tolist() == theirs.dropped_counts.tolist() != [0, 0]
+
+
+def test_the_example_finds_what_says_the_same(repository, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["near_duplicates.py", str(repository), "minilm", "--pairs", "1"])
+    runpy.run_path(str(Path(__file__).parents[3] / "examples/near_duplicates.py"), run_name="__main__")
+    first, second = capsys.readouterr().out.splitlines()
+    assert float(first.split()[0]) > 0.7
+    assert first[7:] != second[7:]
