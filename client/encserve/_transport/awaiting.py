@@ -60,7 +60,11 @@ class AsyncGrpcTransport(OverGrpc):
             replicas.asked[request] = replica
             sent = messages(request, timeout_s=timeout_s)
             call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
-        return AwaitedStream(call, partial(self._asking, replicas, replica, request))
+        return AwaitedStream(
+            call,
+            partial(self._asking, replicas, replica, request),
+            leave=lambda ended: self._messages.add(ended.code()),
+        )
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""

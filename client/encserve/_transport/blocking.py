@@ -60,7 +60,7 @@ class GrpcTransport(OverGrpc):
             self._replicas.asked[request] = replica
             sent = messages(request, timeout_s=timeout_s)
             call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
-        stream = BlockingStream(call, partial(self._asking, self._replicas, replica, request))
+        stream = BlockingStream(call, partial(self._asking, self._replicas, replica, request), leave=self._messages.add)
         self._streams[request] = stream
         return stream
 

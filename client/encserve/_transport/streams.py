@@ -3,8 +3,12 @@
 Triton can end a stream with the status of an error (metadata `triton_grpc_error`), and Triton of 2024 dies of that
 (triton-inference-server/server#8708): with one request on each stream, too, after some hundred refusals of callers who
 ask side by side. So it is not asked for. An error is a message on the stream then, and its status stands in its words:
-those of our step begin with it. Unlike a call of one response (see `leaving`), a stream bears to be cancelled in any
-moment, and Triton tells the model.
+those of our step begin with it.
+
+A stream may be cancelled while responses are to come: Triton tells the model, and the model's last response ends the
+request. One that has had its last response, as every error is, is left until it ends by itself: cancelled in that
+moment, Triton of 2024 waits for another last response, and keeps the request, and with it the model, for as long as it
+runs. An unloaded model then stays in memory, and a server that stops waits for it until its time is up.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from encserve._transport.wire import request_to_proto, response_from_proto
 
 STATED = re.compile(r"(?:in ensemble '[^']*', )?(INVALID_ARGUMENT|UNAVAILABLE|CANCELLED|INTERNAL): (.*)", re.DOTALL)
 """How an error of our step begins: with its status."""
+
+FINAL = "triton_final_response"
+"""The parameter by which Triton says of a response whether it is the last."""
 
 UNKNOWN_MODEL = "Request for unknown model"
 """How Triton begins to say that it does not serve a model."""
@@ -57,39 +64,63 @@ def messages(request: InferRequest, *, timeout_s: float | None = None) -> Iterab
 class BlockingStream:
     """The responses to one request, by `grpc`."""
 
-    def __init__(self, call: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
-        """Read `call`; `errors` surrounds each read, and turns what it raises into errors of encserve."""
+    def __init__(
+        self, call: Any, errors: Callable[[], AbstractContextManager[None]], leave: Callable[[Any], object]
+    ) -> None:
+        """Read `call`; `errors` surrounds each read, and turns what it raises into errors of encserve; `leave` keeps a
+        call that had its last response until it has ended."""
         self._call = call
         self._errors = errors
+        self._leave = leave
+        self._had_last = False
 
     def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
         with self._errors():
             answer = next(self._call, None)
+            if answer is not None and is_last(answer) and not self._had_last:
+                self._had_last = True
+                self._leave(self._call)
             return None if answer is None else read(answer)
 
     def cancel(self) -> None:
-        """Tell the server that nobody waits for more. A thread that does ends with an error."""
-        self._call.cancel()
+        """Tell the server that nobody waits for more, unless it had nothing more to send. A thread that waits ends with
+        an error."""
+        if not self._had_last:
+            self._call.cancel()
 
 
 class AwaitedStream:
     """The responses to one request, by `grpc.aio`."""
 
-    def __init__(self, call: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, call: Any, errors: Callable[[], AbstractContextManager[None]], leave: Callable[[Any], object]
+    ) -> None:
         """As `BlockingStream`."""
         self._call = call
         self._errors = errors
+        self._leave = leave
+        self._had_last = False
 
     async def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
         with self._errors():
             answer = await self._call.read()
+            if answer is not grpc.aio.EOF and is_last(answer) and not self._had_last:
+                self._had_last = True
+                self._leave(self._call)
             return None if answer is grpc.aio.EOF else read(answer)
 
     def cancel(self) -> None:
-        """Tell the server that nobody waits for more."""
-        self._call.cancel()
+        """Tell the server that nobody waits for more, unless it had nothing more to send."""
+        if not self._had_last:
+            self._call.cancel()
+
+
+def is_last(answer: Any) -> bool:
+    """Whether a message of a stream is the last: an error, or what Triton says is."""
+    told = answer.infer_response.parameters
+    return bool(answer.error_message) or (FINAL in told and told[FINAL].bool_param)
 
 
 def read(answer: Any) -> InferResponse:

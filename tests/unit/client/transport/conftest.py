@@ -5,7 +5,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
-from .playing_triton import Triton
+from .playing_triton import Triton, playing
 
 
 @pytest.fixture
@@ -15,14 +15,8 @@ def triton():
 
 @pytest.fixture
 def url(triton):
-    server = grpc.server(ThreadPoolExecutor(8))
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    triton.release.set()
-    triton.describes.set()
-    server.stop(None).wait()
+    with playing(triton) as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -91,6 +93,19 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
             for name in ("fake", "fake_head")
         ]
         return service_pb2.RepositoryIndexResponse(models=models)
+
+
+@contextmanager
+def playing(triton):
+    """The address of one."""
+    server = grpc.server(ThreadPoolExecutor(8))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    triton.release.set()
+    triton.describes.set()
+    server.stop(None).wait()
 
 
 def assert_all_given_up(triton):

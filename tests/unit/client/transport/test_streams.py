@@ -1,11 +1,20 @@
-"""Errors that come as messages of a stream."""
+"""Streams of responses: errors that come as messages, and how a stream is left."""
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
 
 import grpc
 import pytest
 from tritonclient.grpc import service_pb2
 
-from encserve import ContractError, InferRequest, InferResponse
+from encserve import ContractError, EncserveError, InferRequest, InferResponse
+from encserve._transport.awaiting import AsyncGrpcTransport
+from encserve._transport.blocking import GrpcTransport
 from encserve._transport.streams import StreamFailure, only, read
+
+from .playing_triton import Triton, playing
 
 REQUEST = InferRequest(model="fake", inputs={}, outputs=())
 RESPONSE = InferResponse(model="fake", version="1", tensors={})
@@ -37,3 +46,88 @@ def test_one_response_is_promised():
     for responses, complaint in (((None, None), "no response"), ((RESPONSE, RESPONSE), "several responses")):
         with pytest.raises(ContractError, match=f"sent {complaint} where one is promised"):
             only(*responses, REQUEST)
+
+
+class Streaming(Triton):
+    """Sends one message over each stream, and ends it a while later, as Triton does."""
+
+    def __init__(self, message):
+        super().__init__()
+        self.message = message
+        self.ended, self.was_left = threading.Event(), False
+
+    def ModelStreamInfer(self, requests, context):
+        context.add_callback(self.ended.set)
+        next(requests)
+        yield self.message
+        until_s = time.monotonic() + 0.2
+        while context.is_active() and time.monotonic() < until_s:
+            time.sleep(0.001)
+        self.was_left = context.is_active()
+
+
+def response(**parameters):
+    answered = service_pb2.ModelInferResponse(model_name="fake", model_version="1")
+    for name, value in parameters.items():
+        answered.parameters[name].bool_param = value
+    return service_pb2.ModelStreamInferResponse(infer_response=answered)
+
+
+def leave_blocking(url, *, whole):
+    transport = GrpcTransport(url)
+    with suppress(EncserveError):
+        if whole:
+            transport.infer(DECOUPLED, timeout_s=20)
+        else:
+            stream = transport.stream(DECOUPLED, timeout_s=20)
+            try:
+                stream.next()
+            finally:
+                stream.cancel()
+                del stream
+    return transport.close
+
+
+def leave_awaiting(url, *, whole):
+    async def leave():
+        transport = AsyncGrpcTransport(url)
+        with suppress(EncserveError):
+            if whole:
+                await transport.infer(DECOUPLED, timeout_s=20)
+            else:
+                stream = await transport.stream(DECOUPLED, timeout_s=20)
+                try:
+                    await stream.next()
+                finally:
+                    stream.cancel()
+                    del stream
+        await asyncio.sleep(0.3)
+        await transport.close()
+
+    asyncio.run(leave())
+    return lambda: None
+
+
+DECOUPLED = InferRequest(model="fake", inputs={}, outputs=(), decoupled=True)
+REFUSAL = service_pb2.ModelStreamInferResponse(error_message="INVALID_ARGUMENT: no")
+
+
+@pytest.mark.parametrize("leave", [leave_blocking, leave_awaiting])
+@pytest.mark.parametrize(
+    ("message", "whole", "is_cancelled"),
+    [
+        (REFUSAL, False, False),
+        (REFUSAL, True, False),
+        (response(triton_final_response=True), False, False),
+        (response(triton_final_response=False), False, True),
+        (response(), False, True),
+    ],
+    ids=["refused", "refused whole", "the last", "not the last", "unknown"],
+)
+def test_a_stream_that_had_its_last_response_is_left_and_not_cancelled(leave, message, whole, is_cancelled):
+    triton = Streaming(message)
+    with playing(triton) as url:
+        close = leave(url, whole=whole)
+        assert triton.ended.wait(20)
+        close()
+    assert triton.was_left is not is_cancelled
