@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +17,19 @@ import numpy as np
 
 from ..encode.host.cores import usable_cores
 from ..encode.host.requirements import HostRequirements, check_host, this_process
-from ..instance.lanes import LANES
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
 from .cache import Cache, places_for
 from .network import GenerateNetwork, Shape
+from .pace import Pace, QueueFull
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
+from .turns import Turns
 
-
-class QueueFull(Exception):
-    """So much waits already that a request may not even wait."""
+ENDED_AFTER_S = 0.25
+"""Seconds after its deadline at which a text ends that nobody waits for any more. Triton of 2024 keeps a request, and
+with it the model, for ever whose caller leaves in the moment in which it has its last response: at the deadline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,8 @@ class Engine:
         self._count, self._report = count, report
         self._active: list[GeneratedText] = []
         """In the order of the rows of the cache."""
-        self._waiting: dict[str, deque[GeneratedText]] = {lane: deque() for lane in LANES}
+        self._waiting = Turns()
+        self._pace = Pace()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = Loop(
@@ -116,27 +117,35 @@ class Engine:
 
         Raises:
             InvalidArgument: one could never be decoded here.
-            QueueFull: too many wait.
+            QueueFull: too many wait, or for too long.
         """
         for text in texts:
             self.check(text)
+        if not texts[0].first:
+            self._check_time(texts[0])
         with self._changed:
-            waiting = self._waiting[texts[0].lane]
-            if texts[0].first:
-                waiting.extendleft(reversed(texts))
-            elif len(waiting) + len(texts) > max(self.limits.max_queued_texts, len(texts)):
+            waiting = len(self._waiting.of(texts[0].lane))
+            if not texts[0].first and waiting + len(texts) > max(self.limits.max_queued_texts, len(texts)):
                 raise QueueFull(
-                    f"{len(waiting)} texts wait in lane {texts[0].lane}; max_queued_texts is "
-                    f"{self.limits.max_queued_texts}"
+                    "max_queued_texts",
+                    f"{waiting} texts wait in lane {texts[0].lane}; max_queued_texts is "
+                    f"{self.limits.max_queued_texts}: try again later",
                 )
-            else:
-                waiting.extend(texts)
+            self._waiting.put(texts)
             self._changed.notify()
+
+    def _check_time(self, text: GeneratedText) -> None:
+        """Refuse a text that would wait for too long. Raises QueueFull."""
+        with self._changed:
+            active, before = list(self._active), self._waiting.before(text.lane)
+        if active or before:
+            rows = self._rows([*active, *before, text])
+            self._pace.check_wait(text, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
 
     def load(self, lane: str) -> Load:
         """Return the load of a lane: the tokens that its texts may still get."""
         with self._changed:
-            texts = [*self._waiting[lane], *(text for text in self._active if text.lane == lane)]
+            texts = [*self._waiting.of(lane), *(text for text in self._active if text.lane == lane)]
         return Load(tokens=sum(text.left for text in texts), rate=0.0, room=0.0)
 
     def close(self) -> None:
@@ -155,27 +164,28 @@ class Engine:
     def _wait(self) -> bool | None:
         """Wait until there is something to do; None where there will not be."""
         with self._changed:
-            while not self._active and not any(self._waiting.values()):
+            while not self._active and not self._waiting:
                 if self._closed:
                     return None
+                self._pace.was_idle()
                 self._changed.wait()
         return True
 
     def _round(self) -> None:
+        begun_s = time.monotonic()
         self._drop()
         encoded = self._admit()
         rows = len(self._active)
         if rows:
             self._step()
+            self._pace.round_took(time.monotonic() - begun_s)
         self._count(Step(rows=rows, source_tokens=encoded))
 
     def _drop(self) -> None:
         """End the texts that nobody waits for any more."""
         now_s = time.monotonic()
         with self._changed:
-            gone = [text for waiting in self._waiting.values() for text in waiting if _is_gone(text, now_s)]
-            for text in gone:
-                self._waiting[text.lane].remove(text)
+            gone = self._waiting.drop(lambda text: _is_gone(text, now_s) or now_s > text.waits_until_s)
         for row in reversed(range(len(self._active))):
             if _is_gone(self._active[row], now_s):
                 gone.append(self._remove(row))
@@ -188,15 +198,13 @@ class Engine:
         admitted: list[GeneratedText] = []
         tokens = 0
         with self._changed:
-            for lane in LANES:
-                waiting = self._waiting[lane]
-                while waiting and (not tokens or tokens + len(waiting[0].source) <= self.limits.prefill_tokens):
-                    if not waiting[0].first and not self._fits([*self._active, *admitted, waiting[0]]):
-                        break
-                    admitted.append(waiting.popleft())
-                    tokens += len(admitted[-1].source)
-                if waiting:
-                    break  # nothing of another lane takes the room that this one waits for
+            while (text := self._waiting.next()) is not None:
+                if tokens and tokens + len(text.source) > self.limits.prefill_tokens:
+                    break
+                if not text.first and not self._fits([*self._active, *admitted, text]):
+                    break  # and nothing behind it takes the room that it waits for
+                admitted.append(self._waiting.take())
+                tokens += len(text.source)
         if not admitted:
             return 0
         try:
@@ -231,6 +239,8 @@ class Engine:
                 text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
             if text.ended:
                 self._remove(row)
+                if text.error is None:
+                    self._pace.has_ended(text)
 
     @contextmanager
     def _alone(self, text: GeneratedText) -> Iterator[None]:
@@ -259,14 +269,16 @@ class Engine:
         self._count(Step(rows=0, source_tokens=0))
 
     def _fits(self, texts: Sequence[GeneratedText]) -> bool:
-        if len(texts) > self.limits.max_rows:
-            return False
+        return len(texts) <= self._rows(texts)
+
+    def _rows(self, texts: Sequence[GeneratedText]) -> int:
+        """Return how many such texts have room together: one at least."""
         longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
-        return len(texts) == 1 or self._bytes(len(texts), longest, most) <= self.limits.cache_bytes
+        return max(1, min(self.limits.max_rows, self.limits.cache_bytes // self._bytes(1, longest, most)))
 
     def _bytes(self, rows: int, source: int, new: int) -> int:
         return rows * (places_for(source) + places_for(new)) * self._network.shape.bytes_per_token
 
 
 def _is_gone(text: GeneratedText, now_s: float) -> bool:
-    return text.given_up or now_s > text.deadline_s
+    return text.given_up or now_s > text.deadline_s + ENDED_AFTER_S

@@ -27,12 +27,17 @@ from ..request.replies import cancelled, invalid, unavailable
 from ..tokenize.tokenization import Tokenization
 from .call import GenerateCall
 from .choice import choices_of
-from .engine import Engine, QueueFull, Step
+from .engine import Engine, Step
+from .pace import LIMITS, QueueFull
 from .pieces import Pieces
 from .text import FINISHES, GeneratedText, NotFinite
 
 LOOK_S = 0.05
 """Seconds from one look for callers who have gone to the next: each asks Triton, once for each request."""
+TOLD_BEFORE = 0.05
+TOLD_BEFORE_S = 0.05
+"""The part of its timeout, and the seconds at least, before which a text that waits for its turn is told that the time
+is up, by an answer which thus comes to a caller that is still there, and tells it of a server that lives."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -92,7 +97,8 @@ class TritonPythonModel:
         for reason in (*FINISHES, _ERROR):
             self._finished.expect(reason=reason)
         for lane in LANES:
-            self._refused.expect(lane=lane, limit="max_queued_texts")
+            for limit in LIMITS:
+                self._refused.expect(lane=lane, limit=limit)
 
     def execute(self, requests: list[Any]) -> None:
         """Let the texts of each request wait for the engine, which answers them; a wrong request fails alone."""
@@ -123,6 +129,7 @@ class TritonPythonModel:
         sources = np.split(tensors["input_ids"], lengths.cumsum()[:-1])
         stops = options["stop"] or []
         is_health = self._health.is_one(call.health_token, int(lengths.sum()))
+        timeout_s = call.timeout_s or float("inf")
         texts = [
             GeneratedText(
                 source=source,
@@ -132,7 +139,8 @@ class TritonPythonModel:
                 tell=call.told,
                 lane=options["lane"],
                 first=is_health,
-                deadline_s=call.arrived_s + (call.timeout_s or float("inf")),
+                deadline_s=call.arrived_s + timeout_s,
+                waits_until_s=call.arrived_s + timeout_s - max(TOLD_BEFORE_S, TOLD_BEFORE * call.timeout_s),
             )
             for source, choice in zip(sources, choices, strict=True)
         ]
@@ -150,7 +158,7 @@ class TritonPythonModel:
             del self._open[call]
             if not isinstance(error, QueueFull):
                 raise
-            self._refused.add(lane=options["lane"], limit="max_queued_texts")
+            self._refused.add(lane=options["lane"], limit=error.limit)
             call.answer(unavailable(str(error)))
         else:
             self._publish()  # before the engine does, whose first round may take long

@@ -40,6 +40,8 @@ class GeneratedText:
     """Whether it waits for no other, neither for its turn nor for room: a question of health."""
     deadline_s: float = float("inf")
     """When its caller has gone, on the clock of `time.monotonic`."""
+    waits_until_s: float = float("inf")
+    """Until when it may wait for its turn, on the same clock: after that its caller is told while it is still there."""
     given_up: bool = False
     """Whether its caller does not want it any more; any thread may say so."""
     tokens: list[int] = field(default_factory=list)

@@ -45,6 +45,48 @@ def test_candidates(changes, tokens, probabilities):
     assert shares == pytest.approx(probabilities, rel=1e-6)
 
 
+def in_order(logits, *, temperature=1.0, top_k=0, top_p=1.0):
+    """What `candidates` is to say, by putting the whole vocabulary in order."""
+    warm = (logits.astype(np.float64) - float(logits.max())) / temperature
+    tokens = np.argsort(-warm, kind="stable")[: top_k or None]
+    tokens = tokens[np.isfinite(warm[tokens])]
+    weights = np.exp(warm[tokens])
+    probabilities = weights / weights.sum()
+    kept = max(1, int((probabilities.cumsum() - probabilities < top_p).sum())) if top_p < 1 else len(tokens)
+    return tokens[:kept], probabilities[:kept] / probabilities[:kept].sum()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"top_k": 1},
+        {"top_k": 50},
+        {"top_p": 0.3},
+        {"top_p": 0.9},
+        {"top_p": 0.999},
+        {"top_k": 200, "top_p": 0.8},
+        {"temperature": 20.0},
+        {"temperature": 20.0, "top_p": 0.95},
+        {"temperature": 0.01, "top_p": 0.5},
+    ],
+    ids=str,
+)
+def test_not_all_are_put_in_order_and_the_same_are_drawn(settings):
+    random = np.random.default_rng(7)
+    for scale in (0.5, 4.0):
+        logits = np.round(random.normal(size=5_000) * scale, 1).astype(np.float32)  # many are equal
+        logits[random.integers(0, 5_000, 50)] = -np.inf
+        tokens, probabilities = in_order(logits, **settings)
+        found, shares = Choice(ends=(), drawn=True, **settings).candidates(logits)
+        assert found.tolist() == tokens.tolist()
+        np.testing.assert_allclose(shares, probabilities, rtol=1e-9)
+        for seed in range(100):
+            choice = Choice(ends=(), drawn=True, seed=seed, **settings)
+            drawn = np.random.Generator(np.random.Philox(key=[seed, 0], counter=[5, 0, 0, 0])).random()
+            assert choice.token(logits, 5) == tokens[np.searchsorted(probabilities.cumsum(), drawn, side="right")]
+
+
 def test_what_may_not_come_is_never_drawn():
     choice = Choice(ends=(1,), drawn=True, min_new_tokens=1)
     assert 1 not in {Choice(ends=(1,), drawn=True, min_new_tokens=1, seed=seed).token(LOGITS, 0) for seed in range(99)}

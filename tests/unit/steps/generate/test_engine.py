@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,8 @@ from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine as engine_module
 from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.choice import Choice
-from encserve_server.steps.generate.engine import Engine, QueueFull
+from encserve_server.steps.generate.engine import Engine
+from encserve_server.steps.generate.pace import QueueFull
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.text import GeneratedText, NotFinite
 from encserve_server.steps.request.options import InvalidArgument
@@ -84,11 +86,11 @@ def make(tmp_path, monkeypatch):
 class Asked:
     """A text, and what was told of it."""
 
-    def __init__(self, *source, lane="interactive", most=50, **about):
+    def __init__(self, *source, lane="interactive", most=50, least=0, **about):
         self.told, self.over = [], threading.Event()
         self.text = GeneratedText(
             source=np.array(source, np.int64),
-            choice=Choice(ends=(END,)),
+            choice=Choice(ends=(END,), min_new_tokens=least),
             max_new_tokens=most,
             pieces=Pieces(byte_level_tokenizer()),
             tell=self._tell,
@@ -185,6 +187,50 @@ def test_too_many_texts_may_not_even_wait_but_a_question_of_health_may(make):
     engine.put([health.text])
     threading_gate.set()
     assert health.ended() == ([1, 0], "eos")
+
+
+def test_who_would_wait_for_too_long_is_told_at_once(make):
+    engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    running = Asked(40, least=30)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine._pace.round_took(0.1)
+    complaint = r"lane interactive would wait about 3\.1 s .* timeout it may wait 2 s: try again later"
+    with pytest.raises(QueueFull, match=complaint) as refused:
+        engine.put([Asked(2, deadline_s=time.monotonic() + 4).text])
+    assert refused.value.limit == "timeout"
+    in_time, without_an_end = Asked(2, deadline_s=time.monotonic() + 3_600), Asked(2)
+    health = Asked(2, deadline_s=time.monotonic() + 1, first=True)
+    for asked in (in_time, without_an_end, health):
+        engine.put([asked.text])
+    threading_gate.set()
+    for asked in (in_time, without_an_end, running):
+        assert asked.ended()[1] == "eos"
+
+
+def test_the_pace_of_texts_that_are_gone_refuses_nobody(make):
+    engine, first = make(), Asked(3)
+    engine._pace.round_took(60.0)
+    threading_gate.set()
+    engine.put([first.text])
+    first.ended()
+    while engine._pace.round_s:
+        threading.Event().wait(0.001)
+    engine.put([Asked(40).text])
+    engine.put([Asked(3, deadline_s=time.monotonic() + 30).text])
+
+
+def test_who_waits_until_the_time_is_nearly_up_is_told_while_it_is_there(make):
+    engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    running, waiting = Asked(20), Asked(2, waits_until_s=0.0, deadline_s=time.monotonic() + 3_600)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine.put([waiting.text])
+    threading_gate.set()
+    assert waiting.ended() == ([], "deadline")
+    assert running.ended()[1] == "eos"
 
 
 def test_who_has_gone_gets_no_more_tokens(make):

@@ -94,9 +94,10 @@ def step(triton, tmp_path, monkeypatch):
 def ask(triton, step):
     """ask(*texts): a request that the step has taken."""
 
-    def asked(*texts, cancelled=False, request_id="", **parameters):
+    def asked(*texts, cancelled=False, request_id="", timeout_us=0, **parameters):
         raw = [[text.encode() for text in texts]]
-        request = triton.Request(json.dumps(parameters), text=raw, cancelled=cancelled, request_id=request_id)
+        about = {"cancelled": cancelled, "request_id": request_id, "timeout_us": timeout_us}
+        request = triton.Request(json.dumps(parameters), text=raw, **about)
         step.execute([request])
         return request
 
@@ -180,6 +181,19 @@ def test_who_comes_is_no_reason_to_look_whether_others_have_gone(triton, step, a
     for _ in range(5):
         last_of(ask("b"))
     assert len(looks) <= 1
+
+
+def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
+    Says.goes_on.clear()
+    running = ask("b")
+    wait_until(lambda: step._engine._active)
+    step._engine._pace.round_took(60.0)
+    refused = last_of(ask("b", timeout_us=2_000_000))
+    assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 60.0 s")
+    assert counted(step._refused, lane="interactive", limit="timeout") == 1
+    assert len(step._open) == 1
+    Says.goes_on.set()
+    assert last_of(running).error is None
 
 
 def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):

@@ -1,0 +1,98 @@
+"""How fast an engine goes, by what it did lately, and how long a text would wait for its first token."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Sequence
+
+from .text import GeneratedText
+
+NEWEST = 0.2
+"""The weight of the newest round in what a round takes; of those before it the weights shrink by as much."""
+SHARE_OF_TIMEOUT = 0.5
+"""The share of the time that its caller waits which a text may wait for its first token; a request that would wait
+longer is refused."""
+KEPT = 0.98
+"""The weight of all texts that ended before in how long texts become, when one more has ended."""
+
+
+LIMITS = ("max_queued_texts", "timeout")
+"""The names of the limits for which a request is refused."""
+
+
+class QueueFull(Exception):
+    """So much waits already that a request may not even wait; the message names the limit and the value."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+        """The name of the limit, one of `LIMITS`."""
+
+
+class Pace:
+    """What is known of the speed of an engine, whose thread tells it; others may read it meanwhile."""
+
+    def __init__(self) -> None:
+        self.round_s = 0.0
+        """Seconds that a round lately took; 0 where there was none since the engine had nothing to do."""
+        self._made, self._most = 0.0, 0.0
+
+    def was_idle(self) -> None:
+        """Forget what rounds took: the next ones have other texts."""
+        self.round_s = 0.0
+
+    def round_took(self, seconds: float) -> None:
+        """Learn from a round."""
+        self.round_s += (seconds - self.round_s) * (NEWEST if self.round_s else 1.0)
+
+    def has_ended(self, text: GeneratedText) -> None:
+        """Learn from a text that came to its end."""
+        self._made = KEPT * self._made + len(text.tokens)
+        self._most = KEPT * self._most + text.max_new_tokens
+
+    def tokens_left(self, text: GeneratedText) -> int:
+        """About how many tokens a text will still get: such a part of its greatest length as others got of theirs, and
+        as long as none has ended, no more than it must get."""
+        part = self._made / self._most if self._most else 0.0
+        expected = max(text.choice.min_new_tokens, round(part * text.max_new_tokens))
+        return max(expected - len(text.tokens), 1)
+
+    def wait_s(
+        self, active: Sequence[GeneratedText], before: Sequence[GeneratedText], *, rows: int, prefill_tokens: int
+    ) -> float:
+        """About how long a text would wait for its first token that came now.
+
+        Args:
+            active: the texts that are decoded.
+            before: those that wait before it; each begins where another ends.
+            rows: how many texts have room together.
+            prefill_tokens: how many tokens of new texts are encoded between two rounds.
+        """
+        places = [self.tokens_left(text) for text in active]
+        places += [0] * max(min(rows - len(places), len(before) + 1), 0)  # more that are free change nothing
+        heapq.heapify(places)
+        for text in before:
+            heapq.heapreplace(places, places[0] + self.tokens_left(text))
+        encoding = sum(len(text.source) for text in before) // prefill_tokens
+        return (max(places[0], encoding) + 1) * self.round_s
+
+    def check_wait(
+        self,
+        text: GeneratedText,
+        active: Sequence[GeneratedText],
+        before: Sequence[GeneratedText],
+        *,
+        rows: int,
+        prefill_tokens: int,
+    ) -> None:
+        """Refuse a text that would wait for too long beside these; see `wait_s`. Raises QueueFull."""
+        left_s = max(text.deadline_s - time.monotonic(), 0.0)
+        wait_s = self.wait_s(active, before, rows=rows, prefill_tokens=prefill_tokens)
+        if wait_s > SHARE_OF_TIMEOUT * left_s:
+            raise QueueFull(
+                "timeout",
+                f"a text of lane {text.lane} would wait about {wait_s:.1f} s for its first token; of the "
+                f"{left_s:.3g} s that are left of its timeout it may wait {SHARE_OF_TIMEOUT * left_s:.3g} s: try again "
+                "later",
+            )

@@ -1,0 +1,63 @@
+"""What callers are told while more texts wait than have room."""
+
+import argparse
+import asyncio
+
+import pytest
+from passages import PASSAGES
+from told_metrics import metric
+
+from encserve import AsyncClient, Overloaded
+from encserve_gateway.config import GatewayConfig
+from encserve_gateway.pipelines.health import Health, State
+from encserve_gateway.pipelines.upstream import Upstream
+from encserve_server import promote, rollback
+
+ENDLESS = {"min_new_tokens": 1_000, "max_new_tokens": 1_000}
+
+
+def run(module, server, *words):
+    """Run a command as a shell would."""
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    words = [*words, f"--url={server.grpc_url}", f"--repository={server.config.repository}"]
+    assert module.run(parser.parse_args(words)) == 0
+
+
+@pytest.fixture
+def small(generating):
+    """The server, with the version that decodes two long texts at a time."""
+    run(promote, generating, "t5", "2")
+    yield generating
+    run(rollback, generating, "t5")
+
+
+def test_who_would_wait_for_too_long_is_told_at_once_and_health_tells_it_from_death(small):
+    async def ask():
+        async with AsyncClient(small.grpc_url, timeout_s=60) as client:
+            many = asyncio.create_task(client.generate(PASSAGES[:20], model="t5", **ENDLESS))
+            await asyncio.sleep(0.5)
+            with pytest.raises(Overloaded, match=r"would wait about .* try again later"):
+                await client.generate(["a"], model="t5", timeout_s=1)
+            upstream = Upstream(lambda: AsyncClient(small.grpc_url, timeout_s=5), GatewayConfig(models=("t5",)))
+            report = await Health(upstream).report()
+            await upstream.close()
+            many.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await many
+            return report
+
+    report = asyncio.run(ask())
+    assert (report.lives, report.pipelines) == (True, {"t5": State.OVERLOADED})
+    assert asyncio.run(answered(small)) == ["eos"]
+
+
+async def answered(server):
+    """Why a text ends that is asked for once the others are gone, which the step tells its counts a second later."""
+    async with AsyncClient(server.grpc_url, timeout_s=60) as client:
+        finishes = (await client.generate(["a"], model="t5")).finishes
+    for _ in range(100):
+        if metric(server, "encserve_refused_requests", limit="timeout"):
+            return finishes
+        await asyncio.sleep(0.05)
+    raise AssertionError("no refusal was counted")
