@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from encserve import AsyncClient
 from encserve_gateway.bodies.fields import Fields
@@ -17,6 +18,7 @@ from encserve_gateway.http.body import Gone, parse_object, read_body
 from encserve_gateway.http.cors import cors_headers, preflight
 from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
+from encserve_gateway.http.stream import Stream, begin_stream, end_stream, send_event
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.metrics import Metrics
 from encserve_gateway.observation.tracing import Traces
@@ -27,6 +29,8 @@ from encserve_gateway.shadow.counts import Counts
 from encserve_gateway.shadow.shadow import Shadow
 
 LOG = logging.getLogger("encserve.gateway")
+
+T = TypeVar("T")
 
 
 class Gateway:
@@ -92,6 +96,9 @@ class Gateway:
             except Exception as error:
                 response = self._refusal(exchange, error)
             response.headers += [*exchange.headers(), *cors_headers(exchange.request, self.config.origins)]
+            if isinstance(response, Stream):
+                await self._send_stream(exchange, response, receive, send)
+                return
             self._count(exchange, response)
             self.services.traces.end(exchange, code=response.status)
             await send_response(send, receive, response, with_body=exchange.request.method != "HEAD")
@@ -130,7 +137,36 @@ class Gateway:
         body = await self._body(exchange, receive)
         exchange.fields = Fields(parse_object(body))
         exchange.dialect, route = choice.of_body(exchange.fields)
-        return await _unless_gone(route, exchange, receive)
+        return await _unless_gone(lambda: route.endpoint(exchange), receive)
+
+    async def _send_stream(self, exchange: Exchange, response: Stream, receive: Receive, send: Send) -> None:
+        """Send an answer event by event; what makes it is given up when the caller goes away. Raises Gone."""
+
+        async def send_all() -> None:
+            await begin_stream(send, response)
+            async for event in self._events(exchange, response):
+                await send_event(send, response, event)
+
+        try:
+            await _unless_gone(send_all, receive)
+        finally:
+            await response.events.aclose()
+        self._count(exchange, response)
+        self.services.traces.end(exchange, code=response.status)
+        await end_stream(send)
+
+    async def _events(self, exchange: Exchange, response: Stream) -> AsyncIterator[bytes]:
+        """The events of an answer. What goes wrong after its beginning is the last one: its status is sent already, and
+        counted is that of the fault."""
+        try:
+            async for event in response.events:
+                yield event
+        except Exception as error:
+            fault = error if isinstance(error, Fault) else _fault_of_ours(error, exchange)
+            self.metrics.refused(fault.kind.word)
+            _log(fault, exchange)
+            response.status = fault.kind.status
+            yield response.failed(fault)
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
         """What a caller is told of an error. Raises Gone where there is no caller any more."""
@@ -164,8 +200,8 @@ class Gateway:
         return body
 
 
-async def _unless_gone(route: Route, exchange: Exchange, receive: Receive) -> Response:
-    """The answer of a route; whatever it asked is given up when the caller goes away. Raises Gone."""
+async def _unless_gone(do: Callable[[], Awaitable[T]], receive: Receive) -> T:
+    """What is done for a caller; it is given up, with whatever it asked, when the caller goes away. Raises Gone."""
     work = asyncio.current_task()
     assert work is not None
     gone = asyncio.ensure_future(receive())  # after the body, this is the end of the connection
@@ -179,7 +215,7 @@ async def _unless_gone(route: Route, exchange: Exchange, receive: Receive) -> Re
 
     gone.add_done_callback(give_up)
     try:
-        return await route.endpoint(exchange)
+        return await do()
     except asyncio.CancelledError:
         if not is_gone:
             raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from encserve import Answer, AsyncClient, EncserveError
+from encserve import Answer, AsyncClient, AsyncGeneratedStream, EncserveError, Generations
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of
@@ -29,6 +29,9 @@ CALLER = b"encserve-caller"
 """The header in which a key that stands for many callers says for whom it asks."""
 
 Part = TypeVar("Part", bound=Answer)
+
+ENDED_EARLY = frozenset({"cancelled", "deadline"})
+"""Why a text ended that is not whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +100,12 @@ class Exchange(Record):
     async def answer(self, ask: Callable[[AsyncClient, dict[str, Any]], Awaitable[Part]]) -> Part:
         """The answer to a question, which `ask` asks of a client, with keywords that say how. Raises Fault."""
         begun_s = time.perf_counter()
-        how = {"caller": self.caller, **({"priority": self.key.lane} if self.key.lane else {})}
+        how = self._how()
         with self.services.traces.asking(self) as span:
             try:
                 answer = await ask(self.services.upstream.client, how)
             except EncserveError as error:
-                raise fault_of(error, model=self.served.name if self.served else "") from error
+                raise self._fault_of(error) from error
             finally:
                 self.pipeline_s += time.perf_counter() - begun_s
             self._count(answer)
@@ -112,6 +115,50 @@ class Exchange(Record):
         if self.served:
             self.services.shadow.offer(self.served.pipeline, ask, answer, time.perf_counter() - begun_s)
         return answer
+
+    async def parts(
+        self, ask: Callable[[AsyncClient, dict[str, Any]], AsyncGeneratedStream]
+    ) -> AsyncGenerator[Generations, None]:
+        """The parts of the answer to a question about one text, as they come. Who closes this before the last wants no
+        more, and the pipeline makes no more. Raises Fault."""
+        how = self._how()
+        with self.services.traces.asking(self) as span:
+            try:
+                stream = ask(self.services.upstream.client, how)
+            except EncserveError as error:
+                raise self._fault_of(error) from error
+            try:
+                while (part := await self._next(stream)) is not None:
+                    if self.last is None:
+                        self._count(part)  # of the text; what is made of it is told by each part anew
+                    self.last = part
+                    yield part
+                if stream.finish in ENDED_EARLY:
+                    raise Fault(Kind.LATE, "the text ended by its time, and is not whole")
+            finally:
+                await stream.close()
+            if stream.last is not None:
+                tell(span, stream.last)
+
+    async def _next(self, stream: AsyncGeneratedStream) -> Generations | None:
+        """The next part of a stream; None after the last. Raises Fault."""
+        begun_s = time.perf_counter()
+        try:
+            await anext(stream)
+        except StopAsyncIteration:
+            return None
+        except EncserveError as error:
+            raise self._fault_of(error) from error
+        finally:
+            self.pipeline_s += time.perf_counter() - begun_s
+        return stream.last
+
+    def _how(self) -> dict[str, Any]:
+        """For whom and how a pipeline is asked. Raises Fault."""
+        return {"caller": self.caller, **({"priority": self.key.lane} if self.key.lane else {})}
+
+    def _fault_of(self, error: EncserveError) -> Fault:
+        return fault_of(error, model=self.served.name if self.served else "")
 
     def _count(self, answer: Answer) -> None:
         self.last = answer

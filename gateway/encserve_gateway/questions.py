@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from encserve import Answer, AsyncClient, Classifications, Embeddings, Ranking
+from encserve import Answer, AsyncClient, Classifications, Embeddings, Generations, Ranking
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import TooLong
 from encserve_gateway.pipelines.upstream import Served
@@ -77,10 +78,7 @@ class Question:
     async def ask(self, verb: Callable[..., Awaitable[Part]], *arguments: Any, **options: Any) -> Part:
         """The answer to a verb, a method of `AsyncClient` that takes `truncate`; options that are None are as the name
         has them."""
-        filled = self.served.alias.fill({**options, "truncate": self.truncate})
-        refuses = filled["truncate"] == "error"
-        if refuses:  # here, since the refusal of the server does not say in numbers what clients are told in numbers
-            filled["truncate"] = None
+        filled, refuses = self._filled(options)
         model = self.served.pipeline.name
         answer = await self.exchange.answer(
             lambda client, how: verb(client, *arguments, model=model, **{**filled, **how})
@@ -88,6 +86,26 @@ class Question:
         if refuses:
             self._refuse_cut(answer)
         return answer
+
+    async def generate_stream(self, text: str, **options: Any) -> AsyncGenerator[Generations, None]:
+        """What is made of a text, part by part as it comes; options that are None are as the name has them."""
+        filled, refuses = self._filled(options)
+        model = self.served.pipeline.name
+        async with aclosing(
+            self.exchange.parts(lambda client, how: client.generate_stream(text, model=model, **{**filled, **how}))
+        ) as parts:
+            async for part in parts:
+                if refuses:
+                    self._refuse_cut(part)
+                yield part
+
+    def _filled(self, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """All options of a question, and whether texts that would be cut are refused."""
+        filled = self.served.alias.fill({**options, "truncate": self.truncate})
+        refuses = filled["truncate"] == "error"
+        if refuses:  # here, since the refusal of the server does not say in numbers what clients are told in numbers
+            filled["truncate"] = None
+        return filled, refuses
 
     def _refuse_cut(self, answer: Answer) -> None:
         """Refuse an answer about less than the whole of its texts. Raises TooLong."""

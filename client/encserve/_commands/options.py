@@ -33,4 +33,6 @@ def _flag(option: Option) -> dict[str, Any]:
         return {"type": int, "metavar": "N", "help": about}
     if option.kind is float:
         return {"type": float, "metavar": "NUMBER", "help": about}
+    if option.kind is list:
+        return {"metavar": "TEXT", "action": "append", "help": f"{about}; may be given again"}
     return {"metavar": "TEXT", "help": about}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -30,6 +31,8 @@ class GenerateOptions(TruncateOption, PromptOption, CallOptions, total=False):
     """Only the likeliest tokens are drawn from that together have this probability."""
     seed: Annotated[int | None, 0]
     """What the tokens that are drawn depend on: the same seed gives the same text, alone or beside others."""
+    stop: Sequence[str] | None
+    """Strings at which a text ends, before the first of them that comes."""
 
 
 TENSORS = ("text_output", "index", "finish", "output_token_count")

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -92,7 +93,7 @@ class Option:
 
     name: str
     kind: type
-    """The type of its value: str, int or bool, and float of a timeout."""
+    """The type of its value: str, int, bool or float, and list of several texts."""
     about: str
     """What it does, in full sentences."""
     choices: tuple[str, ...] = ()
@@ -119,6 +120,14 @@ class Option:
             if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 raise InvalidInput(f"{self.name} is {value!r}, expected a finite number")
             return repr(float(value))  # the protocol has no numbers but whole ones
+        elif self.kind is list:
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise InvalidInput(f"{self.name} is {type(value).__name__}, expected a list of str")
+            for index, each in enumerate(value):
+                if not isinstance(each, str) or not each:
+                    found = repr(each) if isinstance(each, str) else type(each).__name__
+                    raise InvalidInput(f"{self.name} has {found} at {index}, expected a str that is not empty")
+            return json.dumps(list(value))  # nor has it lists
         elif not isinstance(value, self.kind):
             raise InvalidInput(f"{self.name} is {value!r}, expected a {self.kind.__name__}")
         return value  # type: ignore[return-value]
@@ -157,4 +166,6 @@ def _option(name: str, hint: Any, about: str) -> Option:
     (kind,) = kinds or [value]
     if get_origin(kind) is Literal:
         return Option(name=name, kind=str, about=about, choices=get_args(kind))
+    if get_origin(kind) is Sequence:
+        return Option(name=name, kind=list, about=about)
     return Option(name=name, kind=kind, about=about, least=least)

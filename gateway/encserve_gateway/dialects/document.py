@@ -1,4 +1,5 @@
-"""The OpenAPI document of our own routes, made from the SDK's table of verbs, and a page that shows it."""
+"""The OpenAPI document of our own routes, made from the SDK's table of verbs, and of those of others that make texts;
+and a page that shows it."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from encserve import AsyncClient, __version__
 from encserve._verbs.options import MOST, Option
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
+from encserve_gateway.dialects.generation_schemas import completions_operation, pipeline_operation
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.dialects.own import OPTIONAL, SINGLE, options_of_verb, path_of
 from encserve_gateway.exchange import Exchange
@@ -48,10 +50,15 @@ def document() -> Schema:
         "info": {
             "title": "encserve gateway",
             "version": __version__,
-            "description": "The verbs of encserve over HTTP. The routes of other dialects are those of their services.",
+            "description": "The verbs of encserve over HTTP, and how texts are made for clients of OpenAI and Hugging "
+            "Face. The routes of other dialects are those of their services.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {path_of(verb): {"post": _operation(verb)} for verb in VERBS.values()},
+        "paths": {
+            **{path_of(verb): {"post": _verb(verb)} for verb in VERBS.values()},
+            "/v1/completions": {"post": completions_operation(_failed())},
+            "/models/{model}": {"post": pipeline_operation(_failed())},
+        },
         "components": {
             "schemas": {"Error": _error()},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -60,9 +67,14 @@ def document() -> Schema:
     }
 
 
-def _operation(verb: Verb[Any]) -> Schema:
-    about = inspect.cleandoc(verb.about)
+def _failed() -> Schema:
+    """What is answered where a request is refused, by status."""
     failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"description": about, "content": failed} for status, about in ERRORS.items()}
+
+
+def _verb(verb: Verb[Any]) -> Schema:
+    about = inspect.cleandoc(verb.about)
     return {
         "operationId": verb.name,
         "summary": about.partition("\n")[0],
@@ -73,7 +85,7 @@ def _operation(verb: Verb[Any]) -> Schema:
                 "description": "The answer.",
                 "content": {"application/json": {"schema": response_schema(verb)}},
             },
-            **{status: {"description": about, "content": failed} for status, about in ERRORS.items()},
+            **_failed(),
         },
     }
 
@@ -99,6 +111,8 @@ def request_schema(verb: Verb[Any]) -> Schema:
 def _option(option: Option) -> Schema:
     if option.choices:
         return {"type": "string", "enum": list(option.choices)}
+    if option.kind is list:
+        return {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
     limits = {"minimum": option.least, "maximum": MOST} if option.kind is int else {}
     return {"type": KINDS[option.kind], **limits}
 
@@ -155,7 +169,7 @@ def page() -> bytes:
 
 def _row(name: str, about: Mapping[str, Any], required: list[str]) -> str:
     kind = about.get("anyOf", [about])[0]
-    shown = " or ".join(kind["enum"]) if "enum" in kind else kind["type"]
+    shown = " or ".join(map(str, kind["enum"])) if "enum" in kind else kind["type"]
     needed = ", required" if name in required else ""
     return f"<tr><td><code>{escape(name)}</code><td>{escape(shown)}{needed}<td>{escape(about['description'])}"
 

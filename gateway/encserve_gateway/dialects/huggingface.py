@@ -149,6 +149,82 @@ async def answer_question(exchange: Exchange, served: Served) -> Any:
     return spans[0] if top_k == 1 and spans else spans
 
 
+async def generate(exchange: Exchange, served: Served) -> Any:
+    """`text2text-generation`, `summarization` and `translation`: of each text what is made of it, under the names of
+    all three, since no body says which it asks for."""
+    fields = exchange.fields
+    if fields.flag("stream", False):
+        raise fields.wrong("stream", "is true; texts are streamed at /v1/completions")
+    parameters = _parameters(exchange, allowed=(*GENERATED, *NOTHING_ELSE, "generate_parameters", *TRANSLATED))
+    inner = parameters.nested("generate_parameters") or Fields({}, inside="parameters.generate_parameters")
+    for name in inner:
+        if name in inner and name not in GENERATED:
+            raise inner.wrong(name, f"is not offered; these are: {', '.join(GENERATED)}")
+    for name in NOTHING_ELSE:
+        if parameters.flag(name, False):
+            raise parameters.wrong(name, "is true, and is not offered")
+    texts, _ = _texts(exchange)
+    chosen = _generated(parameters)
+    chosen |= {name: value for name, value in _generated(inner).items() if value is not None}
+    way = parameters.choice("truncation", tuple(TRUNCATIONS))
+    question = Question(exchange=exchange, served=served, field="inputs", truncate=TRUNCATIONS[way] if way else None)
+    answer = await question.ask(AsyncClient.generate, texts, prompt_name=_languages(parameters, served), **chosen)
+    return [{"generated_text": text, "summary_text": text, "translation_text": text} for text in answer.texts]
+
+
+GENERATED = (
+    "max_new_tokens",
+    "min_new_tokens",
+    "max_length",
+    "min_length",
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+    "stop",
+)
+"""What `generate` of transformers, or TGI, is told of a text."""
+
+NOTHING_ELSE = ("details", "decoder_input_details", "return_full_text", "watermark", "clean_up_tokenization_spaces")
+"""What may be false, as it is here."""
+
+TRANSLATED = ("truncation", "src_lang", "tgt_lang")
+
+TRUNCATIONS = {"longest_first": "end", "only_first": "end", "do_not_truncate": "error"}
+
+
+def _generated(fields: Fields) -> dict[str, Any]:
+    """The options of the verb `generate`. Raises Fault."""
+    lengths = {}
+    for bound, least in (("max", 1), ("min", 0)):
+        new, length = fields.whole(f"{bound}_new_tokens", least=least), fields.whole(f"{bound}_length", least=least + 1)
+        # Of a decoder transformers counts the token before the first one, too.
+        lengths[f"{bound}_new_tokens"] = length - 1 if new is None and length is not None else new
+    return {
+        **lengths,
+        "do_sample": fields.flag("do_sample", False) if "do_sample" in fields else None,
+        "temperature": fields.number("temperature"),
+        "top_k": fields.whole("top_k", least=0),
+        "top_p": fields.number("top_p"),
+        "seed": fields.whole("seed", least=0),
+        "stop": fields.texts("stop", most=16) if fields.get("stop") else None,
+    }
+
+
+def _languages(parameters: Fields, served: Served) -> str | None:
+    """The prompt for a translation between two languages; None where none are given. Raises Fault."""
+    source, target = parameters.text("src_lang"), parameters.text("tgt_lang")
+    if source is None and target is None:
+        return None
+    name = f"translation_{source}_to_{target}"
+    if name not in served.pipeline.prompt_names:
+        known = [each for each in served.pipeline.prompt_names if each.startswith("translation_")]
+        has = f"it has {', '.join(known)}" if known else "it has none for languages"
+        raise parameters.wrong("tgt_lang", f"with src_lang asks for a prompt that this model does not have; {has}")
+    return name
+
+
 VECTORS: Mapping[str, Callable[[Exchange], Awaitable[Response]]] = {
     "feature-extraction": vectors.embed_texts,
     "token-embedding": vectors.embed_all,
@@ -162,6 +238,7 @@ PIPELINES: Mapping[str, Callable[[Exchange, Served], Awaitable[Any]]] = {
     "zero-shot-classification": classify_zero_shot,
     "fill-mask": fill_mask,
     "question-answering": answer_question,
+    "text2text-generation": generate,
 }
 """Tasks whose requests have `inputs` and `parameters`."""
 

@@ -53,7 +53,7 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
             known = ", ".join([*verb.arguments, *options])
             raise fields.wrong(name, f"is no field of this route; it has {known}")
     arguments = {name: _argument(fields, name, exchange) for name in verb.arguments if name != "model"}
-    given = {name: _value(fields, option) for name, option in options.items()}
+    given = {name: _value(fields, option, exchange) for name, option in options.items()}
     served = await exchange.model(verb.task)
     given = served.alias.fill(given)
     present = {name: value for name, value in arguments.items() if value is not None}
@@ -92,7 +92,7 @@ def _argument(fields: Fields, name: str, exchange: Exchange) -> Any:
     return fields.required_text(name) if name in SINGLE else fields.texts(name, most=exchange.services.config.max_texts)
 
 
-def _value(fields: Fields, option: Option) -> Any:
+def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
     """The value of an option; None where a request leaves it to the pipeline. Raises Fault."""
     if option.name not in fields:
         return None
@@ -102,6 +102,8 @@ def _value(fields: Fields, option: Option) -> Any:
         return fields.whole(option.name, least=option.least)
     if option.kind is float:
         return fields.number(option.name)
+    if option.kind is list:
+        return fields.texts(option.name, most=exchange.services.config.max_texts)
     return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
 
 

@@ -2,6 +2,7 @@
 
 from encserve_gateway.dialects.classification import CLASSIFICATION
 from encserve_gateway.dialects.cohere import COHERE
+from encserve_gateway.dialects.completions import COMPLETIONS
 from encserve_gateway.dialects.document import DOCUMENT
 from encserve_gateway.dialects.huggingface import HUGGINGFACE
 from encserve_gateway.dialects.openai import OPENAI
@@ -12,4 +13,17 @@ from encserve_gateway.dialects.pooling import POOLING
 from encserve_gateway.dialects.rankings import RANKINGS
 from encserve_gateway.dialects.tei.dialect import TEI
 
-DIALECTS = (OPENAI, TEI, RANKINGS, CLASSIFICATION, POOLING, COHERE, HUGGINGFACE, OWN, DOCUMENT, OVERVIEW, OPERATION)
+DIALECTS = (
+    OPENAI,
+    COMPLETIONS,
+    TEI,
+    RANKINGS,
+    CLASSIFICATION,
+    POOLING,
+    COHERE,
+    HUGGINGFACE,
+    OWN,
+    DOCUMENT,
+    OVERVIEW,
+    OPERATION,
+)

@@ -184,13 +184,29 @@ def answered_question(request, texts):
 
 
 def generated(request, texts):
-    """The words of each text, in capitals."""
+    """The words of each text, in capitals; of a stream each by itself, with the counts of its text."""
+    most = request.parameters.get("max_new_tokens", MAX_LENGTH)
+    words = [text.upper().split()[:most] for text in texts]
+    if not request.parameters.get("stream"):
+        ends = ["length" if len(each) == most else "eos" for each in words]
+        return pieces_of([" ".join(each) for each in words], ends, [len(each) + 1 for each in words])
+    counts = {name: np.array([[tokens_of(texts[0])[part]]], np.int32) for part, name in enumerate(COUNTS)}
+    pieces = [word if not number else f" {word}" for number, word in enumerate(words[0])]
+    parts = [pieces_of([piece], [""], [number]) for number, piece in enumerate(pieces, 1)]
+    return [part | counts for part in [*parts, pieces_of([""], ["eos"], [len(pieces) + 1])]]
+
+
+COUNTS = ("token_count", "dropped_count")
+
+
+def pieces_of(texts, finishes, tokens):
+    """One response about texts."""
     shape = (1, len(texts))
     return {
-        "text_output": strings([text.upper() for text in texts], shape),
+        "text_output": strings(texts, shape),
         "index": np.arange(len(texts), dtype=np.int32)[None],
-        "finish": strings(["eos"] * len(texts), shape),
-        "output_token_count": np.array([[len(text.split()) + 1 for text in texts]], np.int32),
+        "finish": strings(finishes, shape),
+        "output_token_count": np.array([tokens], np.int32),
     }
 
 
@@ -214,11 +230,14 @@ ANSWERS = {
 
 def answer(request):
     """The tensors of an answer, by the task of the pipeline that is asked."""
-    pipeline = next(each for each in PIPELINES if each.name == request.model)
+    pipeline = next(each for each in PIPELINES if each.name == request.model.removesuffix("_generate"))
     check_top_k(request, pipeline.task)
     texts = [text.decode() for text in request.inputs["text_pair" if pipeline.pairs else "text"]]
     counts = np.array([[tokens_of(text)[part] for text in texts] for part in (0, 1)], np.int32)
-    return {"token_count": counts[:1], "dropped_count": counts[1:]} | ANSWERS[pipeline.task](request, texts)
+    answered = ANSWERS[pipeline.task](request, texts)
+    if isinstance(answered, list):
+        return answered
+    return {"token_count": counts[:1], "dropped_count": counts[1:]} | answered
 
 
 class Fake:

@@ -51,5 +51,5 @@ def _listed(names: Iterable[str]) -> str:
 def _values(option: Option) -> str:
     if option.choices:
         return _listed(option.choices)
-    values = {bool: "`true`, `false`", int: f"whole numbers from {option.least}", float: "a number", str: "a text"}
-    return values[option.kind]
+    values = {bool: "`true`, `false`", float: "a number", str: "a text", list: "texts; on the wire a JSON list of them"}
+    return f"whole numbers from {option.least}" if option.kind is int else values[option.kind]

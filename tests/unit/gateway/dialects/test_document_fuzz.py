@@ -45,11 +45,12 @@ def of_schema(schema):
         case "integer":
             return st.integers(schema.get("minimum", -5), 50)
         case "number":
-            return st.floats(allow_nan=False, allow_infinity=False)
+            least = schema.get("minimum", schema.get("exclusiveMinimum"))
+            return st.floats(least, schema.get("maximum"), allow_nan=False, allow_infinity=False)
         case "array":
             return st.lists(of_schema(schema["items"]), min_size=schema.get("minItems", 0), max_size=4)
         case "object":
-            needed = {name: of_schema(schema["properties"][name]) for name in schema["required"]}
+            needed = {name: of_schema(schema["properties"][name]) for name in schema.get("required", [])}
             others = {name: of_schema(each) for name, each in schema["properties"].items() if name not in needed}
             return st.fixed_dictionaries(needed, optional=others)
     raise AssertionError(schema)
@@ -89,6 +90,55 @@ def test_what_the_document_allows_is_answered_as_it_says(name):
     check()
     assert statuses <= {200, 400, 404}  # 400: more dimensions than there are, a prompt that there is not
     assert 404 in statuses or "model" not in VERBS[name].arguments
+
+
+FOREIGN = {"/v1/completions": "/v1/completions", "/models/{model}": "/models/generate"}
+"""Routes of others in the document -> where they are asked."""
+
+
+def posted(path, body):
+    """The answer at a route of others, which has one of the forms of the document."""
+    answered = asyncio.run(ask(Fake().gateway, "POST", FOREIGN[path], body=json.dumps(body).encode(), headers=JSON))
+    about = document()["paths"][path]["post"]["responses"].get(str(answered.status))
+    assert about is not None, (body, answered.body)
+    assert answered.status != 500, (body, answered.body)
+    kind = answered.headers["content-type"].partition(";")[0]
+    if kind == "application/json":
+        schema = about["content"][kind]["schema"]
+        Draft202012Validator({**schema, "components": document()["components"]}).validate(answered.json)
+    else:
+        assert (kind, answered.body[-14:]) == ("text/event-stream", b"data: [DONE]\n\n")
+        assert kind in about["content"]
+    return answered
+
+
+@pytest.mark.parametrize("path", FOREIGN)
+def test_what_the_document_allows_of_others_is_answered_as_it_says(path):
+    statuses = set()
+
+    @QUICK
+    @given(of_schema(document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]))
+    def check(body):
+        statuses.add(posted(path, body).status)
+
+    check()
+    assert 200 in statuses
+    assert statuses <= {200, 400, 404, 422}
+
+
+@pytest.mark.parametrize("path", FOREIGN)
+def test_what_it_does_not_allow_of_others_is_refused_or_let_pass(path):
+    schema = document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    request = Draft202012Validator(schema)
+
+    @QUICK
+    @given(of_schema(schema), st.sampled_from([*schema["properties"]]), ANYTHING)
+    def check(body, field, value):
+        wrong = body | {field: value}
+        assume(not request.is_valid(wrong))
+        assert posted(path, wrong).status in (400, 404, 422)
+
+    check()
 
 
 @pytest.mark.parametrize("name", sorted(VERBS))

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 from unit.gateway.asgi import post
-from unit.gateway.pipelines import DIMENSIONS, vector_of
+from unit.gateway.pipelines import DIMENSIONS, generated, vector_of
+
+from encserve.testing import fake_pipeline
+from encserve_gateway.aliases import Alias
 
 
 async def asked(fake, name, inputs, **parameters):
@@ -81,6 +84,63 @@ async def test_question_answering(fake):
     assert (sent["max_answer_length"], sent["overlap"], sent["no_answer"]) == (4, 2, False)
 
 
+PROMPTED = fake_pipeline(
+    name="t5", task="text2text-generation", max_length=8, prompt_names=("summarization", "translation_en_to_de")
+)
+
+
+def made(request):
+    """What the fake makes of texts, for a pipeline of another name."""
+    texts = [text.decode() for text in request.inputs["text"]]
+    counts = {name: np.full((1, len(texts)), 3, np.int32) for name in ("token_count", "dropped_count")}
+    return generated(request, texts) | counts
+
+
+async def test_texts_that_are_made(fake):
+    gateway = fake()
+    names = ("generated_text", "summary_text", "translation_text")
+    assert await asked(gateway, "generate", "a b") == [dict.fromkeys(names, "A B")]
+    assert [each["generated_text"] for each in await asked(gateway, "generate", ["a", "b c"])] == ["A", "B C"]
+    assert gateway.requests[-1].parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        ({"max_new_tokens": 5, "min_new_tokens": 2}, {"max_new_tokens": 5, "min_new_tokens": 2}),
+        ({"generate_parameters": {"max_length": 6, "min_length": 3}}, {"max_new_tokens": 5, "min_new_tokens": 2}),
+        ({"max_new_tokens": 9, "generate_parameters": {"max_new_tokens": 5}}, {"max_new_tokens": 5}),
+        (
+            {"do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "seed": 1},
+            {"do_sample": True, "temperature": "0.5", "top_k": 3, "top_p": "0.5", "seed": 1},
+        ),
+        ({"stop": ["x"], "return_full_text": False, "details": False}, {"stop": '["x"]'}),
+        ({"truncation": "only_first"}, {"truncate": "end"}),
+        ({"src_lang": "en", "tgt_lang": "de"}, {"prompt_name": "translation_en_to_de"}),
+    ],
+    ids=str,
+)
+async def test_how_texts_are_made(fake, parameters, options):
+    gateway = fake(made, pipelines=(PROMPTED,))
+    await asked(gateway, "t5", "a b", **parameters)
+    assert gateway.requests[-1].parameters == options
+
+
+async def test_a_name_has_the_prompt_of_a_summary(fake):
+    gateway = fake(
+        made, pipelines=(PROMPTED,), aliases=(Alias(name="sum", pipeline="t5", prompt_name="summarization"),)
+    )
+    await asked(gateway, "sum", "a b")
+    assert gateway.requests[-1].parameters == {"prompt_name": "summarization"}
+
+
+async def test_a_text_that_is_not_to_be_cut(fake):
+    long = " ".join("abcdefghij")
+    body = {"inputs": long, "parameters": {"truncation": "do_not_truncate"}}
+    answered = await post(fake().gateway, "/models/generate", body)
+    assert (answered.status, "must have less than 8 tokens" in answered.json["error"]) == (422, True)
+
+
 async def test_a_body_tells_what_it_is_about(fake):
     gateway = fake().gateway
     ranked = await post(gateway, "/", {"query": "q", "texts": ["a", "bb"]})
@@ -129,6 +189,31 @@ async def test_a_body_tells_what_it_is_about(fake):
             422,
             "Input validation error: parameters.align_to_words is false; answers begin and end with words here",
         ),
+        (
+            "generate",
+            {"inputs": "a", "stream": True},
+            422,
+            "Input validation error: stream is true; texts are streamed at /v1/completions",
+        ),
+        (
+            "generate",
+            {"inputs": "a", "parameters": {"generate_parameters": {"max_length": 1}}},
+            422,
+            "Input validation error: parameters.generate_parameters.max_length is 1, expected 2 or more",
+        ),
+        (
+            "generate",
+            {"inputs": "a", "parameters": {"details": True}},
+            422,
+            "Input validation error: parameters.details is true, and is not offered",
+        ),
+        (
+            "generate",
+            {"inputs": "a", "parameters": {"src_lang": "en", "tgt_lang": "fr"}},
+            422,
+            "Input validation error: parameters.tgt_lang with src_lang asks for a prompt that this model does not "
+            "have; it has none for languages",
+        ),
         ("mask", {"inputs": []}, 400, "`inputs` cannot be empty"),
         (
             "mask",
@@ -145,3 +230,11 @@ async def test_what_is_wrong_is_named(fake, name, body, status, message):
 
 async def test_parameters_that_are_null_are_not_there(fake):
     assert len((await asked(fake(), "classify", "a", function_to_apply=None, top_k=None))[0]) == 3
+
+
+@pytest.mark.parametrize("name", ["num_beams", "repetition_penalty", "length_penalty"])
+async def test_how_texts_cannot_be_made_is_refused_by_name(fake, name):
+    for parameters in ({name: 2}, {"generate_parameters": {name: 2}}):
+        answered = await post(fake().gateway, "/models/generate", {"inputs": "a", "parameters": parameters})
+        assert answered.status == 422
+        assert f"{name} is not offered" in answered.json["error"]

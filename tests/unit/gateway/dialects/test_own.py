@@ -51,8 +51,9 @@ VALUES = {
     "temperature": 0.5,
     "top_p": 0.9,
     "seed": 3,
+    "stop": ["x"],
 }
-SENT = {"temperature": "0.5", "top_p": "0.9"}
+SENT = {"temperature": "0.5", "top_p": "0.9", "stop": '["x"]'}
 """What of VALUES reaches a pipeline in another form."""
 
 
@@ -161,7 +162,7 @@ async def test_the_document(fake):
     assert answered.json["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(answered.json).validate()
     operations = [methods["post"] for methods in answered.json["paths"].values()]
-    assert {operation["operationId"] for operation in operations} == set(VERBS)
+    assert {operation["operationId"] for operation in operations} == {*VERBS, "completions", "pipeline"}
     for operation in operations:
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         for schema in (body, operation["responses"]["200"]["content"]["application/json"]["schema"]):
