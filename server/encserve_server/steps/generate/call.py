@@ -114,7 +114,7 @@ class GenerateCall(Call):
                 if is_last:
                     self.answer(self._failed(error))
             elif is_last:
-                self.answer(self._response(news))
+                self.answer(_late() if self._came_to_nothing(news) else self._response(news))
             else:
                 self._send_piece(self._response(news))
 
@@ -131,11 +131,15 @@ class GenerateCall(Call):
             return failed(str(error))
         return failed(self._failures.in_words(error))
 
+    def _came_to_nothing(self, news: Mapping[int, _News]) -> bool:
+        """Whether there is an error in place of the last response: a text that is to be whole is not, or the time of
+        all texts was up before they had a token, so that the caller may ask again."""
+        if self._streamed:
+            return not any(text.tokens or text.finish != DEADLINE for text in self.texts)
+        return bool({each.finish for each in news.values()} & {CANCELLED, DEADLINE})
+
     def _response(self, news: Mapping[int, _News]) -> Any:
-        told = news.values()
-        if not self._streamed and {each.finish for each in told} & {CANCELLED, DEADLINE}:
-            return unavailable("the request was cancelled, or its timeout passed, before all its texts had ended")
-        at = list(news)
+        told, at = news.values(), list(news)
         return reply(
             text_output=_bytes(each.piece for each in told),
             index=np.array([at], np.int32),
@@ -143,6 +147,10 @@ class GenerateCall(Call):
             output_token_count=np.array([[each.tokens for each in told]], np.int32),
             **{name: counts[None, at] for name, counts in self._counts.items()},
         )
+
+
+def _late() -> Any:
+    return unavailable("the request was cancelled, or its timeout passed, before all its texts had ended")
 
 
 def _bytes(texts: Any) -> NDArray[np.object_]:

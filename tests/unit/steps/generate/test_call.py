@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from encserve_server.steps.generate.text import EOS
+from encserve_server.steps.generate.text import DEADLINE, EOS
 
 
 class Text:
@@ -62,6 +62,26 @@ def test_a_whole_answer_has_all_its_texts_in_order(ask):
         call.told(text, "!")
         call.send()
     assert pieces_of(answers) == [([b"aa!", b"b!"], [b"eos", b"eos"], True)]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_text_whose_time_is_up_before_its_first_token_may_be_asked_for_again(ask, streamed):
+    call, answers = ask(1, streamed=streamed)
+    (text,) = call.texts
+    text.finish = DEADLINE
+    call.told(text, "")
+    call.send()
+    assert answers[-1].is_last
+    assert answers[-1].error.message.startswith("UNAVAILABLE: the request was cancelled, or its timeout passed")
+
+
+def test_a_stream_that_has_begun_ends_with_its_time(ask):
+    call, answers = ask(2, streamed=True)
+    for text, tokens in zip(call.texts, ([1], []), strict=True):
+        text.tokens, text.finish = tokens, DEADLINE
+        call.told(text, "one" if tokens else "")
+    call.send()
+    assert pieces_of(answers) == [([b"one", b""], [b"deadline", b"deadline"], True)]
 
 
 def test_where_one_text_fails_nothing_more_is_made_of_the_others(ask):
