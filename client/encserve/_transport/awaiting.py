@@ -18,7 +18,7 @@ from encserve._transport import leaving
 from encserve._transport.over_grpc import READY_MODELS, OverGrpc, asked_about, served_models, string_parameters
 from encserve._transport.replicas import Replicas
 from encserve._transport.seam import AsyncResponseStream
-from encserve._transport.streams import AwaitedStream, messages, only
+from encserve._transport.streams import AwaitedStream, messages, only, to_the_end
 from encserve._transport.wire import request_to_proto, response_from_proto
 
 
@@ -59,12 +59,9 @@ class AsyncGrpcTransport(OverGrpc):
         with replicas.asking() as replica, self._asking(replicas, replica, request):
             replicas.asked[request] = replica
             sent = messages(request, timeout_s=timeout_s)
-            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
-        return AwaitedStream(
-            call,
-            partial(self._asking, replicas, replica, request),
-            leave=lambda ended: self._messages.add(ended.code()),
-        )
+            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s + leaving.END_S, metadata=metadata)
+        errors = partial(self._asking, replicas, replica, request)
+        return AwaitedStream(call, errors, leave=self._messages.add, timeout_s=timeout_s)
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""
@@ -75,7 +72,7 @@ class AsyncGrpcTransport(OverGrpc):
                 stream = replica.stub.ModelStreamInfer(
                     messages(message), timeout=leaving.GIVE_UP_S, metadata=self._metadata
                 )
-                self._messages.add(stream.read())
+                self._messages.add(to_the_end(stream, stream.read()))
             else:
                 proto = request_to_proto(message)
                 call = replica.stub.ModelInfer(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)

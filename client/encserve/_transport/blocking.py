@@ -59,8 +59,9 @@ class GrpcTransport(OverGrpc):
         with self._replicas.asking() as replica, self._asking(self._replicas, replica, request):
             self._replicas.asked[request] = replica
             sent = messages(request, timeout_s=timeout_s)
-            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s, metadata=metadata)
-        stream = BlockingStream(call, partial(self._asking, self._replicas, replica, request), leave=self._messages.add)
+            call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s + leaving.END_S, metadata=metadata)
+        errors = partial(self._asking, self._replicas, replica, request)
+        stream = BlockingStream(call, errors, leave=self._messages.add, timeout_s=timeout_s)
         self._streams[request] = stream
         return stream
 

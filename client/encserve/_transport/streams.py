@@ -13,8 +13,10 @@ runs. An unloaded model then stays in memory, and a server that stops waits for 
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -62,59 +64,101 @@ def messages(request: InferRequest, *, timeout_s: float | None = None) -> Iterab
 
 
 class BlockingStream:
-    """The responses to one request, by `grpc`."""
+    """The responses to one request, by `grpc`.
+
+    Args:
+        call: is read.
+        errors: surrounds each read, and turns what it raises into errors of encserve.
+        leave: keeps a call until it has ended.
+        timeout_s: seconds from now until nobody waits any more. The call itself ends later, so that the server, which
+            ends it by the same timeout, has done so before.
+    """
 
     def __init__(
-        self, call: Any, errors: Callable[[], AbstractContextManager[None]], leave: Callable[[Any], object]
+        self,
+        call: Any,
+        errors: Callable[[], AbstractContextManager[None]],
+        *,
+        leave: Callable[[Any], object],
+        timeout_s: float,
     ) -> None:
-        """Read `call`; `errors` surrounds each read, and turns what it raises into errors of encserve; `leave` keeps a
-        call that had its last response until it has ended."""
         self._call = call
         self._errors = errors
         self._leave = leave
-        self._had_last = False
+        self._end_s = time.monotonic() + timeout_s
+        self._is_left = False
 
     def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
         with self._errors():
             answer = next(self._call, None)
-            if answer is not None and is_last(answer) and not self._had_last:
-                self._had_last = True
+            if answer is None:
+                return None
+            is_late = time.monotonic() > self._end_s
+            if (is_late or is_last(answer)) and not self._is_left:
+                self._is_left = True
                 self._leave(self._call)
-            return None if answer is None else read(answer)
+            if is_late:
+                raise TimeoutError
+            return read(answer)
 
     def cancel(self) -> None:
-        """Tell the server that nobody waits for more, unless it had nothing more to send. A thread that waits ends with
-        an error."""
-        if not self._had_last:
+        """Tell the server that nobody waits for more, unless it ends by itself now. A thread that waits ends with an
+        error."""
+        if not self._is_left:
             self._call.cancel()
 
 
 class AwaitedStream:
-    """The responses to one request, by `grpc.aio`."""
+    """The responses to one request, by `grpc.aio`; made of what a `BlockingStream` is made of, but that `leave` takes
+    something to await."""
 
     def __init__(
-        self, call: Any, errors: Callable[[], AbstractContextManager[None]], leave: Callable[[Any], object]
+        self,
+        call: Any,
+        errors: Callable[[], AbstractContextManager[None]],
+        *,
+        leave: Callable[[Awaitable[Any]], object],
+        timeout_s: float,
     ) -> None:
-        """As `BlockingStream`."""
         self._call = call
         self._errors = errors
         self._leave = leave
-        self._had_last = False
+        self._end_s = time.monotonic() + timeout_s
+        self._is_left = False
 
     async def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
         with self._errors():
-            answer = await self._call.read()
-            if answer is not grpc.aio.EOF and is_last(answer) and not self._had_last:
-                self._had_last = True
-                self._leave(self._call)
-            return None if answer is grpc.aio.EOF else read(answer)
+            reading = asyncio.ensure_future(self._call.read())
+            try:
+                await asyncio.wait([reading], timeout=max(self._end_s - time.monotonic(), 0.0))
+            except asyncio.CancelledError:
+                reading.cancel()
+                raise
+            if not reading.done():
+                self._is_left = True
+                self._leave(to_the_end(self._call, reading))
+                raise TimeoutError
+            answer = reading.result()
+            if answer is grpc.aio.EOF:
+                return None
+            if is_last(answer) and not self._is_left:
+                self._is_left = True
+                self._leave(self._call.code())
+            return read(answer)
 
     def cancel(self) -> None:
-        """Tell the server that nobody waits for more, unless it had nothing more to send."""
-        if not self._had_last:
+        """Tell the server that nobody waits for more, unless it ends by itself now."""
+        if not self._is_left:
             self._call.cancel()
+
+
+async def to_the_end(call: Any, reading: Awaitable[Any]) -> None:
+    """Read what is left of a call of `grpc.aio`, of which a message is being read: it is cancelled where nobody holds
+    it."""
+    while await reading is not grpc.aio.EOF:
+        reading = call.read()
 
 
 def is_last(answer: Any) -> bool:

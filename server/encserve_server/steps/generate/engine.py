@@ -27,10 +27,6 @@ from .pace import Pace, QueueFull
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 from .turns import Turns
 
-ENDED_AFTER_S = 0.25
-"""Seconds after its deadline at which a text ends that nobody waits for any more. Triton of 2024 keeps a request, and
-with it the model, for ever whose caller leaves in the moment in which it has its last response: at the deadline."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLimits:
@@ -281,4 +277,4 @@ class Engine:
 
 
 def _is_gone(text: GeneratedText, now_s: float) -> bool:
-    return text.given_up or now_s > text.deadline_s + ENDED_AFTER_S
+    return text.given_up or now_s > text.deadline_s

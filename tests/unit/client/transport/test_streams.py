@@ -9,7 +9,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2
 
-from encserve import ContractError, EncserveError, InferRequest, InferResponse
+from encserve import ContractError, DeadlineExceeded, EncserveError, InferRequest, InferResponse
 from encserve._transport.awaiting import AsyncGrpcTransport
 from encserve._transport.blocking import GrpcTransport
 from encserve._transport.streams import StreamFailure, only, read
@@ -51,14 +51,15 @@ def test_one_response_is_promised():
 class Streaming(Triton):
     """Sends one message over each stream, and ends it a while later, as Triton does."""
 
-    def __init__(self, message):
+    def __init__(self, message, *, after_s=0.0):
         super().__init__()
-        self.message = message
+        self.message, self.after_s = message, after_s
         self.ended, self.was_left = threading.Event(), False
 
     def ModelStreamInfer(self, requests, context):
         context.add_callback(self.ended.set)
         next(requests)
+        time.sleep(self.after_s)
         yield self.message
         until_s = time.monotonic() + 0.2
         while context.is_active() and time.monotonic() < until_s:
@@ -73,13 +74,13 @@ def response(**parameters):
     return service_pb2.ModelStreamInferResponse(infer_response=answered)
 
 
-def leave_blocking(url, *, whole):
+def leave_blocking(url, *, whole, timeout_s=20, error=EncserveError):
     transport = GrpcTransport(url)
-    with suppress(EncserveError):
+    with suppress(EncserveError) if error is EncserveError else pytest.raises(error):
         if whole:
-            transport.infer(DECOUPLED, timeout_s=20)
+            transport.infer(DECOUPLED, timeout_s=timeout_s)
         else:
-            stream = transport.stream(DECOUPLED, timeout_s=20)
+            stream = transport.stream(DECOUPLED, timeout_s=timeout_s)
             try:
                 stream.next()
             finally:
@@ -88,20 +89,20 @@ def leave_blocking(url, *, whole):
     return transport.close
 
 
-def leave_awaiting(url, *, whole):
+def leave_awaiting(url, *, whole, timeout_s=20, error=EncserveError):
     async def leave():
         transport = AsyncGrpcTransport(url)
-        with suppress(EncserveError):
+        with suppress(EncserveError) if error is EncserveError else pytest.raises(error):
             if whole:
-                await transport.infer(DECOUPLED, timeout_s=20)
+                await transport.infer(DECOUPLED, timeout_s=timeout_s)
             else:
-                stream = await transport.stream(DECOUPLED, timeout_s=20)
+                stream = await transport.stream(DECOUPLED, timeout_s=timeout_s)
                 try:
                     await stream.next()
                 finally:
                     stream.cancel()
                     del stream
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
         await transport.close()
 
     asyncio.run(leave())
@@ -131,3 +132,14 @@ def test_a_stream_that_had_its_last_response_is_left_and_not_cancelled(leave, me
         assert triton.ended.wait(20)
         close()
     assert triton.was_left is not is_cancelled
+
+
+@pytest.mark.parametrize("leave", [leave_blocking, leave_awaiting])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_stream_whose_time_is_up_is_left_and_not_cancelled(leave, whole):
+    triton = Streaming(REFUSAL, after_s=0.2)
+    with playing(triton) as url:
+        close = leave(url, whole=whole, timeout_s=0.1, error=DeadlineExceeded)
+        assert triton.ended.wait(20)
+        close()
+    assert triton.was_left
