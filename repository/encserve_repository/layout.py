@@ -2,6 +2,7 @@
 
     NAME/config.pbtxt            the ensemble as it is served: it names the active version
     NAME/3/manifest.json         the certificate of version 3
+    NAME/3/baseline.json         of vectors: what those of the certificate's texts are like, for `encserve drift`
     NAME/3/config.pbtxt          the ensemble of version 3, which becomes NAME/config.pbtxt when that is activated
     NAME_tokenize/3/ ...         the steps: their files, and the config.pbtxt of that version
     NAME_encode/3/ ...           NAME_encode_tensorrt/3/ where the encode step is a plan
@@ -17,6 +18,7 @@ import re
 
 CONFIG_FILE = "config.pbtxt"
 MANIFEST_FILE = "manifest.json"
+BASELINE_FILE = "baseline.json"
 STEPS = ("tokenize", "encode", "head")
 GENERATE_STEPS = ("generate",)
 """The steps of a pipeline that generates texts."""

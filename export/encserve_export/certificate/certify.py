@@ -17,6 +17,7 @@ from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import WayFailed
 
 from . import certificate_texts
+from .baseline import write_baseline
 from .certificate_texts import CertificateTexts
 from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
 from .figures.figure import Figure
@@ -74,6 +75,7 @@ def certify(
         raise WayFailed("; ".join(complaints))
     if kept is not None:
         write_reference(kept, checkpoint.task.name, examinations)
+        write_baseline(kept, corpus, examinations.get("held_out"))
     recorded = _record(figures, corpus)
     recorded["figures"] |= {figure.name: figure.record(lengths.token_counts) for figure in of_lengths}
     return {

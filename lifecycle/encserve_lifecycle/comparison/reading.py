@@ -36,12 +36,9 @@ def read_texts(path: Path) -> Texts:
         InvalidInput: the file cannot be read, a line of it is wrong, or only some lines have labels or relevant texts.
     """
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    lines = list(_lines(path))
-    for number, line in lines:
-        fields = _fields(line, f"{path}, line {number}") if path.suffix == ".jsonl" else {"text": line}
+    lines = read_lines(path)
+    for number, fields in lines:
         found.setdefault(fields["text"], (str(fields.get("id", number)), fields))
-    if not found:
-        raise InvalidInput(f"{path} has no text")
     every = [fields for _, fields in found.values()]
     for name in ("label", "relevant"):
         if 0 < sum(name in fields for fields in every) < len(every):
@@ -56,6 +53,18 @@ def read_texts(path: Path) -> Texts:
         relevant=[_gains(fields["relevant"], path) for fields in every if "relevant" in fields],
         repeated=len(lines) - len(found),
     )
+
+
+def read_lines(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return what each line has, as often as it stands there, with the number of the line: `text`, and in JSON lines
+    whatever else they have. Raises InvalidInput."""
+    found = [
+        (number, _fields(line, f"{path}, line {number}") if path.suffix == ".jsonl" else {"text": line})
+        for number, line in _lines(path)
+    ]
+    if not found:
+        raise InvalidInput(f"{path} has no text")
+    return found
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
 from encserve_server.administration.watched_promotion import KEPT, UNKNOWN, UNSEEN, WatchedPromotion
 from encserve_server.config import ServeConfig
+from encserve_server.durations import seconds_of
 from encserve_server.errors import PromotionFailed
 from encserve_server.processes.interruption import interruption
 
@@ -31,8 +31,6 @@ SHARE = 0.1
 REPORT = Path("watch.html")
 FAILED = "failed"
 EXIT_ROLLED_BACK, EXIT_UNKNOWN = 1, 3
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)")
-_SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class Versions(Promotion, Candidacy):
@@ -47,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInput: an option is wrong.
         PromotionFailed: it was not promoted, or could not be rolled back; the message says what serves.
     """
-    duration_s = duration_of(arguments.watch)
+    duration_s = seconds_of(arguments.watch, "--watch")
     share = SHARE if arguments.share is None else arguments.share
     if not share:
         raise InvalidInput("--share is 0; a version that nobody asks cannot be watched")
@@ -96,14 +94,6 @@ def _write(report: Path, watch: Watch, outcome: Outcome) -> None:
         tell(f"the report {report} cannot be written: {error.strerror}")
         return
     print(f"report: {report}")
-
-
-def duration_of(given: str) -> float:
-    """Return the seconds of a duration such as 30m. Raises InvalidInput."""
-    matched = _DURATION.fullmatch(given.strip())
-    if matched is None or not float(matched[1]):
-        raise InvalidInput(f"--watch is {given!r}; a positive number with a unit is expected, such as 30m, 90s or 1h")
-    return float(matched[1]) * _SECONDS[matched[2]]
 
 
 def metrics_url_of(arguments: argparse.Namespace) -> str:

@@ -116,7 +116,7 @@ def test_what_differs_from_a_week_ago_is_told_where_there_is_enough_of_it(tmp_pa
 def test_the_rules_have_the_figures_that_are_simulated_here():
     rules = (MONITORING / "drift.yml").read_text()
     assert rules.count(f"({MARGIN} + sqrt({WIDTH} * (") == 2
-    assert rules.count(f">= {LEAST})") == 4
+    assert rules.count(f">= {LEAST})") == 5  # a mean of fewer vectors is none, either
 
 
 @pytest.mark.parametrize("an_hour", [100, 1_000])

@@ -19,6 +19,7 @@ from encserve_repository.versions import active_version, manifest_of
 from encserve_server import promote
 from encserve_server.administration import watch_command
 from encserve_server.administration.watched_promotion import KEPT
+from encserve_server.durations import seconds_of
 from encserve_server.errors import PromotionFailed
 
 
@@ -39,7 +40,7 @@ def parsed(*words):
 
 @pytest.mark.parametrize(("given", "seconds"), [("30m", 1_800), ("90s", 90), ("1.5 h", 5_400), ("2min", 120)])
 def test_durations(given, seconds):
-    assert watch_command.duration_of(given) == seconds
+    assert seconds_of(given, "--watch") == seconds
 
 
 @pytest.mark.parametrize("given", ["", "30", "0m", "-1m", "half an hour", "30 d"])

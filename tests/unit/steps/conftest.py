@@ -17,6 +17,7 @@ STEPS = (
         "instance.histogram",
         "head.answer_times",
         "head.answer_counts",
+        "head.vector_sums",
     ),
 )
 """What imports the module."""

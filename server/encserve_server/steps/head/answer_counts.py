@@ -3,7 +3,6 @@ of the version before, and no text or vector is kept for it."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 
 from ..instance.histogram import Histogram
 from ..instance.metrics import Metrics
+from .answers.windows import mean_of_windows
+from .projection import DIRECTIONS, directions_of, projected
+from .vector_sums import VectorSums
 
-DIRECTIONS = 32
-"""How many directions the vectors are counted along."""
 MOST_LABELS = 64
 """Labels beyond these are counted together: each is a series."""
 OTHER = "(other)"
@@ -64,7 +64,7 @@ class LabelCounts:
 
 class VectorCounts:
     """Vectors by the side of the origin on which they lie, along fixed directions: what pools the tokens in another
-    way, or meets other texts, has other shares. No vector can be had back from sums of signs over many texts."""
+    way, or meets other texts, has other shares. No vector can be had back from sums over many texts."""
 
     def __init__(self, settings: Mapping[str, Any], metrics: Metrics) -> None:
         metrics.add(self)  # before its counters, which it fills when it is told
@@ -78,17 +78,17 @@ class VectorCounts:
         for number in range(DIRECTIONS):
             self._signs.expect(direction=str(number))
         self._vectors.expect()
-        self._directions: NDArray[np.float32] | None = None
         self._positive = np.zeros(DIRECTIONS, np.int64)
         self._count = 0
         self._adding = threading.Lock()
+        self._sums = VectorSums(metrics)
 
     def add(self, inputs: Tensors, answer: Tensors) -> None:
-        """Count `sentence_embedding` (W, H) of the windows of texts, as the network gave it."""
+        """Count `sentence_embedding` (W, H) of the windows of texts, as the network gave it, and add up the texts'."""
         rows = inputs["sentence_embedding"]
-        if self._directions is None:
-            self._directions = directions_of(rows.shape[1])
-        positive = np.count_nonzero(rows @ self._directions > 0, axis=0)  # (DIRECTIONS,)
+        with np.errstate(invalid="ignore", over="ignore"):  # a backend that does not look may give NaN or infinity
+            positive = np.count_nonzero(rows @ directions_of(rows.shape[1]) > 0, axis=0)  # (DIRECTIONS,)
+            self._sums.add(projected(mean_of_windows(rows, inputs["lengths"], inputs["window_count"])))
         with self._adding:
             self._positive += positive
             self._count += len(rows)
@@ -101,14 +101,6 @@ class VectorCounts:
         self._vectors.add(count)
         for number, own in enumerate(positive.tolist()):
             self._signs.add(own, direction=str(number))
-
-
-def directions_of(width: int) -> NDArray[np.float32]:
-    """Return the directions (width, DIRECTIONS) of vectors of a width: ones and minus ones out of SHAKE-256, so that
-    every version, release and machine has the same."""
-    bits = hashlib.shake_256(f"encserve {width}".encode()).digest(width * DIRECTIONS // 8)
-    signs = np.unpackbits(np.frombuffer(bits, np.uint8)).reshape(width, DIRECTIONS)
-    return (2.0 * signs - 1.0).astype(np.float32)
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Metrics], AnswerCounts]] = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from encserve_server.steps.head.fit import Fit
+from encserve_server.steps.head.projection import directions_of, projected
 from encserve_server.steps.request.health import TOKEN_VARIABLE
 
 LABELS = ["good", "bad"]
@@ -62,22 +63,75 @@ def test_many_labels_make_no_more_series_than_a_few(metrics):
     assert (len(found), found["label 63",], found["(other)",]) == (65, 1, 2)
 
 
-def test_vectors_are_counted_by_their_side_along_fixed_directions(metrics):
-    from encserve_server.steps.head.answer_counts import directions_of
+def windows(vectors, counts=None):
+    """What the head gets of texts with so many windows each, one without `counts`."""
+    counts = np.ones(len(vectors), np.int32) if counts is None else np.array(counts, np.int32)
+    lengths = np.full(len(vectors), 7, np.int64)
+    return {"sentence_embedding": vectors, "lengths": lengths, "window_count": counts}
 
+
+def test_vectors_are_counted_by_their_side_along_fixed_directions(metrics):
     counts = counts_of(metrics, head="vectors")
     vectors = np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
-    counts.add({"sentence_embedding": vectors[:60]}, {})
-    counts.add({"sentence_embedding": vectors[60:]}, {})
+    counts.add(windows(vectors[:60]), {})
+    counts.add(windows(vectors[60:]), {})
     assert told(metrics, counts._vectors) == {(): 100}
     signs = told(metrics, counts._signs)
     expected = (vectors @ directions_of(16) > 0).sum(axis=0)
     assert [signs[str(number),] for number in range(32)] == expected.tolist()
 
 
-def test_directions_are_the_same_on_every_machine(triton):
-    from encserve_server.steps.head.answer_counts import directions_of
+def sums_of(counts, metrics):
+    """The sums along the directions, and of how many vectors, and of requests of how many squared."""
+    from encserve_server.steps.head.vector_sums import TELLINGS
 
+    for _ in range(TELLINGS):
+        metrics.tell(pytest.fail)
+    sums = told(metrics, counts._sums._sums)
+    total = [sums[str(number), "above"] - sums[str(number), "below"] for number in range(32)]
+    return total, told(metrics, counts._sums._vectors)[()], told(metrics, counts._sums._squares)[()]
+
+
+def test_vectors_are_summed_along_the_directions_each_with_length_one(metrics):
+    counts = counts_of(metrics, head="vectors")
+    vectors = 5 * np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
+    counts.add(windows(vectors[:60]), {})
+    counts.add(windows(vectors[60:]), {})
+    total, count, squares = sums_of(counts, metrics)
+    scaled = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert total == pytest.approx((scaled @ directions_of(16)).sum(axis=0), abs=1e-3)
+    assert (count, squares) == (100, 60**2 + 40**2)
+
+
+def test_a_long_text_is_summed_once_as_the_mean_of_its_windows(metrics):
+    counts = counts_of(metrics, head="vectors")
+    rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
+    counts.add(windows(rows, [1, 4]), {})
+    total, count, squares = sums_of(counts, metrics)
+    texts = np.stack([rows[0], rows[1:].mean(axis=0)])
+    assert total == pytest.approx(projected(texts).sum(axis=0), abs=1e-4)
+    assert (count, squares) == (2, 4)
+
+
+def test_a_vector_that_is_not_finite_is_summed_by_nobody(metrics):
+    counts = counts_of(metrics, head="vectors")
+    counts.add(windows(np.array([[np.nan] * 16, [np.inf] * 16, [0.0] * 16, [1.0] * 16], np.float32)), {})
+    total, count, squares = sums_of(counts, metrics)
+    assert total == pytest.approx(projected(np.ones((1, 16), np.float32))[0])
+    assert (count, squares) == (2, 4)
+
+
+def test_sums_are_told_at_each_tenth_telling(metrics):
+    counts = counts_of(metrics, head="vectors")
+    counts.add(windows(np.ones((3, 16), np.float32)), {})
+    for _ in range(9):
+        metrics.tell(pytest.fail)
+        assert counts._sums._vectors._metrics[()].value() == 0
+    metrics.tell(pytest.fail)
+    assert counts._sums._vectors._metrics[()].value() == 3
+
+
+def test_directions_are_the_same_on_every_machine():
     assert set(np.unique(directions_of(384)).tolist()) == {-1.0, 1.0}
     assert directions_of(384)[:2, :4].tolist() == [[1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, -1.0]]
 

@@ -1,0 +1,1 @@
+"""What tells that texts have become others: how often by chance, and how soon."""
