@@ -1,10 +1,10 @@
-"""What the sums for `encserve drift` cost, by the time of the steps of a request.
+"""What the sums for `encserve drift` cost, by the processor time of the steps of a request.
 
     python -m benchmarks.cost.drift_sums [--rounds 15]
 
 Exports MiniLM and answers requests in this process, with the code of the encode and the head step; the vectors of each
-are added to the sums as the head step does. Prints the time of the addition, beside the
-time of the steps, for requests of one text and of 32.
+are added to the sums as the head step does. Prints the processor time of the addition, beside that of the steps, for
+requests of one text and of 32.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ def measure(step: InProcessStep, head: Any, lengths: Any, rounds: int, draws: np
     answered_s, added_s = [], []
     for _ in range(-2, rounds):  # the first two are for warming up
         request = {"input_ids": draws.integers(1_000, 20_000, lengths.sum()), "lengths": lengths}
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         (encoded,) = step.encode([request], [OUTPUT])
         if isinstance(encoded, Exception):
             raise encoded
         inputs = {**encoded, "lengths": lengths, "window_count": np.ones(len(lengths), np.int32)}
         head.answer(inputs, options)
-        encoded_s = time.perf_counter()
+        encoded_s = time.process_time()
         add(inputs)
-        added_s.append(time.perf_counter() - encoded_s)
+        added_s.append(time.process_time() - encoded_s)
         answered_s.append(encoded_s - began_s)
     steps_s, sums_s = np.median(answered_s[2:]), np.median(added_s[2:])
     print(

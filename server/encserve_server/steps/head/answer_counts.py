@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..instance.histogram import Histogram
 from ..instance.metrics import Metrics
 from .answers.windows import mean_of_windows
-from .projection import DIRECTIONS, directions_of, projected
+from .projection import DIRECTIONS, products, scaled
 from .vector_sums import VectorSums
 
 MOST_LABELS = 64
@@ -87,8 +87,10 @@ class VectorCounts:
         """Count `sentence_embedding` (W, H) of the windows of texts, as the network gave it, and add up the texts'."""
         rows = inputs["sentence_embedding"]
         with np.errstate(invalid="ignore", over="ignore"):  # a backend that does not look may give NaN or infinity
-            positive = np.count_nonzero(rows @ directions_of(rows.shape[1]) > 0, axis=0)  # (DIRECTIONS,)
-            self._sums.add(projected(mean_of_windows(rows, inputs["lengths"], inputs["window_count"])))
+            along = products(rows)  # (W, DIRECTIONS)
+            positive = np.count_nonzero(along > 0, axis=0)  # (DIRECTIONS,)
+            texts = mean_of_windows(rows, inputs["lengths"], inputs["window_count"])  # (n, H)
+            self._sums.add(scaled(along if texts is rows else products(texts), texts))
         with self._adding:
             self._positive += positive
             self._count += len(rows)

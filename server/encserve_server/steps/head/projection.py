@@ -23,10 +23,23 @@ def directions_of(width: int) -> NDArray[np.float32]:
     return (2.0 * signs - 1.0).astype(np.float32)
 
 
-def projected(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Return vectors (n, width), each scaled to length 1, along the directions: (n, DIRECTIONS), about 1 in size
-    whatever the width is. A zero vector gives zeros."""
-    along = (vectors @ directions_of(vectors.shape[1])).astype(np.float64)
+def products(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the products (n, DIRECTIONS) of vectors (n, width) with the directions.
+
+    Without BLAS: what is so small it gives to threads of its own, and where other work has the cores, the head waited
+    7 ms for them, or 20 ms for 32 vectors, in place of 0.02 and 0.25.
+    """
+    return np.einsum("nh,hd->nd", vectors, directions_of(vectors.shape[1]), dtype=np.float32, casting="same_kind")
+
+
+def scaled(along: NDArray[np.float32], vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the products of vectors (n, width) as those of vectors of length 1, about 1 in size whatever the width is.
+    A zero vector gives zeros."""
     norms = np.sqrt(np.einsum("nh,nh->n", vectors, vectors, dtype=np.float64))
-    scaled: NDArray[np.float64] = along / np.maximum(norms, _SMALLEST_NORM)[:, None]
-    return scaled
+    of_length_one: NDArray[np.float64] = along / np.maximum(norms, _SMALLEST_NORM)[:, None]
+    return of_length_one
+
+
+def projected(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Return vectors (n, width), each scaled to length 1, along the directions: (n, DIRECTIONS)."""
+    return scaled(products(vectors), vectors)
