@@ -46,9 +46,21 @@ def _terms(answer: SparseEmbeddings) -> list[Mapping[str, Any]]:
     return [{"token_ids": ids, "weights": weights} for ids, weights in pairs]
 
 
+def _label_types(pipeline: PipelineInfo, options: Options) -> Mapping[str, pa.DataType]:
+    columns = {"labels": pa.list_(pa.string()), "scores": pa.list_(pa.float32())}
+    calibrated = options.get("probabilities")
+    if calibrated is None:
+        calibrated = pipeline.option_defaults.get("probabilities", False)
+    return {**columns, **({"probabilities": pa.list_(pa.float32())} if calibrated else {})}
+
+
 def _labels(answer: Classifications) -> list[Mapping[str, Any]]:
-    pairs = zip(answer.labels, answer.scores, strict=True)
-    return [{"labels": list(labels), "scores": scores} for labels, scores in pairs]
+    rows = [
+        {"labels": list(labels), "scores": scores} for labels, scores in zip(answer.labels, answer.scores, strict=True)
+    ]
+    if answer.probabilities is None:
+        return rows
+    return [{**row, "probabilities": own} for row, own in zip(rows, answer.probabilities, strict=True)]
 
 
 def _entities(answer: TokenClassifications) -> list[Mapping[str, Any]]:
@@ -74,7 +86,7 @@ FORMS: Mapping[str, Form] = {
     ),
     "classify": Form(
         verb=CLASSIFY,
-        columns=lambda pipeline, options: {"labels": pa.list_(pa.string()), "scores": pa.list_(pa.float32())},
+        columns=_label_types,
         rows=_labels,
     ),
     "classify-tokens": Form(

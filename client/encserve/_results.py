@@ -73,6 +73,9 @@ class Classifications(Answer):
     """The k labels of each text."""
     scores: NDArray[np.float32]
     """The score of each label, (n, k)."""
+    probabilities: NDArray[np.float32] | None = None
+    """The probability of each label, (n, k), where it was asked for: how often a label is right that has it, by the
+    texts that the pipeline was calibrated on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -84,6 +84,8 @@ class ExportConfig:
     """Texts like those that will be served, one a line or in JSON lines; None takes encserve's own corpus."""
     calibration_field: str = "text"
     """The field of a JSON line that holds the text."""
+    labels: Path | None = None
+    """Texts whose labels are known, in JSON lines, to fit a temperature on; of text-classification. None fits none."""
     certify_all: bool = False
     """Whether the certificate asks the whole corpus, however long it takes; else the texts for which it has time."""
     limits: Mapping[str, float] = field(default_factory=dict)

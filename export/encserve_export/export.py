@@ -19,15 +19,18 @@ from .certificate.certify import certify
 from .certificate.guard import check_texts_are_apart
 from .certificate.limits import limits_for, overridden, relaxed
 from .certificate.reference_process import reference_process
-from .certificate.subject.asked import Subject, library_of
+from .certificate.subject.asked import Subject, library_of, pipeline_of
 from .checkpoint.loading import Checkpoint
 from .checkpoint.shared_body import load_heads
+from .confidence.calibrating import calibrate as fit_confidence
+from .confidence.calibrating import labelled_texts
+from .confidence.labelled import LabelledTexts
 from .config import ExportConfig
 from .drafts import Drafts
 from .engines.engine import EncodeStep, Say, Stage, Tracing
 from .engines.table import check_heads
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
-from .errors import Unsupported, UnsupportedHost, WayFailed
+from .errors import InvalidConfig, Unsupported, UnsupportedHost, WayFailed
 from .generation.asked import generates
 from .generation.export import export_generator
 from .hardware import hardware
@@ -61,6 +64,8 @@ def export_heads(
     says so.
     """
     if generates(config):
+        if config.labels is not None:
+            raise InvalidConfig("--labels is for text-classification, and this checkpoint generates texts")
         return [export_generator(config, stage, say)]
     ways = ways_for(config, read_cpu_flags(), say)
     limits_for(ways[0].precision, config.limits)  # refuses what is no limit, before anything is done
@@ -71,7 +76,7 @@ def export_heads(
         with stage(f"loading {', '.join([config.checkpoint, *config.heads.values()])}"):
             checkpoints = load_heads(config)
         check_heads(config, checkpoints)
-        calibration = calibrate(config, checkpoints[""])
+        calibration, labelled = calibrate(config, checkpoints[""]), labelled_texts(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])
         limits = limits_by_head(checkpoints, config)
@@ -82,7 +87,7 @@ def export_heads(
             traced = _trace(ways, checkpoints, staged.root / _DRAFTS, say)
         drafts = Drafts(checkpoints[""], calibration, traced, staged.root / _DRAFTS, stage)
         steps = EncodeSteps(checkpoints=checkpoints, config=config, calibration=calibration, timings=staged.work.path)
-        workshop = _Workshop(steps, drafts, staged, stage)
+        workshop = _Workshop(steps, drafts, staged, stage, labelled)
         made = workshop.first_that_holds([way for way in ways if way.engine.tracing in traced], say)
         manifests = _manifests(config, staged, checkpoints, made)
         shutil.rmtree(staged.root / _DRAFTS)  # what is published is brought to disk with all that lies beside it
@@ -120,6 +125,7 @@ class _Workshop:
     drafts: Drafts
     staged: StagedVersion
     stage: Stage
+    labelled: LabelledTexts | None
 
     def first_that_holds(self, ways: Sequence[Way], say: Say) -> Made:
         """Make the encode step in one way after the other, the fastest first, until a certificate holds.
@@ -179,6 +185,10 @@ class _Workshop:
                 subject = Subject(checkpoint=checkpoint, reference=library, folders=folders, head=head)
                 with self.stage(f"certifying {name} against the checkpoint"):
                     parity = certify(subject, encoder, limits, texts, self.staged.folder(name))
+                if self.labelled is not None:
+                    with self.stage(f"fitting the temperature of {name}"):
+                        pipeline = pipeline_of(subject, encoder)
+                        parity["confidence"] = fit_confidence(pipeline, checkpoint, self.labelled, folders["head"])
                 parity["measured_on"] = way.engine.measured_on
                 parity["hardware"] = hardware(way.engine.measured_on)
                 parity["arithmetic"] = "emulated" if way.engine.emulates(way.precision) else "measured"

@@ -51,4 +51,7 @@ def _refuse(names: set[str], why: str) -> None:
 
 
 def _fields(answer: Classifications, row: int) -> dict[str, object]:
-    return {"labels": answer.labels[row], "scores": answer.scores[row].tolist()}
+    fields: dict[str, object] = {"labels": answer.labels[row], "scores": answer.scores[row].tolist()}
+    if answer.probabilities is not None:
+        fields["probabilities"] = answer.probabilities[row].tolist()
+    return fields

@@ -15,14 +15,20 @@ class ClassifyOptions(TruncateOption, WindowOptions, CallOptions, total=False):
 
     top_k: int | None
     """How many labels for each text; all without it."""
+    probabilities: bool | None
+    """Whether the probability of each label is wanted beside its score, of a pipeline that was exported with labelled
+    texts; others refuse the option."""
 
 
 def decode_classifications(answer: AnswerReader, columns: int) -> Classifications:
     """Labels and scores (n, columns)."""
     labels = answer.strings("label", (answer.rows, columns))
+    calibrated = bool(answer.given.get("probabilities", answer.pipeline.option_defaults.get("probabilities")))
+    scores = answer.array("score", np.float32, (answer.rows, columns * (2 if calibrated else 1)))
     return Classifications(
         labels=[tuple(row) for row in labels],
-        scores=answer.array("score", np.float32, labels.shape),
+        scores=scores[:, :columns],
+        probabilities=scores[:, columns:] if calibrated else None,
         **answer.common(),
     )
 

@@ -79,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration-field", default="text", metavar="FIELD", help="of a JSON line (default: %(default)s)"
     )
     parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="of text-classification: texts whose labels are known, JSON lines with text and label, so that callers "
+        "may ask for probabilities: two thirds fit a temperature, and a third says what it is worth",
+    )
+    parser.add_argument(
         "--certify",
         choices=["quick", "full"],
         default="quick",
@@ -154,6 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
             compare_runtimes=arguments.runtime == "auto",
             calibration=arguments.calibration,
             calibration_field=arguments.calibration_field,
+            labels=arguments.labels,
             certify_all=arguments.certify == "full",
             limits=parse_limits(arguments.limits),
             device=Device(arguments.device) if arguments.device else None,

@@ -42,6 +42,12 @@ def _report(repository: Path, manifest: Manifest) -> None:
     if held_out := parity.get("held_out"):
         print(f"  on {held_out['texts']} held-out texts of --calibration:")
         _print_figures(held_out["figures"], parity["relaxed"])
+    if confidence := parity.get("confidence"):
+        before, after = (confidence[side]["calibration_error"]["measured"] for side in ("before", "after"))
+        print(
+            f"  temperature {confidence['temperature']:.3f}: calibration error {before:.3f} of scores, {after:.3f} of "
+            f"probabilities, on {confidence['texts']['held_out']} held-out texts of --labels"
+        )
 
 
 def _print_figures(figures: Mapping[str, Any], relaxed: Sequence[str]) -> None:

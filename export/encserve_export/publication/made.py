@@ -89,7 +89,9 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         limits=asdict(pipeline.limits),
         token_budget=engine.token_budget(config.token_budget),
         prompts=checkpoint.modules.prompts,
-        option_defaults={name: rule["default"] for name, rule in options_of(checkpoint).items()},
+        option_defaults={
+            name: rule["default"] for name, rule in options_of(checkpoint, calibrated=config.labels is not None).items()
+        },
         tokenizer_sha256=sha256_of(staged.step_folders(pipeline.name)["tokenize"] / "tokenizer.json"),
         parity=pipeline.parity,
         speed=made.speed,

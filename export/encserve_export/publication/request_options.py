@@ -16,8 +16,11 @@ MOST_OF_AN_INSTRUCTION = 4_096
 Rule = dict[str, Any]
 
 
-def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
-    """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library."""
+def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str, Rule]:
+    """Option -> kind, default and bounds. A request that sets none gets the answer of the reference library.
+
+    `calibrated` says whether a temperature is fitted.
+    """
     offered: dict[str, Rule] = {
         "truncate": _choice(cut_side(checkpoint), ["end", "start", "error"]),
         "lane": _choice(LANES[0], list(LANES)),
@@ -38,6 +41,8 @@ def options_of(checkpoint: Checkpoint) -> dict[str, Rule]:
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
+            if calibrated:
+                offered["probabilities"] = {"kind": "flag", "default": False}
         case "text-ranking":
             offered["top_k"] = _whole(None, 1, _ANY)
             if checkpoint.template:  # of which the end is never cut

@@ -144,7 +144,7 @@ def interface_of(checkpoints: Mapping[str, Checkpoint]) -> Interface:
 def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, folders: dict[str, Path]) -> None:
     """Write the files of the steps around the encode step into their version folders, `folders` by step."""
     task = checkpoint.task
-    options = {"options": options_of(checkpoint)}
+    options = {"options": options_of(checkpoint, calibrated=config.labels is not None)}
     own = task.settings(checkpoint.config, checkpoint.modules, checkpoint.tokenizer)
     masks = {"mask_id": checkpoint.tokenizer.mask_token_id} if "mask_at" in checkpoint.graph_inputs else {}
     engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)

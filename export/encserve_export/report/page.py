@@ -9,6 +9,7 @@ from encserve import __version__
 from encserve_export.publication.siblings import Published, graph_megabytes
 from encserve_pages.page import Cell, Figures, Part, Table, render_page
 
+from .confidence import confidence_parts
 from .figures import figures
 from .provenance import measured_in_words
 
@@ -18,6 +19,7 @@ def render_report(siblings: Sequence[Published]) -> str:
     asked = siblings[0].manifest
     parts: list[Part] = [
         *_parity(asked["parity"]),
+        *confidence_parts(asked["parity"]),
         Figures(list(figures(siblings))),
         _speed(asked),
         _siblings(siblings),

@@ -390,3 +390,23 @@ def run_slowly(job):
 
     with Client(transport=FakeTransport(answer, pipelines=[server.pipeline])) as client:
         run_job(job, client, resume=(job.output / JOB_FILE).exists())
+
+
+@pytest.mark.parametrize(("options", "wanted"), [({}, False), ({"probabilities": True}, True)])
+def test_probabilities_are_a_column_where_they_are_asked_for(tmp_path, options, wanted):
+    pipeline = {"task": "text-classification", "labels": ("a", "b"), "dimensions": 2}
+
+    class Classifier(Server):
+        def __call__(self, request):
+            counts = np.ones((1, len(request.inputs["text"])), np.int32)
+            columns = [0.75, 0.25, 0.5, 0.5][: 4 if wanted else 2]
+            labels = np.array([[[b"a", b"b"]] * counts.size], object)
+            scores = np.array([[columns] * counts.size], np.float32)
+            return {"token_count": counts, "dropped_count": 0 * counts, "label": labels, "score": scores}
+
+    with Classifier(**pipeline).client() as client:
+        run_job(job_of(tmp_path, [(1, "a text")], verb="classify", options=options), client, resume=False)
+    (row,) = rows_in(tmp_path / "out")
+    assert row["scores"] == [0.75, 0.25]
+    assert row.get("probabilities") == ([0.5, 0.5] if wanted else None)
+    assert ("probabilities" in row) is wanted

@@ -48,14 +48,19 @@ def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
     )
 
 
+def pipeline_of(subject: Subject, encoder: ServedEncoder) -> ComposedPipeline:
+    """The pipeline in this process, with its encode step as it will be served."""
+    task = subject.checkpoint.task
+    return ComposedPipeline(task, subject.folders, encoder, graph_output(task, subject.head))
+
+
 class AskedSubject:
     """A pipeline and the library, which get the same requests."""
 
     def __init__(self, subject: Subject, encoder: ServedEncoder, process: ReferenceProcess) -> None:
         """`encoder` is the pipeline's encode step as it will be served."""
         self.subject = subject
-        task = subject.checkpoint.task
-        self.pipeline = ComposedPipeline(task, subject.folders, encoder, graph_output(task, subject.head))
+        self.pipeline = pipeline_of(subject, encoder)
         self.by = ""
         """The class of the library that answered, with its version; empty before it was asked."""
         self._process = process

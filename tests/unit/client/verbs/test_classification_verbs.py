@@ -38,6 +38,20 @@ class TestClassify:
         assert result.scores.shape == (1, 1)
         assert requests[0].parameters == {"top_k": 1, "truncate": "start"}
 
+    def test_probabilities_stand_beside_scores(self, ask):
+        def calibrated(request):
+            answer = classes(request)
+            return {**answer, "score": np.concatenate([answer["score"], answer["score"] / 4], axis=-1)}
+
+        result, requests = ask(CLASSES, calibrated, "classify", ["x", "yy", "zzz"], probabilities=True)
+        assert requests[0].parameters == {"probabilities": True}
+        assert result.scores.tolist() == [[1, 0.5], [2, 0.5], [3, 0.5]]
+        assert result.probabilities.tolist() == [[0.25, 0.125], [0.5, 0.125], [0.75, 0.125]]
+        assert ask(CLASSES, classes, "classify", ["x"])[0].probabilities is None
+        with pytest.raises(ContractError, match="tensor 'score' has shape"):
+            ask(CLASSES, classes, "classify", ["x"], probabilities=True)
+        assert ask(CLASSES, calibrated, "classify", [], probabilities=True)[0].probabilities.shape == (0, 2)
+
     def test_windows_are_reported(self, ask):
         def windows(request):
             return {**classes(request), "window_count": np.full((1, len(request.inputs["text"])), 3, np.int32)}

@@ -54,6 +54,24 @@ def published(tmp_path):
     return with_texts
 
 
+def test_what_probabilities_are_worth_is_drawn(published):
+    def side(error, score):
+        bins = [{"score": score, "right": 0.7, "low": 0.6, "high": 0.8}]
+        return {
+            "calibration_error": {"measured": error, "low": 0.01, "high": 0.3},
+            "log_loss": 0.5,
+            "bins": bins,
+        }
+
+    texts = {"fitted": 200, "held_out": 100, "sha256": "0" * 64}
+    confidence = {"temperature": 1.5, "texts": texts, "before": side(0.2, 0.9), "after": side(0.02, 0.7)}
+    page = render_report([published(1, [2, 3], confidence=confidence)])
+    assert "Temperature 1.500, fitted on 200 texts, and what it is worth on 100 others" in page
+    assert "<td>probability</td><td>0.020 (0.010 to 0.300)</td><td>0.500</td>" in page
+    assert "Reliability" in page
+    assert "Reliability" not in render_report([published(1, [2, 3])])
+
+
 def test_a_relaxed_limit_is_called_relaxed(published):
     page = render_report([published(1, [2, 3], relaxed=["cosine_min"])])
     assert '<td>cosine_min</td><td>0.9991</td><td class="bad">at least 0.999, relaxed</td><td>64</td>' in page

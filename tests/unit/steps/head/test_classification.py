@@ -23,6 +23,18 @@ def test_labels_by_descending_score_and_equal_ones_in_their_order():
     np.testing.assert_allclose(answer["score"].sum(1), 1, rtol=1e-6)
 
 
+def test_probabilities_stand_beside_scores_in_their_order():
+    head = Head({"labels": ["a", "b", "c"], "activation": "softmax", "temperature": 2.0})
+    answer = head.answer(LOGITS, {"top_k": 2, "probabilities": True})
+    assert answer["label"].shape == (2, 2)
+    assert answer["score"].dtype == np.float32
+    scores, probabilities = np.split(answer["score"], 2, axis=1)
+    np.testing.assert_array_equal(scores, classify("softmax", top_k=2)["score"])
+    expected = -np.sort(-softmax(LOGITS["logits"] / 2))[:, :2]
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
+    assert head.answer(LOGITS, {"top_k": 2, "probabilities": False})["score"].shape == (2, 2)
+
+
 def test_each_label_by_itself():
     assert classify("sigmoid")["score"][0] == pytest.approx([0.880797, 0.5, 0.268941], abs=1e-6)
 

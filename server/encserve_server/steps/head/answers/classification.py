@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...request.options import Options
 from ..fit import Fit
 from .bytes_tensor import bytes_tensor
-from .scores import ACTIVATIONS, descending
+from .scores import ACTIVATIONS, descending, softmax
 from .windows import mean_of_windows
 
 
@@ -21,13 +21,22 @@ class Head:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._labels = bytes_tensor(settings["labels"])  # (C,)
         self._activation = ACTIVATIONS[settings["activation"]]
+        self._temperature = settings.get("temperature", 1.0)
         self.fit = Fit(
             {"logits": ("windows", len(self._labels)), "lengths": ("windows",), "window_count": ("texts",)},
             {"window_count": "windows"},
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Return `label` and `score` (n, top_k) of n texts, from the logits (W, C) of their windows."""
-        scores = self._activation(mean_of_windows(inputs["logits"], inputs["lengths"], inputs["window_count"]))
+        """Return `label` and `score` (n, top_k) of n texts, from the logits (W, C) of their windows.
+
+        Where probabilities are asked for, they are as many further columns of `score`.
+        """
+        logits = mean_of_windows(inputs["logits"], inputs["lengths"], inputs["window_count"])
+        scores = self._activation(logits)
         order = descending(scores, options["top_k"])  # (n, k)
-        return {"label": self._labels[order], "score": np.take_along_axis(scores, order, -1)}
+        answered = np.take_along_axis(scores, order, -1)
+        if options.get("probabilities"):
+            calibrated = softmax(np.divide(logits, self._temperature, dtype=np.float32))
+            answered = np.concatenate([answered, np.take_along_axis(calibrated, order, -1)], axis=-1)
+        return {"label": self._labels[order], "score": answered}
