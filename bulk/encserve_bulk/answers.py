@@ -55,7 +55,7 @@ def _label_types(pipeline: PipelineInfo, options: Options) -> Mapping[str, pa.Da
 
 
 def _labels(answer: Classifications) -> list[Mapping[str, Any]]:
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {"labels": list(labels), "scores": scores} for labels, scores in zip(answer.labels, answer.scores, strict=True)
     ]
     if answer.probabilities is None:

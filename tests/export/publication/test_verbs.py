@@ -45,7 +45,7 @@ def test_each_option_of_a_verb_is_offered(verb):
         template=None,
     )
     generates = checkpoint.task is GENERATION
-    offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint)
+    offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint, calibrated=True)
     if verb.name == "rerank":
         in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
         offered |= {"instruction": options_of(in_words)["instruction"]}
