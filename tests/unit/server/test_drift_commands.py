@@ -198,6 +198,34 @@ def test_a_look_that_cannot_be_had_is_left_out_unless_it_is_the_last(tmp_path, c
         judged("--baseline", made)
 
 
+def test_a_step_that_is_telling_its_sums_is_looked_at_again(tmp_path, counters, monkeypatch):
+    """Between the two pages of the first look the step tells what it has summed."""
+    made, pages = frozen(tmp_path, TEXTS), []
+
+    def told_meanwhile(url, models):
+        pages.append(url)
+        if len(pages) == 2:
+            counters.sums = counters.sums + 1
+        return counters.read(url, models)
+
+    monkeypatch.setattr(drift_command, "read_series", told_meanwhile)
+    counters.to_come = [f"text of an hour {number}" for number in range(600)]
+    assert judged("--baseline", made) == 0
+
+
+def test_counters_that_change_all_the_time_do_no_harm(tmp_path, counters, monkeypatch):
+    made, pages = frozen(tmp_path, TEXTS), []
+
+    def beside_others(url, models):
+        pages.append(url)
+        other = ("encserve_first_labels", frozenset({("model", "minilm_head"), ("version", "1")}))
+        return {**counters.read(url, models), other: float(len(pages))}
+
+    monkeypatch.setattr(drift_command, "read_series", beside_others)
+    counters.to_come = [f"text of an hour {number}" for number in range(600)]
+    assert judged("--baseline", made) == 0
+
+
 def test_a_server_without_the_sums_is_told(tmp_path, counters):
     counters.sums = counters.sums[:3]
     with pytest.raises(EncserveError, match="no sums of the vectors of version 1 of minilm"):
