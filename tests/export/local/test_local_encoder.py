@@ -21,24 +21,10 @@ from encserve import (
     TransportError,
 )
 from encserve.local import Encoder
-from encserve_export.config import ExportConfig
-from encserve_export.export import export
 from encserve_repository.config_text import to_text
 from encserve_repository.versions import active_config
-from export.small_checkpoints import make_checkpoint
 
 TEXTS = ["The harbour lights went out.", "", "x", "a longer text than all of the others " * 9]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A repository with the pipeline `tiny`, which tests only read."""
-    folder = tmp_path_factory.mktemp("local")
-    config = ExportConfig(
-        checkpoint=str(make_checkpoint(folder / "checkpoint")), name="tiny", repository=folder / "models"
-    )
-    export(config)
-    return config.repository
 
 
 @pytest.fixture

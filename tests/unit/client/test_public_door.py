@@ -27,7 +27,7 @@ def test_all_is_sorted_and_complete():
 
 def test_public_modules():
     modules = {module.name for module in pkgutil.iter_modules(encserve.__path__)}
-    assert {name for name in modules if not name.startswith("_")} == {"local", "testing"}
+    assert {name for name in modules if not name.startswith("_")} == {"local", "ray", "testing"}
 
 
 def test_typed():

@@ -1,0 +1,1 @@
+"""Pipelines in Ray Data, through servers or in its workers: see `encserve.ray`."""
