@@ -17,8 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def jobs_of(
         "Ray, encserve in each worker": ("local", {"model": MODEL, "repository": str(repository)}),
         "Ray, sentence-transformers in each worker": ("reference", {"checkpoint": str(CHECKPOINT)}),
     }
-    if find_spec("ray") is None:
+    if not is_installed("ray"):
         missing = dict.fromkeys(in_ray, "ray is not installed: pip install '.[ray]'")
     else:
         start_ray()
@@ -135,6 +134,15 @@ def in_process(source: Path, out: Path, repository: Path) -> None:
     out.mkdir(parents=True)
     column = pa.array(list(vectors), pa.list_(pa.float32()))
     pq.write_table(table.append_column("vector", column), out / "part.parquet")
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is the distribution: a folder `ray`, such as its logs, can be imported as well."""
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def start_ray() -> None:
@@ -214,7 +222,7 @@ def report(
             "command": "python -m benchmarks.bulk " + " ".join(sys.argv[1:]),
             "workload": rows,
             "machine": machine,
-            "tools": {name: version(name) for name in tools if name != "ray" or find_spec("ray")},
+            "tools": {name: version(name) for name in tools if is_installed(name)},
             "systems": systems,
             "missing": missing,
         }

@@ -14,7 +14,7 @@ from encserve_ray.local_predictor import assigned_cores
 
 
 def test_rows_are_those_of_the_encoder_and_what_is_wrong_is_a_row(exported):
-    texts = ["one", None, "two", "x" * 2_000_000, "one"]
+    texts = ["one", None, "two", "x" * (2**24 + 1), "one"]
     predictor = LocalPredictor(exported, "tiny", text="body", options={"dimensions": 8}, cores=1)
     table = predictor(pa.table({"id": range(5), "body": texts}))
     assert table.column_names == ["id", "body", "vector", "token_count", "dropped_count", "error", "version"]
@@ -25,7 +25,7 @@ def test_rows_are_those_of_the_encoder_and_what_is_wrong_is_a_row(exported):
     assert rows[4]["vector"] == rows[0]["vector"]
     assert [row["error"] for row in rows[::2]] == [None, None, None]
     assert rows[1]["error"] == "the text is missing, or no string"
-    assert rows[3]["error"].startswith("the text has 2,000,000 bytes in UTF-8, the limit is")
+    assert rows[3]["error"].startswith("the text has 16,777,217 bytes in UTF-8, the limit is 16,777,216")
     assert {row["version"] for row in rows} == {"1"}
     assert predictor(pa.table({})) == pa.table({})
 
