@@ -18,6 +18,9 @@ SERVED_VERSION_KEY = "encserve_served_version"
 """The parameter in which a transport says which version the server serves, where the configuration pins one. No
 configuration has it."""
 
+ADDED_KEY = "added_tokens"
+"""The parameter that says how many tokens the server gives a text; only a pipeline that does has it."""
+
 CANDIDATE_KEY = "candidate"
 """The parameter that says which version is the candidate, and for what share; only a pipeline with one has it."""
 
@@ -61,6 +64,9 @@ class PipelineInfo:
     """Bytes of one text in UTF-8. The client refuses longer texts."""
     mask_token: str = ""
     """How a text writes a mask; empty where the task has none."""
+    added_tokens: int = 0
+    """The most tokens that the server gives a text beside its own and the special ones around it: of late interaction
+    the marker, the prompt, and what fills a query up."""
     prompt_names: tuple[str, ...]
     """The values that `prompt_name` may have."""
     option_defaults: Mapping[str, Any]
@@ -106,6 +112,7 @@ class PipelineInfo:
             pairs=read("pairs", lambda text: {"true": True, "false": False}[text]),
             **{key: read(key, lambda text: tuple(json.loads(text))) for key in LISTS},
             option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
+            added_tokens=read(ADDED_KEY, int) if ADDED_KEY in parameters else 0,
             candidate=read(CANDIDATE_KEY, Candidate.from_text) if CANDIDATE_KEY in parameters else None,
         )
 
@@ -118,5 +125,6 @@ class PipelineInfo:
             "pairs": json.dumps(self.pairs),
             **{key: json.dumps(list(getattr(self, key)), ensure_ascii=False) for key in LISTS},
             "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
+            **({ADDED_KEY: str(self.added_tokens)} if self.added_tokens else {}),
             **({CANDIDATE_KEY: self.candidate.to_text()} if self.candidate else {}),
         }

@@ -68,6 +68,9 @@ class Manifest:
     """The most that one request may ask for, by the names of `encserve_server.steps.tokenize.limits.Limits`."""
     token_budget: int | None
     """The most tokens of a micro-batch of the encode step; None for an engine that runs each batch as one pack."""
+    added_tokens: int = 0
+    """The most tokens that a text gets beside its own and the special ones around it, where queries and documents are
+    marked and filled up."""
     prompts: dict[str, str]
     option_defaults: dict[str, Any]
     tokenizer_sha256: str

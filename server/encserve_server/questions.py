@@ -21,6 +21,9 @@ QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
     "token-embedding": lambda client, pipeline, text: client.embed_tokens(
         [text], model=pipeline.name, version="active"
     ),
+    "late-interaction": lambda client, pipeline, text: client.embed_tokens(
+        [text], model=pipeline.name, version="active"
+    ),
     "sparse-embedding": lambda client, pipeline, text: client.embed_sparse(
         [text], model=pipeline.name, version="active"
     ),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias
 
-from encserve._conversation.chunks import Chunk, Chunker, ChunkLimits, chunks_of
+from encserve._conversation.chunks import SPECIAL_TOKENS, Chunk, Chunker, ChunkLimits, chunks_of
 from encserve._conversation.deadline import Deadline
 from encserve._conversation.pin import FirstVersion, Pin
 from encserve._errors import InvalidInput
@@ -106,12 +106,12 @@ class Call(Generic[Part]):
         Raises:
             InvalidInput: the pipeline has another task, or a text is refused.
         """
-        verb, most = self.verb, pipeline.max_bytes_per_text
-        if pipeline.task != verb.task:
+        verb, most = self.verb.of_task(pipeline.task), pipeline.max_bytes_per_text
+        if pipeline.task not in verb.tasks:
             raise InvalidInput(
-                f"{self.model!r} is for {pipeline.task}, {verb.name} needs {verb.task}", model=self.model
+                f"{self.model!r} is for {pipeline.task}, {verb.name} needs {' or '.join(verb.tasks)}", model=self.model
             )
-        paired = self.pairs is not None or bool(verb.shared)
+        paired = self.pairs is not None or bool(verb.shared and not verb.shared_first)
         if pipeline.pairs != paired:
             wants = "wants a second text for each" if pipeline.pairs else "takes single texts, no pairs"
             raise InvalidInput(f"{self.model!r} {wants}", model=self.model)
@@ -123,19 +123,26 @@ class Call(Generic[Part]):
 
     def limits(self, pipeline: PipelineInfo, texts_per_request: int) -> ChunkLimits:
         """What one request may carry, where the client wants no more than `texts_per_request` in it."""
-        rows = self.verb.rows_per_text(self.given)
+        verb = self.verb.of_task(pipeline.task)
+        rows, shared = verb.rows_per_text(self.given), len(self.shared.encode())
+        most_texts, most_tokens = pipeline.max_texts_per_request, pipeline.max_tokens_per_request
+        if verb.shared_first:  # it is there once, and counts like the others
+            most_texts -= 1
+            most_tokens -= min(pipeline.max_length, shared + SPECIAL_TOKENS + pipeline.added_tokens)
+            shared = 0
         return ChunkLimits(
-            max_texts=max(1, min(texts_per_request, pipeline.max_texts_per_request) // rows),
-            max_tokens=pipeline.max_tokens_per_request,
+            max_texts=max(1, min(texts_per_request, most_texts) // rows),
+            max_tokens=most_tokens,
             max_length=pipeline.max_length,
             max_bytes_per_text=pipeline.max_bytes_per_text,
-            shared_bytes=len(self.shared.encode()),
+            shared_bytes=shared,
+            added_tokens=pipeline.added_tokens,
             # "" is no prompt; who takes an instruction has a template around each text
             prompted=bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
             or "instruction" in pipeline.option_defaults,
             rows_per_text=rows,
             in_windows=self._in_windows,
-            copied=self.verb.copied,
+            copied=verb.copied,
         )
 
     def chunks(self, limits: ChunkLimits) -> Iterator[Chunk] | Chunker:
@@ -171,8 +178,11 @@ class Call(Generic[Part]):
 
     def request(self, chunk: Chunk, pipeline: PipelineInfo, request_id: str) -> InferRequest:
         """The request for a chunk."""
+        verb = self.verb.of_task(pipeline.task)
         inputs: dict[str, Any] = {"text": chunk.texts}
-        if self.verb.shared:
+        if verb.shared_first:
+            inputs = {"text": [self.shared.encode(), *chunk.texts]}
+        elif verb.shared:
             inputs = {"text": [self.shared.encode()], "text_pair": chunk.texts}
         elif self.pairs is not None:
             inputs["text_pair"] = chunk.pairs
@@ -182,11 +192,11 @@ class Call(Generic[Part]):
             model=self.target,
             model_version=self.version,
             inputs=inputs,
-            outputs=(*self.verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
-            parameters={**self.given, **lane},
+            outputs=(*verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
+            parameters={**verb.always, **self.given, **lane},
             request_id=request_id,
             metadata=self.metadata,
-            decoupled=self.verb.decoupled,
+            decoupled=verb.decoupled,
         )
 
     def part(self, response: InferResponse, chunk: Chunk, pipeline: PipelineInfo) -> Part:
@@ -200,7 +210,8 @@ class Call(Generic[Part]):
     def _read(self, response: InferResponse, pipeline: PipelineInfo, **about: int) -> Part:
         if response.model != self.model:  # of the candidate
             response = replace(response, model=self.model)
-        return self.verb.decode(AnswerReader(response=response, given=self.given, pipeline=pipeline, **about))
+        verb = self.verb.of_task(pipeline.task)
+        return verb.decode(AnswerReader(response=response, given=self.given, pipeline=pipeline, **about))
 
     def gather(self) -> Gather[Part]:
         """What joins the parts of a list of texts."""

@@ -62,6 +62,8 @@ class ChunkLimits:
     """Bytes of one text in UTF-8."""
     shared_bytes: int = 0
     """Bytes of the text that goes with each of the others."""
+    added_tokens: int = 0
+    """Tokens that the server gives a text beside its own and the special ones."""
     prompted: bool = False
     """Whether each text gets a prompt."""
     rows_per_text: int = 1
@@ -73,7 +75,7 @@ class ChunkLimits:
 
     def size_of(self, own_bytes: int, first_bytes: int) -> Size:
         """What a text takes that has `own_bytes` with its pair, `first_bytes` of them its own."""
-        bound = own_bytes + self.shared_bytes + SPECIAL_TOKENS
+        bound = own_bytes + self.shared_bytes + SPECIAL_TOKENS + self.added_tokens
         rows = min(self.max_length, max(first_bytes, 1)) if self.copied else 1
         if self.in_windows:
             return Size(rows, 2 * bound, own_bytes)

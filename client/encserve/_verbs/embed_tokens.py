@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import NDArray
 
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, TruncateOption, VectorOptions
-from encserve._verbs.verb import TEXTS, Verb
+from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Verb
+
+InputType = Literal["query", "document"]
 
 
 class EmbedTokensOptions(TruncateOption, VectorOptions, CallOptions, total=False):
     """The keywords of `embed_tokens`."""
 
+    input_type: InputType | None
+    """For pipelines of late interaction, what the texts are: "query" or "document", as which they are read without
+    it."""
+
 
 def _decode(answer: AnswerReader) -> TokenEmbeddings:
     common = answer.common()
-    counts, columns = common["token_counts"], answer.option("dimensions", answer.pipeline.dimensions)
+    return _read(answer, common["token_counts"], common)
+
+
+def _decode_sides(answer: AnswerReader) -> TokenEmbeddings:
+    return _read(answer, answer.array("vector_count", np.int32, (answer.rows,)), answer.common())
+
+
+def _read(answer: AnswerReader, counts: NDArray[np.int32], common: dict[str, Any]) -> TokenEmbeddings:
+    """The vectors of texts, so many of each as `counts` says, (n,)."""
+    columns = answer.option("dimensions", answer.pipeline.dimensions)
     return TokenEmbeddings(
         vectors=answer.ragged("embedding", np.float32, counts, columns),
         offsets=answer.ragged("offsets", np.int32, counts, 2),
@@ -29,11 +48,24 @@ EMBED_TOKENS = Verb(
     task="token-embedding",
     about="""Embed each token of texts, as late interaction needs it.
 
-    The tokens of a prompt have vectors too, and the offsets -1.
+    The tokens of a prompt have vectors too, and the offsets -1. Pipelines of late interaction give those that the
+    checkpoint scores: of a query also those that fill it up, with the offsets -1, and of a document none of the tokens
+    that it skips.
     """,
     arguments=TEXTS,
     keywords=EmbedTokensOptions,
     compared=True,
     outputs=lambda given: ("embedding", "offsets"),
     decode=_decode,
+)
+EMBED_TOKENS = replace(
+    EMBED_TOKENS,
+    also=(
+        replace(
+            EMBED_TOKENS,
+            task=LATE_INTERACTION,
+            outputs=lambda given: ("embedding", "offsets", "vector_count"),
+            decode=_decode_sides,
+        ),
+    ),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from encserve._results import Gather, Ranking, join
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, TruncateOption
-from encserve._verbs.verb import TEXTS, Given, Verb
+from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Given, Verb
 
 
 class RerankOptions(TruncateOption, CallOptions, total=False):
@@ -60,10 +60,29 @@ def _decode(answer: AnswerReader) -> Ranking:
     )
 
 
+def _decode_sides(answer: AnswerReader) -> Ranking:
+    """The counts of a document are those of its own tokens and of its query's, as where both are read as one."""
+    count = min(answer.rows, int(answer.given.get("top_k") or answer.rows))
+    texts = replace(answer, rows=answer.rows + 1) if answer.rows else answer
+    common = texts.common()
+    for name in ("token_counts", "dropped_counts"):
+        query, documents = common[name][:1], common[name][1:]
+        common[name] = documents + query if answer.rows else documents
+    return Ranking(
+        indices=answer.array("index", np.int32, (count,)) + np.int32(answer.start),
+        scores=answer.array("score", np.float32, (count,)),
+        **common | {"window_counts": np.ones(answer.rows, np.int32)},
+    )
+
+
 RERANK = Verb(
     name="rerank",
     task="text-ranking",
-    about="Order documents by how well they answer a query, best first.",
+    about="""Order documents by how well they answer a query, best first.
+
+    A pipeline of late interaction scores a document by the sum, over the vectors of the query, of the largest product
+    with a vector of the document.
+    """,
     arguments={"query": "One text.", "documents": "Any number of texts.", "model": TEXTS["model"]},
     keywords=RerankOptions,
     outputs=lambda given: ("index", "score"),
@@ -71,4 +90,16 @@ RERANK = Verb(
     split="document",
     shared="query",
     gather=_gather,
+)
+RERANK = replace(
+    RERANK,
+    also=(
+        replace(
+            RERANK,
+            task=LATE_INTERACTION,
+            always={"rank": True},
+            decode=_decode_sides,
+            shared_first=True,
+        ),
+    ),
 )

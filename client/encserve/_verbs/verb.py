@@ -41,6 +41,10 @@ class Verb(Generic[Part]):
     """What the caller calls one of the texts that are split into requests."""
     shared: str = ""
     """What the caller calls the one text that goes with all others; empty where there is none."""
+    shared_first: bool = False
+    """Whether that one is the first of the texts of a request, and not beside them."""
+    also: tuple[Verb[Part], ...] = ()
+    """How it is asked of pipelines of other tasks; name, arguments and keywords are the same."""
     compared: bool = False
     """Whether answers of several calls are compared with each other, as vectors are: then a caller is to have them all
     of one version."""
@@ -52,6 +56,15 @@ class Verb(Generic[Part]):
     """How many rows of the server's limits a text takes."""
     gather: Callable[[int, Given], Gather[Part]] = lambda rows, given: Rows(rows)
     """Makes what joins the parts of a call about so many texts."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks whose pipelines it can be asked of."""
+        return (self.task, *(each.task for each in self.also))
+
+    def of_task(self, task: str) -> Verb[Part]:
+        """The verb as pipelines of a task are asked; itself for a task that is none of its own."""
+        return next((each for each in self.also if each.task == task), self)
 
     @property
     def options(self) -> Mapping[str, Option]:
@@ -94,6 +107,9 @@ class Verb(Generic[Part]):
             ]
         )
 
+
+LATE_INTERACTION = "late-interaction"
+"""The task of pipelines that read queries and documents in ways of their own, and of which two verbs can be asked."""
 
 TEXTS: Mapping[str, str] = {
     "texts": "Any number of texts; an empty one is allowed.",

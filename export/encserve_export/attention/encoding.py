@@ -44,7 +44,8 @@ def encoder_inputs(
     padded = {
         name: packing.pad(row).masked_fill(~packing.is_token, padding.get(name, 0)) for name, row in inputs.items()
     }
-    return padded | {"attention_mask": packing.is_token.to(torch.int64)}
+    keys = packing.is_token if packing.attended is None else packing.is_token & packing.pad(packing.attended)
+    return padded | {"attention_mask": keys.to(torch.int64)}
 
 
 def _position_ids(family: Family, config: PreTrainedConfig, input_ids: Tensor, packing: Packing) -> Tensor:

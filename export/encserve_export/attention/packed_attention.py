@@ -67,7 +67,7 @@ def packed_attention(
     heads, dim = query.shape[1], query.shape[3]
     scale = dim**-0.5 if scaling is None else scaling
     plain = score_bias is None and sliding_window is None and not packing.direction.causal
-    if is_fusing() and plain:
+    if is_fusing() and plain and packing.attended is None:
         return fused_attention(query, key, value, packing, scale=scale, position_bias=position_bias), None
 
     pairs = packing.pairs(sliding_window)
@@ -78,7 +78,12 @@ def packed_attention(
     if score_bias is not None:
         scores = scores + score_bias(query[0], key[0])
     scores = scores.masked_fill(~pairs.seen, torch.finfo(scores.dtype).min)
-    mixed = scores.softmax(-1) @ _of_all_heads(values, heads)  # (heads, m, c, dim)
+    weights = scores.softmax(-1)
+    if (
+        packing.attended is not None
+    ):  # a token may see none at all, and must not get the mean of all that lies beside it
+        weights = weights.masked_fill(~pairs.seen, 0.0)
+    mixed = weights @ _of_all_heads(values, heads)  # (heads, m, c, dim)
     return pairs.row(mixed).transpose(0, 1)[None], None
 
 

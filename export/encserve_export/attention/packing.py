@@ -37,6 +37,8 @@ class Packing:
     """Whether attention takes texts in tiles, and not each as a whole."""
     direction: Direction = BOTH_WAYS
     """Where tokens look within their text."""
+    attended: Tensor | None = None
+    """Which tokens others attend to: bool (T,); all of them without. The others attend, too."""
     _pairs: dict[int | None, Pairs] = field(default_factory=dict)
 
     @property
@@ -53,13 +55,19 @@ class Packing:
         """The same pack for a network whose tokens look there."""
         return self if direction == self.direction else replace(self, direction=direction, _pairs={})
 
+    def attending_to(self, attention_mask: Tensor | None) -> Packing:
+        """The same pack where no token attends to those at which `attention_mask` int64 (T,) is 0; unlike those that
+        pad a text they are part of it, and have an answer themselves."""
+        return self if attention_mask is None else replace(self, attended=attention_mask != 0, _pairs={})
+
     def pairs(self, window: int | None = None) -> Pairs:
         """Which queries meet which keys; in a layer with a window those less than so many places apart, or just so many
         where the direction says so."""
         if window not in self._pairs:
             laid_out = self.texts.tiled if self.tiled else self.texts.whole
             reach, causal = self.direction.reach(window), self.direction.causal
-            self._pairs[window] = laid_out(self.is_token.shape[1], reach, causal=causal)
+            pairs = laid_out(self.is_token.shape[1], reach, causal=causal)
+            self._pairs[window] = pairs if self.attended is None else pairs.only(self.attended)
         return self._pairs[window]
 
     @cached_property

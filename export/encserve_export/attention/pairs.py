@@ -9,7 +9,7 @@ Where a layer has a window, a tile meets the keys within its reach and no others
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -33,7 +33,7 @@ class Pairs:
     key_place: Tensor
     """Place of each key within its text: int64 (m, k) or (1, k)."""
     is_key: Tensor
-    """Which places of keys are within the text: bool (m, k)."""
+    """Which places of keys are within the text, and attended to: bool (m, k)."""
     place_of: Tensor
     """Index into the flattened queries (m * c) of each token: int64 (T,)."""
     window: int | None = None
@@ -56,6 +56,10 @@ class Pairs:
         if self.causal:
             return seen & (key <= query)
         return seen if self.window is None else seen & (key < query + self.window)
+
+    def only(self, attended: Tensor) -> Pairs:
+        """The same, with those keys alone at which `attended` bool (T,) is true."""
+        return replace(self, is_key=self.is_key & attended[self.key_at])
 
     def queries(self, states: Tensor) -> Tensor:
         """(heads, T, dim) -> (heads, m, c, dim)."""

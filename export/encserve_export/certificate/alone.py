@@ -52,7 +52,7 @@ def rows_alone(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids:
     """What the graph should give for one text or pair: float32 (1, W), or one row for each token or mask."""
     if checkpoint.task.name == "feature-extraction":
         return vector_alone(checkpoint, list(input_ids))[None]
-    if checkpoint.task.name == "token-embedding":
+    if checkpoint.task.name in ("token-embedding", "late-interaction"):
         return _token_vectors(checkpoint, input_ids)
     types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}
     row = torch.tensor([input_ids])

@@ -28,6 +28,8 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
             trained = [each for each in checkpoint.trained_dimensions if each < checkpoint.dimensions]
             shorter = trained[0] if trained else max(1, checkpoint.dimensions // 2)
             return [{"truncate": "start"}, {"dimensions": shorter, "normalize": True}]
+        case "late-interaction":
+            return [{"rank": True}]
         case "token-classification":
             return [{"aggregation": each} for each in ("none", "first", "average", "max")]
         case "question-answering":

@@ -37,7 +37,6 @@ def load_config(folder: Path, asked: ExportConfig) -> PreTrainedConfig:
     file = folder / "config.json"
     stated = read_needed_object(file)
     check_trusted_code(folder, asked)
-    _refuse_stanford_colbert(file, stated)
     code, model_type = asked.trust_remote_code, stated.get("model_type")
     if code is None:  # first, because transformers would offer to run the checkpoint's code
         if model_type not in CONFIG_MAPPING:
@@ -101,13 +100,4 @@ def _other_spellings(config: PreTrainedConfig) -> Iterator[Unread]:
     if config.model_type == "nomic_bert":
         yield Unread(
             "is the base of the rotary embedding", ("rotary_emb_base",), (config.rope_parameters["rope_theta"],)
-        )
-
-
-def _refuse_stanford_colbert(file: Path, stated: dict[str, Any]) -> None:
-    if "HF_ColBERT" in (stated.get("architectures") or ()):
-        raise Unsupported(
-            f"{file} is of a Stanford ColBERT (architecture HF_ColBERT), which is not supported: its projection, its "
-            "markers for queries and documents and its query expansion have no place in the encoder that "
-            "transformers loads"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import transformers
 from optimum.exporters.tasks import TasksManager
@@ -15,19 +16,18 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 
 from .configuration import load_config
+from .late.interaction import LateInteraction, settings_of
+from .late.stanford import PROJECTION, check_beside, is_stanford
 from .reranker import check_room, refuse_chat, reranker_of
 from .rerankers.logit_score import scoring, with_one_score
 from .rerankers.pair_template import PairTemplate
 from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import GENERATION, TASKS, task_of
+from .tasks.table import OFFERED, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
-from .tokenizer import check_empty_text, drop_strangers, load_tokenizer, max_length_of
+from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
-
-_EACH_ALONE = ("single_texts", "tagged_texts")
-"""Layouts of rows that hold nothing but one text."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Checkpoint:
     """Lengths of vectors that it was trained for, besides the whole; empty where it does not say."""
     template: PairTemplate | None = None
     """What stands around a pair, where it is asked in words."""
+    side_lengths: tuple[int, int] = (0, 0)
+    """Of late interaction, tokens of the longest query and of the longest document."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
 
@@ -63,6 +65,29 @@ class Checkpoint:
     def encoder(self) -> PreTrainedModel:
         """The network without its head."""
         return self.model.base_model  # type: ignore[return-value]
+
+    @property
+    def late(self) -> LateInteraction | None:
+        """How queries and documents are read, where they meet token by token."""
+        return self.modules.late
+
+    @property
+    def late_settings(self) -> dict[str, Any]:
+        """Of that the settings of the steps; empty of other checkpoints."""
+        return settings_of(self.late, self.tokenizer, *self.side_lengths) if self.late else {}
+
+    @property
+    def added_tokens(self) -> int:
+        """The most tokens that a text gets beside its own and those that the tokenizer puts around it: a marker, a
+        prompt, and those that fill it up."""
+        stated = self.late_settings
+        return max(
+            (
+                len(side["marker"]) + len(self.tokenizer.tokenize(side["prompt"])) + side["filled_to"]
+                for side in (stated[name] for name in ("query", "document") if stated)
+            ),
+            default=0,
+        )
 
     @property
     def dimensions(self) -> int:
@@ -82,7 +107,8 @@ class Checkpoint:
         typed = self.task.layout in PAIRED and self.family.token_types
         by_head = self.task.name == "question-answering" and self.family.answers_by_types
         types = typed and (by_head or "token_type_ids" in self.tokenizer.model_input_names)
-        own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *self.task.graph_extra)
+        masks = ("attention_mask",) if self.late and self.late.masks_attention else ()
+        own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *masks, *self.task.graph_extra)
         return tuple(name for name in GRAPH_INPUTS if name in own or name in self.shared_inputs)
 
     @property
@@ -128,14 +154,18 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     if task.labelled:
         labels_of(model_config)
     if weights:
-        model = load_network(folder, family, task, config)
+        model = load_network(folder, family, task, config, read_elsewhere=_read_elsewhere(folder, modules, config))
     else:
         model = network_without_weights(folder, stated_config, family, task, config)
     model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
     max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
-    if task.layout in _EACH_ALONE:
-        check_empty_text(tokenizer, model_config, modules.prompts.get(modules.default_prompt_name or "", ""))
+    side_lengths = (0, 0)
+    if modules.late:
+        modules.late.check(family, model_config, tokenizer)
+        side_lengths = modules.late.lengths(max_length, config.max_length, family.longest(model_config))
+        max_length = max(side_lengths)
+        settings_of(modules.late, tokenizer, *side_lengths)  # refuses tokens that the tokenizer does not have
     if reranker:
         check_room(reranker, modules, tokenizer, max_length)
     return Checkpoint(
@@ -153,12 +183,22 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         max_length=max_length,
         trained_dimensions=trained_dimensions(folder, model_config),
         template=reranker.template if reranker else None,
+        side_lengths=side_lengths,
     )
+
+
+def _read_elsewhere(folder: Path, modules: SentenceModules, config: ExportConfig) -> tuple[str, ...]:
+    """The tensors among the weights that are no part of the network of transformers, and that are read all the same."""
+    if not is_stanford(folder):
+        return ()
+    if (folder / "modules.json").is_file():
+        check_beside(folder, modules.token_dense, allow_pickle=config.allow_pickle)
+    return (PROJECTION,)
 
 
 def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
     if asked is not None:
-        task, origin = asked if asked in TASKS else TasksManager.map_from_synonym(asked), f"--task {asked}"
+        task, origin = asked if asked in OFFERED else TasksManager.map_from_synonym(asked), f"--task {asked}"
     elif stated := stated_task(folder, config):
         task, origin = stated
     else:
@@ -167,9 +207,9 @@ def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
         if network is None:
             raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
         task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
-    if task not in (*TASKS, GENERATION.name):
+    if task not in OFFERED:
         raise Unsupported(
-            f"task {task} (from {origin}) is not supported; supported is {', '.join((*TASKS, GENERATION.name))}. "
+            f"task {task} (from {origin}) is not supported; supported is {', '.join(OFFERED)}. "
             "--task feature-extraction serves the encoder without its head"
         )
     return str(task)

@@ -13,7 +13,7 @@ from .rerankers.logit_score import LogitScore, usual_logit_score
 from .rerankers.pair_template import Messages, PairTemplate, template_of
 from .sentence.modules import SentenceModules
 
-_OF_SENTENCES = ("feature-extraction", "token-embedding", "sparse-embedding")
+_OF_SENTENCES = ("feature-extraction", "late-interaction", "token-embedding", "sparse-embedding")
 
 
 @dataclass(frozen=True)

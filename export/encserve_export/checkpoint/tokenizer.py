@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from encserve_export.attention.families import DECODERS, Family
+from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .reference_tokenizers import check_conversion
@@ -70,17 +71,14 @@ def drop_strangers(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary:
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(stated))
 
 
-def check_empty_text(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt: str) -> None:
-    """Raise Unsupported for a decoder whose tokenizer makes no token of an empty text after `prompt`.
+def with_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
+    """Those of `texts` of which `tokenizer` makes a token at least, a special one or another.
 
-    transformers computes nothing for a text of no tokens, so that there is no answer that could be served.
+    Without any there is no answer: the tokenize step refuses such a text, and the library fails at it.
     """
-    if config.model_type in DECODERS and not tokenizer(prompt)["input_ids"]:
-        raise Unsupported(
-            f"the tokenizer of the checkpoint puts no special token around a text, so that {config.model_type} has no "
-            "answer for an empty one. If the network was trained with a token at the end, have the post-processor of "
-            "tokenizer.json add it in a local copy of the checkpoint"
-        )
+    if tokenizer("")["input_ids"]:
+        return list(texts)
+    return [text for text in texts if tokenizer(text)["input_ids"]]
 
 
 def max_length_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) -> PreTrainedModel:
-    """The network that `task` needs, in FP32, without gradients.
+def load_network(
+    folder: Path, family: Family, task: Task, asked: ExportConfig, *, read_elsewhere: Collection[str] = ()
+) -> PreTrainedModel:
+    """The network that `task` needs, in FP32, without gradients. Its file may have tensors beside its own that are
+    `read_elsewhere`, by their names.
 
     Raises:
         CheckpointError: no weights, a pickle that is not allowed, a damaged file, tensors that lack or do not fit.
@@ -40,7 +44,7 @@ def load_network(folder: Path, family: Family, task: Task, asked: ExportConfig) 
     # transformers fills what a checkpoint lacks with random numbers; a pooler that nothing uses is the one harmless
     # case.
     missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler." if headless else ()))
-    unread = unread_tensors(model, loading["unexpected_keys"])
+    unread = unread_tensors(model, {*loading["unexpected_keys"]} - {*read_elsewhere})
     foreign = sorted({*missing, *unread})
     if foreign and asked.trust_remote_code is None and getattr(model.config, "auto_map", None):
         raise Unsupported(

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,14 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
         yield "pooling", modules.pooling
         yield "dense_layers", len(modules.token_dense) + len(modules.dense)
         yield "normalized", modules.normalize
+    if checkpoint.late:
+        late = checkpoint.late
+        lengths = zip(("query", "document"), (late.query, late.document), checkpoint.side_lengths, strict=True)
+        for name, side, length in lengths:
+            yield name, {"before": side.marker or side.prompt, "max_length": length, "skips": list(side.skipped_words)}
+        yield "query_expansion", asdict(late.expansion) if late.expansion else None
+        yield "score", "maxsim, over the query's vectors" if late.mean else "maxsim"
+        yield "normalized", modules.token_normalize
     if checkpoint.template:
         yield "template", checkpoint.template.render("QUERY", "DOCUMENT")
     if task.generates:

@@ -6,7 +6,7 @@ from optimum.exporters.tasks import TasksManager
 
 from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.source import checkpoint_folder
-from encserve_export.checkpoint.tasks.table import GENERATION, TASKS
+from encserve_export.checkpoint.tasks.table import GENERATION, OFFERED
 from encserve_export.config import Engine, ExportConfig, Precision, Runtime
 from encserve_export.errors import InvalidConfig
 
@@ -21,7 +21,7 @@ def generates(config: ExportConfig) -> bool:
         CheckpointError: there is no such checkpoint.
     """
     if config.task is not None:
-        task = config.task if config.task in TASKS else TasksManager.map_from_synonym(config.task)
+        task = config.task if config.task in OFFERED else TasksManager.map_from_synonym(config.task)
         return bool(task == GENERATION.name)
     folder = checkpoint_folder(config)
     if (folder / "modules.json").is_file():  # by which it makes vectors, whatever network it was trained from

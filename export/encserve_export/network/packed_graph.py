@@ -25,7 +25,13 @@ OPSET = 20
 _TRACED_LENGTHS = (5, 17, 9, 33)
 _TOKENS, _TEXTS = torch.export.Dim("tokens", min=1), torch.export.Dim("texts", min=1)
 _MASKS = torch.export.Dim("masks", min=1)
-_DIMS = {"input_ids": _TOKENS, "token_type_ids": _TOKENS, "lengths": _TEXTS, "mask_at": _MASKS}
+_DIMS = {
+    "input_ids": _TOKENS,
+    "token_type_ids": _TOKENS,
+    "attention_mask": _TOKENS,
+    "lengths": _TEXTS,
+    "mask_at": _MASKS,
+}
 
 
 class PackedEncoder(nn.Module):
@@ -79,6 +85,7 @@ def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
         "input_ids": tokens,
         "lengths": torch.tensor(_TRACED_LENGTHS),
         "token_type_ids": torch.zeros_like(tokens),
+        "attention_mask": torch.ones_like(tokens),
         "mask_at": torch.tensor([0, 3, 7]),
     }
     return {name: known[name] for name in checkpoint.graph_inputs}

@@ -27,9 +27,16 @@ class PackedHead(nn.Module):
         self.encoder = PackedEncoder(checkpoint)
         self.model = checkpoint.model
 
-    def forward(self, input_ids: Tensor, lengths: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what `head` gives, float32."""
-        packing = packing_of(lengths, input_ids.shape[0])
+    def forward(
+        self,
+        input_ids: Tensor,
+        lengths: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what `head` gives, float32. No
+        token attends to those at which `attention_mask` int64 (T,) is 0."""
+        packing = packing_of(lengths, input_ids.shape[0]).attending_to(attention_mask)
         return self.head(self.encoder.states(input_ids, packing, token_type_ids), packing, input_ids)
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
@@ -131,14 +138,16 @@ class PackedHeads(nn.Module):
         input_ids: Tensor,
         lengths: Tensor,
         token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
         mask_at: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives.
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives. No token
+        attends to those at which `attention_mask` int64 (T,) is 0.
 
         With a head for masks, `mask_at` int64 (M,) has an element for each mask of all texts, whichever head they are
         meant for.
         """
-        packing = packing_of(lengths, input_ids.shape[0])
+        packing = packing_of(lengths, input_ids.shape[0]).attending_to(attention_mask)
         states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
         rows = []
         for network in self.networks:
@@ -192,6 +201,7 @@ def standing_in(model: PreTrainedModel, states: Tensor) -> Iterator[None]:
 _BY_TASK: dict[str, type[nn.Module]] = {
     "feature-extraction": PackedEncoder,
     "token-embedding": PackedTokenVectors,
+    "late-interaction": PackedTokenVectors,
     "sparse-embedding": PackedSparseHead,
 }
 _BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}

@@ -89,6 +89,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         limits=asdict(pipeline.limits),
         token_budget=engine.token_budget(config.token_budget),
         prompts=checkpoint.modules.prompts,
+        added_tokens=checkpoint.added_tokens,
         option_defaults={
             name: rule["default"] for name, rule in options_of(checkpoint, calibrated=config.labels is not None).items()
         },

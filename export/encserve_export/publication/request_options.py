@@ -37,6 +37,11 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
         case "token-embedding":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
+        case "late-interaction":
+            offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
+            offered["input_type"] = _choice("document", ["query", "document"])
+            offered["rank"] = {"kind": "flag", "default": False}
+            offered["top_k"] = _whole(None, 1, _ANY)
         case "sparse-embedding":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
         case "text-classification":

@@ -119,7 +119,7 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     first = next(iter(checkpoints.values()))
     embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
     types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
-    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types}
+    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types, "attention_mask": 2}
     limits = limits_by_head(checkpoints, config).values()
     return Bounds(
         max_length=max(each.max_length for each in limits),
@@ -150,6 +150,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)
     arrival = {"arrival": ARRIVED_NS}
     template = {"template": asdict(checkpoint.template)} if checkpoint.template else {}
+    late = {"late_interaction": checkpoint.late_settings} if checkpoint.late else {}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -163,6 +164,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             **engine,
             **arrival,
             **template,
+            **late,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits),
@@ -175,7 +177,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
 
     copy_sources(sources_of("head", f"head.answers.{task.head}"), folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
-    write_settings(folders["head"], {**options, **own, **head, **arrival, **_names_of_columns(checkpoint)})
+    write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **_names_of_columns(checkpoint)})
 
 
 def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import torch
 from .entities import Entities
 from .generation import Generation
 from .labels import Labels, Ranking, ZeroShot
+from .late_interaction import LateInteraction
 from .masks import Masks
 from .messages import Answered, Asked, Library
 from .spans import Spans
@@ -38,6 +39,7 @@ class TaskAsker(Protocol):
 TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "feature-extraction": Vectors,
     "token-embedding": TokenVectors,
+    "late-interaction": LateInteraction,
     "sparse-embedding": SparseVectors,
     "text-classification": Labels,
     "text-ranking": Ranking,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
-import sentence_transformers
 from sentence_transformers import SentenceTransformer, SparseEncoder
 
 from .loading import code_arguments, model_arguments, set_length
@@ -15,7 +13,8 @@ from .prompts import prompt_arguments, prompt_before, prompts_of
 from .watching import Watched
 
 
-def _load(kind: type[Any], library: Library) -> Any:
+def load_encoder(kind: type[Any], library: Library) -> Any:
+    """An encoder of sentence-transformers, of the class `kind`."""
     encoder = kind(
         str(library.folder),
         device="cpu",
@@ -33,7 +32,7 @@ class Vectors:
     by, package = "SentenceTransformer", "sentence-transformers"
 
     def __init__(self, library: Library) -> None:
-        self._encoder = _load(SentenceTransformer, library)
+        self._encoder = load_encoder(SentenceTransformer, library)
         self.watched = Watched(self._encoder)
         self._side = self._encoder.tokenizer.truncation_side
         self.prompts = prompts_of(self._encoder)
@@ -54,16 +53,12 @@ _SIDES = {"end": "right", "start": "left"}
 
 
 class TokenVectors:
-    """`MultiVectorEncoder.encode` where the checkpoint is one, else `SentenceTransformer.encode` for tokens; and where
-    its tokenizer says that each token stands."""
+    """`SentenceTransformer.encode` for tokens, and where its tokenizer says that each token stands."""
 
-    package = "sentence-transformers"
+    by, package = "SentenceTransformer", "sentence-transformers"
 
     def __init__(self, library: Library) -> None:
-        stated = library.folder / "config_sentence_transformers.json"
-        model_type = json.loads(stated.read_text("utf-8")).get("model_type") if stated.is_file() else ""
-        self.by = "MultiVectorEncoder" if model_type == "MultiVectorEncoder" else "SentenceTransformer"
-        self._encoder = _load(getattr(sentence_transformers, self.by), library)
+        self._encoder = load_encoder(SentenceTransformer, library)
         self.watched = Watched(self._encoder)
         self.prompts = prompts_of(self._encoder)
 
@@ -97,7 +92,7 @@ class SparseVectors:
     by, package = "SparseEncoder", "sentence-transformers"
 
     def __init__(self, library: Library) -> None:
-        self._encoder = _load(SparseEncoder, library)
+        self._encoder = load_encoder(SparseEncoder, library)
         self.watched = Watched(self._encoder, lambda input_ids, logits: None)  # they are not pooled yet
         self.prompts = prompts_of(self._encoder)
 

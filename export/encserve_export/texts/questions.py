@@ -43,28 +43,35 @@ class Form:
 
 
 def questions_of(form: Form, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = ()) -> list[Asked]:
-    """Requests about `texts`: about every one with the defaults, and about a few of them again with each of
-    `options`."""
+    """Requests about `texts`: about every one with the defaults, and about a few of them again with each of `options`;
+    of late interaction a third are queries, and the others documents."""
     return _asked(form, texts) + [
         Asked(request.inputs, {**request.options, **each}, variant=True)
         for each in options
-        for request in _asked(form, _few_of(texts))
+        for request in _few_asked(form, texts)
+        if request.count > 1 or "rank" not in each  # of a query alone there is no order
     ]
 
 
 def inputs_at(form: Form, texts: Sequence[str], place: int) -> dict[str, list[str]]:
     """The inputs of the request at a place of `questions_of`, whatever its options are."""
-    every, few = _asked(form, texts), _asked(form, _few_of(texts))
+    every, few = _asked(form, texts), _few_asked(form, texts)
     return (every[place] if place < len(every) else few[(place - len(every)) % len(few)]).inputs
 
 
-def _few_of(texts: Sequence[str]) -> Sequence[str]:
-    return [texts[len(texts) * place // _FEW] for place in range(_FEW)] if len(texts) > _FEW else texts
-
-
 def _asked(form: Form, texts: Sequence[str]) -> list[Asked]:
+    layout = _LAYOUTS[form.layout]
+    return [request for chunk in _chunks(form, texts) for request in layout.ask_all(form, chunk)]
+
+
+def _few_asked(form: Form, texts: Sequence[str]) -> list[Asked]:
+    few = [texts[len(texts) * place // _FEW] for place in range(_FEW)] if len(texts) > _FEW else texts
+    return [_LAYOUTS[form.layout].ask(form, chunk) for chunk in _chunks(form, few)]
+
+
+def _chunks(form: Form, texts: Sequence[str]) -> list[list[str]]:
     size = form.texts_per_request
-    return [_LAYOUTS[form.layout].ask(form, list(texts[begin : begin + size])) for begin in range(0, len(texts), size)]
+    return [list(texts[begin : begin + size]) for begin in range(0, len(texts), size)]
 
 
 _Ask: TypeAlias = Callable[[Form, list[str]], Asked]
@@ -75,10 +82,23 @@ class _Layout:
     ask: _Ask
     rows: int = 1
     """Rows of tokens that a text can become."""
+    ask_third: _Ask | None = None
+    """How the last third of the texts is asked about, where that is otherwise."""
+
+    def ask_all(self, form: Form, texts: list[str]) -> list[Asked]:
+        """Requests about all of `texts`, which one could carry."""
+        kept = len(texts) - len(texts) // 3
+        if self.ask_third is None or kept == len(texts):
+            return [self.ask(form, texts)]
+        return [self.ask(form, texts[:kept]), self.ask_third(form, texts[kept:])]
 
 
 def _single_texts(form: Form, texts: list[str]) -> Asked:
     return Asked({"text": texts})
+
+
+def _queries(form: Form, texts: list[str]) -> Asked:
+    return Asked({"text": texts}, {"input_type": "query"})
 
 
 def _text_pairs(form: Form, texts: list[str]) -> Asked:
@@ -119,10 +139,14 @@ def _beginnings(form: Form, texts: list[str]) -> list[str]:
     return [other.encode()[:most].decode("utf-8", errors="ignore").strip() or "a" for other in others]
 
 
+ALONE_IN_ITS_ROW = ("queries_and_documents", "single_texts", "tagged_texts")
+"""Layouts of rows that hold nothing but one text, which may be of no tokens where a tokenizer adds none."""
+
 _LAYOUTS = {
     "context_windows": _Layout(_context_windows, rows=16),
     "hypotheses": _Layout(_hypotheses, rows=2),
     "masked_texts": _Layout(_masked_texts),
+    "queries_and_documents": _Layout(_single_texts, ask_third=_queries),
     "single_texts": _Layout(_single_texts),
     "tagged_texts": _Layout(_single_texts),
     "templated_pairs": _Layout(_text_pairs),

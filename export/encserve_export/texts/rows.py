@@ -19,7 +19,7 @@ _LABELS = ("sport", "a place to eat")
 
 
 def rows_about(checkpoint: Checkpoint, texts: Sequence[str]) -> list[Tokens]:
-    """The rows of requests about `texts`, as the task of the checkpoint makes them."""
+    """The rows of requests about `texts`, as the task of the checkpoint makes them, but for those of no tokens."""
     form = Form(
         task=checkpoint.task.name,
         layout=checkpoint.task.layout,
@@ -28,11 +28,14 @@ def rows_about(checkpoint: Checkpoint, texts: Sequence[str]) -> list[Tokens]:
         texts_per_request=_TEXTS,
         labels=_LABELS,
     )
-    return [row for request in questions_of(form, texts) for row in rows_of(checkpoint, request)]
+    rows = [row for request in questions_of(form, texts) for row in rows_of(checkpoint, request)]
+    return [row for row in rows if row[0]]
 
 
 def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
     """The rows of one request, in its order."""
+    if checkpoint.late:
+        return _marked_rows(checkpoint, request)
     texts, others = request.inputs["text"], request.inputs.get("text_pair")
     how: dict[str, Any] = {"truncation": True}
     match checkpoint.task.layout:
@@ -62,3 +65,17 @@ def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
     )
     types = encoded["token_type_ids"] if typed else [None] * len(encoded["input_ids"])
     return list(zip(encoded["input_ids"], types, strict=True))
+
+
+def _marked_rows(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
+    """The rows of queries, or of documents, with their markers, and filled up."""
+    side = checkpoint.late_settings[request.options.get("input_type", "document")]
+    tokenizer, marker = checkpoint.tokenizer, side["marker"]
+    ahead = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"].index(0)
+    rows: list[Tokens] = []
+    for text in request.inputs["text"]:
+        room = side["max_length"] - len(marker)
+        ids = tokenizer(side["prompt"] + text, truncation=True, max_length=room)["input_ids"]
+        ids = [*ids[:ahead], *marker, *ids[ahead:]]
+        rows.append(([*ids, *[side["filler"]] * (side["filled_to"] - len(ids))], None))
+    return rows

@@ -228,6 +228,7 @@ def _languages(parameters: Fields, served: Served) -> str | None:
 VECTORS: Mapping[str, Callable[[Exchange], Awaitable[Response]]] = {
     "feature-extraction": vectors.embed_texts,
     "token-embedding": vectors.embed_all,
+    "late-interaction": vectors.embed_all,
     "sparse-embedding": vectors.embed_sparse,
 }
 """Tasks whose requests are those of TEI."""

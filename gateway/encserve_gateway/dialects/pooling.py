@@ -8,6 +8,7 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve import AsyncClient
+from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import blocks_of_arrays, little_endian
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
@@ -19,17 +20,18 @@ from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
-TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed"}
+TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed", LATE_INTERACTION: "token_embed"}
 """Task of a pipeline -> vLLM's word for it."""
 
 
 async def pool(exchange: Exchange) -> Response:
-    """`POST /pooling`. The vectors of `token_embed` are those of all tokens, special ones among them."""
+    """`POST /pooling`. The vectors of `token_embed` are those of all tokens, special ones among them; of late
+    interaction those that are scored, where `input_type` says what the texts are."""
     fields = exchange.fields
     write = WRITERS[encoding_format(fields)]
     texts = read_input(fields, exchange.services.config)
     refuse_raw_scores(fields)
-    task = fields.choice("task", tuple(TASKS.values()))
+    task = fields.choice("task", tuple(dict.fromkeys(TASKS.values())))
     served = await _served(exchange, task)
     rows = await _vectors(exchange, served, texts)
     blocks = [block async for block in blocks_of_arrays(map(little_endian, rows), write, _item)]
@@ -62,7 +64,10 @@ async def _vectors(exchange: Exchange, served: Served, texts: list[str]) -> list
     question = Question(exchange=exchange, served=served, field="input", truncate=way)
     if served.pipeline.task == "feature-extraction":
         return list((await question.embed(texts)).vectors)
-    tokens = await question.ask(AsyncClient.embed_tokens, texts, prompt_name=None, normalize=True)
+    options: dict[str, Any] = {"prompt_name": None, "normalize": True}
+    if served.pipeline.task == LATE_INTERACTION:
+        options = {"input_type": exchange.fields.choice("input_type", ("query", "document"))}
+    tokens = await question.ask(AsyncClient.embed_tokens, texts, **options)
     return list(tokens.vectors)
 
 

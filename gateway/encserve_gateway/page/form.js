@@ -64,7 +64,7 @@ function read(form, fields) {
 
 async function askModel(model, task, values, signal) {
   const began = performance.now();
-  const response = await ask(`v1/${model.task}`, { body: { model: model.id, ...values, ...task.options }, signal });
+  const response = await ask(`v1/${task.route ?? model.task}`, { body: { model: model.id, ...values, ...task.options }, signal });
   const answer = await response.json();
   const tookMs = performance.now() - began;
   const pipelineMs = /pipeline;dur=([\d.]+)/.exec(response.headers.get("server-timing") ?? "")?.[1];

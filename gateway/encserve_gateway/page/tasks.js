@@ -36,6 +36,13 @@ export const TASKS = {
     fields: [lines("texts", "A question, then documents", `who watches the sea?\n${STORY}`)],
     draw: (answer, { texts }) => texts.slice(1).map((document, index) => met(answer, texts, index + 1)),
   },
+  "late-interaction": {
+    about: "Documents by how well they answer a query, vector by vector of their tokens.",
+    route: "text-ranking",
+    fields: [text("query", "Query", "a storm at sea", 1), lines("documents", "Documents", STORY)],
+    draw: (answer, { documents }) =>
+      [bars(zip(answer.indices, answer.scores).map(([index, score]) => [documents[index], score]))],
+  },
   "sparse-embedding": {
     about: "Each text as weighted terms of the vocabulary, by their ids.",
     fields: [lines("texts", "Texts", STORY)],

@@ -26,6 +26,7 @@ ASKED: Mapping[str, Any] = {"timeout_s": TIMEOUT_S, "version": "active"}
 QUESTIONS: Mapping[str, Callable[[AsyncClient, PipelineInfo], Awaitable[object]]] = {
     "feature-extraction": lambda client, about: client.embed([TEXT], model=about.name, **ASKED),
     "token-embedding": lambda client, about: client.embed_tokens([TEXT], model=about.name, **ASKED),
+    "late-interaction": lambda client, about: client.embed_tokens([TEXT], model=about.name, **ASKED),
     "sparse-embedding": lambda client, about: client.embed_sparse([TEXT], model=about.name, **ASKED),
     "text-classification": lambda client, about: client.classify(
         [TEXT], text_pairs=[TEXT] if about.pairs else None, model=about.name, **ASKED

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, InvalidInput, PipelineInfo
+from encserve._verbs.table import VERBS
 from encserve_gateway.aliases import Alias
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.faults import Fault, Kind, fault_of, shown
@@ -81,7 +82,7 @@ class Upstream:
         if name is None or name in NO_NAME:
             return await self._default(task, allowed)
         served = await self.any(name, allowed=allowed)
-        if served.pipeline.task != task:
+        if served.pipeline.task not in answering(task):
             does = f"the model {shown(name)} does {served.pipeline.task}"
             raise Fault(Kind.WRONG_TASK, f"{does}, here {task} is asked for", param="model")
         return served
@@ -127,9 +128,14 @@ class Upstream:
                 yield served
 
     async def _default(self, task: str, allowed: Allowed) -> Served:
+        other = None
         async for served in self._each():
             if served.pipeline.task == task and allowed(served.name):
                 return served
+            if other is None and served.pipeline.task in answering(task) and allowed(served.name):
+                other = served
+        if other is not None:
+            return other
         if not self._models and not self._listed:
             raise Fault(Kind.INVALID, "model is missing, and this gateway cannot list its pipelines", param="model")
         raise Fault(Kind.UNKNOWN_MODEL, f"no model here does {task}", param="model")
@@ -159,6 +165,12 @@ class Upstream:
             raise fault_of(error, model="") from error
         self._listed_at_s = time.monotonic()
         return self._listed
+
+
+def answering(task: str) -> tuple[str, ...]:
+    """The tasks whose pipelines answer where one of `task` is asked for, that itself first."""
+    others = (each for verb in VERBS.values() if verb.task == task for each in verb.tasks)
+    return tuple(dict.fromkeys((task, *others)))
 
 
 def _unknown(name: str) -> Fault:

@@ -30,6 +30,9 @@ TASKS: Mapping[str, Task] = {
         name="classify", ask=lambda client, texts, **options: client.classify(texts, **options)
     ),
     "text-ranking": Task(name="rerank", ask=lambda client, texts, **options: client.rerank(QUERY, texts, **options)),
+    "late-interaction": Task(
+        name="rerank", ask=lambda client, texts, **options: client.rerank(QUERY, texts, **options)
+    ),
     "token-classification": Task(
         name="classify_tokens", ask=lambda client, texts, **options: client.classify_tokens(texts, **options)
     ),

@@ -105,7 +105,6 @@ def other_rotation(folder):
 @pytest.mark.parametrize(
     ("layout", "task", "named"),
     [
-        (misread_layouts.stanford_colbert, "token-embedding", "Stanford ColBERT"),
         (misread_layouts.relative_positions, None, "position_embedding_type"),
         (other_rotation, "feature-extraction", "rotary_emb_base"),
     ],
@@ -116,7 +115,6 @@ def test_what_transformers_drops_too_is_refused_before_a_certificate_that_would_
     folder = layout(tmp_path / "checkpoint")
     with pytest.raises(Unsupported, match=named):
         stage(tmp_path / "as it is", folder, task=task)
-    monkeypatch.setattr(configuration, "_refuse_stanford_colbert", lambda *_: None)
     monkeypatch.setattr(configuration, "_check_keys", lambda *_: None)
     monkeypatch.setattr(weights, "unread_tensors", lambda *_: [])
     parity = stage(tmp_path / "unchecked", folder, task=task).certify()

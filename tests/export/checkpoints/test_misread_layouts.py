@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
-from sentence_transformers.base.modules import Dense, Normalize
-from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
 from encserve_export.errors import CheckpointError, Unsupported
 
@@ -25,12 +23,6 @@ QUERY = "When does the Library open?"
 
 def close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("task", [None, "token-embedding", "feature-extraction"])
-def test_a_stanford_colbert_is_refused_by_name(task, tmp_path):
-    with pytest.raises(Unsupported, match=r"of a Stanford ColBERT \(architecture HF_ColBERT\), which is not supported"):
-        load(misread_layouts.stanford_colbert(tmp_path), task=task)
 
 
 def test_the_projection_of_a_colbert_without_its_name_is_refused(tmp_path):
@@ -65,28 +57,11 @@ def test_vectors_of_tokens_have_the_layers_on_tokens_only(tmp_path):
 
 def test_a_multi_vector_encoder_gives_a_vector_for_each_token(tmp_path):
     folder = misread_layouts.late_interaction(tmp_path)
-    assert load(folder).task.name == "token-embedding"
+    assert load(folder).task.name == "late-interaction"
     theirs = MultiVectorEncoder(str(folder), device="cpu").encode_document(TEXTS)
     close(answers(folder, tmp_path, text=TEXTS)["embedding"], np.concatenate(theirs))
-    with pytest.raises(
-        Unsupported, match="normalises the vectors of its tokens and pools none; --task token-embedding"
-    ):
+    with pytest.raises(Unsupported, match="which feature-extraction does not offer; --task late-interaction serves it"):
         load(folder, task="feature-extraction")
-
-
-@pytest.mark.parametrize(("settings", "refused"), [({}, None), ({"skiplist_words": ["."]}, "skiplist_words")])
-def test_a_multi_vector_encoder_that_leaves_tokens_out(settings, refused, tmp_path):
-    network = misread_layouts._network(tmp_path)
-    modules = [network, Dense(32, 12, module_input_name="token_embeddings"), Normalize("token_embeddings")]
-    folder = misread_layouts._saved(MultiVectorEncoder, tmp_path, [*modules, MultiVectorMask(**settings)])
-    if refused is None:
-        theirs = MultiVectorEncoder(str(folder), device="cpu").encode_document(TEXTS)
-        close(answers(folder, tmp_path, text=TEXTS)["embedding"], np.concatenate(theirs))
-        return
-    with pytest.raises(
-        Unsupported, match=rf"states '{refused}': \['\.'\], which is not supported; supported is None or"
-    ):
-        load(folder)
 
 
 @pytest.mark.parametrize("name", [None, "document", ""])

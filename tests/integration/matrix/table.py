@@ -29,8 +29,11 @@ labels, spans, offsets and the order of answers must be equal.
 - packed: the texts of a batch run end to end, without padding. padded: the network pads inside the graph.
 - Gemma 3, Llama, Mistral, Qwen2 and Qwen3 are decoders, whose tokens see what stands before them alone. both ways: with
   the setting by which they see all of their text, `is_causal` or `use_bidirectional_attention` (EmbeddingGemma).
-  Where a text is read alone, the tokenizer must put a special token around it: transformers has no answer for the empty
-  text, of no tokens, so that others are refused.
+  Where their tokenizer puts no special token around a text, the empty text is of no tokens, and has no answer in
+  transformers: the pipeline refuses it, by its number in the request.
+- Checkpoints for late interaction (Stanford's ColBERT, PyLate, MultiVectorEncoder) stand on these families and are a
+  task of their own, [late-interaction](tasks/late_interaction.md); `tests/export/late_interaction` has BERT, RoBERTa
+  and ModernBERT in the three layouts.
 
 """
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import transformers
+from export.late_interaction.layouts import stanford
 from export.small_checkpoints import make_checkpoint
 from gateways import running_gateway
 from sentence_transformers import SparseEncoder
@@ -38,6 +39,7 @@ def checkpoints(tmp_path_factory):
     SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
         str(made["embed-sparse-bert"]), create_model_card=False
     )
+    made["late-bert"] = stanford(folder / "late-bert-stanford")
     return made
 
 

@@ -122,7 +122,7 @@ class AnswerParity:
         difference = difference_of(ours, theirs)
         self._differences.add(text, difference.largest)
         self._agreement.add(text, difference.decided, difference.lost_leads)
-        if vectors:
+        if vectors and theirs.kind != "ranked":  # of late interaction, which has scores, too
             mine, right = _directions(ours, theirs)
             self._directions.add(text, float(np.abs(mine - right).max(initial=0.0)))
             cosines = np.einsum("rw,rw->r", mine, right)  # (r,)

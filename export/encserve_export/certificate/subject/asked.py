@@ -11,11 +11,12 @@ from typing import Any
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.task import graph_output
+from encserve_export.checkpoint.tokenizer import with_tokens
 from encserve_export.config import ExportConfig
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed
 from encserve_export.reference.messages import Asked, Library
-from encserve_export.texts.questions import Form, questions_of
+from encserve_export.texts.questions import ALONE_IN_ITS_ROW, Form, questions_of
 
 from .composed import ComposedPipeline
 from .examination import Examination
@@ -75,13 +76,14 @@ class AskedSubject:
     def about(
         self, texts: Sequence[str], options: Sequence[Mapping[str, Any]] = (), *, one_by_one: bool = False
     ) -> Examination:
-        """Ask both about `texts`, each in a request of its own if `one_by_one`; about some of them again with each of
-        `options`.
+        """Ask both about `texts`, but for those of no tokens, each in a request of its own if `one_by_one`; about some
+        of them again with each of `options`.
 
         Raises:
             CertificateFailed: one of them does not answer, or they differ in more than numbers.
         """
         examination = Examination(task=self.subject.checkpoint.task)
+        texts = self._with_tokens(texts)
         form = replace(self.form, texts_per_request=1) if one_by_one else self.form
         requests = questions_of(form, texts, options)
         for begin in range(0, len(requests), _TOGETHER):
@@ -94,10 +96,16 @@ class AskedSubject:
         Raises:
             CertificateFailed: one of them does not answer, or they differ in more than numbers.
         """
-        for request in questions_of(self.form, texts):
+        for request in questions_of(self.form, self._with_tokens(texts)):
             if time.monotonic() >= until_s:
                 return
             self._ask(examination, [request])
+
+    def _with_tokens(self, texts: Sequence[str]) -> Sequence[str]:
+        """Those of `texts` that can be asked about: a text of no tokens has no answer where it is all of a row."""
+        checkpoint = self.subject.checkpoint
+        alone = checkpoint.task.layout in ALONE_IN_ITS_ROW
+        return with_tokens(checkpoint.tokenizer, texts) if alone else texts
 
     def _ask(self, examination: Examination, requests: Sequence[Asked]) -> None:
         """Ask both some requests that are under way at once."""

@@ -26,10 +26,21 @@ def _vectors(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
 
 def _token_vectors(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
     ends = np.cumsum(tensors["token_count"])[:-1]
-    parts = zip(np.split(tensors["embedding"], ends), np.split(tensors["offsets"], ends), strict=True)
+    return _placed(np.split(tensors["embedding"], ends), np.split(tensors["offsets"], ends))
+
+
+def _late_interaction(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
+    if len(tensors["index"]):
+        return _ranking(tensors)
+    ends = np.cumsum(tensors["vector_count"])[:-1]
+    return _placed(np.split(tensors["embedding"], ends), np.split(tensors["offsets"], ends))
+
+
+def _placed(vectors: Sequence[NDArray[Any]], offsets: Sequence[NDArray[Any]]) -> Sequence[tuple[Answer, ...]]:
+    """Vectors (t, W) of each text, each with its number and its place in the text, (t, 2)."""
     return [
-        (Answer("found", vectors, tuple((index, *map(int, place)) for index, place in enumerate(places))),)
-        for vectors, places in parts
+        (Answer("found", own, tuple((index, *map(int, place)) for index, place in enumerate(places))),)
+        for own, places in zip(vectors, offsets, strict=True)
     ]
 
 
@@ -82,6 +93,7 @@ def _fills(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
 _OF_TASK: dict[str, Callable[[Tensors], Sequence[tuple[Answer, ...]]]] = {
     "feature-extraction": _vectors,
     "token-embedding": _token_vectors,
+    "late-interaction": _late_interaction,
     "sparse-embedding": _weights,
     "text-classification": _labels,
     "text-ranking": _ranking,

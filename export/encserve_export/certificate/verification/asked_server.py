@@ -25,7 +25,7 @@ from encserve_export.certificate.limits import ParityLimits
 from encserve_export.certificate.subject.composed import wire_options
 from encserve_export.certificate.subject.examination import texts_of_request
 from encserve_export.certificate.subject.final_answers import answers_of
-from encserve_export.checkpoint.tasks.table import TASKS
+from encserve_export.checkpoint.tasks.table import task_of
 from encserve_export.errors import CertificateFailed
 from encserve_export.reference.messages import Answer, Asked
 
@@ -107,7 +107,7 @@ class AskedSection:
 
     @property
     def _vectors(self) -> bool:
-        return not TASKS[self.server.task].logits
+        return not task_of(self.server.task, pairs=False).logits
 
     def together(self) -> None:
         """Ask every request, and compare its answers."""
@@ -189,28 +189,39 @@ class AskedSection:
 
 def _parts(kept: Kept) -> list[Kept]:
     """A request for each of its texts or pairs, with its options; none where it has but one."""
-    if kept.asked.count == 1:
+    asked, by_text = kept.asked, _by_text(kept.asked, kept.answers)
+    if asked.options.get("rank"):
+        query, *documents = asked.inputs["text"]
+        each = [] if len(documents) == 1 else [[query, document] for document in documents]
+        return [
+            Kept(replace(asked, inputs={"text": texts}), [answers], kept.first + number)
+            for number, (texts, answers) in enumerate(zip(each, by_text[1:], strict=False), 1)
+        ]
+    if asked.count == 1:
         return []
     return [
         Kept(
             replace(
-                kept.asked,
+                asked,
                 # A ranking has one query for all of its documents.
-                inputs={name: [texts[index if len(texts) > 1 else 0]] for name, texts in kept.asked.inputs.items()},
+                inputs={name: [texts[index if len(texts) > 1 else 0]] for name, texts in asked.inputs.items()},
             ),
             [answers],
             kept.first + index,
         )
-        for index, answers in enumerate(_by_text(kept.asked, kept.answers))
+        for index, answers in enumerate(by_text)
     ]
 
 
 def _by_text(asked: Asked, answers: OfTexts) -> OfTexts:
-    """What each text or pair gets alone, by the answers to all: a document that is ranked alone comes first."""
+    """What each text or pair gets alone, by the answers to all: a document that is ranked alone comes first. Where the
+    query is a text like the others, it has the order of all."""
     if len(answers) == asked.count:
         return answers
     ((ranking,),) = answers
     scores = dict(zip(ranking.keys, ranking.numbers, strict=True))
-    return [
-        (Answer("ranked", np.array([scores.get(index, np.nan)], np.float32), (0,)),) for index in range(asked.count)
+    queries = [(ranking,)] if asked.options.get("rank") else []
+    return queries + [
+        (Answer("ranked", np.array([scores.get(index, np.nan)], np.float32), (0,)),)
+        for index in range(asked.count - len(queries))
     ]

@@ -13,7 +13,7 @@ from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.checkpoint.tasks.table import GENERATION, TASKS, task_of
+from encserve_export.checkpoint.tasks.table import GENERATION, task_of
 from encserve_export.errors import CertificateFailed, Unsupported
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
@@ -165,7 +165,7 @@ def _of_logits(reference: Reference, found: FoundManifest) -> list[str]:
     """Which figures of the certificate are of numbers that no answer of a server has, in words."""
     of_logits = (*LOGIT_FIGURES, *LENGTH_FIGURES_OF_LOGITS)
     names = ", ".join(name for name in of_logits if name in found.stated["parity"]["figures"])
-    if not TASKS[reference.task].logits or not names:
+    if not task_of(reference.task, pairs=False).logits or not names:
         return []
     return [f"{names}: of logits, which stay in the server; the answers that are made of them are asked"]
 

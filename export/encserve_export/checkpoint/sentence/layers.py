@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.unread.checking import check_keys
-from encserve_export.checkpoint.unread.keys import DENSE_KEYS, MASK_KEYS, POOLING_KEYS
+from encserve_export.checkpoint.unread.keys import DENSE_KEYS, NO_MASK_KEYS, POOLING_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
 from .pooling import POOLINGS
@@ -76,17 +76,18 @@ def check_splade(folder: Path) -> None:
 
 def check_mask(folder: Path) -> None:
     """Raise Unsupported unless a MultiVectorMask keeps all tokens of a text."""
-    check_keys(folder / "config.json", read_object(folder / "config.json"), (), MASK_KEYS)
+    check_keys(folder / "config.json", read_object(folder / "config.json"), ("skiplist_tasks",), NO_MASK_KEYS)
 
 
-def changes_tokens(folder: Path) -> bool:
-    """Whether a Dense or a Normalize changes the vectors of tokens; that of the text otherwise.
+def changes_tokens(folder: Path, usual: str = SENTENCE) -> bool:
+    """Whether a Dense or a Normalize changes the vectors of tokens; that of the text otherwise. `usual` is what one
+    changes that does not say it.
 
     Raises:
         Unsupported: it reads or writes something else, such as the scores of a cross-encoder.
     """
     config = read_object(folder / "config.json")
-    taken = config.get("module_input_name") or SENTENCE
+    taken = config.get("module_input_name") or usual
     made = config.get("module_output_name") or taken
     if taken not in (TOKENS, SENTENCE) or made != taken:
         raise Unsupported(

@@ -11,21 +11,27 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.late.interaction import LateInteraction
+from encserve_export.checkpoint.late.layouts import OWN, PYLATE, PYLATE_KEYS, of_pylate, of_sentence_transformers
+from encserve_export.checkpoint.late.stanford import ARCHITECTURE, is_stanford, read_metadata, read_projection
 from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MODULE_KEYS, SENTENCE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .layers import changes_tokens, check_mask, check_splade, pooling_mode, read_dense
+from .layers import SENTENCE, TOKENS, changes_tokens, check_mask, check_splade, pooling_mode, read_dense
 from .transformer_settings import TransformerSettings, read_transformer_settings
 
 _SETTINGS = "config_sentence_transformers.json"
 _SETTINGS_READ = ("model_type", "prompts", "default_prompt_name", "activation_fn")
+_LATE = "late-interaction"
 _STATED_TASKS = {
     "CrossEncoder": "text-ranking",
-    "MultiVectorEncoder": "token-embedding",
     "SparseEncoder": "sparse-embedding",
+    OWN: _LATE,
+    PYLATE: _LATE,
 }
+_PYLATE_DENSE = "pylate.models.Dense.Dense"
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class SentenceModules:
     """The words of whose logits a language model's score is made."""
     activation: str | None = None
     """Class that makes scores of a cross-encoder's logits."""
+    late: LateInteraction | None = None
+    """What becomes of queries and of documents, where they meet token by token."""
 
 
 def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> SentenceModules:
@@ -59,8 +67,27 @@ def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> Senten
         CheckpointError: a file that is named but missing, or a pickle that is not allowed.
     """
     if not (folder / "modules.json").is_file():
-        return SentenceModules()
-    return SentenceModules(**_layers(folder, allow_pickle=allow_pickle), **_settings(folder))
+        return _of_stanford(folder, allow_pickle=allow_pickle) if is_stanford(folder) else SentenceModules()
+    file = folder / _SETTINGS
+    stated = read_object(file)
+    kind = stated.get("model_type")
+    layers = _layers(folder, allow_pickle=allow_pickle, late=kind in (OWN, PYLATE), pylate=kind == PYLATE)
+    mask = layers.pop("mask", None)
+    if kind == PYLATE:
+        check_keys(file, stated, (*_SETTINGS_READ, *PYLATE_KEYS), SENTENCE_KEYS)
+        return SentenceModules(**layers | {"token_normalize": True}, late=of_pylate(file, stated))
+    settings = _settings(folder)
+    if kind == OWN:
+        sides = layers["transformer"].of_sides if "transformer" in layers else {}
+        late = of_sentence_transformers(file, stated, sides, mask)
+        return SentenceModules(**layers, activation=settings["activation"], late=late)
+    return SentenceModules(**layers, **settings)
+
+
+def _of_stanford(folder: Path, *, allow_pickle: bool) -> SentenceModules:
+    late = read_metadata(folder)
+    projection = read_projection(folder, allow_pickle=allow_pickle)
+    return SentenceModules(token_dense=(projection,), token_normalize=True, late=late)
 
 
 def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None:
@@ -69,6 +96,16 @@ def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None
     Raises:
         Unsupported: a part of them would be lost.
     """
+    if modules.late and task != _LATE:
+        raise Unsupported(
+            f"the checkpoint is for late interaction: it reads queries and documents in ways of their own, which "
+            f"{task} does not offer; --task {_LATE} serves it"
+        )
+    if task == _LATE and not modules.late:
+        raise Unsupported(
+            "the checkpoint does not say how it reads queries and documents, as PyLate, sentence-transformers "
+            f"(MultiVectorEncoder) and Stanford's ColBERT do, which {_LATE} needs"
+        )
     if modules.token_normalize and task == "feature-extraction":
         raise Unsupported(
             "the checkpoint normalises the vectors of its tokens and pools none; --task token-embedding serves them"
@@ -89,6 +126,8 @@ def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | Non
     kind = read_object(folder / _SETTINGS).get("model_type")
     if kind in _STATED_TASKS:
         return _STATED_TASKS[kind], _SETTINGS
+    if not (folder / "modules.json").is_file() and is_stanford(folder):
+        return _LATE, f"config.json, architecture {ARCHITECTURE}"
     if getattr(config, "sentence_transformers", None) and config.num_labels == 1:
         return "text-ranking", "config.json, which a CrossEncoder wrote"
     if (folder / "modules.json").is_file():
@@ -105,20 +144,28 @@ class _Place(IntEnum):
 _MAY_REPEAT = (_Place.TOKEN_DENSE, _Place.DENSE)
 
 
-def _layers(folder: Path, *, allow_pickle: bool) -> dict[str, Any]:
-    """The fields of SentenceModules that the modules in `modules.json` decide on."""
+def _layers(folder: Path, *, allow_pickle: bool, late: bool, pylate: bool) -> dict[str, Any]:
+    """The fields of SentenceModules that the modules in `modules.json` decide on; of late interaction also the folder
+    of its `mask`, which may stand anywhere behind the network."""
     found: dict[str, Any] = {}
     dense: dict[_Place, list[nn.Module]] = {place: [] for place in _MAY_REPEAT}
     last, before = None, ""
     for module in read_json(folder / "modules.json"):
         check_keys(folder / "modules.json", module, ("idx", "name", "path", "type"), MODULE_KEYS)
-        kind, path = _kind_of(module, folder), folder / module["path"]
-        place = _place_of(kind, path)
+        kind, path = _kind_of(module, folder, pylate=pylate), folder / module["path"]
+        place = _place_of(kind, path, TOKENS if late else SENTENCE)
+        if late and place in (_Place.POOLING, _Place.DENSE, _Place.NORMALIZE):
+            raise Unsupported(f"{folder / 'modules.json'} pools tokens by {kind}, which late interaction does not do")
+        if late and place is _Place.MASK and last is not None:
+            if "mask" in found:
+                raise Unsupported(f"{folder / 'modules.json'} has two of {kind}, which is not supported")
+            found["mask"] = path
+            continue
         if last is not None and (place < last or (place == last and place not in _MAY_REPEAT)):
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after {before}, which is not supported")
         match place:
             case _Place.NETWORK:
-                found["transformer"] = read_transformer_settings(folder, module["path"])
+                found["transformer"] = read_transformer_settings(folder, module["path"], late=late)
             case _Place.POOLING if kind == "Pooling":
                 found["pooling"] = pooling_mode(path)
             case _Place.POOLING:
@@ -149,22 +196,25 @@ def _layers(folder: Path, *, allow_pickle: bool) -> dict[str, Any]:
     }
 
 
-def _kind_of(module: dict[str, Any], folder: Path) -> str:
-    """The name of a module's class. Raises Unsupported unless it is one of sentence-transformers."""
+def _kind_of(module: dict[str, Any], folder: Path, *, pylate: bool) -> str:
+    """The name of a module's class. Raises Unsupported unless it is one of sentence-transformers, or PyLate's layer in
+    a checkpoint of PyLate."""
     stated = str(module["type"])
+    if pylate and stated == _PYLATE_DENSE:
+        return "Dense"
     if not stated.startswith("sentence_transformers."):
         raise Unsupported(f"module {stated!r} of {folder} is Python code of its own, which is not run here")
     return stated.rsplit(".", 1)[-1]
 
 
-def _place_of(kind: str, path: Path) -> _Place:
+def _place_of(kind: str, path: Path, usual: str) -> _Place:
     match kind:
         case "Transformer" | "MLMTransformer":
             return _Place.NETWORK
         case "Pooling" | "SpladePooling":
             return _Place.POOLING
         case "Dense":
-            return _Place.TOKEN_DENSE if changes_tokens(path) else _Place.DENSE
+            return _Place.TOKEN_DENSE if changes_tokens(path, usual) else _Place.DENSE
         case "Normalize":
             return _Place.TOKEN_NORMALIZE if changes_tokens(path) else _Place.NORMALIZE
         case "MultiVectorMask":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _FILES = tuple(
 )
 """In the order in which sentence-transformers looks for one that states something."""
 _READ = ("max_seq_length", "do_lower_case", "processing_kwargs", "modality_config")
+_OF_SIDES = ("query_length", "document_length", "query_expansion")
 _TEXT, _MESSAGE = "text", "message"
 
 
@@ -36,10 +38,13 @@ class TransformerSettings:
     """Whether it gives the logits of a language model, for a LogitScore."""
     messages: Messages | None = None
     """How texts become messages of a chat, which its template renders; None where they are read as they are."""
+    of_sides: Mapping[str, Any] = field(default_factory=dict)
+    """Of late interaction the lengths of queries and documents, and how queries are filled up, as they are stated."""
 
 
-def read_transformer_settings(folder: Path, path: str) -> TransformerSettings:
-    """The settings of the Transformer module that `modules.json` puts at `path` in `folder`.
+def read_transformer_settings(folder: Path, path: str, *, late: bool = False) -> TransformerSettings:
+    """The settings of the Transformer module that `modules.json` puts at `path` in `folder`; `late` where queries and
+    documents may have settings of their own.
 
     Raises:
         Unsupported: the network lies elsewhere than in `folder`, or a setting asks for what is not offered.
@@ -52,13 +57,18 @@ def read_transformer_settings(folder: Path, path: str) -> TransformerSettings:
             "current sentence-transformers puts them there"
         )
     file, stated = next(((each, found) for each in _FILES if (found := read_object(folder / each))), ("", {}))
-    check_keys(folder / file, stated, _READ, TRANSFORMER_KEYS)
+    check_keys(folder / file, stated, (*_READ, *(_OF_SIDES if late else ())), TRANSFORMER_KEYS)
     processing = stated.get("processing_kwargs") or {}
     cut_at = _processed_length(folder / file, processing)
+    if late and cut_at is not None:
+        raise Unsupported(
+            f"{folder / file} cuts texts of both kinds at {cut_at} tokens (processing_kwargs), which is not supported"
+        )
     return TransformerSettings(
         max_length=stated.get("max_seq_length") if cut_at is None else cut_at,
         lowercase=bool(stated.get("do_lower_case", False)),
         generates=stated.get("transformer_task") == "text-generation",
+        of_sides={key: stated[key] for key in _OF_SIDES if key in stated} if late else {},
         messages=_messages(folder / file, stated.get("modality_config") or {}, processing.get("chat_template") or {}),
     )
 

@@ -174,9 +174,39 @@ GENERATION = Task(
 """The task of pipelines that have one step, and no head."""
 
 
+LATE_INTERACTION = Task(
+    name="late-interaction",
+    network=transformers.AutoModel,
+    output="token_embedding",
+    follows="input_ids",
+    layout="queries_and_documents",
+    head="late_interaction",
+    head_inputs=("vector_at", "vector_count"),
+    counts=(*COUNTS, "vector_count", "offsets"),
+    tensors={
+        "vector_at": (INT32, 1),
+        "vector_count": (INT32, 1),
+        "offsets": (INT32, 2),
+        "embedding": (FP32, 2),
+        "index": (INT32, 1),
+        "score": (FP32, 1),
+    },
+    answers=("embedding", "index", "score"),
+    logits=False,
+)
+"""The task of checkpoints whose files say what a query is to them and what a document, which no family does by
+itself."""
+
+
+OFFERED = (*TASKS, LATE_INTERACTION.name, GENERATION.name)
+"""The names of all tasks."""
+
+_OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, GENERATION)}
+
+
 def task_of(name: str, *, pairs: bool) -> Task:
     """The task `name`, of pairs of texts where `pairs` says so and the task allows both."""
-    task = GENERATION if name == GENERATION.name else TASKS[name]
+    task = _OF_THEIR_OWN.get(name) or TASKS[name]
     if pairs and not task.pairs:
         if task is not _TEXT_CLASSIFICATION:
             raise Unsupported(f"--pairs: {name} is no task of sentence pairs; text-classification can be one")

@@ -19,6 +19,7 @@ TENSORS: dict[str, tuple[str, int]] = {
     "input_ids": (INT64, 1),
     "lengths": (INT64, 1),
     "token_type_ids": (INT64, 1),
+    "attention_mask": (INT64, 1),
     "mask_at": (INT64, 1),
     "token_count": (INT32, 1),
     "dropped_count": (INT32, 1),
@@ -28,7 +29,7 @@ TENSORS: dict[str, tuple[str, int]] = {
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
 
-GRAPH_INPUTS = ("input_ids", "lengths", "token_type_ids", "mask_at")
+GRAPH_INPUTS = ("input_ids", "lengths", "token_type_ids", "attention_mask", "mask_at")
 """All that a graph may take, in the order in which it does."""
 
 COUNTS = ("token_count", "dropped_count")

@@ -242,8 +242,8 @@ POOLING_KEYS = (
 DENSE_KEYS = (Unread("asks for nothing", ("use_residual",), (False, None)),)
 """Keys of the `config.json` of a Dense module."""
 
-MASK_KEYS = (
-    Unread("asks for nothing", ("skiplist_words", "keep_only_token_ids"), (None, [])),
-    Unread("says to which texts a list applies that is empty", ("skiplist_tasks",)),
-)
+MASK_KEYS = (Unread("asks for nothing", ("keep_only_token_ids",), (None, [])),)
 """Keys of the `config.json` of a MultiVectorMask."""
+
+NO_MASK_KEYS = (*MASK_KEYS, Unread("asks for nothing", ("skiplist_words",), (None, [])))
+"""The same where all tokens of a text must be kept."""

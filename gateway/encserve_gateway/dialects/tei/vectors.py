@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import orjson
 
 from encserve import AsyncClient
+from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.vectors import as_numbers, blocks_of_arrays, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
@@ -42,13 +45,18 @@ async def embed_texts(exchange: Exchange) -> Response:
 
 
 async def embed_all(exchange: Exchange) -> Response:
-    """`POST /embed_all`: of each text the vectors of its tokens, special ones and a prompt's among them."""
+    """`POST /embed_all`: of each text the vectors of its tokens, special ones and a prompt's among them. Those of late
+    interaction are as the checkpoint scores them; `prompt_name` says what the texts are."""
     fields = exchange.fields
     texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
     served = await served_for(exchange, "token-embedding")
     question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
-    prompt = prompt_name(fields, served)
-    answer = await question.ask(AsyncClient.embed_tokens, texts, prompt_name=prompt, normalize=False)
+    options: dict[str, Any]
+    if served.pipeline.task == LATE_INTERACTION:
+        options = {"input_type": fields.choice("prompt_name", ("query", "document"))}
+    else:
+        options = {"prompt_name": prompt_name(fields, served), "normalize": False}
+    answer = await question.ask(AsyncClient.embed_tokens, texts, **options)
     blocks = [block async for block in blocks_of_arrays(answer.vectors, as_numbers)]
     return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
 

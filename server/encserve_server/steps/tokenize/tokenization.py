@@ -18,7 +18,7 @@ from .safe_cuts import safe_cuts_of
 
 class Layout(Protocol):
     """Makes rows of a pack out of the texts of a task. Each layout is a module of `layouts` with a class of this
-    name."""
+    name. One whose groups are no inputs has `NAMES`, what errors call the texts of each group."""
 
     INPUTS: tuple[str, ...]
     """The names of the BYTES inputs of a request."""
@@ -51,6 +51,7 @@ class Tokenization:
         self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
         self._mask_id: int | None = settings.get("mask_id")
         """The token id of a mask, whose places are told; None where the network does not ask for them."""
+        self._masks_attention = "attention_mask" in settings["tensors"]
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
@@ -74,6 +75,8 @@ class Tokenization:
             encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
             try:
                 tensors = self._layout.packed_tensors(groups, encodings, options)
+                if self._masks_attention and "attention_mask" not in tensors:  # which another head asks for
+                    tensors["attention_mask"] = np.ones_like(tensors["input_ids"])
                 if self._mask_id is not None:
                     tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
                 answers.append(tensors)
@@ -83,7 +86,7 @@ class Tokenization:
 
     def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
         from_end = options.get("truncate") == "start"
-        names = chain(self.inputs, repeat("text"))
+        names = chain(getattr(self._layout, "NAMES", self.inputs), repeat("text"))
         for group, room, name in zip(groups, self._layout.kept_lengths(groups, options), names, strict=False):
             for index, text in enumerate(group):
                 yield Wanted(text, room, from_end, f"{name} {index}")

@@ -92,11 +92,11 @@ def test_a_prompt_is_put_before_each_text(tokenization):
     assert packed.input_ids.tolist() == [CLS, WORDS.index("query:"), *words(1), SEP]
 
 
-def test_a_tokenizer_without_special_tokens_gives_an_empty_text_no_tokens():
+def test_a_tokenizer_without_special_tokens():
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    packed = tokenize(Tokenization(tokenizer, SETTINGS), ["", "w1 w2 w3 w4 w5 w6 w7"], options(truncate="start"))
-    assert packed.lengths.tolist() == [0, 6]
+    packed = tokenize(Tokenization(tokenizer, SETTINGS), ["w1 w2 w3 w4 w5 w6 w7"], options(truncate="start"))
+    assert packed.lengths.tolist() == [6]
     assert packed.input_ids.tolist() == words(2, 3, 4, 5, 6, 7)
 
 
@@ -177,3 +177,12 @@ def test_a_request_that_cannot_be_laid_fails_alone(tokenization):
     first, wrong, last = tokenization.tokenize(requests)
     assert isinstance(wrong, InvalidArgument)
     assert (first["lengths"].tolist(), last["lengths"].tolist()) == ([3], [3])
+
+
+@pytest.mark.parametrize(("layout", "second"), [("single_texts", []), ("text_pairs", ["w2", "", "w3"])])
+def test_a_text_of_no_tokens_is_refused_where_the_tokenizer_adds_none(tokenizer, layout, second):
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B:1", special_tokens=[])
+    tokenization = Tokenization(tokenizer, SETTINGS | {"layout": layout})
+    name = "pair" if second else "text"
+    with pytest.raises(InvalidArgument, match=f"{name} 1 has no tokens, .* at least 1 is expected"):
+        tokenize(tokenization, ["w1", "", "w3"], options(), second)

@@ -82,6 +82,13 @@ def check_tokens(count: int, limits: Limits) -> None:
         )
 
 
+def check_some_tokens(count: int, name: str) -> None:
+    """Refuse a row of no tokens, as an empty text is where the tokenizer puts no special token around it: no network
+    has an answer for it. `name` says in the error which it is."""
+    if not count:
+        raise InvalidArgument(f"{name} has no tokens, for which the model has no answer; at least 1 is expected")
+
+
 def _types(rows: Sequence[Row], special: SpecialTokens) -> Iterable[int]:
     for row in rows:
         yield from special.before_types

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Cut, Row, check_tokens, cut_text, pack
+from .packed_rows import Cut, Row, check_some_tokens, check_tokens, cut_text, pack
 from .special_tokens import special_tokens_of_text
 from .windows import count_windows, windows_of
 
@@ -56,7 +56,7 @@ class Layout:
         Special tokens are kept: what is cut is the text between them, at its end or at its start.
 
         Raises:
-            InvalidArgument: a text is too long and may not be cut, or the request has too many tokens.
+            InvalidArgument: a text has no tokens, or too many and may not be cut; or the request has too many.
         """
         return self.packed_cuts(encodings[0], self.cut(encodings[0], options))
 
@@ -70,6 +70,7 @@ class Layout:
         cuts, laid = [], 0
         for index, encoding in enumerate(encodings):
             size = len(encoding)
+            check_some_tokens(size + self._special.size, f"text {index}")
             if size > room and in_windows:
                 count = count_windows(size, room, options["overlap"])
                 laid += size + count * (options["overlap"] + self._special.size) - options["overlap"]

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Row, cut_pair, pack
+from .packed_rows import Row, check_some_tokens, cut_pair, pack
 from .special_tokens import special_tokens_of_pair
 
 
@@ -51,7 +51,7 @@ class Layout:
         """Return the rows of the pairs of one request, cut to the length that the network takes, and laid end to end.
 
         Raises:
-            InvalidArgument: a pair is too long and may not be cut, or the request has too many tokens.
+            InvalidArgument: a pair has no tokens, or too many and may not be cut; or the request has too many.
         """
         first, second = encodings
         if len(first) == 1:
@@ -60,6 +60,7 @@ class Layout:
         room = limits.max_length - special.size
         rows, dropped = [], []
         for index, (text, pair) in enumerate(zip(first, second, strict=True)):
+            check_some_tokens(len(text) + len(pair) + special.size, f"pair {index}")
             excess = len(text) + len(pair) - room
             if excess > 0 and side == "error":
                 raise InvalidArgument(

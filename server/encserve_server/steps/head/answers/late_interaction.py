@@ -1,0 +1,65 @@
+"""The head of late interaction: the vectors of tokens to answers, or to an order of documents for a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...request.options import InvalidArgument, Options
+from ..fit import Fit
+from .scores import Floats, descending
+from .vectors import finish_vectors
+
+_MOST_PRODUCTS = 2**22
+"""Products of a query's and documents' vectors that are kept at once: 16 MiB of them."""
+
+
+class Head:
+    """A vector for each token that has one; or scores of documents."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._mean: bool = settings["late_interaction"]["mean"]
+        self.fit = Fit(
+            {"token_embedding": ("tokens", "width"), "vector_at": ("vectors",), "vector_count": ("texts",)},
+            {"vector_count": "vectors"},
+        )
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
+        """Return `embedding` (V, dimensions) of the V tokens with a vector of all texts, from those of all tokens
+        (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the query, which is the first
+        text. The outputs that were not asked for have no elements."""
+        rows, at, counts = inputs["token_embedding"], inputs["vector_at"], inputs["vector_count"]
+        if len(at) and not 0 <= at.min() <= at.max() < len(rows):
+            raise InvalidArgument(f"input vector_at holds {at.min()} to {at.max()}; 0 to {len(rows) - 1} are expected")
+        vectors = finish_vectors(rows[at], options)
+        if not options["rank"]:
+            return {"embedding": vectors, "index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
+        if len(counts) < 2:
+            raise InvalidArgument(f"there are {len(counts)} texts; a query and one document at least are expected")
+        asked = int(counts[0])
+        scores = max_sim(vectors[:asked], vectors[asked:], counts[1:])
+        if self._mean:
+            scores /= np.float32(asked)
+        order = descending(scores, options["top_k"])
+        return {"embedding": vectors[:0], "index": order.astype(np.int32), "score": scores[order]}
+
+
+def max_sim(query: Floats, documents: Floats, counts: NDArray[np.int32]) -> Floats:
+    """Return for each document, (m,), the sum over a query's vectors (q, d) of the largest product with one of the
+    document's: Khattab and Zaharia 2020, equation 3.
+
+    Args:
+        query: The vectors of the query.
+        documents: The vectors of all documents, one document after the other, (D, d).
+        counts: How many of them are each document's, (m,), none of them 0.
+    """
+    firsts = np.cumsum(counts) - counts
+    scores = np.zeros(len(counts), np.float32)
+    size = max(1, _MOST_PRODUCTS // len(documents))  # of a query, so that long texts take no more memory than short
+    for begin in range(0, len(query), size):
+        products = documents @ query[begin : begin + size].T  # (D, size)
+        scores += np.maximum.reduceat(products, firsts, axis=0).sum(axis=1, dtype=np.float32)
+    return scores

@@ -1,0 +1,88 @@
+"""The head of late interaction, against loops that say what MaxSim is."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from encserve_server.steps.head.answers import late_interaction
+from encserve_server.steps.head.answers.late_interaction import Head, max_sim
+from encserve_server.steps.head.loading import CheckedHead
+from encserve_server.steps.request.options import InvalidArgument
+
+OPTIONS = {"dimensions": None, "normalize": False, "rank": False, "top_k": None}
+
+
+def request(rng, counts, width=6):
+    """Some tokens of texts, of which each text has so many vectors as `counts` says."""
+    at = np.sort(rng.choice(3 * sum(counts), sum(counts), replace=False)).astype(np.int32)
+    rows = rng.normal(size=(3 * sum(counts), width)).astype(np.float32)
+    return {"token_embedding": rows, "vector_at": at, "vector_count": np.array(counts, np.int32)}
+
+
+def head(**settings):
+    return CheckedHead(Head({"late_interaction": {"mean": False, **settings}}))
+
+
+def by_loops(query, document):
+    return sum(max(float(one @ other) for other in document) for one in query.astype(np.float64))
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_scores_are_sums_of_the_largest_products(mean):
+    asked = request(np.random.default_rng(0), [7, 1, 12, 3, 5])
+    query, *documents = np.split(asked["token_embedding"][asked["vector_at"]], np.cumsum(asked["vector_count"])[:-1])
+    scores = np.array([by_loops(query, document) for document in documents]) / (len(query) if mean else 1)
+    order = np.argsort(-scores)
+    answer = head(mean=mean).answer(asked, OPTIONS | {"rank": True})
+    assert answer["index"].tolist() == order.tolist()
+    np.testing.assert_allclose(answer["score"], scores[order], atol=1e-4)
+    assert answer["embedding"].shape == (0, 6)
+    best = head(mean=mean).answer(asked, OPTIONS | {"rank": True, "top_k": 2})
+    assert best["index"].tolist() == order[:2].tolist()
+
+
+def test_a_document_alone_has_the_score_that_it_has_beside_others():
+    rng = np.random.default_rng(1)
+    query, documents, counts = rng.normal(size=(5, 4)), rng.normal(size=(9, 4)), np.array([2, 4, 3])
+    together = max_sim(query, documents, counts)
+    alone = [max_sim(query, own, np.array([len(own)]))[0] for own in np.split(documents, np.cumsum(counts)[:-1])]
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_long_texts_take_no_more_memory_than_short_ones(monkeypatch):
+    monkeypatch.setattr(late_interaction, "_MOST_PRODUCTS", 10_000)
+    rng = np.random.default_rng(2)
+    query, documents = (rng.normal(size=(size, 4)).astype(np.float32) for size in (900, 1_100))
+    counts = np.array([100, 1_000])
+    tracemalloc.start()
+    scores = max_sim(query, documents, counts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    expected = [by_loops(query, own) for own in np.split(documents, [100])]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    assert peak < 10 * 10_000 * 4, "all products are 4 MB"
+
+
+def test_vectors_are_those_of_the_tokens_that_have_one():
+    asked = request(np.random.default_rng(3), [2, 3])
+    answer = head().answer(asked, OPTIONS | {"dimensions": 4, "normalize": True})
+    kept = asked["token_embedding"][asked["vector_at"], :4]
+    np.testing.assert_allclose(answer["embedding"], kept / np.linalg.norm(kept, axis=1, keepdims=True), atol=1e-6)
+    assert (len(answer["index"]), len(answer["score"])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"vector_at": np.array([0, 1, 99], np.int32)}, {}, "vector_at holds 0 to 99; 0 to 8 are expected"),
+        ({"vector_at": np.array([-1, 1, 2], np.int32)}, {}, "vector_at holds -1 to 2"),
+        ({"vector_count": np.array([3, 0], np.int32)}, {}, "vector_count holds 0; 1 or more"),
+        ({"vector_count": np.array([1, 1], np.int32)}, {}, "vector_count adds up to 2"),
+        ({"vector_count": np.array([3], np.int32)}, {"rank": True}, "there are 1 texts; a query and one document"),
+    ],
+)
+def test_tensors_that_do_not_fit(changes, options, message):
+    asked = request(np.random.default_rng(4), [1, 2]) | changes
+    with pytest.raises(InvalidArgument, match=message):
+        head().answer(asked, OPTIONS | options)

@@ -1,0 +1,124 @@
+"""The layout of late interaction, on a tokenizer of whole words."""
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from encserve_server.steps.request.options import InvalidArgument
+from encserve_server.steps.tokenize.tokenization import Tokenization
+
+WORDS = ["[CLS]", "[SEP]", "[UNK]", "[MASK]", "[Q]", "[D]", ".", *(f"w{number}" for number in range(20))]
+CLS, SEP, UNKNOWN, MASK, QUERY, DOCUMENT, DOT = range(7)
+LIMITS = {"max_length": 9, "max_texts_per_request": 4, "max_tokens_per_request": 40, "max_bytes_per_text": 100}
+SIDE = {"marker": [], "prompt": "", "max_length": 9, "filled_to": 0, "filler": 0, "skipped": []}
+QUERIES = {"marker": [QUERY], "max_length": 7, "filled_to": 7, "filler": MASK}
+DOCUMENTS = {"marker": [DOCUMENT], "skipped": [DOT]}
+
+
+@pytest.fixture
+def tokenizer():
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+    )
+    return tokenizer
+
+
+def lay(tokenizer, texts, *, query=(), document=(), attends=False, limits=(), **options):
+    settings = {
+        "layout": "queries_and_documents",
+        "limits": {**LIMITS, **dict(limits)},
+        "tensors": ["attention_mask"],
+        "late_interaction": {
+            "query": {**SIDE, **QUERIES, **dict(query)},
+            "document": {**SIDE, **DOCUMENTS, **dict(document)},
+            "attends_to_filling": attends,
+            "mean": False,
+        },
+    }
+    tokenization = Tokenization(tokenizer, settings)
+    options = {"truncate": "end", "input_type": "document", "rank": False, **options}
+    raw = {"text": [text.encode() for text in texts]}
+    (answer,) = tokenization.tokenize([(tokenization.read(raw, options), options)])
+    if isinstance(answer, InvalidArgument):
+        raise answer
+    return answer
+
+
+def words(*numbers):
+    return [WORDS.index(f"w{number}") for number in numbers]
+
+
+def rows(answer, name="input_ids"):
+    return [row.tolist() for row in np.split(answer[name], np.cumsum(answer["lengths"])[:-1])]
+
+
+def test_documents_are_marked_and_what_is_skipped_has_no_vector(tokenizer):
+    answer = lay(tokenizer, ["w1 . w2", ""])
+    assert rows(answer) == [[CLS, DOCUMENT, *words(1), DOT, *words(2), SEP], [CLS, DOCUMENT, SEP]]
+    assert answer["vector_at"].tolist() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert answer["vector_count"].tolist() == [5, 3]
+    nowhere = [-1, -1]
+    assert answer["offsets"].tolist() == [nowhere, nowhere, [0, 2], [5, 7], *[nowhere] * 4]
+    assert rows(answer, "attention_mask") == [[1] * 6, [1] * 3]
+    assert answer["token_count"].tolist() == [6, 3]
+
+
+@pytest.mark.parametrize("attends", [False, True])
+def test_queries_are_filled_up_with_masks_that_have_vectors(tokenizer, attends):
+    answer = lay(tokenizer, ["w1 .", "w1 w2 w3 w4 w5"], input_type="query", attends=attends)
+    assert rows(answer) == [[CLS, QUERY, *words(1), DOT, SEP, MASK, MASK], [CLS, QUERY, *words(1, 2, 3, 4), SEP]]
+    assert rows(answer, "attention_mask") == [[1] * 5 + [int(attends)] * 2, [1] * 7]
+    assert answer["vector_count"].tolist() == [7, 7]
+    assert answer["dropped_count"].tolist() == [0, 1]
+
+
+def test_a_query_may_be_longer_than_it_is_filled_to(tokenizer):
+    answer = lay(tokenizer, ["w1 w2 w3 w4 w5", "w1"], input_type="query", query={"max_length": 9, "filled_to": 5})
+    assert answer["lengths"].tolist() == [8, 5]
+    assert answer["dropped_count"].tolist() == [0, 0]
+
+
+def test_a_prompt_is_read_with_the_text_and_its_tokens_stand_nowhere(tokenizer):
+    answer = lay(tokenizer, ["w1"], document={"marker": [], "prompt": "w9 w8 "})
+    assert rows(answer) == [[CLS, *words(9, 8, 1), SEP]]
+    assert answer["offsets"].tolist() == [[-1, -1], [-1, -1], [-1, -1], [0, 2], [-1, -1]]
+
+
+def test_a_query_comes_before_the_documents_that_are_to_be_ranked(tokenizer):
+    answer = lay(tokenizer, ["w1", "w2", "w3 ."], rank=True)
+    kinds = [row[1] for row in rows(answer)]
+    assert kinds == [QUERY, DOCUMENT, DOCUMENT]
+    assert answer["vector_count"].tolist() == [7, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        (["w1"], {"rank": True}, "has 1 texts and rank is true; a query and one document at least"),
+        (["w1"] * 5, {"rank": True}, "has 5 texts, the query among them; max_texts_per_request is 4"),
+        (["w1"] * 5, {}, "has 5 texts; max_texts_per_request is 4"),
+        (["w1", " ".join(["w1"] * 9)], {"truncate": "error"}, "document 1 has 12 tokens; its max_length is 9"),
+        (["w1", " ".join(["w1"] * 9)], {"rank": True, "truncate": "error"}, "document 0 has 12 tokens; its max_length"),
+        ([" ".join(["w1"] * 9), "w1"], {"rank": True, "truncate": "error"}, "query 0 has 12 tokens; its max_length"),
+        (["w1"] * 4, {"input_type": "query", "limits": {"max_tokens_per_request": 20}}, "21 tokens; max_tokens_per"),
+        (["w1", "."], {"document": {"marker": [], "skipped": [DOT, CLS, SEP]}}, "document 1 has no token with a"),
+    ],
+)
+def test_refused(tokenizer, texts, options, message):
+    with pytest.raises(InvalidArgument, match=message):
+        lay(tokenizer, texts, **options)
+
+
+def test_a_text_of_no_tokens(tokenizer):
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    with pytest.raises(InvalidArgument, match="document 1 has no tokens"):
+        lay(tokenizer, ["w1", ""], document={"marker": []})
+
+
+def test_another_head_of_the_encoder_attends_to_all_of_its_tokens(tokenizer):
+    settings = {"layout": "single_texts", "limits": LIMITS, "tensors": ["input_ids", "attention_mask"]}
+    tokenization = Tokenization(tokenizer, settings)
+    (answer,) = tokenization.tokenize([([["w1", "w2 w3"]], {"truncate": "end"})])
+    assert answer["attention_mask"].tolist() == [1] * 7
