@@ -19,10 +19,11 @@ from encserve import (
     Span,
     TextScores,
     TokenClassifications,
+    TokenEmbeddings,
 )
 from encserve._cli import main
 
-COMMANDS = ("answer", "classify", "classify-tokens", "fill-mask", "generate", "rerank", "score")
+COMMANDS = ("answer", "classify", "classify-tokens", "embed-tokens", "fill-mask", "generate", "rerank", "score")
 COMMON = {"model": "m", "version": "1", "certificate": "c"}
 COUNTS = {
     "token_counts": np.array([3, 4], np.int32),
@@ -41,6 +42,12 @@ ANSWERS = {
         token_counts=np.array([9], np.int32),
         dropped_counts=np.array([0], np.int32),
         window_counts=np.array([1], np.int32),
+        **COMMON,
+    ),
+    "embed_tokens": TokenEmbeddings(
+        vectors=[np.array([[0.5, 0.25]], np.float32), np.zeros((0, 2), np.float32)],
+        offsets=[np.array([[-1, -1]], np.int32), np.zeros((0, 2), np.int32)],
+        **COUNTS,
         **COMMON,
     ),
     "fill_mask": MaskFills(masks=[[[Fill("a", 1, 0.5)]], [[Fill("b", 2, 0.25)]]], **COUNTS, **COMMON),
@@ -195,3 +202,11 @@ def test_no_text(command, capsys):
     query = ["--query", "q"] if command == "rerank" else []
     assert main([command, "--model", "m", *query]) == 2
     assert "no text" in capsys.readouterr().err
+
+
+def test_embed_tokens(asked, capsys):
+    assert main(["embed-tokens", "--model", "m", "--input-type", "query", "a", "b"]) == 0
+    assert asked == [("embed_tokens", (["a", "b"],), {"model": "m", "input_type": "query"})]
+    (first, second), _ = lines(capsys)
+    assert (first["vectors"], first["offsets"]) == ([[0.5, 0.25]], [[-1, -1]])
+    assert (second["vectors"], second["dropped_count"]) == ([], 2)
