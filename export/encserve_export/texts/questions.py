@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,6 +17,9 @@ _QUERY = 100
 """Characters of a query, which is part of every pair of its request."""
 _BEGINNING_BYTES = 12
 """Bytes of a text that become a question: so few that there is room for them beside a context in any network."""
+_QUERY_SIZES = (4, 12, 30, 60, None)
+"""Characters of queries where these are texts by themselves; None for all."""
+_AS_QUERIES = {"input_type": "query"}
 _TEMPLATE = "About {}."
 
 
@@ -98,7 +102,9 @@ def _single_texts(form: Form, texts: list[str]) -> Asked:
 
 
 def _queries(form: Form, texts: list[str]) -> Asked:
-    return Asked({"text": texts}, {"input_type": "query"})
+    """Beginnings of texts of several lengths, as queries are short, and some texts as they stand."""
+    sizes = itertools.cycle(_QUERY_SIZES)
+    return Asked({"text": [text[:size].strip() or text for text, size in zip(texts, sizes, strict=False)]}, _AS_QUERIES)
 
 
 def _text_pairs(form: Form, texts: list[str]) -> Asked:

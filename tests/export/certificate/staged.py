@@ -32,7 +32,7 @@ class TorchEncoder:
     def _rows(self, pack, outputs):
         """The rows of a request, or what went wrong with it, as an encode step tells it."""
         try:
-            rows = self.network(*(torch.as_tensor(pack[name]) for name in self.checkpoint.graph_inputs))
+            rows = self.network(**{name: torch.as_tensor(pack[name]) for name in self.checkpoint.graph_inputs})
         except (IndexError, RuntimeError) as error:
             return error
         return dict.fromkeys(outputs, rows.numpy())
