@@ -140,7 +140,8 @@ def check_version(answer: Answer, version: str) -> None:
 
 def check_task(form: Form, pipeline: PipelineInfo) -> None:
     """Refuse a pipeline that cannot do the verb about one text a row. Raises InvalidInput."""
-    if pipeline.task != form.verb.task:
-        raise InvalidInput(f"{pipeline.name!r} does {pipeline.task}, and {form.verb.name} wants {form.verb.task}")
+    if pipeline.task not in form.verb.tasks:
+        wanted = " or ".join(form.verb.tasks)
+        raise InvalidInput(f"{pipeline.name!r} does {pipeline.task}, and {form.verb.name} wants {wanted}")
     if pipeline.pairs and form.verb.name != "rerank":
         raise InvalidInput(f"{pipeline.name!r} wants pairs of texts, and a job has one text a row")
