@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from encserve._verbs.table import VERBS
-from encserve_export.checkpoint.tasks.table import GENERATION, TASKS
+from encserve_export.checkpoint.tasks.table import GENERATION, TASKS, task_of
 from encserve_export.generation import files
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.publication.request_options import options_of
@@ -49,6 +49,10 @@ def test_each_option_of_a_verb_is_offered(verb):
     if verb.name == "rerank":
         in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
         offered |= {"instruction": options_of(in_words)["instruction"]}
+    for other in verb.also:
+        of_another_task = SimpleNamespace(**vars(checkpoint) | {"task": task_of(other.task, pairs=False)})
+        offered |= options_of(of_another_task) | offered
+        assert other.always.keys() <= options_of(of_another_task).keys()
     for name, option in verb.options.items():
         rule = offered[name]
         if option.choices:
