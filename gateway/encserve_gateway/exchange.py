@@ -164,8 +164,9 @@ class Exchange(Record):
         self.last = answer
         self.texts += len(answer)
         self.tokens += int(answer.token_counts.sum())
-        self.dropped_tokens += int(answer.dropped_counts.sum())
-        self.cut_texts += int(np.count_nonzero(answer.dropped_counts))
+        if cut := np.count_nonzero(answer.dropped_counts):
+            self.cut_texts += cut
+            self.dropped_tokens += int(answer.dropped_counts.sum())
 
     def headers(self) -> Headers:
         """What every response tells: the id of the request, who answered, what was cut, how long it took."""

@@ -30,9 +30,9 @@ def as_base64(rows: NDArray[Any]) -> list[bytes]:
     """Texts: base64 of the bytes of each row."""
     size = rows[0].nbytes
     if size % 3:  # base64 has four letters for three bytes, and some of them would be of two rows
-        return [b'"' + pybase64.b64encode(row.data) + b'"' for row in rows]
-    letters, text = size // 3 * 4, pybase64.b64encode(rows.data)
-    return [b'"' + text[begin : begin + letters] + b'"' for begin in range(0, len(text), letters)]
+        return [b'"%b"' % pybase64.b64encode(row.data) for row in rows]
+    letters, text = size // 3 * 4, memoryview(pybase64.b64encode(rows.data))
+    return [b'"%b"' % text[begin : begin + letters] for begin in range(0, len(text), letters)]
 
 
 def little_endian(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -120,7 +120,7 @@ def encoding_format(fields: Fields) -> str:
 
 
 def _item(index: int, row: bytes) -> bytes:
-    return b'{"object":"embedding","index":%d,"embedding":' % index + row + b"}"
+    return b'{"object":"embedding","index":%d,"embedding":%b}' % (index, row)
 
 
 def _tail(answer: Embeddings, served: Served, *, tokens: int) -> bytes:

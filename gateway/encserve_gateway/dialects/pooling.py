@@ -40,7 +40,7 @@ async def pool(exchange: Exchange) -> Response:
 
 
 def _item(index: int, data: bytes) -> bytes:
-    return b'{"object":"pooling","index":%d,"data":' % index + data + b"}"
+    return b'{"object":"pooling","index":%d,"data":%b}' % (index, data)
 
 
 async def _served(exchange: Exchange, task: str | None) -> Served:

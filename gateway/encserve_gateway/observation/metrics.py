@@ -64,8 +64,10 @@ class Metrics:
             self._by_version(record.last.model, record.last.version, code).inc()
             self._texts(model).inc(record.texts)
             self._tokens(model).inc(record.tokens)
-            self._cut(model).inc(record.cut_texts)
-            self._dropped(model).inc(record.dropped_tokens)
+            cut, dropped = self._cut(model), self._dropped(model)  # which also begins to tell of them, with nought
+            if record.dropped_tokens:
+                cut.inc(record.cut_texts)
+                dropped.inc(record.dropped_tokens)
 
     def refused(self, reason: str) -> None:
         """Count a request that was not answered with 200, by the word of its `Kind`."""

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from encserve import Answer, __version__
@@ -69,13 +69,15 @@ class Traces:
                 context = _with_span(record.span)
         record.trace = context
 
-    @contextmanager
-    def asking(self, record: Record) -> Iterator[Any]:
+    def asking(self, record: Record) -> AbstractContextManager[Any]:
         """While the block lasts, a pipeline is asked; gives the span of that, or None."""
-        if self._tracer is None or record.span is None:
-            with _current(record.trace):
-                yield None
-            return
+        if self._tracer is not None and record.span is not None:
+            return self._told(record)
+        return nullcontext() if record.trace is None else _current(record.trace)
+
+    @contextmanager
+    def _told(self, record: Record) -> Iterator[Any]:
+        assert self._tracer is not None
         from opentelemetry.trace import SpanKind
 
         served = record.served
