@@ -8,12 +8,12 @@ from tokenizers import processors
 from trained_tokenizers import byte_level_tokenizer, wordpiece_tokenizer
 
 PAD, BEGIN, END, UNKNOWN, MASK = range(5)
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
 CONFIGS = {
     "albert": (transformers.AlbertConfig, SIZES | {"embedding_size": 16}),
     "bert": (transformers.BertConfig, SIZES),
     "camembert": (transformers.CamembertConfig, SIZES),
-    "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}),
+    "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}),
     "electra": (transformers.ElectraConfig, SIZES | {"embedding_size": 16}),
     "roberta": (transformers.RobertaConfig, SIZES),
     "xlm-roberta": (transformers.XLMRobertaConfig, SIZES),

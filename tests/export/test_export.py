@@ -21,7 +21,7 @@ from .small_checkpoints import make_checkpoint
 @pytest.fixture
 def traced_config(export_config, tmp_path):
     """An export of one layer, for tests that have its trace to themselves."""
-    return replace(export_config, checkpoint=str(make_checkpoint(tmp_path / "one layer", num_hidden_layers=1)))
+    return replace(export_config, checkpoint=str(make_checkpoint(tmp_path / "one layer")))
 
 
 @pytest.mark.parametrize("engine", [Engine.PYTHON, Engine.ONNXRUNTIME])

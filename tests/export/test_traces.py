@@ -39,7 +39,7 @@ def write(tmp_path):
 
     def write(seed=0):
         folder = tmp_path / f"checkpoint-{len(list(tmp_path.iterdir()))}"
-        make_checkpoint(folder, num_hidden_layers=1, seed=seed)
+        make_checkpoint(folder, seed=seed)
         checkpoint = load_checkpoint(ExportConfig(checkpoint=str(folder), name="tiny"))
         packed_graph.write_graph(checkpoint, packed_network(checkpoint), folder / "model.onnx")
         return (folder / "model.onnx").read_bytes()
@@ -95,7 +95,7 @@ def test_with_another_number_in_our_code_a_network_is_traced_once_more(write, tr
 
 @pytest.fixture
 def model(tmp_path):
-    return load_checkpoint(ExportConfig(checkpoint=str(make_checkpoint(tmp_path, num_hidden_layers=1)), name="x")).model
+    return load_checkpoint(ExportConfig(checkpoint=str(make_checkpoint(tmp_path)), name="x")).model
 
 
 def digest_of(model):

@@ -150,11 +150,11 @@ def test_damaged_weights_are_named(checkpoint_folder):
 
 def test_missing_tensors_are_not_filled_with_random_numbers(checkpoint_folder):
     weights = load_file(checkpoint_folder / "model.safetensors")
-    del weights["encoder.layer.1.output.dense.weight"]
+    del weights["encoder.layer.0.output.dense.weight"]
     save_file(weights, checkpoint_folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(
         CheckpointError,
-        match=r"lack 1 tensors .* such as encoder\.layer\.1\.output\.dense\.weight",
+        match=r"lack 1 tensors .* such as encoder\.layer\.0\.output\.dense\.weight",
     ):
         load(checkpoint_folder)
 

@@ -62,6 +62,7 @@ def test_a_plan_is_built_certified_and_published(precision, export_config, targe
     assert found.engine == "tensorrt"
 
 
+@pytest.mark.slow
 def test_heads_share_a_plan(tmp_path, target):
     folders = make_heads(tmp_path, ["labels", "tags"])
     config = pipeline.ExportConfig(

@@ -61,9 +61,8 @@ def test_a_token_sees_what_follows_only_where_the_network_looks_both_ways(case, 
     assert moved.sum() == own.sum(), "another text changed"
 
 
-@pytest.mark.parametrize(
-    "case", [case if case == "qwen2" else pytest.param(case, marks=pytest.mark.slow) for case in [*CAUSAL, *BOTH]]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*CAUSAL, *BOTH])
 def test_every_engine_s_graph_gives_the_vectors_of_each_token_alone(case, tmp_path):
     """The ordinary graph, also in micro-batches with queries in blocks; the one traced with attention as one operator,
     which knows no direction and must not stand for such layers; and the one with a constant L."""

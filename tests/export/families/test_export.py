@@ -23,6 +23,7 @@ def test_an_export_is_certified(case, tmp_path):
     assert manifest.parity["figures"]["max_abs_diff"]["measured"] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_decoder_whose_weights_need_a_second_file(tmp_path, monkeypatch):
     """As they do above two gigabytes; a network of 4 billion parameters would take tests an hour."""
     monkeypatch.setattr(graph_file, "EXTERNAL_ABOVE_BYTES", 1_000)

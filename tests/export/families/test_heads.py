@@ -78,6 +78,7 @@ def test_a_head_behind_a_decoder_is_refused(case, task, tmp_path):
         load(folder, task=task)
 
 
+@pytest.mark.slow
 def test_bigbird_answers_by_types_that_its_tokenizer_does_not_give(tmp_path):
     """Its head makes them of where the question ends, and takes a million from each logit of the question, beside which
     no difference would be seen; the certificate compares what the head step looks at."""

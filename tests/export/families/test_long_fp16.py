@@ -29,7 +29,7 @@ OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_type
 
 
 FAMILIES = ("eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert")
-GRAPHS = [family if family == "modernbert" else pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES]
+GRAPHS = [pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES]
 
 
 @pytest.fixture(params=GRAPHS, scope="module")

@@ -27,7 +27,7 @@ MOST_SCORES = 2_000
 MAX_DIFFERENCE = 1e-4
 MAX_DIFFERENCE_IN_COMPANY = 1e-5
 
-FEW = ("bert", "deberta-v2 like v3")
+FEW = ("deberta-v2 like v3",)
 GRAPHS = [case if case in FEW else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 """An ONNX export takes seconds. What else is peculiar to a family is served by those of
 `tests/integration/matrix/cells.py`."""

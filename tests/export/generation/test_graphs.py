@@ -29,9 +29,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", ["mt5", *(pytest.param(case, marks=pytest.mark.slow) for case in ("t5", "t5 v1.1", "umt5"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
 def test_logits_are_those_of_transformers(tmp_path, case):
     kind, changes = CASES[case]
     torch.manual_seed(0)

@@ -57,7 +57,8 @@ def test_a_batch_of_the_longest_texts_takes_what_is_stated(tmp_path):
     assert stated / 4 < peak_of(tmp_path / "cut.onnx", [longest] * 16) < stated
 
 
-@pytest.mark.parametrize(("case", "arena"), [("modernbert", True), pytest.param("gte", False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "arena"), [("modernbert", True), ("gte", False)])
 def test_one_text_of_thousands_of_tokens_takes_what_is_stated(case, arena, tmp_path):
     """Of which the scores of 4 heads would take 268 MB in each array, with all queries at once."""
     changes = {"max_position_embeddings": LONG, "num_hidden_layers": 2}

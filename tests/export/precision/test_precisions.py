@@ -55,9 +55,9 @@ def test_a_precision_is_exported_and_certified(export_config, precision, runtime
         assert set(manifest.parity["limits_overridden"]) == {*LENIENT}
     if precision is Precision.INT8:
         assert manifest.calibration["texts"] > 100
-        assert manifest.made["int8_layers"] == 12
+        assert manifest.made["int8_layers"] == 6
         layers = manifest.made.get("layers", [])  # OpenVINO does not show what is inside a network
-        assert [layer["precision"] for layer in layers] == ["int8"] * (12 if runtime is Runtime.ONNXRUNTIME else 0)
+        assert [layer["precision"] for layer in layers] == ["int8"] * (6 if runtime is Runtime.ONNXRUNTIME else 0)
         assert all(0 < layer["error"] < 0.5 for layer in layers)
     else:
         assert manifest.calibration == {}
@@ -172,7 +172,7 @@ def test_a_graph_above_two_gigabytes_keeps_its_weights_beside_it(
     graph, weights = folder / "model.onnx", folder / "model.onnx.data"
     assert weights.stat().st_size > 30_000
     apart = {each.name for each in onnx.load(graph, load_external_data=False).graph.initializer if each.external_data}
-    assert len(apart) > 10
+    assert len(apart) > 5
     for file in (graph, weights):
         assert manifest.files[file.relative_to(export_config.repository).as_posix()] == sha256_of(file)
     if runtime is not None:

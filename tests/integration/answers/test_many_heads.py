@@ -20,7 +20,7 @@ NEAR = {"rtol": 0, "atol": 1e-5}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many-heads")
-    made = make_heads(folder, ["labels", "tags", "words", "spans"], num_hidden_layers=1)
+    made = make_heads(folder, ["labels", "tags", "words", "spans"])
     repository = folder / "repository"
     heads = {name: str(checkpoint) for name, checkpoint in made.items() if name != "labels"}
     export_heads(ExportConfig(checkpoint=str(made["labels"]), name="shared", heads=heads, repository=repository))

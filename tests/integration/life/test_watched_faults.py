@@ -86,7 +86,7 @@ def test_vectors_that_are_pooled_in_another_way(tmp_path, capsys):
         pooling = {"pooling_mode_cls_token": of_first_token, "pooling_mode_mean_tokens": not of_first_token}
         modules = [("Transformer", "", {}), ("Pooling", "1_Pooling", pooling)]
         shutil.rmtree(checkpoint, ignore_errors=True)
-        export(make_checkpoint(checkpoint, num_hidden_layers=1, modules=modules), "minilm", models)
+        export(make_checkpoint(checkpoint, modules=modules), "minilm", models)
     with TritonServer(serve_config(models)) as server, callers(server, embed):
         told = rolled_back_for(server, "minilm", tmp_path / "watch.html", capsys, version=1, before=2)
     assert "vectors positive along " in told
@@ -95,7 +95,7 @@ def test_vectors_that_are_pooled_in_another_way(tmp_path, capsys):
 def test_labels_that_are_others(tmp_path, capsys):
     models = tmp_path / "models"
     network = transformers.AutoModelForSequenceClassification
-    export(make_checkpoint(tmp_path / "topics", network=network, num_hidden_layers=1, **LABELS), "topics", models)
+    export(make_checkpoint(tmp_path / "topics", network=network, **LABELS), "topics", models)
     copy_version(models, "topics", 1, 2)
 
     def exchange(tensor, values):

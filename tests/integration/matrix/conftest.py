@@ -5,7 +5,7 @@ from export.families.checkpoints import CASES
 
 from encserve_export.checkpoint.tasks.table import TASKS
 
-from .cells import DIAGONAL, network_class
+from .cells import SAMPLE, network_class
 from .served import serving
 
 
@@ -45,8 +45,8 @@ def matrix_case(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def diagonal(tmp_path_factory):
-    """A server with one family for each task. How layers follow each other is for `tests/export/families`."""
-    cells = [(case, task) for task, case in DIAGONAL.items()]
-    with serving(cells, tmp_path_factory.mktemp("diagonal"), small=True) as served:
+def sample(tmp_path_factory):
+    """A server with the sample. How layers follow each other is for `tests/export/families`."""
+    cells = [(case, task) for task, case in SAMPLE.items()]
+    with serving(cells, tmp_path_factory.mktemp("sample"), small=True) as served:
         yield served

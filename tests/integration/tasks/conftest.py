@@ -26,9 +26,7 @@ def checkpoints(tmp_path_factory):
     """A checkpoint folder for each of `PIPELINES`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     made = {
-        name: make_checkpoint(
-            folder / name, seed=seed, num_hidden_layers=1, **{k: v for k, v in made.items() if k != "export"}
-        )
+        name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
         for seed, (name, made) in enumerate(PIPELINES.items())
     }
     prompts = made["embed-tokens-bert"] / "config_sentence_transformers.json"
