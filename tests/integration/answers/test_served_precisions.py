@@ -1,17 +1,15 @@
-"""int8 and bf16 end to end: MiniLM in each, on a real Triton server, against sentence-transformers in FP32.
+"""Precisions end to end: MiniLM in each, on a real Triton server, against sentence-transformers in FP32.
 
 By default int8 of MiniLM's first two layers: weights that were trained, in a third of the time.
 """
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import transformers
 from passages import mixed_texts
-from serving import MINILM, sentence_transformer, serve_config
+from serving import MINILM, first_layers, sentence_transformer, serve_config
 
 from encserve import Client
 from encserve_export.certificate.limits import PARITY_LIMITS
@@ -29,6 +27,7 @@ WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
     scope="module",
     params=[
         (Precision.INT8, Runtime.ONNXRUNTIME, 2),
+        pytest.param((Precision.FP32, Runtime.ONNXRUNTIME, LAYERS), marks=pytest.mark.slow),
         pytest.param((Precision.INT8, Runtime.ONNXRUNTIME, LAYERS), marks=pytest.mark.slow),
         pytest.param(
             (Precision.BF16, Runtime.OPENVINO, LAYERS),
@@ -38,7 +37,7 @@ WITHOUT_BF16 = lacks(read_cpu_flags(), BF16)
             ],
         ),
     ],
-    ids=["int8 of two layers", "int8", "bf16"],
+    ids=["int8 of two layers", "fp32", "int8", "bf16"],
 )
 def served(request, tmp_path_factory):
     """The precision, the runtime, a server of MiniLM with them, and its checkpoint."""
@@ -51,16 +50,6 @@ def served(request, tmp_path_factory):
     export(replace(config, precision=precision, runtime=runtime))
     with TritonServer(serve_config(config.repository)) as server:
         yield precision, runtime, server, checkpoint
-
-
-def first_layers(number, folder):
-    """MiniLM without its other layers."""
-    shutil.copytree(MINILM, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.md"))
-    network = transformers.AutoModel.from_pretrained(MINILM)
-    network.encoder.layer = network.encoder.layer[:number]
-    network.config.num_hidden_layers = number
-    network.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +72,6 @@ def test_vectors_keep_to_the_limits_of_their_precision(served, texts):
     cosine = np.einsum("nh,nh->n", found, sentence_transformer(checkpoint).encode(texts, show_progress_bar=False))
     assert cosine.mean() >= limits.cosine_mean
     assert cosine.min() >= limits.cosine_min
-    assert np.abs(cosine - 1).max() > 1e-6, "this is FP32"
+    assert (np.abs(cosine - 1).max() > 1e-6) == (precision is not Precision.FP32)
     manifest = json.loads((server.config.repository / "minilm/1/manifest.json").read_text())
     assert (manifest["precision"], manifest["runtime"]["name"]) == (precision.value, runtime.value)
