@@ -94,6 +94,7 @@ class Chunker:
     def __init__(self, limits: ChunkLimits, *, start: int = 0) -> None:
         self._limits = limits
         self._next = start
+        self._size = Size()
         self._clear()
 
     @property

@@ -31,7 +31,7 @@ def as_base64(rows: NDArray[Any]) -> list[bytes]:
     size = rows[0].nbytes
     if size % 3:  # base64 has four letters for three bytes, and some of them would be of two rows
         return [b'"%b"' % pybase64.b64encode(row.data) for row in rows]
-    letters, text = size // 3 * 4, memoryview(pybase64.b64encode(rows.data))
+    letters, text = size // 3 * 4, pybase64.b64encode(rows.data)
     return [b'"%b"' % text[begin : begin + letters] for begin in range(0, len(text), letters)]
 
 
