@@ -19,6 +19,8 @@ from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 _STATUSES = {"INVALID_ARG": "INVALID_ARGUMENT", "UNAVAILABLE": "UNAVAILABLE", "CANCELLED": "CANCELLED"}
 """Triton's name for the code of an error -> the status that its words begin with. A stream of Triton's carries of an
 error no more than its words, where clients read the status."""
+_NOT_WHOLE = (CANCELLED, DEADLINE)
+"""How texts end that nobody waited for."""
 
 
 @dataclass
@@ -66,7 +68,8 @@ class GenerateCall(Call):
         self._going = set(self._news)
 
     def told(self, text: GeneratedText, piece: str) -> None:
-        """Take what is new of a text. Where that failed the request has, and gives up its others. Raises nothing."""
+        """Take what is new of a text. Where the request comes to nothing by it, as it failed or is to be answered
+        whole and came to no end of its own, its other texts are given up. Raises nothing."""
         index = self.texts.index(text)
         with self._changing:
             news = self._news[index]
@@ -75,7 +78,7 @@ class GenerateCall(Call):
             if text.ended:
                 self._going.discard(index)
             sends = self._streamed or not self._going
-        if text.error is not None:
+        if text.error is not None or (not self._streamed and text.finish in _NOT_WHOLE):
             self.give_up_texts()
         if sends:
             self._announce(self)
@@ -136,7 +139,7 @@ class GenerateCall(Call):
         all texts was up before they had a token, so that the caller may ask again."""
         if self._streamed:
             return not any(text.tokens or text.finish != DEADLINE for text in self.texts)
-        return bool({each.finish for each in news.values()} & {CANCELLED, DEADLINE})
+        return any(each.finish in _NOT_WHOLE for each in news.values())
 
     def _response(self, news: Mapping[int, _News]) -> Any:
         told, at = news.values(), list(news)

@@ -185,21 +185,27 @@ class Engine:
         for row in reversed(range(len(self._active))):
             if _is_gone(self._active[row], now_s):
                 gone.append(self._remove(row))
-        for text in gone:
+        ends = [(text, CANCELLED if text.given_up else DEADLINE) for text in gone]  # one may give up the next
+        for text, finish in ends:
             with self._alone(text):
-                text.end(CANCELLED if text.given_up else DEADLINE)
+                text.end(finish)
 
     def _admit(self) -> int:
         """Encode the texts whose turn it is and for which there is room. Returns their tokens."""
         admitted: list[GeneratedText] = []
         tokens = 0
         with self._changed:
-            while (text := self._waiting.next()) is not None:
+            self._waiting.begin_round()
+
+            def fits(text: GeneratedText) -> bool:
+                return self._fits([*self._active, *admitted, text])
+
+            while (text := self._waiting.next(fits)) is not None:
                 if tokens and tokens + len(text.source) > self.limits.prefill_tokens:
                     break
-                if not text.first and not self._fits([*self._active, *admitted, text]):
+                if not text.first and not fits(text):
                     break  # and nothing behind it takes the room that it waits for
-                admitted.append(self._waiting.take())
+                admitted.append(self._waiting.take(text))
                 tokens += len(text.source)
         if not admitted:
             return 0
@@ -235,7 +241,7 @@ class Engine:
                 text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
             if text.ended:
                 self._remove(row)
-                if text.error is None:
+                if text.error is None and not text.first:
                     self._pace.has_ended(text)
 
     @contextmanager

@@ -13,8 +13,8 @@ NEWEST = 0.2
 SHARE_OF_TIMEOUT = 0.5
 """The share of the time that its caller waits which a text may wait for its first token; a request that would wait
 longer is refused."""
-KEPT = 0.98
-"""The weight of all texts that ended before in how long texts become, when one more has ended."""
+KEPT = 0.9999
+"""The weight of all texts that ended before in how long texts become, for each token that one more could have had."""
 
 
 LIMITS = ("max_queued_texts", "timeout")
@@ -47,15 +47,19 @@ class Pace:
         self.round_s += (seconds - self.round_s) * (NEWEST if self.round_s else 1.0)
 
     def has_ended(self, text: GeneratedText) -> None:
-        """Learn from a text that came to its end."""
-        self._made = KEPT * self._made + len(text.tokens)
-        self._most = KEPT * self._most + text.max_new_tokens
+        """Learn from a text that came to its end: of the tokens that it need not have had, how many it had. A text that
+        gets one token, as questions of health do, says nothing of how long others become."""
+        least = _least(text)
+        kept = KEPT ** (text.max_new_tokens - least)
+        self._made = kept * self._made + max(len(text.tokens) - least, 0)  # a string of `stop` may end it before
+        self._most = kept * self._most + text.max_new_tokens - least
 
     def tokens_left(self, text: GeneratedText) -> int:
-        """About how many tokens a text will still get: such a part of its greatest length as others got of theirs, and
-        as long as none has ended, no more than it must get."""
+        """About how many tokens a text will still get: those that it must get, and such a part of the others as texts
+        before got of theirs; of these none, as long as none has ended."""
         part = self._made / self._most if self._most else 0.0
-        expected = max(text.choice.min_new_tokens, round(part * text.max_new_tokens))
+        least = _least(text)
+        expected = least + round(part * (text.max_new_tokens - least))
         return max(expected - len(text.tokens), 1)
 
     def wait_s(
@@ -96,3 +100,8 @@ class Pace:
                 f"{left_s:.3g} s that are left of its timeout it may wait {SHARE_OF_TIMEOUT * left_s:.3g} s: try again "
                 "later",
             )
+
+
+def _least(text: GeneratedText) -> int:
+    """The tokens that a text gets in any case."""
+    return min(max(text.choice.min_new_tokens, 1), text.max_new_tokens)

@@ -37,7 +37,8 @@ LOOK_S = 0.05
 TOLD_BEFORE = 0.05
 TOLD_BEFORE_S = 0.05
 """The part of its timeout, and the seconds at least, before which a text that waits for its turn is told that the time
-is up, by an answer which thus comes to a caller that is still there, and tells it of a server that lives."""
+is up, by an answer which thus comes to a caller that is still there, and tells it of a server that lives. It may wait
+for half of its timeout at least."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -140,7 +141,7 @@ class TritonPythonModel:
                 lane=options["lane"],
                 first=is_health,
                 deadline_s=call.arrived_s + timeout_s,
-                waits_until_s=call.arrived_s + timeout_s - max(TOLD_BEFORE_S, TOLD_BEFORE * call.timeout_s),
+                waits_until_s=call.arrived_s + _may_wait_s(timeout_s),
             )
             for source, choice in zip(sources, choices, strict=True)
         ]
@@ -211,3 +212,8 @@ class TritonPythonModel:
         self._to_send.put(None)
         self._replying.join()
         self._metrics.close()
+
+
+def _may_wait_s(timeout_s: float) -> float:
+    """The seconds for which a text may wait for its turn."""
+    return max(min(timeout_s - TOLD_BEFORE_S, (1 - TOLD_BEFORE) * timeout_s), timeout_s / 2)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from encserve_server.steps.generate.text import DEADLINE, EOS
+from encserve_server.steps.generate.text import CANCELLED, DEADLINE, EOS
 
 
 class Text:
@@ -124,3 +124,17 @@ def test_a_piece_for_which_there_is_no_memory_is_no_cancellation(triton, ask, mo
     call.send()
     assert text.given_up
     assert [answer.error.message for answer in answers] == told
+
+
+@pytest.mark.parametrize("finish", [DEADLINE, CANCELLED])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_where_one_text_of_a_whole_answer_is_late_nothing_more_is_made_of_the_others(ask, finish, streamed):
+    call, answers = ask(2, streamed=streamed)
+    first, second = call.texts
+    second.finish = finish
+    call.told(second, "")
+    assert first.given_up is not streamed
+    first.finish = CANCELLED
+    call.told(first, "")
+    call.send()
+    assert streamed or answers[-1].error.message.startswith("UNAVAILABLE: the request was cancelled, or its timeout")

@@ -166,6 +166,34 @@ def test_only_so_many_texts_fit_at_a_time(make):
     assert max(map(len, network.steps)) == 2
 
 
+def test_interactive_texts_go_on_while_a_long_text_of_bulk_finds_no_room(make):
+    engine = make(cache_bytes=4 * (BLOCK + BLOCK) * BYTES_PER_TOKEN)
+    running, bulk, interactive = Asked(9, most=20), Asked(4, most=7 * BLOCK, lane="bulk"), Asked(3, most=20)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine._waiting._passed = 10_000
+    engine.put([bulk.text])
+    engine.put([interactive.text])
+    threading_gate.set()
+    assert [asked.ended()[1] for asked in (running, bulk, interactive)] == ["eos"] * 3
+    assert networks[0].encoded == [[[9]], [[3]], [[4]]]
+
+
+def test_questions_of_health_teach_nothing_of_how_long_texts_become(make):
+    engine, asked = make(), Asked(3, most=50)
+    threading_gate.set()
+    engine.put([asked.text])
+    asked.ended()
+    for _ in range(50):
+        health = Asked(9, most=1)
+        engine.put([health.text])
+        health.ended()
+    engine.close()
+    asked.text.tokens.clear()
+    assert engine._pace.tokens_left(asked.text) == 3
+
+
 def test_what_could_never_fit_is_refused(make):
     engine = make(cache_bytes=20 * BYTES_PER_TOKEN)
     with pytest.raises(InvalidArgument, match=r"2 tokens with max_new_tokens 19 needs 1024 bytes .* cache_bytes is 32"):

@@ -46,7 +46,8 @@ def test_texts_get_such_a_part_of_their_length_as_others_did(pace):
     for _ in range(3):
         pace.has_ended(text(made=10, most=40))
     assert [pace.tokens_left(text(most=40, made=made)) for made in (0, 4, 30)] == [10, 6, 1]
-    assert pace.tokens_left(text(most=400)) == 100
+    assert pace.tokens_left(text(most=400)) == 1 + round(399 * 9 / 39)
+    assert pace.tokens_left(text(most=40, least=20)) == 20 + round(20 * 9 / 39)
 
 
 def test_where_there_is_room_the_first_token_comes_with_the_next_round(pace):
@@ -60,3 +61,11 @@ def test_each_begins_where_another_ends(pace):
     assert wait_s(pace, active, [text(least=5)], rows=2) == 9 + 1
     assert wait_s(pace, active, [text(least=5), text(least=20)], rows=2) == 10 + 1
     assert wait_s(pace, active, [text(least=5)], rows=3) == 4 + 1
+
+
+def test_short_texts_push_out_less_of_what_was_learnt(pace):
+    for _ in range(20):
+        pace.has_ended(text(made=10, most=100))
+    for _ in range(200):
+        pace.has_ended(text(made=2, most=2))
+    assert pace.tokens_left(text(most=100)) < 40

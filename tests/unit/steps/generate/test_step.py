@@ -207,3 +207,12 @@ def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
     Says.goes_on.set()
     for request in (running, waiting):
         assert last_of(request).error is None
+
+
+@pytest.mark.parametrize(("timeout_s", "waits_s"), [(0.04, 0.02), (0.2, 0.15), (10.0, 9.5), (0.0, float("inf"))])
+def test_a_text_may_wait_for_its_turn_for_half_of_its_timeout_at_least(step, ask, monkeypatch, timeout_s, waits_s):
+    taken = []
+    monkeypatch.setattr(step._engine, "put", taken.extend)
+    ask("b", timeout_us=round(timeout_s * 1e6))
+    (text,), (call,) = taken, step._open
+    assert text.waits_until_s - call.arrived_s == pytest.approx(waits_s)
