@@ -134,7 +134,11 @@ class AwaitedStream:
             try:
                 await asyncio.wait([reading], timeout=max(self._end_s - time.monotonic(), 0.0))
             except asyncio.CancelledError:
-                reading.cancel()
+                if self._is_left or _has_the_last(reading):
+                    self._is_left = True
+                    self._leave(to_the_end(self._call, reading))
+                else:
+                    reading.cancel()
                 raise
             if not reading.done():
                 self._is_left = True
@@ -159,6 +163,14 @@ async def to_the_end(call: Any, reading: Awaitable[Any]) -> None:
     it."""
     while await reading is not grpc.aio.EOF:
         reading = call.read()
+
+
+def _has_the_last(reading: asyncio.Future[Any]) -> bool:
+    """Whether the last message was read in the moment in which its reader is cancelled."""
+    if not reading.done() or reading.cancelled() or reading.exception():
+        return False
+    answer = reading.result()
+    return answer is not grpc.aio.EOF and is_last(answer)
 
 
 def is_last(answer: Any) -> bool:

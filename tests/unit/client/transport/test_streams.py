@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import grpc
 import pytest
@@ -12,7 +12,7 @@ from tritonclient.grpc import service_pb2
 from encserve import ContractError, DeadlineExceeded, EncserveError, InferRequest, InferResponse
 from encserve._transport.awaiting import AsyncGrpcTransport
 from encserve._transport.blocking import GrpcTransport
-from encserve._transport.streams import StreamFailure, only, read
+from encserve._transport.streams import AwaitedStream, StreamFailure, only, read
 
 from .playing_triton import Triton, playing
 
@@ -143,3 +143,58 @@ def test_a_stream_whose_time_is_up_is_left_and_not_cancelled(leave, whole):
         assert triton.ended.wait(20)
         close()
     assert triton.was_left
+
+
+@pytest.mark.parametrize("had", [1, 0], ids=["before its end", "before its last response"])
+def test_whoever_is_cancelled_after_the_last_response_leaves_the_stream(had):
+    """Between the last response and the end of the stream, and before it, where a stream may be cancelled."""
+    triton = Streaming(response(triton_final_response=True), after_s=0.0 if had else 0.2)
+
+    async def ask(url):
+        transport = AsyncGrpcTransport(url)
+        stream = await transport.stream(DECOUPLED, timeout_s=20)
+        for _ in range(had):
+            await stream.next()
+        reading = asyncio.create_task(stream.next())
+        await asyncio.sleep(0.05)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        stream.cancel()
+        await asyncio.sleep(0.5)
+        await transport.close()
+
+    with playing(triton) as url:
+        asyncio.run(ask(url))
+        assert triton.ended.wait(20)
+    assert triton.was_left is bool(had)
+
+
+def test_whoever_is_cancelled_as_the_last_response_comes_leaves_the_stream():
+    class Call:
+        """Has its last message when its reader is cancelled."""
+
+        was_cancelled = False
+
+        async def read(self):
+            return answers.pop(0)
+
+        def cancel(self):
+            self.was_cancelled = True
+
+    async def ask():
+        stream = AwaitedStream(call, nullcontext, leave=left.append, timeout_s=20)
+        reading = asyncio.create_task(stream.next())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        stream.cancel()
+        await asyncio.gather(*left)
+
+    call, left = Call(), []
+    answers = [response(triton_final_response=True), grpc.aio.EOF]
+    asyncio.run(ask())
+    assert not call.was_cancelled
+    assert not answers
