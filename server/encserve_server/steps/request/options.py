@@ -139,7 +139,8 @@ def _number(problem: str, value: object, rule: Mapping[str, Any]) -> object:
 def _strings(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     strings = _json_strings(problem, value)
     if len(strings) > rule["most"]:
-        raise InvalidArgument(f"{problem}; it has {len(strings)} strings, and {rule['most']} are the most")
+        named = problem.partition(" is ")[0]  # and not what the strings are, which are the caller's
+        raise InvalidArgument(f"{named} has {len(strings)} strings; {rule['most']} are the most")
     return strings
 
 
