@@ -43,10 +43,11 @@ def _report(repository: Path, manifest: Manifest) -> None:
         print(f"  on {held_out['texts']} held-out texts of --calibration:")
         _print_figures(held_out["figures"], parity["relaxed"])
     if confidence := parity.get("confidence"):
-        before, after = (confidence[side]["calibration_error"]["measured"] for side in ("before", "after"))
+        before, after = (confidence[side]["calibration_error"] for side in ("before", "after"))
         print(
-            f"  temperature {confidence['temperature']:.3f}: calibration error {before:.3f} of scores, {after:.3f} of "
-            f"probabilities, on {confidence['texts']['held_out']} held-out texts of --labels"
+            f"  temperature {confidence['temperature']:.3f}: calibration error {before['measured']:.3f} of scores, "
+            f"{after['measured']:.3f} of probabilities (by chance up to {after['by_chance']:.3f}), on "
+            f"{confidence['texts']['held_out']} held-out texts of --labels"
         )
 
 

@@ -39,20 +39,24 @@ def read_labelled(file: Path, labels: Sequence[str], *, pairs: bool) -> Labelled
     """Read JSON lines with `text`, `label` and, for pipelines of `pairs`, `text_pair`; a seeded third is held out.
 
     Raises:
-        InvalidConfig: the file cannot be read, a line is none of that, a label is none of `labels`, or there are too
-            few texts.
+        InvalidConfig: the file cannot be read, a line is none of that, a label is none of `labels`, a text has two
+            labels, or there are too few texts.
     """
     try:
         raw = file.read_bytes()
         lines = raw.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"--labels {file}: cannot be read as UTF-8 text: {error}") from error
-    found = {
-        (each.text, each.pair): each
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-        for each in [_of(line, labels, f"--labels {file}, line {number}", pairs=pairs)]
-    }
+    found: dict[tuple[str, str], LabelledText] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        each = _of(line, labels, f"--labels {file}, line {number}", pairs=pairs)
+        key = (each.text, each.pair)
+        if found.setdefault(key, each).label != each.label:
+            raise InvalidConfig(f"--labels {file}: lines {numbers[key]} and {number} give one text two labels")
+        numbers.setdefault(key, number)
     if len(found) < LEAST_TEXTS:
         raise InvalidConfig(f"--labels {file}: {len(found)} distinct texts; {LEAST_TEXTS} are the least")
     texts = [found[key] for key in sorted(found)]

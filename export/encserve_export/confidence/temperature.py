@@ -21,7 +21,7 @@ Rows = NDArray[np.intp]
 SMALLEST, LARGEST = 0.05, 20.0
 BINS = 10
 """Of the reliability diagram, as many texts in each (Nguyen and O'Connor 2015)."""
-RESAMPLES = 1_000
+DRAWS = 1_000
 CONFIDENCE = 0.95
 
 
@@ -41,19 +41,25 @@ def fit(logits: Floats, right: Rows) -> float:
 
 def measured(logits: Floats, right: Rows, temperature: float) -> dict[str, Any]:
     """Return what scores at a temperature are worth, of texts that it was not fitted on: the mean distance of score
-    and accuracy with its 95 % interval by the bootstrap, the mean negative logarithm of the right label's score, and
-    the points of a reliability diagram with the bounds of Clopper and Pearson (1934)."""
+    and accuracy with what chance alone makes it, the mean negative logarithm of the right label's score, and the points
+    of a reliability diagram with the bounds of Clopper and Pearson (1934)."""
     likely = log_softmax(logits / temperature)
     hits = logits.argmax(axis=1) == right
     confidence = np.exp(likely.max(axis=1))
-    draws = np.random.default_rng(0)
-    drawn = [_error(confidence[rows], hits[rows]) for rows in draws.integers(len(hits), size=(RESAMPLES, len(hits)))]
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {
-        "calibration_error": {"measured": _error(confidence, hits), "low": float(low), "high": float(high)},
+        "calibration_error": {"measured": calibration_error(confidence, hits), "by_chance": by_chance(confidence)},
         "log_loss": -float(likely[np.arange(len(right)), right].mean()),
         "bins": [_bin(confidence[part], hits[part]) for part in _bins(confidence)],
     }
+
+
+def by_chance(confidence: Floats) -> float:
+    """Return the calibration error below which 95 % of samples with such scores (n,) are where each is right as often
+    as it says (Vaicenavicius et al. 2019, "Evaluating model calibration in classification"). The error of bins is above
+    0 then, too, and the more so the fewer texts there are, so that an interval about it would not hold the true one."""
+    draws = np.random.default_rng(0)
+    drawn = [calibration_error(confidence, draws.random(len(confidence)) < confidence) for _ in range(DRAWS)]
+    return float(np.quantile(drawn, CONFIDENCE))
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -68,7 +74,8 @@ def _bins(confidence: Floats) -> list[Rows]:
     return [part for part in parts if len(part)]
 
 
-def _error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
+def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
+    """Return the mean distance of score (n,) and accuracy over the bins, of texts whose first label `hits` (n,)."""
     distances = [len(part) * abs(confidence[part].mean() - hits[part].mean()) for part in _bins(confidence)]
     return float(sum(distances)) / len(hits)
 

@@ -25,7 +25,8 @@ def confidence_parts(parity: Mapping[str, Any]) -> list[Part]:
     rows: list[list[str | Cell]] = [
         [
             name,
-            f"{error['measured']:.3f} ({error['low']:.3f} to {error['high']:.3f})",
+            f"{error['measured']:.3f}",
+            f"{error['by_chance']:.3f}",
             f"{side['log_loss']:.3f}",
         ]
         for name, side in sides.items()
@@ -35,7 +36,8 @@ def confidence_parts(parity: Mapping[str, Any]) -> list[Part]:
         f"Temperature {confidence['temperature']:.3f}, fitted on {texts['fitted']:,} texts, and what it is worth on "
         f"{texts['held_out']:,} others"
     )
-    return [Table(title, ["of the first label", "calibration error", "log loss"], rows), Figures([_reliability(sides)])]
+    heads = ["of the first label", "calibration error", "by chance up to (95 %)", "log loss"]
+    return [Table(title, heads, rows), Figures([_reliability(sides)])]
 
 
 def _reliability(sides: Mapping[str, Mapping[str, Any]]) -> Figure:

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from encserve import Classifications, InvalidInput
 
-from .bounds import Bounded, resampled, share
+from .bounds import CONFIDENCE, RESAMPLES, Bounded, share
 from .groups import groups_of
 from .reading import Texts
 from .side import Side
@@ -49,8 +49,10 @@ class Quality:
     title: str
     accuracy: Bounded
     macro_f1: float
-    calibration_error: Bounded
+    calibration_error: float
     """Mean distance of confidence and accuracy over `BINS` bins of as many texts (Nguyen and O'Connor 2015)."""
+    error_by_chance: float
+    """Below this it is in 95 % of samples with such scores where each is right as often as it says."""
     bins: list[Bin]
 
 
@@ -137,7 +139,8 @@ def _quality(side: Side, answer: Classifications, right: NDArray[np.str_]) -> Qu
         title=side.title,
         accuracy=share(hits),
         macro_f1=float(f1_score(right, given, average="macro", zero_division=0)),
-        calibration_error=resampled(len(hits), lambda rows: _calibration_error(confidence[rows], hits[rows])),
+        calibration_error=_calibration_error(confidence, hits),
+        error_by_chance=_error_by_chance(confidence),
         bins=[Bin(confidence=float(confidence[part].mean()), right=share(hits[part])) for part in _bins(confidence)],
     )
 
@@ -151,6 +154,14 @@ def _bins(confidence: NDArray[np.float64]) -> list[NDArray[np.int64]]:
 def _calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
     distances = [len(part) * abs(confidence[part].mean() - hits[part].mean()) for part in _bins(confidence)]
     return float(sum(distances)) / len(hits)
+
+
+def _error_by_chance(confidence: NDArray[np.float64]) -> float:
+    """Vaicenavicius et al. 2019. The error of bins is above 0 by chance alone, so that a bootstrap's interval about it
+    would not hold that of the scores."""
+    draws = np.random.default_rng(0)
+    drawn = [_calibration_error(confidence, draws.random(len(confidence)) < confidence) for _ in range(RESAMPLES)]
+    return float(np.quantile(drawn, CONFIDENCE))
 
 
 def _mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:

@@ -127,10 +127,17 @@ def _beaten(choice: Choice, found: EmbeddingComparison) -> bool:
 
 def _quality_table(found: LabelComparison) -> Table:
     rows = [
-        [each.title, str(each.accuracy), f"{each.macro_f1:.3f}", str(each.calibration_error)]
+        [
+            each.title,
+            str(each.accuracy),
+            f"{each.macro_f1:.3f}",
+            f"{each.calibration_error:.3f}",
+            f"{each.error_by_chance:.3f}",
+        ]
         for each in found.quality or ()
     ]
-    return Table("Against the right labels", ["pipeline", "accuracy", "macro-F1", "calibration error"], rows)
+    heads = ["pipeline", "accuracy", "macro-F1", "calibration error", "by chance up to (95 %)"]
+    return Table("Against the right labels", heads, rows)
 
 
 def _reliability(found: LabelComparison) -> Figure:

@@ -34,6 +34,12 @@ def test_a_text_counts_once(tmp_path):
         read_labelled(written(tmp_path, lines(149) + lines(149)), LABELS, pairs=False)
 
 
+def test_a_text_with_two_labels_is_refused_by_its_lines_and_not_shown(tmp_path):
+    given = [*lines(150), "", {"text": "text 3", "label": LABELS[0]}]
+    with pytest.raises(InvalidConfig, match=r"labels.jsonl: lines 4 and 152 give one text two labels$"):
+        read_labelled(written(tmp_path, given), LABELS, pairs=False)
+
+
 def test_pairs_have_two_texts(tmp_path):
     given = [{**line, "text_pair": "x"} for line in lines(150)]
     assert read_labelled(written(tmp_path, given), LABELS, pairs=True).fitted[0].pair == "x"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_export.confidence.temperature import fit, log_softmax, measured
+from encserve_export.confidence.temperature import by_chance, calibration_error, fit, log_softmax, measured
 
 
 def drawn(texts, *, sharper, seed=0):
@@ -36,10 +36,21 @@ def test_what_is_said_of_scores_that_are_too_sure_and_of_probabilities():
     fitted, held_out = drawn(4_000, sharper=3.0), drawn(2_000, sharper=3.0, seed=1)
     temperature = fit(*fitted)
     before, after = measured(*held_out, 1.0), measured(*held_out, temperature)
-    assert before["calibration_error"]["low"] > 0.1
-    assert after["calibration_error"]["measured"] < 0.04
+    assert before["calibration_error"]["measured"] > 0.1 > before["calibration_error"]["by_chance"]
+    assert after["calibration_error"]["measured"] < after["calibration_error"]["by_chance"] < 0.04
     assert after["log_loss"] < before["log_loss"]
     assert len(after["bins"]) == 10
     assert all(each["low"] <= each["right"] <= each["high"] for each in after["bins"])
     assert sum(each["low"] <= each["score"] <= each["high"] for each in after["bins"]) >= 8
     assert sum(each["low"] <= each["score"] <= each["high"] for each in before["bins"]) <= 4
+
+
+@pytest.mark.parametrize("texts", [50, 500])
+def test_scores_that_are_right_as_often_as_they_say_err_by_no_more_than_chance_in_19_of_20(texts):
+    draws = np.random.default_rng(1)
+    scores = draws.uniform(0.4, 1.0, size=texts)
+    chance = by_chance(scores)
+    errors = [calibration_error(scores, draws.random(texts) < scores) for _ in range(400)]
+    assert np.mean(np.array(errors) <= chance) == pytest.approx(0.95, abs=0.035)
+    too_sure = [calibration_error(scores, draws.random(texts) < scores - 0.4) for _ in range(20)]
+    assert np.mean(np.array(too_sure) > chance) > 0.9

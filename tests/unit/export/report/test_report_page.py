@@ -58,7 +58,7 @@ def test_what_probabilities_are_worth_is_drawn(published):
     def side(error, score):
         bins = [{"score": score, "right": 0.7, "low": 0.6, "high": 0.8}]
         return {
-            "calibration_error": {"measured": error, "low": 0.01, "high": 0.3},
+            "calibration_error": {"measured": error, "by_chance": 0.03},
             "log_loss": 0.5,
             "bins": bins,
         }
@@ -67,7 +67,7 @@ def test_what_probabilities_are_worth_is_drawn(published):
     confidence = {"temperature": 1.5, "texts": texts, "before": side(0.2, 0.9), "after": side(0.02, 0.7)}
     page = render_report([published(1, [2, 3], confidence=confidence)])
     assert "Temperature 1.500, fitted on 200 texts, and what it is worth on 100 others" in page
-    assert "<td>probability</td><td>0.020 (0.010 to 0.300)</td><td>0.500</td>" in page
+    assert "<td>probability</td><td>0.020</td><td>0.030</td><td>0.500</td>" in page
     assert "Reliability" in page
     assert "Reliability" not in render_report([published(1, [2, 3])])
 
