@@ -15,7 +15,7 @@ from ..instance.histogram import Histogram
 from ..instance.metrics import Metrics
 from .answers.windows import mean_of_windows
 from .projection import DIRECTIONS, products, scaled
-from .vector_sums import VectorSums
+from .vector_sums import LEAST_TEXTS, VectorSums
 
 MOST_LABELS = 64
 """Labels beyond these are counted together: each is a series."""
@@ -79,7 +79,7 @@ class VectorCounts:
             self._signs.expect(direction=str(number))
         self._vectors.expect()
         self._positive = np.zeros(DIRECTIONS, np.int64)
-        self._count = 0
+        self._count = self._texts = 0
         self._adding = threading.Lock()
         self._sums = VectorSums(metrics)
 
@@ -94,12 +94,16 @@ class VectorCounts:
         with self._adding:
             self._positive += positive
             self._count += len(rows)
+            self._texts += len(texts)
 
     def tell(self) -> None:
-        """Bring the counters up to date, in memory."""
+        """Bring the counters up to date, in memory, where there are enough texts."""
         with self._adding:
+            if self._texts < LEAST_TEXTS:
+                return
             positive, self._positive = self._positive, np.zeros(DIRECTIONS, np.int64)
             count, self._count = self._count, 0
+            self._texts = 0
         self._vectors.add(count)
         for number, own in enumerate(positive.tolist()):
             self._signs.add(own, direction=str(number))

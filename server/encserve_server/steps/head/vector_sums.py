@@ -17,6 +17,9 @@ from .projection import DIRECTIONS
 
 TELLINGS = 10
 """Sums are told at each tenth telling, every ten seconds: they are judged by the hour, and each is a message."""
+LEAST_TEXTS = 20
+"""Sums of fewer texts wait for more: whoever reads the metrics could hold that of one text against one that he guesses.
+"""
 SIDES = ("above", "below")
 
 
@@ -54,11 +57,13 @@ class VectorSums:
             self._of_squares += len(finite) ** 2
 
     def tell(self) -> None:
-        """Bring the counters up to date, in memory, where it is their turn."""
+        """Bring the counters up to date, in memory, where it is their turn and there are enough texts."""
         self._tellings += 1
         if self._tellings % TELLINGS:
             return
         with self._adding:
+            if self._count < LEAST_TEXTS:
+                return
             sums = {"above": self._above, "below": self._below}
             count, squares = self._count, self._of_squares
             self._clear()

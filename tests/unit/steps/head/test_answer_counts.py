@@ -106,29 +106,43 @@ def test_vectors_are_summed_along_the_directions_each_with_length_one(metrics):
 def test_a_long_text_is_summed_once_as_the_mean_of_its_windows(metrics):
     counts = counts_of(metrics, head="vectors")
     rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
-    counts.add(windows(rows, [1, 4]), {})
+    for _ in range(10):
+        counts.add(windows(rows, [1, 4]), {})
     total, count, squares = sums_of(counts, metrics)
     texts = np.stack([rows[0], rows[1:].mean(axis=0)])
-    assert total == pytest.approx(projected(texts).sum(axis=0), abs=1e-4)
-    assert (count, squares) == (2, 4)
+    assert total == pytest.approx(10 * projected(texts).sum(axis=0), abs=1e-3)
+    assert (count, squares) == (20, 40)
 
 
 def test_a_vector_that_is_not_finite_is_summed_by_nobody(metrics):
     counts = counts_of(metrics, head="vectors")
-    counts.add(windows(np.array([[np.nan] * 16, [np.inf] * 16, [0.0] * 16, [1.0] * 16], np.float32)), {})
+    for _ in range(10):
+        counts.add(windows(np.array([[np.nan] * 16, [np.inf] * 16, [0.0] * 16, [1.0] * 16], np.float32)), {})
     total, count, squares = sums_of(counts, metrics)
-    assert total == pytest.approx(projected(np.ones((1, 16), np.float32))[0])
-    assert (count, squares) == (2, 4)
+    assert total == pytest.approx(10 * projected(np.ones((1, 16), np.float32))[0])
+    assert (count, squares) == (20, 40)
 
 
 def test_sums_are_told_at_each_tenth_telling(metrics):
     counts = counts_of(metrics, head="vectors")
-    counts.add(windows(np.ones((3, 16), np.float32)), {})
+    counts.add(windows(np.ones((20, 16), np.float32)), {})
     for _ in range(9):
         metrics.tell(pytest.fail)
         assert counts._sums._vectors._metrics[()].value() == 0
     metrics.tell(pytest.fail)
-    assert counts._sums._vectors._metrics[()].value() == 3
+    assert counts._sums._vectors._metrics[()].value() == 20
+
+
+def test_nothing_is_told_of_fewer_than_twenty_texts_however_many_windows_they_have(metrics):
+    counts, rows = counts_of(metrics, head="vectors"), np.random.default_rng(0).standard_normal((40, 16))
+    counts.add(windows(rows.astype(np.float32), [22, *[1] * 18]), {})
+    total, count, squares = sums_of(counts, metrics)
+    assert (total, count, squares) == ([0] * 32, 0, 0)
+    assert told(metrics, counts._vectors) == {(): 0}
+    assert not any(told(metrics, counts._signs).values())
+    counts.add(windows(rows[:1].astype(np.float32)), {})
+    assert sums_of(counts, metrics)[1:] == (20, 19**2 + 1)
+    assert told(metrics, counts._vectors) == {(): 41}
 
 
 def test_directions_are_the_same_on_every_machine():
