@@ -3,6 +3,8 @@
 Each version has a copy of the steps' modules, which import each other relatively. A copy becomes a package of its own
 here, named by the digest of its files, so that versions of several releases of encserve live beside each other. Every
 file is held against its sha256 at the moment in which it is read, and no bytecode is read or written beside it.
+Python's own finders, which would run whatever lies there, never see these modules: this one comes before them, and the
+packages have no path.
 """
 
 from __future__ import annotations
@@ -77,12 +79,12 @@ class _Finder(MetaPathFinder):
         self._packages: dict[str, Mapping[str, _Source]] = {}
 
     def add(self, package: str, sources: Mapping[str, _Source]) -> None:
-        """Let the modules in `sources`, by path, be imported as those of `package`. The first files of a name stay:
-        others of that name have the same content."""
+        """Let the modules in `sources`, by path, be imported as those of `package`. The last files of a name count:
+        earlier ones have the same content, and may have been removed."""
         with self._lock:
             if self not in sys.meta_path:
-                sys.meta_path.append(self)
-            self._packages.setdefault(package, sources)
+                sys.meta_path.insert(0, self)
+            self._packages[package] = sources
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -96,7 +98,10 @@ class _Finder(MetaPathFinder):
         module = inner.replace(".", "/")
         for file, is_package in ((f"{module}/__init__.py", True), (f"{module}.py", False)):
             if file in sources:
-                return spec_from_loader(fullname, sources[file], is_package=is_package)
+                spec = spec_from_loader(fullname, sources[file], is_package=is_package)
+                if spec is not None and is_package:
+                    spec.submodule_search_locations = []  # in place of the folder, where any file would be taken
+                return spec
         return None
 
 

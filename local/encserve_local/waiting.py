@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from encserve import DeadlineExceeded, EncserveError
@@ -12,8 +13,9 @@ class Waiting:
     """One request: it ends once, by rows, by an error, or because nobody waits any more."""
 
     def __init__(self, *, timeout_s: float, **about: Any) -> None:
-        """`about` are fields of the error where the time is up."""
+        """The time runs from now on. `about` are fields of the error where it is up."""
         self._timeout_s = timeout_s
+        self._until = time.monotonic() + timeout_s
         self._about = about
         self._ended = threading.Event()
         self._changing = threading.Lock()
@@ -28,7 +30,7 @@ class Waiting:
 
     def goes_on(self) -> bool:
         """Whether somebody still waits."""
-        return not self._ended.is_set()
+        return not self._ended.is_set() and time.monotonic() < self._until
 
     def result(self) -> Any:
         """Wait for the rows, by output, or what the network raised in their place.
@@ -37,7 +39,7 @@ class Waiting:
             EncserveError: the one that the wait was ended with; `DeadlineExceeded` where the time is up.
         """
         try:
-            if not self._ended.wait(self._timeout_s):
+            if not self._ended.wait(max(0.0, self._until - time.monotonic())):
                 message = "the network had not answered when the time was up"
                 self.end(DeadlineExceeded(message, timeout_s=self._timeout_s, **self._about))
         except BaseException:

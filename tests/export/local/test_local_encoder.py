@@ -1,6 +1,9 @@
 """A pipeline in this process: what it refuses, how it ends, and whose code it runs."""
 
+import hashlib
 import json
+import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -60,8 +63,9 @@ def test_one_core_has_the_same_answers(exported, encoder):
     assert sorted(lanes) == sorted([*after, "interactive-0", "bulk-0"])
 
 
-def test_the_code_that_runs_is_that_of_the_version(repository):
+def test_the_code_that_runs_is_that_of_the_version(repository, monkeypatch):
     """It is read from the version's folder, which stays as it was."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     file = repository / "tiny_head/1/head/answers/vectors.py"
     file.write_text(file.read_text().replace("np.divide(kept,", "np.divide(2 * kept,"))
     certify_again(repository, "tiny", 1, file)
@@ -69,6 +73,7 @@ def test_the_code_that_runs_is_that_of_the_version(repository):
     with Encoder(repository, "tiny") as doubled:
         np.testing.assert_allclose(np.linalg.norm(doubled.embed(["x"], normalize=True).vectors), 2, atol=1e-5)
     assert sorted(repository.rglob("*")) == before
+    assert not [*repository.rglob("*.pyc")]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +93,51 @@ def test_a_file_that_is_not_the_certified_one_is_refused(repository, path):
         Encoder(repository, "tiny")
 
 
-def test_code_that_changes_after_it_was_looked_at_is_not_run(exported, tmp_path):
+def code_of(folder):
+    """The certified code of a package with one module, which is made in the folder."""
     from encserve_local.certified_code import CertifiedCode
 
-    (tmp_path / "step.py").write_text("RAN = True")
-    code = CertifiedCode(tmp_path, {"step.py": "0" * 64})
-    with pytest.raises(ContractError, match="expected sha256 0000"):
-        code.module("step")
+    (folder / "pkg").mkdir(parents=True)
+    sources = {"pkg/__init__.py": "", "pkg/step.py": f"NAME = {folder.parent.name!r}"}
+    for path, source in sources.items():
+        (folder / path).write_text(source)
+    files = {path: hashlib.sha256(source.encode()).hexdigest() for path, source in sources.items()}
+    return CertifiedCode(folder, files)
+
+
+def test_code_that_changes_after_it_was_looked_at_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    code = code_of(tmp_path / "1")
+    (tmp_path / "1/pkg/step.py").write_text("NAME = 'changed'")
+    with pytest.raises(ContractError, match=r"step.py is not the certified file: expected sha256"):
+        code.module("pkg.step")
+    assert not [*tmp_path.rglob("*.pyc")]
+
+
+def test_bytecode_and_modules_beside_the_code_are_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    code = code_of(tmp_path / "1")
+    step = tmp_path / "1/pkg/step.py"
+    source, stamp = step.read_text(), step.stat()
+    step.write_text(source.replace("NAME = '", "NAME ='!"))  # as long, and made at the same time
+    os.utime(step, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    py_compile.compile(str(step))
+    step.write_text(source)
+    os.utime(step, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    (tmp_path / "1/pkg/uncertified.py").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    name = code.module("pkg.step").NAME
+    assert name == tmp_path.name
+    with pytest.raises(ModuleNotFoundError):
+        code.module("pkg.uncertified")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_code_is_found_after_an_equal_copy_of_it_was_removed(tmp_path):
+    code_of(tmp_path / "removed")
+    shutil.rmtree(tmp_path / "removed")
+    name = code_of(tmp_path / "kept").module("pkg.step").NAME
+    assert name == tmp_path.name
 
 
 def test_a_host_that_lacks_what_the_version_requires_is_refused(repository):
@@ -165,6 +208,27 @@ def test_a_deadline_ends_a_call_and_what_it_had_not_begun(exported):
         with pytest.raises(DeadlineExceeded, match="timeout 1e-06 s"):
             encoder.embed(TEXTS, timeout_s=1e-6)
         assert encoder.embed(TEXTS).vectors.shape[0] == len(TEXTS)
+
+
+def test_the_time_of_a_call_runs_while_its_texts_are_tokenized(exported, monkeypatch):
+    with Encoder(exported, "tiny") as encoder:
+        encoder.embed(["x"])
+        pipeline = encoder._transport.pipeline
+        tokenize, begin, wanted = pipeline._tokenize.tokenize, pipeline._encode.begin, []
+
+        def slow(inputs, options):
+            time.sleep(0.6)
+            return tokenize(inputs, options)
+
+        def noting(tensors, *, is_wanted, **about):
+            wanted.append(is_wanted())
+            begin(tensors, is_wanted=is_wanted, **about)
+
+        monkeypatch.setattr(pipeline._tokenize, "tokenize", slow)
+        monkeypatch.setattr(pipeline._encode, "begin", noting)
+        with pytest.raises(DeadlineExceeded, match="had not answered when the time was up"):
+            encoder.embed(["another"], timeout_s=0.5)
+        assert wanted == [False], "nobody waits for what the network would compute"
 
 
 def test_closing_ends_calls_that_wait(exported):
