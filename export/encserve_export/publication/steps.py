@@ -177,7 +177,9 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
 
     copy_sources(sources_of("head", f"head.answers.{task.head}"), folders["head"])
     head = {"head": task.head, "tensors": head_inputs(task)}
-    write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **_names_of_columns(checkpoint)})
+    bounds = {"limits": asdict(limits)} if checkpoint.late else {}
+    names = _names_of_columns(checkpoint)
+    write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **bounds, **names})
 
 
 def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:

@@ -21,7 +21,8 @@ def request(rng, counts, width=6):
 
 
 def head(**settings):
-    return CheckedHead(Head({"late_interaction": {"mean": False, **settings}}))
+    late = {"mean": False, "query": {"max_length": 8, "filled_to": 0}, **settings}
+    return CheckedHead(Head({"late_interaction": late, "limits": {"max_tokens_per_request": 100}}))
 
 
 def by_loops(query, document):
@@ -77,6 +78,11 @@ def test_vectors_are_those_of_the_tokens_that_have_one():
     [
         ({"vector_at": np.array([0, 1, 99], np.int32)}, {}, "vector_at holds 0 to 99; 0 to 8 are expected"),
         ({"vector_at": np.array([-1, 1, 2], np.int32)}, {}, "vector_at holds -1 to 2"),
+        ({"vector_at": np.array([0, 1, 1], np.int32)}, {}, "vector_at must rise"),
+        ({"vector_at": np.array([0, 2, 1], np.int32)}, {}, "vector_at must rise"),
+        ({"vector_at": np.zeros(3, np.int32)}, {"rank": True}, "vector_at must rise"),
+        ({"token_embedding": np.zeros((101, 1), np.float32)}, {}, "has 101 tokens; at most 100"),
+        (request(np.random.default_rng(4), [9, 2]), {"rank": True}, "the query has 9 vectors; at most 8"),
         ({"vector_count": np.array([3, 0], np.int32)}, {}, "vector_count holds 0; 1 or more"),
         ({"vector_count": np.array([1, 1], np.int32)}, {}, "vector_count adds up to 2"),
         ({"vector_count": np.array([3], np.int32)}, {"rank": True}, "there are 1 texts; a query and one document"),

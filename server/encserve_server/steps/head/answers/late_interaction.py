@@ -21,7 +21,10 @@ class Head:
     """A vector for each token that has one; or scores of documents."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._mean: bool = settings["late_interaction"]["mean"]
+        stated = settings["late_interaction"]
+        self._mean: bool = stated["mean"]
+        self._most_of_query = max(stated["query"]["max_length"], stated["query"]["filled_to"])
+        self._most_tokens: int = settings["limits"]["max_tokens_per_request"]
         self.fit = Fit(
             {"token_embedding": ("tokens", "width"), "vector_at": ("vectors",), "vector_count": ("texts",)},
             {"vector_count": "vectors"},
@@ -32,19 +35,30 @@ class Head:
         (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the query, which is the first
         text. The outputs that were not asked for have no elements."""
         rows, at, counts = inputs["token_embedding"], inputs["vector_at"], inputs["vector_count"]
-        if len(at) and not 0 <= at.min() <= at.max() < len(rows):
-            raise InvalidArgument(f"input vector_at holds {at.min()} to {at.max()}; 0 to {len(rows) - 1} are expected")
+        self._check(rows, at)
         vectors = finish_vectors(rows[at], options)
         if not options["rank"]:
             return {"embedding": vectors, "index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
         if len(counts) < 2:
             raise InvalidArgument(f"there are {len(counts)} texts; a query and one document at least are expected")
         asked = int(counts[0])
+        if asked > self._most_of_query:
+            raise InvalidArgument(f"the query has {asked} vectors; at most {self._most_of_query} are expected")
         scores = max_sim(vectors[:asked], vectors[asked:], counts[1:])
         if self._mean:
             scores /= np.float32(asked)
         order = descending(scores, options["top_k"])
         return {"embedding": vectors[:0], "index": order.astype(np.int32), "score": scores[order]}
+
+    def _check(self, rows: Floats, at: NDArray[np.int32]) -> None:
+        """Refuse what no request of the pipeline has: the products of a query and documents grow with the square of
+        their vectors, and those of other callers wait for them. Raises InvalidArgument."""
+        if len(rows) > self._most_tokens:
+            raise InvalidArgument(f"the request has {len(rows)} tokens; at most {self._most_tokens} are expected")
+        if len(at) and not 0 <= at.min() <= at.max() < len(rows):
+            raise InvalidArgument(f"input vector_at holds {at.min()} to {at.max()}; 0 to {len(rows) - 1} are expected")
+        if (at[1:] <= at[:-1]).any():
+            raise InvalidArgument("input vector_at must rise")
 
 
 def max_sim(query: Floats, documents: Floats, counts: NDArray[np.int32]) -> Floats:
