@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from encserve import Answer, Client, EncserveError, InferenceFailed, PipelineInfo
 
 from .answers import Form, Options
-from .questions import PROBE, Questions, Row, Text, arguments_of, ask_about, check_task, check_version
+from .questions import Questions, Row, Text, arguments_of, ask_about, check_task, check_version, probe_of
 from .source import Window
 
 
@@ -71,8 +71,7 @@ def version_of(form: Form, client: Client, name: str, options: Options) -> Pipel
     check_task(form, pipeline)
     verb = getattr(client, form.verb.name)
     try:
-        about = ([PROBE],) if form.verb.name != "rerank" else (PROBE, [PROBE])
-        answer = verb(*about, model=name, priority="bulk", **options)
+        answer = verb(*arguments_of(probe_of(form)), model=name, priority="bulk", **options)
     except InferenceFailed as error:
         raise EncserveError(f"{name!r} does not answer a short text: {error}") from error
     return replace(pipeline, version=answer.version, certificate=answer.certificate)

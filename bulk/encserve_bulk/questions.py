@@ -13,7 +13,7 @@ from .answers import Form
 TEXTS_AT_ONCE = 1_024
 """Texts of a call; the SDK makes requests of them."""
 PROBE = "a"
-"""A text that the pipeline has answered when the job began."""
+"""A text that the pipeline has answered, with the options of the job, when the job began."""
 REFUSED = (InvalidInput, InferenceFailed)
 """Errors that are about a text. All others are about the server, and end the job."""
 
@@ -35,6 +35,11 @@ class Text:
 
     text: str
     query: str | None = None
+
+
+def probe_of(form: Form) -> Sequence[Text]:
+    """What to ask before all rows: a pipeline that refuses this refuses an option, and would refuse every row."""
+    return [Text(PROBE, PROBE if form.verb.name == "rerank" else None)]
 
 
 def arguments_of(texts: Sequence[Text]) -> tuple[Any, ...]:

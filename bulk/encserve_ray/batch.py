@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from encserve import ContractError, InvalidInput, PipelineInfo
+from encserve._verbs.options import CallOptions, options_of
 from encserve_bulk.answers import FORMS, Form
 from encserve_bulk.columns import check_names, columns_of
 from encserve_bulk.questions import Questions, Row, Text
@@ -36,7 +37,11 @@ class Asked:
             raise InvalidInput(f"query is {self.query!r}: rerank wants the column of the queries, other verbs none")
         if taken := {"model", "priority", "progress"} & self.options.keys():
             raise InvalidInput(f"options holds {', '.join(sorted(taken))}, which the predictor says itself")
-        self.form.verb.given(self.options)  # refuses what is no option
+        if unknown := self.options.keys() - self.form.verb.options.keys() - options_of(CallOptions).keys():
+            raise InvalidInput(f"options holds {', '.join(sorted(unknown))}, which {self.verb} does not take")
+        if self.verb == "rerank" and self.options.get("top_k") is not None:
+            raise InvalidInput("options holds top_k, which rerank does not take here: each row has a score")
+        self.form.verb.given(self.options)  # refuses impossible values
 
     @property
     def form(self) -> Form:

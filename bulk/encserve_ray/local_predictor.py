@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from encserve import Answer, InvalidInput
+from encserve import Answer, EncserveError
 from encserve.local import Encoder
-from encserve_bulk.questions import Text, arguments_of, ask_about, check_task
+from encserve_bulk.questions import Text, arguments_of, ask_about, check_task, probe_of
 
 from .batch import Asked, distinct, is_empty
 
@@ -41,7 +41,8 @@ class LocalPredictor:
         cores: The most cores that the network gets; without it those of the worker.
 
     Raises:
-        InvalidInput: an argument has an impossible value, or the pipeline cannot do the verb, or needs Triton.
+        InvalidInput: an argument has an impossible value, or the pipeline refuses an option, cannot do the verb, or
+            needs Triton.
         EncserveError: the pipeline cannot be loaded; see `encserve.local.Encoder`.
     """
 
@@ -61,7 +62,8 @@ class LocalPredictor:
         self._encoder = Encoder(repository, model, version=version, cores=cores or assigned_cores())
         try:
             check_task(self._asked.form, self._encoder.pipeline)
-        except InvalidInput:
+            self._ask(probe_of(self._asked.form))
+        except EncserveError:
             self._encoder.close()
             raise
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "encserve-call")

@@ -12,7 +12,7 @@ from encserve import Answer, AsyncClient, EncserveError, PipelineInfo, Tls
 from encserve._conversation.settings import CONCURRENCY
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.seam import AsyncTransport
-from encserve_bulk.questions import Row, Text, arguments_of, check_task, rows_about
+from encserve_bulk.questions import Row, Text, arguments_of, check_task, probe_of, rows_about
 
 from .batch import Asked, Version, distinct, is_empty
 
@@ -79,6 +79,7 @@ class ServerPredictor:
         """The table with the columns of the answers.
 
         Raises:
+            InvalidInput: a column is missing or taken, or the pipeline refuses an option, or cannot do the verb.
             EncserveError: the server cannot be asked, or another version answers.
         """
         if is_empty(table):
@@ -87,6 +88,7 @@ class ServerPredictor:
         if self._pipeline is None:
             pipeline = await client.pipeline(self._model)
             check_task(self._asked.form, pipeline)
+            await self._ask(client, probe_of(self._asked.form))
             self._pipeline = pipeline
         batch = self._asked.read(table, self._pipeline)
         calls = batch.questions.calls

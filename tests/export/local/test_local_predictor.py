@@ -1,6 +1,7 @@
 """The class for Ray Data that computes in its worker, called as a worker calls it, without Ray."""
 
 import sys
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,6 +43,12 @@ def test_what_cannot_be_is_refused(exported):
         LocalPredictor(exported, "tiny", verb="classify")
     with pytest.raises(ModelNotFound, match="has no version 2"):
         LocalPredictor(exported, "tiny", version=2)
+    before = {*threading.enumerate()}
+    with pytest.raises(InvalidInput, match="dimensions"):
+        LocalPredictor(exported, "tiny", options={"dimensions": 100_000})
+    with pytest.raises(InvalidInput, match="prompt"):
+        LocalPredictor(exported, "tiny", options={"prompt_name": "unknown"})
+    assert {*threading.enumerate()} <= before
 
 
 @pytest.mark.parametrize(("given", "cores"), [({"CPU": 2.0}, 2), ({"CPU": 0.5}, 1), ({}, None)])

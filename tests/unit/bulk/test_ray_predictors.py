@@ -10,6 +10,7 @@ import pytest
 from encserve import ContractError, InferenceFailed, InvalidInput, TransportError
 from encserve.ray import ServerPredictor
 from encserve.testing import AsyncFakeTransport
+from encserve_bulk.questions import PROBE
 
 from .fake_server import NONFINITE, REFUSED, Server, vector_of
 
@@ -42,7 +43,7 @@ def test_a_text_that_cannot_be_answered_is_a_row_with_its_error_and_harms_no_oth
 def test_texts_go_by_length_and_a_repeated_one_once():
     server = Server()
     first, _, third = answered(pa.table({"text": ["a longer text", "b", "a longer text"]}), server).to_pylist()
-    assert server.texts == ["b", "a longer text"]
+    assert server.texts == [PROBE, "b", "a longer text"]
     assert first["vector"] == third["vector"]
 
 
@@ -90,6 +91,21 @@ def test_another_version_than_the_wanted_one_is_refused(version):
         answered(pa.table({"text": ["a"]}), Server(), version=version)
 
 
+@pytest.mark.parametrize("task", ["feature-extraction", "text-ranking"])
+def test_an_option_that_the_pipeline_refuses_ends_the_job_at_once(task):
+    asked = []
+
+    def refuses(request):
+        asked.append(request)
+        raise InvalidInput("prompt_name is 'unknown'")
+
+    refuses.pipeline = Server(task=task, pairs=task == "text-ranking").pipeline
+    settings = {"verb": "rerank", "query": "text"} if task == "text-ranking" else {}
+    with pytest.raises(InvalidInput, match="prompt_name is 'unknown'"):
+        answered(pa.table({"text": ["a", "b", "c"]}), refuses, options={"prompt_name": "unknown"}, **settings)
+    assert len(asked) == 1
+
+
 def test_an_empty_batch_comes_back_as_it_is():
     assert answered(pa.table({}), Server()) == pa.table({})
 
@@ -102,6 +118,11 @@ def test_an_empty_batch_comes_back_as_it_is():
         ({"query": "text"}, "query is 'text': rerank wants the column"),
         ({"options": {"priority": "bulk"}}, "options holds priority, which the predictor says itself"),
         ({"options": {"dimensions": 0}}, "dimensions is 0"),
+        ({"options": {"dimension": 8}}, "options holds dimension, which embed does not take"),
+        (
+            {"verb": "rerank", "query": "text", "options": {"top_k": 3}},
+            "options holds top_k, which rerank",
+        ),
         ({"text": "words"}, "the dataset has no column 'words', only text"),
         ({"verb": "classify"}, "'fake' does feature-extraction, and classify wants text-classification"),
     ],
