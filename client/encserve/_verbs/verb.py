@@ -112,7 +112,8 @@ LATE_INTERACTION = "late-interaction"
 """The task of pipelines that read queries and documents in ways of their own, and of which two verbs can be asked."""
 
 TEXTS: Mapping[str, str] = {
-    "texts": "Any number of texts; an empty one is allowed.",
+    "texts": "Any number of texts; an empty one is allowed where the pipeline makes a token of it. What the server "
+    "refuses it names by its place in its request, of which a long call makes several.",
     "model": "Name of the pipeline.",
 }
 """The arguments of a verb about texts."""

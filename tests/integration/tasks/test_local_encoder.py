@@ -12,6 +12,9 @@ MASKED = ["a {} in the middle", "{} at the beginning, and {} again"]
 ASKED = {
     "embed-bert": lambda ask: ask("embed", TEXTS, dimensions=16, long_text="chunk").vectors,
     "embed-tokens-bert": lambda ask: np.concatenate(ask("embed_tokens", TEXTS, prompt_name="query").vectors),
+    "late-bert": lambda ask: np.concatenate(
+        [*ask("embed_tokens", TEXTS, input_type="query").vectors, ask("rerank", "Who?", TEXTS).scores], axis=None
+    ),
     "embed-sparse-bert": lambda ask: np.concatenate(ask("embed_sparse", TEXTS, top_k=5).weights),
     "classify-roberta": lambda ask: ask("classify", TEXTS).scores,
     "regress-bert": lambda ask: ask("classify", TEXTS).scores,
