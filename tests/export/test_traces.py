@@ -74,6 +74,7 @@ def test_a_graph_of_any_family_with_other_weights_is_what_the_network_with_those
         assert write(1, "anew") == other_weights
 
 
+@pytest.mark.slow
 def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
     plain = write()
     with constant_longest(64):

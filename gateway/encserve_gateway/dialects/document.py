@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from html import escape
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -135,6 +136,8 @@ def _schema(hint: Any) -> Schema:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is np.ndarray:
         return {"type": "array"}
+    if origin is UnionType:
+        return _or_null(*[_schema(each) for each in arguments if each is not NoneType])
     if origin in (list, tuple):
         return {"type": "array", "items": _schema(arguments[0])}
     properties = {name: _schema(each) for name, each in get_type_hints(hint).items()}  # a dataclass

@@ -45,7 +45,7 @@ MISTAKES = {
     "the token before the end in place of the end": Mistake(
         "sentences, last token", "cosine_min", tamper=pooled_before_the_end
     ),
-    "end token lost": Mistake("sentences, last token", TOKENS_DIFFER, tamper=tokenizer(endless)),
+    "end token lost": Mistake("sentences, last token", "text 0 has no tokens", tamper=tokenizer(endless)),
     "end token lost where a text is cut": Mistake("sentences, last token", TOKENS_DIFFER, tamper=ends_cut_off),
     "tokens that see what follows": Mistake("sentences, last token", "cosine_min", tamper=seeing_what_follows),
     "normalised where it is not": Mistake("sentences, not normalised", "answers_max_abs_diff", modules(normalize=True)),

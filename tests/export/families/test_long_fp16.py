@@ -107,6 +107,7 @@ def certify_in_fp16(staged):
         return pipeline.certify(encoder, precision=Precision.FP16)
 
 
+@pytest.mark.slow
 def test_every_length_class_is_held_against_the_library(staged):
     parity = certify_in_fp16(staged)
     assert max(parity["lengths"]["token_counts"]) == 1_024

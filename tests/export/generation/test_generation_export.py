@@ -170,6 +170,7 @@ def test_other_families_are_refused_by_name(tmp_path):
         export_of(tmp_path / "bart", tmp_path / "models", task="text2text-generation")
 
 
+@pytest.mark.slow
 def test_a_certificate_that_does_not_hold_publishes_nothing(checkpoint, tmp_path, monkeypatch):
     compared = certificate._compare
 

@@ -42,7 +42,7 @@ from encserve_server.launcher.server import TritonServer
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx: apt-get install nginx")
 
-FEW = {"grpc": 1_500, "http": 1_000, "sdk": 500, "sockets": 100, "large": 1}
+FEW = {"grpc": 800, "http": 500, "sdk": 500, "sockets": 100, "large": 1}
 MANY = {"grpc": 30_000, "http": 16_000, "sdk": 6_000, "sockets": 2_000, "large": 8}
 WARM_UP = 300
 

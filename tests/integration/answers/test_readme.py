@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from serving import MINILM, export, serve_config
+
+from encserve_server.launcher.server import TritonServer
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
@@ -18,6 +21,20 @@ SHELL = [
     for line in block.splitlines()
     if "encserve embed" in line or "encserve models" in line
 ]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """What the README exports: the whole of MiniLM."""
+    folder = tmp_path_factory.mktemp("readme") / "models"
+    export(MINILM, "minilm", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    with TritonServer(serve_config(repository)) as running:
+        yield running
 
 
 def test_the_readme_has_code_to_run():

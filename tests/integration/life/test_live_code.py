@@ -89,7 +89,7 @@ def test_requests_that_wait_are_answered_although_the_step_is_loaded_again(live)
         ThreadPoolExecutor(60) as threads,
         Client(live.grpc_url, retry=Retry(attempts=1), timeout_s=300, concurrency=60) as client,
     ):
-        texts = ["some words that are to be read " * 8] * 16
+        texts = ["some words that are to be read " * 24] * 16
         asked = [threads.submit(client.embed, texts, model="minilm") for _ in range(60)]
         while not any(each.done() for each in asked):
             time.sleep(0.05)

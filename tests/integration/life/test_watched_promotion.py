@@ -85,6 +85,7 @@ def test_a_version_that_gives_nan_for_one_text_in_fifty_is_rolled_back(server, t
     assert WORD not in page
 
 
+@pytest.mark.slow
 def test_a_good_version_stays(server, tmp_path, capsys, monkeypatch):
     busy = {"latency": "other tests compute beside this one"}
     monkeypatch.setattr(watch_command, "excused", lambda *given: busy)

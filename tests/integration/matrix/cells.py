@@ -14,7 +14,7 @@ SAMPLE = {
     "feature-extraction": "t5",
     "token-embedding": "modernbert",
     "text-classification": "deberta-v2",
-    "text-ranking": "xlm-roberta",
+    "question-answering": "megatron-bert",
     "fill-mask": "mpnet",
 }
 """Task -> the case that has it by default: each tokenizer and both ways to attend at least once, and the families that

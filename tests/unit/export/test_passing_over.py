@@ -133,7 +133,7 @@ class Workshop(_Workshop):
 
 def first_that_holds(engine, *failures):
     unmeasured = SimpleNamespace(speed=lambda ways, step: None, usable=lambda ways, say: ways)
-    workshop = Workshop(steps=SimpleNamespace(step=None), drafts=unmeasured, staged=None, stage=None)
+    workshop = Workshop(steps=SimpleNamespace(step=None), drafts=unmeasured, staged=None, labelled=None, stage=None)
     object.__setattr__(workshop, "failures", list(failures))
     said = []
     return workshop.first_that_holds([Way(precision, engine) for precision in (INT8, BF16, FP32)], said.append), said

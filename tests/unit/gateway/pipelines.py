@@ -104,7 +104,10 @@ def classified(request, texts):
     kept = request.parameters.get("top_k", 3)
     chosen = np.array(labels, object).reshape(1, -1, 3)[..., :kept]
     encoded = np.array([label.encode() for label in chosen.ravel()], object).reshape(chosen.shape)
-    return {"label": encoded, "score": np.array([scores], np.float32)[..., :kept]} | one_window(texts)
+    scores = np.array([scores], np.float32)[..., :kept]
+    if request.parameters.get("probabilities"):  # which stand behind the scores
+        scores = np.concatenate([scores, scores / 2], axis=-1)
+    return {"label": encoded, "score": scores} | one_window(texts)
 
 
 def check_top_k(request, task):

@@ -44,6 +44,7 @@ VALUES = {
     "no_answer": True,
     "aggregation": "first",
     "multi_label": True,
+    "probabilities": True,
     "hypothesis_template": "It is {}.",
     "priority": "bulk",
     "max_new_tokens": 7,
