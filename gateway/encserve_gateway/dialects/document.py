@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from html import escape
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -123,10 +123,12 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def response_schema(verb: Verb[Any]) -> Schema:
-    """The JSON schema of an answer: the fields of the SDK's result."""
+    """The JSON schema of an answer: the fields of the SDK's result, without those that are None."""
     result = getattr(encserve, str(inspect.signature(getattr(AsyncClient, verb.name)).return_annotation))
-    properties = {name: _schema(hint) for name, hint in get_type_hints(result).items() if name != "start"}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    hints = {name: hint for name, hint in get_type_hints(result).items() if name != "start"}
+    properties = {name: _schema(hint) for name, hint in hints.items()}
+    required = [name for name, hint in hints.items() if get_origin(hint) is not UnionType]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _schema(hint: Any) -> Schema:
@@ -136,8 +138,8 @@ def _schema(hint: Any) -> Schema:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is np.ndarray:
         return {"type": "array"}
-    if origin is UnionType:
-        return _or_null(*[_schema(each) for each in arguments if each is not NoneType])
+    if origin is UnionType:  # with None
+        return _schema(arguments[0])
     if origin in (list, tuple):
         return {"type": "array", "items": _schema(arguments[0])}
     properties = {name: _schema(each) for name, each in get_type_hints(hint).items()}  # a dataclass

@@ -60,7 +60,8 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     asked = {**present, "model": served.pipeline.name, **given}
     method: Callable[..., Awaitable[Answer]] = getattr(AsyncClient, verb.name)
     answer = await exchange.answer(lambda client, how: method(client, **{**asked, **how}))
-    told = {name: value for name, value in vars(answer).items() if name != "start"}  # which is 0: it is the whole call
+    # Of the whole call `start` is 0, and what the SDK has as None is absent.
+    told = {name: value for name, value in vars(answer).items() if name != "start" and value is not None}
     blocks = [b'{"model":', _json(told.pop("model"))]
     for name, value in told.items():
         blocks += [b',"%s":' % name.encode(), *[block async for block in _blocks(value)]]

@@ -69,7 +69,7 @@ async def test_each_verb_gives_the_fields_of_the_sdk_s_result(fake, name):
     assert answered.status == 200, answered.body
     async with AsyncClient(transport=AsyncFakeTransport(answer, pipelines=PIPELINES)) as client:
         expected = await getattr(client, name)(**ARGUMENTS[name], model=answered.json["model"])
-    fields = {field: value for field, value in vars(expected).items() if field != "start"}
+    fields = {name: value for name, value in vars(expected).items() if name != "start" and value is not None}
     assert answered.json.keys() == fields.keys()
     for field, value in fields.items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32:
