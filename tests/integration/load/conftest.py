@@ -1,0 +1,29 @@
+"""A server of the whole of MiniLM: floods are to find a network that is slower than who asks it."""
+
+import pytest
+from serving import MINILM, export, serve_config
+
+from encserve import Client
+from encserve_server.launcher.server import TritonServer
+
+
+@pytest.fixture(scope="package")
+def repository(tmp_path_factory):
+    """A model repository with the pipeline `minilm`."""
+    folder = tmp_path_factory.mktemp("whole") / "models"
+    export(MINILM, "minilm", folder)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def server(repository):
+    """The server that these tests share."""
+    with TritonServer(serve_config(repository)) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def client(server):
+    """A client of the server."""
+    with Client(server.grpc_url, timeout_s=300) as connected:
+        yield connected
