@@ -48,8 +48,11 @@ def pytest_runtest_protocol(item):
 
 @pytest.fixture(scope="session")
 def minilm_folder(tmp_path_factory):
-    """The checkpoint behind the pipeline `minilm`: the first two layers of MiniLM. All of it is what `make soak` serves
-    (`test_served_precisions.py`), `make demo`, and the benchmarks."""
+    """The checkpoint behind the pipeline `minilm`: the first two layers of MiniLM.
+
+    All six are served where the network is to be slower than who asks (`load`), where numbers are shown
+    (`test_readme.py`), and by `test_served_precisions.py` in `make soak`.
+    """
     return first_layers(2, tmp_path_factory.mktemp("checkpoints") / "minilm")
 
 
