@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "encserve_ray": {"encserve", "encserve_bulk"},
     "encserve_server": {"encserve", "encserve_lifecycle", "encserve_repository"},
     "encserve_loadtest": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
-    "encserve_export": {"encserve", "encserve_pages", "encserve_repository", "encserve_server"},
+    "encserve_export": {"encserve", "encserve_lifecycle", "encserve_pages", "encserve_repository", "encserve_server"},
 }
 DOORS = {"encserve.local": "encserve_local", "encserve.ray": "encserve_ray"}
 """Modules of the SDK that hand on what a package above it has; nothing in the SDK imports them."""

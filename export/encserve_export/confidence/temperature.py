@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 
+from encserve_lifecycle.calibration_error import CONFIDENCE, bins_of, calibration_error, error_by_chance
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 SMALLEST, LARGEST = 0.05, 20.0
-BINS = 10
-"""Of the reliability diagram, as many texts in each (Nguyen and O'Connor 2015)."""
-DRAWS = 1_000
-CONFIDENCE = 0.95
 
 
 def fit(logits: Floats, right: Rows) -> float:
@@ -47,19 +45,13 @@ def measured(logits: Floats, right: Rows, temperature: float) -> dict[str, Any]:
     hits = logits.argmax(axis=1) == right
     confidence = np.exp(likely.max(axis=1))
     return {
-        "calibration_error": {"measured": calibration_error(confidence, hits), "by_chance": by_chance(confidence)},
+        "calibration_error": {
+            "measured": calibration_error(confidence, hits),
+            "by_chance": error_by_chance(confidence),
+        },
         "log_loss": -float(likely[np.arange(len(right)), right].mean()),
-        "bins": [_bin(confidence[part], hits[part]) for part in _bins(confidence)],
+        "bins": [_bin(confidence[part], hits[part]) for part in bins_of(confidence)],
     }
-
-
-def by_chance(confidence: Floats) -> float:
-    """Return the calibration error below which 95 % of samples with such scores (n,) are where each is right as often
-    as it says (Vaicenavicius et al. 2019, "Evaluating model calibration in classification"). The error of bins is above
-    0 then, too, and the more so the fewer texts there are, so that an interval about it would not hold the true one."""
-    draws = np.random.default_rng(0)
-    drawn = [calibration_error(confidence, draws.random(len(confidence)) < confidence) for _ in range(DRAWS)]
-    return float(np.quantile(drawn, CONFIDENCE))
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -67,17 +59,6 @@ def log_softmax(logits: Floats) -> Floats:
     above = logits - logits.max(axis=-1, keepdims=True)
     scores: Floats = above - np.log(np.exp(above).sum(axis=-1, keepdims=True))
     return scores
-
-
-def _bins(confidence: Floats) -> list[Rows]:
-    parts = np.array_split(np.argsort(confidence, kind="stable"), BINS)
-    return [part for part in parts if len(part)]
-
-
-def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
-    """Return the mean distance of score (n,) and accuracy over the bins, of texts whose first label `hits` (n,)."""
-    distances = [len(part) * abs(confidence[part].mean() - hits[part].mean()) for part in _bins(confidence)]
-    return float(sum(distances)) / len(hits)
 
 
 def _bin(confidence: Floats, hits: NDArray[np.bool_]) -> dict[str, float]:

@@ -11,14 +11,12 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from encserve import Classifications, InvalidInput
+from encserve_lifecycle.calibration_error import bins_of, calibration_error, error_by_chance
 
-from .bounds import CONFIDENCE, RESAMPLES, Bounded, share
+from .bounds import Bounded, share
 from .groups import groups_of
 from .reading import Texts
 from .side import Side
-
-BINS = 10
-"""Of the reliability diagram: as many texts in each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,29 +137,10 @@ def _quality(side: Side, answer: Classifications, right: NDArray[np.str_]) -> Qu
         title=side.title,
         accuracy=share(hits),
         macro_f1=float(f1_score(right, given, average="macro", zero_division=0)),
-        calibration_error=_calibration_error(confidence, hits),
-        error_by_chance=_error_by_chance(confidence),
-        bins=[Bin(confidence=float(confidence[part].mean()), right=share(hits[part])) for part in _bins(confidence)],
+        calibration_error=calibration_error(confidence, hits),
+        error_by_chance=error_by_chance(confidence),
+        bins=[Bin(confidence=float(confidence[part].mean()), right=share(hits[part])) for part in bins_of(confidence)],
     )
-
-
-def _bins(confidence: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Indices of texts from unsure to sure, as many in each of `BINS`."""
-    parts = np.array_split(np.argsort(confidence, kind="stable"), BINS)
-    return [part for part in parts if len(part)]
-
-
-def _calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
-    distances = [len(part) * abs(confidence[part].mean() - hits[part].mean()) for part in _bins(confidence)]
-    return float(sum(distances)) / len(hits)
-
-
-def _error_by_chance(confidence: NDArray[np.float64]) -> float:
-    """Vaicenavicius et al. 2019. The error of bins is above 0 by chance alone, so that a bootstrap's interval about it
-    would not hold that of the scores."""
-    draws = np.random.default_rng(0)
-    drawn = [_calibration_error(confidence, draws.random(len(confidence)) < confidence) for _ in range(RESAMPLES)]
-    return float(np.quantile(drawn, CONFIDENCE))
 
 
 def _mcnemar(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> float:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from encserve_export.confidence.temperature import by_chance, calibration_error, fit, log_softmax, measured
+from encserve_export.confidence.temperature import fit, log_softmax, measured
+from encserve_lifecycle.calibration_error import calibration_error, error_by_chance
 
 
 def drawn(texts, *, sharper, seed=0):
@@ -49,7 +50,7 @@ def test_what_is_said_of_scores_that_are_too_sure_and_of_probabilities():
 def test_scores_that_are_right_as_often_as_they_say_err_by_no_more_than_chance_in_19_of_20(texts):
     draws = np.random.default_rng(1)
     scores = draws.uniform(0.4, 1.0, size=texts)
-    chance = by_chance(scores)
+    chance = error_by_chance(scores)
     errors = [calibration_error(scores, draws.random(texts) < scores) for _ in range(400)]
     assert np.mean(np.array(errors) <= chance) == pytest.approx(0.95, abs=0.035)
     too_sure = [calibration_error(scores, draws.random(texts) < scores - 0.4) for _ in range(20)]
