@@ -25,6 +25,9 @@ from encserve_server.launcher.server import TritonServer
 from encserve_server.processes.process import child_pids
 
 NO_RETRIES = Retry(attempts=1)
+PAUSE_S = 0.02
+"""Of a caller between two questions: without one the callers alone would keep both cores busy, and a version takes
+many times as long to come and go."""
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def command(module, server, *words):
 
 @contextmanager
 def callers(server, count=4, *, strangers=False, named=None):
-    """Callers who ask without a pause and without retries, as long as the block lasts: the versions that answered.
+    """Callers who ask again and again, without retries, as long as the block lasts: the versions that answered.
 
     `strangers` are new to the server with each question, so that they ask as well what a version is; all have the name
     `named`, if there is one.
@@ -58,7 +61,7 @@ def callers(server, count=4, *, strangers=False, named=None):
         while not done.is_set():
             with Client(server.grpc_url, retry=NO_RETRIES, timeout_s=300) as client:
                 try:
-                    while not done.is_set():
+                    while not done.wait(PAUSE_S):
                         text = f"{number} {len(versions)}"
                         versions.append(client.embed([text], model="minilm", caller=named).version)
                         if strangers:
