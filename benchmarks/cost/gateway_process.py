@@ -16,6 +16,7 @@ from benchmarks.cost.client_cost import AsyncNull, cpu_us
 from encserve import AsyncClient
 from encserve_gateway.app import Gateway
 from encserve_gateway.config import GatewayConfig
+from encserve_gateway.http.connection import EXTENSION, Connection
 from encserve_gateway.http.request import Message
 
 CALLS = 500
@@ -75,7 +76,8 @@ async def ask_application(gateway: Gateway, body: bytes) -> None:
         "type": "http",
         "method": "POST",
         "path": "/v1/embeddings",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
+        "extensions": {EXTENSION: {"connection": Connection()}},  # as `encserve gateway` has it
     }
     await gateway(scope, receive, send)
 

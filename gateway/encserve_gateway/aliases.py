@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from encserve import InvalidInput
@@ -29,8 +30,11 @@ class Alias:
 
     def fill(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a request, of which those that are None have the value that this name has for them."""
-        named = {name: getattr(self, name) for name in SETTINGS}
-        return {name: named.get(name) if value is None else value for name, value in options.items()}
+        return {name: self._settings.get(name) if value is None else value for name, value in options.items()}
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SETTINGS}
 
 
 def parse_alias(text: str) -> Alias:

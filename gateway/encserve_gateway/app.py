@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
 
 from encserve import AsyncClient
 from encserve_gateway.bodies.fields import Fields
@@ -14,11 +13,13 @@ from encserve_gateway.config import GatewayConfig
 from encserve_gateway.dialects.table import DIALECTS
 from encserve_gateway.exchange import Exchange, Services
 from encserve_gateway.faults import Fault, Kind, place_of
-from encserve_gateway.http.body import Gone, parse_object, read_body
+from encserve_gateway.http.body import parse_object, read_body
+from encserve_gateway.http.connection import Gone, unless_gone
 from encserve_gateway.http.cors import cors_headers, preflight
 from encserve_gateway.http.request import Receive, Request, Scope, Send
 from encserve_gateway.http.response import Response, send_response
 from encserve_gateway.http.stream import Stream, begin_stream, end_stream, send_event
+from encserve_gateway.http.time_limit import TimeLimit
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.metrics import Metrics
 from encserve_gateway.observation.tracing import Traces
@@ -29,8 +30,6 @@ from encserve_gateway.shadow.counts import Counts
 from encserve_gateway.shadow.shadow import Shadow
 
 LOG = logging.getLogger("encserve.gateway")
-
-T = TypeVar("T")
 
 
 class Gateway:
@@ -63,6 +62,7 @@ class Gateway:
             shadow=Shadow(connect_once or connect, Counts(self.metrics.registry)),
             started_unix_s=int(time.time()),
         )
+        self._body_limit = TimeLimit(self.config.body_timeout_s)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,9 @@ class Gateway:
                     response = await self._respond(exchange, choice, receive)
             except Exception as error:
                 response = self._refusal(exchange, error)
-            response.headers += [*exchange.headers(), *cors_headers(exchange.request, self.config.origins)]
+            response.headers += exchange.headers()
+            if self.config.origins:
+                response.headers += cors_headers(exchange.request, self.config.origins)
             if isinstance(response, Stream):
                 await self._send_stream(exchange, response, receive, send)
                 return
@@ -137,7 +139,7 @@ class Gateway:
         body = await self._body(exchange, receive)
         exchange.fields = Fields(parse_object(body))
         exchange.dialect, route = choice.of_body(exchange.fields)
-        return await _unless_gone(lambda: route.endpoint(exchange), receive)
+        return await unless_gone(route.endpoint(exchange), exchange.request.scope, receive)
 
     async def _send_stream(self, exchange: Exchange, response: Stream, receive: Receive, send: Send) -> None:
         """Send an answer event by event; what makes it is given up when the caller goes away. Raises Gone."""
@@ -148,7 +150,7 @@ class Gateway:
                 await send_event(send, response, event)
 
         try:
-            await _unless_gone(send_all, receive)
+            await unless_gone(send_all(), exchange.request.scope, receive)
         finally:
             await response.events.aclose()
         self._count(exchange, response)
@@ -192,37 +194,12 @@ class Gateway:
                 exchange.request,
                 receive,
                 max_bytes=self.config.max_body_bytes,
-                timeout_s=self.config.body_timeout_s,
+                limit=self._body_limit,
             )
         finally:
             exchange.read_s = time.perf_counter() - exchange.begun_s
         exchange.is_read = True
         return body
-
-
-async def _unless_gone(do: Callable[[], Awaitable[T]], receive: Receive) -> T:
-    """What is done for a caller; it is given up, with whatever it asked, when the caller goes away. Raises Gone."""
-    work = asyncio.current_task()
-    assert work is not None
-    gone = asyncio.ensure_future(receive())  # after the body, this is the end of the connection
-    is_gone, is_over = False, False
-
-    def give_up(_: object) -> None:
-        nonlocal is_gone
-        if not is_over:  # this may be called a moment after the answer
-            is_gone = True
-            work.cancel()
-
-    gone.add_done_callback(give_up)
-    try:
-        return await do()
-    except asyncio.CancelledError:
-        if not is_gone:
-            raise
-        raise Gone from None
-    finally:
-        is_over = True
-        gone.cancel()
 
 
 def _fault_of_ours(error: Exception, exchange: Exchange) -> Fault:

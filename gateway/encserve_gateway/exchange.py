@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from encserve import Answer, AsyncClient, AsyncGeneratedStream, EncserveError, Generations
 from encserve_gateway.bodies.fields import Fields
@@ -29,6 +31,9 @@ CALLER = b"encserve-caller"
 """The header in which a key that stands for many callers says for whom it asks."""
 
 Part = TypeVar("Part", bound=Answer)
+
+NO_FIELDS = Fields({})
+"""Of a request without a body, or before it is there."""
 
 ENDED_EARLY = frozenset({"cancelled", "deadline"})
 """Why a text ended that is not whole."""
@@ -58,7 +63,7 @@ class Exchange(Record):
     """Whether its body is there."""
     read_s: float = 0.0
     """Seconds until the body was there, since the beginning."""
-    fields: Fields = field(default_factory=lambda: Fields({}))
+    fields: Fields = NO_FIELDS
     """The body."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What stands in the path where the route has a name in braces."""
@@ -70,7 +75,7 @@ class Exchange(Record):
         """Who asks, for pipelines with a candidate: whom the header `encserve-caller` names where the key may, else the
         key; None where neither has a name. Raises Fault."""
         named = self.request.headers.get(CALLER, b"") if self.key.callers else b""
-        caller = _decoded(named).strip() or self.key.name
+        caller = (named and _decoded(named).strip()) or self.key.name
         if not caller.isprintable():
             raise Fault(Kind.INVALID, f"the header {CALLER.decode()} has characters that cannot be printed")
         return caller or None
@@ -155,7 +160,10 @@ class Exchange(Record):
 
     def _how(self) -> dict[str, Any]:
         """For whom and how a pipeline is asked. Raises Fault."""
-        return {"caller": self.caller, **({"priority": self.key.lane} if self.key.lane else {})}
+        how: dict[str, Any] = {"caller": self.caller}
+        if self.key.lane:
+            how["priority"] = self.key.lane
+        return how
 
     def _fault_of(self, error: EncserveError) -> Fault:
         return fault_of(error, model=self.served.name if self.served else "")
@@ -172,19 +180,29 @@ class Exchange(Record):
         """What every response tells: the id of the request, who answered, what was cut, how long it took."""
         headers: Headers = [(b"x-request-id", self.request.id)]
         if self.last is not None:
+            headers += _answered_by(self.last.model, self.last.version, self.last.certificate)
             headers += [
-                (b"encserve-model", self.last.model.encode()),
-                (b"encserve-version", self.last.version.encode()),
-                (b"encserve-certificate", self.last.certificate.encode()),
                 (b"encserve-token-count", b"%d" % self.tokens),
                 (b"encserve-dropped-count", b"%d" % self.dropped_tokens),
                 (b"encserve-cut-texts", b"%d" % self.cut_texts),
             ]
         total_s = time.perf_counter() - self.begun_s
-        steps = {"read": self.read_s, "pipeline": self.pipeline_s, "total": total_s}
-        timing = ", ".join(f"{step};dur={seconds * 1000:.2f}" for step, seconds in steps.items())
-        headers.append((b"server-timing", timing.encode()))
+        headers.append((b"server-timing", TIMING % (self.read_s * 1e3, self.pipeline_s * 1e3, total_s * 1e3)))
         return headers
+
+
+TIMING = b"read;dur=%.2f, pipeline;dur=%.2f, total;dur=%.2f"
+"""The header `server-timing`: milliseconds until the body was there, of pipelines, and in all."""
+
+
+@lru_cache(maxsize=1_024)
+def _answered_by(model: str, version: str, certificate: str) -> Headers:
+    """What headers tell of who answered."""
+    return [
+        (b"encserve-model", model.encode()),
+        (b"encserve-version", version.encode()),
+        (b"encserve-certificate", certificate.encode()),
+    ]
 
 
 def _decoded(header: bytes) -> str:
@@ -195,10 +213,16 @@ def _decoded(header: bytes) -> str:
         return header.decode("latin-1")
 
 
+ARRAYS = (np.ndarray, list)
+"""The types of what may have numbers in an answer."""
+
+
 def is_finite(answer: Answer) -> bool:
     """Whether all numbers of an answer are."""
-    for value in vars(answer).values():
-        for each in value if isinstance(value, list) else (value,):
-            if isinstance(each, np.ndarray) and each.dtype.kind == "f" and not np.isfinite(each).all():
-                return False
-    return True
+    return all(_is_finite(value) for value in vars(answer).values() if isinstance(value, ARRAYS))
+
+
+def _is_finite(value: NDArray[Any] | list[Any]) -> bool:
+    if isinstance(value, list):
+        return all(_is_finite(each) for each in value if isinstance(each, np.ndarray))
+    return value.dtype.kind != "f" or bool(np.isfinite(value).all())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.config import GatewayConfig
@@ -13,7 +14,7 @@ from encserve_gateway.faults import Fault, Kind, WrongMethod
 from encserve_gateway.http.response import Response
 from encserve_gateway.record import Words
 
-Endpoint = Callable[[Exchange], Awaitable[Response]]
+Endpoint = Callable[[Exchange], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,11 @@ class Router:
         self._exact = {path: methods for path, methods in by_path.items() if "{" not in path}
         patterns = sorted((path for path in by_path if "{" in path), key=len, reverse=True)  # "/{model}/embed" first
         self._patterns = [(_pattern(path), by_path[path]) for path in patterns]
+        self._choices = {
+            (method, path): Choice(routes=tuple(routes))
+            for path, methods in self._exact.items()
+            for method, routes in methods.items()
+        }
 
     @property
     def strangers(self) -> Dialect:
@@ -82,6 +88,8 @@ class Router:
     def choose(self, method: str, path: str) -> Choice:
         """The routes of a request. Raises Fault: `UNKNOWN_ROUTE`, `WRONG_METHOD`."""
         method = "GET" if method == "HEAD" else method
+        if (choice := self._choices.get((method, path))) is not None:
+            return choice
         allowed: set[str] = set()
         for methods, parameters in self._matching(path):
             if method in methods:

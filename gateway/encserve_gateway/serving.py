@@ -100,6 +100,8 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
     """How uvicorn runs it."""
     import uvicorn
 
+    from encserve_gateway.http.protocol import TellingProtocol
+
     return uvicorn.Config(
         partial(application, serving, gateway),
         factory=True,
@@ -107,7 +109,7 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
         port=serving.port,
         workers=serving.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=TellingProtocol,
         ws="none",
         lifespan="on",
         proxy_headers=False,  # nothing here asks where a caller is

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.prompts import prompt_for
 from encserve_gateway.bodies.truncation import truncation_of
-from encserve_gateway.bodies.vectors import as_base64, as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vectors import AS_BASE64, AS_NUMBERS, blocks_of_rows, little_endian
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import Fault, shown
 from encserve_gateway.http.response import Response, json_response
@@ -147,9 +147,9 @@ def _checked(fields: Fields, dimensions: int | None, types: list[str], served: S
 
 async def _list(kind: str, rows: NDArray[np.float32]) -> bytes:
     """A list of vectors of one type, as JSON."""
-    write = as_base64 if kind == "base64" else as_numbers
+    write = AS_BASE64 if kind == "base64" else AS_NUMBERS
     numbers = np.ascontiguousarray(TYPES[kind](rows))
-    return b"[" + b"".join([block async for block in blocks_of_rows(numbers, write)]) + b"]"
+    return b"".join(await blocks_of_rows(numbers, write, head=b"[", tail=b"]"))
 
 
 COHERE = Dialect(

@@ -16,7 +16,7 @@ from encserve import Embeddings
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.prompts import prompt_for
 from encserve_gateway.bodies.truncation import truncation_of
-from encserve_gateway.bodies.vectors import Write, as_base64, as_numbers, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vectors import AS_BASE64, AS_NUMBERS, Frame, Write, blocks_of_rows, little_endian
 from encserve_gateway.bodies.vocabulary import Vocabulary, read_vocabulary
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.exchange import Exchange
@@ -27,7 +27,7 @@ from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
-WRITERS: dict[str, Write] = {"float": as_numbers, "base64": as_base64}
+WRITERS: dict[str, Write] = {"float": AS_NUMBERS, "base64": AS_BASE64}
 """`encoding_format` -> how vectors are written."""
 
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -78,8 +78,8 @@ async def embeddings(exchange: Exchange) -> Response:
     way = truncation_of(fields, max_length=pipeline.max_length)
     question = Question(exchange=exchange, served=served, field="input", truncate=way)
     answer = await question.embed(texts, prompt_name=prompt_for(said, pipeline.prompt_names), dimensions=dimensions)
-    blocks = [block async for block in blocks_of_rows(little_endian(answer.vectors), write, _item)]
-    return Response([b'{"object":"list","data":[', *blocks, b"]," + _tail(answer, served, tokens=exchange.tokens)])
+    rows, tail = little_endian(answer.vectors), _tail(answer, served, tokens=exchange.tokens)
+    return Response(await blocks_of_rows(rows, write, ITEM, head=b'{"object":"list","data":[', tail=b"]," + tail))
 
 
 def read_input(fields: Fields, config: GatewayConfig) -> list[str]:
@@ -119,8 +119,8 @@ def encoding_format(fields: Fields) -> str:
     raise Fault(Kind.INVALID, message, param="encoding_format")
 
 
-def _item(index: int, row: bytes) -> bytes:
-    return b'{"object":"embedding","index":%d,"embedding":%b}' % (index, row)
+ITEM = Frame(lambda index: b'{"object":"embedding","index":%d,"embedding":' % index, b"}")
+"""A vector in the list `data`."""
 
 
 def _tail(answer: Embeddings, served: Served, *, tokens: int) -> bytes:

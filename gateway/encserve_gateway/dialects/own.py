@@ -5,7 +5,7 @@ Unlike other dialects, these refuse fields that they do not know, and leave to t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from encserve._verbs.options import CallOptions, Option, options_of
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.vectors import as_numbers, blocks_of_arrays, blocks_of_rows
+from encserve_gateway.bodies.vectors import AS_NUMBERS, blocks_of_arrays, blocks_of_rows
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.http.response import Response
@@ -64,23 +64,17 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     told = {name: value for name, value in vars(answer).items() if name != "start" and value is not None}
     blocks = [b'{"model":', _json(told.pop("model"))]
     for name, value in told.items():
-        blocks += [b',"%s":' % name.encode(), *[block async for block in _blocks(value)]]
+        blocks += [b',"%s":' % name.encode(), *await _blocks(value)]
     return Response([*blocks, b"}"])
 
 
-async def _blocks(value: Any) -> AsyncIterator[bytes]:
+async def _blocks(value: Any) -> list[bytes]:
     """A field of an answer as JSON; what may be long in pieces, between which other requests have their turn."""
     if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
-        items = blocks_of_arrays(value, as_numbers)
-    elif isinstance(value, np.ndarray) and value.ndim > 1:
-        items = blocks_of_rows(np.ascontiguousarray(value), as_numbers)
-    else:
-        yield _json(value)
-        return
-    yield b"["
-    async for block in items:
-        yield block
-    yield b"]"
+        return [b"[", *await blocks_of_arrays(value, AS_NUMBERS), b"]"]
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        return await blocks_of_rows(np.ascontiguousarray(value), AS_NUMBERS, head=b"[", tail=b"]")
+    return [_json(value)]
 
 
 def _json(value: Any) -> bytes:

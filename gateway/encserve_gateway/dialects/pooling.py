@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from encserve import AsyncClient
 from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.truncation import truncation_of
-from encserve_gateway.bodies.vectors import blocks_of_arrays, little_endian
+from encserve_gateway.bodies.vectors import Frame, blocks_of_arrays, little_endian
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
 from encserve_gateway.dialects.rankings import frame_of_list, refuse_raw_scores
 from encserve_gateway.exchange import Exchange
@@ -34,13 +34,13 @@ async def pool(exchange: Exchange) -> Response:
     task = fields.choice("task", tuple(dict.fromkeys(TASKS.values())))
     served = await _served(exchange, task)
     rows = await _vectors(exchange, served, texts)
-    blocks = [block async for block in blocks_of_arrays(map(little_endian, rows), write, _item)]
+    blocks = await blocks_of_arrays(map(little_endian, rows), write, ITEM)
     tail = orjson.dumps(frame_of_list(exchange, served))[1:]
     return Response([b'{"data":[', *blocks, b"]," + tail])
 
 
-def _item(index: int, data: bytes) -> bytes:
-    return b'{"object":"pooling","index":%d,"data":%b}' % (index, data)
+ITEM = Frame(lambda index: b'{"object":"pooling","index":%d,"data":' % index, b"}")
+"""What is told of a text in the list `data`."""
 
 
 async def _served(exchange: Exchange, task: str | None) -> Served:

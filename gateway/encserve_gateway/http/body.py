@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Any
 
 import orjson
 
 from encserve_gateway.faults import Fault, Kind
+from encserve_gateway.http.connection import Gone
 from encserve_gateway.http.request import Receive, Request
+from encserve_gateway.http.response import JSON
+from encserve_gateway.http.time_limit import TimeLimit
 
 
-class Gone(Exception):
-    """The caller has closed the connection."""
-
-
-async def read_body(request: Request, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(request: Request, receive: Receive, *, max_bytes: int, limit: TimeLimit) -> bytes:
     """The whole body of a request that says it is JSON.
 
     Raises:
@@ -28,20 +26,18 @@ async def read_body(request: Request, receive: Receive, *, max_bytes: int, timeo
     if length is not None and length > max_bytes:
         raise _too_large(max_bytes)
     try:
-        if sys.version_info < (3, 11):
-            return await asyncio.wait_for(_read(receive, max_bytes), timeout_s)
-        async with asyncio.timeout(timeout_s):  # without a task of its own
-            return await _read(receive, max_bytes)
+        return await limit.wait(_read(receive, max_bytes))
     except asyncio.TimeoutError as error:  # which is another class than TimeoutError in Python 3.10
-        raise _too_slow(timeout_s) from error
+        raise _too_slow(limit.seconds) from error
 
 
 def check_media_type(request: Request) -> None:
     """Refuse what is not declared as plain JSON: forms of web pages, and what has to be unpacked. Raises Fault."""
-    media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
+    media_type = request.headers.get(b"content-type", b"")
+    if media_type != JSON and media_type.partition(b";")[0].strip().lower() != JSON:
         raise Fault(Kind.MEDIA_TYPE, "the header content-type must be application/json")
-    if request.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+    encoding = request.headers.get(b"content-encoding", b"")
+    if encoding and encoding.strip().lower() not in (b"identity", b""):
         raise Fault(Kind.MEDIA_TYPE, "the body has a content-encoding; send it as it is")
 
 

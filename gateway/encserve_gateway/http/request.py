@@ -22,23 +22,22 @@ class Request:
     """The head of one HTTP request, out of the scope of ASGI."""
 
     def __init__(self, scope: Scope) -> None:
+        self.scope = scope
         self.method: str = scope["method"]
         self.path = path_of(scope["path"])
         """The path with single slashes and none at its end."""
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         """By name in lower case; of one that comes twice, the last."""
         asked = self.headers.get(b"x-request-id", b"")
-        self.id = asked if REQUEST_ID.fullmatch(asked) else secrets.token_hex(16).encode()
+        self.id = asked if asked and REQUEST_ID.fullmatch(asked) else secrets.token_hex(16).encode()
         """The caller's, or one of ours. It is never the id of a request to Triton: who knows that can cancel it."""
-
-    @property
-    def content_length(self) -> int | None:
-        """What the body is said to have in bytes; None where that is not said."""
         length = self.headers.get(b"content-length", b"")
-        return int(length) if length.isdigit() else None
+        self.content_length = int(length) if length.isdigit() else None
+        """What the body is said to have in bytes; None where that is not said."""
 
 
 def path_of(path: str) -> str:
     """A path as the table of routes has it: clients put one slash too many between a base URL and a route."""
-    path = SLASHES.sub("/", path)
+    if "//" in path:
+        path = SLASHES.sub("/", path)
     return path[:-1] if len(path) > 1 and path.endswith("/") else path

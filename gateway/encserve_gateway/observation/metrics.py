@@ -27,21 +27,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         about: dict[str, Any] = {"registry": self.registry, "namespace": "encserve_gateway"}
         by_route = ("route", "dialect", "model")
-        # What looks up labels each time takes as long as counting; what is cached here is kept by Prometheus, too.
-        self._requests = cache(Counter("requests", "Requests that were answered.", (*by_route, "code"), **about).labels)
+        self._requests = Counter("requests", "Requests that were answered.", (*by_route, "code"), **about)
         seconds = "From the head of a request to its answer."
-        self._seconds = cache(
-            Histogram("request_duration_seconds", seconds, by_route, buckets=BUCKETS_S, **about).labels
-        )
-        self._texts = cache(Counter("texts", "Texts that were answered.", ("model",), **about).labels)
-        self._tokens = cache(Counter("tokens", "Tokens that networks saw.", ("model",), **about).labels)
-        self._cut = cache(Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about).labels)
-        self._dropped = cache(Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about).labels)
+        self._seconds = Histogram("request_duration_seconds", seconds, by_route, buckets=BUCKETS_S, **about)
+        self._texts = Counter("texts", "Texts that were answered.", ("model",), **about)
+        self._tokens = Counter("tokens", "Tokens that networks saw.", ("model",), **about)
+        self._cut = Counter("cut_texts", "Texts of which tokens were cut.", ("model",), **about)
+        self._dropped = Counter("dropped_tokens", "Tokens that were cut.", ("model",), **about)
         self._refused = Counter("refused_requests", "Requests that were not answered with 200.", ("reason",), **about)
         by_key = "Requests by the name of their key."
         self._by_key = Counter("key_requests", by_key, ("key", "code"), **about)
         by_version = "Requests by the version that answered them last."
-        self._by_version = cache(Counter("version_requests", by_version, ("model", "version", "code"), **about).labels)
+        self._by_version = Counter("version_requests", by_version, ("model", "version", "code"), **about)
         self._left = Counter("left_requests", "Requests whose callers went away.", **about)
         self._request_bytes = Histogram("request_bytes", "Bytes of bodies.", buckets=BUCKETS_BYTES, **about)
         self._response_bytes = Histogram("response_bytes", "Bytes of answers.", buckets=BUCKETS_BYTES, **about)
@@ -49,25 +46,40 @@ class Metrics:
         self.in_flight = Gauge("in_flight_requests", under_way, multiprocess_mode="livesum", **about)
         build = Gauge("build_info", "1, for this version.", ("version",), multiprocess_mode="max", **about)
         build.labels(__version__).set(1)
+        # To look up labels takes as long as to count, so it is done once; what is kept here Prometheus keeps, too.
+        self._of_route = cache(self._labelled_by_route)
+        self._of_answer = cache(self._labelled_by_answer)
 
     def answered(self, record: Record, *, code: int, seconds: float, sent_bytes: int) -> None:
         """Count a request that was answered, well or not."""
         model = record.served.name if record.served else ""
         route, dialect = record.path, record.dialect.name
-        self._requests(route, dialect, model, code).inc()
-        self._seconds(route, dialect, model).observe(seconds)
+        requests, durations = self._of_route(route, dialect, model, code)
+        requests.inc()
+        durations.observe(seconds)
         self._request_bytes.observe(record.request.content_length or 0)
         self._response_bytes.observe(sent_bytes)
         if record.key.name:
             self._by_key.labels(record.key.name, str(code)).inc()
         if record.last is not None:
-            self._by_version(record.last.model, record.last.version, code).inc()
-            self._texts(model).inc(record.texts)
-            self._tokens(model).inc(record.tokens)
-            cut, dropped = self._cut(model), self._dropped(model)  # which also begins to tell of them, with nought
+            by_version, texts, tokens, cut, dropped = self._of_answer(
+                model, record.last.model, record.last.version, code
+            )
+            by_version.inc()
+            texts.inc(record.texts)
+            tokens.inc(record.tokens)
             if record.dropped_tokens:
                 cut.inc(record.cut_texts)
                 dropped.inc(record.dropped_tokens)
+
+    def _labelled_by_route(self, route: str, dialect: str, model: str, code: int) -> tuple[Counter, Histogram]:
+        by_route = (route, dialect, model)
+        return self._requests.labels(*by_route, code), self._seconds.labels(*by_route)
+
+    def _labelled_by_answer(self, name: str, model: str, version: str, code: int) -> tuple[Counter, ...]:
+        """What is counted of an answer that was asked for by a name; all of it is told from now on, if with nought."""
+        by_name = [counter.labels(name) for counter in (self._texts, self._tokens, self._cut, self._dropped)]
+        return (self._by_version.labels(model, version, code), *by_name)
 
     def refused(self, reason: str) -> None:
         """Count a request that was not answered with 200, by the word of its `Kind`."""

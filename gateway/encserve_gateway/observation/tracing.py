@@ -35,6 +35,9 @@ PATH = "/v1/traces"
 SERVICE = "encserve-gateway"
 """The name of the service, where the variable OTEL_SERVICE_NAME has no other."""
 
+NOTHING = nullcontext()
+"""Around what belongs to no trace."""
+
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"})
 """Methods that a span names; others are what callers make up."""
 
@@ -73,7 +76,7 @@ class Traces:
         """While the block lasts, a pipeline is asked; gives the span of that, or None."""
         if self._tracer is not None and record.span is not None:
             return self._told(record)
-        return nullcontext() if record.trace is None else _current(record.trace)
+        return NOTHING if record.trace is None else _current(record.trace)
 
     @contextmanager
     def _told(self, record: Record) -> Iterator[Any]:

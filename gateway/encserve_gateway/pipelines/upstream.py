@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from encserve import AccessDenied, AsyncClient, ContractError, EncserveError, InvalidInput, PipelineInfo
 from encserve._verbs.table import VERBS
@@ -57,6 +57,8 @@ class Upstream:
         self._connect = connect
         self._models = config.models
         self._aliases = {alias.name: alias for alias in config.aliases}
+        self._served: dict[str, Served] = {}
+        """What names meant when they were last asked for."""
         self._listed: list[str] = []
         self._listed_at_s: float | None = None
         self._listing: asyncio.Task[list[str]] | None = None
@@ -98,7 +100,8 @@ class Upstream:
         """What a name means, whatever its task. Raises Fault."""
         if not allowed(name):
             raise Fault(Kind.FORBIDDEN, f"this API key may not ask the model {shown(name)}", param="model")
-        alias = self._aliases.get(name) or Alias(name=name, pipeline=name)
+        known = self._served.get(name)
+        alias = known.alias if known else self._aliases.get(name) or Alias(name=name, pipeline=name)
         if self._models and alias.pipeline not in self._models:
             raise _unknown(name)
         try:
@@ -107,7 +110,9 @@ class Upstream:
             raise _unknown(name) from error
         except EncserveError as error:
             raise fault_of(error, model=name) from error
-        return Served(name=name, pipeline=pipeline, alias=alias)
+        if known is None or known.pipeline is not pipeline:
+            known = self._served[name] = Served(name=name, pipeline=pipeline, alias=alias)
+        return known
 
     async def all(self) -> list[Served]:
         """All names that callers may use: aliases first, then pipelines; what is not served now is left out.
@@ -167,6 +172,7 @@ class Upstream:
         return self._listed
 
 
+@cache
 def answering(task: str) -> tuple[str, ...]:
     """The tasks whose pipelines answer where one of `task` is asked for, that itself first."""
     others = (each for verb in VERBS.values() if verb.task == task for each in verb.tasks)

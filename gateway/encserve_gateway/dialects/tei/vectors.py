@@ -10,7 +10,7 @@ import orjson
 from encserve import AsyncClient
 from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.vectors import as_numbers, blocks_of_arrays, blocks_of_rows, little_endian
+from encserve_gateway.bodies.vectors import AS_NUMBERS, blocks_of_arrays, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
     characters_of,
     prompt_name,
@@ -40,8 +40,8 @@ async def embed_texts(exchange: Exchange) -> Response:
         normalize=fields.flag("normalize", True),
     )
     rows = little_endian(answer.vectors)
-    blocks = [block async for block in blocks_of_rows(rows, as_numbers)]
-    return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
+    blocks = await blocks_of_rows(rows, AS_NUMBERS, head=b"[", tail=b"]")
+    return with_headers(exchange, Response(blocks), characters=characters_of(texts))
 
 
 async def embed_all(exchange: Exchange) -> Response:
@@ -57,7 +57,7 @@ async def embed_all(exchange: Exchange) -> Response:
     else:
         options = {"prompt_name": prompt_name(fields, served), "normalize": False}
     answer = await question.ask(AsyncClient.embed_tokens, texts, **options)
-    blocks = [block async for block in blocks_of_arrays(answer.vectors, as_numbers)]
+    blocks = await blocks_of_arrays(answer.vectors, AS_NUMBERS)
     return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))
 
 

@@ -120,3 +120,24 @@ def test_a_caller_who_hangs_up_takes_the_question_along(start):
         time.sleep(0.01)
     assert fake.number("left_requests_total") == 1
     assert fake.number("in_flight_requests") == 0
+
+
+def test_whoever_sends_the_next_request_early_and_hangs_up_takes_the_first_along(start):
+    """uvicorn by itself would tell the request that came last, which waits for the first."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def slow(request):
+        import asyncio
+
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+
+    port = start(Fake(slow, timeout_s=60))
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(2 * (head(len(BODY)) + BODY))
+        assert begun.wait(20)
+    assert ended.wait(20)

@@ -200,7 +200,7 @@ NUMBERS = """async ([first, second]) => {
 def test_numbers_are_reckoned_as_prometheus_does(page, url):
     fake = Fake(aliases=(ALIAS,))
     metrics = fake.gateway.metrics
-    requests, seconds = metrics._requests, metrics._seconds
+    requests, seconds = metrics._requests.labels, metrics._seconds.labels
     for _ in range(3):
         requests("/v1/embeddings", "openai", ALIAS.name, 200).inc()
     before = metrics.page().decode()
