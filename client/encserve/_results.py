@@ -194,7 +194,10 @@ class Rows(Generic[Part]):
         self.whole: Part | None = None
 
     def put(self, part: Part) -> None:
-        """Copy a part to its rows."""
+        """Copy a part to its rows; one that is the whole stays as it is."""
+        if self.whole is None and len(part) == self._rows:
+            self.whole = part
+            return
         if self.whole is None:
             self.whole = replace(part, **{name: self._room_for(value) for name, value in vars(part).items()})
         rows = slice(part.start, part.start + len(part))

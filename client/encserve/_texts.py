@@ -70,5 +70,10 @@ def _numbered(name: str, index: int | None) -> str:
 
 def check_texts(texts: Sequence[str], *, max_bytes: int, name: str = "text") -> None:
     """Refuse the whole list for the first text that `encode_text` refuses."""
+    try:
+        if max(map(len, map(str.encode, texts)), default=0) <= max_bytes:
+            return
+    except (TypeError, UnicodeEncodeError):  # said below, with its place
+        pass
     for index, text in enumerate(texts):
         encode_text(text, index, max_bytes=max_bytes, name=name)

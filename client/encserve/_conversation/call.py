@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, TypeAlias
 
 from encserve._conversation.chunks import SPECIAL_TOKENS, Chunk, Chunker, ChunkLimits, chunks_of
@@ -72,7 +73,7 @@ class Call(Generic[Part]):
         """How many texts it has; None where they come from an iterator."""
         return len(self.texts) if isinstance(self.texts, Sequence) else None
 
-    @property
+    @cached_property
     def lane(self) -> str:
         """The lane that its requests wait in."""
         few = self.total is not None and self.total * self.verb.rows_per_text(self.given) <= MOST_INTERACTIVE_TEXTS

@@ -82,6 +82,19 @@ class ChunkLimits:
         tokens = self.max_length if self.prompted else min(self.max_length, bound)
         return Size(rows, rows * self.rows_per_text * tokens, own_bytes)
 
+    def size_of_all(self, own_bytes: Sequence[int]) -> Size:
+        """What texts take together that have so many bytes each with their pairs, and are neither copied nor in
+        windows."""
+        total = sum(own_bytes)
+        beside, most = self.shared_bytes + SPECIAL_TOKENS + self.added_tokens, self.max_length
+        if self.prompted:
+            tokens = len(own_bytes) * most
+        elif max(own_bytes) + beside <= most:
+            tokens = total + len(own_bytes) * beside
+        else:
+            tokens = sum([min(most, own + beside) for own in own_bytes])
+        return Size(len(own_bytes), self.rows_per_text * tokens, total)
+
     def hold(self, size: Size) -> bool:
         """Whether one request may carry so much."""
         return size.rows <= self.max_texts and size.tokens <= self.max_tokens and size.bytes <= MAX_BYTES_PER_REQUEST
@@ -137,10 +150,32 @@ class Chunker:
         self._size = Size()
 
 
+def _in_one(texts: Sequence[object], limits: ChunkLimits, pairs: Sequence[object] | None, start: int) -> Chunk | None:
+    """All texts in one chunk, as `Chunker` would make it and in a fifth of its time; None where one does not hold them,
+    or where what it holds is to be told text by text."""
+    if not 0 < len(texts) <= limits.max_texts or limits.copied or limits.in_windows:
+        return None
+    try:
+        firsts: list[bytes] = list(map(str.encode, texts))  # type: ignore[arg-type]
+        seconds: list[bytes] = [] if pairs is None else list(map(str.encode, pairs))  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError):  # `Chunker` says which
+        return None
+    sizes = list(map(len, firsts))
+    most = max(sizes)
+    if seconds:
+        most = max(most, *map(len, seconds))
+        sizes = [first + len(second) for first, second in zip(sizes, seconds, strict=True)]
+    size = limits.size_of_all(sizes)
+    return Chunk(start, firsts, seconds, size) if most <= limits.max_bytes_per_text and limits.hold(size) else None
+
+
 def chunks_of(
     texts: Iterable[object], limits: ChunkLimits, *, pairs: Sequence[object] | None = None, start: int = 0
 ) -> Iterator[Chunk]:
     """The texts in chunks, read no further than the chunk at hand. Raises InvalidInput as they are read."""
+    if isinstance(texts, Sequence) and (whole := _in_one(texts, limits, pairs, start)) is not None:
+        yield whole
+        return
     chunker = Chunker(limits, start=start)
     for index, text in enumerate(texts):
         chunk = chunker.put(text, None if pairs is None else pairs[index])

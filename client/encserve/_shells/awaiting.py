@@ -41,17 +41,7 @@ class AwaitingShell:
             self._coalescer = Coalescer(self._part, conversation.settings, max_delay_s=max_delay_s)
 
     async def run(self, talk: Talk[T]) -> T:
-        """Hold a conversation to its end. Raises what it raises."""
-        results: list[T] = []
-        async for _ in self.parts(talk, results.append):
-            pass
-        return results[0]
-
-    async def parts(
-        self, talk: Talk[T], end_with: Callable[[T], None] = lambda result: None
-    ) -> AsyncGenerator[Any, None]:
-        """Hold a conversation; yields what it hands over, and gives its result to `end_with`. What it began ends with
-        it, however it ends."""
+        """Hold a conversation that hands nothing over, to its end. Raises what it raises."""
         windows: list[AsyncGenerator[Any, None]] = []
         proceed: Callable[[Any], Effect] = talk.send
         outcome: Any = None
@@ -60,7 +50,27 @@ class AwaitingShell:
                 try:
                     effect = proceed(outcome)
                 except StopIteration as end:
-                    end_with(end.value)
+                    result: T = end.value
+                    return result
+                try:
+                    proceed, outcome = talk.send, await self._do(effect, windows)
+                except BaseException as error:
+                    proceed, outcome = talk.throw, error
+        finally:
+            talk.close()
+            for window in windows:
+                await window.aclose()
+
+    async def parts(self, talk: Talk[None]) -> AsyncGenerator[Any, None]:
+        """Hold a conversation; yields what it hands over. What it began ends with it, however it ends."""
+        windows: list[AsyncGenerator[Any, None]] = []
+        proceed: Callable[[Any], Effect] = talk.send
+        outcome: Any = None
+        try:
+            while True:
+                try:
+                    effect = proceed(outcome)
+                except StopIteration:
                     return
                 if isinstance(effect, effects.Hand):
                     yield effect.part

@@ -6,6 +6,7 @@ of a BYTES tensor is led by its length in four bytes.
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def _encode(name: str, tensor: Tensor) -> tuple[str, list[int], bytes]:
     return datatype, list(tensor.shape), raw
 
 
+@cache
 def _as_sent(dtype: Any) -> np.dtype[Any]:
     return np.dtype(dtype).newbyteorder("<")
 

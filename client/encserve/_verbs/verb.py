@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from textwrap import fill, indent
 from typing import Any, Generic
 
@@ -66,7 +67,7 @@ class Verb(Generic[Part]):
         """The verb as pipelines of a task are asked; itself for a task that is none of its own."""
         return next((each for each in self.also if each.task == task), self)
 
-    @property
+    @cached_property
     def options(self) -> Mapping[str, Option]:
         """The options of the pipeline, by name."""
         common = options_of(CallOptions)

@@ -1,5 +1,10 @@
+import random
+
+import pytest
+
 from encserve._conversation import chunks as module
 from encserve._conversation.chunks import ChunkLimits, chunks_of
+from encserve._errors import InvalidInput
 
 
 def limits_of(**changes):
@@ -59,3 +64,45 @@ def test_reads_no_further_than_the_chunk_at_hand():
     texts = (read.append(i) or "a" for i in range(1000))
     next(chunks_of(texts, limits_of(max_texts=4)))
     assert len(read) == 5
+
+
+def one_by_one(texts, limits, *, pairs=None):
+    """The chunks of texts of which nobody knows how many there will be."""
+    return list(chunks_of(iter(texts), limits, pairs=pairs))
+
+
+LIMITS = {
+    "plain": {},
+    "few": {"max_texts": 3},
+    "few tokens": {"max_tokens": 40},
+    "short": {"max_length": 8},
+    "prompted": {"prompted": True, "max_length": 8},
+    "several rows": {"rows_per_text": 3, "added_tokens": 2},
+    "with a text": {"shared_bytes": 9, "max_length": 16},
+    "copied": {"copied": True, "max_length": 8},
+    "in windows": {"in_windows": True},
+}
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_a_list_has_the_chunks_of_its_texts_one_by_one(limits, paired):
+    """A list that one request holds is counted at once."""
+    rng = random.Random(7)
+    for number in range(12):
+        texts, pairs = ([rng.choice("aäあ😀") * rng.randrange(12) for _ in range(number)] for _ in range(2))
+        pairs = pairs if paired else None
+        assert list(chunks_of(texts, limits_of(**limits), pairs=pairs)) == one_by_one(
+            texts, limits_of(**limits), pairs=pairs
+        )
+
+
+@pytest.mark.parametrize("wrong", [7, None, b"bytes", "a\ud800", "a" * 100], ids=type)
+def test_a_list_is_refused_in_the_words_for_its_texts_one_by_one(wrong):
+    texts, limits = ["a", "b", wrong, "c"], limits_of(max_bytes_per_text=50)
+    with pytest.raises(InvalidInput) as expected:
+        one_by_one(texts, limits)
+    with pytest.raises(InvalidInput) as found:
+        list(chunks_of(texts, limits))
+    assert str(found.value) == str(expected.value)
+    assert "text 2" in str(found.value)
