@@ -6,13 +6,16 @@ import numpy as np
 
 from encserve._results import SparseEmbeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, PromptOption, TruncateOption
+from encserve._verbs.options import CallOptions, InputType, PromptOption, TruncateOption
 from encserve._verbs.verb import TEXTS, Verb
 
 
 class EmbedSparseOptions(TruncateOption, PromptOption, CallOptions, total=False):
     """The keywords of `embed_sparse`."""
 
+    input_type: InputType | None
+    """For pipelines that answer queries by a table of weights, without the network, what the texts are: "query" or
+    "document"; as a rule they are documents without it."""
     top_k: int | None
     """How many of the heaviest tokens of each text; all without it."""
 

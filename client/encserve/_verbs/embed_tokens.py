@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption, VectorOptions
+from encserve._verbs.options import CallOptions, InputType, TruncateOption, VectorOptions
 from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Verb
-
-InputType = Literal["query", "document"]
 
 
 class EmbedTokensOptions(TruncateOption, VectorOptions, CallOptions, total=False):

@@ -78,6 +78,9 @@ class PromptOption(TypedDict, total=False):
     """Which of the pipeline's prompts to put before each text, "" for none; the checkpoint's without it."""
 
 
+InputType = Literal["query", "document"]
+
+
 class VectorOptions(PromptOption, total=False):
     """The options of verbs whose answers are vectors."""
 

@@ -61,7 +61,8 @@ def rows_alone(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids:
         return torch.stack([output.start_logits[0], output.end_logits[0]], -1)  # (t, 2)
     logits: Tensor = output.logits
     if checkpoint.task.name == "sparse-embedding":
-        return torch.log1p(torch.relu(logits)).amax(1)
+        weights = torch.log1p(torch.relu(logits))
+        return (torch.log1p(weights) if checkpoint.modules.splade == "log1p_relu" else weights).amax(1)
     if checkpoint.task.follows == "lengths":
         return logits
     if checkpoint.task.follows == "mask_at":

@@ -18,8 +18,10 @@ def _of_prompts(checkpoint: Checkpoint) -> list[dict[str, Any]]:
     if not checkpoint.task.prompts:
         return []
     modules = checkpoint.modules
-    names = [*sorted(modules.prompts), *([""] if modules.default_prompt_name else [])]
-    return [{"prompt_name": name} for name in names]
+    by_default = modules.default_prompt_name or any(modules.side_prompts.values())
+    names = [*sorted(modules.prompts), *([""] if by_default else [])]
+    sides: list[dict[str, str]] = [{"input_type": "query"}] if modules.table else []
+    return [{"prompt_name": name, **side} for side in ({}, *sides) for name in names]
 
 
 def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:

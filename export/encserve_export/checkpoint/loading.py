@@ -21,7 +21,9 @@ from .late.stanford import PROJECTION, check_beside, is_stanford
 from .reranker import check_room, refuse_chat, reranker_of
 from .rerankers.logit_score import scoring, with_one_score
 from .rerankers.pair_template import PairTemplate
+from .sentence.listed import network_folder
 from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
+from .sentence.query_table import UNROUTED, check_table
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
 from .tasks.table import OFFERED, task_of
@@ -131,30 +133,39 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         CheckpointError: there is no such checkpoint, or it lacks its config, its weights or a part of them.
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
-    folder = checkpoint_folder(config, weights=weights)
+    whole = checkpoint_folder(config, weights=weights)
+    folder = network_folder(whole)
     if not (folder / "config.json").is_file():
-        read_sentence_modules(folder)  # which may know why, and says it
+        read_sentence_modules(whole)  # which may know why, and says it
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
     model_config = load_config(folder, config)
     family = family_of(model_config)
-    task = task_of(_task(config.task, folder, model_config), pairs=config.pairs)
+    task = task_of(_task(config.task, whole, model_config), pairs=config.pairs)
     if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
-    modules = read_sentence_modules(folder, allow_pickle=config.allow_pickle)
+    modules = read_sentence_modules(whole, allow_pickle=config.allow_pickle)
     check_modules(modules, task.name, prompts=task.prompts)
+    if modules.table:
+        task = task_of(task.name, pairs=task.pairs, by_table=True)
+    elif task.name == "sparse-embedding" and (whole / UNROUTED).is_file():
+        raise Unsupported(
+            f"{whole} has {UNROUTED}, weights of the tokens of queries, and no Router that says so: queries would be "
+            "answered by the network. Save it with SparseEncoder(modules=[Router.for_query_document(...)])"
+            ".save_pretrained(...) of sentence-transformers, with a SparseStaticEmbedding for queries"
+        )
     tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
-    reranker = reranker_of(folder, model_config, modules, tokenizer) if task.name == "text-ranking" else None
+    reranker = reranker_of(whole, model_config, modules, tokenizer) if task.name == "text-ranking" else None
     score = reranker.score if reranker else None
     if reranker:
         network = transformers.AutoModelForCausalLM if score else task.network
         task = replace(task, layout="templated_pairs", network=network)
     stated_config, model_config = model_config, with_one_score(model_config) if score else model_config
-    refuse_chat(folder, tokenizer, task.name)
+    refuse_chat(whole, tokenizer, task.name)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
     if weights:
-        model = load_network(folder, family, task, config, read_elsewhere=_read_elsewhere(folder, modules, config))
+        model = load_network(folder, family, task, config, read_elsewhere=_read_elsewhere(whole, modules, config))
     else:
         model = network_without_weights(folder, stated_config, family, task, config)
     model = scoring(model, score) if score else model
@@ -166,14 +177,16 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         side_lengths = modules.late.lengths(max_length, config.max_length, family.longest(model_config))
         max_length = max(side_lengths)
         settings_of(modules.late, tokenizer, *side_lengths)  # refuses tokens that the tokenizer does not have
+    if modules.table:
+        check_table(modules.table, tokenizer)
     if reranker:
         check_room(reranker, modules, tokenizer, max_length)
     return Checkpoint(
         source=source_of(config),
-        folder=folder,
-        revision=folder.name if folder.parent.name == "snapshots" else None,
+        folder=whole,
+        revision=whole.name if whole.parent.name == "snapshots" else None,
         code=config.trust_remote_code,
-        licence=licence_of(folder),
+        licence=licence_of(whole),
         task=task,
         config=model_config,
         family=family,
@@ -181,7 +194,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         tokenizer=tokenizer,
         modules=modules,
         max_length=max_length,
-        trained_dimensions=trained_dimensions(folder, model_config),
+        trained_dimensions=trained_dimensions(whole, model_config),
         template=reranker.template if reranker else None,
         side_lengths=side_lengths,
     )

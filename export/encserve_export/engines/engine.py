@@ -153,6 +153,11 @@ class EncodeEngine(Protocol):
     def requests_per_batch(self, manifest: Manifest) -> int:
         """The step's `max_batch_size`."""
 
+    @property
+    def answers_none(self) -> bool:
+        """Whether its step answers a request that has no text for the network, as one of queries that a table answers
+        has none."""
+
     def token_budget(self, asked: int | None) -> int | None:
         """Tokens of a micro-batch that its step cuts, where `asked` are wanted or none are named; None where it cuts
         none by tokens that one could ask for."""

@@ -23,6 +23,11 @@ class PlainEngine:
         """Itself: it has one form."""
         return [self]
 
+    @property
+    def answers_none(self) -> bool:
+        """No: a backend is given texts, or fails."""
+        return False
+
     def token_budget(self, asked: int | None) -> int | None:
         """None: it computes each batch as one pack, or cuts it by itself."""
         return None

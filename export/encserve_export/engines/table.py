@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from encserve_export.config import Device, ExportConfig, Precision, Runtime
-from encserve_export.errors import InvalidConfig
+from encserve_export.errors import InvalidConfig, Unsupported
 from encserve_repository.manifest import Manifest
 
 from .engine import EncodeEngine
@@ -102,6 +102,24 @@ def check_heads(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> 
     if len(checkpoints) > 1:
         for engine in engines_of(config):
             engine.check_heads(longest, masks=masks)
+
+
+def check_queries(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Refuse queries that a table answers where the engine, or the one that follows, takes no request without a text
+    for its network.
+
+    Raises:
+        Unsupported: and why.
+    """
+    if not any(checkpoint.modules.table for checkpoint in checkpoints.values()):
+        return
+    for engine in engines_of(config):
+        if not engine.answers_none:
+            raise Unsupported(
+                f"--engine {engine.name} has a C++ backend, which takes no request without a text for its network, as "
+                f"a query is that a table answers; --engine {_names(each for each in ENGINES if each.answers_none)} "
+                "does"
+            )
 
 
 def _names(engines: Iterable[EncodeEngine]) -> str:

@@ -87,16 +87,22 @@ class PackedTokenVectors(PackedHead):
 
 
 class PackedSparseHead(PackedHead):
-    """One weight for each token of the vocabulary, for each text: max over its tokens of log(1 + max(0, logit)).
+    """One weight for each token of the vocabulary, for each text: max over its tokens of log(1 + max(0, logit)), or of
+    log(1 + that).
 
-    Formal et al. 2021, SPLADE v2, equation 6.
+    Formal et al. 2021, SPLADE v2, equation 6; Shen et al. 2025 with the second logarithm.
     """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
+        self.twice = checkpoint.modules.splade == "log1p_relu"
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
         """Token vectors (T, H) to weights (n, V)."""
         logits = token_logits(self.model, states)  # (T, V)
         padded = packing.pad(logits).masked_fill(~packing.is_token[..., None], 0.0)  # (n, L, V)
-        return padded.relu().amax(1).log1p()  # log1p grows, so the maximum may come first
+        weights = padded.relu().amax(1).log1p()  # log1p grows, so the maximum may come first
+        return weights.log1p() if self.twice else weights
 
 
 class PackedMaskHead(nn.Module):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.tasks.table import BY_TABLE
 from encserve_server.steps.instance.lanes import LANES
+from encserve_server.steps.tokenize.layouts.queries_by_table import SIDES
 
 MAX_TEXTS_PER_REQUEST = 256
 _IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")
@@ -29,7 +31,8 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
     }
     if checkpoint.task.prompts:
         offered["prompt_name"] = _choice(
-            checkpoint.modules.default_prompt_name, ["", *sorted(checkpoint.modules.prompts)]
+            None if checkpoint.modules.table else checkpoint.modules.default_prompt_name,  # whose sides have their own
+            ["", *sorted(checkpoint.modules.prompts)],
         )
     match checkpoint.task.name:
         case "feature-extraction":
@@ -44,6 +47,8 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             offered["top_k"] = _whole(None, 1, _ANY)
         case "sparse-embedding":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
+            if table := checkpoint.modules.table:
+                offered[BY_TABLE] = _choice(SIDES[not table.queries_by_default], [*SIDES])
         case "text-classification":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
             if calibrated:

@@ -121,11 +121,14 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
     sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types, "attention_mask": 2}
     limits = limits_by_head(checkpoints, config).values()
+    answered = any(checkpoint.modules.table for checkpoint in checkpoints.values())
+    columns = {graph_output(each.task, head): each.dimensions for head, each in checkpoints.items()}
     return Bounds(
         max_length=max(each.max_length for each in limits),
         max_tokens=max(each.max_tokens_per_request for each in limits),
         vocabularies={name: sizes[name] for name in first.graph_inputs if name in sizes},
         mask_id=interface_of(checkpoints).mask_id,
+        columns_of_none=columns if answered else None,
     )
 
 
@@ -151,6 +154,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     arrival = {"arrival": ARRIVED_NS}
     template = {"template": asdict(checkpoint.template)} if checkpoint.template else {}
     late = {"late_interaction": checkpoint.late_settings} if checkpoint.late else {}
+    table = {"query_table": _query_table(checkpoint)} if checkpoint.modules.table else {}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -165,6 +169,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             **arrival,
             **template,
             **late,
+            **table,
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits),
@@ -180,6 +185,17 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     bounds = {"limits": asdict(limits)} if checkpoint.late else {}
     names = _names_of_columns(checkpoint)
     write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **bounds, **names})
+
+
+def _query_table(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the tokenize step knows of queries that a table answers."""
+    table = checkpoint.modules.table
+    assert table is not None
+    return {
+        "max_length": table.max_length,
+        "prompt_names": checkpoint.modules.side_prompts,
+        "weights": table.weights,
+    }
 
 
 def _names_of_columns(checkpoint: Checkpoint) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve import PipelineInfo
 from encserve._pipeline import CONTRACT_VERSION
-from encserve_export.checkpoint.tasks.table import task_of
+from encserve_export.checkpoint.tasks.table import stated_task_of
 from encserve_export.checkpoint.tasks.task import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, graph_output
 from encserve_export.engines.table import engine_of
 from encserve_repository.config_text import pin_versions
@@ -171,7 +171,7 @@ def _graph_output(manifest: Manifest) -> str:
 
 
 def _task(manifest: Manifest) -> Task:
-    return task_of(manifest.task, pairs=manifest.pairs)
+    return stated_task_of(vars(manifest))
 
 
 def step_of(model: str, version: int, inputs: Sequence[str], outputs: Sequence[str]) -> pb.ModelEnsembling.Step:

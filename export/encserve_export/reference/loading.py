@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers
+from sentence_transformers.base.modules import Router
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .messages import Library
@@ -23,7 +24,13 @@ def network_in(encoder: torch.nn.Module) -> PreTrainedModel:
 def set_length(library: Library, encoder: Any) -> None:
     """Let an encoder of sentence-transformers cut texts where it would by itself, but for what the user chose and what
     the network can take."""
-    encoder.max_seq_length = length_of(library, encoder.max_seq_length, network_in(encoder), encoder.tokenizer)
+    network = network_in(encoder)
+    holding: Any = encoder
+    if isinstance(encoder[0], Router):  # which would give the longest of all routes to each of them
+        routes: Any = encoder[0].sub_modules
+        first = (route[0] for route in routes.values())
+        holding = next(each for each in first if any(module is network for module in each.modules()))
+    holding.max_seq_length = length_of(library, holding.max_seq_length, network, holding.tokenizer)
 
 
 def model_arguments(library: Library) -> dict[str, Any]:

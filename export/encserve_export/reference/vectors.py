@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.base.modules import Router
 
 from .loading import code_arguments, model_arguments, set_length
 from .messages import Answer, Answered, Asked, Library
@@ -99,9 +101,20 @@ class SparseVectors:
     def answer(self, asked: Asked) -> Answered:
         """The weights of the vocabulary's tokens, for each text."""
         answers = []
+        encode = self._encode(asked.options)
         for text in asked.inputs["text"]:
             how = prompt_arguments(asked.options)
-            weights = self._encoder.encode(text, convert_to_sparse_tensor=False, **how).numpy()  # (V,)
+            weights = encode(text, convert_to_sparse_tensor=False, **how).numpy()  # (V,)
             (tokens,) = np.nonzero(weights)
             answers.append((Answer("weights", weights[tokens], tuple(tokens.tolist())),))
         return Answered(answers, self.watched.rows())
+
+    def _encode(self, options: dict[str, Any]) -> Callable[..., Any]:
+        """How texts are encoded: as what they are, where the checkpoint goes other ways with queries than with
+        documents."""
+        router = self._encoder[0]
+        if not isinstance(router, Router):
+            return self._encoder.encode  # type: ignore[no-any-return]
+        usual = router.default_route or "document"
+        kinds = {"query": self._encoder.encode_query, "document": self._encoder.encode_document}
+        return kinds[options.get("input_type", usual)]  # type: ignore[no-any-return]

@@ -145,13 +145,14 @@ def _beginnings(form: Form, texts: list[str]) -> list[str]:
     return [other.encode()[:most].decode("utf-8", errors="ignore").strip() or "a" for other in others]
 
 
-ALONE_IN_ITS_ROW = ("queries_and_documents", "single_texts", "tagged_texts")
+ALONE_IN_ITS_ROW = ("queries_and_documents", "queries_by_table", "single_texts", "tagged_texts")
 """Layouts of rows that hold nothing but one text, which may be of no tokens where a tokenizer adds none."""
 
 _LAYOUTS = {
     "context_windows": _Layout(_context_windows, rows=16),
     "hypotheses": _Layout(_hypotheses, rows=2),
     "masked_texts": _Layout(_masked_texts),
+    "queries_by_table": _Layout(_single_texts, ask_third=_queries),
     "queries_and_documents": _Layout(_single_texts, ask_third=_queries),
     "single_texts": _Layout(_single_texts),
     "tagged_texts": _Layout(_single_texts),

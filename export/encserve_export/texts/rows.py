@@ -34,6 +34,8 @@ def rows_about(checkpoint: Checkpoint, texts: Sequence[str]) -> list[Tokens]:
 
 def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
     """The rows of one request, in its order."""
+    if checkpoint.modules.table and request.options.get("input_type") == "query":
+        return []  # which the network never sees
     if checkpoint.late:
         return _marked_rows(checkpoint, request)
     texts, others = request.inputs["text"], request.inputs.get("text_pair")
@@ -49,7 +51,8 @@ def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
             how = {"truncation": "only_first"}
         case "text_pairs" | "templated_pairs" if others is not None and len(texts) < len(others):
             texts = texts * len(others)
-    prompt = checkpoint.modules.prompts.get(checkpoint.modules.default_prompt_name or "", "")
+    modules = checkpoint.modules
+    prompt = modules.prompts.get(modules.side_prompts.get("document", modules.default_prompt_name) or "", "")
     if checkpoint.template and others is not None:
         pairs = zip(texts, others, strict=True)
         texts, others = [checkpoint.template.render(*pair, prompt) for pair in pairs], None

@@ -4,6 +4,7 @@ traced, so that many of them can be certified in a test."""
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from encserve_export.attention.encoding import attention
@@ -31,6 +32,8 @@ class TorchEncoder:
 
     def _rows(self, pack, outputs):
         """The rows of a request, or what went wrong with it, as an encode step tells it."""
+        if not len(pack["lengths"]):
+            return dict.fromkeys(outputs, np.empty((0, self.checkpoint.dimensions), np.float32))
         try:
             rows = self.network(**{name: torch.as_tensor(pack[name]) for name in self.checkpoint.graph_inputs})
         except (IndexError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -118,20 +119,41 @@ def test_a_network_that_is_asked_otherwise_than_by_a_text(modality, message, tmp
         load(folder)
 
 
-def test_a_module_that_lies_elsewhere(tmp_path):
+def test_a_network_that_lies_in_a_folder_of_its_own(tmp_path):
     folder = older_settings(tmp_path / "checkpoint")
+    expected = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    before = load(folder)
     modules = json.loads((folder / "modules.json").read_text())
+    kept = ("modules.json", "config_sentence_transformers.json")
+    files = [file for file in folder.iterdir() if file.is_file() and file.name not in kept]
     modules[0]["path"] = "0_Transformer"
     (folder / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(Unsupported, match="puts the network into 0_Transformer, which is not supported"):
+    (folder / "0_Transformer").mkdir()
+    for file in files:
+        file.rename(folder / "0_Transformer" / file.name)
+    now = load(folder)
+    assert (now.max_length, now.modules.transformer) == (before.max_length, before.modules.transformer)
+    ours = answers(folder, tmp_path / "steps", text=TEXTS)["embedding"]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/elsewhere", 3])
+def test_a_module_outside_the_checkpoint(path, tmp_path):
+    folder = older_settings(tmp_path / "checkpoint")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = path
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(CheckpointError, match=f"names the folder {path!r}; one within the checkpoint is expected"):
         load(folder)
 
 
-def test_a_router_is_refused_by_name(folder):
+def test_a_router_without_its_routes(folder):
     router = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.router.Router"}
     (folder / "modules.json").write_text(json.dumps([router]))
-    (folder / "config.json").unlink()
-    with pytest.raises(Unsupported, match=r"sentence-transformers module Router of .* is not supported"):
+    with pytest.raises(CheckpointError, match=r"router_config\.json"):
+        load(folder)
+    (folder / "modules.json").write_text(json.dumps([router, router | {"path": "1_Router"}]))
+    with pytest.raises(Unsupported, match="has a Router beside other modules, which is not supported"):
         load(folder)
 
 

@@ -76,7 +76,16 @@ def test_every_ensemble_is_a_linear_chain(task, pairs):
     if pairs and not (TASKS[task].pairs or task == "text-classification"):
         return
     graph_inputs = ("input_ids", "lengths", *TASKS[task].graph_extra)
-    manifest = replace(make_manifest(), task=task, pairs=pairs, graph_inputs=graph_inputs)
+    assert_is_a_linear_chain(replace(make_manifest(), task=task, pairs=pairs, graph_inputs=graph_inputs))
+
+
+def test_the_ensemble_in_which_a_table_answers_queries_is_a_linear_chain():
+    manifest = replace(make_manifest(), task="sparse-embedding", option_defaults={"input_type": "document"})
+    assert_is_a_linear_chain(manifest)
+    assert "query_term_id" in [tensor.name for tensor in configs_of(manifest)["minilm_head"].input]
+
+
+def assert_is_a_linear_chain(manifest):
     *steps, ensemble = configs_of(manifest).values()
     known, last = [tensor.name for tensor in ensemble.input], set()
     for step, config in zip(ensemble.ensemble_scheduling.step, steps, strict=True):

@@ -34,6 +34,8 @@ labels, spans, offsets and the order of answers must be equal.
 - Checkpoints for late interaction (Stanford's ColBERT, PyLate, MultiVectorEncoder) stand on these families and are a
   task of their own, [late-interaction](tasks/late_interaction.md); `tests/export/late_interaction` has BERT, RoBERTa
   and ModernBERT in the three layouts.
+- Sparse encoders whose [queries need no network](tasks/sparse_embeddings.md#queries-without-a-network) stand on any
+  family of sparse-embedding; `tests/export/sparse` has BERT and DistilBERT.
 
 """
 

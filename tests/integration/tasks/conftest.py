@@ -7,6 +7,7 @@ import torch
 import transformers
 from export.late_interaction.layouts import stanford
 from export.small_checkpoints import make_checkpoint
+from export.sparse.routers import routed
 from gateways import running_gateway
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
@@ -37,6 +38,7 @@ def checkpoints(tmp_path_factory):
     SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
         str(made["embed-sparse-bert"]), create_model_card=False
     )
+    made["sparse-routed-bert"] = routed(folder / "sparse-routed", "bert", activation="relu", prompts=PROMPTS)
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     return made
 

@@ -16,6 +16,7 @@ PIPELINES = {
         "export": {"task": "token-embedding"},
     },
     "embed-sparse-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
+    "sparse-routed-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "late-bert": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {

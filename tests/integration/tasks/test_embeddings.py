@@ -1,5 +1,7 @@
 """Vectors of texts, of tokens and of vocabularies, against transformers and sentence-transformers."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from references import TEXTS, cut
@@ -66,5 +68,34 @@ def test_embed_sparse(client, checkpoints):
         assert sorted(ids.tolist()) == np.flatnonzero(row).tolist()
         np.testing.assert_allclose(weights, row[ids], **SCORES)
         assert (np.diff(weights) <= 0).all()
+    with pytest.raises(InvalidInput, match="unknown option 'input_type'"):
+        client.embed_sparse(TEXTS, model="embed-sparse-bert", input_type="query")
     best = client.embed_sparse(TEXTS, model="embed-sparse-bert", top_k=3)
     assert [ids.tolist() for ids in best.token_ids] == [ids[:3].tolist() for ids in answer.token_ids]
+
+
+def test_a_table_answers_queries_and_the_network_documents(client, checkpoints):
+    encoder = SparseEncoder(str(checkpoints["sparse-routed-bert"]), device="cpu")
+    for kind, encode in (("query", encoder.encode_query), ("document", encoder.encode_document)):
+        expected = encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+        answer = client.embed_sparse(TEXTS, model="sparse-routed-bert", input_type=kind)
+        alone = [client.embed_sparse([text], model="sparse-routed-bert", input_type=kind) for text in TEXTS]
+        rows = zip(answer.token_ids, answer.weights, alone, expected, strict=True)
+        for ids, weights, by_itself, row in rows:
+            assert sorted(ids.tolist()) == np.flatnonzero(row).tolist()
+            np.testing.assert_allclose(weights, row[ids], **SCORES)
+            np.testing.assert_array_equal(by_itself.token_ids[0], ids)
+            np.testing.assert_allclose(by_itself.weights[0], weights, rtol=0, atol=1e-6)
+    plain = client.embed_sparse(TEXTS, model="sparse-routed-bert")
+    assert [ids.tolist() for ids in plain.token_ids] == [ids.tolist() for ids in answer.token_ids]
+
+
+def test_queries_and_documents_of_one_batch(client):
+    """Requests of either kind that reach the encode step together, some of which hold no text for it."""
+    with ThreadPoolExecutor(8) as pool:
+        kinds = ["query", "document"] * 20
+        asked = [pool.submit(client.embed_sparse, TEXTS, model="sparse-routed-bert", input_type=kind) for kind in kinds]
+        answers = {kind: set() for kind in kinds}
+        for kind, each in zip(kinds, asked, strict=True):
+            answers[kind].add(tuple(tuple(ids.tolist()) for ids in each.result().token_ids))
+    assert {kind: len(found) for kind, found in answers.items()} == {"query": 1, "document": 1}

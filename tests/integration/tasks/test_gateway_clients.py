@@ -128,6 +128,14 @@ def test_embed_all_and_embed_sparse(post, client):
         np.testing.assert_allclose([term["value"] for term in got], [by_id[t["index"]] for t in got], **TOLERANCE)
 
 
+def test_embed_sparse_of_queries(post, client):
+    path = "/models/sparse-routed-bert/embed_sparse"
+    for kind in ("query", "document"):
+        terms = post(path, {"inputs": FULL, "prompt_name": kind})
+        sparse = client.embed_sparse(FULL, model="sparse-routed-bert", input_type=kind)
+        assert [[term["index"] for term in got] for got in terms] == [sorted(ids.tolist()) for ids in sparse.token_ids]
+
+
 def test_rerank_of_tei(post, client):
     got = post("/models/rank-bert/rerank", {"query": QUERY, "texts": TEXTS})
     expected = client.rerank(QUERY, TEXTS, model="rank-bert")

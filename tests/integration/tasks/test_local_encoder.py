@@ -16,6 +16,9 @@ ASKED = {
         [*ask("embed_tokens", TEXTS, input_type="query").vectors, ask("rerank", "Who?", TEXTS).scores], axis=None
     ),
     "embed-sparse-bert": lambda ask: np.concatenate(ask("embed_sparse", TEXTS, top_k=5).weights),
+    "sparse-routed-bert": lambda ask: np.concatenate(
+        [weights for kind in ("query", "document") for weights in ask("embed_sparse", TEXTS, input_type=kind).weights]
+    ),
     "classify-roberta": lambda ask: ask("classify", TEXTS).scores,
     "regress-bert": lambda ask: ask("classify", TEXTS).scores,
     "pairs-bert": lambda ask: ask("classify", TEXTS, text_pairs=TEXTS[::-1]).scores,

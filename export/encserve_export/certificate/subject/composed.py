@@ -115,7 +115,8 @@ class ComposedPipeline:
         texts = texts_of(pack)
         in_windows = self._task.layout == "context_windows"
         per_text: NDArray[Any] | int = tensors["window_count"] if in_windows else len(texts) // request.count
-        rows = np.split(encoded[self._output], np.cumsum([self._size(text) for text in texts])[:-1])
+        sizes = [self._size(text) for text in texts]
+        rows = np.split(encoded[self._output], np.cumsum(sizes)[:-1]) if texts else []
         raw = {name: np.array([text.encode() for text in texts], object) for name, texts in request.inputs.items()}
         known = {**raw, **tensors, self._task.output: encoded[self._output]}
         options = self._head_rules.parse(parameters_of(request))

@@ -13,7 +13,7 @@ from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.checkpoint.tasks.table import GENERATION, task_of
+from encserve_export.checkpoint.tasks.table import GENERATION, stated_task_of, task_of
 from encserve_export.errors import CertificateFailed, Unsupported
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
@@ -182,7 +182,7 @@ def _with_inputs(section: Section, found: FoundManifest, texts: Sequence[str]) -
     form = Form.within(
         stated["limits"],
         task=stated["task"],
-        layout=task_of(stated["task"], pairs=stated["pairs"]).layout,
+        layout=stated_task_of(stated).layout,
         mask_token=stated["mask_token"],
     )
     kept = [

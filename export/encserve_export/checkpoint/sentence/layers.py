@@ -19,6 +19,8 @@ from .pooling import POOLINGS
 TOKENS, SENTENCE = "token_embeddings", "sentence_embedding"
 """What a layer reads and writes: the vectors of the tokens, or the one vector of a text."""
 
+SPLADE_ACTIVATIONS = ("relu", "log1p_relu")
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     f"torch.nn.modules.{module}": activation
     for module, activation in {
@@ -65,13 +67,18 @@ def pooling_mode(folder: Path) -> str:
     return str(modes[0])
 
 
-def check_splade(folder: Path) -> None:
-    """Raise Unsupported unless a sparse pooling is max over tokens of log(1 + max(0, logit))."""
+def splade_activation(folder: Path) -> str:
+    """How a sparse pooling makes weights of logits before it takes the largest over the tokens: "relu", log(1 + max(0,
+    logit)), or "log1p_relu", log(1 + log(1 + max(0, logit))). Raises Unsupported for any other."""
     config = read_needed_object(folder / "config.json")
-    stated = config.get("pooling_strategy", "max"), config.get("activation_function", "relu")
-    if stated != ("max", "relu"):
-        raise Unsupported(f"SpladePooling with {stated[0]} and {stated[1]} is not supported; supported is max and relu")
+    strategy, activation = config.get("pooling_strategy", "max"), config.get("activation_function", "relu")
+    if strategy != "max" or activation not in SPLADE_ACTIVATIONS:
+        raise Unsupported(
+            f"SpladePooling with {strategy} and {activation} is not supported; supported is max with "
+            f"{' or '.join(SPLADE_ACTIVATIONS)}"
+        )
     check_keys(folder / "config.json", config, ("pooling_strategy", "activation_function"), POOLING_KEYS)
+    return str(activation)
 
 
 def check_mask(folder: Path) -> None:
@@ -115,13 +122,16 @@ def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
         )
     linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
     try:
-        linear.load_state_dict(_weights(folder, allow_pickle=allow_pickle))
+        weights = read_weights(folder, allow_pickle=allow_pickle)
+        linear.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(f"the weights of {folder} do not fit its config.json: {error}") from error
     return nn.Sequential(linear, _ACTIVATIONS[stated]()).requires_grad_(False).to(torch.float32)
 
 
-def _weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+def read_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+    """The tensors of the layer in `folder` by name, float32. Raises CheckpointError: there are none, or a pickle where
+    none is allowed."""
     weights, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
     if weights.is_file():
         tensors = load_file(weights)
@@ -137,4 +147,4 @@ def _weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
             tensors = torch.load(pickled, map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{pickled} cannot be read as tensors alone: {error}") from error
-    return {name.removeprefix("linear."): tensor.float() for name, tensor in tensors.items()}
+    return {name: tensor.float() for name, tensor in tensors.items()}

@@ -10,16 +10,18 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedConfig
 
-from encserve_export.checkpoint.json_file import read_json, read_object
+from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.late.interaction import LateInteraction
 from encserve_export.checkpoint.late.layouts import OWN, PYLATE, PYLATE_KEYS, of_pylate, of_sentence_transformers
 from encserve_export.checkpoint.late.stanford import ARCHITECTURE, is_stanford, read_metadata, read_projection
 from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
 from encserve_export.checkpoint.unread.checking import check_keys
-from encserve_export.checkpoint.unread.keys import MODULE_KEYS, SENTENCE_KEYS
+from encserve_export.checkpoint.unread.keys import SENTENCE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .layers import SENTENCE, TOKENS, changes_tokens, check_mask, check_splade, pooling_mode, read_dense
+from .layers import SENTENCE, TOKENS, changes_tokens, check_mask, pooling_mode, read_dense, splade_activation
+from .listed import Listed, ListedModule, listed_modules
+from .query_table import QueryTable, read_query_table, side_prompts
 from .transformer_settings import TransformerSettings, read_transformer_settings
 
 _SETTINGS = "config_sentence_transformers.json"
@@ -55,6 +57,12 @@ class SentenceModules:
     """The words of whose logits a language model's score is made."""
     activation: str | None = None
     """Class that makes scores of a cross-encoder's logits."""
+    splade: str = "relu"
+    """How a sparse encoder makes weights of logits, as sentence-transformers calls it."""
+    table: QueryTable | None = None
+    """What answers the queries of a sparse encoder without a network; None where the network does."""
+    side_prompts: dict[str, str] = field(default_factory=dict)
+    """Beside such a table the prompt that a query and a document get by default, by name; empty for none."""
     late: LateInteraction | None = None
     """What becomes of queries and of documents, where they meet token by token."""
 
@@ -71,12 +79,18 @@ def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> Senten
     file = folder / _SETTINGS
     stated = read_object(file)
     kind = stated.get("model_type")
-    layers = _layers(folder, allow_pickle=allow_pickle, late=kind in (OWN, PYLATE), pylate=kind == PYLATE)
+    listed = listed_modules(folder)
+    layers = _layers(folder, listed, allow_pickle=allow_pickle, late=kind in (OWN, PYLATE), pylate=kind == PYLATE)
     mask = layers.pop("mask", None)
     if kind == PYLATE:
         check_keys(file, stated, (*_SETTINGS_READ, *PYLATE_KEYS), SENTENCE_KEYS)
         return SentenceModules(**layers | {"token_normalize": True}, late=of_pylate(file, stated))
     settings = _settings(folder)
+    if listed.table is not None:
+        by_default = listed.queries_by_default
+        table = read_query_table(folder / listed.table, allow_pickle=allow_pickle, queries_by_default=by_default)
+        asked = side_prompts(settings["prompts"], stated.get("prompts") or {}, settings["default_prompt_name"])
+        layers |= {"table": table, "side_prompts": asked}
     if kind == OWN:
         sides = layers["transformer"].of_sides if "transformer" in layers else {}
         late = of_sentence_transformers(file, stated, sides, mask)
@@ -105,6 +119,11 @@ def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None
         raise Unsupported(
             "the checkpoint does not say how it reads queries and documents, as PyLate, sentence-transformers "
             f"(MultiVectorEncoder) and Stanford's ColBERT do, which {_LATE} needs"
+        )
+    if modules.table and task != "sparse-embedding":
+        raise Unsupported(
+            f"the checkpoint answers queries by a table of the tokens' weights, which {task} does not offer; "
+            "--task sparse-embedding serves it"
         )
     if modules.token_normalize and task == "feature-extraction":
         raise Unsupported(
@@ -144,15 +163,14 @@ class _Place(IntEnum):
 _MAY_REPEAT = (_Place.TOKEN_DENSE, _Place.DENSE)
 
 
-def _layers(folder: Path, *, allow_pickle: bool, late: bool, pylate: bool) -> dict[str, Any]:
-    """The fields of SentenceModules that the modules in `modules.json` decide on; of late interaction also the folder
-    of its `mask`, which may stand anywhere behind the network."""
+def _layers(folder: Path, listed: Listed, *, allow_pickle: bool, late: bool, pylate: bool) -> dict[str, Any]:
+    """The fields of SentenceModules that the `listed` modules decide on; of late interaction also the folder of its
+    `mask`, which may stand anywhere behind the network."""
     found: dict[str, Any] = {}
     dense: dict[_Place, list[nn.Module]] = {place: [] for place in _MAY_REPEAT}
     last, before = None, ""
-    for module in read_json(folder / "modules.json"):
-        check_keys(folder / "modules.json", module, ("idx", "name", "path", "type"), MODULE_KEYS)
-        kind, path = _kind_of(module, folder, pylate=pylate), folder / module["path"]
+    for module in listed.modules:
+        kind, path = _kind_of(module, folder, pylate=pylate), folder / module.path
         place = _place_of(kind, path, TOKENS if late else SENTENCE)
         if late and place in (_Place.POOLING, _Place.DENSE, _Place.NORMALIZE):
             raise Unsupported(f"{folder / 'modules.json'} pools tokens by {kind}, which late interaction does not do")
@@ -165,11 +183,11 @@ def _layers(folder: Path, *, allow_pickle: bool, late: bool, pylate: bool) -> di
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after {before}, which is not supported")
         match place:
             case _Place.NETWORK:
-                found["transformer"] = read_transformer_settings(folder, module["path"], late=late)
+                found["transformer"] = read_transformer_settings(folder, module.path, late=late)
             case _Place.POOLING if kind == "Pooling":
                 found["pooling"] = pooling_mode(path)
             case _Place.POOLING:
-                check_splade(path)
+                found["splade"] = splade_activation(path)
             case _Place.MASK:
                 check_mask(path)
             case _Place.LOGIT_SCORE:
@@ -196,15 +214,14 @@ def _layers(folder: Path, *, allow_pickle: bool, late: bool, pylate: bool) -> di
     }
 
 
-def _kind_of(module: dict[str, Any], folder: Path, *, pylate: bool) -> str:
+def _kind_of(module: ListedModule, folder: Path, *, pylate: bool) -> str:
     """The name of a module's class. Raises Unsupported unless it is one of sentence-transformers, or PyLate's layer in
     a checkpoint of PyLate."""
-    stated = str(module["type"])
-    if pylate and stated == _PYLATE_DENSE:
+    if pylate and module.type == _PYLATE_DENSE:
         return "Dense"
-    if not stated.startswith("sentence_transformers."):
-        raise Unsupported(f"module {stated!r} of {folder} is Python code of its own, which is not run here")
-    return stated.rsplit(".", 1)[-1]
+    if not module.type.startswith("sentence_transformers."):
+        raise Unsupported(f"module {module.type!r} of {folder} is Python code of its own, which is not run here")
+    return module.kind
 
 
 def _place_of(kind: str, path: Path, usual: str) -> _Place:

@@ -47,15 +47,10 @@ def read_transformer_settings(folder: Path, path: str, *, late: bool = False) ->
     documents may have settings of their own.
 
     Raises:
-        Unsupported: the network lies elsewhere than in `folder`, or a setting asks for what is not offered.
+        Unsupported: a setting asks for what is not offered.
         CheckpointError: a file is no JSON.
     """
-    if path:
-        raise Unsupported(
-            f"{folder / 'modules.json'} puts the network into {path}, which is not supported: its config.json, weights "
-            "and tokenizer are expected beside modules.json. SentenceTransformer(...).save_pretrained(...) of a "
-            "current sentence-transformers puts them there"
-        )
+    folder /= path
     file, stated = next(((each, found) for each in _FILES if (found := read_object(folder / each))), ("", {}))
     check_keys(folder / file, stated, (*_READ, *(_OF_SIDES if late else ())), TRANSFORMER_KEYS)
     processing = stated.get("processing_kwargs") or {}

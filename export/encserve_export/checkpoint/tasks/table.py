@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import transformers
 
@@ -198,14 +200,41 @@ LATE_INTERACTION = Task(
 itself."""
 
 
+_BY_TABLE = replace(
+    TASKS["sparse-embedding"],
+    layout="queries_by_table",
+    head="sparse_sides",
+    head_inputs=("query_term_count", "query_term_id", "query_term_weight"),
+    tensors={
+        **TASKS["sparse-embedding"].tensors,
+        "query_term_count": (INT32, 1),
+        "query_term_id": (INT32, 1),
+        "query_term_weight": (FP32, 1),
+    },
+)
+"""Sparse vectors where a table answers queries: the tokenize step looks them up, and the network sees documents."""
+
+
 OFFERED = (*TASKS, LATE_INTERACTION.name, GENERATION.name)
 """The names of all tasks."""
+
+BY_TABLE = "input_type"
+"""The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 
 _OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, GENERATION)}
 
 
-def task_of(name: str, *, pairs: bool) -> Task:
-    """The task `name`, of pairs of texts where `pairs` says so and the task allows both."""
+def stated_task_of(stated: Mapping[str, Any]) -> Task:
+    """The task of a pipeline, by the fields of its manifest."""
+    name, offered = stated["task"], stated.get("option_defaults", {})
+    return task_of(name, pairs=stated["pairs"], by_table=name == _BY_TABLE.name and BY_TABLE in offered)
+
+
+def task_of(name: str, *, pairs: bool, by_table: bool = False) -> Task:
+    """The task `name`, of pairs of texts where `pairs` says so and the task allows both; of sparse vectors `by_table`
+    where those of queries come out of a table."""
+    if by_table:
+        return _BY_TABLE
     task = _OF_THEIR_OWN.get(name) or TASKS[name]
     if pairs and not task.pairs:
         if task is not _TEXT_CLASSIFICATION:

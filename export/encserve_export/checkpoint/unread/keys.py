@@ -202,6 +202,12 @@ SENTENCE_KEYS = (
 MODULE_KEYS = (Unread("asks for nothing", ("kwargs",), ([], None)),)
 """Keys of a module in `modules.json`."""
 
+ROUTER_KEYS = (Unread("asks for nothing", ("route_mappings",), ({}, None)),)
+"""Keys of the parameters of a Router."""
+
+TABLE_KEYS = (Unread("matters in training only", ("frozen",)),)
+"""Keys of the `config.json` of a SparseStaticEmbedding."""
+
 TRANSFORMER_KEYS = (
     Unread(
         "names the class that loads the network, as the task does",

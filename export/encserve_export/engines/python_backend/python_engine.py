@@ -66,6 +66,11 @@ class PythonEngine(PlainEngine):
         """Such as "python with onnxruntime"."""
         return f"{self.name} with {self.runtime.value}"
 
+    @property
+    def answers_none(self) -> bool:
+        """Yes, at once."""
+        return True
+
     def unavailable(self) -> str:
         """That the runtime is not installed."""
         if self.module and find_spec(self.module) is None:

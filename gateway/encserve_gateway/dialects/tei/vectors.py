@@ -62,13 +62,18 @@ async def embed_all(exchange: Exchange) -> Response:
 
 
 async def embed_sparse(exchange: Exchange) -> Response:
-    """`POST /embed_sparse`: of each text its terms, by ascending id."""
+    """`POST /embed_sparse`: of each text its terms, by ascending id. Where a table answers queries, `prompt_name` says
+    what the texts are."""
     fields = exchange.fields
     texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
     served = await served_for(exchange, "sparse-embedding")
     question = Question(exchange=exchange, served=served, field="inputs", truncate=truncation(fields))
-    prompt = prompt_name(fields, served)
-    answer = await question.ask(AsyncClient.embed_sparse, texts, prompt_name=prompt)
+    options: dict[str, Any]
+    if "input_type" in served.pipeline.option_defaults:
+        options = {"input_type": fields.choice("prompt_name", ("query", "document"))}
+    else:
+        options = {"prompt_name": prompt_name(fields, served)}
+    answer = await question.ask(AsyncClient.embed_sparse, texts, **options)
     terms = []
     for ids, weights in zip(answer.token_ids, answer.weights, strict=True):
         order = np.argsort(ids)

@@ -25,6 +25,9 @@ class Bounds:
     """The most tokens that all texts of a request may have together."""
     vocabularies: Mapping[str, int]
     """Tensor of tokens -> the number of different values that it may hold, counted from 0."""
+    columns_of_none: Mapping[str, int] | None = None
+    """Output -> its columns, where a request may have no texts, as one of queries that a table answers; None where it
+    may not."""
     mask_id: int | None = None
     """The token id of a mask, where the network gives rows for masks; None in versions that do not say it."""
 
@@ -37,7 +40,9 @@ class Bounds:
         """
         lengths, count = tensors["lengths"], len(tensors["input_ids"])
         if not len(lengths):
-            raise InvalidArgument("the request has no texts")
+            if self.columns_of_none is None or any(map(len, tensors.values())):
+                raise InvalidArgument("the request has no texts")
+            return
         shortest, longest = int(lengths.min()), int(lengths.max())
         if shortest < 1 or longest > self.max_length:
             wrong = shortest if shortest < 1 else longest

@@ -123,8 +123,13 @@ class Encoder:
         return EncodeRequest(columns=columns_of(tensors), **given)
 
     def put(self, lane: str, requests: Sequence[EncodeRequest]) -> None:
-        """Let requests wait together in a lane; each is answered on one of the threads of that lane."""
-        self._lanes[lane].put(requests)
+        """Let requests wait together in a lane; each is answered on one of the threads of that lane. One without texts
+        waits for nobody, and is answered at once."""
+        for request in requests:
+            if not request.texts and request.begin():
+                columns = self._bounds.columns_of_none or {}
+                request.answer({output: np.empty((0, columns[output]), np.float32) for output in request.outputs})
+        self._lanes[lane].put([request for request in requests if request.texts])
 
     def load(self, lane: str) -> Load:
         """Return the load of a lane: the tokens that it has, and how fast it last computed."""

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 
 import numpy as np
@@ -88,6 +88,21 @@ def test_each_request_gets_its_own_rows(triton, step):
     first, second = answers(step, requests)
     assert first.tensors["sentence_embedding"].tolist() == [[[1.0, 0.0], [2.0, 0.0]]]
     assert second.tensors["sentence_embedding"].tolist() == [[[3.0, 0.0]]]
+
+
+def test_a_request_without_texts_waits_for_nobody(triton, step):
+    """As of queries that a table answers. Where no pipeline has such it is refused."""
+    nothing = np.empty((1, 0), np.int64)
+    step._encoder._bounds = replace(step._encoder._bounds, columns_of_none={"logits": 10})
+    requests = [
+        triton.Request(outputs=["logits"], input_ids=nothing, lengths=nothing),
+        triton.Request(outputs=["logits"], input_ids=[[3]], lengths=[[1]]),
+        triton.Request(cancelled=True, outputs=["logits"], input_ids=nothing, lengths=nothing),
+    ]
+    none, one, cancelled = answers(step, requests)
+    assert none.tensors["logits"].shape == (1, 0, 10)
+    assert one.tensors["logits"].tolist() == [[[3.0, 0.0]]]
+    assert cancelled.error.code == "later"
 
 
 def test_a_vector_that_is_not_finite_is_an_error_and_a_count_never_an_answer(triton, step):

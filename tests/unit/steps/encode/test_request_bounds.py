@@ -51,3 +51,11 @@ def test_masks_that_are_not_where_they_are_said_to_be_are_refused(mask_at, wrong
     MASKED.check({**tensors, "mask_at": np.array([0, 3])})
     with pytest.raises(InvalidArgument, match=f"mask_at is wrong about token {wrong}: "):
         MASKED.check({**tensors, "mask_at": np.array(mask_at, np.int64)})
+
+
+def test_a_request_may_have_no_texts_where_a_table_answers_some():
+    bounds = Bounds(max_length=4, max_tokens=6, vocabularies={"input_ids": 10}, columns_of_none={"weights": 10})
+    nothing = np.empty(0, np.int64)
+    bounds.check({"input_ids": nothing, "lengths": nothing})
+    with pytest.raises(InvalidArgument, match="the request has no texts"):
+        bounds.check({"input_ids": np.array([1]), "lengths": nothing})
