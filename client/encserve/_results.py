@@ -1,11 +1,16 @@
 """What the clients return."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from encserve._errors import InvalidInput
+from encserve._token_pooling import clusters_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,11 +53,45 @@ class Embeddings(Answer):
 class TokenEmbeddings(Answer):
     """One vector for each token of texts, special tokens among them."""
 
-    vectors: list[NDArray[np.float32]]
-    """For each text an array of shape (t, dim), float32: the vectors of its t tokens."""
+    vectors: list[NDArray[Any]]
+    """For each text an array of shape (t, dim), float32 or int8, or of binary vectors (t, dim / 8), uint8: those of its
+    t tokens."""
     offsets: list[NDArray[np.int32]]
     """For each text an array of shape (t, 2), int32: where each token begins and ends, as indices into the Python
     string; -1 for special tokens."""
+
+    def pooled(self, pool_factor: float, *, protected: int = 1, normalize: bool = False) -> TokenEmbeddings:
+        """These with fewer vectors for each text, as a smaller index keeps documents of late interaction: those of
+        similar tokens become their mean, by Ward's criterion on cosine distances, as in PyLate.
+
+        Args:
+            pool_factor: By how much fewer, 1 or more: of t vectors max(1, floor(t / pool_factor)) are left.
+            protected: How many vectors at the beginning stay as they are, beside those: that of the first special
+                token, as a rule.
+            normalize: Whether each vector is brought to length one at last, as sentence-transformers does it.
+
+        Returns the vectors in the order of the first token of each, (t', dim) float32; the offsets of those that stand
+        for several tokens are -1. The counts are of the texts, as before.
+
+        Raises:
+            InvalidInput: the factor is less than 1, `protected` less than 0, or the vectors are not float32.
+        """
+        if not (isinstance(pool_factor, int | float) and 1 <= pool_factor < float("inf")):
+            raise InvalidInput(f"pool_factor is {pool_factor!r}, expected a number, 1 or more")
+        if type(protected) is not int or protected < 0:
+            raise InvalidInput(f"protected is {protected!r}, expected a whole number, 0 or more")
+        vectors, offsets = [], []
+        for own, places in zip(self.vectors, self.offsets, strict=True):
+            if own.dtype != np.float32:
+                raise InvalidInput(f"the vectors are {own.dtype}, expected float32, from which shorter types follow")
+            clusters = clusters_of(own, pool_factor, protected)
+            means = np.array([own[cluster].mean(axis=0) for cluster in clusters], np.float32).reshape(-1, own.shape[1])
+            if normalize:
+                means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+            vectors.append(means)
+            kept = [places[cluster[0]] if len(cluster) == 1 else (-1, -1) for cluster in clusters]
+            offsets.append(np.array(kept, np.int32).reshape(-1, 2))
+        return replace(self, vectors=vectors, offsets=offsets)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +101,8 @@ class SparseEmbeddings(Answer):
     token_ids: list[NDArray[np.int32]]
     """For each text an array of shape (terms,), int32: the ids of its terms."""
     weights: list[NDArray[np.float32]]
-    """For each text an array of shape (terms,), float32: the weights of its terms, all above zero."""
+    """For each text an array of shape (terms,), float32: the weights of its terms. All are above zero, but for
+    those that a table of weights has for queries."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

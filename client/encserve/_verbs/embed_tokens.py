@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, InputType, TruncateOption, VectorOptions
+from encserve._verbs.vector_types import vector_columns, vectors_output
 from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Verb
 
 
@@ -33,9 +34,8 @@ def _decode_sides(answer: AnswerReader) -> TokenEmbeddings:
 
 def _read(answer: AnswerReader, counts: NDArray[np.int32], common: dict[str, Any]) -> TokenEmbeddings:
     """The vectors of texts, so many of each as `counts` says, (n,)."""
-    columns = answer.option("dimensions", answer.pipeline.dimensions)
     return TokenEmbeddings(
-        vectors=answer.ragged("embedding", np.float32, counts, columns),
+        vectors=answer.ragged(*vectors_output(answer.given), counts, vector_columns(answer)),
         offsets=answer.ragged("offsets", np.int32, counts, 2),
         **common,
     )
@@ -53,7 +53,7 @@ EMBED_TOKENS = Verb(
     arguments=TEXTS,
     keywords=EmbedTokensOptions,
     compared=True,
-    outputs=lambda given: ("embedding", "offsets"),
+    outputs=lambda given: (vectors_output(given)[0], "offsets"),
     decode=_decode,
 )
 EMBED_TOKENS = replace(
@@ -62,7 +62,7 @@ EMBED_TOKENS = replace(
         replace(
             EMBED_TOKENS,
             task=LATE_INTERACTION,
-            outputs=lambda given: ("embedding", "offsets", "vector_count"),
+            outputs=lambda given: (vectors_output(given)[0], "offsets", "vector_count"),
             decode=_decode_sides,
         ),
     ),

@@ -79,6 +79,7 @@ class PromptOption(TypedDict, total=False):
 
 
 InputType = Literal["query", "document"]
+OutputDtype = Literal["float32", "int8", "binary"]
 
 
 class VectorOptions(PromptOption, total=False):
@@ -88,6 +89,9 @@ class VectorOptions(PromptOption, total=False):
     """Shorten the vectors to this length, for models that were trained for it; all without it."""
     normalize: bool | None
     """Whether to scale the vectors to unit length; as the checkpoint does without it."""
+    output_dtype: OutputDtype | None
+    """The type of the vectors: "float32"; "int8", each vector scaled by itself, which keeps cosines; or "binary", one
+    bit a component, eight in a byte, for Hamming distances. Floats without it."""
 
 
 @dataclass(frozen=True, kw_only=True)

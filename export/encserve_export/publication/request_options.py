@@ -37,7 +37,6 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
     match checkpoint.task.name:
         case "feature-extraction":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.normalize)
-            offered["output_dtype"] = _choice("float32", ["float32", "int8", "binary"])
         case "token-embedding":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
         case "late-interaction":
@@ -94,6 +93,7 @@ def _of_vectors(checkpoint: Checkpoint, *, normalize: bool) -> dict[str, Rule]:
             {"kind": "trained", "default": None, "allowed": [*trained, most]} if trained else _whole(None, 1, most)
         ),
         "normalize": {"kind": "flag", "default": normalize},
+        "output_dtype": _choice("float32", ["float32", "int8", "binary"]),
     }
 
 

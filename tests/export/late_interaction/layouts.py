@@ -70,7 +70,11 @@ def pylate(folder, case="modernbert", *, layers=({"use_residual": False},), **ch
         stated = {"in_features": WIDTH, "out_features": MADE, "bias": False}
         stated["activation_function"] = "torch.nn.modules.linear.Identity"
         (folder / path / "config.json").write_text(json.dumps(stated | layer))
-        save_file({"linear.weight": even((MADE, WIDTH), 7)}, folder / path / "model.safetensors", {"format": "pt"})
+        shape = (stated | layer)["out_features"], WIDTH
+        weights = {"linear.weight": even(shape, 6 + number)}
+        if layer["use_residual"] and shape[0] != WIDTH:
+            weights["residual.weight"] = even(shape, 60 + number)
+        save_file(weights, folder / path / "model.safetensors", {"format": "pt"})
     (folder / "modules.json").write_text(json.dumps(modules))
     settings = {"max_seq_length": DOCUMENT_LENGTH - 1, "do_lower_case": False}
     (folder / "sentence_bert_config.json").write_text(json.dumps(settings))

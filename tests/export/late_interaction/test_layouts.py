@@ -212,9 +212,20 @@ def test_what_pylate_s_settings_may_not_say(changes, error, message, tmp_path):
         load(folder)
 
 
-def test_a_layer_of_pylate_with_a_residual_is_refused(tmp_path):
-    with pytest.raises(Unsupported, match="states 'use_residual': True"):
-        load(layouts.pylate(tmp_path, layers=({"use_residual": True},)))
+def test_layers_of_pylate_with_a_residual(tmp_path):
+    """Of as many numbers as they take, and of fewer: then the residual is projected, too."""
+    gelu = {"use_residual": True, "activation_function": "torch.nn.modules.activation.GELU"}
+    folder = layouts.pylate(tmp_path / "checkpoint", layers=(gelu | {"out_features": 32}, gelu))
+    theirs = MultiVectorEncoder(str(folder), device="cpu")
+    assert [module.use_residual for module in theirs if hasattr(module, "use_residual")] == [True, True]
+    for kind, encode in (("query", theirs.encode_query), ("document", theirs.encode_document)):
+        ours = answers(folder, tmp_path / kind, {"input_type": kind}, text=TEXTS)
+        close(parts(ours), [encode(text).numpy() for text in TEXTS])
+    (layer,) = folder.glob("2_Dense")
+    weights = load_file(layer / "model.safetensors")
+    save_file({"linear.weight": weights["linear.weight"]}, layer / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"(?s)the weights of .* do not fit its config\.json: .*residual\.weight"):
+        load(folder)
 
 
 def test_what_sentence_transformers_settings_may_not_say(tmp_path):

@@ -99,3 +99,15 @@ def test_queries_and_documents_of_one_batch(client):
         for kind, each in zip(kinds, asked, strict=True):
             answers[kind].add(tuple(tuple(ids.tolist()) for ids in each.result().token_ids))
     assert {kind: len(found) for kind, found in answers.items()} == {"query": 1, "document": 1}
+
+
+@pytest.mark.parametrize(("name", "options"), [("embed-tokens-bert", {}), ("late-bert", {"input_type": "query"})])
+def test_vectors_of_tokens_in_shorter_types(client, name, options):
+    texts = [text for text in TEXTS if text]
+    whole = client.embed_tokens(texts, model=name, **options)
+    int8 = client.embed_tokens(texts, model=name, output_dtype="int8", **options)
+    bits = client.embed_tokens(texts, model=name, output_dtype="binary", dimensions=8, **options)
+    for full, short, packed in zip(whole.vectors, int8.vectors, bits.vectors, strict=True):
+        assert (short.dtype, short.shape) == (np.int8, full.shape)
+        assert np.abs(short - full * 127 / np.abs(full).max(1, keepdims=True)).max() <= 0.5 + 1e-3
+        np.testing.assert_array_equal(packed, np.packbits(full[:, :8] > 0, axis=1))

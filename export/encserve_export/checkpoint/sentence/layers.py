@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.unread.checking import check_keys
-from encserve_export.checkpoint.unread.keys import DENSE_KEYS, NO_MASK_KEYS, POOLING_KEYS
+from encserve_export.checkpoint.unread.keys import NO_MASK_KEYS, POOLING_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
 from .pooling import POOLINGS
@@ -31,6 +31,16 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
         "linear.Identity": nn.Identity,
     }.items()
 }
+
+_DENSE_READ = (
+    "in_features",
+    "out_features",
+    "bias",
+    "activation_function",
+    "module_input_name",
+    "module_output_name",
+    "use_residual",
+)
 
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -104,8 +114,22 @@ def changes_tokens(folder: Path, usual: str = SENTENCE) -> bool:
     return bool(taken == TOKENS)
 
 
+class WithResidual(nn.Sequential):
+    """A linear layer with its activation, to whose output the input is added: by itself, or projected."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module, projection: nn.Module) -> None:
+        super().__init__(linear, activation)
+        self.projection = projection
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States (..., in) to (..., out)."""
+        made: Tensor = self[1](self[0](states)) + self.projection(states)
+        return made
+
+
 def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
-    """The linear layer in `folder` with its activation, float32 (..., in) to (..., out).
+    """The linear layer in `folder` with its activation, float32 (..., in) to (..., out), and where it states one with
+    its residual.
 
     Raises:
         Unsupported: an activation or a key that is not offered.
@@ -113,20 +137,25 @@ def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
     """
     file = folder / "config.json"
     config = read_needed_object(file)
-    read = ("in_features", "out_features", "bias", "activation_function", "module_input_name", "module_output_name")
-    check_keys(file, config, read, DENSE_KEYS)
+    check_keys(file, config, _DENSE_READ, ())
     stated = config.get("activation_function", "torch.nn.modules.activation.Tanh")
     if stated not in _ACTIVATIONS:
         raise Unsupported(
             f"activation {stated!r} of {folder} is not supported; supported are {', '.join(_ACTIVATIONS)}"
         )
-    linear = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    taken, made = config["in_features"], config["out_features"]
+    linear, projection = nn.Linear(taken, made, bias=config.get("bias", True)), nn.Linear(taken, made, bias=False)
+    residual = bool(config.get("use_residual"))
+    parts = nn.ModuleDict({"linear": linear, **({"residual": projection} if residual and taken != made else {})})
+    weights = read_weights(folder, allow_pickle=allow_pickle)
     try:
-        weights = read_weights(folder, allow_pickle=allow_pickle)
-        linear.load_state_dict({name.removeprefix("linear."): tensor for name, tensor in weights.items()})
+        parts.load_state_dict({name if "." in name else f"linear.{name}": each for name, each in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(f"the weights of {folder} do not fit its config.json: {error}") from error
-    return nn.Sequential(linear, _ACTIVATIONS[stated]()).requires_grad_(False).to(torch.float32)
+    layer = nn.Sequential(linear, _ACTIVATIONS[stated]())
+    if residual:
+        layer = WithResidual(linear, layer[1], projection if taken != made else nn.Identity())
+    return layer.requires_grad_(False).to(torch.float32)
 
 
 def read_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:

@@ -27,6 +27,9 @@ _TEXT_CLASSIFICATION = Task(
     settings=task_settings.classification,
 )
 
+_VECTORS = {"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)}
+"""Vectors in each of their types, of which a request chooses one."""
+
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
@@ -39,8 +42,8 @@ TASKS: dict[str, Task] = {
             head="vectors",
             head_inputs=("lengths", "window_count"),
             counts=(*COUNTS, "window_count"),
-            tensors={"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)},
-            answers=("embedding", "embedding_int8", "embedding_binary"),
+            tensors=_VECTORS,
+            answers=(*_VECTORS,),
             logits=False,
         ),
         Task(
@@ -51,8 +54,8 @@ TASKS: dict[str, Task] = {
             prompts=True,
             layout="tagged_texts",
             head="token_vectors",
-            tensors={"offsets": (INT32, 2), "embedding": (FP32, 2)},
-            answers=("embedding",),
+            tensors={"offsets": (INT32, 2), **_VECTORS},
+            answers=(*_VECTORS,),
             counts=(*COUNTS, "offsets"),
             logits=False,
             settings=task_settings.token_classification,
@@ -189,11 +192,11 @@ LATE_INTERACTION = Task(
         "vector_at": (INT32, 1),
         "vector_count": (INT32, 1),
         "offsets": (INT32, 2),
-        "embedding": (FP32, 2),
+        **_VECTORS,
         "index": (INT32, 1),
         "score": (FP32, 1),
     },
-    answers=("embedding", "index", "score"),
+    answers=(*_VECTORS, "index", "score"),
     logits=False,
 )
 """The task of checkpoints whose files say what a query is to them and what a document, which no family does by

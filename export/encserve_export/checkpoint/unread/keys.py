@@ -245,9 +245,6 @@ POOLING_KEYS = (
 )
 """Keys of the `config.json` of a Pooling or a SpladePooling."""
 
-DENSE_KEYS = (Unread("asks for nothing", ("use_residual",), (False, None)),)
-"""Keys of the `config.json` of a Dense module."""
-
 MASK_KEYS = (Unread("asks for nothing", ("keep_only_token_ids",), (None, [])),)
 """Keys of the `config.json` of a MultiVectorMask."""
 

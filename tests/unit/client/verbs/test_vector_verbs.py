@@ -1,6 +1,7 @@
 """`embed_tokens` and `embed_sparse`, whose rows are of different lengths."""
 
 import numpy as np
+import pytest
 
 from encserve.testing import fake_pipeline
 
@@ -34,3 +35,21 @@ def test_embed_sparse(ask):
     assert [ids.tolist() for ids in result.token_ids] == [[], [7, 8], []]
     assert [weights.tolist() for weights in result.weights] == [[], [7, 8], []]
     assert requests[0].parameters == asked
+
+
+@pytest.mark.parametrize("task", ["token-embedding", "late-interaction"])
+@pytest.mark.parametrize(
+    ("output_dtype", "name", "kind", "columns"),
+    [("int8", "embedding_int8", np.int8, 12), ("binary", "embedding_binary", np.uint8, 2)],
+)
+def test_embed_tokens_in_shorter_types(ask, task, output_dtype, name, kind, columns):
+    def vectors(request):
+        assert name in request.outputs
+        counts = np.array([[len(text) for text in request.inputs["text"]]], np.int32)
+        rows = np.arange(counts.sum() * columns, dtype=kind).reshape(1, counts.sum(), columns)
+        offsets = np.zeros((1, counts.sum(), 2), np.int32)
+        return {"token_count": counts, "vector_count": counts, name: rows, "offsets": offsets}
+
+    pipeline = fake_pipeline(task=task, dimensions=12)
+    result, _ = ask(pipeline, vectors, "embed_tokens", ["aa", "b"], output_dtype=output_dtype)
+    assert [(each.shape, each.dtype) for each in result.vectors] == [((2, columns), kind), ((1, columns), kind)]

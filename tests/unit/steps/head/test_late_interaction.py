@@ -10,7 +10,7 @@ from encserve_server.steps.head.answers.late_interaction import Head, max_sim
 from encserve_server.steps.head.loading import CheckedHead
 from encserve_server.steps.request.options import InvalidArgument
 
-OPTIONS = {"dimensions": None, "normalize": False, "rank": False, "top_k": None}
+OPTIONS = {"dimensions": None, "normalize": False, "output_dtype": "float32", "rank": False, "top_k": None}
 
 
 def request(rng, counts, width=6):
@@ -93,3 +93,19 @@ def test_tensors_that_do_not_fit(changes, options, message):
     asked = request(np.random.default_rng(4), [1, 2]) | changes
     with pytest.raises(InvalidArgument, match=message):
         head().answer(asked, OPTIONS | options)
+
+
+@pytest.mark.parametrize(("output_dtype", "name"), [("int8", "embedding_int8"), ("binary", "embedding_binary")])
+def test_vectors_of_tokens_in_shorter_forms(output_dtype, name):
+    asked = request(np.random.default_rng(4), [3, 2], width=12)
+    rows = asked["token_embedding"][asked["vector_at"]]
+    answer = head().answer(asked, OPTIONS | {"output_dtype": output_dtype})
+    largest = np.abs(rows).max(1, keepdims=True)
+    expected = np.packbits(rows > 0, axis=1) if output_dtype == "binary" else np.rint(rows * (127 / largest))
+    np.testing.assert_array_equal(answer[name], expected)
+    others = {"embedding", "embedding_int8", "embedding_binary"} - {name}
+    assert {answer[other].shape for other in others} == {(5, 0)}
+    ranked = head().answer(asked, OPTIONS | {"output_dtype": output_dtype, "rank": True})
+    plain = head().answer(asked, OPTIONS | {"rank": True})
+    np.testing.assert_array_equal(ranked["score"], plain["score"])
+    assert len(ranked[name]) == 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...request.options import InvalidArgument, Options
 from ..fit import Fit
 from .scores import Floats, descending
-from .vectors import finish_vectors
+from .vectors import finish_vectors, in_forms
 
 _MOST_PRODUCTS = 2**22
 """Products of a query's and documents' vectors that are kept at once: 16 MiB of them."""
@@ -31,14 +31,15 @@ class Head:
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Return `embedding` (V, dimensions) of the V tokens with a vector of all texts, from those of all tokens
-        (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the query, which is the first
-        text. The outputs that were not asked for have no elements."""
+        """Return `embedding` (V, dimensions), or one of its shorter forms, of the V tokens with a vector of all texts,
+        from those of all tokens (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the
+        query, which is the first text. The outputs that were not asked for have no elements."""
         rows, at, counts = inputs["token_embedding"], inputs["vector_at"], inputs["vector_count"]
         self._check(rows, at)
         vectors = finish_vectors(rows[at], options)
         if not options["rank"]:
-            return {"embedding": vectors, "index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
+            none = {"index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
+            return in_forms(vectors, options) | none
         if len(counts) < 2:
             raise InvalidArgument(f"there are {len(counts)} texts; a query and one document at least are expected")
         asked = int(counts[0])
@@ -48,7 +49,7 @@ class Head:
         if self._mean:
             scores /= np.float32(asked)
         order = descending(scores, options["top_k"])
-        return {"embedding": vectors[:0], "index": order.astype(np.int32), "score": scores[order]}
+        return in_forms(vectors[:0], options) | {"index": order.astype(np.int32), "score": scores[order]}
 
     def _check(self, rows: Floats, at: NDArray[np.int32]) -> None:
         """Refuse what no request of the pipeline has: the products of a query and documents grow with the square of

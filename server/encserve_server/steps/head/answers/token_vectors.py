@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...request.options import Options
 from ..fit import Fit
-from .vectors import finish_vectors
+from .vectors import finish_vectors, in_forms
 
 
 class Head:
@@ -19,5 +19,6 @@ class Head:
         self.fit = Fit({"token_embedding": ("tokens", "width")})
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Return `embedding` (T, dimensions) from the vectors (T, H) of the tokens of all texts."""
-        return {"embedding": finish_vectors(inputs["token_embedding"], options)}
+        """Return `embedding` (T, dimensions), or one of its shorter forms, from the vectors (T, H) of the tokens of all
+        texts. The forms that were not asked for have no columns."""
+        return in_forms(finish_vectors(inputs["token_embedding"], options), options)

@@ -40,9 +40,15 @@ class Head:
         """
         means = mean_of_windows(inputs["sentence_embedding"], inputs["lengths"], inputs["window_count"])
         vectors = finish_vectors(means, options)
-        answer = {name: np.empty((len(vectors), 0), dtype) for name, dtype in _FORMS.values()}
-        name, _ = _FORMS[options["output_dtype"]]
-        return {**answer, name: _SHORTEN[options["output_dtype"]](vectors)}
+        return in_forms(vectors, options)
+
+
+def in_forms(vectors: NDArray[np.float32], options: Options) -> dict[str, NDArray[Any]]:
+    """Return vectors (n, d) in the type that the options choose, by the name of its output; the outputs of the others
+    have no columns."""
+    answer = {name: np.empty((len(vectors), 0), dtype) for name, dtype in _FORMS.values()}
+    name, _ = _FORMS[options["output_dtype"]]
+    return {**answer, name: _SHORTEN[options["output_dtype"]](vectors)}
 
 
 def finish_vectors(vectors: NDArray[np.float32], options: Options) -> NDArray[np.float32]:
