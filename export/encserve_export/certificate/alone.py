@@ -23,25 +23,26 @@ _MODES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _states(checkpoint: Checkpoint, input_ids: Sequence[int]) -> Tensor:
-    """The last hidden state of each token of one text, float32 (t, H)."""
+def _states(checkpoint: Checkpoint, input_ids: Sequence[int], types: Sequence[int] | None = None) -> Tensor:
+    """The last hidden state of each token of one text or pair, float32 (t, H)."""
     row = torch.tensor([input_ids])
-    states: Tensor = checkpoint.encoder(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state
+    typed = {} if types is None else {"token_type_ids": torch.tensor([types])}
+    states: Tensor = checkpoint.encoder(input_ids=row, attention_mask=torch.ones_like(row), **typed).last_hidden_state
     return states[0]
 
 
-def _token_vectors(checkpoint: Checkpoint, input_ids: Sequence[int]) -> Tensor:
+def _token_vectors(checkpoint: Checkpoint, input_ids: Sequence[int], types: Sequence[int] | None = None) -> Tensor:
     """The states of one text after the dense layers that stand on tokens, float32 (t, H)."""
-    states = _states(checkpoint, input_ids)
+    states = _states(checkpoint, input_ids, types)
     for layer in checkpoint.modules.token_dense:
         states = layer(states)
     return states
 
 
 @torch.inference_mode()
-def vector_alone(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
-    """The pooled vector float32 (H,) of one text's token ids, before normalisation."""
-    vector = _MODES[checkpoint.modules.pooling](_token_vectors(checkpoint, input_ids))
+def vector_alone(checkpoint: Checkpoint, input_ids: Sequence[int], types: Sequence[int] | None = None) -> Tensor:
+    """The pooled vector float32 (H,) of one text's token ids, before normalisation; of a pair with its token types."""
+    vector = _MODES[checkpoint.modules.pooling](_token_vectors(checkpoint, input_ids, types))
     for layer in checkpoint.modules.dense:
         vector = layer(vector)
     return vector
@@ -51,7 +52,9 @@ def vector_alone(checkpoint: Checkpoint, input_ids: list[int]) -> Tensor:
 def rows_alone(checkpoint: Checkpoint, input_ids: Sequence[int], token_type_ids: Sequence[int] | None) -> Tensor:
     """What the graph should give for one text or pair: float32 (1, W), or one row for each token or mask."""
     if checkpoint.task.name == "feature-extraction":
-        return vector_alone(checkpoint, list(input_ids))[None]
+        return vector_alone(checkpoint, input_ids)[None]
+    if checkpoint.modules.scores:
+        return vector_alone(checkpoint, input_ids, token_type_ids)[None]
     if checkpoint.task.name in ("token-embedding", "late-interaction"):
         return _token_vectors(checkpoint, input_ids)
     types = {} if token_type_ids is None else {"token_type_ids": torch.tensor([token_type_ids])}

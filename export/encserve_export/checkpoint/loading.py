@@ -21,6 +21,7 @@ from .late.stanford import PROJECTION, check_beside, is_stanford
 from .reranker import check_room, refuse_chat, reranker_of
 from .rerankers.logit_score import scoring, with_one_score
 from .rerankers.pair_template import PairTemplate
+from .sentence.layers import width_behind
 from .sentence.listed import network_folder
 from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
 from .sentence.query_table import UNROUTED, check_table
@@ -98,10 +99,10 @@ class Checkpoint:
             return 2
         if self.task.network is transformers.AutoModelForMaskedLM:
             return int(self.config.vocab_size)
-        if self.task.logits:
+        if self.task.logits and not self.modules.scores:
             return len(labels_of(self.config))
         layers = (*self.modules.token_dense, *(() if self.task.follows == "input_ids" else self.modules.dense))
-        return int(layers[-1][0].out_features if layers else self.family.width(self.config))  # type: ignore[index]
+        return width_behind(layers, self.family.width(self.config))
 
     @property
     def graph_inputs(self) -> tuple[str, ...]:
@@ -159,6 +160,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     if reranker:
         network = transformers.AutoModelForCausalLM if score else task.network
         task = replace(task, layout="templated_pairs", network=network)
+    if modules.scores:
+        task = replace(task, network=transformers.AutoModel)
     stated_config, model_config = model_config, with_one_score(model_config) if score else model_config
     refuse_chat(whole, tokenizer, task.name)
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task

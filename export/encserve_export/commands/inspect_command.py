@@ -88,7 +88,7 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
     yield "reads", "pairs of texts" if task.pairs else "single texts"
     yield "family", checkpoint.config.model_type
     yield "attention", _attention(checkpoint)
-    if task.name == _POOLED:
+    if task.name == _POOLED or modules.scores:
         yield "pooling", modules.pooling
         yield "dense_layers", len(modules.token_dense) + len(modules.dense)
         yield "normalized", modules.normalize

@@ -86,6 +86,14 @@ class PackedTokenVectors(PackedHead):
         return self.encoder.token_dense(states)  # type: ignore[no-any-return]
 
 
+class PackedScores(PackedHead):
+    """One row of scores for each pair, which layers behind the pooling make of its vector."""
+
+    def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
+        """Token vectors (T, H) to scores (n, C)."""
+        return self.encoder.head(states, packing, input_ids)
+
+
 class PackedSparseHead(PackedHead):
     """One weight for each token of the vocabulary, for each text: max over its tokens of log(1 + max(0, logit)), or of
     log(1 + that).
@@ -216,6 +224,8 @@ _BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": 
 def packed_network(checkpoint: Checkpoint) -> nn.Module:
     """The network that the encode step runs."""
     task = checkpoint.task
+    if checkpoint.modules.scores:
+        return PackedScores(checkpoint)
     if task.follows == "lengths" and isinstance(checkpoint.model, GenericForSequenceClassification):
         return PackedLastTokenHead(checkpoint)
     return _BY_TASK.get(task.name, _BY_ROWS[task.follows])(checkpoint)

@@ -3,12 +3,14 @@ CrossEncoder."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
 from sentence_transformers import CrossEncoder
+from sentence_transformers.base.modules import Dense
 from sentence_transformers.cross_encoder.modules import LogitScore
 
 from .loading import code_arguments, model_arguments, pipeline_of, set_length
@@ -70,6 +72,10 @@ class Ranking:
         set_length(library, self._encoder)
         self.prompts = prompts_of(self._encoder)
         self.watched = Watched(self._encoder, _score_of(self._encoder))
+        self._scores: list[Any] = []
+        for module in self._encoder:
+            if isinstance(module, Dense) and module.module_output_name == "scores":
+                module.register_forward_hook(lambda module, given, made: self._scores.append(made["scores"].numpy()))
 
     def answer(self, asked: Asked) -> Answered:
         """The documents of one query, by their number, with their scores, the best first."""
@@ -77,7 +83,11 @@ class Ranking:
         how = prompt_arguments(asked.options)
         scores = [float(self._encoder.predict((query, document), **how)) for document in asked.inputs["text_pair"]]
         order = np.argsort(np.array(scores), kind="stable")[::-1].tolist()
-        return Answered([_ranked([(index, scores[index]) for index in order])], self.watched.rows())
+        rows = self.watched.rows()
+        if self._scores:  # which a layer behind the network makes
+            rows = [replace(row, logits=own) for row, own in zip(rows, self._scores, strict=True)]
+            self._scores.clear()
+        return Answered([_ranked([(index, scores[index]) for index in order])], rows)
 
 
 def _score_of(encoder: torch.nn.Module) -> Keep:

@@ -157,10 +157,10 @@ def test_a_router_without_its_routes(folder):
         load(folder)
 
 
-def test_the_head_of_a_modular_cross_encoder_is_refused_by_name(tmp_path):
+def test_scores_before_a_pooling_are_refused_by_name(tmp_path):
     folder = dense_on_tokens(tmp_path)
     change_json(folder / "1_Dense/config.json", module_input_name="sentence_embedding", module_output_name="scores")
-    with pytest.raises(Unsupported, match=r"1_Dense/config\.json makes 'scores' of 'sentence_embedding', which is not"):
+    with pytest.raises(Unsupported, match=r"modules\.json puts Pooling after Dense, which is not supported"):
         load(folder)
 
 

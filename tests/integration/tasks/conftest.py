@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from export.late_interaction.layouts import stanford
+from export.rerankers.modular import modular
 from export.small_checkpoints import make_checkpoint
 from export.sparse.routers import routed
 from gateways import running_gateway
@@ -39,6 +40,7 @@ def checkpoints(tmp_path_factory):
         str(made["embed-sparse-bert"]), create_model_card=False
     )
     made["sparse-routed-bert"] = routed(folder / "sparse-routed", "bert", activation="relu", prompts=PROMPTS)
+    made["rank-modular-bert"] = modular(folder / "rank-modular")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     return made
 

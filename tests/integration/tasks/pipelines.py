@@ -34,6 +34,7 @@ PIPELINES = {
         "num_labels": 1,
         "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "6.2.0"},
     },
+    "rank-modular-bert": {"family": "bert"},
     "tokens-bert": {"network": TOKENS, "family": "bert", **ENTITIES},
     "tokens-roberta": {"network": TOKENS, "family": "roberta", **ENTITIES},
     "answer-bert": {"network": transformers.AutoModelForQuestionAnswering, "family": "bert"},

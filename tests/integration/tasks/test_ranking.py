@@ -8,7 +8,7 @@ from sentence_transformers import CrossEncoder
 from .pipelines import SCORES
 
 
-@pytest.mark.parametrize("name", ["rank-bert", "rank-roberta"])
+@pytest.mark.parametrize("name", ["rank-bert", "rank-roberta", "rank-modular-bert"])
 def test_rerank(client, checkpoints, name):
     encoder = CrossEncoder(str(checkpoints[name]), device="cpu", max_length=64)
     for query in ("storm in the harbour", "", TEXTS[-1]):

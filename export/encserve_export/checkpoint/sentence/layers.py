@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,21 +17,35 @@ from encserve_export.errors import CheckpointError, Unsupported
 
 from .pooling import POOLINGS
 
-TOKENS, SENTENCE = "token_embeddings", "sentence_embedding"
-"""What a layer reads and writes: the vectors of the tokens, or the one vector of a text."""
+TOKENS, SENTENCE, SCORES = "token_embeddings", "sentence_embedding", "scores"
+"""What a layer reads and writes: the vectors of the tokens, or the one vector of a text; and what the last layer of a
+cross-encoder makes of that."""
 
 SPLADE_ACTIVATIONS = ("relu", "log1p_relu")
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
-    f"torch.nn.modules.{module}": activation
-    for module, activation in {
-        "activation.GELU": nn.GELU,
-        "activation.ReLU": nn.ReLU,
-        "activation.SiLU": nn.SiLU,
-        "activation.Tanh": nn.Tanh,
-        "linear.Identity": nn.Identity,
-    }.items()
+    f"{activation.__module__}.{activation.__name__}": activation
+    for activation in (
+        nn.ELU,
+        nn.GELU,
+        nn.Hardsigmoid,
+        nn.Hardswish,
+        nn.Hardtanh,
+        nn.Identity,
+        nn.LeakyReLU,
+        nn.Mish,
+        nn.ReLU,
+        nn.ReLU6,
+        nn.SELU,
+        nn.SiLU,
+        nn.Sigmoid,
+        nn.Softplus,
+        nn.Softsign,
+        nn.Tanh,
+    )
 }
+"""Functions of one number, as a file names them; their parameters are torch's defaults, since no file states others.
+LogSigmoid is left out, of which ONNX Runtime gives 3e-4 too much."""
 
 _DENSE_READ = (
     "in_features",
@@ -101,11 +116,13 @@ def changes_tokens(folder: Path, usual: str = SENTENCE) -> bool:
     changes that does not say it.
 
     Raises:
-        Unsupported: it reads or writes something else, such as the scores of a cross-encoder.
+        Unsupported: it reads something else, or writes something else but for the scores of a cross-encoder.
     """
     config = read_object(folder / "config.json")
     taken = config.get("module_input_name") or usual
     made = config.get("module_output_name") or taken
+    if (taken, made) == (SENTENCE, SCORES):
+        return False
     if taken not in (TOKENS, SENTENCE) or made != taken:
         raise Unsupported(
             f"{folder / 'config.json'} makes {made!r} of {taken!r}, which is not supported; supported are layers that "
@@ -156,6 +173,41 @@ def read_dense(folder: Path, *, allow_pickle: bool) -> nn.Sequential:
     if residual:
         layer = WithResidual(linear, layer[1], projection if taken != made else nn.Identity())
     return layer.requires_grad_(False).to(torch.float32)
+
+
+def makes_scores(folder: Path) -> bool:
+    """Whether a Dense makes the scores of a cross-encoder of the vector of a pair."""
+    return bool(read_object(folder / "config.json").get("module_output_name") == SCORES)
+
+
+def read_norm(folder: Path, *, allow_pickle: bool) -> nn.LayerNorm:
+    """The LayerNorm in `folder`, float32 (..., d) to (..., d).
+
+    Raises:
+        Unsupported: a key that is not offered.
+        CheckpointError: no configuration, no weights, weights that do not fit, or a pickle where none is allowed.
+    """
+    file = folder / "config.json"
+    config = read_needed_object(file)
+    check_keys(file, config, ("dimension",), ())
+    norm = nn.LayerNorm(config["dimension"])
+    weights = read_weights(folder, allow_pickle=allow_pickle)
+    try:
+        norm.load_state_dict({name.removeprefix("norm."): tensor for name, tensor in weights.items()})
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights of {folder} do not fit its config.json: {error}") from error
+    return norm.requires_grad_(False)
+
+
+def width_behind(layers: Sequence[nn.Module], width: int) -> int:
+    """The numbers of a vector behind `layers`, which get one of `width`."""
+    widths = [int(layer[0].out_features) for layer in layers if isinstance(layer, nn.Sequential)]  # type: ignore[arg-type]
+    return widths[-1] if widths else width
+
+
+def check_dropout(folder: Path) -> None:
+    """Raise Unsupported for a Dropout that is more than one: in inference it does nothing."""
+    check_keys(folder / "config.json", read_object(folder / "config.json"), ("dropout",), ())
 
 
 def read_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:

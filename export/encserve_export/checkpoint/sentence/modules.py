@@ -19,7 +19,18 @@ from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import SENTENCE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .layers import SENTENCE, TOKENS, changes_tokens, check_mask, pooling_mode, read_dense, splade_activation
+from .layers import (
+    SENTENCE,
+    TOKENS,
+    changes_tokens,
+    check_dropout,
+    check_mask,
+    makes_scores,
+    pooling_mode,
+    read_dense,
+    read_norm,
+    splade_activation,
+)
 from .listed import Listed, ListedModule, listed_modules
 from .query_table import QueryTable, read_query_table, side_prompts
 from .transformer_settings import TransformerSettings, read_transformer_settings
@@ -46,7 +57,9 @@ class SentenceModules:
     """Whether the vectors of tokens are brought to length one, after those layers."""
     pooling: str = "mean"
     dense: tuple[nn.Module, ...] = ()
-    """Layers on the pooled vector."""
+    """Layers on the pooled vector, in their order: linear ones, and norms."""
+    scores: bool = False
+    """Whether the last of these gives the scores of a pair, as in a cross-encoder without a head of its own."""
     normalize: bool = False
     """Whether the vector of a text is brought to length one, after those layers."""
     transformer: TransformerSettings = field(default_factory=TransformerSettings)
@@ -133,6 +146,8 @@ def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None
         raise Unsupported(f"the checkpoint puts texts into a chat template, which {task} does not offer")
     if modules.logit_score and task != "text-ranking":
         raise Unsupported(f"the checkpoint makes scores of a language model's logits, which {task} does not offer")
+    if modules.scores and task != "text-ranking":
+        raise Unsupported(f"the checkpoint makes the score of a pair of a pooled vector, which {task} does not offer")
     if modules.default_prompt_name and not prompts:
         raise Unsupported(
             f"the checkpoint puts its prompt {modules.default_prompt_name!r} before each text, which {task} does not "
@@ -181,6 +196,8 @@ def _layers(folder: Path, listed: Listed, *, allow_pickle: bool, late: bool, pyl
             continue
         if last is not None and (place < last or (place == last and place not in _MAY_REPEAT)):
             raise Unsupported(f"{folder / 'modules.json'} puts {kind} after {before}, which is not supported")
+        if found.get("scores"):
+            raise Unsupported(f"{folder / 'modules.json'} puts {kind} behind scores, which is not supported")
         match place:
             case _Place.NETWORK:
                 found["transformer"] = read_transformer_settings(folder, module.path, late=late)
@@ -196,7 +213,12 @@ def _layers(folder: Path, listed: Listed, *, allow_pickle: bool, late: bool, pyl
                 found["token_normalize"] = True
             case _Place.NORMALIZE:
                 found["normalize"] = True
+            case _Place.DENSE if kind == "Dropout":
+                check_dropout(path)
+            case _Place.DENSE if kind == "LayerNorm":
+                dense[place].append(read_norm(path, allow_pickle=allow_pickle))
             case _:
+                found["scores"] = makes_scores(path)
                 dense[place].append(read_dense(path, allow_pickle=allow_pickle))
         last, before = place, kind
     generates = "transformer" in found and found["transformer"].generates
@@ -232,6 +254,8 @@ def _place_of(kind: str, path: Path, usual: str) -> _Place:
             return _Place.POOLING
         case "Dense":
             return _Place.TOKEN_DENSE if changes_tokens(path, usual) else _Place.DENSE
+        case "LayerNorm" | "Dropout":
+            return _Place.DENSE
         case "Normalize":
             return _Place.TOKEN_NORMALIZE if changes_tokens(path) else _Place.NORMALIZE
         case "MultiVectorMask":

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from encserve_export.checkpoint.sentence.layers import width_behind
 from encserve_export.checkpoint.sentence.modules import SentenceModules
 from encserve_export.errors import Unsupported
 
@@ -31,9 +32,10 @@ _RANKING_ACTIVATIONS = {
 
 def ranking(config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     """The activation that sentence-transformers' CrossEncoder chooses: the stated one, a sigmoid otherwise."""
-    if config.num_labels != 1:
+    numbers = width_behind(modules.dense, 0) if modules.scores else config.num_labels
+    if numbers != 1:
         raise Unsupported(
-            f"the head gives {config.num_labels} numbers for a pair, text-ranking needs 1; "
+            f"the head gives {numbers} numbers for a pair, text-ranking needs 1; "
             "--task text-classification --pairs serves its labels"
         )
     stated = modules.activation or (getattr(config, "sentence_transformers", None) or {}).get("activation_fn")
