@@ -1,6 +1,6 @@
-"""encserve beside its peers and beside what the machine can do at most.
+"""encserve beside its peers, beside what a process can do at most, and beside the machine's roofline.
 
-    python -m benchmarks [--rounds 3] [--seconds 6] [--systems ...] [--workloads ...] [--modes ...]
+    python -m benchmarks [--rounds 5] [--seconds 6] [--systems ...] [--workloads ...] [--modes ...]
 
 One run on one machine, with the same weights and the same texts: all systems in turn, and that repeated. What counts
 are ratios within the run. Peers need environments of their own, which benchmarks/environments/make.sh makes; one that
@@ -33,7 +33,14 @@ from benchmarks.peers.rounds import OPEN_LOOP, OPEN_SYSTEM, Rounds
 from benchmarks.peers.workers import Refused, Worker
 from benchmarks.workloads import WORKLOADS, Workload, make_workload
 
-EXPORTS: dict[str, tuple[str, ...]] = {"encserve": (), "bound": (), "encserve-int8": ("--precision", "int8")}
+FOR_OPENVINO = ("--runtime", "openvino")
+EXPORTS: dict[str, tuple[str, ...]] = {
+    "encserve": (),
+    "encserve-openvino": FOR_OPENVINO,
+    "bound": (),
+    "bound-openvino": FOR_OPENVINO,
+    "encserve-int8": ("--precision", "int8"),
+}
 """Process -> the options of the export that it runs."""
 
 
@@ -60,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         "--workloads", type=_names(WORKLOADS), default=list(WORKLOADS), help="the first is measured in all modes"
     )
     parser.add_argument("--modes", type=_names(MODES), default=list(MODES), help=f"of {', '.join(MODES)}")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="no request of a measurement begins later than this")
     parser.add_argument("--share", type=float, default=1.0, help="share of the texts of each mode, to try things")
     parser.add_argument(
@@ -146,6 +153,8 @@ class Places:
                 return str(self.exported("encserve"))
             case "{int8}":
                 return str(self.exported("encserve-int8"))
+            case "{fp32 for OpenVINO}":
+                return str(self.exported("encserve-openvino"))
             case "{checkpoint}":
                 return str(exported.CHECKPOINT)
             case "{onnx}":

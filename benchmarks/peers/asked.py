@@ -55,8 +55,12 @@ def _against_sentence_transformers(results: Results) -> str:
 
 def _overhead(results: Results) -> str:
     own = results.median("encserve", "mixed", "1x1", "p50_ms")
-    bound = results.median("bound, packed", "mixed", "1x1", "p50_ms")
+    bound = results.median(BOUND, "mixed", "1x1", "p50_ms")
     return "not measured" if own is None or bound is None else f"{own - bound:.2f} ms ({own:.2f} - {bound:.2f})"
+
+
+def _share(system: str, workload: str, mode: str) -> Callable[[Results], str]:
+    return lambda results: str(results.share(system, workload, mode) or "not measured")
 
 
 def _padding(results: Results) -> str:
@@ -94,6 +98,9 @@ FIGURES_ASKED = (
         _ratio("encserve", BOUND, "mixed", "32x1"),
     ),
     Asked("the same with perf_analyzer", "0.92", _ratio("encserve, perf_analyzer", BOUND, "mixed", "32x1")),
+    Asked("tokens/s / roofline of FP32 products, mixed, 4 x 32", "-", _share("encserve", "mixed", "4x32")),
+    Asked("the same in OpenVINO", "-", _share("encserve, OpenVINO", "mixed", "4x32")),
+    Asked("tokens/s / roofline of int8 products, mixed, 4 x 32", "-", _share("encserve int8", "mixed", "4x32")),
     Asked("FP32 / sentence-transformers torch in process, mixed", "3", _against_sentence_transformers),
     Asked(
         "INT8 / infinity optimum INT8, mixed, 32 x 1",

@@ -14,7 +14,11 @@ from encserve_pages.page import Figure, Figures, Part, Prose, Table, render_page
 
 WIDTH = 1120  # pixels
 OWN, INNER, PEER = "series-2", "series-4", "series-0"
-KEYS = [(OWN, "encserve"), (INNER, "in-process bound: same graph and runtime, no server"), (PEER, "peers")]
+KEYS = [
+    (OWN, "encserve"),
+    (INNER, "without a server: encserve's graphs and runtimes, and products of matrices alone"),
+    (PEER, "peers"),
+]
 WORDS = {
     "mixed": "lognormal lengths, as queries and passages together",
     "short": "up to 16 tokens",
@@ -63,12 +67,14 @@ def _rates(results: Results, workload: str, mode: str) -> Figure:
     for name in results.systems(workload, mode):
         rates = [each.texts_per_s for each in results.find(name, workload, mode)]
         median = results.median(name, workload, mode, "texts_per_s") or 0.0
-        ratio = results.ratio(name, BOUND, workload, mode)
+        ratio, share = results.ratio(name, BOUND, workload, mode), results.share(name, workload, mode)
         bars.append(
             Bar(
                 name=name,
                 value=median,
-                figure=f"{median:,.0f}" + (f"  ·  {ratio.median:.2f} of the bound" if ratio else ""),
+                figure=f"{median:,.0f}"
+                + (f"  ·  {ratio.median:.2f} of the bound" if ratio else "")
+                + (f"  ·  {share.median:.0%} of the roofline" if share else ""),
                 kind=_kind(name),
                 range=(min(rates), max(rates)),
                 note=SYSTEMS[name].note,
@@ -85,7 +91,7 @@ def _rates(results: Results, workload: str, mode: str) -> Figure:
 
 
 def _kind(system: str) -> str:
-    return {"encserve": OWN, "bound": INNER}.get(system.replace(",", " ").split()[0], PEER)
+    return {"encserve": OWN, "bound": INNER, "roofline": INNER}.get(system.replace(",", " ").split()[0], PEER)
 
 
 def _numbers(results: Results, workload: str, mode: str) -> Table:
@@ -104,5 +110,7 @@ def _numbers(results: Results, workload: str, mode: str) -> Table:
         values = [results.median(name, workload, mode, figure) for figure, _ in columns.values()]
         formats = [each for _, each in columns.values()]
         cells = ["" if value is None else each.format(value) for value, each in zip(values, formats, strict=True)]
+        share = results.share(name, workload, mode)
+        cells.append("" if share is None else f"{share.median:.0%} ({share.low:.0%} to {share.high:.0%})")
         rows.append([f"{name}, {SYSTEMS[name].precision}, {SYSTEMS[name].where}", *cells])
-    return Table("", ["", *columns], rows)
+    return Table("", ["", *columns, "of the roofline"], rows)

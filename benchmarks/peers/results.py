@@ -11,7 +11,16 @@ from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.plan import SYSTEMS
 
 BOUND = "the in-process bound"
-"""Stands for the best of the bounds, round by round."""
+"""Stands for the best system of those that have all texts in hand, in any engine and packing, round by round."""
+ROOFLINES = {precision: f"the roofline in {precision}" for precision in ("fp32", "int8", "bf16")}
+"""Precision -> what stands for the best of its products of matrices, round by round."""
+STANDS_FOR = {
+    BOUND: [name for name, system in SYSTEMS.items() if system.bounds],
+    **{
+        roofline: [name for name, system in SYSTEMS.items() if system.roofline and system.precision == precision]
+        for precision, roofline in ROOFLINES.items()
+    },
+}
 FIGURES = (
     "texts_per_s",
     "tokens_per_s",
@@ -53,19 +62,13 @@ class Results:
         self.measurements.append(measurement)
 
     def find(self, system: str, workload: str, mode: str) -> list[Measurement]:
-        """Those of one cell, in the order of the rounds. Of `BOUND` the best bound of each round."""
-        if system != BOUND:
-            return [
-                each
-                for each in self.measurements
-                if (each.system, each.workload, each.mode) == (system, workload, mode)
-            ]
+        """Those of one cell, in the order of the rounds. Of `BOUND` and `ROOFLINES` the fastest of each round."""
+        names = STANDS_FOR.get(system, (system,))
         best: dict[int, Measurement] = {}
-        for name in SYSTEMS:
-            if SYSTEMS[name].process == "bound":
-                for each in self.find(name, workload, mode):
-                    if each.round not in best or each.texts_per_s > best[each.round].texts_per_s:
-                        best[each.round] = each
+        for each in self.measurements:
+            fits = each.system in names and (each.workload, each.mode) == (workload, mode)
+            if fits and (each.round not in best or each.texts_per_s > best[each.round].texts_per_s):
+                best[each.round] = each
         return [best[number] for number in sorted(best)]
 
     def cells(self) -> list[tuple[str, str]]:
@@ -90,6 +93,11 @@ class Results:
         ratios = [own[number] / other[number] for number in own if number in other]
         return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
+    def share(self, system: str, workload: str, mode: str) -> Ratio | None:
+        """A system's tokens per second as a share of what the machine's products in the system's precision would give,
+        round by round; None where either was not measured."""
+        return self.ratio(system, ROOFLINES[SYSTEMS[system].precision], workload, mode)
+
     def to_json(self) -> dict[str, Any]:
         """For a file; `from_json` reads it."""
         summary = [
@@ -99,6 +107,7 @@ class Results:
                 "mode": mode,
                 **{figure: self.median(system, workload, mode, figure) for figure in FIGURES},
                 "ratio_to_bound": _rounded(self.ratio(system, BOUND, workload, mode)),
+                "share_of_roofline": _rounded(self.share(system, workload, mode)),
                 "ratio_to_sentence_transformers": _rounded(self.ratio(system, "sentence-transformers", workload, mode)),
             }
             for workload, mode in self.cells()
@@ -127,20 +136,23 @@ def _rounded(ratio: Ratio | None) -> dict[str, float] | None:
     return None if ratio is None else {name: round(value, 3) for name, value in asdict(ratio).items()}
 
 
+COLUMNS = {"texts/s": 9, "tokens/s": 10, "p50 ms": 9, "p99 ms": 9, "CPU s/1000": 12}
+
+
 def print_table(results: Results) -> None:
     """The medians, for a terminal."""
     for workload, mode in results.cells():
         print(f"\n{workload}, {mode}")
-        print(
-            f"  {'':<44}{'texts/s':>9}{'tokens/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU s/1000':>12}   ratio to the bound"
-        )
+        heads = "".join(f"{head:>{width}}" for head, width in COLUMNS.items())
+        print(f"  {'':<44}{heads}   {'ratio to the bound':<22}   share of the roofline")
         for system in results.systems(workload, mode):
             values = [
                 results.median(system, workload, mode, figure)
                 for figure in ("texts_per_s", "tokens_per_s", "p50_ms", "p99_ms", "cpu_s_per_1000_texts")
             ]
             texts, tokens, p50, p99, cpu = ("-" if value is None else f"{value:,.1f}" for value in values)
-            ratio = results.ratio(system, BOUND, workload, mode) or "-"
-            print(f"  {system:<44}{texts:>9}{tokens:>10}{p50:>9}{p99:>9}{cpu:>12}   {ratio}")
+            ratio = str(results.ratio(system, BOUND, workload, mode) or "-")
+            share = results.share(system, workload, mode) or "-"
+            print(f"  {system:<44}{texts:>9}{tokens:>10}{p50:>9}{p99:>9}{cpu:>12}   {ratio:<22}   {share}")
     for name, reason in {**results.refused, **results.failed}.items():
         print(f"\n{name} was not measured: {reason}")

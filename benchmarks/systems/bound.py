@@ -1,21 +1,20 @@
-"""What this machine can do at most with encserve's graph and its runtime: no server, all texts in hand.
+"""What this machine can do at most with a runtime that encserve serves with: no server, all texts in hand.
 
-Three ways, of which the best is the bound: one text a call on as many sessions of one thread as there are cores; sorted
-by length in padded batches; sorted by length in packed micro-batches. All tokenize, pool and normalise, as the server
-does.
+Three ways: one text a call on as many threads as there are cores; sorted by length in padded batches; sorted by length
+in packed micro-batches. All tokenize, pool and normalise, as the server does. A repository that was exported for
+OpenVINO has all three of them in OpenVINO. With one caller of one text at a time, packed and padded give that text all
+cores, as the server does. The best of these, and of all other systems that have all texts in hand, is the bound.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -23,9 +22,8 @@ from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.systems.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
-from encserve_server.steps.encode.network.loading import load_network
+from encserve_server.steps.encode.network.loading import Network, load_network
 from encserve_server.steps.encode.network.micro_batches import Cost
-from encserve_server.steps.encode.network.onnxruntime_network import SLOW_FUSIONS
 from encserve_server.steps.encode.network.packed_session import PackedSession
 from encserve_server.steps.instance.settings import read_settings
 
@@ -44,20 +42,28 @@ class System:
         self._tokenizer = Tokenizer.from_file(str(CHECKPOINT / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(LONGEST)
+        self._session = self._packed_session(side_by_side=self._cores)
+        self._padded = self._load(padded_graph(), side_by_side=self._cores)
+        self._alone = self._packed_session(threads=self._cores)
+        self._padded_alone = self._load(padded_graph(), threads=self._cores)
+        self._threads = ThreadPoolExecutor(self._cores)
+        self._computed = self._real = 0
+
+    def _load(self, graph: Path, *, side_by_side: int = 1, threads: int = 1) -> Network:
         runtime, hints = self._settings["runtime"], self._settings["hints"]
-        self._session = PackedSession(
-            load_network(runtime, self._folder / "model.onnx", hints, side_by_side=self._cores),
+        return load_network(runtime, graph, hints, side_by_side=side_by_side, threads=threads)
+
+    def _packed_session(self, *, side_by_side: int = 1, threads: int = 1) -> PackedSession:
+        return PackedSession(
+            self._load(self._folder / "model.onnx", side_by_side=side_by_side, threads=threads),
             follows=self._settings["follows"],
             token_budget=self._settings["token_budget"],
             cost=Cost(**self._settings["micro_batch_cost"]),
         )
-        self._padded = [_session(padded_graph()) for _ in range(self._cores)]
-        self._threads = ThreadPoolExecutor(self._cores)
-        self._computed = self._real = 0
 
     def run(self, load: Load, variant: str) -> Done:
         if load.streams == 1 and len(load.requests[0]) == 1:
-            return self._each(load)
+            return self._each(load, ALONE[variant])
         self._computed = self._real = 0
         done, begin = Done(), time.perf_counter()
         texts = [text for request in load.requests for text in request]
@@ -72,12 +78,12 @@ class System:
         done.wall_s = time.perf_counter() - begin
         return done
 
-    def _each(self, load: Load) -> Done:
+    def _each(self, load: Load, way: Callable[[System, NDArray[np.int64]], object]) -> Done:
         """The latency of one text at a time."""
         done, begin = Done(), time.perf_counter()
         for request in load.requests:
             before = time.perf_counter()
-            self._one(self._tokenize(request)[0])
+            way(self, self._tokenize(request)[0])
             done.add(request, time.perf_counter() - before)
             if time.perf_counter() - begin > load.cap_s:
                 break
@@ -88,7 +94,7 @@ class System:
         return [np.array(encoding.ids, np.int64) for encoding in self._tokenizer.encode_batch_fast(texts)]
 
     def one_a_call(self, ids: Ids) -> NDArray[np.float32]:
-        return np.concatenate(list(self._threads.map(self._one, ids)))
+        return np.concatenate(list(self._threads.map(self.one, ids)))
 
     def padded(self, ids: Ids) -> NDArray[np.float32]:
         groups = self._groups(ids)
@@ -101,8 +107,16 @@ class System:
         columns = self._columns(ids)
         return _normalised(rows_of_texts(self._session, columns, self._outputs[0], threads=self._cores))
 
-    def _one(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    def one(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """One text on one thread."""
         return _normalised(self._session.run_pack(self._columns([ids]), self._outputs)[self._outputs[0]])
+
+    def one_on_all_cores(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        return _normalised(self._alone.run_pack(self._columns([ids]), self._outputs)[self._outputs[0]])
+
+    def one_padded_on_all_cores(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """By the graph for padded batches, which has nothing to pad in a batch of one text."""
+        return _run_padded(self._padded_alone, [ids])
 
     def _columns(self, ids: Ids) -> dict[str, Ids]:
         """What each text has of each graph input: token types are zero."""
@@ -117,15 +131,9 @@ class System:
         return self._session.groups(lengths, workers=self._cores)
 
     def _on_padded(self, groups: Sequence[NDArray[np.intp]], ids: Ids) -> NDArray[np.float32]:
-        """Run each group on the next session that is free."""
-        free = list(self._padded)
 
         def one(group: NDArray[np.intp]) -> NDArray[np.float32]:
-            session = free.pop()
-            try:
-                return _run_padded(session, [ids[index] for index in group])
-            finally:
-                free.append(session)
+            return _run_padded(self._padded, [ids[index] for index in group])
 
         rows = list(self._threads.map(one, groups))
         vectors = np.empty((len(ids), rows[0].shape[1]), np.float32)
@@ -141,9 +149,15 @@ class System:
 
 
 WAYS = {"one text a call": System.one_a_call, "padded": System.padded, "packed": System.packed}
+ALONE: dict[str, Callable[[System, NDArray[np.int64]], object]] = {
+    "one text a call": System.one,
+    "padded": System.one_padded_on_all_cores,
+    "packed": System.one_on_all_cores,
+}
+"""Of one caller that sends one text at a time."""
 
 
-def _run_padded(session: Any, ids: Ids) -> NDArray[np.float32]:
+def _run_padded(network: Network, ids: Ids) -> NDArray[np.float32]:
     longest = max(len(each) for each in ids)
     padded = np.zeros((len(ids), longest), np.int64)
     mask = np.zeros_like(padded)
@@ -151,19 +165,10 @@ def _run_padded(session: Any, ids: Ids) -> NDArray[np.float32]:
         padded[row, : len(each)] = each
         mask[row, : len(each)] = 1
     feed = {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
-    (hidden,) = session.run(None, feed)  # (n, L, H)
+    (hidden,) = network.run(feed, ["last_hidden_state"])  # (n, L, H)
     return _normalised(np.einsum("nlh,nl->nh", hidden, mask.astype(np.float32)) / mask.sum(1, keepdims=True))
 
 
 def _normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     normalised: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     return normalised
-
-
-def _session(graph: Path) -> Any:
-    """A padded graph with the settings that the encode step has for its own."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(SLOW_FUSIONS)
-    )

@@ -22,6 +22,8 @@ class System:
             from sentence_transformers import SentenceTransformer
 
             options: Any = {"device": "cpu", "backend": backend}
+            if backend == "openvino":  # else it computes in bfloat16 where the processor has it
+                options["model_kwargs"] = {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}
             self._model: Any = SentenceTransformer(checkpoint, **options)
         self._computed = self._real = 0
         self._count_padding()

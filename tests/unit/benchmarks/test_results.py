@@ -11,7 +11,7 @@ from benchmarks.peers.asked import BEGIN, END, main, table
 from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.page import write_page
 from benchmarks.peers.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
-from benchmarks.peers.results import BOUND, Results
+from benchmarks.peers.results import BOUND, Results, print_table
 from benchmarks.peers.workers import Answered
 from benchmarks.processes import Cost, cost_of
 
@@ -66,6 +66,42 @@ def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_medians(result
     assert (ratio.median, ratio.low, ratio.high) == (0.95, 0.9, 0.95)  # in round 2 the padded bound was the best
     assert results.ratio("encserve", "LitServe", "mixed", "4x32") is None
     assert results.median("encserve", "mixed", "4x32", "texts_per_s") == 180.0
+
+
+def test_the_best_of_all_that_have_the_texts_in_hand_is_the_bound_whatever_its_engine(results):
+    for number, rate in enumerate((250.0, 80.0, 100.0), start=1):
+        results.add(measurement("sentence-transformers openvino, all at once", rate, number=number))
+        results.add(measurement("bound, packed, OpenVINO", 240.0 - number, number=number))
+        results.add(measurement("sentence-transformers openvino", 500.0, number=number))  # request by request: no bound
+        results.add(measurement("encserve int8", 900.0, number=number))
+    assert [each.texts_per_s for each in results.find(BOUND, "mixed", "4x32")] == [250.0, 238.0, 237.0]
+
+
+def test_a_share_is_of_the_best_products_of_the_round_in_the_precision_of_the_system(results):
+    for number in (1, 2, 3):
+        results.add(measurement("roofline, fp32 numpy", 300.0, number=number))
+        results.add(measurement("roofline, fp32 torch", (200.0, 380.0, 360.0)[number - 1], number=number))
+        results.add(measurement("roofline, int8 torch", 1000.0, number=number))
+        results.add(measurement("encserve int8", 400.0, number=number))
+    share = results.share("encserve", "mixed", "4x32")
+    assert (share.median, share.low, share.high) == (180 / 360, 95 / 380, 190 / 300)
+    assert results.share("encserve int8", "mixed", "4x32").median == 0.4
+    assert results.share("encserve", "mixed", "1x1") is None  # no products were measured there
+    rows = results.to_json()["summary"]
+    (row,) = (each for each in rows if (each["system"], each["mode"]) == ("encserve", "4x32"))
+    assert row["share_of_roofline"] == {"median": 0.5, "low": 0.25, "high": 0.633}
+    assert "| tokens/s / roofline of FP32 products, mixed, 4 x 32 | - | 0.50 (0.25 to 0.63) |" in table(results)
+
+
+def test_tables_show_the_share(results, tmp_path, capsys):
+    results.add(measurement("roofline, fp32 torch", 380.0, number=1))
+    print_table(results)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "encserve " in line and "0.50 (0.50" in line)
+    assert line.split("  ")[-1].strip() == "0.50 (0.50 to 0.50)"
+    write_page(results, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "50% of the roofline" in page
+    assert "50% (50% to 50%)" in page
 
 
 def test_the_table_says_what_was_measured_and_what_was_not(results):

@@ -1,0 +1,1 @@
+"""What a machine can multiply, and what a network asks it to."""
