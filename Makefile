@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test docs gpu clients soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test docs gpu gpu-wheels clients soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -30,8 +30,15 @@ docs: $(VENV)/installed  ## the site, in build/site; a broken link or anchor fai
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 	@echo "open build/site/docs/index.html"
 
-gpu: $(VENV)/installed  ## the tests that need an NVIDIA GPU; where there is none they fail
-	$(BIN)/pytest -m gpu --require-gpu
+GPU_PYTHON ?= python3
+WHEELS ?= wheels
+gpu:  ## on a machine with an NVIDIA GPU and PyTorch: its tests, exports, certificates and figures; brings WHEELS along, downloads nothing
+	rm -rf build/gpu
+	$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target build/gpu $(WHEELS)/*.whl
+	PYTHONPATH="$(CURDIR):$(CURDIR)/build/gpu" $(GPU_PYTHON) -m benchmarks.gpu $(GPU)
+
+gpu-wheels: $(VENV)/installed  ## what make gpu needs beside PyTorch, for Python 3.12 on Linux x86-64, into WHEELS
+	$(BIN)/python -m benchmarks.gpu.wheels $(WHEELS)
 
 clients: $(VENV)/installed  ## clients of other people before the gateway, in environments that it makes below build/clients
 	$(BIN)/pytest tests/integration/tasks/test_client_programs.py
