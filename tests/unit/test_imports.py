@@ -67,6 +67,24 @@ def test_the_sdk_itself_goes_through_no_door():
     assert not [module for module, imported in imports_of("encserve") if imported.startswith(tuple(DOORS))]
 
 
+WAITED_FOR = ("transformers.models.", "scipy.stats", "torch._dynamo", "torch._inductor")
+"""Of what takes tenths of a second: the code of each network, and what few exports need."""
+
+
+def test_the_exporter_imports_no_network_and_no_statistics_before_it_needs_them():
+    """A module whose top imports them costs every export their time, whichever checkpoint it is of."""
+    early = {
+        (module, imported)
+        for module, tree in modules_of("encserve_export").items()
+        for node in tree.body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for imported in ([each.name for each in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        if imported.startswith(WAITED_FOR)
+    }
+    tokenizer = "transformers.models.bert.tokenization_bert_legacy"  # of a few lines, and of no network
+    assert early == {("encserve_export.checkpoint.reference_tokenizers", tokenizer)}
+
+
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_rooms_and_modules_side_by_side_import_each_other_in_no_circle(package):
     """Of each folder: what a room imports is what any module in it imports."""

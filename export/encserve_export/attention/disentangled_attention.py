@@ -9,21 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.deberta_v2.modeling_deberta_v2 import ConvLayer, DebertaV2Encoder, DisentangledSelfAttention
 
 from .distances import by_distance, over_pairs
 from .packed_attention import split_heads
 from .packing import current_packing
 from .replacing import Replacement, replaced
 
+if TYPE_CHECKING:
+    from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Encoder, DisentangledSelfAttention
+
 
 def deberta_v2_packed(model: PreTrainedModel, implementation: str) -> AbstractContextManager[None]:
     """Let DeBERTa v2 attend as registered, measure distances within a text, and not convolve across texts."""
+    from transformers.models.deberta_v2.modeling_deberta_v2 import (
+        ConvLayer,
+        DebertaV2Encoder,
+        DisentangledSelfAttention,
+    )
+
     replacements: list[Replacement] = []
     for module in model.modules():
         if isinstance(module, DebertaV2Encoder):

@@ -1,4 +1,8 @@
-"""The encoder families that are served, and what each needs to run on a pack."""
+"""The encoder families that are served, and what each needs to run on a pack.
+
+The code of a family's network in transformers is imported when one is packed, so that an export waits for its own
+alone.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.models.big_bird.modeling_big_bird import BigBirdModel
 
 
 def longest_in_full(config: PreTrainedConfig) -> int:
@@ -22,6 +21,8 @@ def longest_in_full(config: PreTrainedConfig) -> int:
 def big_bird_in_full(model: PreTrainedModel, implementation: str) -> Iterator[None]:
     """Switch to full attention, as the network does by itself on the first text that is short enough; it never switches
     back."""
+    from transformers.models.big_bird.modeling_big_bird import BigBirdModel
+
     for module in model.modules():
         if isinstance(module, BigBirdModel):
             module.set_attention_type("original_full")

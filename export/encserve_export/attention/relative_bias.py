@@ -8,30 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetSelfAttention
-from transformers.models.mt5.modeling_mt5 import MT5Attention
-from transformers.models.t5.modeling_t5 import T5Attention
-from transformers.models.umt5.modeling_umt5 import UMT5Attention
 
 from .distances import by_distance, over_pairs
 from .packed_attention import split_heads
 from .replacing import Replacement, replaced
 
-_T5_ATTENTIONS = (T5Attention, MT5Attention, UMT5Attention)
+if TYPE_CHECKING:
+    from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
+
 _MPNET_MAX_DISTANCE = 128  # where MPNet's last bucket begins; its configuration does not say
 
 
 def t5_packed(model: PreTrainedModel, implementation: str) -> AbstractContextManager[None]:
     """Give T5's layers a bias over the pairs of a pack; they pass it to packed attention by themselves."""
+    from transformers.models.mt5.modeling_mt5 import MT5Attention
+    from transformers.models.t5.modeling_t5 import T5Attention
+    from transformers.models.umt5.modeling_umt5 import UMT5Attention
+
     replacements: list[Replacement] = []
     for module in model.modules():
-        if isinstance(module, _T5_ATTENTIONS) and module.has_relative_attention_bias:
+        if isinstance(module, (T5Attention, MT5Attention, UMT5Attention)) and module.has_relative_attention_bias:
             places = module.relative_attention_max_distance + 1
             square = module.compute_bias(places, places)  # type: ignore[no-untyped-call]
             replacements.append((module, "compute_bias", _bias(square)))
@@ -41,6 +43,8 @@ def t5_packed(model: PreTrainedModel, implementation: str) -> AbstractContextMan
 def mpnet_packed(model: PreTrainedModel, implementation: str) -> AbstractContextManager[None]:
     """Give MPNet's layers a bias over the pairs of a pack, and let them attend as registered: by themselves they ask
     nobody."""
+    from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetSelfAttention
+
     replacements: list[Replacement] = []
     for module in model.modules():
         if isinstance(module, MPNetEncoder):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest
 
 from encserve_lifecycle.calibration_error import CONFIDENCE, bins_of, calibration_error, error_by_chance
 
@@ -62,6 +61,8 @@ def log_softmax(logits: Floats) -> Floats:
 
 
 def _bin(confidence: Floats, hits: NDArray[np.bool_]) -> dict[str, float]:
+    from scipy.stats import binomtest  # half a second, which exports without labels do not wait for
+
     bounds = binomtest(int(hits.sum()), len(hits)).proportion_ci(CONFIDENCE, method="exact")
     share = float(hits.mean())
     return {"score": float(confidence.mean()), "right": share, "low": float(bounds.low), "high": float(bounds.high)}
