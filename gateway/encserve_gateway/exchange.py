@@ -171,7 +171,7 @@ class Exchange(Record):
     def _count(self, answer: Answer) -> None:
         self.last = answer
         self.texts += len(answer)
-        self.tokens += int(answer.token_counts.sum())
+        self.tokens += sum(answer.token_counts.tolist())  # of a few dozen numbers, for which numpy takes thrice as long
         if cut := np.count_nonzero(answer.dropped_counts):
             self.cut_texts += cut
             self.dropped_tokens += int(answer.dropped_counts.sum())

@@ -31,6 +31,13 @@ class TellingProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._cycles = [cycle for cycle in (*self._cycles, self.cycle) if cycle and not cycle.response_complete]
 
+    def on_message_complete(self) -> None:
+        """Have read a request whole. What comes next is read although nobody asks for it, as nothing else tells that
+        the caller has gone; uvicorn stops reading within a body of more than 64 KiB."""
+        super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End it for all of its requests, where uvicorn by itself ends the last one only."""
         for cycle in self._cycles:

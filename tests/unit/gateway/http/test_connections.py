@@ -1,5 +1,6 @@
 """What only shows on a connection: bodies that stay away, callers who hang up, connections that are used again."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -8,7 +9,7 @@ import time
 
 import pytest
 from unit.gateway.listening import listening
-from unit.gateway.pipelines import Fake, answer
+from unit.gateway.pipelines import Fake
 
 PATH = "/v1/embeddings"
 BODY = json.dumps({"input": "a", "model": "embed"}).encode()
@@ -95,26 +96,34 @@ def test_a_header_with_a_line_end_is_no_header_of_ours(start):
     assert b"a\x0bb" not in response
 
 
-def test_a_caller_who_hangs_up_takes_the_question_along(start):
-    begun, ended = threading.Event(), threading.Event()
+class Slow:
+    """A pipeline that answers nobody, and notes when it is asked and when nobody wants the answer any more."""
 
-    async def slow(request):
-        import asyncio
+    def __init__(self):
+        self.begun, self.ended = threading.Event(), threading.Event()
 
-        begun.set()
+    async def __call__(self, request):
+        self.begun.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            ended.set()
+            self.ended.set()
             raise
-        return answer(request)
 
+
+LARGE = json.dumps({"input": "a" * 200_000, "model": "embed"}).encode()
+
+
+@pytest.mark.parametrize("body", [BODY, LARGE], ids=["a small question", "a large one"])
+def test_a_caller_who_hangs_up_takes_the_question_along(start, body):
+    slow = Slow()
     fake = Fake(slow, timeout_s=60)
-    port = start(fake)
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(head(len(BODY)) + BODY)
-        assert begun.wait(20)
-    assert ended.wait(20)
+    with socket.create_connection(("127.0.0.1", start(fake))) as connection:
+        connection.sendall(head(len(body)))
+        time.sleep(0.2)  # so that the body comes while it is waited for
+        connection.sendall(body)
+        assert slow.begun.wait(20)
+    assert slow.ended.wait(20)
     until_s = time.monotonic() + 20
     while fake.number("left_requests_total") != 1 and time.monotonic() < until_s:
         time.sleep(0.01)
@@ -124,20 +133,8 @@ def test_a_caller_who_hangs_up_takes_the_question_along(start):
 
 def test_whoever_sends_the_next_request_early_and_hangs_up_takes_the_first_along(start):
     """uvicorn by itself would tell the request that came last, which waits for the first."""
-    begun, ended = threading.Event(), threading.Event()
-
-    async def slow(request):
-        import asyncio
-
-        begun.set()
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            ended.set()
-            raise
-
-    port = start(Fake(slow, timeout_s=60))
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    slow = Slow()
+    with socket.create_connection(("127.0.0.1", start(Fake(slow, timeout_s=60)))) as connection:
         connection.sendall(2 * (head(len(BODY)) + BODY))
-        assert begun.wait(20)
-    assert ended.wait(20)
+        assert slow.begun.wait(20)
+    assert slow.ended.wait(20)
