@@ -122,6 +122,15 @@ class Call(Generic[Part]):
         if verb.shared:
             encode_text(self.shared, max_bytes=most, name=verb.shared)
 
+    def _prompted(self, pipeline: PipelineInfo) -> bool:
+        """Whether each text may get a prompt; "" is none."""
+        if "instruction" in pipeline.option_defaults:  # who takes one has a template around each text
+            return True
+        if "prompt" in self.given:
+            return bool(self.given["prompt"])
+        of_kind = "input_type" in pipeline.option_defaults and bool(pipeline.prompt_names)
+        return bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name") or of_kind))
+
     def limits(self, pipeline: PipelineInfo, texts_per_request: int) -> ChunkLimits:
         """What one request may carry, where the client wants no more than `texts_per_request` in it."""
         verb = self.verb.of_task(pipeline.task)
@@ -138,9 +147,7 @@ class Call(Generic[Part]):
             max_bytes_per_text=pipeline.max_bytes_per_text,
             shared_bytes=shared,
             added_tokens=pipeline.added_tokens,
-            # "" is no prompt; who takes an instruction has a template around each text
-            prompted=bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name")))
-            or "instruction" in pipeline.option_defaults,
+            prompted=self._prompted(pipeline),
             rows_per_text=rows,
             in_windows=self._in_windows,
             copied=verb.copied,

@@ -6,11 +6,11 @@ import numpy as np
 
 from encserve._results import SparseEmbeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, InputType, PromptOption, TruncateOption
+from encserve._verbs.options import CallOptions, InputType, TruncateOption, WrittenPromptOption
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class EmbedSparseOptions(TruncateOption, PromptOption, CallOptions, total=False):
+class EmbedSparseOptions(TruncateOption, WrittenPromptOption, CallOptions, total=False):
     """The keywords of `embed_sparse`."""
 
     input_type: InputType | None

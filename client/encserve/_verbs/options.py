@@ -78,11 +78,18 @@ class PromptOption(TypedDict, total=False):
     """Which of the pipeline's prompts to put before each text, "" for none; the checkpoint's without it."""
 
 
+class WrittenPromptOption(PromptOption, total=False):
+    """The options of verbs that put a prompt of the checkpoint or of the caller before each text."""
+
+    prompt: str | None
+    """What to put before each text, written out, in the place of a prompt that has a name; at most 4,096 bytes."""
+
+
 InputType = Literal["query", "document"]
 OutputDtype = Literal["float32", "int8", "binary"]
 
 
-class VectorOptions(PromptOption, total=False):
+class VectorOptions(WrittenPromptOption, total=False):
     """The options of verbs whose answers are vectors."""
 
     dimensions: int | None

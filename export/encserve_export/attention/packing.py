@@ -39,6 +39,8 @@ class Packing:
     """Where tokens look within their text."""
     attended: Tensor | None = None
     """Which tokens others attend to: bool (T,); all of them without. The others attend, too."""
+    pooled: Tensor | None = None
+    """Which tokens a mean is of: bool (T,); all of them without."""
     _pairs: dict[int | None, Pairs] = field(default_factory=dict)
 
     @property
@@ -59,6 +61,10 @@ class Packing:
         """The same pack where no token attends to those at which `attention_mask` int64 (T,) is 0; unlike those that
         pad a text they are part of it, and have an answer themselves."""
         return self if attention_mask is None else replace(self, attended=attention_mask != 0, _pairs={})
+
+    def pooling(self, pooling_mask: Tensor | None) -> Packing:
+        """The same pack where no mean is of the tokens at which `pooling_mask` int64 (T,) is 0."""
+        return self if pooling_mask is None else replace(self, pooled=pooling_mask != 0)
 
     def pairs(self, window: int | None = None) -> Pairs:
         """Which queries meet which keys; in a layer with a window those less than so many places apart, or just so many

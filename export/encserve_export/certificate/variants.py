@@ -6,6 +6,7 @@ from typing import Any
 
 from encserve_export.checkpoint.loading import Checkpoint
 
+_PROMPT = "Find what is said of a place: "
 _INSTRUCTION = "Which document names a place?"
 
 
@@ -29,7 +30,8 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
         case "feature-extraction":
             trained = [each for each in checkpoint.trained_dimensions if each < checkpoint.dimensions]
             shorter = trained[0] if trained else max(1, checkpoint.dimensions // 2)
-            return [{"truncate": "start"}, {"dimensions": shorter, "normalize": True}]
+            other = {"prompt": _PROMPT} if checkpoint.leaves_out_prompts else {"truncate": "start"}
+            return [other, {"dimensions": shorter, "normalize": True}]
         case "late-interaction":
             return [{"rank": True}]
         case "token-classification":

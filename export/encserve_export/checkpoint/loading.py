@@ -105,12 +105,19 @@ class Checkpoint:
         return width_behind(layers, self.family.width(self.config))
 
     @property
+    def leaves_out_prompts(self) -> bool:
+        """Whether the vector of a text is not of the tokens of its prompt."""
+        return self.task.name == "feature-extraction" and not self.modules.pools_prompt
+
+    @property
     def graph_inputs(self) -> tuple[str, ...]:
         """What the graph takes. Token types say which text of a pair a token belongs to."""
         typed = self.task.layout in PAIRED and self.family.token_types
         by_head = self.task.name == "question-answering" and self.family.answers_by_types
         types = typed and (by_head or "token_type_ids" in self.tokenizer.model_input_names)
-        masks = ("attention_mask",) if self.late and self.late.masks_attention else ()
+        masks: tuple[str, ...] = ("attention_mask",) if self.late and self.late.masks_attention else ()
+        if self.leaves_out_prompts:
+            masks += ("pooling_mask",)
         own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *masks, *self.task.graph_extra)
         return tuple(name for name in GRAPH_INPUTS if name in own or name in self.shared_inputs)
 
@@ -182,6 +189,11 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         settings_of(modules.late, tokenizer, *side_lengths)  # refuses tokens that the tokenizer does not have
     if modules.table:
         check_table(modules.table, tokenizer)
+    if not modules.pools_prompt and tokenizer.truncation_side == "left":
+        raise Unsupported(
+            "the tokenizer of the checkpoint cuts at the start of a text (truncation_side), where the prompt stands "
+            "that its pooling leaves out (include_prompt=false)"
+        )
     if reranker:
         check_room(reranker, modules, tokenizer, max_length)
     return Checkpoint(

@@ -29,6 +29,7 @@ _DIMS = {
     "input_ids": _TOKENS,
     "token_type_ids": _TOKENS,
     "attention_mask": _TOKENS,
+    "pooling_mask": _TOKENS,
     "lengths": _TEXTS,
     "mask_at": _MASKS,
 }
@@ -44,9 +45,10 @@ class PackedEncoder(nn.Module):
         self.dense = nn.Sequential(*checkpoint.modules.dense)
         self.pool = POOLINGS[checkpoint.modules.pooling]
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H)."""
-        packing = packing_of(lengths, input_ids.shape[0])
+    def forward(self, input_ids: Tensor, lengths: Tensor, pooling_mask: Tensor | None = None) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors float32 (n, H), which are
+        not of the tokens at which `pooling_mask` int64 (T,) is 0."""
+        packing = packing_of(lengths, input_ids.shape[0]).pooling(pooling_mask)
         return self.head(self.states(input_ids, packing), packing, input_ids)
 
     def head(self, states: Tensor, packing: Packing, input_ids: Tensor) -> Tensor:
@@ -86,6 +88,7 @@ def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
         "lengths": torch.tensor(_TRACED_LENGTHS),
         "token_type_ids": torch.zeros_like(tokens),
         "attention_mask": torch.ones_like(tokens),
+        "pooling_mask": torch.ones_like(tokens),
         "mask_at": torch.tensor([0, 3, 7]),
     }
     return {name: known[name] for name in checkpoint.graph_inputs}

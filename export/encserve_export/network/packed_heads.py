@@ -153,15 +153,16 @@ class PackedHeads(nn.Module):
         lengths: Tensor,
         token_type_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        pooling_mask: Tensor | None = None,
         mask_at: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to what each head gives. No token
-        attends to those at which `attention_mask` int64 (T,) is 0.
+        attends to those at which `attention_mask` int64 (T,) is 0, and no mean is of those at which `pooling_mask` is.
 
         With a head for masks, `mask_at` int64 (M,) has an element for each mask of all texts, whichever head they are
         meant for.
         """
-        packing = packing_of(lengths, input_ids.shape[0]).attending_to(attention_mask)
+        packing = packing_of(lengths, input_ids.shape[0]).attending_to(attention_mask).pooling(pooling_mask)
         states = self.encoder.states(input_ids, packing, token_type_ids)  # (T, H)
         rows = []
         for network in self.networks:

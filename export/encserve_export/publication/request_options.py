@@ -11,6 +11,7 @@ from encserve_server.steps.tokenize.layouts.queries_by_table import SIDES
 
 MAX_TEXTS_PER_REQUEST = 256
 _IN_WINDOWS = ("feature-extraction", "text-classification", "token-classification")
+_WITH_WRITTEN_PROMPTS = ("feature-extraction", "token-embedding", "sparse-embedding")
 _ANY = 2**31 - 1
 MOST_OF_AN_INSTRUCTION = 4_096
 """UTF-8 bytes."""
@@ -34,6 +35,10 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             None if checkpoint.modules.table else checkpoint.modules.default_prompt_name,  # whose sides have their own
             ["", *sorted(checkpoint.modules.prompts)],
         )
+    if checkpoint.leaves_out_prompts:  # which stand at the start
+        offered["truncate"] = _choice("end", ["end", "error"])
+    if checkpoint.task.name in _WITH_WRITTEN_PROMPTS:
+        offered["prompt"] = {"kind": "text", "default": None, "most": MOST_OF_AN_INSTRUCTION}
     match checkpoint.task.name:
         case "feature-extraction":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.normalize)

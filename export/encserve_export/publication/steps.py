@@ -119,7 +119,7 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     first = next(iter(checkpoints.values()))
     embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
     types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
-    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types, "attention_mask": 2}
+    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types, "attention_mask": 2, "pooling_mask": 2}
     limits = limits_by_head(checkpoints, config).values()
     answered = any(checkpoint.modules.table for checkpoint in checkpoints.values())
     columns = {graph_output(each.task, head): each.dimensions for head, each in checkpoints.items()}
@@ -170,6 +170,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             **template,
             **late,
             **table,
+            **({"leaves_out_prompt": True} if checkpoint.leaves_out_prompts else {}),
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
             "limits": asdict(limits),

@@ -111,8 +111,9 @@ def _pack(checkpoint: Checkpoint, group: list[Tokens]) -> dict[str, NDArray[np.i
     known = {"input_ids": input_ids, "lengths": np.array([len(ids) for ids, _ in group], np.int64)}
     if "token_type_ids" in checkpoint.graph_inputs:
         known["token_type_ids"] = np.concatenate([np.array(types, np.int64) for _, types in group])
-    if "attention_mask" in checkpoint.graph_inputs:
-        known["attention_mask"] = np.ones_like(input_ids)
+    for name in ("attention_mask", "pooling_mask"):
+        if name in checkpoint.graph_inputs:
+            known[name] = np.ones_like(input_ids)
     if "mask_at" in checkpoint.graph_inputs:
         known["mask_at"] = np.flatnonzero(input_ids == checkpoint.tokenizer.mask_token_id)
     return known

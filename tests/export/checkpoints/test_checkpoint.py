@@ -110,8 +110,8 @@ def test_roberta_positions_begin_after_the_padding_id(tmp_path):
             "pooling cls, mean is not supported",
         ),
         (
-            [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": "mean", "include_prompt": False})],
-            "include_prompt=false",
+            [TRANSFORMER, ("Pooling", "1_Pooling", {"pooling_mode": "cls", "include_prompt": False})],
+            r"the pooling cls of .* leaves out the prompt \(include_prompt=false\), which is supported for mean and",
         ),
         ([TRANSFORMER, MEAN, ("Normalize", "2_Normalize", {}), ("Dense", "3_Dense", {})], "puts Dense after Normalize"),
     ],

@@ -12,6 +12,8 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling
 
+from encserve_export.attention.pairs import Pairs
+from encserve_export.certificate.guard import check_texts_are_apart
 from encserve_export.checkpoint.sentence import layers
 from encserve_export.errors import CertificateFailed, CheckpointError, Unsupported, WayFailed
 from encserve_export.network.packed_graph import quiet_exporter
@@ -59,6 +61,16 @@ def test_what_is_read_rightly_is_certified_and_what_is_not_is_not(tmp_path):
 
     with pytest.raises((CertificateFailed, WayFailed), match="max_abs_diff"):
         stage(tmp_path / "wrong", folder, read=without_norm).certify()
+
+
+def test_pairs_that_see_each_other_are_found(tmp_path, monkeypatch):
+    """By their pooled vectors: of one score only the sign would be compared."""
+    checkpoint = load(modular(tmp_path))
+    check_texts_are_apart(checkpoint)
+    genuine = Pairs.seen.func
+    monkeypatch.setattr(Pairs, "seen", property(lambda pairs: torch.ones_like(genuine(pairs))))
+    with pytest.raises(Unsupported, match="run packed differs from each text alone"):
+        check_texts_are_apart(checkpoint)
 
 
 def test_what_cannot_be_served_is_refused_by_name(tmp_path):

@@ -15,7 +15,7 @@ from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import NO_MASK_KEYS, POOLING_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .pooling import POOLINGS
+from .pooling import POOLINGS, WITHOUT_PROMPT
 
 TOKENS, SENTENCE, SCORES = "token_embeddings", "sentence_embedding", "scores"
 """What a layer reads and writes: the vectors of the tokens, or the one vector of a text; and what the last layer of a
@@ -68,18 +68,15 @@ _POOLING_FLAGS = {
 """The older form of a pooling configuration, a flag for each mode."""
 
 
-def pooling_mode(folder: Path) -> str:
-    """The mode of a Pooling, in its present form (`pooling_mode`) or the older one (a flag a mode).
+def read_pooling(folder: Path) -> tuple[str, bool]:
+    """The mode of a Pooling, in its present form (`pooling_mode`) or the older one (a flag a mode), and whether it is
+    of the tokens of a prompt, too.
 
     Raises:
-        Unsupported: several modes at once, an unknown one, or a prompt that is left out.
+        Unsupported: several modes at once, an unknown one, or one that cannot leave out a prompt and is to.
         CheckpointError: there is no configuration.
     """
     config = read_needed_object(folder / "config.json")
-    if not config.get("include_prompt", True):
-        raise Unsupported(
-            f"the pooling of {folder} leaves out the prompt (include_prompt=false), which is not supported"
-        )
     if "pooling_mode" in config:
         stated = config["pooling_mode"]
         modes = [stated] if isinstance(stated, str) else list(stated)
@@ -89,7 +86,13 @@ def pooling_mode(folder: Path) -> str:
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise Unsupported(f"pooling {', '.join(modes)} is not supported; supported are {', '.join(POOLINGS)}")
     check_keys(folder / "config.json", config, ("include_prompt", "pooling_mode", *_POOLING_FLAGS), POOLING_KEYS)
-    return str(modes[0])
+    with_prompt = bool(config.get("include_prompt", True))
+    if not with_prompt and modes[0] not in WITHOUT_PROMPT:
+        raise Unsupported(
+            f"the pooling {modes[0]} of {folder} leaves out the prompt (include_prompt=false), which is supported for "
+            f"{' and '.join(WITHOUT_PROMPT)}"
+        )
+    return str(modes[0]), with_prompt
 
 
 def splade_activation(folder: Path) -> str:

@@ -26,9 +26,9 @@ from .layers import (
     check_dropout,
     check_mask,
     makes_scores,
-    pooling_mode,
     read_dense,
     read_norm,
+    read_pooling,
     splade_activation,
 )
 from .listed import Listed, ListedModule, listed_modules
@@ -56,6 +56,8 @@ class SentenceModules:
     token_normalize: bool = False
     """Whether the vectors of tokens are brought to length one, after those layers."""
     pooling: str = "mean"
+    pools_prompt: bool = True
+    """Whether the tokens of a prompt are pooled with those of its text."""
     dense: tuple[nn.Module, ...] = ()
     """Layers on the pooled vector, in their order: linear ones, and norms."""
     scores: bool = False
@@ -146,6 +148,8 @@ def check_modules(modules: SentenceModules, task: str, *, prompts: bool) -> None
         raise Unsupported(f"the checkpoint puts texts into a chat template, which {task} does not offer")
     if modules.logit_score and task != "text-ranking":
         raise Unsupported(f"the checkpoint makes scores of a language model's logits, which {task} does not offer")
+    if not modules.pools_prompt and task == "text-ranking":
+        raise Unsupported("the checkpoint leaves prompts out of its pooling, which text-ranking does not offer")
     if modules.scores and task != "text-ranking":
         raise Unsupported(f"the checkpoint makes the score of a pair of a pooled vector, which {task} does not offer")
     if modules.default_prompt_name and not prompts:
@@ -202,7 +206,7 @@ def _layers(folder: Path, listed: Listed, *, allow_pickle: bool, late: bool, pyl
             case _Place.NETWORK:
                 found["transformer"] = read_transformer_settings(folder, module.path, late=late)
             case _Place.POOLING if kind == "Pooling":
-                found["pooling"] = pooling_mode(path)
+                found["pooling"], found["pools_prompt"] = read_pooling(path)
             case _Place.POOLING:
                 found["splade"] = splade_activation(path)
             case _Place.MASK:

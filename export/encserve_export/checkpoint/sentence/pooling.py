@@ -18,12 +18,22 @@ def _counts(packing: Packing, states: Tensor) -> Tensor:
     return packing.lengths.clamp(min=1)[:, None].to(states.dtype)  # (n, 1); an empty text has no say
 
 
+def _sum_and_count(states: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+    """Of the tokens of each text that count, (n, H) and (n, 1)."""
+    if packing.pooled is None:
+        return _sum(states, packing), _counts(packing, states)
+    counted = packing.pooled[:, None].to(states.dtype)  # (T, 1)
+    return _sum(states * counted, packing), _sum(counted, packing).clamp(min=1)
+
+
 def _mean(states: Tensor, packing: Packing) -> Tensor:
-    return _sum(states, packing) / _counts(packing, states)
+    total, count = _sum_and_count(states, packing)
+    return total / count
 
 
 def _mean_sqrt_len_tokens(states: Tensor, packing: Packing) -> Tensor:
-    return _sum(states, packing) / _counts(packing, states).sqrt()
+    total, count = _sum_and_count(states, packing)
+    return total / count.sqrt()
 
 
 def _weightedmean(states: Tensor, packing: Packing) -> Tensor:
@@ -46,6 +56,9 @@ def _max(states: Tensor, packing: Packing) -> Tensor:
     padded = packing.pad(states).masked_fill(~packing.is_token[..., None], torch.finfo(states.dtype).min)  # (n, L, H)
     return padded.amax(1)
 
+
+WITHOUT_PROMPT = ("mean", "mean_sqrt_len_tokens")
+"""Those that can leave out the tokens of a prompt."""
 
 POOLINGS: dict[str, Callable[[Tensor, Packing], Tensor]] = {
     "cls": _cls,

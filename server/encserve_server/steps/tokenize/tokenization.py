@@ -51,7 +51,7 @@ class Tokenization:
         self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
         self._mask_id: int | None = settings.get("mask_id")
         """The token id of a mask, whose places are told; None where the network does not ask for them."""
-        self._masks_attention = "attention_mask" in settings["tensors"]
+        self._masks = [name for name in ("attention_mask", "pooling_mask") if name in settings["tensors"]]
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
@@ -75,8 +75,9 @@ class Tokenization:
             encodings = [[each for each in group if isinstance(each, Tokens)] for group in own]
             try:
                 tensors = self._layout.packed_tensors(groups, encodings, options)
-                if self._masks_attention and "attention_mask" not in tensors:  # which another head asks for
-                    tensors["attention_mask"] = np.ones_like(tensors["input_ids"])
+                for name in self._masks:
+                    if name not in tensors:  # which another head asks for
+                        tensors[name] = np.ones_like(tensors["input_ids"])
                 if self._mask_id is not None:
                     tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
                 answers.append(tensors)

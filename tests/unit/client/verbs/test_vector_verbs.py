@@ -53,3 +53,36 @@ def test_embed_tokens_in_shorter_types(ask, task, output_dtype, name, kind, colu
     pipeline = fake_pipeline(task=task, dimensions=12)
     result, _ = ask(pipeline, vectors, "embed_tokens", ["aa", "b"], output_dtype=output_dtype)
     assert [(each.shape, each.dtype) for each in result.vectors] == [((2, columns), kind), ((1, columns), kind)]
+
+
+@pytest.mark.parametrize(
+    ("defaults", "options", "requests"),
+    [
+        ({}, {}, 2),
+        ({}, {"prompt": "find: "}, 4),
+        ({}, {"prompt_name": "query"}, 4),
+        ({"prompt_name": "query"}, {}, 4),
+        ({"prompt_name": "query"}, {"prompt": ""}, 2),
+        ({"input_type": "document", "prompt_name": None}, {}, 4),
+        ({"input_type": "document", "prompt_name": None}, {"prompt_name": ""}, 2),
+    ],
+)
+def test_a_prompt_counts_against_the_tokens_of_a_request(ask, defaults, options, requests):
+    """It has an unknown length, and kinds of texts may have one of their own."""
+
+    def terms(request):
+        count = len(request.inputs["text"])
+        none = np.empty((1, 0), np.int32)
+        return {"term_count": np.zeros((1, count), np.int32), "token_id": none, "weight": none.astype(np.float32)}
+
+    pipeline = fake_pipeline(
+        task="sparse-embedding",
+        max_length=16,
+        max_tokens_per_request=16,
+        prompt_names=("query",),
+        option_defaults=defaults,
+    )
+    result, asked = ask(pipeline, terms, "embed_sparse", ["a", "b", "c", "d"], **options)
+    assert len(result.token_ids) == 4
+    assert len(asked) == requests
+    assert all(request.parameters.items() >= options.items() for request in asked)

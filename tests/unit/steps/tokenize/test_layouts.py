@@ -31,8 +31,9 @@ def tokenizer():
     return tokenizer
 
 
-def lay(tokenizer, layout, options, *, limits=(), prompts=(), **inputs):
+def lay(tokenizer, layout, options, *, limits=(), prompts=(), settings=(), **inputs):
     settings = {
+        **dict(settings),
         "layout": layout,
         "limits": {**LIMITS, **dict(limits)},
         "prompts": dict(prompts),
@@ -57,6 +58,43 @@ def words(*numbers):
 
 def rows(answer):
     return [row.tolist() for row in np.split(answer["input_ids"], np.cumsum(answer["lengths"])[:-1])]
+
+
+class TestSingleTexts:
+    PROMPTS = {"prompts": {"query": "w7 "}, "settings": {"leaves_out_prompt": True}}  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("options", "left_out"),
+        [({}, 0), ({"prompt": ""}, 0), ({"prompt_name": "query"}, 2), ({"prompt": "w8 w9 "}, 3)],
+    )
+    def test_tokens_of_a_prompt_are_told(self, tokenizer, options, left_out):
+        answer = lay(tokenizer, "single_texts", options, text=["w1 w2", ""], **self.PROMPTS)
+        masks = np.split(answer["pooling_mask"], np.cumsum(answer["lengths"])[:-1])
+        for mask in masks:
+            assert mask.tolist() == [0] * left_out + [1] * (len(mask) - left_out)
+
+    def test_a_prompt_is_in_the_first_window_alone(self, tokenizer):
+        text = " ".join(f"w{number}" for number in range(12))
+        options = {"prompt": "w8 w9 ", "long_text": "chunk", "overlap": 0}
+        answer = lay(tokenizer, "single_texts", options, text=[text, "w1"], **self.PROMPTS)
+        assert answer["window_count"].tolist() == [2, 1]
+        assert answer["lengths"].tolist() == [9, 9, 5]
+        assert np.flatnonzero(answer["pooling_mask"] == 0).tolist() == [0, 1, 2, 18, 19, 20]
+
+    def test_a_prompt_that_leaves_no_room_leaves_nothing(self, tokenizer):
+        answer = lay(tokenizer, "single_texts", {"prompt": "w8 " * 20}, text=["w1"], **self.PROMPTS)
+        assert (answer["pooling_mask"].tolist(), answer["lengths"].tolist()) == ([0] * 9, [9])
+
+    def test_a_prompt_that_is_written_out(self, tokenizer):
+        answer = lay(
+            tokenizer,
+            "single_texts",
+            {"prompt": "w8 ", "prompt_name": "query"},
+            prompts=[("query", "w7 ")],
+            text=["w1"],
+        )
+        assert answer["input_ids"].tolist() == [CLS, *words(8, 1), SEP]
+        assert "pooling_mask" not in answer
 
 
 class TestTaggedTexts:

@@ -15,5 +15,5 @@ def one_token(inputs: Sequence[str], mask_id: int | None) -> dict[str, NDArray[n
     among its tokens in their order, so a request that has fewer of them than it says would take another's.
     """
     token = mask_id if "mask_at" in inputs else 0  # which is in every vocabulary
-    values = {"input_ids": token, "lengths": 1, "attention_mask": 1}
+    values = {"input_ids": token, "lengths": 1, "attention_mask": 1, "pooling_mask": 1}
     return {name: np.array([[values.get(name, 0)]], np.int64) for name in inputs}

@@ -28,9 +28,14 @@ class Layout:
         self._prompts = dict(settings.get("prompts", {}))
         self._special = special_tokens_of_text(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
+        self._tokenizer = tokenizer
+        self._leaves_out_prompt: bool = settings.get("leaves_out_prompt", False)
 
     def prompt(self, options: Options) -> str:
-        """Return the text that a request puts before each text."""
+        """Return the text that a request puts before each text: what it writes out, or what it names."""
+        written: str | None = options.get("prompt")
+        if written is not None:
+            return written
         return self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
@@ -58,7 +63,24 @@ class Layout:
         Raises:
             InvalidArgument: a text has no tokens, or too many and may not be cut; or the request has too many.
         """
-        return self.packed_cuts(encodings[0], self.cut(encodings[0], options))
+        cuts = self.cut(encodings[0], options)
+        packed = self.packed_cuts(encodings[0], cuts)
+        return packed | self._pooling_mask(packed, options) if self._leaves_out_prompt else packed
+
+    def _pooling_mask(self, packed: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[np.int64]]:
+        """Return which tokens (T,) the mean of each text is of: 0 for those of the prompt and what stands before it. A
+        prompt is in the first window of a text."""
+        mask = np.ones_like(packed["input_ids"])
+        prompt = self.prompt(options)
+        if prompt:
+            size = len(self._tokenizer.encode(prompt, add_special_tokens=False))
+            # The special token behind a prompt stands behind the text that follows; as a rule there is one.
+            around = len(self._special.before) + max(0, len(self._special.after) - 1)
+            begins = np.cumsum(packed["lengths"]) - packed["lengths"]
+            firsts = np.cumsum(packed["window_count"]) - packed["window_count"]
+            for row in firsts.tolist():
+                mask[begins[row] : begins[row] + min(around + size, packed["lengths"][row])] = 0
+        return {"pooling_mask": mask}
 
     def cut(self, encodings: Sequence[Tokens], options: Options) -> list[list[Cut]]:
         """Return what is left of each text: one part, or overlapping windows where the request wants long texts
