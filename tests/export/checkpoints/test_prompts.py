@@ -10,24 +10,12 @@ from sentence_transformers import SentenceTransformer
 from encserve_export.errors import CertificateFailed, Unsupported, WayFailed
 from encserve_export.publication.request_options import options_of
 from export.certificate.staged import stage
-from export.small_checkpoints import make_checkpoint
 
 from .in_process import answers, load
+from .pooled_prompts import pooled
 
 TEXTS = ["The Library of the Town opens at Nine.", "rain", "", "trees and the town " * 30]
-PROMPTS = {"query": "find this: ", "document": "a text of the town: "}
 WRITTEN = "Represent what is said of a place, for a search: "
-
-
-def pooled(folder, family="bert", *, mode="mean", include=False, default=None):
-    """A checkpoint whose pooling has the prompt in it, or not."""
-    modules = [("Transformer", "", {"max_seq_length": 48}), ("Pooling", "1_Pooling", {"pooling_mode": mode})]
-    make_checkpoint(folder, family, modules=modules)
-    file = folder / "1_Pooling/config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"include_prompt": include}))
-    stated = {"prompts": PROMPTS, "default_prompt_name": default}
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(stated))
-    return folder
 
 
 @pytest.mark.parametrize(

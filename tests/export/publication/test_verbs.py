@@ -44,6 +44,7 @@ def test_each_option_of_a_verb_is_offered(verb):
         max_length=256,
         tokenizer=Tokenizer(),
         template=None,
+        leaves_out_prompts=False,
     )
     generates = checkpoint.task is GENERATION
     offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint, calibrated=True)

@@ -144,7 +144,7 @@ def test_the_end_of_the_template_stays_where_a_document_is_cut(steps):
     [
         (["a"], ["b " * 400], {"truncate": "error"}, r"pair 0 has \d+ tokens with its template; max_length is 96"),
         (["a"], ["b"], {"truncate": "start"}, "option truncate is 'start'; allowed are 'end', 'error'"),
-        (["a"], ["b"], {"instruction": "x" * 5_000}, "of 5000 bytes; it may have 4096"),
+        (["a"], ["b"], {"instruction": "x" * 5_000}, "option instruction has 5000 bytes; it may have 4096"),
         (["a"], ["b"], {"instruction": 7}, "option instruction is 7; it must be a text"),
         (["a"], ["b"], {"instruction": "\ud800"}, "no half of a surrogate pair"),
         (["a", "b"], ["c", "d", "e"], {}, "has 2 texts and 3 text_pairs; expected are as many, or one text"),

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import transformers
+from export.checkpoints.pooled_prompts import pooled
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
 from export.small_checkpoints import make_checkpoint
@@ -40,6 +41,7 @@ def checkpoints(tmp_path_factory):
         str(made["embed-sparse-bert"]), create_model_card=False
     )
     made["sparse-routed-bert"] = routed(folder / "sparse-routed", "bert", activation="relu", prompts=PROMPTS)
+    made["embed-instructed-bert"] = pooled(folder / "instructed")
     made["rank-modular-bert"] = modular(folder / "rank-modular")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     return made

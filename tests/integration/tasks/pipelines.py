@@ -10,6 +10,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 ENTITIES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
 PIPELINES = {
     "embed-bert": {"family": "bert", "matryoshka_dimensions": [8, 16]},
+    "embed-instructed-bert": {"family": "bert"},
     "embed-tokens-bert": {
         "family": "bert",
         "modules": [("Transformer", "", {"max_seq_length": 64})],

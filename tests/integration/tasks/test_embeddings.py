@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from references import TEXTS, cut
-from sentence_transformers import SparseEncoder
+from sentence_transformers import SentenceTransformer, SparseEncoder
 from serving import PROMPTS
 
 from encserve import InvalidInput
@@ -111,3 +111,17 @@ def test_vectors_of_tokens_in_shorter_types(client, name, options):
         assert (short.dtype, short.shape) == (np.int8, full.shape)
         assert np.abs(short - full * 127 / np.abs(full).max(1, keepdims=True)).max() <= 0.5 + 1e-3
         np.testing.assert_array_equal(packed, np.packbits(full[:, :8] > 0, axis=1))
+
+
+@pytest.mark.parametrize("name", ["embed-bert", "embed-instructed-bert"])
+def test_a_prompt_that_the_call_writes_out(client, checkpoints, name):
+    """In the mean of a text, or not, as the checkpoint says; whatever prompts stand beside it in a batch."""
+    encoder = SentenceTransformer(str(checkpoints[name]), device="cpu")
+    encoder.max_seq_length = client.pipeline(name).max_length
+    prompts = ["", "Represent this for a search: ", "a text of the town: "]
+    with ThreadPoolExecutor(6) as pool:
+        asked = [(prompt, pool.submit(client.embed, TEXTS, model=name, prompt=prompt)) for prompt in prompts * 2]
+        for prompt, answer in asked:
+            np.testing.assert_allclose(answer.result().vectors, encoder.encode(TEXTS, prompt=prompt), **SCORES)
+    with pytest.raises(InvalidInput, match="option prompt has 4097 bytes; it may have 4096"):
+        client.embed(["a"], model=name, prompt="p" * 4_097)

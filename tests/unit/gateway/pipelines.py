@@ -58,12 +58,17 @@ def embedded(request, texts):
     options |= {name: request.parameters.get(name) for name in ("prompt_name", "truncate")}
     check_dimensions(request)
     vectors = np.array([vector_of(text, **options) for text in texts], np.float32)
+    return of_types(request, vectors[None]) | one_window(texts)
+
+
+def of_types(request, vectors):
+    """Vectors (1, n, d) in the type that is asked for."""
     kinds = {
         "embedding": vectors,
         "embedding_int8": np.rint(vectors * 9).astype(np.int8),
-        "embedding_binary": np.packbits(vectors > 0, axis=1),
+        "embedding_binary": np.packbits(vectors > 0, axis=2),
     }
-    return {name: rows[None] for name, rows in kinds.items() if name in request.outputs} | one_window(texts)
+    return {name: rows for name, rows in kinds.items() if name in request.outputs}
 
 
 def check_dimensions(request):
@@ -84,7 +89,7 @@ def embedded_tokens(request, texts):
     total = sum(tokens_of(text)[0] for text in texts)
     vectors = np.arange(total * DIMENSIONS, dtype=np.float32).reshape(1, total, DIMENSIONS)
     vectors = vectors[..., : request.parameters.get("dimensions")]
-    return {"embedding": vectors, "offsets": np.full((1, total, 2), -1, np.int32)}
+    return of_types(request, vectors) | {"offsets": np.full((1, total, 2), -1, np.int32)}
 
 
 def embedded_sparsely(request, texts):

@@ -113,7 +113,8 @@ def _text(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     except UnicodeEncodeError:
         raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
     if size > rule["most"]:
-        raise InvalidArgument(f"{problem}, of {size} bytes; it may have {rule['most']}")
+        named = problem.partition(" is ")[0]  # and not what the text is, which is the caller's
+        raise InvalidArgument(f"{named} has {size} bytes; it may have {rule['most']}")
     return value
 
 

@@ -34,6 +34,7 @@ VALUES = {
     "long_text": "chunk",
     "overlap": 2,
     "prompt_name": "query",
+    "prompt": "find: ",
     "input_type": "query",
     "instruction": "Does it name a place?",
     "dimensions": 4,
