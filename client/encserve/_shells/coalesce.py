@@ -94,9 +94,13 @@ class Coalescer:
 
     async def part(self, call: Call[Part], pipeline: PipelineInfo, chunk: Chunk) -> Part:
         """The part of the result in the answer to a chunk, which may travel together with those of other calls."""
-        key, deadline = call.mergeable, call.deadline
-        limits = call.limits(pipeline, min(MAX_TEXTS, self._settings.texts_per_request))
-        if key is None or chunk.size.rows >= limits.max_texts:
+        deadline, most = call.deadline, min(MAX_TEXTS, self._settings.texts_per_request)
+        rows = chunk.size.rows
+        if (
+            rows >= most  # whatever the limits of the pipeline are, and before the time that they take
+            or (key := call.mergeable) is None
+            or rows >= (limits := call.limits(pipeline, most)).max_texts
+        ):
             alone: Part = await self._send(call, pipeline, chunk, deadline)
             return alone
         loop = asyncio.get_running_loop()

@@ -45,7 +45,7 @@ class AnswerReader:
         if tensor.dtype != dtype:
             raise self.broken(f"tensor {name!r} is {tensor.dtype}, the contract promises {np.dtype(dtype)}")
         wanted = (1, *shape)
-        if tensor.ndim != len(wanted) or any(w not in (None, s) for w, s in zip(wanted, tensor.shape, strict=True)):
+        if tensor.shape != wanted and not _fits(tensor.shape, wanted):
             promised = ", ".join("*" if size is None else str(size) for size in wanted)
             raise self.broken(f"tensor {name!r} has shape {list(tensor.shape)}, the contract promises [{promised}]")
         array: NDArray[Any] = tensor[0]
@@ -92,3 +92,7 @@ class AnswerReader:
         """The error to raise for an answer that breaks the contract."""
         response = self.response
         return ContractError(problem, model=response.model, version=response.version, request_id=response.request_id)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, size) for want, size in zip(wanted, shape, strict=True))
