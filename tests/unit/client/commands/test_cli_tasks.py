@@ -17,13 +17,24 @@ from encserve import (
     MaskFills,
     Ranking,
     Span,
+    SparseEmbeddings,
     TextScores,
     TokenClassifications,
     TokenEmbeddings,
 )
 from encserve._cli import main
 
-COMMANDS = ("answer", "classify", "classify-tokens", "embed-tokens", "fill-mask", "generate", "rerank", "score")
+COMMANDS = (
+    "answer",
+    "classify",
+    "classify-tokens",
+    "embed-sparse",
+    "embed-tokens",
+    "fill-mask",
+    "generate",
+    "rerank",
+    "score",
+)
 COMMON = {"model": "m", "version": "1", "certificate": "c"}
 COUNTS = {
     "token_counts": np.array([3, 4], np.int32),
@@ -42,6 +53,12 @@ ANSWERS = {
         token_counts=np.array([9], np.int32),
         dropped_counts=np.array([0], np.int32),
         window_counts=np.array([1], np.int32),
+        **COMMON,
+    ),
+    "embed_sparse": SparseEmbeddings(
+        token_ids=[np.array([7, 3], np.int32), np.zeros(0, np.int32)],
+        weights=[np.array([0.5, 0.25], np.float32), np.zeros(0, np.float32)],
+        **COUNTS,
         **COMMON,
     ),
     "embed_tokens": TokenEmbeddings(
@@ -210,3 +227,11 @@ def test_embed_tokens(asked, capsys):
     (first, second), _ = lines(capsys)
     assert (first["vectors"], first["offsets"]) == ([[0.5, 0.25]], [[-1, -1]])
     assert (second["vectors"], second["dropped_count"]) == ([], 2)
+
+
+def test_embed_sparse(asked, capsys):
+    assert main(["embed-sparse", "--model", "m", "--input-type", "query", "--prompt", "find: ", "a", "b"]) == 0
+    assert asked == [("embed_sparse", (["a", "b"],), {"model": "m", "input_type": "query", "prompt": "find: "})]
+    (first, second), _ = lines(capsys)
+    assert (first["token_ids"], first["weights"]) == ([7, 3], [0.5, 0.25])
+    assert (second["token_ids"], second["dropped_count"]) == ([], 2)
