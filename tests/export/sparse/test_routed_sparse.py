@@ -9,10 +9,15 @@ import pytest
 import transformers
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
+from tokenizers import Tokenizer
 
+from encserve_export.certificate.verification.reference_file import FILE_NAME, read_reference
 from encserve_export.config import ExportConfig
 from encserve_export.engines.table import check_queries
 from encserve_export.errors import CertificateFailed, CheckpointError, Unsupported, WayFailed
+from encserve_server.steps.instance.settings import read_settings
+from encserve_server.steps.request.options import OptionRules
+from encserve_server.steps.tokenize.tokenization import Tokenization
 from export.certificate.staged import stage
 from export.checkpoints.in_process import answers, load
 from export.small_checkpoints import make_checkpoint
@@ -77,8 +82,27 @@ def test_what_is_read_rightly_is_certified(tmp_path):
     parity = stage(tmp_path / "staged", folder).certify()
     assert parity["library"].startswith("SparseEncoder of sentence-transformers")
     assert parity["figures"]["max_abs_diff"]["measured"] < 1e-5
-    assert parity["token_counts"].count(0) > 10, "queries, of which the network sees no token"
     assert parity["variants"] == 48, "eight texts of either kind with each prompt, and without"
+
+
+def test_what_is_kept_for_later_is_what_a_server_says(tmp_path):
+    """`encserve verify` holds the counts of tokens against those that it kept, of queries too."""
+    folder = routed(tmp_path / "checkpoint")
+    staged = stage(tmp_path / "staged", folder)
+    (tmp_path / "kept").mkdir()
+    staged.certify(kept=tmp_path / "kept")
+    settings = read_settings(staged.folders["tokenize"])
+    tokenization = Tokenization(Tokenizer.from_file(str(staged.folders["tokenize"] / "tokenizer.json")), settings)
+    rules, kinds = OptionRules.from_settings(settings), set()
+    corpus = read_reference(tmp_path / "kept" / FILE_NAME).sections["corpus"]
+    for kept in corpus.kept:
+        options = rules.check(kept.asked.options)
+        raw = {"text": [text.encode() for text in kept.asked.inputs["text"]]}
+        (tensors,) = tokenization.tokenize([(tokenization.read(raw, options), options)])
+        expected = corpus.token_counts[kept.first : kept.first + kept.asked.count]
+        assert tensors["token_count"].tolist() == expected
+        kinds.add((options["input_type"], max(expected) > 0))
+    assert kinds == {("query", True), ("document", True)}
 
 
 @pytest.mark.parametrize(

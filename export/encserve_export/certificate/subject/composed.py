@@ -43,6 +43,9 @@ class Said:
     BigBird's logits of a question, where no answer can be: beside that no difference would be seen."""
     answers: Sequence[tuple[Answer, ...]]
     """For each text or pair."""
+    counts: list[int] | None = None
+    """The tokens of each text where none of them go to the network, as of queries that a table answers; None where the
+    rows say it."""
 
 
 class ComposedPipeline:
@@ -126,7 +129,8 @@ class ComposedPipeline:
         except Exception as error:  # whatever a head does with tensors of other steps
             raise CertificateFailed(f"the head step does not answer {_shown(request)}: {error!r}") from error
         owners = np.repeat(np.arange(request.count), per_text).tolist()
-        return Said(texts, owners, rows, _read(tensors) if in_windows else None, answers)
+        counts = None if texts else tensors["token_count"].tolist()
+        return Said(texts, owners, rows, _read(tensors) if in_windows else None, answers, counts)
 
     def _rows_of(self, answer: Mapping[str, Rows] | Exception, sizes: Sequence[int]) -> list[Rows]:
         """The rows of each text of a request, of which the step gives so many."""

@@ -66,7 +66,7 @@ class Examination:
             self.logits.add(owner, ours_rows, theirs_row)
         if not self.task.logits and self.task.follows == "lengths":
             self.own += [answer for (answer,) in said.answers]
-        counts = [0] * request.count
+        counts = said.counts or [0] * request.count
         for owner, text in zip(owners, said.texts, strict=True):
             counts[owner - first] = max(counts[owner - first], len(text["input_ids"]))
         if request.variant:
