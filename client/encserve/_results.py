@@ -234,10 +234,7 @@ class Rows(Generic[Part]):
         self.whole: Part | None = None
 
     def put(self, part: Part) -> None:
-        """Copy a part to its rows; one that is the whole stays as it is."""
-        if self.whole is None and len(part) == self._rows:
-            self.whole = part
-            return
+        """Copy a part to its rows, be it the only one: its arrays may be those of a transport, which keeps them."""
         if self.whole is None:
             self.whole = replace(part, **{name: self._room_for(value) for name, value in vars(part).items()})
         rows = slice(part.start, part.start + len(part))
