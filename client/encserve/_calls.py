@@ -55,6 +55,7 @@ class Calls:
             version_wanted=keywords.get("version"),
             progress=bool(keywords.get("progress", False)),
             metadata=trace_metadata(),
+            by_text=verb.by_text(keywords),
             **{"given": given, **further},
         )
 

@@ -21,6 +21,9 @@ configuration has it."""
 ADDED_KEY = "added_tokens"
 """The parameter that says how many tokens the server gives a text; only a pipeline that does has it."""
 
+ADAPTERS_KEY = "adapters"
+"""The parameter with the names of a pipeline's adapters; only a pipeline with some has it."""
+
 CANDIDATE_KEY = "candidate"
 """The parameter that says which version is the candidate, and for what share; only a pipeline with one has it."""
 
@@ -69,6 +72,8 @@ class PipelineInfo:
     the marker, the prompt, and what fills a query up."""
     prompt_names: tuple[str, ...]
     """The values that `prompt_name` may have."""
+    adapters: tuple[str, ...] = ()
+    """The names that `adapter` may have beside "none"; empty where the pipeline has no adapters."""
     option_defaults: Mapping[str, Any]
     """Option -> the value it has in a request that does not set it."""
     requirements: tuple[str, ...] = ()
@@ -113,6 +118,7 @@ class PipelineInfo:
             **{key: read(key, lambda text: tuple(json.loads(text))) for key in LISTS},
             option_defaults=read("option_defaults", lambda text: dict(json.loads(text))),
             added_tokens=read(ADDED_KEY, int) if ADDED_KEY in parameters else 0,
+            adapters=read(ADAPTERS_KEY, lambda text: tuple(json.loads(text))) if ADAPTERS_KEY in parameters else (),
             candidate=read(CANDIDATE_KEY, Candidate.from_text) if CANDIDATE_KEY in parameters else None,
         )
 
@@ -126,5 +132,6 @@ class PipelineInfo:
             **{key: json.dumps(list(getattr(self, key)), ensure_ascii=False) for key in LISTS},
             "option_defaults": json.dumps(dict(self.option_defaults), sort_keys=True),
             **({ADDED_KEY: str(self.added_tokens)} if self.added_tokens else {}),
+            **({ADAPTERS_KEY: json.dumps(list(self.adapters))} if self.adapters else {}),
             **({CANDIDATE_KEY: self.candidate.to_text()} if self.candidate else {}),
         }

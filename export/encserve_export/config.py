@@ -109,6 +109,8 @@ class ExportConfig:
     """Whether what serves from the next start on is this version; None: unless a server runs on the repository."""
     heads: Mapping[str, str] = field(default_factory=dict)
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Folders of low-rank adapters as PEFT saves them, by the name that requests ask for them with."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +124,7 @@ class ExportConfig:
                     f"--head {head!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter or "
                     f"digit, without the endings {', '.join(RESERVED_ENDINGS)}"
                 )
+        self._check_adapters()
         if not NAME.fullmatch(self.name):
             raise InvalidConfig(
                 f"--name {self.name!r}: letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -135,4 +138,22 @@ class ExportConfig:
         if self.max_length is not None and self.max_length < 3:
             raise InvalidConfig(
                 f"--max-length {self.max_length}: must be 3 at least (two special tokens and one of text)"
+            )
+
+    def _check_adapters(self) -> None:
+        for adapter in self.adapters:
+            if not NAME.fullmatch(adapter) or adapter == "none":
+                raise InvalidConfig(
+                    f"--adapter {adapter!r}: its name needs letters, digits, '.', '_' and '-', beginning with a letter "
+                    "or digit, and 'none' is what requests call the checkpoint without one"
+                )
+        if self.adapters and self.heads:
+            raise InvalidConfig(
+                "--adapter and --head cannot be given together: heads share an encoder without adapters"
+            )
+        asked = (self.engine, self.precision, self.runtime or Runtime.ONNXRUNTIME, self.compare_runtimes)
+        if self.adapters and asked != (Engine.PYTHON, Precision.FP32, Runtime.ONNXRUNTIME, False):
+            raise InvalidConfig(
+                f"--adapter is served by --engine {Engine.PYTHON} with --runtime {Runtime.ONNXRUNTIME.value} in "
+                f"--precision {Precision.FP32.value} alone"
             )

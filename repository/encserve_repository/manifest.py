@@ -50,6 +50,9 @@ class Manifest:
     """The name of the head of a shared encoder; empty for the first or only one."""
     body: str = ""
     """The pipeline whose encode step it uses; empty for its own."""
+    adapters: dict[str, Any] = field(default_factory=dict)
+    """The adapters that texts may ask for, by name, in the order of their numbers: source, digest, rank, layers, the
+    modules of the head that it brings, and what it says that it was trained on."""
     opset: int
     dimensions: int
     """The columns of what the encode step gives: components of a vector, or labels."""

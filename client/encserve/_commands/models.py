@@ -22,6 +22,7 @@ COLUMNS = {
     "TEXTS/REQ": "max_texts_per_request",
     "TOKENS/REQ": "max_tokens_per_request",
     "BYTES/TEXT": "max_bytes_per_text",
+    "ADAPTERS": "adapters",
     "NEEDS": "requirements",
     "RELAXED": "relaxed",
     "CANDIDATE": "candidate",
@@ -49,10 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def table(pipelines: Sequence[PipelineInfo]) -> str:
-    """One line per pipeline, in aligned columns; numbers to the right. Candidates have a column where there are any."""
+    """One line per pipeline, in aligned columns; numbers to the right. Adapters and candidates have columns
+    where there are any."""
     columns = []
     for heading, field in COLUMNS.items():
-        if field == "candidate" and not any(pipeline.candidate for pipeline in pipelines):
+        if field in ("adapters", "candidate") and not any(getattr(pipeline, field) for pipeline in pipelines):
             continue
         values = [_cell(getattr(pipeline, field)) for pipeline in pipelines]
         width = max(len(heading), *(len(str(value)) for value in values))

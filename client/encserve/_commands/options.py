@@ -18,7 +18,9 @@ def add_options(parser: argparse._ActionsContainer, *verbs: Verb[Any], without: 
 
 def given_options(arguments: argparse.Namespace, verb: Verb[Any]) -> dict[str, Any]:
     """The options of `verb` that the arguments give."""
-    return {name: value for name in verb.options if (value := getattr(arguments, name, None)) is not None}
+    given = {name: value for name in verb.options if (value := getattr(arguments, name, None)) is not None}
+    single = [name for name, value in given.items() if verb.options[name].by_text and len(value) == 1]
+    return given | {name: given[name][0] for name in single}
 
 
 def _flag(option: Option) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def _flag(option: Option) -> dict[str, Any]:
         return {"type": int, "metavar": "N", "help": about}
     if option.kind is float:
         return {"type": float, "metavar": "NUMBER", "help": about}
+    if option.by_text:
+        return {"metavar": "NAME", "action": "append", "help": f"{about}; given again for a name for each text"}
     if option.kind is list:
         return {"metavar": "TEXT", "action": "append", "help": f"{about}; may be given again"}
     return {"metavar": "TEXT", "help": about}

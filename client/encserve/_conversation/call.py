@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, TypeAlias
 
@@ -40,6 +41,8 @@ class Call(Generic[Part]):
     """The options of the pipeline that the caller gave."""
     texts: Texts
     """What is split into requests."""
+    by_text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The options of the pipeline that have a value for each text."""
     pairs: Sequence[str] | None = None
     """The second text of each; in a verb about pairs."""
     shared: str = ""
@@ -67,6 +70,11 @@ class Call(Generic[Part]):
             check_collection(self.texts)
         if not isinstance(self.model, str) or not self.model:
             raise InvalidInput(f"model is {self.model!r}, expected the name of a pipeline")
+        for name, values in self.by_text.items():
+            if self.total is None:
+                raise InvalidInput(f"{name} is a list, and texts is an iterator: give a list of texts, or one {name}")
+            if len(values) != self.total:
+                raise InvalidInput(f"{name} has {len(values)} values for {self.total} texts, expected one for each")
 
     @property
     def total(self) -> int | None:
@@ -172,6 +180,8 @@ class Call(Generic[Part]):
         """Calls for which this is equal ask the same about their texts, and may share a request; None: never."""
         if self.verb.shared or self.verb.decoupled:  # of generated texts the longest would keep all others waiting
             return None
+        if self.by_text:
+            return None
         return (
             self.target,
             self.version,
@@ -201,7 +211,7 @@ class Call(Generic[Part]):
             model_version=self.version,
             inputs=inputs,
             outputs=(*verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
-            parameters={**verb.always, **self.given, **lane},
+            parameters={**verb.always, **self.given, **self._own(chunk), **lane},
             request_id=request_id,
             metadata=self.metadata,
             decoupled=verb.decoupled,
@@ -224,6 +234,11 @@ class Call(Generic[Part]):
     def gather(self) -> Gather[Part]:
         """What joins the parts of a list of texts."""
         return self.verb.gather(self.total or 0, self.given)
+
+    def _own(self, chunk: Chunk) -> dict[str, Parameter]:
+        """The options that each text of a chunk has a value of its own of: JSON lists, as the protocol has none."""
+        end = chunk.start + len(chunk.texts)
+        return {name: json.dumps(values[chunk.start : end]) for name, values in self.by_text.items()}
 
     @property
     def _in_windows(self) -> bool:

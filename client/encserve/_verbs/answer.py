@@ -8,11 +8,11 @@ import numpy as np
 
 from encserve._results import Answers, Span
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions
+from encserve._verbs.options import AdapterOption, CallOptions
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class AnswerOptions(CallOptions, total=False):
+class AnswerOptions(AdapterOption, CallOptions, total=False):
     """The keywords of `answer`."""
 
     top_k: int | None

@@ -6,11 +6,11 @@ import numpy as np
 
 from encserve._results import Classifications
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption, WindowOptions
+from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, WindowOptions
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class ClassifyOptions(TruncateOption, WindowOptions, CallOptions, total=False):
+class ClassifyOptions(TruncateOption, WindowOptions, TextAdapterOption, CallOptions, total=False):
     """The keywords of `classify`."""
 
     top_k: int | None

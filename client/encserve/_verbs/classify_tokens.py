@@ -8,11 +8,11 @@ import numpy as np
 
 from encserve._results import Entity, TokenClassifications
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption, WindowOptions
+from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, WindowOptions
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class ClassifyTokensOptions(TruncateOption, WindowOptions, CallOptions, total=False):
+class ClassifyTokensOptions(TruncateOption, WindowOptions, TextAdapterOption, CallOptions, total=False):
     """The keywords of `classify_tokens`."""
 
     aggregation: Literal["none", "simple", "first", "average", "max"] | None

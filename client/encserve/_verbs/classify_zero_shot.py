@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from encserve._errors import InvalidInput
 from encserve._texts import as_sequence, check_texts
 from encserve._verbs.classify import decode_classifications
-from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.options import AdapterOption, CallOptions, TruncateOption
 from encserve._verbs.verb import TEXTS, Given, Verb
 
 MAX_BYTES_OF_LABEL = 65_536
 
 
-class ClassifyZeroShotOptions(TruncateOption, CallOptions, total=False):
+class ClassifyZeroShotOptions(TruncateOption, AdapterOption, CallOptions, total=False):
     """The keywords of `classify_zero_shot`."""
 
     multi_label: bool | None

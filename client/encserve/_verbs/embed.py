@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from encserve._results import Embeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption, VectorOptions, WindowOptions
+from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, VectorOptions, WindowOptions
 from encserve._verbs.vector_types import vector_columns, vectors_output
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class EmbedOptions(TruncateOption, VectorOptions, WindowOptions, CallOptions, total=False):
+class EmbedOptions(TruncateOption, VectorOptions, WindowOptions, TextAdapterOption, CallOptions, total=False):
     """The keywords of `embed`."""
 
 

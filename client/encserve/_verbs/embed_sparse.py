@@ -6,11 +6,11 @@ import numpy as np
 
 from encserve._results import SparseEmbeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, InputType, TruncateOption, WrittenPromptOption
+from encserve._verbs.options import CallOptions, InputType, TextAdapterOption, TruncateOption, WrittenPromptOption
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class EmbedSparseOptions(TruncateOption, WrittenPromptOption, CallOptions, total=False):
+class EmbedSparseOptions(TruncateOption, WrittenPromptOption, TextAdapterOption, CallOptions, total=False):
     """The keywords of `embed_sparse`."""
 
     input_type: InputType | None

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, InputType, TruncateOption, VectorOptions
+from encserve._verbs.options import CallOptions, InputType, TextAdapterOption, TruncateOption, VectorOptions
 from encserve._verbs.vector_types import vector_columns, vectors_output
 from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Verb
 
 
-class EmbedTokensOptions(TruncateOption, VectorOptions, CallOptions, total=False):
+class EmbedTokensOptions(TruncateOption, VectorOptions, TextAdapterOption, CallOptions, total=False):
     """The keywords of `embed_tokens`."""
 
     input_type: InputType | None

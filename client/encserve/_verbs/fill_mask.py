@@ -6,11 +6,11 @@ import numpy as np
 
 from encserve._results import Fill, MaskFills
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.options import AdapterOption, CallOptions, TruncateOption
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class FillMaskOptions(TruncateOption, CallOptions, total=False):
+class FillMaskOptions(TruncateOption, AdapterOption, CallOptions, total=False):
     """The keywords of `fill_mask`."""
 
     top_k: int | None

@@ -61,6 +61,21 @@ class TruncateOption(TypedDict, total=False):
     longer text is cut. Without it the side is that of the checkpoint's tokenizer, nearly always the end."""
 
 
+class AdapterOption(TypedDict, total=False):
+    """The option of verbs whose pipelines may have adapters."""
+
+    adapter: str | None
+    """Which of the pipeline's adapters all texts have; "none", as without it, for none."""
+
+
+class TextAdapterOption(TypedDict, total=False):
+    """The option of verbs in which each text may have an adapter of its own."""
+
+    adapter: str | Sequence[str] | None
+    """Which of the pipeline's adapters the texts have: one name for all of them, or a list with a name for each;
+    "none", as without it, for none."""
+
+
 class WindowOptions(TypedDict, total=False):
     """The options of verbs that can read long texts whole."""
 
@@ -114,6 +129,8 @@ class Option:
     """The values that it may have; empty where there are no such few."""
     least: int = 1
     """The least value of an int."""
+    by_text: bool = False
+    """Whether a list may give each text a value of its own."""
 
     def checked(self, value: object) -> Parameter:
         """The value, if it is one.
@@ -146,6 +163,18 @@ class Option:
             raise InvalidInput(f"{self.name} is {value!r}, expected a {self.kind.__name__}")
         return value  # type: ignore[return-value]
 
+    def of_each(self, values: Sequence[object]) -> tuple[str, ...]:
+        """The values of all texts, where it may have one for each.
+
+        Raises:
+            InvalidInput: one has the wrong type.
+        """
+        for index, value in enumerate(values):
+            if not isinstance(value, str) or not value:
+                found = repr(value) if isinstance(value, str) else type(value).__name__
+                raise InvalidInput(f"{self.name} has {found} at {index}, expected a str that is not empty")
+        return tuple(map(str, values))
+
 
 @cache
 def options_of(keywords: type) -> Mapping[str, Option]:
@@ -177,6 +206,8 @@ def _docstrings(module: str) -> Mapping[str, str]:
 def _option(name: str, hint: Any, about: str) -> Option:
     value, least = get_args(hint) if get_origin(hint) is Annotated else (hint, 1)
     kinds = [kind for kind in get_args(value) if kind is not NoneType] if get_origin(value) is not Literal else []
+    if kinds == [str, Sequence[str]]:
+        return Option(name=name, kind=str, about=about, by_text=True)
     (kind,) = kinds or [value]
     if get_origin(kind) is Literal:
         return Option(name=name, kind=str, about=about, choices=get_args(kind))

@@ -8,11 +8,11 @@ import numpy as np
 
 from encserve._results import Gather, Ranking, join
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.options import AdapterOption, CallOptions, TruncateOption
 from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Given, Verb
 
 
-class RerankOptions(TruncateOption, CallOptions, total=False):
+class RerankOptions(TruncateOption, AdapterOption, CallOptions, total=False):
     """The keywords of `rerank`."""
 
     top_k: int | None

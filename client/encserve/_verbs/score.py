@@ -6,11 +6,11 @@ import numpy as np
 
 from encserve._results import TextScores
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.options import AdapterOption, CallOptions, TruncateOption
 from encserve._verbs.verb import TEXTS, Verb
 
 
-class ScoreOptions(TruncateOption, CallOptions, total=False):
+class ScoreOptions(TruncateOption, AdapterOption, CallOptions, total=False):
     """The keywords of `score`."""
 
 

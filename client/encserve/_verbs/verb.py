@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import fill, indent
@@ -84,8 +84,23 @@ class Verb(Generic[Part]):
         for name in keywords:
             if name not in options and name not in common:
                 raise TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
-        values = {name: option for name, option in options.items() if keywords.get(name) is not None}
+        of_each = self.by_text(keywords)
+        present = {name: option for name, option in options.items() if keywords.get(name) is not None}
+        values = {name: option for name, option in present.items() if name not in of_each}
         return {**self.always, **{name: option.checked(keywords[name]) for name, option in values.items()}}
+
+    def by_text(self, keywords: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """The options among the keywords of a call that give each text a value of its own, by name.
+
+        Raises:
+            InvalidInput: a value has the wrong type.
+        """
+        lists = {name: keywords.get(name) for name, option in self.options.items() if option.by_text}
+        return {
+            name: self.options[name].of_each(values)
+            for name, values in lists.items()
+            if isinstance(values, Sequence) and not isinstance(values, str)
+        }
 
     def documentation(self) -> str:
         """The docstring of the client's method."""

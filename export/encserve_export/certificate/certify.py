@@ -7,7 +7,7 @@ it is compared with comes from a process that knows nothing of how encserve read
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import WayFailed
 
 from . import certificate_texts
+from .adapters import examinations_of_adapters, mixed_figure, section_of
 from .baseline import write_baseline
 from .certificate_texts import CertificateTexts
 from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
@@ -64,6 +65,10 @@ def certify(
     of_lengths += length_growth(dict(enumerate(lengths.differences())), lengths.token_counts, limits)
     if texts.own:
         examinations["held_out"] = asked.about(texts.own, options)
+    of_adapters = examinations_of_adapters(subject, encoder, first)
+    examinations |= {section_of(name): examined for name, examined in of_adapters.items()}
+    if of_adapters:
+        alone.append(mixed_figure(asked, corpus, of_adapters, limits))
     asked.further(corpus, texts.further(checkpoint.max_length, first), until_s=until_s)
     figures = [*corpus.figures(limits), *alone]
     own = examinations["held_out"].figures(limits) if texts.own else []
@@ -71,6 +76,9 @@ def certify(
     if texts.own:
         on = "on the held-out texts of --calibration, "
         complaints += [on + each for each in _complaints(own, examinations["held_out"])]
+    for name, examined in of_adapters.items():
+        complained = _complaints(examined.figures(limits), examined)
+        complaints += [f"with the adapter {name}, {each}" for each in complained]
     if complaints:
         raise WayFailed("; ".join(complaints))
     if kept is not None:
@@ -85,6 +93,7 @@ def certify(
         "lengths": {"token_counts": lengths.token_counts, "max_abs_diff_by_text": _by_text(lengths)},
         "limits_by_judgement": [each.name for each in (*figures, *of_lengths) if each.name in BY_JUDGEMENT],
         **recorded,
+        **({"adapters": _records(of_adapters, limits)} if of_adapters else {}),
         **({"held_out": texts.own_record | _record(own, examinations["held_out"])} if texts.own else {}),
     }
 
@@ -124,6 +133,11 @@ def _record(figures: Sequence[Figure], examination: Examination) -> dict[str, An
         "changed": examination.stated(),
         "max_abs_diff_by_text": _by_text(examination),
     }
+
+
+def _records(examinations: Mapping[str, Examination], limits: ParityLimits) -> dict[str, Any]:
+    """What the manifest says of each adapter, which was asked beside the library with it merged into the weights."""
+    return {name: _record(examined.figures(limits), examined) for name, examined in examinations.items()}
 
 
 def _by_text(examination: Examination) -> list[float]:

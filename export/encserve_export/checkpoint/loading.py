@@ -11,6 +11,7 @@ from optimum.exporters.tasks import TasksManager
 from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from encserve_export.adapters.lora import Adapter, read_adapters
 from encserve_export.attention.families import Family, family_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
@@ -27,7 +28,7 @@ from .sentence.modules import SentenceModules, check_modules, read_sentence_modu
 from .sentence.query_table import UNROUTED, check_table
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import OFFERED, task_of
+from .tasks.table import ADAPTED, OFFERED, WITH_HEADS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
@@ -63,6 +64,8 @@ class Checkpoint:
     """Of late interaction, tokens of the longest query and of the longest document."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
+    adapters: tuple[Adapter, ...] = ()
+    """Those that its texts may have; adapter number 1 is the first of them."""
 
     @property
     def encoder(self) -> PreTrainedModel:
@@ -118,7 +121,15 @@ class Checkpoint:
         masks: tuple[str, ...] = ("attention_mask",) if self.late and self.late.masks_attention else ()
         if self.leaves_out_prompts:
             masks += ("pooling_mask",)
-        own = ("input_ids", "lengths", *(("token_type_ids",) if types else ()), *masks, *self.task.graph_extra)
+        adapters = ("adapter_ids",) if self.adapters else ()
+        own = (
+            "input_ids",
+            "lengths",
+            *(("token_type_ids",) if types else ()),
+            *masks,
+            *adapters,
+            *self.task.graph_extra,
+        )
         return tuple(name for name in GRAPH_INPUTS if name in own or name in self.shared_inputs)
 
     @property
@@ -212,7 +223,20 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         trained_dimensions=trained_dimensions(whole, model_config),
         template=reranker.template if reranker else None,
         side_lengths=side_lengths,
+        adapters=_adapters(config, task, model, modules) if weights else (),
     )
+
+
+def _adapters(
+    config: ExportConfig, task: Task, model: PreTrainedModel, modules: SentenceModules
+) -> tuple[Adapter, ...]:
+    if config.adapters and task.name not in ADAPTED:
+        raise Unsupported(f"--adapter: adapters are not served for {task.name}, only for {', '.join(ADAPTED)}")
+    if config.adapters and modules.table:
+        raise Unsupported(
+            "--adapter: adapters are not served for checkpoints that answer queries by a table of weights"
+        )
+    return read_adapters(config.adapters, model, saves_heads=task.name in WITH_HEADS)
 
 
 def _read_elsewhere(folder: Path, modules: SentenceModules, config: ExportConfig) -> tuple[str, ...]:

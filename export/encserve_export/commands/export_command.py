@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from encserve_export import require_extra
@@ -27,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HEAD=CHECKPOINT",
         help="another checkpoint on the same encoder, served as the pipeline NAME-HEAD by the same encode step; "
         "may be given several times",
+    )
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="a LoRA adapter as PEFT saves it, which requests ask for by its name, any of them side by side in one "
+        "batch; of --precision fp32 on --engine python; may be given several times",
     )
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
     parser.add_argument(
@@ -134,7 +143,6 @@ def run(arguments: argparse.Namespace) -> int:
 
         from encserve_export.certificate.limits import parse_limits
         from encserve_export.config import Device, ExportConfig, Precision, Runtime
-        from encserve_export.errors import InvalidConfig
 
         from .background import BuildState, build_of, export_ahead, start_build
         from .publishing import publish
@@ -142,14 +150,11 @@ def run(arguments: argparse.Namespace) -> int:
         # What transformers warns of is checked here and refused, and reading weights takes no time.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        heads: dict[str, str] = {}
-        for given in arguments.head:
-            head, _, checkpoint = given.partition("=")
-            if not head or not checkpoint or head in heads:
-                raise InvalidConfig(f"--head {given!r}: HEAD=CHECKPOINT is expected, each head once")
-            heads[head] = checkpoint
+        heads = _named(arguments.head, "--head", "HEAD=CHECKPOINT")
+        adapters = _named(arguments.adapter, "--adapter", "NAME=FOLDER")
         config = ExportConfig(
             heads=heads,
+            adapters=adapters,
             checkpoint=arguments.checkpoint,
             name=arguments.name,
             repository=arguments.repository,
@@ -184,3 +189,16 @@ def run(arguments: argparse.Namespace) -> int:
     process, log = start_build(config)
     print(f"building a plan in process {process.pid}; {log} has what it says until it is published as the next version")
     return 0
+
+
+def _named(arguments: Sequence[str], flag: str, form: str) -> dict[str, str]:
+    """What a flag was given, by name. Raises InvalidConfig."""
+    from encserve_export.errors import InvalidConfig
+
+    named: dict[str, str] = {}
+    for given in arguments:
+        name, _, value = given.partition("=")
+        if not name or not value or name in named:
+            raise InvalidConfig(f"{flag} {given!r}: {form} is expected, each {form.partition('=')[0].lower()} once")
+        named[name] = value
+    return named

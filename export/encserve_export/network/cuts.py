@@ -112,7 +112,7 @@ def micro_batch_bytes(sizes: Sizes, cuts: Cuts, longest: int, *, in_blocks: bool
 
 def layer_numbers(sizes: Sizes, tokens: int, pairs: int) -> int:
     """Numbers that live at once in a layer, for its states of `tokens` and the scores of `pairs`."""
-    states = _STATES * sizes.width + _INNER_STATES * sizes.inner
+    states = _STATES * sizes.width + _INNER_STATES * sizes.inner + sizes.adapted
     return tokens * states + pairs * _SCORES * sizes.heads
 
 

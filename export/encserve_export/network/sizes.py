@@ -21,6 +21,8 @@ _DISENTANGLED = 6
 """Further numbers of each head and pair where positions have scores of their own: looked up, and added up."""
 _SEEN = 1
 """Where there are windows, or tokens look back only: four bytes that say whether the one attends to the other."""
+_NARROW = 4
+"""Arrays as wide as the ranks of all adapters of a layer."""
 _VOCABULARY_ROWS = 4
 """Arrays as wide as a vocabulary that live at once in a head that gives a weight to each of its tokens."""
 
@@ -40,6 +42,8 @@ class Sizes:
     """Numbers of each place that the head computes beside its answer."""
     biased: bool = False
     """Whether a learned number for each head and distance is added to the scores."""
+    adapted: int = 0
+    """Numbers of each token that adapters compute beside a layer."""
     padded: bool = False
     """Whether the network pads all of its states, and not those of attention alone."""
 
@@ -58,8 +62,17 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
         of_each_pair=_of_each_pair(config, heads),
         head=_VOCABULARY_ROWS * sum(sparse),
         biased=_is_biased(config),
+        adapted=max(_of_adapters(checkpoints[0]), default=0),
         padded=family_of(config).padded,
     )
+
+
+def _of_adapters(checkpoint: Checkpoint) -> list[int]:
+    """Of each adapted layer: what is added to what it gives, and the numbers between the narrow matrices, as they are
+    and masked, with the masks."""
+    modules = {module for adapter in checkpoint.adapters for module in adapter.linear}
+    added = [[a.linear[module] for a in checkpoint.adapters if module in a.linear] for module in modules]
+    return [int(each[0].b.shape[0]) + _NARROW * sum(low_rank.rank for low_rank in each) for each in added]
 
 
 def _head_width(config: PreTrainedConfig) -> int:

@@ -78,6 +78,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,
         },
+        adapters={adapter.name: adapter.record for adapter in checkpoint.adapters},
         opset=OPSET,
         dimensions=checkpoint.dimensions,
         pooling=checkpoint.modules.pooling if checkpoint.task.name == "feature-extraction" else None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from encserve_export.adapters.lora import NONE
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.table import BY_TABLE
+from encserve_export.checkpoint.tasks.table import ADAPTED_BY_TEXT, BY_TABLE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.layouts.queries_by_table import SIDES
 
@@ -39,6 +40,10 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
         offered["truncate"] = _choice("end", ["end", "error"])
     if checkpoint.task.name in _WITH_WRITTEN_PROMPTS:
         offered["prompt"] = {"kind": "text", "default": None, "most": MOST_OF_AN_INSTRUCTION}
+    if checkpoint.adapters:
+        by_text = checkpoint.task.name in ADAPTED_BY_TEXT and not checkpoint.task.pairs
+        names = [NONE, *(adapter.name for adapter in checkpoint.adapters)]
+        offered["adapter"] = {"kind": "adapters", "default": NONE, "allowed": names, "by_text": by_text}
     match checkpoint.task.name:
         case "feature-extraction":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.normalize)

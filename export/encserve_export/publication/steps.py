@@ -21,6 +21,7 @@ from encserve_export.engines.engine import NewEncodeStep, Tracing
 from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.engines.table import engine_for
 from encserve_export.engines.ways import Way
+from encserve_export.network.adapted_network import adapted
 from encserve_export.network.micro_batched_graph import Interface
 from encserve_export.network.packed_graph import GRAPH_FILE, write_graph
 from encserve_export.network.packed_heads import PackedHeads, packed_network
@@ -63,8 +64,9 @@ def trace(checkpoints: Mapping[str, Checkpoint], tracing: Tracing, folder: Path)
     network = PackedHeads([first, *others]) if others else packed_network(first)
     longest = max(checkpoint.max_length for checkpoint in checkpoints.values())
     constant = constant_longest(longest) if tracing.constant_length else nullcontext()
-    with constant, fusing() if tracing.fused_attention else nullcontext():
-        write_graph(first, network, folder / GRAPH_FILE, list(follows_of(checkpoints)))
+    fused = fusing() if tracing.fused_attention else nullcontext()
+    with constant, fused, adapted(first, network) as traced:
+        write_graph(first, traced, folder / GRAPH_FILE, list(follows_of(checkpoints)))
     return fused_layers(onnx.load(folder / GRAPH_FILE, load_external_data=False))
 
 
@@ -119,7 +121,14 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     first = next(iter(checkpoints.values()))
     embeddings = cast("torch.nn.Embedding", first.encoder.get_input_embeddings())
     types = getattr(first.config, "type_vocab_size", 0) or 2  # 0, as in DeBERTa-v3: told by the tokenizer, and ignored
-    sizes = {"input_ids": embeddings.num_embeddings, "token_type_ids": types, "attention_mask": 2, "pooling_mask": 2}
+    adapters = len(first.adapters) + 1
+    sizes = {
+        "input_ids": embeddings.num_embeddings,
+        "token_type_ids": types,
+        "attention_mask": 2,
+        "pooling_mask": 2,
+        "adapter_ids": adapters,
+    }
     limits = limits_by_head(checkpoints, config).values()
     answered = any(checkpoint.modules.table for checkpoint in checkpoints.values())
     columns = {graph_output(each.task, head): each.dimensions for head, each in checkpoints.items()}

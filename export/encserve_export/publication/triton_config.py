@@ -135,6 +135,7 @@ def card(manifest: Manifest, certificate: str) -> dict[str, str]:
         mask_token=manifest.mask_token,
         **manifest.limits,
         prompt_names=tuple(sorted(manifest.prompts)),
+        adapters=tuple(manifest.adapters),
         added_tokens=manifest.added_tokens,
         requirements=HostRequirements.of({"requirements": manifest.requirements}).in_words(),
         option_defaults=manifest.option_defaults,

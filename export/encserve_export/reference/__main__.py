@@ -38,7 +38,8 @@ def _loaded(library: Library, files: tuple[tuple[str, int, int], ...]) -> Asker:
 
 def _answer(library: Library, requests: list[Asked]) -> Answers | Failure:
     try:
-        asker = _loaded(library, _files_of(library.folder))
+        files = _files_of(library.folder) + (_files_of(library.adapter) if library.adapter else ())
+        asker = _loaded(library, files)
         began_s = time.monotonic()
         answered = [asker.answer(request) for request in requests]
         answers = Answers(answered, time.monotonic() - began_s, asker.by, asker.prompts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Protocol
 
@@ -64,7 +65,8 @@ class Asker:
         self._threads = 1 if self._asker.watched.parameters < _SMALL else most
 
     def answer(self, asked: Asked) -> Answered:
-        """What the library says to a request."""
+        """What the library says to a request, whose adapter is merged into the weights already."""
+        asked = replace(asked, options={name: value for name, value in asked.options.items() if name != "adapter"})
         torch.set_num_threads(self._threads)
         with torch.inference_mode():
             return self._asker.answer(asked)

@@ -13,7 +13,7 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.cross_encoder.modules import LogitScore
 
-from .loading import code_arguments, model_arguments, pipeline_of, set_length
+from .loading import code_arguments, merge_adapter, model_arguments, pipeline_of, set_length
 from .messages import Answer, Answered, Asked, Library
 from .prompts import prompt_arguments, prompts_of
 from .watching import Keep, Watched
@@ -70,6 +70,7 @@ class Ranking:
             **code_arguments(library),
         )
         set_length(library, self._encoder)
+        merge_adapter(library, self._encoder)
         self.prompts = prompts_of(self._encoder)
         self.watched = Watched(self._encoder, _score_of(self._encoder))
         self._scores: list[Any] = []

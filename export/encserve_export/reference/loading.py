@@ -10,6 +10,7 @@ import transformers
 from sentence_transformers.base.modules import Router
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .merging import merge
 from .messages import Library
 from .reach import reach_of
 
@@ -31,6 +32,12 @@ def set_length(library: Library, encoder: Any) -> None:
         first = (route[0] for route in routes.values())
         holding = next(each for each in first if any(module is network for module in each.modules()))
     holding.max_seq_length = length_of(library, holding.max_seq_length, network, holding.tokenizer)
+
+
+def merge_adapter(library: Library, encoder: torch.nn.Module) -> None:
+    """Merge the adapter that is asked about, if there is one, into the model of transformers in `encoder`."""
+    if library.adapter is not None:
+        merge(network_in(encoder), library.adapter)
 
 
 def model_arguments(library: Library) -> dict[str, Any]:
@@ -76,7 +83,9 @@ def pipeline_of(library: Library, network: type[Any], **options: Any) -> Any:
 
 def model_of(library: Library, network: type[Any]) -> Any:
     """A model of transformers."""
-    return network.from_pretrained(library.folder, **model_arguments(library), **code_arguments(library)).eval()
+    model = network.from_pretrained(library.folder, **model_arguments(library), **code_arguments(library)).eval()
+    merge_adapter(library, model)
+    return model
 
 
 def tokenizer_of(library: Library, model: PreTrainedModel) -> PreTrainedTokenizerBase:

@@ -79,6 +79,8 @@ class Library:
     code: str | None = None
     """The state of the checkpoint's own Python code that may run; None runs none."""
     allow_pickle: bool = False
+    adapter: Path | None = None
+    """The folder of an adapter that is merged into the weights; None for the checkpoint as it is."""
 
 
 @dataclass(frozen=True)

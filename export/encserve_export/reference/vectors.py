@@ -9,7 +9,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Router
 
-from .loading import code_arguments, model_arguments, set_length
+from .loading import code_arguments, merge_adapter, model_arguments, set_length
 from .messages import Answer, Answered, Asked, Library
 from .prompts import prompt_arguments, prompt_before, prompts_of
 from .watching import Watched
@@ -25,6 +25,7 @@ def load_encoder(kind: type[Any], library: Library) -> Any:
         **code_arguments(library),
     )
     set_length(library, encoder)
+    merge_adapter(library, encoder)
     return encoder
 
 

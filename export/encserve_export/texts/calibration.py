@@ -114,6 +114,8 @@ def _pack(checkpoint: Checkpoint, group: list[Tokens]) -> dict[str, NDArray[np.i
     for name in ("attention_mask", "pooling_mask"):
         if name in checkpoint.graph_inputs:
             known[name] = np.ones_like(input_ids)
+    if "adapter_ids" in checkpoint.graph_inputs:
+        known["adapter_ids"] = np.zeros_like(input_ids)
     if "mask_at" in checkpoint.graph_inputs:
         known["mask_at"] = np.flatnonzero(input_ids == checkpoint.tokenizer.mask_token_id)
     return known

@@ -65,6 +65,7 @@ def _pack(
         "token_type_ids": np.array(types if types is not None else places >= len(input_ids) // 2, np.int64),
         "attention_mask": np.ones_like(input_ids),
         "pooling_mask": np.ones_like(input_ids),
+        "adapter_ids": np.full_like(input_ids, len(input_ids) % (len(checkpoint.adapters) + 1)),
         "mask_at": np.flatnonzero(input_ids == checkpoint.tokenizer.mask_token_id),
     }
     return {name: known[name] for name in checkpoint.graph_inputs}

@@ -26,6 +26,7 @@ from encserve_gateway.routes import Dialect, Route
 
 Schema = dict[str, Any]
 
+_LIST: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
 KINDS = {int: "integer", bool: "boolean", str: "string", float: "number"}
 ERRORS = {
     "400": "A field is missing, or its value is impossible; the message names it.",
@@ -100,7 +101,8 @@ def request_schema(verb: Verb[Any]) -> Schema:
             kind = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         properties[name] = {**(_or_null(kind) if name in OPTIONAL else kind), "description": about}
     for name, option in options_of_verb(verb).items():
-        properties[name] = {**_or_null(_option(option)), "description": option.about}
+        of_each: list[Schema] = [_LIST] if option.by_text else []
+        properties[name] = {**_or_null(_option(option), *of_each), "description": option.about}
     return {
         "type": "object",
         "properties": properties,
@@ -113,13 +115,13 @@ def _option(option: Option) -> Schema:
     if option.choices:
         return {"type": "string", "enum": list(option.choices)}
     if option.kind is list:
-        return {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+        return _LIST
     limits = {"minimum": option.least, "maximum": MOST} if option.kind is int else {}
     return {"type": KINDS[option.kind], **limits}
 
 
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
+def _or_null(*schemas: Schema) -> Schema:
+    return {"anyOf": [*schemas, {"type": "null"}]}
 
 
 def response_schema(verb: Verb[Any]) -> Schema:
@@ -173,8 +175,8 @@ def page() -> bytes:
 
 
 def _row(name: str, about: Mapping[str, Any], required: list[str]) -> str:
-    kind = about.get("anyOf", [about])[0]
-    shown = " or ".join(map(str, kind["enum"])) if "enum" in kind else kind["type"]
+    kinds = [kind for kind in about.get("anyOf", [about]) if kind.get("type", "null") != "null"]
+    shown = " or ".join(str(each) for kind in kinds for each in kind.get("enum", [kind["type"]]))
     needed = ", required" if name in required else ""
     return f"<tr><td><code>{escape(name)}</code><td>{escape(shown)}{needed}<td>{escape(about['description'])}"
 

@@ -97,7 +97,7 @@ def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
         return fields.whole(option.name, least=option.least)
     if option.kind is float:
         return fields.number(option.name)
-    if option.kind is list:
+    if option.kind is list or (option.by_text and isinstance(fields.get(option.name), list)):
         return fields.texts(option.name, most=exchange.services.config.max_texts)
     return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
 

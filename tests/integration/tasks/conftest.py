@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import transformers
+from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
@@ -21,7 +22,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.export import export
 from encserve_server.launcher.server import TritonServer
 
-from .pipelines import PIPELINES
+from .pipelines import ADAPTERS, PIPELINES
 
 
 @pytest.fixture(scope="session")
@@ -47,11 +48,25 @@ def checkpoints(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="session")
+def adapters(checkpoints, tmp_path_factory):
+    """Pipeline -> the folders of its adapters, by name."""
+    folder, made = tmp_path_factory.mktemp("adapters"), {}
+    for name, named in ADAPTERS.items():
+        network = PIPELINES[name].get("network", transformers.AutoModel).from_pretrained(checkpoints[name])
+        made[name] = {
+            adapter: str(write_adapter(folder / adapter, network, heads=heads, seed=seed))
+            for seed, (adapter, heads) in enumerate(named.items())
+        }
+    return made
+
+
 @pytest.fixture(scope="package")
-def repository(checkpoints, tmp_path_factory):
+def repository(checkpoints, adapters, tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     for name, made in PIPELINES.items():
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
+        config["adapters"] = adapters.get(name, {})
         export(ExportConfig(**config, **made.get("export", {})))
     return repository
 

@@ -51,3 +51,5 @@ PIPELINES = {
     },
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
+ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}
+"""Pipeline -> its adapters, with the modules of the head that each brings."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from encserve_export.adapters.lora import Adapter
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.task import graph_output
@@ -36,6 +37,12 @@ class Subject:
     """The version folders of its steps."""
     head: str = ""
     """The name of its head, where it shares the encode step with others."""
+    adapter: str = ""
+    """The adapter that every request asks for; empty for none, where requests say nothing of it."""
+
+    def with_adapter(self, adapter: Adapter) -> Subject:
+        """The same pipeline, asked for an adapter, beside the library with that merged into the weights."""
+        return replace(self, adapter=adapter.name, reference=replace(self.reference, adapter=adapter.folder))
 
 
 def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
@@ -109,6 +116,9 @@ class AskedSubject:
 
     def _ask(self, examination: Examination, requests: Sequence[Asked]) -> None:
         """Ask both some requests that are under way at once."""
+        if self.subject.adapter:
+            adapter = {"adapter": self.subject.adapter}
+            requests = [replace(request, options={**request.options, **adapter}) for request in requests]
         answers = self._process.ask(self.subject.reference, requests)
         self._check_prompts(answers.prompts)
         self.by = answers.by

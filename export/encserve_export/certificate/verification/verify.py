@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve import PipelineInfo, Transport
+from encserve_export.certificate.adapters import section_of
 from encserve_export.certificate.figures.figure import Figure
 from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
@@ -89,6 +90,12 @@ def verify(
         figures += of_lengths
         complaints += complained
         asked["lengths"] = len(reference.sections[LENGTHS].token_counts)
+    for adapter in found.stated.get("adapters", {}):
+        if (name_of := section_of(adapter)) in reference.sections:
+            adapted = AskedSection(server, reference.sections[name_of])
+            adapted.together()
+            complaints += [f"with the adapter {adapter}, {each}" for each in _complaints(adapted, limits)]
+            asked[name_of] = len(adapted.shown)
     held_out, left_out = [], [*_of_logits(reference, found), *_left_out(reference, found, own)]
     if own is not None:
         texts = AskedSection(server, _with_inputs(reference.sections[OWN], found, own.held_out), own=True)

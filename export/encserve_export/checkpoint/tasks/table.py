@@ -221,6 +221,24 @@ _BY_TABLE = replace(
 OFFERED = (*TASKS, LATE_INTERACTION.name, GENERATION.name)
 """The names of all tasks."""
 
+WITH_HEADS = (
+    "question-answering",
+    "text-classification",
+    "text-ranking",
+    "token-classification",
+    "zero-shot-classification",
+)
+"""Tasks of which an adapter may bring a head of its own."""
+ADAPTED = (*WITH_HEADS, "feature-extraction", "fill-mask", "sparse-embedding", "token-embedding")
+"""Tasks whose pipelines may have adapters."""
+ADAPTED_BY_TEXT = (
+    "feature-extraction",
+    "sparse-embedding",
+    "text-classification",
+    "token-classification",
+    "token-embedding",
+)
+"""Those of them in which each text of a request may have another one."""
 BY_TABLE = "input_type"
 """The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 

@@ -75,6 +75,22 @@ def _choice(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return value
 
 
+def _adapters(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    """Return the name of an adapter for all texts, or a list with one for each."""
+    allowed = ", ".join(map(repr, rule["allowed"]))
+    if isinstance(value, str) and value in rule["allowed"]:
+        return value
+    if not isinstance(value, str) or not value.startswith("["):
+        raise InvalidArgument(f"{problem}; this pipeline has {allowed}")
+    names = _json_strings(problem, value)
+    if not rule["by_text"]:
+        raise InvalidArgument("option adapter is a list; this pipeline takes one name for all texts of a request")
+    for index, name in enumerate(names):
+        if name not in rule["allowed"]:
+            raise InvalidArgument(f"option adapter has {_shown(name)} at {index}; this pipeline has {allowed}")
+    return names
+
+
 def _whole(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     if not isinstance(value, int) or isinstance(value, bool) or not rule["least"] <= value <= rule["most"]:
         raise InvalidArgument(f"{problem}; it must be a whole number from {rule['least']} to {rule['most']}")
@@ -160,6 +176,7 @@ def _json_strings(problem: str, value: object) -> list[str]:
 
 
 KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
+    "adapters": _adapters,
     "choice": _choice,
     "whole": _whole,
     "trained": _trained,

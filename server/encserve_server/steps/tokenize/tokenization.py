@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from ..request.options import InvalidArgument, Options
+from .adapter_ids import adapter_ids
 from .kept_tokens import Tokens, Wanted, keep_tokens
 from .safe_cuts import safe_cuts_of
 
@@ -52,6 +53,8 @@ class Tokenization:
         self._mask_id: int | None = settings.get("mask_id")
         """The token id of a mask, whose places are told; None where the network does not ask for them."""
         self._masks = [name for name in ("attention_mask", "pooling_mask") if name in settings["tensors"]]
+        adapted = settings["options"]["adapter"]["allowed"] if "adapter_ids" in settings["tensors"] else []
+        self._adapters: dict[str, int] = {name: number for number, name in enumerate(adapted)}
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
@@ -78,6 +81,8 @@ class Tokenization:
                 for name in self._masks:
                     if name not in tensors:  # which another head asks for
                         tensors[name] = np.ones_like(tensors["input_ids"])
+                if self._adapters:
+                    tensors["adapter_ids"] = adapter_ids(options["adapter"], self._adapters, tensors)
                 if self._mask_id is not None:
                     tensors["mask_at"] = np.flatnonzero(tensors["input_ids"] == self._mask_id)
                 answers.append(tensors)

@@ -51,5 +51,7 @@ def _listed(names: Iterable[str]) -> str:
 def _values(option: Option) -> str:
     if option.choices:
         return _listed(option.choices)
+    if option.by_text:
+        return "a text, or one for each text of the request; on the wire a JSON list of them"
     values = {bool: "`true`, `false`", float: "a number", str: "a text", list: "texts; on the wire a JSON list of them"}
     return f"whole numbers from {option.least}" if option.kind is int else values[option.kind]

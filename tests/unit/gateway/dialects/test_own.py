@@ -30,6 +30,7 @@ ARGUMENTS = {
     "score": {"texts": ["a car"]},
 }
 VALUES = {
+    "adapter": "legal",
     "truncate": "start",
     "long_text": "chunk",
     "overlap": 2,

@@ -1,0 +1,1 @@
+"""Low-rank adapters of a checkpoint, read from the files of PEFT."""

@@ -1,0 +1,47 @@
+"""An adapter merged into the weights of a network, as PEFT merges it: W + B A alpha / r, or over the root of r.
+
+Read here by its own means, so that the certificate does not compare our reading of an adapter with itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+_PREFIX = "base_model.model."
+
+
+def merge(network: torch.nn.Module, adapter: Path) -> None:
+    """Change the weights of `network` to those with the adapter in a folder.
+
+    Raises:
+        KeyError: the network lacks a tensor that the adapter changes.
+    """
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    parameters = dict(network.named_parameters())
+    with torch.no_grad(), safe_open(adapter / "adapter_model.safetensors", "pt") as file:
+        for key in file.keys():  # noqa: SIM118
+            if key.endswith("lora_B.weight"):
+                continue
+            if not key.endswith("lora_A.weight"):
+                _parameter(parameters, key).copy_(file.get_tensor(key))
+                continue
+            narrow, wide = file.get_tensor(key).double(), file.get_tensor(key.replace("lora_A", "lora_B")).double()
+            rank = narrow.shape[0]
+            scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
+            weight = _parameter(parameters, key.replace(".lora_A", ""))
+            weight.copy_((weight.double() + scale * (wide @ narrow)).float())
+
+
+def _parameter(parameters: dict[str, torch.nn.Parameter], key: str) -> torch.nn.Parameter:
+    """The parameter of that name; an adapter may have been trained on the network without its head, or with another."""
+    name = key.removeprefix(_PREFIX)
+    found = [parameters[each] for each in parameters if each == name or each.endswith(f".{name}")]
+    found = found or [parameters[each] for each in parameters if name.endswith(f".{each}")]
+    if len(found) != 1:
+        raise KeyError(f"{name} of the adapter is {len(found)} parameters of the network; one is expected")
+    return found[0]

@@ -1,0 +1,28 @@
+"""The number of the adapter of each token: the place of its name among those that the pipeline has, 0 for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..request.options import InvalidArgument
+
+
+def adapter_ids(
+    asked: str | list[str], numbers: Mapping[str, int], tensors: Mapping[str, NDArray[Any]]
+) -> NDArray[np.int64]:
+    """Return INT64 (T,) for the packed `tensors` of a request that asked for one adapter, or for one for each text.
+
+    `numbers` has those of the pipeline by name. Raises InvalidArgument: there are more texts than names, or fewer.
+    """
+    lengths = tensors["lengths"]
+    if isinstance(asked, str):
+        return np.full(int(lengths.sum()), numbers[asked], np.int64)
+    rows = tensors.get("window_count", np.ones(len(lengths), np.int64))  # of each text
+    if len(asked) != len(rows):
+        raise InvalidArgument(f"option adapter has {len(asked)} names for {len(rows)} texts; one for each is expected")
+    of_texts = np.array([numbers[name] for name in asked], np.int64)
+    return np.repeat(np.repeat(of_texts, rows), lengths)
