@@ -98,7 +98,10 @@ def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
     if option.kind is float:
         return fields.number(option.name)
     if option.kind is list or (option.by_text and isinstance(fields.get(option.name), list)):
-        return fields.texts(option.name, most=exchange.services.config.max_texts)
+        values = fields.texts(option.name, most=exchange.services.config.max_texts)
+        if "" in values:
+            raise fields.wrong(option.name, f"has an empty text at {values.index('')}, expected one that is not empty")
+        return values
     return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
 
 

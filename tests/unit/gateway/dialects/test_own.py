@@ -98,6 +98,15 @@ async def test_what_is_no_number_is_refused(fake, value):
     assert "expected a number" in answered.json["error"]["message"]
 
 
+async def test_each_text_may_have_its_own_adapter(fake):
+    gateway = fake()
+    await post(gateway.gateway, "/v1/feature-extraction", {"texts": ["a", "b"], "adapter": ["legal", "none"]})
+    assert json.loads(gateway.requests[0].parameters["adapter"]) == ["legal", "none"]
+    answered = await post(gateway.gateway, "/v1/feature-extraction", {"texts": ["a", "b"], "adapter": ["legal"]})
+    assert answered.status == 400
+    assert "adapter has 1 values for 2 texts" in answered.json["error"]["message"]
+
+
 async def test_score_is_asked_below_the_task_that_it_shares(fake):
     def scored(request):
         counts = {"token_count": np.array([[3]], np.int32), "dropped_count": np.array([[0]], np.int32)}
@@ -138,6 +147,17 @@ WRONG = {
     "a number for a flag": ("embed", {"texts": ["a"], "normalize": 1}, "normalize"),
     "a list for a text": ("rerank", {"query": ["q"], "documents": ["a"]}, "query"),
     "an option of another verb": ("rerank", {"query": "q", "documents": ["a"], "dimensions": 3}, "dimensions"),
+    "an adapter without a name": (
+        "embed",
+        {"texts": ["a", "b"], "adapter": ["legal", ""], "model": "unknown"},
+        "adapter",
+    ),
+    "an adapter that is a number": ("embed", {"texts": ["a"], "adapter": 3}, "adapter"),
+    "several adapters for one answer": (
+        "rerank",
+        {"query": "q", "documents": ["a"], "adapter": ["legal"]},
+        "adapter",
+    ),
 }
 
 
