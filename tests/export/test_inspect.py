@@ -11,9 +11,12 @@ from encserve_export.checkpoint import source
 from encserve_export.commands import inspect_command
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
+from .checkpoints.pooled_prompts import pooled
 from .families.checkpoints import CASES, write_checkpoint
 from .rerankers.checkpoints import PROMPTS, write_reranker
+from .rerankers.modular import modular
 from .small_checkpoints import make_checkpoint, write_modules
+from .sparse.routers import routed
 
 
 def said(capsys, *arguments):
@@ -69,6 +72,26 @@ def test_a_reranker_that_is_asked_in_words(tmp_path, capsys):
     assert found.items() >= {"task": "text-ranking", "reads": "pairs of texts", "prompts": PROMPTS}.items()
     with pytest.raises(CheckpointError, match="has no weights"):
         said(capsys, folder)
+
+
+def test_a_sparse_encoder_whose_queries_a_table_answers(tmp_path, capsys):
+    found = said(capsys, routed(tmp_path, prompts={"query": "find: "}))
+    assert found["task"] == "sparse-embedding"
+    assert found["queries"]["answered_by"].startswith("a table of ")
+    assert found["queries"]["max_length"] == 64
+    assert found["prompts_by_default"] == {"query": "query", "document": ""}
+    assert found["without_input_type"] == "document"
+
+
+def test_a_cross_encoder_of_modules_and_a_pooling_without_the_prompt(tmp_path, capsys):
+    found = said(capsys, modular(tmp_path / "modular"))
+    assert (found["task"], found["pooling"], found["dense_layers"], found["dimensions"]) == (
+        "text-ranking",
+        "cls",
+        3,
+        1,
+    )
+    assert "without those of its prompt" in said(capsys, pooled(tmp_path / "pooled"))["pools"]
 
 
 def test_lines_for_people(tmp_path, capsys):

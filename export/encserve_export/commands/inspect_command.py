@@ -92,6 +92,13 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
         yield "pooling", modules.pooling
         yield "dense_layers", len(modules.token_dense) + len(modules.dense)
         yield "normalized", modules.normalize
+        if not modules.pools_prompt:
+            yield "pools", "the tokens of a text, without those of its prompt"
+    if modules.table:
+        weighing = sum(weight != 0 for weight in modules.table.weights)
+        yield "queries", {"answered_by": f"a table of {weighing} tokens", "max_length": modules.table.max_length}
+        yield "prompts_by_default", modules.side_prompts
+        yield "without_input_type", "query" if modules.table.queries_by_default else "document"
     if checkpoint.late:
         late = checkpoint.late
         lengths = zip(("query", "document"), (late.query, late.document), checkpoint.side_lengths, strict=True)
