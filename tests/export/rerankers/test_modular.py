@@ -15,8 +15,10 @@ from sentence_transformers.sentence_transformer.modules import Dropout, LayerNor
 from encserve_export.attention.pairs import Pairs
 from encserve_export.certificate.guard import check_texts_are_apart
 from encserve_export.checkpoint.sentence import layers
+from encserve_export.checkpoint.tasks import settings
 from encserve_export.errors import CertificateFailed, CheckpointError, Unsupported, WayFailed
 from encserve_export.network.packed_graph import quiet_exporter
+from encserve_server.steps.head.answers.scores import ACTIVATIONS
 from export.certificate.staged import stage
 from export.checkpoints.in_process import answers, load
 from export.small_checkpoints import make_checkpoint
@@ -33,6 +35,7 @@ TEXTS = ["The Library of the Town opens at Nine.", "rain", "", "Trees grow in th
         {},
         {"family": "roberta", "pooling": "mean", "activation": torch.nn.Identity()},
         {"prompts": {"query": "find: "}},
+        {"activation": torch.nn.Tanh()},
     ],
 )
 def test_scores_are_those_of_sentence_transformers(made, tmp_path):
@@ -107,6 +110,16 @@ def test_norms_and_dropouts_of_vectors_of_texts(tmp_path):
     assert load(tmp_path / "saved").dimensions == 12
     ours = answers(tmp_path / "saved", tmp_path / "steps", text=TEXTS)["embedding"]
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", settings._RANKING_ACTIVATIONS)
+def test_the_functions_of_scores_are_those_of_torch(function):
+    numbers = torch.linspace(-100, 100, 2001)
+    made = getattr(torch.nn, function.rpartition(".")[2])()(numbers).numpy()
+    ours = ACTIVATIONS[settings._RANKING_ACTIVATIONS[function]](numbers.numpy())
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, made, rtol=1e-6, atol=1e-7)
+    assert (np.diff(ours) >= 0).all(), "documents are ordered by their logits"
 
 
 def test_every_function_that_a_layer_may_name_is_the_same_in_a_graph(traced_anew, tmp_path):

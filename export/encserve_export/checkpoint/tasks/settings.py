@@ -26,8 +26,13 @@ def classification(
 
 _RANKING_ACTIVATIONS = {
     "torch.nn.modules.activation.Sigmoid": "sigmoid",
+    "torch.nn.modules.activation.LogSigmoid": "log_sigmoid",
+    "torch.nn.modules.activation.ReLU": "relu",
+    "torch.nn.modules.activation.Softplus": "softplus",
+    "torch.nn.modules.activation.Tanh": "tanh",
     "torch.nn.modules.linear.Identity": "none",
 }
+"""Functions that keep the order of logits."""
 
 
 def ranking(config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:

@@ -28,7 +28,38 @@ def unchanged(logits: Floats) -> Floats:
     return logits
 
 
-ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {"none": unchanged, "sigmoid": sigmoid, "softmax": softmax}
+def tanh(logits: Floats) -> Floats:
+    """Return the hyperbolic tangent."""
+    tangents: Floats = np.tanh(logits)
+    return tangents
+
+
+def relu(logits: Floats) -> Floats:
+    """Return max(0, x)."""
+    positive: Floats = np.maximum(logits, np.float32(0))
+    return positive
+
+
+def softplus(logits: Floats) -> Floats:
+    """Return log(1 + exp(x)), without overflow at either end."""
+    value: Floats = relu(logits) + np.log1p(np.exp(-np.abs(logits)))
+    return value
+
+
+def log_sigmoid(logits: Floats) -> Floats:
+    """Return log(1 / (1 + exp(-x))), without overflow at either end."""
+    return -softplus(-logits)
+
+
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "log_sigmoid": log_sigmoid,
+    "none": unchanged,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+    "softplus": softplus,
+    "tanh": tanh,
+}
 """The functions that make scores of a head's logits, by their names in the settings."""
 
 
