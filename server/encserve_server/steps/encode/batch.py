@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .network.packed_session import PackedSession
-from .recent_rows import Claim, RecentRows, keys_of
+from .recent_rows import Claim, Key, RecentRows, keys_of
 from .request import Columns, EncodeRequest, NonFiniteRows, Rows, as_exception
+from .shared.shared_rows import SharedRows, Wanted
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Cutter:
     session: PackedSession
     recent: RecentRows
     lane: str
+    shared: SharedRows | None = None
+    """What several servers share, which is asked where the recent rows have nothing; None where there is none."""
 
     def cut(self, requests: Sequence[EncodeRequest], *, workers: int, all_cores: bool) -> list[MicroBatch]:
         """Return the micro-batches into which the texts of requests are cut, for `workers` threads that are free.
@@ -37,22 +41,52 @@ class Cutter:
         try:
             for request in requests:
                 answer = _Answer(request, session)
-                keys = repeat(None) if request.fresh or not recent.keeps else keys_of(request.columns)
+                keyed = not request.fresh and (recent.keeps or self.shared is not None)
+                keys = keys_of(request.columns) if keyed else repeat(None)
                 for index, key in zip(range(request.texts), keys, strict=False):
-                    claim = Claim(self.lane, outputs, key) if key else None
-                    text = _Text(request.columns, index, answer, claim)
+                    claim = Claim(self.lane, outputs, key) if key and recent.keeps else None
+                    text = _Text(request.columns, index, answer, claim, key)
                     texts.append(text)  # before it is claimed: a claim without its text would never be settled
                     if claim is not None and not recent.claim(claim, text.take):
                         texts.pop()
+            self._take_shared(texts, outputs)
             groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
             return [
-                MicroBatch([texts[index] for index in group], outputs, session, recent, all_cores and len(groups) == 1)
+                MicroBatch(
+                    [texts[index] for index in group],
+                    outputs,
+                    session,
+                    recent,
+                    all_cores and len(groups) == 1,
+                    self.shared,
+                )
                 for group in groups
             ]
         except BaseException as error:
             for text in texts:  # others may wait for them already
                 text.settle(as_exception(error), recent)
             raise
+
+    def _take_shared(self, texts: list[_Text], outputs: tuple[str, ...]) -> None:
+        """Settle the texts whose rows are shared by another server, and leave the others in `texts`."""
+        if self.shared is None:
+            return
+        asked = [place for place, text in enumerate(texts) if text.key is not None]
+        columns = [
+            {name: [column[texts[place].index]] for name, column in texts[place].columns.items()} for place in asked
+        ]
+        wanted = [
+            Wanted(
+                key=texts[place].key or (),
+                rows={output: int(self.session.rows_of(own, output)[0]) for output in outputs},
+                tokens=texts[place].tokens,
+            )
+            for place, own in zip(asked, columns, strict=True)
+        ]
+        found = self.shared.find(wanted)
+        for place, rows in reversed([*zip(asked, found, strict=True)]):
+            if rows is not None:
+                texts.pop(place).settle(rows, self.recent)  # no longer among them: nobody settles it again
 
 
 class MicroBatch:
@@ -65,6 +99,7 @@ class MicroBatch:
         session: PackedSession,
         recent: RecentRows,
         all_cores: bool,
+        shared: SharedRows | None = None,
     ) -> None:
         self._texts = texts
         self._unsettled = deque(texts)
@@ -72,13 +107,21 @@ class MicroBatch:
         self._session = session
         self._recent = recent
         self._all_cores = all_cores
+        self._shared = shared
         self.texts = len(texts)
         self.tokens = sum(text.tokens for text in texts)
 
     def run(self) -> None:
         """Compute the texts on this thread, and answer the requests that are complete then."""
-        for rows in self._each(self._texts):
-            self._unsettled.popleft().settle(rows, self._recent)
+        began_s = time.perf_counter()
+        computed = self._each(self._texts)
+        if self._shared is not None:
+            self._shared.worth.computed(self.tokens, time.perf_counter() - began_s)
+        for rows in computed:
+            text = self._unsettled.popleft()
+            text.settle(rows, self._recent)
+            if self._shared is not None and text.key is not None and not isinstance(rows, Exception):
+                self._shared.offer(text.key, rows)
 
     def give_up(self, error: BaseException) -> None:
         """Answer the requests of texts that are not computed with the error that kept them from it."""
@@ -161,6 +204,8 @@ class _Text:
     answer: _Answer
     claim: Claim | None
     """The key by which other requests may wait for this text; None where they may not."""
+    key: Key | None
+    """What other servers share its rows by; None where they may not."""
 
     @property
     def tokens(self) -> int:

@@ -34,6 +34,9 @@ from .network.micro_batches import Cost
 from .network.packed_session import PackedSession
 from .recent_rows import RecentRows, max_bytes_from
 from .request import EncodeRequest
+from .shared.graph_name import graph_name
+from .shared.settings import shared_settings
+from .shared.shared_rows import SharedRows
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,10 @@ class Encoder:
         folder: The version folder, which holds the graph and the settings beside it.
         publish: Takes the load of a lane whenever that changes.
         count: Takes what each batch came to.
+        count_shared: Takes what happened with the rows that servers share, one of `shared_rows.EVENTS`, and how often.
         report: Takes what goes wrong in a thread by a fault of ours.
-        environment: The environment in which an operator sets `intra_op_threads.SETTING` and `recent_rows.SETTING`.
+        environment: The environment in which an operator sets `intra_op_threads.SETTING`, `recent_rows.SETTING` and
+            what `shared.settings` names.
         cores: The most cores that it uses of those that the process may use; None for all of them.
 
     Raises:
@@ -73,6 +78,7 @@ class Encoder:
         *,
         publish: Callable[[str, Load], None] = lambda lane, load: None,
         count: Callable[[Counted], None] = lambda counted: None,
+        count_shared: Callable[[str, int], None] = lambda event, number: None,
         report: Report = print_fault,
         environment: Mapping[str, str] = os.environ,
         cores: int | None = None,
@@ -89,6 +95,11 @@ class Encoder:
         self._bounds = Bounds(**settings["bounds"])
         self._count = count
         recent = RecentRows(max_bytes=max_bytes_from(environment))
+        shared = shared_settings(environment)
+        self.shared = (
+            SharedRows(shared, graph_name(settings), count=count_shared, report=report) if shared is not None else None
+        )
+        """The rows that servers share; None where the environment names no cache."""
         self._threads = min(usable_cores(), cores or usable_cores())
         graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
         threads = intra_op_threads(environment, graph_bytes, self._threads)
@@ -104,7 +115,7 @@ class Encoder:
         self._lanes = {
             lane: EncodeLane(
                 lane,
-                partial(self._cut, Cutter(session, recent, lane)),
+                partial(self._cut, Cutter(session, recent, lane, self.shared)),
                 partial(publish, lane),
                 size=size,
                 report=report,
@@ -139,6 +150,8 @@ class Encoder:
         """Compute the requests that wait, and end the threads."""
         for lane in self._lanes.values():
             lane.close()
+        if self.shared is not None:
+            self.shared.close()
 
     def __enter__(self) -> Encoder:
         return self

@@ -24,6 +24,7 @@ from ..request.options import InvalidArgument
 from ..request.replies import failed, reply, unavailable
 from .encoder import Counted, Encoder
 from .request import EncodeRequest, NonFiniteRows, Rows
+from .shared.shared_rows import EVENTS
 
 
 class TritonPythonModel:
@@ -37,8 +38,15 @@ class TritonPythonModel:
         self._failures.expect("begin", "network", *(f"lane {lane}" for lane in LANES))
         self._count(self._metrics)
         self._encoder = Encoder(
-            version_folder(args), publish=self._publish, count=self._count_batch, report=self._failures.report
+            version_folder(args),
+            publish=self._publish,
+            count=self._count_batch,
+            count_shared=self._count_shared,
+            report=self._failures.report,
         )
+        if self._encoder.shared is not None:
+            for event in EVENTS:
+                self._count_shared(event, 0)
         if self._encoder.slow_here:
             pb_utils.Logger.log_warn(f"{args['model_name']} is slow here: {self._encoder.slow_here}")
         self._metrics.work(self._encoder.load)
@@ -107,6 +115,16 @@ class TritonPythonModel:
         self._repeated.add(counted.repeated)
         self._micro_batches.add(counted.micro_batches)
         self._tokens.add(counted.tokens)
+
+    @cached_property
+    def _shared(self) -> Counter:
+        """Return the counter of what servers share, made where they share something."""
+        return self._metrics.counter(
+            "encserve_shared_rows", "What happened with the rows that several servers share, by event"
+        )
+
+    def _count_shared(self, event: str, number: int) -> None:
+        self._shared.add(number, event=event.replace(" ", "_"))
 
     def finalize(self) -> None:
         """Compute the requests that wait, and end the threads."""
