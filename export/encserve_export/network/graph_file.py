@@ -1,8 +1,15 @@
-"""A graph on disk: one ONNX file, and beside it a second one with the weights where one file cannot hold them."""
+"""A graph on disk: one ONNX file, and beside it a second one with large tables, or with all weights where one file
+cannot hold them.
+
+ONNX Runtime maps what lies in the second file, and copies what lies in the first. A table that is only looked up, as
+that of the words is, stays as it is mapped: the two sessions of an encode step, and other processes with the same file,
+have it once, and a start does not wait for it to be copied. Weights of products are laid out anew by each session,
+wherever they lie.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,12 +17,15 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
+from onnx.external_data_helper import set_external_data
 
 from encserve_export.attention.fused_attention import written_out
 from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
 from encserve_server.steps.encode.network.onnxruntime_network import exact_integer_sums
 
 EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
+TABLE_BYTES = 4_000_000
+"""A table that is only looked up and has so many bytes lies in the second file."""
 _DATA = ".data"
 
 Pack = Mapping[str, NDArray[np.int64]]
@@ -34,13 +44,36 @@ def remove_graph_file(file: Path) -> None:
 
 
 def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
-    """Write the graph in place of what `file` held; large weights go to a second file named after it.
+    """Write the graph in place of what `file` held; large tables, or large weights, go to a second file named after it.
 
     They leave `graph`, which is of no use afterwards.
     """
     data = file.with_name(file.name + _DATA)
     data.unlink(missing_ok=True)  # onnx appends to it
-    onnx.save(graph, file, save_as_external_data=_is_large(graph), location=data.name)
+    large = _is_large(graph)
+    if not large:
+        for table in looked_up(graph.graph):
+            if len(table.raw_data) >= TABLE_BYTES:
+                set_external_data(table, location=data.name)
+    onnx.save(graph, file, save_as_external_data=large, location=data.name)
+
+
+def looked_up(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    """The tensors of a graph of which nothing but rows is ever taken, in the graph or in the bodies of its loops."""
+    tables, others = set[str](), {output.name for output in graph.output}
+    for node in _nodes(graph):
+        rows = node.op_type == "Gather" and all(each.name != "axis" or each.i == 0 for each in node.attribute)
+        tables.update(node.input[:1] if rows else ())
+        others.update(node.input[1:] if rows else node.input)
+    return [tensor for tensor in graph.initializer if tensor.name in tables - others]
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _nodes(body)
 
 
 def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
