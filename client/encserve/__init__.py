@@ -2,6 +2,7 @@
 
 from encserve._async_client import AsyncClient
 from encserve._candidate import Candidate
+from encserve._cascade import Cascade
 from encserve._client import Client
 from encserve._conversation.retry import Retry
 from encserve._errors import (
@@ -54,6 +55,7 @@ __all__ = [
     "AsyncGrpcTransport",
     "AsyncTransport",
     "Candidate",
+    "Cascade",
     "Classifications",
     "Client",
     "ContractError",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from encserve._candidate import Candidate
+from encserve._cascade import Cascade
 from encserve._errors import ContractError
 
 CONTRACT_VERSION = "1"
@@ -26,6 +27,9 @@ ADAPTERS_KEY = "adapters"
 
 CANDIDATE_KEY = "candidate"
 """The parameter that says which version is the candidate, and for what share; only a pipeline with one has it."""
+
+CASCADE_KEY = "cascade"
+"""The parameter that says which pipelines a cascade asks, and when; only a cascade has it."""
 
 INTEGERS = ("dimensions", "max_length", "max_texts_per_request", "max_tokens_per_request", "max_bytes_per_text")
 STRINGS = ("task", "precision", "engine", "certificate", "mask_token")
@@ -85,6 +89,8 @@ class PipelineInfo:
     precision's."""
     candidate: Candidate | None = None
     """The version that answers a share of the callers beside this one; None where there is none."""
+    cascade: Cascade | None = None
+    """The two pipelines that it asks, and what was fitted to them; None where it is no cascade."""
 
     @classmethod
     def from_parameters(cls, name: str, parameters: Mapping[str, str], *, version: str = "") -> "PipelineInfo":
@@ -120,6 +126,7 @@ class PipelineInfo:
             added_tokens=read(ADDED_KEY, int) if ADDED_KEY in parameters else 0,
             adapters=read(ADAPTERS_KEY, lambda text: tuple(json.loads(text))) if ADAPTERS_KEY in parameters else (),
             candidate=read(CANDIDATE_KEY, Candidate.from_text) if CANDIDATE_KEY in parameters else None,
+            cascade=read(CASCADE_KEY, Cascade.from_text) if CASCADE_KEY in parameters else None,
         )
 
     def to_parameters(self) -> dict[str, str]:
@@ -134,4 +141,5 @@ class PipelineInfo:
             **({ADDED_KEY: str(self.added_tokens)} if self.added_tokens else {}),
             **({ADAPTERS_KEY: json.dumps(list(self.adapters))} if self.adapters else {}),
             **({CANDIDATE_KEY: self.candidate.to_text()} if self.candidate else {}),
+            **({CASCADE_KEY: self.cascade.to_text()} if self.cascade else {}),
         }

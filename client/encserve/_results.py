@@ -116,6 +116,9 @@ class Classifications(Answer):
     probabilities: NDArray[np.float32] | None = None
     """The probability of each label, (n, k), where it was asked for: how often a label is right that has it, by the
     texts that the pipeline was calibrated on."""
+    decisions: list[str] | None = None
+    """Of a cascade, who decided about each text: "small" or "large", the one pipeline or the other; or "review", the
+    large one, where it was unsure too and a person should see the text. None of other pipelines."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

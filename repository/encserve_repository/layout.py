@@ -8,8 +8,8 @@
     NAME_encode/3/ ...           NAME_encode_tensorrt/3/ where the encode step is a plan
     NAME_head/3/ ...
 
-A pipeline that generates has one step, NAME_generate, in the place of the three. Pipelines with other heads on the same
-encoder, NAME-HEAD, use the encode step of NAME.
+A pipeline that generates has one step, NAME_generate, in the place of the three; so has a cascade, NAME_cascade, which
+asks two pipelines. Pipelines with other heads on the same encoder, NAME-HEAD, use the encode step of NAME.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ BASELINE_FILE = "baseline.json"
 STEPS = ("tokenize", "encode", "head")
 GENERATE_STEPS = ("generate",)
 """The steps of a pipeline that generates texts."""
+CASCADE_STEPS = ("cascade",)
+"""The steps of a pipeline that asks two others."""
+ALL_STEPS = (*STEPS, *GENERATE_STEPS, *CASCADE_STEPS)
 PLAN_ENGINE = "tensorrt"
 BUILD_LOG_FILE = "build.log"
 """Beside the manifest of a plan that was built in the background: what the build said."""
@@ -30,7 +33,11 @@ WARMUP_FOLDER = "warmup"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The pattern of a pipeline's name; none begins with a dot, as hidden folders do."""
-RESERVED_ENDINGS = (*(f"_{step}" for step in (*STEPS, *GENERATE_STEPS)), f"_encode_{PLAN_ENGINE}", "_candidate")
+RESERVED_ENDINGS = (
+    *(f"_{step}" for step in ALL_STEPS),
+    f"_encode_{PLAN_ENGINE}",
+    "_candidate",
+)
 """The endings that no pipeline's name may have, since encserve makes models of such names."""
 
 

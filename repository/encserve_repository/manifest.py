@@ -53,6 +53,8 @@ class Manifest:
     adapters: dict[str, Any] = field(default_factory=dict)
     """The adapters that texts may ask for, by name, in the order of their numbers: source, digest, rank, layers, the
     modules of the head that it brings, and what it says that it was trained on."""
+    cascade: dict[str, Any] = field(default_factory=dict)
+    """The two pipelines that a cascade asks, what was stated of it, and what was fitted; empty where it is none."""
     opset: int
     dimensions: int
     """The columns of what the encode step gives: components of a vector, or labels."""

@@ -54,4 +54,6 @@ def _fields(answer: Classifications, row: int) -> dict[str, object]:
     fields: dict[str, object] = {"labels": answer.labels[row], "scores": answer.scores[row].tolist()}
     if answer.probabilities is not None:
         fields["probabilities"] = answer.probabilities[row].tolist()
+    if answer.decisions is not None:
+        fields["decision"] = answer.decisions[row]
     return fields

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from encserve._candidate import Candidate
+from encserve._cascade import Cascade
 from encserve._commands.server_arguments import add_server_arguments, open_client
 from encserve._pipeline import PipelineInfo
 
@@ -26,8 +27,11 @@ COLUMNS = {
     "NEEDS": "requirements",
     "RELAXED": "relaxed",
     "CANDIDATE": "candidate",
+    "CASCADE": "cascade",
 }
 """Column -> field of `PipelineInfo`."""
+_SELDOM = ("adapters", "candidate", "cascade")
+"""The fields that have a column only where a pipeline has one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,11 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def table(pipelines: Sequence[PipelineInfo]) -> str:
-    """One line per pipeline, in aligned columns; numbers to the right. Adapters and candidates have columns
-    where there are any."""
+    """One line per pipeline, in aligned columns; numbers to the right. What few have is a column where one has it."""
     columns = []
     for heading, field in COLUMNS.items():
-        if field in ("adapters", "candidate") and not any(getattr(pipeline, field) for pipeline in pipelines):
+        if field in _SELDOM and not any(getattr(pipeline, field) for pipeline in pipelines):
             continue
         values = [_cell(getattr(pipeline, field)) for pipeline in pipelines]
         width = max(len(heading), *(len(str(value)) for value in values))
@@ -63,10 +66,12 @@ def table(pipelines: Sequence[PipelineInfo]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
 
-def _cell(value: str | int | tuple[str, ...] | Candidate | None) -> str | int:
+def _cell(value: str | int | tuple[str, ...] | Candidate | Cascade | None) -> str | int:
     if value is None:
         return "-"
     if isinstance(value, Candidate):
         shadow = f", {value.shadow * 100:.3g} % in the shadow" if value.shadow else ""
         return f"version {value.version}, {value.share * 100:.3g} %{shadow}"
+    if isinstance(value, Cascade):
+        return f"{value.small} {value.small_version}, below {value.threshold:.4g} {value.large} {value.large_version}"
     return (", ".join(value) or "-") if isinstance(value, tuple) else value

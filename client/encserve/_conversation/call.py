@@ -210,7 +210,12 @@ class Call(Generic[Part]):
             model=self.target,
             model_version=self.version,
             inputs=inputs,
-            outputs=(*verb.outputs(self.given), *COUNTS, *(("window_count",) if self._in_windows else ())),
+            outputs=(
+                *verb.outputs(self.given),
+                *verb.outputs_of(pipeline),
+                *COUNTS,
+                *(("window_count",) if self._in_windows else ()),
+            ),
             parameters={**verb.always, **self.given, **self._own(chunk), **lane},
             request_id=request_id,
             metadata=self.metadata,

@@ -29,6 +29,7 @@ def decode_classifications(answer: AnswerReader, columns: int) -> Classification
         labels=[tuple(row) for row in labels],
         scores=scores[:, :columns],
         probabilities=scores[:, columns:] if calibrated else None,
+        decisions=answer.strings("decision", (answer.rows,)).tolist() if answer.pipeline.cascade else None,
         **answer.common(),
     )
 
@@ -45,5 +46,6 @@ CLASSIFY = Verb(
     arguments={**TEXTS, "text_pairs": "The second text of each, for pipelines of pairs."},
     keywords=ClassifyOptions,
     outputs=lambda given: ("label", "score"),
+    outputs_of=lambda pipeline: ("decision",) if pipeline.cascade else (),
     decode=lambda answer: decode_classifications(answer, answer.option("top_k", len(answer.pipeline.labels))),
 )

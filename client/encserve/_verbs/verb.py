@@ -10,6 +10,7 @@ from textwrap import fill, indent
 from typing import Any, Generic
 
 from encserve._messages import Parameter
+from encserve._pipeline import PipelineInfo
 from encserve._results import Gather, Part, Rows
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, Option, options_of
@@ -34,6 +35,8 @@ class Verb(Generic[Part]):
     """A `TypedDict` of the options; see `encserve._verbs.options`."""
     outputs: Callable[[Given], tuple[str, ...]]
     """The outputs that are asked for, beside the counts."""
+    outputs_of: Callable[[PipelineInfo], tuple[str, ...]] = lambda pipeline: ()
+    """The outputs that some pipelines have besides."""
     decode: Callable[[AnswerReader], Part]
     """The part of the result in one answer."""
     always: Given = field(default_factory=dict)

@@ -63,7 +63,7 @@ def publish(
             text = manifest.to_json()
             (staged.folder(manifest.name) / MANIFEST_FILE).write_text(text, encoding="utf-8")
             certified.append((manifest, hashlib.sha256(text.encode()).hexdigest()))
-        if warmup := engine_of(manifests[0]).warmup_files(manifests[0]):
+        if staged.steps == STEPS and (warmup := engine_of(manifests[0]).warmup_files(manifests[0])):
             staged.write_warmup(warmup)
         configs = configs_of(certified)
         staged.write_configs({name: configs[name] for name in staged.names})

@@ -53,7 +53,7 @@ def published_of(repository: Path, name: str, say: Callable[[str], None]) -> lis
     What cannot be read, as manifests of an earlier release or of another tool, is passed over, and `say` names it.
 
     Raises:
-        ExportError: the repository has no such pipeline, or its newest version cannot be read.
+        ExportError: the repository has no such pipeline, or its newest version cannot be read or is a cascade.
     """
     versions = published_versions(repository, name)
     if not versions:
@@ -66,6 +66,9 @@ def published_of(repository: Path, name: str, say: Callable[[str], None]) -> lis
         raise ExportError(str(error)) from error
     older = [(name, version) for version in reversed(versions[:-1])]
     others = [(other, published_versions(repository, other)[-1:]) for other in pipelines(repository) if other != name]
+    if members := newest.manifest["cascade"]:
+        small, large = (members[role]["model"] for role in ("small", "large"))
+        raise ExportError(f"{name} is a cascade, which has no network of its own: look at {small} and {large}")
     candidates = [*older, *((other, version) for other, last in others for version in last)]
     found = [newest]
     for candidate, version in candidates:
@@ -83,8 +86,12 @@ def published_of(repository: Path, name: str, say: Callable[[str], None]) -> lis
 def _published(repository: Path, name: str, version: int) -> Published:
     """Raises RepositoryError: its manifest cannot be read, or its encode step is not there."""
     manifest = manifest_of(repository, name, version)
-    generates = manifest.task == GENERATION.name
-    model = f"{name}_generate" if generates else encode_model(manifest.body or name, manifest.engine)
+    if manifest.cascade:
+        model = f"{name}_cascade"
+    elif manifest.task == GENERATION.name:
+        model = f"{name}_generate"
+    else:
+        model = encode_model(manifest.body or name, manifest.engine)
     folder = repository / model / str(version)
     if not folder.is_dir():
         raise NotThere(f"{folder} is missing")

@@ -58,8 +58,8 @@ def shared_configs(certified: Sequence[tuple[Manifest, str]]) -> dict[str, pb.Mo
 def _tokenize(manifest: Manifest) -> pb.ModelConfig:
     task = _task(manifest)
     return python_backend(
-        inputs=[_tensor_in(task, name) for name in task.inputs],
-        outputs=[_tensor_out(task, name) for name in _tokenized(manifest)],
+        inputs=[tensor_in(task, name) for name in task.inputs],
+        outputs=[tensor_out(task, name) for name in _tokenized(manifest)],
     )
 
 
@@ -68,7 +68,7 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
     gives each request as many rows back as the input that an output `follows` has elements."""
     first = manifests[0]
     tensors = pb.ModelConfig(
-        input=[_tensor_in(_task(first), name) for name in first.graph_inputs],
+        input=[tensor_in(_task(first), name) for name in first.graph_inputs],
         output=[
             pb.ModelOutput(name=_graph_output(manifest), data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions])
             for manifest in manifests
@@ -91,8 +91,8 @@ def _head(manifest: Manifest) -> pb.ModelConfig:
         name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions], allow_ragged_batch=True
     )
     return python_backend(
-        inputs=[encoded, *(_tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
-        outputs=[_tensor_out(task, name) for name in task.answers],
+        inputs=[encoded, *(tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
+        outputs=[tensor_out(task, name) for name in task.answers],
     )
 
 
@@ -111,7 +111,7 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
         platform="ensemble",
         max_batch_size=engine_of(manifest).requests_per_batch(manifest),
         input=[pb.ModelInput(name=name, data_type=pb.TYPE_STRING, dims=[-1]) for name in task.inputs],
-        output=[_tensor_out(task, name) for name in (*task.answers, *task.counts)],
+        output=[tensor_out(task, name) for name in (*task.answers, *task.counts)],
         ensemble_scheduling=pb.ModelEnsembling(step=steps),
     )
     pin_versions(config, [manifest.version])
@@ -142,6 +142,7 @@ def card(manifest: Manifest, certificate: str) -> dict[str, str]:
         certificate=certificate,
         relaxed=tuple(manifest.parity.get("relaxed", ())),
         candidate=None,  # which a repository states of the active version
+        cascade=None,  # which has its own configuration
     )
     return info.to_parameters()
 
@@ -157,12 +158,14 @@ def python_backend(*, inputs: list[pb.ModelInput], outputs: list[pb.ModelOutput]
     return pb.ModelConfig(backend="python", input=inputs, output=outputs, instance_group=instances)
 
 
-def _tensor_in(task: Task, name: str) -> pb.ModelInput:
+def tensor_in(task: Task, name: str) -> pb.ModelInput:
+    """An input of a step or an ensemble, by the type and the dimensions that the task gives the tensor."""
     kind, dims = task.tensor(name)
     return pb.ModelInput(name=name, data_type=TYPES[kind], dims=[-1] * dims, allow_ragged_batch=True)
 
 
-def _tensor_out(task: Task, name: str) -> pb.ModelOutput:
+def tensor_out(task: Task, name: str) -> pb.ModelOutput:
+    """An output, likewise."""
     kind, dims = task.tensor(name)
     return pb.ModelOutput(name=name, data_type=TYPES[kind], dims=[-1] * dims)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from encserve import EncserveError, TransportError
 from encserve_repository.activation import active_candidate, narrow, rollback_version, switch
+from encserve_repository.cascades import cascades_asking
 from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
 from encserve_repository.work_folder import WorkFolder
@@ -66,6 +67,12 @@ class Promotion(VersionBeside):
             if candidate == version:
                 self._drop_candidate()
             self._report(f"{self._name} serves version {version}, before it {before}, which stays loaded")
+            for cascade, fitted in cascades_asking(work.repository, self._name).items():
+                if fitted != str(version):
+                    self._report(
+                        f"the cascade {cascade} was fitted to version {fitted} of {self._name}: it refuses its callers "
+                        "until it is fitted again, or that version serves"
+                    )
         return before
 
     def _load_what_is_active(self, work: WorkFolder, version: int, before: int, old_text: bytes) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from encserve_repository.config_text import steps_of
-from encserve_repository.layout import CONFIG_FILE, GENERATE_STEPS, STEPS
+from encserve_repository.layout import ALL_STEPS, CONFIG_FILE
 from encserve_repository.versions import active_config
 from encserve_server.config import ServeConfig
 from encserve_server.processes.loops import start_loop
@@ -127,7 +127,7 @@ def link_repository(repository: Path, source: Path, links: Path) -> set[str]:
 
 def _step_of(version: Path) -> str | None:
     """Return the step whose code a version folder has; None where it has none, as that of a C++ backend."""
-    return next((step for step in (*STEPS, *GENERATE_STEPS) if (version / step / "step.py").is_file()), None)
+    return next((step for step in ALL_STEPS if (version / step / "step.py").is_file()), None)
 
 
 def _link_version(version: Path, source: Path, step: str, link: Path) -> None:

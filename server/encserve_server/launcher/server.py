@@ -18,6 +18,7 @@ from encserve_server.host.locate import Installation, find_triton
 from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.launcher.candidates import candidate_models, serve_candidates, with_fit_candidates
+from encserve_server.launcher.cascades import unfit_cascades
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags, wheel_flags
@@ -154,6 +155,8 @@ class TritonServer:
         offers = read_offers(installation)
         check_pipelines(self.config.repository, self.pipelines, offers)
         self._with_candidates = with_fit_candidates(self.config.repository, self.pipelines, offers, report=self._report)
+        for line in unfit_cascades(self.pipelines):
+            self._report(line)
         drop_what_is_not_active(self.config.repository)
         environment = dict(os.environ)
         if installation.wheel is not None:

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import transformers
+from cascades import publish_cascade
 from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
 from export.late_interaction.layouts import stanford
@@ -22,7 +24,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.export import export
 from encserve_server.launcher.server import TritonServer
 
-from .pipelines import ADAPTERS, PIPELINES
+from .pipelines import ADAPTERS, CASCADE, CASCADE_TEXTS, LABELS, PIPELINES
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +66,32 @@ def adapters(checkpoints, tmp_path_factory):
 @pytest.fixture(scope="package")
 def repository(checkpoints, adapters, tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
+    labelled = tmp_path_factory.mktemp("labels") / "labels.jsonl"
+    labels = tuple(LABELS["label2id"])
+    lines = [{"text": f"{'word ' * (number % 7)}{number}", "label": labels[number % 3]} for number in range(150)]
+    labelled.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    own = {"classify-calibrated": {"labels": labelled}}
     for name, made in PIPELINES.items():
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
         config["adapters"] = adapters.get(name, {})
-        export(ExportConfig(**config, **made.get("export", {})))
+        export(ExportConfig(**config, **made.get("export", {}), **own.get(name, {})))
+    small, large = (first_scores(checkpoints[CASCADE[role]]) for role in ("small", "large"))
+    publish_cascade(
+        repository,
+        "cascade-bert",
+        threshold=(threshold := np.median(small)),  # between two of an even number
+        review_threshold=np.median(large[small < threshold]),
+        folder=tmp_path_factory.mktemp("texts"),
+        **CASCADE,
+    )
     return repository
+
+
+def first_scores(checkpoint):
+    """The first score of each of `CASCADE_TEXTS`, by the library."""
+    torch.set_num_threads(1)
+    classify = transformers.pipeline("text-classification", str(checkpoint), device="cpu")
+    return np.array([each["score"] for each in classify(CASCADE_TEXTS, truncation=True)])
 
 
 @pytest.fixture(scope="package")

@@ -49,7 +49,12 @@ PIPELINES = {
         "label2id": {"contradiction": 0, "neutral": 1, "ENTAILMENT": 2},
         "export": {"task": "zero-shot-classification"},
     },
+    "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
 ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}
 """Pipeline -> its adapters, with the modules of the head that each brings."""
+CASCADE = {"small": "classify-bert", "large": "classify-calibrated"}
+"""The two pipelines of `cascade-bert`."""
+CASCADE_TEXTS = [f"text number {number} of many " * (1 + number % 3) for number in range(40)]
+"""Texts of which the small pipeline is sure of a half, and the large one of a half of the others."""

@@ -7,6 +7,7 @@ import pytest
 from references import TEXTS, cut
 
 from encserve import InvalidInput
+from encserve_repository.versions import manifest_of
 
 from .pipelines import SCORES
 
@@ -29,6 +30,20 @@ def test_the_best_labels_alone(client):
     np.testing.assert_array_equal(best.scores, everything.scores[:, :1])
     with pytest.raises(InvalidInput, match="option top_k is 4; it must be a whole number from 1 to 3"):
         client.classify(TEXTS, model="classify-bert", top_k=4)
+
+
+def test_probabilities_are_those_of_the_fitted_temperature(client, repository):
+    confidence = manifest_of(repository, "classify-calibrated", 1).parity["confidence"]
+    answer = client.classify(TEXTS, model="classify-calibrated", probabilities=True)
+    alone = client.classify(TEXTS, model="classify-calibrated", top_k=2)
+    assert alone.probabilities is None
+    np.testing.assert_array_equal(alone.scores, answer.scores[:, :2])
+    logits = np.log(answer.scores.astype(np.float64)) / confidence["temperature"]  # up to a number for each text
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(answer.probabilities, expected, **SCORES)
+    assert abs(answer.probabilities - answer.scores).max() > 0.01, "the temperature is another one than 1"
+    with pytest.raises(InvalidInput, match="unknown option 'probabilities'"):
+        client.classify(TEXTS, model="classify-bert", probabilities=True)
 
 
 def test_classify_pairs(client, reference):

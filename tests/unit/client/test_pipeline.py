@@ -1,4 +1,7 @@
+import json
+
 import pytest
+from unit.client.stated_cascade import CASCADE
 
 from encserve import ContractError, PipelineInfo
 from encserve.testing import fake_pipeline
@@ -9,6 +12,20 @@ def test_round_trip():
     parameters = pipeline.to_parameters()
     assert all(isinstance(value, str) for value in parameters.values())
     assert PipelineInfo.from_parameters("fake", parameters, version="1") == pipeline
+
+
+def test_a_cascade_goes_there_and_back_to_the_last_bit():
+    parameters = fake_pipeline(cascade=CASCADE).to_parameters()
+    assert PipelineInfo.from_parameters("fake", parameters, version="1").cascade == CASCADE
+    more = json.dumps({**json.loads(parameters["cascade"]), "later": 1})
+    assert PipelineInfo.from_parameters("fake", parameters | {"cascade": more}).cascade == CASCADE
+    assert "cascade" not in fake_pipeline().to_parameters()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_malformed_cascade(text):
+    with pytest.raises(ContractError, match="no valid parameter 'cascade'"):
+        PipelineInfo.from_parameters("fake", fake_pipeline().to_parameters() | {"cascade": text})
 
 
 def test_another_model():

@@ -131,6 +131,26 @@ def test_a_fault_of_a_step_is_seen(tmp_path):
     check_alerts(tmp_path, [fault], {"InternalErrors": ["minilm_encode"]})
 
 
+def test_a_cascade_that_was_fitted_to_something_else_is_seen(tmp_path):
+    refused = series("encserve_cascade_unfit_requests", 1, model="minilm_cascade")
+    check_alerts(tmp_path, [refused], {"CascadeUnfit": ["minilm"]})
+
+
+@pytest.mark.parametrize(
+    ("failures", "refused", "alerts"),
+    [(40, 0, {"Failures": ["minilm"]}), (5, 0, {}), (200, 200, {"Refusing": ["minilm"]})],
+    ids=["failures", "few", "turned away"],
+)
+def test_failures_of_a_cascade_are_those_of_its_pipeline(tmp_path, failures, refused, alerts):
+    counters = [
+        series(SUCCESS, 1_000, model="minilm_cascade"),
+        series(FAILURE, 2 * failures, model="minilm", reason="OTHER"),  # which Triton counts twice
+        series(FAILURE, failures, model="minilm_cascade", reason="OTHER"),
+        series("encserve_refused_requests", refused, model="minilm_cascade", lane="bulk", limit="large"),
+    ]
+    check_alerts(tmp_path, counters, alerts)
+
+
 def steady(name, value, **labels):
     """A gauge that stays for twenty minutes."""
     return {**series(name, 0, **labels), "values": f"{value}x20"}
@@ -280,6 +300,7 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
         "Restarting": "one was started again 2 times in 15 minutes; its log says why.",
         "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
         "SlowAnswers": "One in a hundred interactive requests to {model} takes 1.5 s or longer.",
+        "CascadeUnfit": "{model} refused 5 requests: a pipeline that it asks is not what it was fitted to.",
         "InternalErrors": "{model} had 5 faults of its own in network; its log says where in the code.",
         "Failures": f"More than 1 % of the requests to version {version} of minilm fail.",
         "Refusing": "minilm turns more than 1 % of its requests away, because too much waits; add a replica.",

@@ -10,6 +10,7 @@ STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker", "tokenize.text_counts"),
     *("generate.call", "generate.step", "generate_model"),
+    *("cascade.member", "cascade.asked", "cascade.counts", "cascade.step", "cascade_model"),
     *(
         "instance.metrics",
         "instance.failures",

@@ -63,12 +63,17 @@ def verify(
     Raises:
         CertificateFailed: the repository has no manifest or reference of that version, or `own` are other texts, or
             none were held out.
-        Unsupported: the pipeline generates texts.
+        Unsupported: the pipeline generates texts, or is a cascade.
         EncserveError: the server does not answer, or has no such pipeline.
     """
     served = PipelineInfo.from_parameters(name, transport.pipeline_config(name, timeout_s=timeout_s))
     if served.task == GENERATION.name:
         raise Unsupported(f"{name} is for {GENERATION.name}, which verify does not ask yet; its export was certified")
+    if served.cascade is not None:
+        raise Unsupported(
+            f"{name} is a cascade, which has no network of its own: verify {served.cascade.small} and "
+            f"{served.cascade.large}"
+        )
     found = find_manifest(repository, served)
     reference, limits = read_reference(found.reference), found.limits
     if own is not None and OWN not in reference.sections:

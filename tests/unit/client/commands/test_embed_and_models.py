@@ -1,9 +1,11 @@
 """`encserve embed` and `encserve models`."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
+from unit.client.stated_cascade import CASCADE
 
 from encserve import Candidate, Client
 from encserve._calls import Calls
@@ -121,6 +123,15 @@ class TestModels:
         assert main(["models", "--json"]) == 0
         _, other, _ = json.loads(capsys.readouterr().out)
         assert other["candidate"] == {"version": "2", "share": 0.05, "shadow": 0.125}
+
+    def test_cascades_have_a_column_where_there_are_any(self, capsys, served):
+        served.append(fake_pipeline(name="both", cascade=CASCADE))
+        assert main(["models"]) == 0
+        header, *lines = capsys.readouterr().out.splitlines()
+        begin = header.index("CASCADE")
+        assert [line[begin:] for line in lines] == ["-", "a 1, below 0.3 b 2"]
+        assert main(["models", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)[1]["cascade"] == asdict(CASCADE)
 
     def test_json(self, capsys, served):
         assert main(["models", "--json"]) == 0

@@ -1,9 +1,11 @@
 """`classify` and `classify_zero_shot`: what they send, and what they make of the answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from unit.client.stated_cascade import CASCADE
 from unit.client.verbs.conftest import texts_of
 
 from encserve import ContractError, InvalidInput
@@ -51,6 +53,19 @@ class TestClassify:
         with pytest.raises(ContractError, match="tensor 'score' has shape"):
             ask(CLASSES, classes, "classify", ["x"], probabilities=True)
         assert ask(CLASSES, calibrated, "classify", [], probabilities=True)[0].probabilities.shape == (0, 2)
+
+    def test_who_decided_is_asked_of_cascades_alone(self, ask):
+        def decided(request):
+            texts = request.inputs["text"]
+            return {**classes(request), "decision": np.array([[b"small", b"review"][: len(texts)]], object)}
+
+        result, requests = ask(replace(CLASSES, cascade=CASCADE), decided, "classify", ["x", "yy", "zzz"])
+        assert result.decisions == ["small", "review", "small"]
+        assert requests[0].outputs == ("label", "score", "decision", "token_count", "dropped_count")
+        assert ask(CLASSES, classes, "classify", ["x"])[0].decisions is None
+        assert ask(replace(CLASSES, cascade=CASCADE), decided, "classify", [])[0].decisions == []
+        with pytest.raises(ContractError, match="the answer has no tensor 'decision'"):
+            ask(replace(CLASSES, cascade=CASCADE), classes, "classify", ["x"])
 
     def test_windows_are_reported(self, ask):
         def windows(request):

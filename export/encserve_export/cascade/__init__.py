@@ -1,0 +1,1 @@
+"""Two classifiers to one pipeline: a small one, and a large one where the small one is unsure."""

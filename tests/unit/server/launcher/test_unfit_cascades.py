@@ -1,0 +1,30 @@
+"""What a start says of cascades that will refuse."""
+
+from encserve import Cascade
+from encserve.testing import fake_pipeline
+from encserve_server.launcher.cascades import unfit_cascades
+
+BOTH = fake_pipeline(
+    name="both",
+    cascade=Cascade(
+        small="a",
+        small_version="1",
+        large="b",
+        large_version="2",
+        threshold=0.9,
+        agreement=0.99,
+        confidence=0.95,
+        escalated=0.2,
+    ),
+)
+
+
+def test_a_cascade_of_what_is_served_is_fine():
+    assert not list(unfit_cascades([fake_pipeline(name="a"), fake_pipeline(name="b", version="2"), BOTH]))
+
+
+def test_another_version_and_none_are_said():
+    assert list(unfit_cascades([fake_pipeline(name="a", version="3"), BOTH])) == [
+        "the cascade both refuses its callers: it was fitted to version 1 of a, and version 3 is served",
+        "the cascade both refuses its callers: it was fitted to version 2 of b, and it is not served",
+    ]

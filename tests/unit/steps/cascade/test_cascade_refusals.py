@@ -1,0 +1,95 @@
+"""The words by which the errors of the steps are told apart are those that the steps have."""
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from encserve_server.steps.cascade.refusals import Refusal, refusal_in
+from encserve_server.steps.cascade.waiting import QueueFull, WaitingRequests
+from encserve_server.steps.instance.load_page import Load
+from encserve_server.steps.request.options import InvalidArgument
+from encserve_server.steps.tokenize.door.admission_queue import AdmissionQueue, Overloaded, QueueLimits
+from encserve_server.steps.tokenize.door.lane_queue import QueuedRequest
+from encserve_server.steps.tokenize.limits import Limits
+from encserve_server.steps.tokenize.tokenization import Tokenization
+
+LIMITS = {"max_length": 4, "max_texts_per_request": 2, "max_tokens_per_request": 6, "max_bytes_per_text": 40}
+
+
+def queued(**changes):
+    request = {"lane": "bulk", "texts": 2, "size": 9, "tokens": 4, "request_id": "", "timeout_s": 1, "arrived_s": 0}
+    return QueuedRequest(work=None, **request | changes)
+
+
+@pytest.mark.parametrize(
+    ("limits", "load"),
+    [
+        ({"max_queued_texts": 1, "max_queued_bytes": 99}, Load(9, 0, 0)),
+        ({"max_queued_texts": 9, "max_queued_bytes": 1}, Load(9, 0, 0)),
+        ({"max_queued_texts": 9, "max_queued_bytes": 99}, Load(9, 1, 0)),
+    ],
+)
+def test_what_the_door_refuses(limits, load):
+    door = AdmissionQueue(QueueLimits(**limits), lambda lane: load, clock=lambda: 0.0)
+    with pytest.raises(Overloaded) as refused:
+        door.enter(queued())
+    assert refusal_in(str(refused.value)) is Refusal.UNAVAILABLE
+
+
+def test_what_the_queue_of_a_cascade_refuses():
+    waiting = WaitingRequests({"max_queued_texts": 3, "max_queued_bytes": 99})
+    waiting.put(queued())
+    with pytest.raises(QueueFull) as refused:
+        waiting.put(queued())
+    assert refusal_in(str(refused.value)) is Refusal.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the server is closing and lets no new request in",
+        "timeout of 2 s was used up while the request waited",
+        "the request was cancelled, or its timeout passed, before it was computed",
+        "[request id: 1] Exceeds maximum queue size",
+    ],
+)
+def test_what_may_be_tried_again(message):
+    assert refusal_in(f"in ensemble 'small', {message}") is Refusal.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        ([], {}),
+        ([b"a"] * 3, {}),
+        ([b"a" * 41], {}),
+        ([b"\xff"], {}),
+        ([b"a a a a a"], {"truncate": "error"}),
+        ([b"a a a a"] * 2, {}),
+        ([b""], {}),
+        ([b"a"], {"long_text": "chunk", "overlap": 4}),
+    ],
+)
+def test_what_is_wrong_with_a_text(texts, options):
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    settings = {"layout": "single_texts", "limits": LIMITS, "prompts": {}, "tensors": ["input_ids", "lengths"]}
+    tokenization = Tokenization(tokenizer, settings)
+    options = {"truncate": "end", "long_text": "truncate", "overlap": 0} | options
+    try:
+        (answer,) = tokenization.tokenize([(tokenization.read({"text": np.array(texts)}, options), options)])
+    except InvalidArgument as error:
+        answer = error
+    assert isinstance(answer, InvalidArgument)
+    assert refusal_in(str(answer)) is Refusal.INVALID
+
+
+def test_limits_of_a_text_that_is_read_whole():
+    with pytest.raises(InvalidArgument) as wrong:
+        Limits(**LIMITS | {"max_bytes_per_text": 1 << 20}).decode([b"a" * 300_000], whole=True)
+    assert refusal_in(str(wrong.value)) is Refusal.INVALID
+
+
+def test_what_is_given_up_and_what_nobody_knows():
+    assert refusal_in("the caller gave the request up while it waited") is Refusal.CANCELLED
+    assert refusal_in("small_encode failed (RuntimeError); the server's log says where") is Refusal.FAILED
