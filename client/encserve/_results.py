@@ -229,6 +229,10 @@ class Gather(Protocol[Part]):
         """All parts as one; None where there was none."""
 
 
+_COLUMNS = (np.ndarray, list)
+"""The types of the fields that have something of each text."""
+
+
 class Rows(Generic[Part]):
     """The rows of a whole call, in arrays that are allocated once, with the first part, and in lists."""
 
@@ -238,6 +242,10 @@ class Rows(Generic[Part]):
 
     def put(self, part: Part) -> None:
         """Copy a part to its rows, be it the only one: its arrays may be those of a transport, which keeps them."""
+        if self.whole is None and len(part) == self._rows:
+            columns: dict[str, Any] = {name: value for name, value in vars(part).items() if isinstance(value, _COLUMNS)}
+            self.whole = replace(part, **{name: column.copy() for name, column in columns.items()})
+            return
         if self.whole is None:
             self.whole = replace(part, **{name: self._room_for(value) for name, value in vars(part).items()})
         rows = slice(part.start, part.start + len(part))

@@ -98,12 +98,16 @@ class Verb(Generic[Part]):
         Raises:
             InvalidInput: a value has the wrong type.
         """
-        lists = {name: keywords.get(name) for name, option in self.options.items() if option.by_text}
+        lists = {name: keywords[name] for name in self._may_be_by_text if keywords.get(name) is not None}
         return {
             name: self.options[name].of_each(values)
             for name, values in lists.items()
             if isinstance(values, Sequence) and not isinstance(values, str)
         }
+
+    @cached_property
+    def _may_be_by_text(self) -> tuple[str, ...]:
+        return tuple(name for name, option in self.options.items() if option.by_text)
 
     def documentation(self) -> str:
         """The docstring of the client's method."""
