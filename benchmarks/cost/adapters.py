@@ -1,26 +1,24 @@
-"""What adapters cost: one pipeline with all of them, beside the checkpoint alone and a pipeline for each. One run.
+"""What adapters cost: one graph with all of them, beside that of the checkpoint alone and one for each. One run.
 
-    python -m benchmarks.cost.adapters [--adapters 1 4 16] [--pipelines 4] [--rank 8] [--rounds 7] [--json FILE]
+    python -m benchmarks.cost.adapters [--adapters 1 4 16] [--rank 8] [--rounds 7] [--texts 192] [--json FILE]
 
-The encode step alone, as it is served, in process. The same texts go to the checkpoint without adapters, to one step
-with K adapters, of which each text has one, and to several steps with an adapter merged into each, which share them.
-In turns, and as ratios to the checkpoint of the same round: medians, and the least and the greatest. What is compared
-are processor seconds, which other programs on the machine change little. Beside them what the graphs take on the disk,
-which is what their weights take in memory.
+The graphs as an export traces them, in ONNX Runtime as the encode step opens them, on one thread, cut into micro-
+batches as there. The same texts go to the checkpoint without adapters, to one graph with K adapters, of which each
+text has one, and K times a share of them to the checkpoint, as to K pipelines with one adapter merged into each. In
+turns, and as ratios to the checkpoint of the same round: medians, and the least and the greatest. What is compared
+are processor seconds, which other programs on the machine change little. Beside them what the graphs take, which is
+what their weights take in memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import queue
 import random
-import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,100 +30,79 @@ from safetensors.torch import save_file
 from benchmarks.exported import CHECKPOINT
 from benchmarks.machine import describe_machine
 from benchmarks.workloads import make_workload
-from encserve_export.certificate import certificate_texts
-from encserve_export.config import ExportConfig
-from encserve_export.export import export
-from encserve_export.reference.merging import merge
-from encserve_server.steps.encode.encoder import Encoder
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.config import TOKEN_BUDGET, ExportConfig
+from encserve_export.engines.engine import ORDINARY
+from encserve_export.publication.steps import follows_of, trace
+from encserve_server.steps.encode.network.onnxruntime_network import OnnxRuntimeNetwork
+from encserve_server.steps.encode.network.packed_session import PackedSession
 
 TARGETS = ("query", "key", "value", "dense")
 """The linear layers that are adapted: all of the encoder's."""
-SHARED = 16
-"""Texts of a request."""
 
-Pack = Mapping[str, NDArray[np.int64]]
+Rows = Sequence[NDArray[np.int64]]
+"""The tokens of each text."""
 
 
 def main() -> None:
-    """Export, measure, report."""
+    """Trace, measure, report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--adapters", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--pipelines", type=int, default=4, help="of merged adapters")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("--texts", type=int, default=192)
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    figures: dict[str, object] = {"machine": describe_machine(), "rank": arguments.rank}
+    machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="encserve-adapters-") as work:
         ratios, mib = measure(Path(work), arguments)
-    print(figures["machine"])
+    print(machine)
     for way, each in ratios.items():
-        print(f"{way:<32}{np.median(each):8.3f} ({min(each):.3f} to {max(each):.3f}){mib[way]:10.1f} MiB of graphs")
+        print(f"{way:<28}{np.median(each):8.3f} ({min(each):.3f} to {max(each):.3f}){mib[way]:10.1f} MiB of graphs")
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps({**figures, "processor_seconds_ratio": ratios, "mib": mib}, indent=1) + "\n"
-        )
+        figures = {"machine": machine, "rank": arguments.rank, "processor_seconds_ratio": ratios, "mib": mib}
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def measure(work: Path, arguments: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Way -> processor seconds over those of the checkpoint alone, of each round; and way -> MiB of its graphs."""
-    most = max(arguments.adapters)
-    folders = [_adapter(work / f"a{number}", arguments.rank, seed=number) for number in range(most)]
-    packs = _packs(make_workload("mixed", CHECKPOINT).texts[: arguments.texts])
-    steps = {"checkpoint": [_exported(work, "plain")]}
-    certificate_texts.SECONDS = 0  # which is not what is measured here
+    folders = [_adapter(work / f"a{number}", arguments.rank, seed=number) for number in range(max(arguments.adapters))]
+    rows = _rows(make_workload("mixed", CHECKPOINT).texts[: arguments.texts])
+    plain, plain_mib = _graph(work / "plain", [])
+    ways = {"checkpoint": (plain, 0, 1)}
+    mib = {"checkpoint": plain_mib}
     for count in arguments.adapters:
-        named = {folder.name: str(folder) for folder in folders[:count]}
-        steps[f"{count} in one pipeline"] = [_exported(work, f"with{count}", adapters=named)]
-    merged = [_merged(work, folder) for folder in folders[: arguments.pipelines]]
-    steps[f"{len(merged)} pipelines"] = [_exported(work, f"m-{each.name}", checkpoint=each) for each in merged]
-    mib = {way: sum(_bytes(folder) for folder in of_way) / 2**20 for way, of_way in steps.items()}
+        graph, mib[f"{count} in one graph"] = _graph(work / f"with{count}", folders[:count])
+        ways[f"{count} in one graph"] = (graph, count, 1)
+        ways[f"{count} graphs"], mib[f"{count} graphs"] = (plain, 0, count), count * plain_mib
     ratios: dict[str, list[float]] = defaultdict(list)
-    with ExitStack() as opened:
-        loaded = {
-            folder: opened.enter_context(Encoder(folder, environment={"ENCSERVE_INTRA_OP_THREADS": "1"}))
-            for folder in dict.fromkeys(folder for of_way in steps.values() for folder in of_way)
-        }
-        encoders = {way: [loaded[folder] for folder in of_way] for way, of_way in steps.items()}
-        for way in encoders:
-            seconds(encoders[way], packs, way)  # the first run makes what later ones have
-        for _ in range(arguments.rounds):
-            took = {way: seconds(encoders[way], packs, way) for way in random.sample([*encoders], len(encoders))}
-            for way, each in took.items():
-                ratios[way].append(round(each / took["checkpoint"], 3))
-    return {way: ratios[way] for way in steps}, mib
+    for way in ways.values():
+        seconds(rows, *way)  # the first run makes what later ones have
+    for _ in range(arguments.rounds):
+        took = {way: seconds(rows, *ways[way]) for way in random.sample([*ways], len(ways))}
+        for way, each in took.items():
+            ratios[way].append(round(each / took["checkpoint"], 3))
+    return {way: ratios[way] for way in ways}, mib
 
 
-def seconds(encoders: Sequence[Encoder], packs: Sequence[Pack], way: str) -> float:
-    """Processor seconds of all requests; these go to the steps in turn."""
-    count = int(way.split()[0]) if way.endswith("in one pipeline") else 0
-    answers: queue.Queue[object] = queue.Queue()
-    waiting = defaultdict(list)
-    for place, pack in enumerate(packs):
-        encoder, tensors = encoders[place % len(encoders)], dict(pack)
-        if count:
-            numbers = (np.arange(len(pack["lengths"])) + place) % count + 1
-            tensors["adapter_ids"] = np.repeat(numbers, pack["lengths"])
-        waiting[encoder].append(encoder.request(tensors, outputs=encoder.outputs, answer=answers.put))
+def seconds(rows: Rows, session: PackedSession, adapters: int, shares: int) -> float:
+    """Processor seconds of all texts, in so many `shares`, each with micro-batches of its own."""
+    numbers = np.arange(len(rows)) % max(adapters, 1) + 1
     began_s = time.process_time()
-    for encoder, requests in waiting.items():
-        encoder.put("interactive", requests)
-    for _ in packs:
-        answer = answers.get(timeout=600)
-        if isinstance(answer, Exception):
-            raise answer
+    for share in range(shares):
+        own = list(range(share, len(rows), shares))
+        for group in session.groups(np.array([len(rows[text]) for text in own]), workers=1):
+            texts = [own[place] for place in group]
+            columns = {"input_ids": [rows[text] for text in texts]}
+            if adapters:
+                columns["adapter_ids"] = [np.full(len(rows[text]), numbers[text]) for text in texts]
+            session.run_pack(columns, ["sentence_embedding"])
     return time.process_time() - began_s
 
 
-def _packs(texts: Sequence[str]) -> list[Pack]:
+def _rows(texts: Sequence[str]) -> Rows:
     tokenizer = transformers.AutoTokenizer.from_pretrained(CHECKPOINT)
-    ids = [tokenizer(text, truncation=True, max_length=256)["input_ids"] for text in texts]
-    parts = [ids[begin : begin + SHARED] for begin in range(0, len(ids), SHARED)]
-    return [
-        {"input_ids": np.concatenate(part).astype(np.int64), "lengths": np.array([len(each) for each in part])}
-        for part in parts
-    ]
+    return [np.array(tokenizer(text, truncation=True, max_length=256)["input_ids"], np.int64) for text in texts]
 
 
 def _adapter(folder: Path, rank: int, *, seed: int) -> Path:
@@ -144,25 +121,14 @@ def _adapter(folder: Path, rank: int, *, seed: int) -> Path:
     return folder
 
 
-def _merged(work: Path, adapter: Path) -> Path:
-    folder = work / f"merged-{adapter.name}"
-    shutil.copytree(CHECKPOINT, folder)
-    model = transformers.AutoModel.from_pretrained(folder)
-    merge(model, adapter)
-    model.save_pretrained(folder)
-    return folder
-
-
-def _exported(
-    work: Path, name: str, *, checkpoint: Path = CHECKPOINT, adapters: Mapping[str, str] | None = None
-) -> Path:
-    """The folder of the encode step of an export."""
-    export(ExportConfig(checkpoint=str(checkpoint), name=name, repository=work / "models", adapters=adapters or {}))
-    return work / "models" / f"{name}_encode" / "1"
-
-
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("model.onnx*"))
+def _graph(folder: Path, adapters: Sequence[Path]) -> tuple[PackedSession, float]:
+    """The checkpoint's graph with `adapters`, opened, and its MiB."""
+    named = {adapter.name: str(adapter) for adapter in adapters}
+    checkpoints = {"": load_checkpoint(ExportConfig(checkpoint=str(CHECKPOINT), name="minilm", adapters=named))}
+    trace(checkpoints, ORDINARY, folder)
+    network = OnnxRuntimeNetwork(folder / "model.onnx", {}, side_by_side=1)
+    session = PackedSession(network, follows=follows_of(checkpoints), token_budget=TOKEN_BUDGET)
+    return session, sum(file.stat().st_size for file in folder.iterdir()) / 2**20
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def test_one_adapter_for_all_texts(client, merged):
     assert np.abs(merged["none"] - merged["legal"]).max() > 0.01
     assert np.abs(merged["medical"] - merged["legal"]).max() > 0.01
     without = client.embed(TEXTS, model="embed-bert").vectors
-    np.testing.assert_array_equal(without, client.embed(TEXTS, model="embed-bert", adapter="none").vectors)
+    none = client.embed(TEXTS, model="embed-bert", adapter="none").vectors
+    np.testing.assert_allclose(without, none, rtol=0, atol=1e-5)  # batches differ, and with them the rounding
 
 
 def test_each_text_of_a_call_has_its_own_adapter(client, expected):
