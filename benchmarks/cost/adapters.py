@@ -76,8 +76,8 @@ def measure(work: Path, arguments: argparse.Namespace) -> tuple[dict[str, list[f
         ways[f"{count} in one graph"] = (graph, count, 1)
         ways[f"{count} graphs"], mib[f"{count} graphs"] = (plain, 0, count), count * plain_mib
     ratios: dict[str, list[float]] = defaultdict(list)
-    for way in ways.values():
-        seconds(rows, *way)  # the first run makes what later ones have
+    for asked in ways.values():
+        seconds(rows, *asked)  # the first run makes what later ones have
     for _ in range(arguments.rounds):
         took = {way: seconds(rows, *ways[way]) for way in random.sample([*ways], len(ways))}
         for way, each in took.items():
