@@ -161,8 +161,8 @@ def test_a_checkpoint_that_generates(flag, tmp_path, capsys):
     assert (found["task"], found["prompts"]) == ("text2text-generation", {"summarization": "summarize: "})
     assert "dimensions" not in found
     file = folder / "generation_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_beams": 4}))
-    with pytest.raises(Unsupported, match="says num_beams 4"):
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_beam_groups": 4}))
+    with pytest.raises(Unsupported, match="says num_beam_groups 4"):
         said(capsys, folder, flag)
 
 

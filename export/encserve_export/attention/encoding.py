@@ -54,10 +54,7 @@ def _position_ids(family: Family, config: PreTrainedConfig, input_ids: Tensor, p
     first = family.first_position(config)
     if not family.skips_padding:
         return packing.positions + first
-    counts = (input_ids != first - 1).to(torch.int64)  # 0 for padding, which has the position id first - 1
-    before = counts.cumsum(0) - counts  # (T,) tokens that count, from the start of the row
-    start = torch.arange(input_ids.shape[0], device=input_ids.device) - packing.positions  # (T,) of the token's text
-    return (before - before[start] + 1) * counts + first - 1
+    return packing.counting(input_ids != first - 1) + first - 1  # padding has the position id first - 1
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
 from encserve_export.errors import Unsupported
 
+from .added_places import places_packed
 from .direction import Direction, both_ways, of_decoder, of_gemma
 from .disentangled_attention import deberta_v2_packed
 from .full_attention import big_bird_in_full, longest_in_full
@@ -181,6 +182,10 @@ DECODERS = tuple(name for name, family in FAMILIES.items() if family.direction i
 """Families whose tokens look back only, unless a configuration says otherwise."""
 ENCODERS = tuple(name for name in FAMILIES if name not in DECODERS)
 
+_BART = Family(first_position=None, while_packed=places_packed)
+GENERATORS: dict[str, Family] = dict.fromkeys(("bart", "m2m_100", "marian", "mbart", "pegasus"), _BART)
+"""Families of which nothing is served but a whole network that generates."""
+
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
 """A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""
 
@@ -194,16 +199,16 @@ _ROTARY_THAT_DEPENDS_ON_COMPANY = ("dynamic", "longrope")
 
 
 def family_of(config: PreTrainedConfig) -> Family:
-    """The family of a checkpoint. Raises Unsupported with the list of those that are."""
+    """The family of a checkpoint, be it one that only generates. Raises Unsupported with the list of those that are."""
     if type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}."):
         return _BROUGHT
     check_model_type(config.model_type)
-    return FAMILIES[config.model_type]
+    return FAMILIES.get(config.model_type) or GENERATORS[config.model_type]
 
 
 def check_model_type(model_type: str | None) -> None:
     """Raise Unsupported unless `model_type`, as config.json states it, is a family that is served."""
-    if model_type in FAMILIES:
+    if model_type in FAMILIES or model_type in GENERATORS:
         return
     if model_type in _REFUSED:
         reason = (
@@ -213,7 +218,7 @@ def check_model_type(model_type: str | None) -> None:
         reason = "is not supported"
     else:
         reason = f"is not part of transformers {transformers.__version__}, and the checkpoint brings no code for it"
-    raise Unsupported(f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES))}")
+    raise Unsupported(f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES | GENERATORS))}")
 
 
 def check_rotary_embedding(config: PreTrainedConfig) -> None:

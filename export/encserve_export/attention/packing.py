@@ -53,6 +53,14 @@ class Packing:
         """Place of each token within its own text, from 0: int64 (T,)."""
         return self.texts.positions
 
+    def counting(self, counted: Tensor) -> Tensor:
+        """Place of each token among those of its own text that are `counted`, bool (T,), from 1; 0 for the others:
+        int64 (T,)."""
+        counts = counted.to(torch.int64)
+        before = counts.cumsum(0) - counts  # (T,) tokens that count, from the start of the row
+        start = torch.arange(counts.shape[0], device=counts.device) - self.positions  # (T,) of the token's text
+        return (before - before[start] + 1) * counts
+
     def facing(self, direction: Direction) -> Packing:
         """The same pack for a network whose tokens look there."""
         return self if direction == self.direction else replace(self, direction=direction, _pairs={})

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from encserve_export.adapters.lora import Adapter, read_adapters
-from encserve_export.attention.families import Family, family_of
+from encserve_export.attention.families import GENERATORS, Family, family_of
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 
@@ -28,7 +28,7 @@ from .sentence.modules import SentenceModules, check_modules, read_sentence_modu
 from .sentence.query_table import UNROUTED, check_table
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import ADAPTED, OFFERED, WITH_HEADS, task_of
+from .tasks.table import ADAPTED, GENERATION, OFFERED, WITH_HEADS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
@@ -162,6 +162,10 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     task = task_of(_task(config.task, whole, model_config), pairs=config.pairs)
     if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
+    if not task.generates and model_config.model_type in GENERATORS:
+        raise Unsupported(
+            f"model type {model_config.model_type!r} is served for {GENERATION.name} alone, not {task.name}"
+        )
     modules = read_sentence_modules(whole, allow_pickle=config.allow_pickle)
     check_modules(modules, task.name, prompts=task.prompts)
     if modules.table:

@@ -10,8 +10,7 @@ from encserve_export.checkpoint.tasks.table import GENERATION, OFFERED
 from encserve_export.config import Engine, ExportConfig, Precision, Runtime
 from encserve_export.errors import InvalidConfig
 
-ARCHITECTURES = ("MT5ForConditionalGeneration", "T5ForConditionalGeneration", "UMT5ForConditionalGeneration")
-"""The networks that can generate here, by their classes in transformers."""
+from .decoders.table import DECODERS
 
 
 def generates(config: ExportConfig) -> bool:
@@ -27,7 +26,7 @@ def generates(config: ExportConfig) -> bool:
     if (folder / "modules.json").is_file():  # by which it makes vectors, whatever network it was trained from
         return False
     stated = read_object(folder / "config.json")
-    return any(each in ARCHITECTURES for each in stated.get("architectures") or ())
+    return any(each in DECODERS for each in stated.get("architectures") or ())
 
 
 def check_asked(config: ExportConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from tokenizers import Tokenizer
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Asked
 from encserve_server.steps.encode.host.cores import usable_cores
+from encserve_server.steps.generate.beams import score_of
 from encserve_server.steps.generate.cache import Cache
-from encserve_server.steps.generate.choice import choices_of
+from encserve_server.steps.generate.choice import Choice, choices_of
 from encserve_server.steps.generate.engine import Engine, EngineLimits
+from encserve_server.steps.generate.languages import Languages
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pieces import Pieces
+from encserve_server.steps.generate.rules import rules_in
 from encserve_server.steps.generate.text import GeneratedText
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
@@ -47,9 +50,20 @@ class AskedStep:
         self._rules = OptionRules.from_settings(settings)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenization = Tokenization(self._tokenizer, settings)
+        self._languages = Languages.in_settings(settings)
         self._shape = Shape(**settings["shape"])
         self._limits = EngineLimits(**settings["engine"])
         self._network = GenerateNetwork(folder, self._shape, threads=usable_cores())
+
+    @property
+    def beams(self) -> int:
+        """How many hypotheses a text has where a request does not say it."""
+        return int(self._rules.defaults["num_beams"])
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that it knows, none of most checkpoints."""
+        return list(self._languages.ids) if self._languages else []
 
     def make(self, asked: Sequence[Asked], *, one_by_one: bool = False) -> list[Made]:
         """What becomes of the texts of requests, of which each has one: all under way together, the shortest first, so
@@ -86,7 +100,19 @@ class AskedStep:
         (kept,) = self._network.encode([source])
         cache.add(kept)
         before = [self._settings["start_token"], *tokens[:-1].tolist()]
-        return np.concatenate([self._network.step(np.array([token], np.int64), cache) for token in before])
+        return np.concatenate([self._network.step(np.array([[token]], np.int64), cache)[:, 0] for token in before])
+
+    def score(self, source: NDArray[np.int64], tokens: Sequence[int], options: Mapping[str, Any]) -> float:
+        """The score by which beams rank a text of these tokens, with the options of a request."""
+        checked = self._rules.check(options)
+        return score_of(
+            self._choice(options, checked), tokens, self.logits(source, np.array(tokens)), checked["max_new_tokens"]
+        )
+
+    def _choice(self, given: Mapping[str, Any], options: Mapping[str, Any]) -> Choice:
+        rules = rules_in(self._settings) | (self._languages.first(options) if self._languages else {})
+        (choice,) = choices_of(given, options, 1, rules=rules, chance=0)
+        return choice
 
     def _text(self, asked: Asked, tell: Any) -> GeneratedText:
         options = self._rules.check(asked.options)
@@ -94,10 +120,11 @@ class AskedStep:
         (tensors,) = self._tokenization.tokenize([(self._tokenization.read({"text": raw}, options), options)])
         if isinstance(tensors, InvalidArgument):
             raise CertificateFailed(f"the step refuses a text of the certificate: {tensors}")
-        (choice,) = choices_of(asked.options, options, 1, ends=self._settings["end_tokens"], chance=0)
+        if self._languages:
+            self._languages.mark([tensors["input_ids"]], options)
         return GeneratedText(
             source=tensors["input_ids"],
-            choice=choice,
+            choice=self._choice(asked.options, options),
             max_new_tokens=options["max_new_tokens"],
             pieces=Pieces(self._tokenizer),
             tell=tell,

@@ -1,13 +1,13 @@
 """The certificate of a pipeline that generates: its step, as it will be published, against `generate` of transformers.
 
-Tokens are compared where the likeliest is taken: with rounding alone between both, they are the same but for ties.
-Logits are compared while both follow the library's tokens. And texts are asked alone and beside others that come and
-go between steps, which must make no difference.
+Tokens are compared where the likeliest is taken, or where as many beams are followed as the checkpoint asks for: with
+rounding alone between both, they are the same but for ties. Logits are compared while both follow the library's tokens.
+And texts are asked alone and beside others that come and go between steps, which must make no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from .defaults import GenerationDefaults
 _TEXTS = 64
 _MOST_NEW_TOKENS = 64
 """Longer texts would differ no more: logits are compared at each token."""
+_LANGUAGES_APART = 7
 _TOGETHER = 8
 """How many texts are under way at once; the logits of all their tokens are kept in memory."""
 
@@ -39,7 +40,8 @@ class _Seen:
 
     identical: list[bool]
     margins: list[float]
-    """Of each text with other tokens, by how much the library's likeliest leads at the first one."""
+    """Of each text with other tokens, by how much the library's likeliest leads at the first one; with beams, by how
+    much the score of the library's text is higher."""
     differences: list[float]
     """Of each text the largest, over the standard deviation of the logits."""
     agreed: int = 0
@@ -57,12 +59,12 @@ def certify(folder: Path, library: Library, defaults: GenerationDefaults, limits
     texts = [each.text for each in corpus_of(Part.CERTIFICATE).sample(_TEXTS, longest_tokens=library.max_length or 0)]
     options = options_for(defaults)
     names = ["", *sorted(defaults.prompts)]
-    asked = [
-        Asked({"text": [text]}, options | {"prompt_name": names[index % len(names)]})
-        for index, text in enumerate(texts)
-    ]
     seen, counts, by = _Seen([], [], []), [], ""
     with AskedStep(folder) as step:
+        asked = [
+            Asked({"text": [text]}, options | {"prompt_name": names[index % len(names)]} | _between(step, index))
+            for index, text in enumerate(texts)
+        ]
         together = step.make(asked)
         alone = step.make(asked, one_by_one=True)
         for begin in range(0, len(asked), _TOGETHER):
@@ -75,7 +77,7 @@ def certify(folder: Path, library: Library, defaults: GenerationDefaults, limits
                 )
             for number, (ours, theirs) in enumerate(zip(together[part], answers.answered, strict=True), begin):
                 _check_source(number, ours, theirs)
-                _compare(seen, ours, theirs, step)
+                _compare(seen, ours, theirs, step, asked[number].options)
                 counts.append(len(ours.source))
     figures = _figures(seen, together, alone, limits)
     if missed := [figure.complaint(counts) for figure in figures if not figure.holds]:
@@ -88,6 +90,17 @@ def certify(folder: Path, library: Library, defaults: GenerationDefaults, limits
         "output_token_counts": [len(made.tokens) for made in together],
         "max_new_tokens": options["max_new_tokens"],
         "figures": {figure.name: figure.record(counts) for figure in figures},
+    }
+
+
+def _between(step: AskedStep, index: int) -> dict[str, Any]:
+    """Two of the languages, which are others for each text."""
+    known = step.languages
+    if not known:
+        return {}
+    return {
+        "source_language": known[index % len(known)],
+        "target_language": known[(_LANGUAGES_APART * index + 1) % len(known)],
     }
 
 
@@ -105,7 +118,7 @@ def _check_source(number: int, ours: Made, theirs: Answered) -> None:
         )
 
 
-def _compare(seen: _Seen, ours: Made, theirs: Answered, step: AskedStep) -> None:
+def _compare(seen: _Seen, ours: Made, theirs: Answered, step: AskedStep, options: Mapping[str, Any]) -> None:
     """Add what one text shows."""
     ((made, said),), (row,) = theirs.answers, theirs.rows
     assert row.logits is not None
@@ -119,7 +132,10 @@ def _compare(seen: _Seen, ours: Made, theirs: Answered, step: AskedStep) -> None
     seen.divergence += float(_divergence(right, logits.astype(np.float64)).sum())
     identical = list(made.keys) == ours.tokens
     seen.identical.append(identical)
-    if not identical:
+    if not identical and step.beams > 1:
+        theirs_by, ours_by = (step.score(ours.source, each, options) for each in (tokens.tolist(), ours.tokens))
+        seen.margins.append(max(theirs_by - ours_by, 0.0))  # a better one may be another
+    elif not identical:
         pairs = enumerate(zip(ours.tokens, made.keys, strict=False))
         first = next((place for place, (mine, its) in pairs if mine != its), min(len(ours.tokens), len(tokens)) - 1)
         second, best = np.sort(right[first])[-2:]

@@ -21,8 +21,9 @@ from encserve_repository.layout import GENERATE_STEPS
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_repository.publication import StagedVersion
 
-from .asked import ARCHITECTURES, check_asked
+from .asked import check_asked
 from .certify import certify
+from .decoders.table import DECODERS
 from .defaults import GenerationDefaults, defaults_of
 from .files import REQUIREMENTS, configs_of, limits_of, options_of, write_step
 
@@ -57,8 +58,8 @@ def export_generator(config: ExportConfig, stage: Stage, say: Say) -> Manifest:
 
 def _check_network(checkpoint: Checkpoint) -> None:
     network = type(checkpoint.model).__name__
-    if network not in ARCHITECTURES:
-        raise Unsupported(f"{network} is not offered for {GENERATION.name}; offered is {', '.join(ARCHITECTURES)}")
+    if network not in DECODERS:
+        raise Unsupported(f"{network} is not offered for {GENERATION.name}; offered is {', '.join(DECODERS)}")
 
 
 def _measured_with(limits: GenerationLimits) -> dict[str, Any]:

@@ -18,19 +18,24 @@ from encserve_export.publication.triton_config import REQUESTS_AROUND, TYPES, ca
 from encserve_repository.config_text import pin_versions
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.host.requirements import HostRequirements
+from encserve_server.steps.generate.choice import EARLY_STOPPING
 from encserve_server.steps.generate.engine import EngineLimits
 from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits
 
-from .defaults import MOST_NEW_TOKENS, GenerationDefaults
+from .defaults import MOST_NEW_TOKENS, GenerationDefaults, most_new_tokens
 from .graphs import shape_of, write_graphs
+from .languages import languages_of
 
 REQUIREMENTS = HostRequirements(backend="python")
 ENGINE = EngineLimits(cache_bytes=1 << 30, prefill_tokens=512, max_queued_texts=1_024)
 _MOST_STOPS = 16
 _MOST_SEED = 2**63 - 1
 _MOST_TEMPERATURE = 100.0
+_MOST_BEAMS = 16
+_MOST_LENGTH_PENALTY = 100.0
+_MOST_REPETITION_PENALTY = 100.0
 
 
 def limits_of(checkpoint: Checkpoint) -> Limits:
@@ -49,20 +54,34 @@ def options_of(checkpoint: Checkpoint, defaults: GenerationDefaults) -> dict[str
     def whole(default: int | None, least: int, most: int) -> dict[str, Any]:
         return {"kind": "whole", "default": default, "least": least, "most": most}
 
+    def number(default: float, above: float, most: float) -> dict[str, Any]:
+        return {"kind": "number", "default": default, "above": above, "most": most}
+
     def choice(default: str, allowed: Sequence[str]) -> dict[str, Any]:
         return {"kind": "choice", "default": default, "allowed": list(allowed)}
 
-    return {
+    most = most_new_tokens(checkpoint.config)
+    spoken: dict[str, dict[str, Any]] = {}
+    if known := languages_of(checkpoint.tokenizer):
+        names = sorted(known.languages.ids)
+        spoken["source_language"] = choice(known.source, names)
+        spoken["target_language"] = choice(known.named(defaults.first_token), ["", *names])
+    return spoken | {
         "truncate": choice(cut_side(checkpoint), ["end", "start", "error"]),
         "lane": choice(LANES[0], LANES),
         "cancel": {"kind": "id", "default": None},
         "prompt_name": choice("", ["", *sorted(defaults.prompts)]),
-        "max_new_tokens": whole(defaults.max_new_tokens, 1, MOST_NEW_TOKENS),
-        "min_new_tokens": whole(defaults.min_new_tokens, 0, MOST_NEW_TOKENS),
+        "max_new_tokens": whole(defaults.max_new_tokens, 1, most),
+        "min_new_tokens": whole(defaults.min_new_tokens, 0, most),
+        "num_beams": whole(defaults.num_beams, 1, max(_MOST_BEAMS, defaults.num_beams)),
+        "length_penalty": number(defaults.length_penalty, -_MOST_LENGTH_PENALTY, _MOST_LENGTH_PENALTY),
+        "early_stopping": choice(defaults.early_stopping, list(EARLY_STOPPING)),
+        "repetition_penalty": number(defaults.repetition_penalty, 0.0, _MOST_REPETITION_PENALTY),
+        "no_repeat_ngram_size": whole(defaults.no_repeat_ngram_size, 0, MOST_NEW_TOKENS),
         "do_sample": {"kind": "flag", "default": defaults.do_sample},
-        "temperature": {"kind": "number", "default": defaults.temperature, "above": 0.0, "most": _MOST_TEMPERATURE},
+        "temperature": number(defaults.temperature, 0.0, _MOST_TEMPERATURE),
         "top_k": whole(defaults.top_k, 0, len(checkpoint.tokenizer)),
-        "top_p": {"kind": "number", "default": defaults.top_p, "above": 0.0, "most": 1.0},
+        "top_p": number(defaults.top_p, 0.0, 1.0),
         "seed": whole(None, 0, _MOST_SEED),
         "stop": {"kind": "strings", "default": None, "most": _MOST_STOPS},
         "stream": {"kind": "flag", "default": False},
@@ -88,6 +107,10 @@ def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, folder: Pat
             "tokenizer_sha256": sha256_of(tokenizer),
             "start_token": defaults.start_token,
             "end_tokens": list(defaults.end_tokens),
+            "first_token": defaults.first_token,
+            "last_tokens": list(defaults.last_tokens),
+            "never_tokens": list(defaults.never_tokens),
+            "languages": asdict(known.languages) if (known := languages_of(checkpoint.tokenizer)) else None,
             "shape": asdict(shape_of(checkpoint.model)),
             "engine": asdict(ENGINE),
             "requirements": asdict(REQUIREMENTS),

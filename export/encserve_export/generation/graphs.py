@@ -1,4 +1,4 @@
-"""The two graphs of a T5 that generates: its encoder on a pack of texts, and one step of its decoder.
+"""The two graphs of a network that generates: its encoder on a pack of texts, and one step of its decoder.
 
 What of a text the decoder looks at, its keys and values in each layer, is computed once with the encoder. A step reads
 the keys and values of the tokens before it and gives those of its own token alone, so that nothing of a cache is copied
@@ -13,13 +13,16 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from encserve_export.attention.encoding import attention, token_states
 from encserve_export.attention.packing import packing_of
 from encserve_export.network.graph_file import write_graph_file
 from encserve_export.network.packed_graph import OPSET, quiet_exporter, strip_traces
 from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE, Shape, step_inputs
+
+from .decoders.decoder import Decoder, Layer
+from .decoders.table import decoder_of
 
 _TRACED_LENGTHS = (5, 17, 9)
 _ROWS, _BEAMS, _PAST, _SOURCE = 3, 2, 5, 7
@@ -29,13 +32,12 @@ _ROWS, _BEAMS, _PAST, _SOURCE = 3, 2, 5, 7
 class SourceEncoder(nn.Module):
     """The encoder on a pack, and the keys and values of all cross-attentions of the decoder."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, encoder: PreTrainedModel, decoder: Decoder) -> None:
         super().__init__()
-        self.encoder = cast("PreTrainedModel", model.encoder)
-        blocks = cast("Any", model.decoder).block
-        attentions = [block.layer[1].EncDecAttention for block in blocks]
-        self.projections = nn.ModuleList(each for one in attentions for each in (one.k, one.v))
-        self.heads = attentions[0].n_heads
+        self.encoder = encoder
+        attentions = [cast("Layer", layer).cross for layer in decoder.layers]
+        self.projections = nn.ModuleList(each for one in attentions for each in (one.key, one.value))
+        self.heads = attentions[0].heads
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to keys and values float32
@@ -48,15 +50,9 @@ class SourceEncoder(nn.Module):
 class DecoderStep(nn.Module):
     """One step of the decoder, for T texts with K hypotheses each: tokens in, logits out."""
 
-    def __init__(self, model: PreTrainedModel, tokens: int) -> None:
-        """`tokens` are those of the tokenizer: a vocabulary may be padded, and no such place is ever to be chosen."""
+    def __init__(self, decoder: Decoder) -> None:
         super().__init__()
-        decoder = cast("Any", model.decoder)
-        self.embed, self.norm, self.blocks = decoder.embed_tokens, decoder.final_layer_norm, decoder.block
-        self.head = nn.Linear(model.config.d_model, tokens, bias=False)
-        self.head.weight = nn.Parameter(cast("Any", model.lm_head).weight[:tokens])
-        self.scale = model.config.d_model**-0.5 if _scales(model.config) else 1.0
-        self.biases = nn.ParameterList(nn.Parameter(table) for table in _biases(self.blocks))
+        self.decoder = decoder
 
     def forward(
         self, token: Tensor, position: Tensor, source_length: Tensor, kept: Sequence[Tensor]
@@ -73,73 +69,56 @@ class DecoderStep(nn.Module):
         Returns:
             Logits float32 (T, K, V); keys and values (L, T, K, H, D) of `token`.
         """
-        states = self.embed(token)  # (T, K, d)
+        states = self.decoder.embedded(token, position)  # (T, K, d)
         past = torch.arange(kept[0].shape[3])[None]  # (1, P)
         source = torch.arange(kept[2].shape[2])[None]  # (1, S)
         behind = (past >= position[:, None])[:, None, None, None]  # (T, 1, 1, 1, P)
         beyond = (source >= source_length[:, None])[:, None, None]  # (T, 1, 1, S)
         distance = position[:, None] - past  # (T, P)
         keys, values = [], []
-        for index, block in enumerate(self.blocks):
+        for index, layer in enumerate(cast("Sequence[Layer]", self.decoder.layers)):
             past_keys, past_values, source_keys, source_values = kept[4 * index : 4 * index + 4]
-            own = block.layer[0]
-            normed = own.layer_norm(states)
-            query, key, value = (
-                each(normed).unflatten(-1, (own.SelfAttention.n_heads, -1))  # (T, K, H, D)
-                for each in (own.SelfAttention.q, own.SelfAttention.k, own.SelfAttention.v)
-            )
+            own = layer.own
+            read = layer.before(layer.own_norm, states)
+            query, key, value = (own.split(each(read)) for each in (own.query, own.key, own.value))  # (T, K, H, D)
             keys.append(key)
             values.append(value)
-            table = self.biases[index]  # (H, distances)
-            bias = table[:, distance.clamp(0, table.shape[1] - 1)].transpose(0, 1)[:, None, :, None]  # (T, 1, H, 1, P)
-            scores = (query[..., None, :] @ past_keys.transpose(-1, -2) + bias).masked_fill(behind, -torch.inf)
-            to_itself = (query * key).sum(-1)[..., None, None] + table[:, 0, None, None]  # (T, K, H, 1, 1)
-            weights = torch.cat([scores, to_itself], -1).softmax(-1)  # (T, K, H, 1, P + 1)
+            scores = (query[..., None, :] @ past_keys.transpose(-1, -2)) * own.scale  # (T, K, H, 1, P)
+            to_itself = ((query * key).sum(-1) * own.scale)[..., None, None]  # (T, K, H, 1, 1)
+            if self.decoder.biases:
+                table = self.decoder.biases[index]  # (H, distances)
+                near = table[:, distance.clamp(0, table.shape[1] - 1)]  # (H, T, P)
+                scores = scores + near.transpose(0, 1)[:, None, :, None]
+                to_itself = to_itself + table[:, 0, None, None]
+            weights = torch.cat([scores.masked_fill(behind, -torch.inf), to_itself], -1).softmax(-1)
             mixed = (weights[..., :-1] @ past_values)[..., 0, :] + weights[..., 0, -1:] * value  # (T, K, H, D)
-            states = states + own.SelfAttention.o(mixed.flatten(-2))
+            states = layer.after(layer.own_norm, states + own.out(mixed.flatten(-2)))
 
-            cross = block.layer[1]
-            query = cross.EncDecAttention.q(cross.layer_norm(states)).unflatten(-1, (cross.EncDecAttention.n_heads, -1))
-            scores = query.transpose(1, 2) @ source_keys.transpose(-1, -2)  # (T, H, K, S)
+            cross = layer.cross
+            query = cross.split(cross.query(layer.before(layer.cross_norm, states)))  # (T, K, H, D)
+            scores = (query.transpose(1, 2) @ source_keys.transpose(-1, -2)) * cross.scale  # (T, H, K, S)
             weights = scores.masked_fill(beyond, -torch.inf).softmax(-1)
             mixed = (weights @ source_values).transpose(1, 2).flatten(-2)  # (T, K, H D)
-            states = states + cross.EncDecAttention.o(mixed)
-            states = block.layer[2](states)
-        logits = self.head(self.norm(states) * self.scale)
-        return logits, torch.stack(keys), torch.stack(values)
+            states = layer.after(layer.cross_norm, states + cross.out(mixed))
 
-
-def _scales(config: PreTrainedConfig) -> bool:
-    """Whether a network scales what its head gets: T5 says it, UMT5 goes by whether its embeddings are tied, and mT5
-    never does."""
-    if config.model_type == "umt5":
-        return bool(config.tie_word_embeddings)
-    return bool(getattr(config, "scale_decoder_outputs", False))
-
-
-def _biases(blocks: Sequence[Any]) -> list[Tensor]:
-    """Of each layer the bias by head and distance (H, N): distances beyond the last have the last one's. T5's layers
-    share the first one's, UMT5's have one each."""
-    tables: list[Tensor] = []
-    for block in blocks:
-        own = block.layer[0].SelfAttention
-        if own.has_relative_attention_bias:
-            places = own.relative_attention_max_distance + 1
-            tables.append(own.compute_bias(places, places)[0, :, -1].flip(-1).detach())
-        else:
-            tables.append(tables[0])
-    return tables
+            said = layer.forward_network(layer.before(layer.forward_norm, states))
+            states = layer.after(layer.forward_norm, states + said)
+        return self.decoder.logits(states), torch.stack(keys), torch.stack(values)
 
 
 def shape_of(model: PreTrainedModel) -> Shape:
     """The sizes of what is kept of each token."""
-    config = model.config
-    return Shape(layers=len(cast("Any", model.decoder).block), heads=config.num_heads, size=config.d_kv)
+    decoder = decoder_of(model, 1)
+    own = decoder.first_layer().own
+    size = cast("nn.Linear", own.key).out_features // own.heads
+    return Shape(layers=len(decoder.layers), heads=own.heads, size=size)
 
 
 def write_graphs(model: PreTrainedModel, tokens: int, folder: Path) -> None:
     """Write both graphs into `folder`; `tokens` are those that may be chosen."""
-    encoder, step, shape = SourceEncoder(model).eval(), DecoderStep(model, tokens).eval(), shape_of(model)
+    decoder, shape = decoder_of(model, tokens), shape_of(model)
+    encoder = SourceEncoder(cast("PreTrainedModel", model.get_encoder()), decoder).eval()
+    step = DecoderStep(decoder).eval()
     packed: Inputs = {
         "input_ids": (torch.zeros(sum(_TRACED_LENGTHS), dtype=torch.int64), _dims(tokens=0)),
         "lengths": (torch.tensor(_TRACED_LENGTHS), _dims(texts=0)),

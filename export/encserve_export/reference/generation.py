@@ -30,6 +30,10 @@ class Generation:
         encoder read, with the logits (r, V) before each token that was made."""
         options = {name: value for name, value in asked.options.items() if name != "prompt_name"}
         prompt = self.prompts[name] if (name := asked.options.get("prompt_name")) else ""
+        if language := options.pop("source_language", None):
+            self._tokenizer.src_lang = language
+        if language := options.pop("target_language", None):
+            options["forced_bos_token_id"] = self._tokenizer.convert_tokens_to_ids(language)
         answers, rows = [], []
         for text in asked.inputs["text"]:
             cut = {"truncation": True, "max_length": self._tokenizer.model_max_length}

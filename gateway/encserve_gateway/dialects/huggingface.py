@@ -168,7 +168,7 @@ async def generate(exchange: Exchange, served: Served) -> Any:
     chosen |= {name: value for name, value in _generated(inner).items() if value is not None}
     way = parameters.choice("truncation", tuple(TRUNCATIONS))
     question = Question(exchange=exchange, served=served, field="inputs", truncate=TRUNCATIONS[way] if way else None)
-    answer = await question.ask(AsyncClient.generate, texts, prompt_name=_languages(parameters, served), **chosen)
+    answer = await question.ask(AsyncClient.generate, texts, **_languages(parameters, served), **chosen)
     return [{"generated_text": text, "summary_text": text, "translation_text": text} for text in answer.texts]
 
 
@@ -212,17 +212,20 @@ def _generated(fields: Fields) -> dict[str, Any]:
     }
 
 
-def _languages(parameters: Fields, served: Served) -> str | None:
-    """The prompt for a translation between two languages; None where none are given. Raises Fault."""
+def _languages(parameters: Fields, served: Served) -> dict[str, str | None]:
+    """What asks for a translation between two languages: themselves, where the model knows them, else the name of its
+    prompt for them. Raises Fault."""
     source, target = parameters.text("src_lang"), parameters.text("tgt_lang")
+    if "target_language" in served.pipeline.option_defaults:
+        return {"source_language": source, "target_language": target}
     if source is None and target is None:
-        return None
+        return {"prompt_name": None}
     name = f"translation_{source}_to_{target}"
     if name not in served.pipeline.prompt_names:
         known = [each for each in served.pipeline.prompt_names if each.startswith("translation_")]
         has = f"it has {', '.join(known)}" if known else "it has none for languages"
         raise parameters.wrong("tgt_lang", f"with src_lang asks for a prompt that this model does not have; {has}")
-    return name
+    return {"prompt_name": name}
 
 
 VECTORS: Mapping[str, Callable[[Exchange], Awaitable[Response]]] = {

@@ -70,6 +70,24 @@ def test_tokens_are_those_of_transformers_alone_and_in_company(checkpoint, step_
         assert made.finish == ("eos" if right[-1] == tokenizer.eos_token_id else "length")
 
 
+def test_beams_are_those_of_transformers_alone_and_beside_texts_without_them(checkpoint, step_folder):
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(checkpoint)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    settings = {"num_beams": 4, "length_penalty": 2.0, "no_repeat_ngram_size": 2}
+    searched = asked(TEXTS[:12], **settings)
+    likeliest = asked(TEXTS[12:24])
+    with AskedStep(step_folder) as step:
+        mixed = [each for pair in zip(searched, likeliest, strict=True) for each in pair]
+        together, alone = step.make(mixed), step.make(mixed, one_by_one=True)
+    assert [made.tokens for made in together] == [made.tokens for made in alone]
+    for text, made in zip(TEXTS, together[::2], strict=False):
+        inputs = tokenizer(text, return_tensors="pt", truncation=True)
+        with torch.inference_mode():
+            right = model.generate(inputs.input_ids, **settings)[0, 1:].tolist()
+        assert made.tokens == right
+        assert made.text == tokenizer.decode(right, skip_special_tokens=True)
+
+
 def test_what_is_drawn_depends_on_the_seed_alone(step_folder):
     with AskedStep(step_folder) as step:
         requests = [*asked(TEXTS, do_sample=True, seed=1), *asked(TEXTS, do_sample=True, seed=2)]
@@ -115,10 +133,11 @@ def export_of(folder, repository, **options):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"num_beams": 4}, "says num_beams 4, which is not offered"),
-        ({"repetition_penalty": 1.2}, "says repetition_penalty 1.2"),
-        ({"no_repeat_ngram_size": 3}, "says no_repeat_ngram_size 3"),
-        ({"forced_eos_token_id": 2}, "says forced_eos_token_id 2"),
+        ({"num_beam_groups": 2}, "says num_beam_groups 2, which is not offered"),
+        ({"encoder_repetition_penalty": 1.2}, "says encoder_repetition_penalty 1.2"),
+        ({"suppress_tokens": [7]}, r"says suppress_tokens \[7\]"),
+        ({"bad_words_ids": [[7, 8]]}, r"says bad_words_ids \[\[7, 8\]\]"),
+        ({"num_beams": 2, "do_sample": True}, "says do_sample True with num_beams 2"),
     ],
 )
 def test_what_would_generate_other_texts_is_refused(checkpoint, tmp_path, changes, complaint):
@@ -130,7 +149,7 @@ def test_what_would_generate_other_texts_is_refused(checkpoint, tmp_path, change
 
 def test_a_checkpoint_may_not_want_more_tokens_than_it_allows(checkpoint, tmp_path):
     folder = changed(checkpoint, tmp_path / "a", "generation_config.json", min_new_tokens=999)
-    with pytest.raises(CheckpointError, match=f"says min_new_tokens 999, but texts have {NEW_TOKENS} new tokens"):
+    with pytest.raises(CheckpointError, match=f"asks for 999 new tokens at least, but texts have {NEW_TOKENS} at most"):
         export_of(folder, tmp_path / "models")
 
 
@@ -163,20 +182,20 @@ def test_options_that_are_not_offered_are_refused_by_name(checkpoint, tmp_path, 
 
 
 def test_other_families_are_refused_by_name(tmp_path):
-    config = transformers.BartConfig(vocab_size=50, d_model=8, encoder_layers=1, decoder_layers=1)
-    config.architectures = ["BartForConditionalGeneration"]
-    config.save_pretrained(tmp_path / "bart")
-    with pytest.raises(Unsupported, match="bart"):
-        export_of(tmp_path / "bart", tmp_path / "models", task="text2text-generation")
+    config = transformers.LEDConfig(vocab_size=50, d_model=8, encoder_layers=1, decoder_layers=1)
+    config.architectures = ["LEDForConditionalGeneration"]
+    config.save_pretrained(tmp_path / "led")
+    with pytest.raises(Unsupported, match="model type 'led' is not supported"):
+        export_of(tmp_path / "led", tmp_path / "models", task="text2text-generation")
 
 
 @pytest.mark.slow
 def test_a_certificate_that_does_not_hold_publishes_nothing(checkpoint, tmp_path, monkeypatch):
     compared = certificate._compare
 
-    def compare_with_another(seen, ours, theirs, step):
+    def compare_with_another(seen, ours, theirs, step, options):
         ours.tokens[0] += 1
-        compared(seen, ours, theirs, step)
+        compared(seen, ours, theirs, step, options)
 
     monkeypatch.setattr(certificate, "_compare", compare_with_another)
     with pytest.raises(WayFailed, match=r"tokens_identical is 0, must be at least 0.99"):

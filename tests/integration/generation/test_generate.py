@@ -201,8 +201,8 @@ def test_tritons_own_extension_for_generation(generating, expected):
     assert [event["finish"] for event in events][-1] == expected[0].finish
     assert len(events) > 1
     with pytest.raises(urllib.error.HTTPError) as refused:
-        post(generating, "t5/generate", text="a", num_beams=4)
-    assert "unknown option 'num_beams'" in refused.value.read().decode()
+        post(generating, "t5/generate", text="a", num_return_sequences=4)
+    assert "unknown option 'num_return_sequences'" in refused.value.read().decode()
 
 
 def run(module, server, *words):

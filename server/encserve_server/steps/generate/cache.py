@@ -2,7 +2,7 @@
 
 Rows lie without a gap, so that a step reads the arrays as they are: the last row takes the place of one that is
 finished. The places for tokens are those of the longest text, of the source and of what was made of it, in whole
-blocks: they grow with it, and shrink when it has left.
+blocks: they grow with it, and shrink when it has left. A row has the new tokens of each of its hypotheses.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def places_for(tokens: int) -> int:
 class Cache:
     """The rows of one engine, for as many texts as fit."""
 
-    def __init__(self, layers: int, heads: int, size: int) -> None:
-        self._layers, self._heads, self._size = layers, heads, size
+    def __init__(self, layers: int, heads: int, size: int, *, beams: int = 1) -> None:
+        """`beams` are the hypotheses of each text."""
+        self._layers, self._heads, self._size, self.beams = layers, heads, size, beams
         self.clear()
 
     def clear(self) -> None:
@@ -33,8 +34,9 @@ class Cache:
         self.rows = 0
         self._positions = np.zeros(0, np.int64)
         self._lengths = np.zeros(0, np.int64)
-        self._past = [self._places(0, 0) for _ in range(2 * self._layers)]  # each (capacity, H, P, D)
-        self._source = [self._places(0, 0) for _ in range(2 * self._layers)]  # each (capacity, H, S, D)
+        past, source = (0, self.beams, self._heads, 0, self._size), (0, self._heads, 0, self._size)
+        self._past = [np.zeros(past, np.float32) for _ in range(2 * self._layers)]  # each (capacity, K, H, P, D)
+        self._source = [np.zeros(source, np.float32) for _ in range(2 * self._layers)]  # each (capacity, H, S, D)
 
     @property
     def kept(self) -> NDArray[np.int64]:
@@ -72,22 +74,30 @@ class Cache:
         return last
 
     def tensors(self) -> Iterator[NDArray[np.float32]]:
-        """Yield of each layer four arrays: the keys and the values of new tokens (T, 1, H, P, D), with the axis of
-        hypotheses, then those of the source (T, H, S, D)."""
+        """Yield of each layer four arrays: the keys and the values of new tokens (T, K, H, P, D) of K hypotheses, then
+        those of the source (T, H, S, D)."""
         self._make_room()
         for layer in range(self._layers):
             pair = slice(2 * layer, 2 * layer + 2)
-            yield from (places[: self.rows, None] for places in self._past[pair])
+            yield from (places[: self.rows] for places in self._past[pair])
             yield from (places[: self.rows] for places in self._source[pair])
 
     def keep(self, keys: NDArray[np.float32], values: NDArray[np.float32]) -> None:
-        """Keep the keys and values (L, T, H, D) of one more token of each row."""
+        """Keep the keys and values (L, T, K, H, D) of one more token of each hypothesis of each row."""
         self._make_room(past=int(self.kept.max()) + 1)
         rows = np.arange(self.rows)
         for layer in range(self._layers):
-            self._past[2 * layer][rows, :, self.kept] = keys[layer]
-            self._past[2 * layer + 1][rows, :, self.kept] = values[layer]
+            self._past[2 * layer][rows, :, :, self.kept] = keys[layer]
+            self._past[2 * layer + 1][rows, :, :, self.kept] = values[layer]
         self._positions[: self.rows] += 1
+
+    def follow(self, row: int, parents: NDArray[np.intp]) -> None:
+        """Let each hypothesis of a row go on from what the one of `parents` (K,) was."""
+        if np.array_equal(parents, np.arange(self.beams)):
+            return
+        kept = int(self.kept[row])
+        for places in self._past:
+            places[row, :, :, :kept] = places[row, parents, :, :kept]
 
     def _make_room(self, *, rows: int = 0, past: int = 0, source: int = 0) -> None:
         """Have at least so many rows, and places for so many tokens, beside what is there; and not many more."""
@@ -102,10 +112,7 @@ class Cache:
     def _fit(self, arrays: list[NDArray[np.float32]], capacity: int, tokens: int) -> None:
         wanted = places_for(tokens)
         for index, before in enumerate(arrays):  # one after the other, so that no two are there twice
-            if (capacity, wanted) != (before.shape[0], before.shape[2]):
-                arrays[index] = self._places(capacity, wanted)
-                both = min(wanted, before.shape[2])
-                arrays[index][: self.rows, :, :both] = before[: self.rows, :, :both]
-
-    def _places(self, rows: int, tokens: int) -> NDArray[np.float32]:
-        return np.zeros((rows, self._heads, tokens, self._size), np.float32)
+            if (capacity, wanted) != (before.shape[0], before.shape[-2]):
+                arrays[index] = np.zeros((capacity, *before.shape[1:-2], wanted, self._size), np.float32)
+                both = min(wanted, before.shape[-2])
+                arrays[index][: self.rows, ..., :both, :] = before[: self.rows, ..., :both, :]

@@ -1,7 +1,7 @@
 """Which token comes next: the likeliest, or one that is drawn.
 
-The logits are changed as transformers does it and in its order: a least number of tokens, then temperature, `top_k` and
-`top_p`. What is drawn depends on the seed and the place alone, so that a text has the same answer alone and beside
+The logits are changed as transformers does it and in its order: by `rules`, then by temperature, `top_k` and `top_p`.
+What is drawn depends on the seed and the place alone, so that a text has the same answer alone and beside
 others.
 """
 
@@ -15,23 +15,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..request.options import InvalidArgument
+from .rules import Rules
 
 FIRST_LOOKED_AT = 64
 """How many of the likeliest tokens are put in order first, where `top_k` does not say how many there are: they nearly
 always have the probability that is needed, and to order a whole vocabulary of 250,000 took 60 ms where this took 15."""
+
+EARLY_STOPPING: dict[str, bool | str] = {"false": False, "true": True, "never": "never"}
+"""Values of the option `early_stopping`, and those of transformers."""
+
+ONLY_WITH_BEAMS = ("length_penalty", "early_stopping")
+"""Options that mean nothing where there is one hypothesis."""
 
 ONLY_DRAWN = ("temperature", "top_k", "top_p", "seed")
 """Options that mean nothing where the likeliest token is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class Choice(Rules):
     """How the tokens of one text are chosen."""
 
-    ends: tuple[int, ...]
-    """The tokens that end a text."""
-    min_new_tokens: int = 0
-    """So many tokens come before one that ends the text."""
+    beams: int = 1
+    """How many hypotheses are followed, of which the best becomes the text."""
+    length_penalty: float = 1.0
+    """With beams, by which power of its number of tokens the score of a hypothesis is divided."""
+    early_stopping: bool | str = False
+    """With beams, whether there is an end when so many hypotheses have ended; or when no other can be better: by an
+    estimate, or with "never" for certain."""
     drawn: bool = False
     """Whether tokens are drawn by their probability."""
     temperature: float = 1.0
@@ -43,11 +53,9 @@ class Choice:
     stream: int = 0
     """Which text of its request: each has a random sequence of its own."""
 
-    def token(self, logits: NDArray[np.float32], before: int) -> int:
-        """Return the token after `before` others, out of its logits (V,)."""
-        if before < self.min_new_tokens:
-            logits = logits.copy()
-            logits[list(self.ends)] = -np.inf
+    def token(self, logits: NDArray[np.float32], made: Sequence[int], most: int) -> int:
+        """Return the token after those that were `made`, of `most` that there may be, out of its logits (V,)."""
+        logits, before = self.applied(logits, made, most), len(made)
         if not self.drawn:
             return int(logits.argmax())
         drawn = np.random.Generator(np.random.Philox(key=[self.seed, self.stream], counter=[before, 0, 0, 0])).random()
@@ -95,7 +103,7 @@ def _highest(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
 
 
 def choices_of(
-    given: Mapping[str, Any], options: Mapping[str, Any], texts: int, *, ends: Sequence[int], chance: int
+    given: Mapping[str, Any], options: Mapping[str, Any], texts: int, *, rules: Mapping[str, Any], chance: int
 ) -> list[Choice]:
     """Return how the tokens of each text of a request are chosen.
 
@@ -103,24 +111,34 @@ def choices_of(
         given: the options that the request has chosen itself.
         options: those, and the defaults of the others.
         texts: of the request.
-        ends: the tokens that end a text.
+        rules: what holds for all texts of the pipeline, as `rules_in` says it.
         chance: the seed of a request that names none.
 
     Raises:
-        InvalidArgument: an option is given that means nothing here.
+        InvalidArgument: an option is given that means nothing here, or two do not go together.
     """
-    drawn = bool(options["do_sample"])
+    drawn, beams = bool(options["do_sample"]), options["num_beams"]
     for name in ONLY_DRAWN:
         if not drawn and name in given:
             raise InvalidArgument(f"option {name} is given; it means nothing where do_sample is false")
+    for name in ONLY_WITH_BEAMS:
+        if beams == 1 and name in given:
+            raise InvalidArgument(f"option {name} is given; it means nothing where num_beams is 1")
+    if beams > 1:
+        _check_beams(options)
     if options["min_new_tokens"] > options["max_new_tokens"]:
         raise InvalidArgument(
             f"option min_new_tokens is {options['min_new_tokens']}; max_new_tokens is {options['max_new_tokens']}"
         )
     return [
         Choice(
-            ends=tuple(ends),
+            **rules,
             min_new_tokens=options["min_new_tokens"],
+            repetition_penalty=options["repetition_penalty"],
+            no_repeat_ngram_size=options["no_repeat_ngram_size"],
+            beams=beams,
+            length_penalty=options["length_penalty"],
+            early_stopping=EARLY_STOPPING[options["early_stopping"]],
             drawn=drawn,
             temperature=options["temperature"],
             top_k=options["top_k"],
@@ -130,3 +148,16 @@ def choices_of(
         )
         for index in range(texts)
     ]
+
+
+def _check_beams(options: Mapping[str, Any]) -> None:
+    """Refuse what does not go with beams, of which a text has no tokens before it has ended. Raises InvalidArgument."""
+    for name, why in {
+        "do_sample": "beams follow the likeliest tokens",
+        "stream": "a text has no pieces before its best hypothesis is known",
+        "stop": "the strings of one hypothesis end no other",
+    }.items():
+        if options[name]:
+            raise InvalidArgument(
+                f"option {name} is given; num_beams is {options['num_beams']}, and {why}: give num_beams 1 with it"
+            )

@@ -21,9 +21,9 @@ from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
-from .cache import Cache, places_for
 from .network import GenerateNetwork, Shape
 from .pace import Pace, QueueFull
+from .rows import Rows, places_of_row, tokens_of_cache
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 from .turns import Turns
 
@@ -79,14 +79,12 @@ class Engine:
         check_host(requirements, this_process(requirements))
         for file, digest in settings["graph_sha256"].items():
             check_sha256(folder / file, digest)
-        shape = Shape(**settings["shape"])
         self.limits = limits or EngineLimits(**settings["engine"])
-        self._network = GenerateNetwork(folder, shape, threads=usable_cores())
-        self._cache = Cache(shape.layers, shape.heads, shape.size)
+        self._network = GenerateNetwork(folder, Shape(**settings["shape"]), threads=usable_cores())
         self._start: int = settings["start_token"]
         self._count, self._report = count, report
-        self._active: list[GeneratedText] = []
-        """In the order of the rows of the cache."""
+        self._decoded: dict[int, Rows] = {}
+        """The texts that are decoded, by how many hypotheses each has."""
         self._waiting = Turns()
         self._pace = Pace()
         self._changed = threading.Condition()
@@ -101,11 +99,12 @@ class Engine:
 
     def check(self, text: GeneratedText) -> None:
         """Refuse a text that could never be decoded here. Raises InvalidArgument."""
-        needed = self._bytes(1, len(text.source), text.max_new_tokens)
+        needed = self._bytes(tokens_of_cache([text]))
         if needed > self.limits.cache_bytes:
+            beams = f" and num_beams {text.choice.beams}" if text.choice.beams > 1 else ""
             raise InvalidArgument(
-                f"a text of {len(text.source)} tokens with max_new_tokens {text.max_new_tokens} needs {needed} bytes "
-                f"of cache; cache_bytes is {self.limits.cache_bytes}"
+                f"a text of {len(text.source)} tokens with max_new_tokens {text.max_new_tokens}{beams} needs {needed} "
+                f"bytes of cache; cache_bytes is {self.limits.cache_bytes}"
             )
 
     def put(self, texts: Sequence[GeneratedText]) -> None:
@@ -118,7 +117,7 @@ class Engine:
         for text in texts:
             self.check(text)
         if not texts[0].first:
-            self._check_time(texts[0])
+            self._check_time(texts)
         with self._changed:
             waiting = len(self._waiting.of(texts[0].lane))
             if not texts[0].first and waiting + len(texts) > max(self.limits.max_queued_texts, len(texts)):
@@ -130,13 +129,19 @@ class Engine:
             self._waiting.put(texts)
             self._changed.notify()
 
-    def _check_time(self, text: GeneratedText) -> None:
-        """Refuse a text that would wait for too long. Raises QueueFull."""
+    def _check_time(self, texts: Sequence[GeneratedText]) -> None:
+        """Refuse a request of which the last text, behind its others, would wait for too long. Raises QueueFull."""
+        *others, last = texts
         with self._changed:
-            active, before = list(self._active), self._waiting.before(text.lane)
+            active, before = self._active, [*self._waiting.before(last.lane), *others]
         if active or before:
-            rows = self._rows([*active, *before, text])
-            self._pace.check_wait(text, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
+            rows = self._rows([*active, *before, last])
+            self._pace.check_wait(last, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
+
+    @property
+    def _active(self) -> list[GeneratedText]:
+        """The texts that are decoded; only the engine's thread may ask without the lock."""
+        return [text for rows in self._decoded.values() for text in rows.texts]
 
     def load(self, lane: str) -> Load:
         """Return the load of a lane: the tokens that its texts may still get."""
@@ -160,7 +165,7 @@ class Engine:
     def _wait(self) -> bool | None:
         """Wait until there is something to do; None where there will not be."""
         with self._changed:
-            while not self._active and not self._waiting:
+            while not self._decoded and not self._waiting:
                 if self._closed:
                     return None
                 self._pace.was_idle()
@@ -171,20 +176,22 @@ class Engine:
         begun_s = time.monotonic()
         self._drop()
         encoded = self._admit()
-        rows = len(self._active)
-        if rows:
-            self._step()
+        active = len(self._active)
+        for rows in list(self._decoded.values()):
+            self._step(rows)
+        if active:
             self._pace.round_took(time.monotonic() - begun_s)
-        self._count(Step(rows=rows, source_tokens=encoded))
+        self._count(Step(rows=active, source_tokens=encoded))
 
     def _drop(self) -> None:
         """End the texts that nobody waits for any more."""
         now_s = time.monotonic()
         with self._changed:
             gone = self._waiting.drop(lambda text: _is_gone(text, now_s) or now_s > text.waits_until_s)
-        for row in reversed(range(len(self._active))):
-            if _is_gone(self._active[row], now_s):
-                gone.append(self._remove(row))
+        for rows in list(self._decoded.values()):
+            for row in reversed(range(len(rows.texts))):
+                if _is_gone(rows.texts[row], now_s):
+                    gone.append(self._remove(rows, row))
         ends = [(text, CANCELLED if text.given_up else DEADLINE) for text in gone]  # one may give up the next
         for text, finish in ends:
             with self._alone(text):
@@ -218,9 +225,12 @@ class Engine:
             return 0
         try:
             for text, source in zip(admitted, sources, strict=True):
-                self._cache.add(source)
+                beams = text.choice.beams
+                rows = self._decoded.get(beams) or Rows(self._network.shape, beams)
+                rows.cache.add(source)
                 with self._changed:
-                    self._active.append(text)
+                    rows.texts.append(text)
+                    self._decoded[beams] = rows
         except BaseException as error:
             for text in admitted:
                 if text not in self._active:  # those are answered with all that are being decoded
@@ -228,19 +238,20 @@ class Engine:
             raise
         return tokens
 
-    def _step(self) -> None:
-        last = np.array([text.tokens[-1] if text.tokens else self._start for text in self._active], np.int64)
-        logits = self._network.step(last, self._cache)  # (T, V)
-        finite = np.isfinite(logits).all(axis=1)
-        for row in reversed(range(len(self._active))):
-            text = self._active[row]
+    def _step(self, rows: Rows) -> None:
+        logits = rows.step(self._network, self._start)  # (T, K, V)
+        finite = np.isfinite(logits).all(axis=(1, 2))
+        for row in reversed(range(len(rows.texts))):
+            text = rows.texts[row]
             if finite[row]:
                 with self._alone(text):
-                    text.add(text.choice.token(logits[row], len(text.tokens)))
+                    parents = text.go_on(logits[row])
+                    if parents is not None and not text.ended:
+                        rows.cache.follow(row, parents)
             else:
                 text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
             if text.ended:
-                self._remove(row)
+                self._remove(rows, row)
                 if text.error is None and not text.first:
                     self._pace.has_ended(text)
 
@@ -253,33 +264,32 @@ class Engine:
             self._report("engine", error)
             text.fail(error)
 
-    def _remove(self, row: int) -> GeneratedText:
-        """Take a text out of the cache, whose last row takes its place."""
-        text, last = self._active[row], self._cache.remove(row)
+    def _remove(self, rows: Rows, row: int) -> GeneratedText:
+        """Take a text out of those that are decoded."""
         with self._changed:
-            self._active[row] = self._active[last]
-            self._active.pop()
+            text = rows.take(row)
+            if not rows.texts:
+                del self._decoded[text.choice.beams]
         return text
 
     def _fail(self, error: BaseException) -> None:
         """Answer that what is being decoded failed, and begin anew with an empty cache."""
         with self._changed:
-            failed, self._active = self._active, []
-        self._cache.clear()
+            failed, self._decoded = self._active, {}
         for text in failed:
             text.fail(error)
         self._count(Step(rows=0, source_tokens=0))
 
     def _fits(self, texts: Sequence[GeneratedText]) -> bool:
-        return len(texts) <= self._rows(texts)
+        fitting = self._bytes(tokens_of_cache(texts)) <= self.limits.cache_bytes
+        return len(texts) == 1 or (fitting and len(texts) <= self.limits.max_rows)
 
     def _rows(self, texts: Sequence[GeneratedText]) -> int:
-        """Return how many such texts have room together: one at least."""
-        longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
-        return max(1, min(self.limits.max_rows, self.limits.cache_bytes // self._bytes(1, longest, most)))
+        """Return about how many such texts have room together: one at least."""
+        return max(1, min(self.limits.max_rows, self.limits.cache_bytes // self._bytes(places_of_row(texts))))
 
-    def _bytes(self, rows: int, source: int, new: int) -> int:
-        return rows * (places_for(source) + places_for(new)) * self._network.shape.bytes_per_token
+    def _bytes(self, tokens: int) -> int:
+        return tokens * self._network.shape.bytes_per_token
 
 
 def _is_gone(text: GeneratedText, now_s: float) -> bool:

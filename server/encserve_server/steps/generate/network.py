@@ -58,14 +58,14 @@ class GenerateNetwork:
         return np.split(source, np.cumsum(lengths)[:-1], axis=2)
 
     def step(self, tokens: NDArray[np.int64], cache: Cache) -> NDArray[np.float32]:
-        """Return the logits (T, V) after one more token of each of the T texts in the cache, int64 (T,), and keep what
-        the next step needs of it."""
+        """Return the logits (T, K, V) after one more token of each of K hypotheses of the T texts in the cache, int64
+        (T, K), and keep what the next step needs of it."""
         feed: dict[str, Any] = {
-            "token": tokens[:, None],  # (T, 1): one hypothesis for each text
+            "token": tokens,
             "position": cache.kept,
             "source_length": cache.source_lengths,
             **dict(zip(self._kept, cache.tensors(), strict=True)),
         }
         logits, keys, values = self._step.run(feed, ["logits", "key", "value"])
-        cache.keep(keys[:, :, 0], values[:, :, 0])  # (L, T, H, D)
-        return logits[:, 0]
+        cache.keep(keys, values)  # (L, T, K, H, D)
+        return logits

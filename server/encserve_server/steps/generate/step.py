@@ -28,8 +28,10 @@ from ..tokenize.tokenization import Tokenization
 from .call import GenerateCall
 from .choice import choices_of
 from .engine import Engine, Step
+from .languages import Languages
 from .pace import LIMITS, QueueFull
 from .pieces import Pieces
+from .rules import rules_in
 from .text import FINISHES, GeneratedText, NotFinite
 
 LOOK_S = 0.05
@@ -57,7 +59,7 @@ class TritonPythonModel:
         self._rules = OptionRules.from_settings(settings)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenization = Tokenization(self._tokenizer, settings)
-        self._ends: list[int] = settings["end_tokens"]
+        self._fixed, self._languages = rules_in(settings), Languages.in_settings(settings)
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("engine", "replies")
@@ -125,9 +127,12 @@ class TritonPythonModel:
         if isinstance(tensors, InvalidArgument):
             call.answer(invalid(tensors))
             return
-        choices = choices_of(call.parameters, options, len(read[0]), ends=self._ends, chance=secrets.randbits(63))
-        lengths = tensors["lengths"]
+        lengths, rules = tensors["lengths"], self._fixed
         sources = np.split(tensors["input_ids"], lengths.cumsum()[:-1])
+        if self._languages:
+            self._languages.mark(sources, options)
+            rules = rules | self._languages.first(options)
+        choices = choices_of(call.parameters, options, len(read[0]), rules=rules, chance=secrets.randbits(63))
         stops = options["stop"] or []
         is_health = self._health.is_one(call.health_token, int(lengths.sum()))
         timeout_s = call.timeout_s or float("inf")

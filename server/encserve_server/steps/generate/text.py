@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .beams import Beams
 from .choice import Choice
 from .pieces import Pieces
 
@@ -45,11 +46,16 @@ class GeneratedText:
     given_up: bool = False
     """Whether its caller does not want it any more; any thread may say so."""
     tokens: list[int] = field(default_factory=list)
-    """Those that were chosen, the one that ended it among them."""
+    """Those that were chosen, the one that ended it among them; with beams those of the likeliest hypothesis, and in
+    the end of the best."""
     finish: str = ""
     """Why it ended, one of `FINISHES`; empty while it goes on."""
     error: BaseException | None = None
     """Why it has no end, where the network failed."""
+    _beams: Beams | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._beams = Beams(self.choice, self.max_new_tokens) if self.choice.beams > 1 else None
 
     @property
     def ended(self) -> bool:
@@ -61,7 +67,32 @@ class GeneratedText:
         """How many tokens it may still get."""
         return 0 if self.ended else self.max_new_tokens - len(self.tokens)
 
-    def add(self, token: int) -> None:
+    @property
+    def hypotheses(self) -> Sequence[Sequence[int]]:
+        """The tokens of each of its hypotheses, as many as its choice has beams."""
+        return [self.tokens] if self._beams is None else self._beams.running
+
+    def go_on(self, logits: NDArray[np.float32]) -> NDArray[np.intp] | None:
+        """Go on by one token, out of the logits (K, V) of each hypothesis, and tell what is new of the text. Returns
+        which hypothesis each one was before, (K,), or None where there is one."""
+        if self._beams is None:
+            self._add(self.choice.token(logits[0], self.tokens, self.max_new_tokens))
+            return None
+        parents = self._beams.advance(logits)
+        if self._beams.over:
+            self._end_whole(list(self._beams.best))
+        else:
+            self.tokens = list(self._beams.running[0])
+        return parents
+
+    def _end_whole(self, tokens: list[int]) -> None:
+        """Become the text of these tokens, and tell all of it."""
+        self.tokens = tokens
+        pieces = [self.pieces.add(token) for token in tokens if token not in self.choice.ends]
+        self.finish = EOS if tokens[-1] in self.choice.ends else LENGTH
+        self.tell(self, "".join(pieces) + self.pieces.end())
+
+    def _add(self, token: int) -> None:
         """Go on by one token, and tell what is new of the text."""
         self.tokens.append(token)
         piece = ""

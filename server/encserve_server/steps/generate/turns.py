@@ -99,4 +99,4 @@ class Turns:
 
 def _tokens(text: GeneratedText) -> int:
     """The tokens that a text takes room for."""
-    return len(text.source) + text.max_new_tokens
+    return len(text.source) + text.choice.beams * text.max_new_tokens

@@ -52,6 +52,12 @@ def test_generate(ask):
     assert {request.model for request in requests} == {"fake"}
 
 
+def test_beams_and_languages_are_sent(ask):
+    options = {"num_beams": 4, "early_stopping": "never", "no_repeat_ngram_size": 0, "target_language": "deu_Latn"}
+    _, requests = ask(TEXTS, upper, "generate", ["a"], length_penalty=-1, **options)
+    assert dict(requests[0].parameters) == {**options, "length_penalty": "-1.0"}
+
+
 def test_texts_come_in_the_order_of_the_call(ask):
     result, _ = ask(TEXTS, lambda request: said(["x", "yy"], ["eos", "length"], order=[1, 0]), "generate", ["a", "b"])
     assert (result.texts, result.finishes) == (["x", "yy"], ["eos", "length"])
@@ -64,6 +70,7 @@ def test_texts_come_in_the_order_of_the_call(ask):
         ({"temperature": "hot"}, "temperature is 'hot', expected a finite number"),
         ({"top_p": float("nan")}, "top_p is nan, expected a finite number"),
         ({"do_sample": 1}, "do_sample is 1, expected a bool"),
+        ({"early_stopping": True}, "early_stopping is True, expected one of 'true', 'false', 'never'"),
         ({"min_new_tokens": -1}, "min_new_tokens is -1, expected an int of 0 or more"),
     ],
 )

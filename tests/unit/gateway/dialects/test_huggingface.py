@@ -1,5 +1,7 @@
 """The pipelines of transformers over HTTP: what stands in a request, and where."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unit.gateway.asgi import post
@@ -124,6 +126,13 @@ async def test_how_texts_are_made(fake, parameters, options):
     gateway = fake(made, pipelines=(PROMPTED,))
     await asked(gateway, "t5", "a b", **parameters)
     assert gateway.requests[-1].parameters == options
+
+
+async def test_languages_that_a_model_knows_are_no_prompts(fake):
+    defaults = {"source_language": "eng_Latn", "target_language": ""}
+    gateway = fake(made, pipelines=(replace(PROMPTED, option_defaults=defaults),))
+    await asked(gateway, "t5", "a b", src_lang="fra_Latn", tgt_lang="deu_Latn")
+    assert gateway.requests[-1].parameters == {"source_language": "fra_Latn", "target_language": "deu_Latn"}
 
 
 async def test_a_name_has_the_prompt_of_a_summary(fake):

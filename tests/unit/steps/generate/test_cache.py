@@ -13,7 +13,7 @@ def source(length, value):
 
 def keep(cache, *values):
     """One more token of each row, whose numbers are all its value."""
-    kept = np.tile(np.array(values, np.float32)[None, :, None, None], (LAYERS, 1, HEADS, SIZE))
+    kept = np.tile(np.array(values, np.float32)[None, :, None, None, None], (LAYERS, 1, 1, HEADS, SIZE))
     cache.keep(kept, -kept)
 
 
@@ -90,3 +90,18 @@ def test_places_are_given_back_when_the_longest_text_has_left_and_others_go_on()
     keep(cache, 21)
     assert next(cache.tensors()).base.shape[0] < 8
     assert rows_of(cache) == [([20, 21], [2, 2])]
+
+
+def test_hypotheses_go_on_from_others():
+    cache = Cache(LAYERS, HEADS, SIZE, beams=3)
+    for value in (1, 2):
+        cache.add(source(2, value))
+    for values in ([[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]):
+        kept = np.tile(np.array(values, np.float32)[None, :, :, None, None], (LAYERS, 1, 1, HEADS, SIZE))
+        cache.keep(kept, -kept)
+    cache.follow(0, np.array([2, 0, 0]))
+    for keys, values, *_ in [list(cache.tensors())[:4], list(cache.tensors())[4:]]:
+        assert np.array_equal(keys, -values)
+        assert keys[:, :, 0, :2, 0].tolist() == [[[3, 9], [1, 7], [1, 7]], [[4, 10], [5, 11], [6, 12]]]
+    assert cache.remove(0) == 1
+    assert next(cache.tensors())[:, :, 0, :2, 0].tolist() == [[[4, 10], [5, 11], [6, 12]]]

@@ -15,16 +15,23 @@ OPTIONS = {
     "top_k": 0,
     "top_p": 1.0,
     "seed": None,
+    "stream": False,
+    "stop": None,
+    "num_beams": 1,
+    "length_penalty": 1.0,
+    "early_stopping": "false",
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
 }
 
 
 def test_the_likeliest_is_taken():
-    assert Choice(ends=(0,)).token(LOGITS, 3) == 1
+    assert Choice(ends=(0,)).token(LOGITS, [0] * 3, 9) == 1
 
 
 def test_no_token_ends_a_text_that_is_too_short():
     choice = Choice(ends=(1, 2), min_new_tokens=2)
-    assert [choice.token(LOGITS, before) for before in range(4)] == [3, 3, 1, 1]
+    assert [choice.token(LOGITS, [0] * before, 9) for before in range(4)] == [3, 3, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -84,24 +91,28 @@ def test_not_all_are_put_in_order_and_the_same_are_drawn(settings):
         for seed in range(100):
             choice = Choice(ends=(), drawn=True, seed=seed, **settings)
             drawn = np.random.Generator(np.random.Philox(key=[seed, 0], counter=[5, 0, 0, 0])).random()
-            assert choice.token(logits, 5) == tokens[np.searchsorted(probabilities.cumsum(), drawn, side="right")]
+            assert (
+                choice.token(logits, [0] * 5, 9) == tokens[np.searchsorted(probabilities.cumsum(), drawn, side="right")]
+            )
 
 
 def test_what_may_not_come_is_never_drawn():
     choice = Choice(ends=(1,), drawn=True, min_new_tokens=1)
-    assert 1 not in {Choice(ends=(1,), drawn=True, min_new_tokens=1, seed=seed).token(LOGITS, 0) for seed in range(99)}
-    assert choice.token(LOGITS, 0) != 1
+    assert 1 not in {
+        Choice(ends=(1,), drawn=True, min_new_tokens=1, seed=seed).token(LOGITS, [], 9) for seed in range(99)
+    }
+    assert choice.token(LOGITS, [], 9) != 1
 
 
 def test_tokens_are_drawn_by_their_probabilities():
-    drawn = [Choice(ends=(), drawn=True, seed=3).token(LOGITS, before) for before in range(4_000)]
+    drawn = [Choice(ends=(), drawn=True, seed=3).token(LOGITS, range(before), 9) for before in range(4_000)]
     assert np.bincount(drawn, minlength=5) / 4_000 == pytest.approx(np.exp(LOGITS), abs=0.03)
 
 
 def test_a_seed_gives_each_text_of_a_request_a_sequence_of_its_own():
     def drawn(**changes):
-        (*choices,) = choices_of({}, OPTIONS | {"do_sample": True, **changes}, 2, ends=[0], chance=9)
-        return [[choice.token(LOGITS, before) for before in range(20)] for choice in choices]
+        (*choices,) = choices_of({}, OPTIONS | {"do_sample": True, **changes}, 2, rules={"ends": (0,)}, chance=9)
+        return [[choice.token(LOGITS, [0] * before, 99) for before in range(20)] for choice in choices]
 
     first, second = drawn(seed=5)
     assert first != second
@@ -112,9 +123,30 @@ def test_a_seed_gives_each_text_of_a_request_a_sequence_of_its_own():
 @pytest.mark.parametrize("name", ["temperature", "top_k", "top_p", "seed"])
 def test_options_that_mean_nothing_are_refused(name):
     with pytest.raises(InvalidArgument, match=f"option {name} is given; it means nothing where do_sample is false"):
-        choices_of({name: 1}, OPTIONS | {name: 1}, 1, ends=[0], chance=0)
+        choices_of({name: 1}, OPTIONS | {name: 1}, 1, rules={"ends": (0,)}, chance=0)
 
 
 def test_more_least_tokens_than_there_may_be_are_refused():
     with pytest.raises(InvalidArgument, match="min_new_tokens is 6; max_new_tokens is 5"):
-        choices_of({}, OPTIONS | {"min_new_tokens": 6}, 1, ends=[0], chance=0)
+        choices_of({}, OPTIONS | {"min_new_tokens": 6}, 1, rules={"ends": (0,)}, chance=0)
+
+
+@pytest.mark.parametrize("name", ["length_penalty", "early_stopping"])
+def test_options_of_beams_are_refused_without_them(name):
+    with pytest.raises(InvalidArgument, match=f"option {name} is given; it means nothing where num_beams is 1"):
+        choices_of({name: 1}, OPTIONS, 1, rules={"ends": (0,)}, chance=0)
+
+
+@pytest.mark.parametrize("given", [{"do_sample": True}, {"stream": True}, {"stop": ["a secret"]}])
+def test_what_does_not_go_with_beams_is_refused(given):
+    (name,) = given
+    with pytest.raises(InvalidArgument, match=f"option {name} is given; num_beams is 4, and") as refused:
+        choices_of(given, OPTIONS | {"num_beams": 4} | given, 1, rules={"ends": (0,)}, chance=0)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("chosen", "known"), [("false", False), ("true", True), ("never", "never")])
+def test_early_stopping_is_said_as_to_transformers(chosen, known):
+    options = OPTIONS | {"num_beams": 2, "early_stopping": chosen}
+    (choice,) = choices_of({"early_stopping": chosen}, options, 1, rules={"ends": (0,), "first": 3}, chance=0)
+    assert (choice.early_stopping, choice.beams, choice.first) == (known, 2, 3)

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from functools import partial
 
 import numpy as np
 import pytest
@@ -48,11 +47,11 @@ class CountingNetwork:
             raise RuntimeError("the network breaks")
         said = [source - kept - 1 for source, kept in zip(sources, cache.kept, strict=True)]
         self.steps.append(said)
-        cache.keep(np.zeros((1, len(said), 1, 2), np.float32), np.zeros((1, len(said), 1, 2), np.float32))
+        cache.keep(*np.zeros((2, 1, len(said), 1, 1, 2), np.float32))
         logits = np.zeros((len(said), VOCABULARY), np.float32)
         logits[np.arange(len(said)), said] = 1
         logits[[row for row, source in enumerate(sources) if source == NAN]] = np.nan
-        return logits
+        return logits[:, None]
 
 
 threading_gate = threading.Event()
@@ -237,6 +236,22 @@ def test_who_would_wait_for_too_long_is_told_at_once(make):
         assert asked.ended()[1] == "eos"
 
 
+def test_a_request_waits_for_the_last_of_its_texts(make):
+    engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    running = Asked(40, least=30)
+    engine.put([running.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine._pace.round_took(0.1)
+    deadline_s = time.monotonic() + 8
+    first, last = Asked(30, least=10, deadline_s=deadline_s), Asked(2, deadline_s=deadline_s)
+    with pytest.raises(QueueFull, match=r"lane interactive would wait about 4\.1 s"):
+        engine.put([first.text, last.text])
+    engine.put([first.text])  # which alone would wait 3.1 s
+    threading_gate.set()
+    assert first.ended()[1] == running.ended()[1] == "eos"
+
+
 def test_the_pace_of_texts_that_are_gone_refuses_nobody(make):
     engine, first = make(), Asked(3)
     engine._pace.round_took(60.0)
@@ -301,7 +316,7 @@ def test_a_question_of_health_does_not_wait_for_room(make):
 
 def test_a_text_whose_token_cannot_be_chosen_fails_alone(make):
     class Fails(Choice):
-        def token(self, logits, before):
+        def token(self, logits, made, most):
             raise IndexError("no token may be drawn")
 
     engine, bad, good = make(), Asked(9), Asked(5)
@@ -315,13 +330,15 @@ def test_a_text_whose_token_cannot_be_chosen_fails_alone(make):
 
 
 def test_texts_that_find_no_memory_in_the_cache_are_answered_too(make, monkeypatch):
+    added = Cache.add
+
     def add(cache, source):
         if source.shape[2] == 3:
             raise MemoryError("no memory")
-        return Cache.add(cache, source)
+        return added(cache, source)
 
     engine = make()
-    monkeypatch.setattr(engine._cache, "add", partial(add, engine._cache))
+    monkeypatch.setattr(Cache, "add", add)
     first, second, third = Asked(5), Asked(1, 1, 5), Asked(6)
     engine.put([first.text, second.text, third.text])
     threading_gate.set()

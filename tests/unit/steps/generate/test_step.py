@@ -37,11 +37,20 @@ SETTINGS = {
         "seed": whole(None, 9),
         "stop": {"kind": "strings", "default": None, "most": 2},
         "stream": {"kind": "flag", "default": False},
+        "num_beams": whole(1, 4),
+        "length_penalty": {"kind": "number", "default": 1.0, "above": -9.0, "most": 9.0},
+        "early_stopping": {"kind": "choice", "default": "false", "allowed": ["false", "true", "never"]},
+        "repetition_penalty": {"kind": "number", "default": 1.0, "above": 0.0, "most": 9.0},
+        "no_repeat_ngram_size": whole(0, 9),
     },
     "prompts": {},
     "tensors": ["input_ids", "lengths", "token_count", "dropped_count"],
     "start_token": 0,
     "end_tokens": [0],
+    "first_token": None,
+    "last_tokens": [],
+    "never_tokens": [],
+    "languages": None,
     "shape": {"layers": 1, "heads": 1, "size": 2},
     "engine": {"cache_bytes": 1 << 40, "prefill_tokens": 8, "max_queued_texts": 2},
     "requirements": vars(HostRequirements(backend="python")),
@@ -65,8 +74,8 @@ class Says:
         last = list(cache.tensors())[2][:, 0, 0, 0]
         logits = np.tile(np.array([0, 1, 0, 0], np.float32), (len(tokens), 1))
         logits[last == WORDS["nan"]] = np.nan
-        cache.keep(*np.zeros((2, 1, len(tokens), 1, 2), np.float32))
-        return logits
+        cache.keep(*np.zeros((2, 1, len(tokens), 1, 1, 2), np.float32))
+        return logits[:, None]
 
 
 @pytest.fixture

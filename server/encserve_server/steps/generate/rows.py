@@ -1,0 +1,46 @@
+"""The texts that are decoded together: those with as many hypotheses, a row of a cache for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cache import Cache, places_for
+from .network import GenerateNetwork, Shape
+from .text import GeneratedText
+
+
+class Rows:
+    """Texts in the order of the rows of their cache."""
+
+    def __init__(self, shape: Shape, beams: int) -> None:
+        self.cache = Cache(shape.layers, shape.heads, shape.size, beams=beams)
+        self.texts: list[GeneratedText] = []
+
+    def step(self, network: GenerateNetwork, start: int) -> NDArray[np.float32]:
+        """Return the logits (T, K, V) after the last token of each hypothesis, or `start` where there is none."""
+        last = [[made[-1] if made else start for made in text.hypotheses] for text in self.texts]
+        return network.step(np.array(last, np.int64), self.cache)
+
+    def take(self, row: int) -> GeneratedText:
+        """Take a text out; the last one takes its row."""
+        text, last = self.texts[row], self.cache.remove(row)
+        self.texts[row] = self.texts[last]
+        self.texts.pop()
+        return text
+
+
+def tokens_of_cache(texts: Iterable[GeneratedText]) -> int:
+    """Return for how many tokens the rows of such texts have places, at most."""
+    alike: dict[int, list[GeneratedText]] = {}
+    for text in texts:
+        alike.setdefault(text.choice.beams, []).append(text)
+    return sum(len(group) * places_of_row(group) for group in alike.values())
+
+
+def places_of_row(texts: Sequence[GeneratedText]) -> int:
+    """Return for how many tokens each row has places, at most, where it stands beside the others of these texts."""
+    longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
+    return places_for(longest) + max(text.choice.beams for text in texts) * places_for(most)
