@@ -65,7 +65,7 @@ def _check_keys(file: Path, stated: dict[str, Any], config: PreTrainedConfig) ->
     family = config.model_type
     declared = {key: value for key, value in stated.items() if any(key in entry.keys for entry in DECLARED_KEYS)}
     check_keys(file, declared, (), (*DECLARED_KEYS, *CONFIG_KEYS), family)
-    listed = (*CONFIG_KEYS, *_other_spellings(config))
+    listed = (*CONFIG_KEYS, *_other_spellings(config), *_said_twice(stated))
     check_keys(file, stated, set(_keys_read_by(type(config))), listed, family)
 
 
@@ -91,6 +91,12 @@ def _keys_read_by(kind: type[PreTrainedConfig]) -> Iterator[str]:
 
 def _named(pattern: re.Pattern[str], source: str) -> Iterator[str]:
     return (name for groups in pattern.findall(source) for name in groups if name)
+
+
+def _said_twice(stated: dict[str, Any]) -> Iterator[Unread]:
+    """Keys that say what another key of the file says."""
+    if stated.get("forced_bos_token_id") is not None:
+        yield Unread("is said by forced_bos_token_id too", ("force_bos_token_to_be_generated",), (True,))
 
 
 def _other_spellings(config: PreTrainedConfig) -> Iterator[Unread]:

@@ -61,6 +61,18 @@ def test_the_keys_of_published_configs_are_all_read_or_listed(published, tmp_pat
     load_config(tmp_path, ExportConfig(checkpoint=str(tmp_path), name="tiny"))
 
 
+def test_a_first_token_that_is_forced_must_be_named(tmp_path):
+    """transformers has forgotten the older of two spellings, which says no token."""
+    file = tmp_path / "config.json"
+    config = ExportConfig(checkpoint=str(tmp_path), name="tiny")
+    stated = PUBLISHED["BART for summaries"] | {"force_bos_token_to_be_generated": True}
+    file.write_text(json.dumps(stated))
+    load_config(tmp_path, config)
+    file.write_text(json.dumps(stated | {"forced_bos_token_id": None}))
+    with pytest.raises(Unsupported, match="states 'force_bos_token_to_be_generated': True"):
+        load_config(tmp_path, config)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -21,7 +21,7 @@ FAMILIES = [family if family == "bart" else pytest.param(family, marks=pytest.ma
 @pytest.mark.parametrize("family", FAMILIES)
 def test_texts_are_those_of_transformers_with_the_beams_of_the_checkpoint(tmp_path, family):
     checkpoint = write_generator(tmp_path / "checkpoint", family, **SUMMARIES)
-    (manifest,) = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))
+    manifest = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))
     assert manifest.parity["figures"]["tokens_identical"]["measured"] == 1
     asked_for = {"num_beams": 4, "early_stopping": "true", "length_penalty": 2.0, "no_repeat_ngram_size": 3}
     asked_for |= {"min_new_tokens": 5, "max_new_tokens": 16}
@@ -63,7 +63,7 @@ LANGUAGES = {
 def test_texts_are_translated_between_languages_as_by_transformers(tmp_path, family):
     make, default, language = LANGUAGES[family]
     checkpoint = write_generator(tmp_path / "checkpoint", family, make(), max_length=12)
-    (manifest,) = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))
+    manifest = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))
     assert (manifest.option_defaults["source_language"], manifest.option_defaults["target_language"]) == (default, "")
 
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(checkpoint).eval()
@@ -83,5 +83,5 @@ def test_texts_are_translated_between_languages_as_by_transformers(tmp_path, fam
 def test_a_network_that_only_generates_is_refused_for_other_tasks(tmp_path):
     checkpoint = write_generator(tmp_path / "checkpoint", "marian")
     config = ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path, task="feature-extraction")
-    with pytest.raises(Unsupported, match="'marian' is served for text2text-generation alone, not for feature-extrac"):
+    with pytest.raises(Unsupported, match="'marian' is served for text2text-generation alone, not feature-extraction"):
         export(config)

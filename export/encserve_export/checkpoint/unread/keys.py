@@ -28,6 +28,7 @@ class Unread:
     """Model types in which this holds; all where it is empty."""
 
 
+_BARTS = ("bart", "marian", "mbart", "pegasus")
 CONFIG_KEYS = (
     Unread(
         "says where the file comes from, and with what it was made",
@@ -131,6 +132,21 @@ CONFIG_KEYS = (
         ("modernbert", "gte", "nomic_bert", "jina_embeddings_v3", "eurobert", "roformer"),
     ),
     Unread("says what the family does", ("tie_weights_", "normalize_before", "norm_first"), (True,), ("distilbert",)),
+    Unread(
+        "says what the family does",
+        ("add_final_layer_norm", "normalize_before", "static_position_embeddings", "do_blenderbot_90_layernorm"),
+        (False,),
+        ("bart",),
+    ),
+    Unread("says what the family does", ("static_position_embeddings",), (False,), ("mbart",)),
+    Unread("says what the family does", ("normalize_embedding",), (True,), ("bart", "mbart")),
+    Unread("says what the family does", ("add_final_layer_norm", "normalize_before"), (True,), ("mbart", "pegasus")),
+    Unread("says what the family does", ("add_final_layer_norm", "normalize_before"), (False,), ("marian",)),
+    Unread("says what the family does", ("normalize_embedding",), (False,), ("marian", "pegasus")),
+    Unread("says what the family does", ("static_position_embeddings",), (True,), ("marian", "pegasus")),
+    Unread("counts rows before the first place, as the family has them", ("extra_pos_embeddings",), (2,), ("bart",)),
+    Unread("says that no bias was trained, which is there in any case", ("add_bias_logits",), (False,), _BARTS),
+    Unread("forces no token", ("force_bos_token_to_be_generated",), (False,), _BARTS),
     Unread("says what the family does", ("causal", "causal_mask", "is_causal"), (False, None), ENCODERS),
     Unread("is read by encserve, and by transformers", ("is_causal",), (True, False), DECODERS),
     Unread("says that positions are those of texts", ("use_mrope",), (False,), DECODERS),

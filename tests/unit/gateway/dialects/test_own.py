@@ -56,8 +56,15 @@ VALUES = {
     "top_p": 0.9,
     "seed": 3,
     "stop": ["x"],
+    "source_language": "deu_Latn",
+    "target_language": "fra_Latn",
+    "num_beams": 4,
+    "length_penalty": 2.0,
+    "early_stopping": "never",
+    "repetition_penalty": 1.5,
+    "no_repeat_ngram_size": 3,
 }
-SENT = {"temperature": "0.5", "top_p": "0.9", "stop": '["x"]'}
+SENT = {"temperature": "0.5", "length_penalty": "2.0", "repetition_penalty": "1.5", "top_p": "0.9", "stop": '["x"]'}
 """What of VALUES reaches a pipeline in another form."""
 
 
