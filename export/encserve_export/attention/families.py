@@ -218,7 +218,10 @@ def check_model_type(model_type: str | None) -> None:
         reason = "is not supported"
     else:
         reason = f"is not part of transformers {transformers.__version__}, and the checkpoint brings no code for it"
-    raise Unsupported(f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES | GENERATORS))}")
+    raise Unsupported(
+        f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES))}, and to generate texts "
+        f"{', '.join(GENERATORS)}"
+    )
 
 
 def check_rotary_embedding(config: PreTrainedConfig) -> None:

@@ -39,6 +39,25 @@ def test_texts_are_those_of_the_engine(connected, expected):
     assert {"eos", "length"} == {*answer.finishes}
 
 
+def test_beams_are_those_of_the_engine_beside_texts_without_them(connected, generating):
+    beams = {"num_beams": 3, "length_penalty": 2.0, "early_stopping": "never"}
+    sent = beams | {"length_penalty": "2.0"}
+    with AskedStep(generating.config.repository / "t5_generate" / "1") as step:
+        searched = step.make([Asked({"text": [text]}, sent) for text in TEXTS[:6]])
+    likeliest = threading.Thread(target=connected.generate, args=(TEXTS,), kwargs={"model": "t5"})
+    likeliest.start()
+    answer = connected.generate(TEXTS[:6], model="t5", **beams)
+    likeliest.join()
+    assert answer.texts == [made.text for made in searched]
+    assert answer.output_token_counts.tolist() == [len(made.tokens) for made in searched]
+
+
+def test_a_stream_with_beams_is_refused(connected):
+    stream = connected.generate_stream("a", model="t5", num_beams=3)
+    with pytest.raises(InvalidInput, match="option stream is given; num_beams is 3, and a text has no pieces"), stream:
+        list(stream)
+
+
 def test_callers_who_come_while_others_are_answered_get_the_same(generating, expected):
     said = {}
 
