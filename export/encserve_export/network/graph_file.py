@@ -9,6 +9,7 @@ wherever they lie.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,6 +57,8 @@ def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
             if len(table.raw_data) >= TABLE_BYTES:
                 set_external_data(table, location=data.name)
     onnx.save(graph, file, save_as_external_data=large, location=data.name)
+    if data.exists():  # onnx lets nobody but its owner read it, and a server may have another user
+        data.chmod(stat.S_IMODE(file.stat().st_mode))
 
 
 def looked_up(graph: onnx.GraphProto) -> list[onnx.TensorProto]:

@@ -1,6 +1,7 @@
 """Tables that are only looked up lie beside the graph, where a runtime maps them and holds them once."""
 
 import json
+import stat
 import subprocess
 import sys
 
@@ -61,6 +62,15 @@ def test_two_sessions_hold_a_table_once_and_neither_copies_it(tmp_path):
         [sys.executable, "-c", SESSIONS, str(tmp_path / "model.onnx")], capture_output=True, text=True, check=True
     )
     assert json.loads(ran.stdout) < WORDS * WIDTH * 4 / 2
+
+
+@pytest.mark.parametrize("all_weights", [False, True], ids=["tables", "all weights"])
+def test_who_may_read_the_graph_may_read_its_weights(all_weights, tmp_path, monkeypatch):
+    if all_weights:
+        monkeypatch.setattr(graph_file, "EXTERNAL_ABOVE_BYTES", 1_000)
+    write_graph_file(graph_of([look_up()]), tmp_path / "model.onnx")
+    graph, weights = (stat.S_IMODE(file.stat().st_mode) for file in sorted(tmp_path.iterdir()))
+    assert weights == graph
 
 
 def test_it_is_the_same_graph(tmp_path):
