@@ -75,6 +75,8 @@ def _job(arguments: argparse.Namespace) -> Job:
     columns = Columns(id=arguments.id, text=arguments.text, query=getattr(arguments, "query", None))
     options: dict[str, Any] = given_options(arguments, VERBS[arguments.verb.replace("-", "_")])
     options.pop("timeout_s", None)
+    if isinstance(options.get("adapter"), list):
+        raise InvalidInput(f"--adapter was given {len(options['adapter'])} times, a job has one for all of its texts")
     return Job(
         verb=arguments.verb,
         model=arguments.model,

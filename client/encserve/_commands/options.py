@@ -19,8 +19,14 @@ def add_options(parser: argparse._ActionsContainer, *verbs: Verb[Any], without: 
 def given_options(arguments: argparse.Namespace, verb: Verb[Any]) -> dict[str, Any]:
     """The options of `verb` that the arguments give."""
     given = {name: value for name in verb.options if (value := getattr(arguments, name, None)) is not None}
-    single = [name for name, value in given.items() if verb.options[name].by_text and len(value) == 1]
-    return given | {name: given[name][0] for name in single}
+    single = {name: value[0] for name, value in given.items() if _is_one_for_all(verb.options[name], value)}
+    return given | single
+
+
+def _is_one_for_all(option: Option, value: object) -> bool:
+    """Whether a flag that may be given for each text was given once. Another verb of the command may have declared it,
+    whose texts may each have a value of their own."""
+    return option.kind is str and isinstance(value, list) and len(value) == 1
 
 
 def _flag(option: Option) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A job: one row for each id, errors as rows, repeated texts once, and going on after a kill."""
 
+import argparse
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 
 from encserve import Client, ContractError, InferenceFailed, InvalidInput, TransportError
 from encserve.testing import FakeTransport
+from encserve_bulk import command
 from encserve_bulk.job import Job, run_job
 from encserve_bulk.output import JOB_FILE
 from encserve_bulk.source import Columns, Source
@@ -410,3 +412,12 @@ def test_probabilities_are_a_column_where_they_are_asked_for(tmp_path, options, 
     assert row["scores"] == [0.75, 0.25]
     assert row.get("probabilities") == ([0.5, 0.5] if wanted else None)
     assert ("probabilities" in row) is wanted
+
+
+def test_a_job_has_one_adapter(tmp_path):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = ["embed", "in.jsonl", str(tmp_path), "--model", "m", "--adapter", "legal"]
+    assert command._job(parser.parse_args(given)).options["adapter"] == "legal"
+    with pytest.raises(InvalidInput, match="--adapter was given 2 times, a job has one"):
+        command._job(parser.parse_args([*given, "--adapter", "medical"]))

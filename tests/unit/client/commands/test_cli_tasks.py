@@ -152,6 +152,14 @@ def test_classify_options_that_do_not_go_together(asked, wrong, capsys):
     assert not asked
 
 
+def test_adapters_are_given_once_or_for_each_text(asked):
+    one, each = ["--adapter", "legal"], ["--adapter", "legal", "--adapter", "none"]
+    for command in (["classify", *each], ["classify", *one], ["classify", *one, "--label", "x"]):
+        assert main([*command, "--model", "m", "a", "b"]) == 0
+    assert main(["rerank", *one, "--model", "m", "--query", "q", "a", "b"]) == 0
+    assert [options["adapter"] for _, _, options in asked] == [["legal", "none"], "legal", "legal", "legal"]
+
+
 def test_rerank(asked, capsys):
     assert main(["rerank", "--model", "m", "--query", "q", "one", "zwei ä"]) == 0
     assert asked == [("rerank", ("q", ["one", "zwei ä"]), {"model": "m"})]
