@@ -67,7 +67,7 @@ class Results:
         best: dict[int, Measurement] = {}
         for each in self.measurements:
             fits = each.system in names and (each.workload, each.mode) == (workload, mode)
-            if fits and (each.round not in best or each.texts_per_s > best[each.round].texts_per_s):
+            if fits and (each.round not in best or each.tokens_per_s > best[each.round].tokens_per_s):
                 best[each.round] = each
         return [best[number] for number in sorted(best)]
 
@@ -86,17 +86,19 @@ class Results:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
-    def ratio(self, system: str, to: str, workload: str, mode: str) -> Ratio | None:
-        """Of two systems' texts per second, round by round; None where one of them was not measured."""
-        own = {each.round: each.texts_per_s for each in self.find(system, workload, mode)}
-        other = {each.round: each.texts_per_s for each in self.find(to, workload, mode)}
+    def ratio(self, system: str, to: str, workload: str, mode: str, figure: str = "texts_per_s") -> Ratio | None:
+        """Of two systems' texts per second, or of another figure, round by round; None where one of them was not
+        measured."""
+        own = {each.round: getattr(each, figure) for each in self.find(system, workload, mode)}
+        other = {each.round: getattr(each, figure) for each in self.find(to, workload, mode)}
         ratios = [own[number] / other[number] for number in own if number in other]
         return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
     def share(self, system: str, workload: str, mode: str) -> Ratio | None:
         """A system's tokens per second as a share of what the machine's products in the system's precision would give,
         round by round; None where either was not measured."""
-        return self.ratio(system, ROOFLINES[SYSTEMS[system].precision], workload, mode)
+        # Products answer the first texts of a load, so that texts per second would be of other lengths.
+        return self.ratio(system, ROOFLINES[SYSTEMS[system].precision], workload, mode, "tokens_per_s")
 
     def to_json(self) -> dict[str, Any]:
         """For a file; `from_json` reads it."""

@@ -87,6 +87,8 @@ def test_a_share_is_of_the_best_products_of_the_round_in_the_precision_of_the_sy
     assert (share.median, share.low, share.high) == (180 / 360, 95 / 380, 190 / 300)
     assert results.share("encserve int8", "mixed", "4x32").median == 0.4
     assert results.share("encserve", "mixed", "1x1") is None  # no products were measured there
+    results.add(measurement("encserve, Client", 100.0, tokens_per_s=5000.0))  # of longer texts
+    assert results.share("encserve, Client", "mixed", "4x32").median == 5000 / (35 * 300)
     rows = results.to_json()["summary"]
     (row,) = (each for each in rows if (each["system"], each["mode"]) == ("encserve", "4x32"))
     assert row["share_of_roofline"] == {"median": 0.5, "low": 0.25, "high": 0.633}
