@@ -225,4 +225,4 @@ def is_finite(answer: Answer) -> bool:
 def _is_finite(value: NDArray[Any] | list[Any]) -> bool:
     if isinstance(value, list):
         return all(_is_finite(each) for each in value if isinstance(each, np.ndarray))
-    return value.dtype.kind != "f" or bool(np.isfinite(value).all())
+    return value.dtype.kind != "f" or bool(np.logical_and.reduce(np.isfinite(value), axis=None))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
@@ -29,8 +29,9 @@ class Request:
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         """By name in lower case; of one that comes twice, the last."""
         asked = self.headers.get(b"x-request-id", b"")
-        self.id = asked if asked and REQUEST_ID.fullmatch(asked) else secrets.token_hex(16).encode()
-        """The caller's, or one of ours. It is never the id of a request to Triton: who knows that can cancel it."""
+        self.id = asked if asked and REQUEST_ID.fullmatch(asked) else b"%032x" % random.getrandbits(128)
+        """The caller's, or one of ours, which is no secret. It is never the id of a request to Triton: who knows that
+        can cancel it."""
         length = self.headers.get(b"content-length", b"")
         self.content_length = int(length) if length.isdigit() else None
         """What the body is said to have in bytes; None where that is not said."""
