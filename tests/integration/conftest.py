@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving import export, first_layers, prompted_checkpoint, sentence_transformer, serve_config
+from serving import MINILM, export, first_layers, prompted_checkpoint, sentence_transformer, serve_config
 from traces import traced_anew, traces  # noqa: F401
 
 from encserve import Client
@@ -64,17 +64,28 @@ def prompted_folder(minilm_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def repository(exports, tmp_path_factory, minilm_folder, prompted_folder):
-    """A model repository with the pipelines `minilm` and `prompted`, which the first process that asks exports."""
-    with (exports / "exporting").open("w") as lock:
+    """A model repository with the pipelines `minilm` and `prompted`."""
+    checkpoints = {"minilm": minilm_folder, "prompted": prompted_folder}
+    return exported_once(exports, "models", checkpoints, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def whole_minilm(exports, tmp_path_factory):
+    """A model repository with the whole of MiniLM as the pipeline `minilm`."""
+    return exported_once(exports, "whole", {"minilm": MINILM}, tmp_path_factory.mktemp("whole"))
+
+
+def exported_once(exports, name, checkpoints, folder):
+    """A repository of pipelines, copied into `folder` from what the first process of a run that asks has exported."""
+    kept = exports / name
+    with (exports / f"exporting-{name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (exports / "exported").exists():
-            shutil.rmtree(exports / "models", ignore_errors=True)
-            export(minilm_folder, "minilm", exports / "models")
-            export(prompted_folder, "prompted", exports / "models")
-            (exports / "exported").touch()
-    folder = tmp_path_factory.mktemp("models") / "models"
-    shutil.copytree(exports / "models", folder)
-    return folder
+        if not (exports / f"{name}-exported").exists():
+            shutil.rmtree(kept, ignore_errors=True)
+            for pipeline, checkpoint in checkpoints.items():
+                export(checkpoint, pipeline, kept)
+            (exports / f"{name}-exported").touch()
+    return shutil.copytree(kept, folder / "models")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import MINILM, export, serve_config
+from serving import serve_config
 
 from encserve_server.launcher.server import TritonServer
 
@@ -24,11 +24,9 @@ SHELL = [
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    """What the README exports: the whole of MiniLM."""
-    folder = tmp_path_factory.mktemp("readme") / "models"
-    export(MINILM, "minilm", folder)
-    return folder
+def repository(whole_minilm):
+    """What the README exports."""
+    return whole_minilm
 
 
 @pytest.fixture(scope="module")

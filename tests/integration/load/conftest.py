@@ -1,18 +1,16 @@
 """A server of the whole of MiniLM: floods are to find a network that is slower than who asks it."""
 
 import pytest
-from serving import MINILM, export, serve_config
+from serving import serve_config
 
 from encserve import Client
 from encserve_server.launcher.server import TritonServer
 
 
 @pytest.fixture(scope="package")
-def repository(tmp_path_factory):
+def repository(whole_minilm):
     """A model repository with the pipeline `minilm`."""
-    folder = tmp_path_factory.mktemp("whole") / "models"
-    export(MINILM, "minilm", folder)
-    return folder
+    return whole_minilm
 
 
 @pytest.fixture(scope="package")
