@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 
 from .decoder import Attention, Decoder, Layer, head_of
 
@@ -29,7 +28,7 @@ def bart_decoder(model: PreTrainedModel, tokens: int) -> Decoder:
     """The decoder of such a model, with a head for the first `tokens` of its vocabulary."""
     decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
     places: Any = decoder.embed_positions
-    skips = isinstance(places, M2M100SinusoidalPositionalEmbedding)
+    skips = _skips_padding(places)
     return Decoder(
         embed=decoder.embed_tokens,
         embed_scale=getattr(decoder, "embed_scale", 1.0),  # of the others the embeddings scale themselves
@@ -61,8 +60,15 @@ def _attention(module: Any) -> Attention:
 
 def _places(module: Any) -> Tensor:
     """What is added for each place (N, d), from that of the first token."""
-    if isinstance(module, M2M100SinusoidalPositionalEmbedding):  # which makes more of them when they are needed
+    if _skips_padding(module):  # which makes more of them when they are needed
         first = int(module.padding_idx or 0) + 1
         table: Tensor = module.get_embedding(first + _MOST_PLACES, module.embedding_dim, module.padding_idx)
         return table[first:]
     return module.weight[getattr(module, "offset", 0) :]  # type: ignore[no-any-return]
+
+
+def _skips_padding(places: nn.Module) -> bool:
+    """Whether these are the places of M2M100, which counts no padding."""
+    from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
+
+    return isinstance(places, M2M100SinusoidalPositionalEmbedding)
