@@ -23,6 +23,10 @@ GREEDY = GenerationDefaults(
 )
 
 
+FAIRSEQ_LANGUAGE_CODES = ("de", "fr")
+"""Where the module of a tokenizer of many languages has them."""
+
+
 class Tokenizer:
     """What is asked of a tokenizer."""
 
@@ -30,6 +34,21 @@ class Tokenizer:
 
     def __len__(self):
         return 384
+
+
+class OfLanguages(Tokenizer):
+    """One that puts the language of a text before it."""
+
+    src_lang = "de"
+
+    def set_src_lang_special_tokens(self, language):
+        """What tells such tokenizers from others."""
+
+    def get_vocab(self):
+        return {"de": 1, "fr": 2}
+
+    def __call__(self, text):
+        return {"input_ids": [1, 3]}
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
@@ -42,9 +61,11 @@ def test_each_option_of_a_verb_is_offered(verb):
         dimensions=384,
         trained_dimensions=(),
         max_length=256,
-        tokenizer=Tokenizer(),
+        tokenizer=OfLanguages() if verb.name == "generate" else Tokenizer(),
+        config=SimpleNamespace(model_type="mbart", max_position_embeddings=100),
         template=None,
         leaves_out_prompts=False,
+        adapters=(SimpleNamespace(name="legal"),),
     )
     generates = checkpoint.task is GENERATION
     offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint, calibrated=True)
