@@ -12,7 +12,7 @@ from encserve_export.cascade.thresholds import Fitted
 def publish_cascade(repository, name, *, small, large, threshold, review_threshold, folder):
     """Publish a cascade of two pipelines that nobody was asked about."""
     texts = folder / f"{name}.txt"
-    texts.write_text("a text\n")
+    texts.write_text("a text\n" * 300)  # as many as the agreement needs
     config = CascadeConfig(name=name, small=small, large=large, texts=texts, repository=repository)
     chosen, review = (
         None if value is None else Fitted(threshold=float(value), texts=400, sure=200, wrong=0, bound=0.0075)

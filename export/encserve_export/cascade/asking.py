@@ -38,7 +38,7 @@ class Said:
     scores: NDArray[np.float32]
     """(n,) the score of that."""
     seconds_per_text: float
-    """How long it took, of all texts in one call, in the lane `bulk`."""
+    """How long it took, of all that were asked in one call, in the lane `bulk`."""
 
     def of(self, rows: slice) -> Said:
         """Return what it says of some of the texts."""
@@ -46,15 +46,16 @@ class Said:
 
 
 def ask(client: Client, member: MemberPipeline, texts: Sequence[FittingText]) -> Said:
-    """Ask a pipeline about texts.
+    """Ask a pipeline about each of the texts once, however often it is among them.
 
     Raises:
         ExportError: the server serves another version than is active in the repository.
         EncserveError: it does not answer.
     """
     name = member.manifest.name
-    words = [each.text for each in texts]
-    pairs = [each.pair for each in texts] if member.manifest.pairs else None
+    places = {each: place for place, each in enumerate(dict.fromkeys(texts))}
+    words = [each.text for each in places]
+    pairs = [each.pair for each in places] if member.manifest.pairs else None
     client.classify(words[:_WARM_UP], text_pairs=pairs and pairs[:_WARM_UP], model=name, version="active", top_k=1)
     began_s = time.perf_counter()
     answer = client.classify(words, text_pairs=pairs, model=name, version="active", priority="bulk", top_k=1)
@@ -64,8 +65,9 @@ def ask(client: Client, member: MemberPipeline, texts: Sequence[FittingText]) ->
             f"the server serves version {answer.version} of {name} with another certificate than version "
             f"{member.manifest.version}, which is active in the repository: is it the server of that repository?"
         )
+    rows = [places[each] for each in texts]
     return Said(
-        labels=np.array([label for (label,) in answer.labels]),
-        scores=answer.scores[:, 0],
-        seconds_per_text=took_s / len(texts),
+        labels=np.array([label for (label,) in answer.labels])[rows],
+        scores=answer.scores[rows, 0],
+        seconds_per_text=took_s / len(places),
     )

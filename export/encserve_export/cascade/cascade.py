@@ -16,7 +16,7 @@ from encserve_repository.manifest import Manifest
 from .asking import ask
 from .config import CascadeConfig
 from .files import REQUIREMENTS, configs_of, write_step
-from .fitting import FittedCascade, fit_cascade
+from .fitting import FittedCascade, check_count, fit_cascade
 from .members import TASK, MemberPipeline, check_pair, common_limits, common_options, read_member
 from .texts import FittingTexts, read_fitting_texts
 
@@ -36,9 +36,10 @@ def make_cascade(config: CascadeConfig, client: Client, *, stage: Stage, say: Sa
         pairs=small.manifest.pairs,
         labelled=config.most_wrong is not None,
     )
+    check_count(config, len(texts.texts))
     said = []
     for member in (small, large):
-        with stage(f"asking {member.title} about {len(texts.texts)} texts"):
+        with stage(f"asking {member.title} about {len(set(texts.texts))} texts"):
             said.append(ask(client, member, texts.texts))
     fitted = fit_cascade(config, texts.texts, *said)
     published = ExportConfig(  # of no checkpoint: what is published is named, and where
@@ -78,7 +79,7 @@ def _manifest(
             "agreement": config.agreement,
             "most_wrong": config.most_wrong,
             "confidence": config.confidence,
-            "texts": {"count": len(texts.texts), "sha256": texts.sha256},
+            "texts": {"count": len(texts.texts), "distinct": len(set(texts.texts)), "sha256": texts.sha256},
             "fitted": fitted.stated(),
         },
         opset=OPSET,

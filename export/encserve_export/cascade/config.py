@@ -20,12 +20,12 @@ class CascadeConfig:
     large: str
     """The pipeline that is asked where the small one is unsure."""
     texts: Path
-    """Texts like those that will be asked about."""
+    """Texts drawn from those that are asked about, each as often as it is asked."""
     repository: Path = Path("model_repository")
     agreement: float = 0.99
     """The share of texts, at least, with the first label of the large pipeline."""
     confidence: float = 0.95
-    """How sure that is to be, by the texts."""
+    """How sure each of the two statements is to be, by the texts."""
     most_wrong: float | None = None
     """The share of texts, at most, that is answered wrongly and not marked for review; None marks none."""
 

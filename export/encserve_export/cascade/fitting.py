@@ -55,15 +55,39 @@ class FittedCascade:
         }
 
 
+def check_count(config: CascadeConfig, count: int) -> None:
+    """Hold the number of texts against what is to be shown of them, before anybody is asked about one.
+
+    Raises:
+        CertificateFailed: they are too few, whatever the pipelines will say of them.
+    """
+    first = _first_half(config, count)
+    shares = [("--agreement", config.agreement, 1 - config.agreement, first)]
+    if config.most_wrong is not None:
+        shares.append(("--most-wrong", config.most_wrong, config.most_wrong, count - first))
+    for option, stated, most, texts in shares:
+        if upper_bound(0, texts, config.confidence) > most:
+            of_all = "" if texts == count else f" of {count}, the half for it,"
+            raise CertificateFailed(
+                f"{option} {stated:g}: {texts} texts{of_all} cannot show it with confidence {config.confidence:g}, "
+                f"whatever the pipelines say of them; {least_texts(most, config.confidence)} are the least"
+            )
+
+
+def _first_half(config: CascadeConfig, count: int) -> int:
+    """Return how many texts the first threshold is fitted on: where there are two, each has a half of the texts, so
+    that the second is fitted on texts in which the first has had no say."""
+    return count // 2 if config.most_wrong is not None else count
+
+
 def fit_cascade(config: CascadeConfig, texts: Sequence[FittingText], small: Said, large: Said) -> FittedCascade:
-    """Fit the thresholds to what both pipelines say of the texts. Where there are two, each has a half of the texts, so
-    that the second is fitted on texts in which the first has had no say.
+    """Fit the thresholds to what both pipelines say of the texts, of which `check_count` says that there are enough.
 
     Raises:
         CertificateFailed: what is stated is shown of no threshold, or the large pipeline alone is as fast as with the
             one of which it is.
     """
-    half = len(texts) // 2 if config.most_wrong is not None else len(texts)
+    half = _first_half(config, len(texts))
     first, second = slice(0, half), slice(half, len(texts))
     threshold = _fit_threshold(config, small.of(first), large.of(first))
     review, reviewed = None, 0.0
@@ -89,11 +113,6 @@ def fit_cascade(config: CascadeConfig, texts: Sequence[FittingText], small: Said
 
 def _fit_threshold(config: CascadeConfig, small: Said, large: Said) -> Fitted:
     most, count = 1 - config.agreement, len(small.scores)
-    if upper_bound(0, count, config.confidence) > most:
-        raise CertificateFailed(
-            f"--agreement {config.agreement:g}: {count} texts cannot show it with confidence {config.confidence:g}, "
-            f"whatever the pipelines say of them; {least_texts(most, config.confidence)} are the least"
-        )
     fitted = fit(small.scores, small.labels != large.labels, most=most, confidence=config.confidence)
     if fitted is None:
         alike = int((small.labels == large.labels).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,11 @@ class FittingText:
 
 @dataclass(frozen=True, kw_only=True)
 class FittingTexts:
-    """The texts of a file, each once, in an order that does not depend on that of the lines."""
+    """The texts of a file, in an order that looks random and does not depend on that of the lines."""
 
     texts: Sequence[FittingText]
+    """One for each line, so as often as it stands there: what is stated is a share of what is asked, and a text that is
+    asked often counts as often."""
     sha256: str
     """Of the file."""
 
@@ -35,8 +38,8 @@ def read_fitting_texts(file: Path, labels: Sequence[str], *, pairs: bool, labell
     `text_pair` of `pairs`, and `label` where they are to be `labelled`.
 
     Raises:
-        InvalidConfig: the file cannot be read, a line is none of that, a label is none of `labels`, or one text has two
-            labels.
+        InvalidConfig: the file cannot be read, a line is none of that, a text is none in UTF-8, a label is none of
+            `labels`, or one text has two labels.
     """
     try:
         raw = file.read_bytes()
@@ -47,17 +50,21 @@ def read_fitting_texts(file: Path, labels: Sequence[str], *, pairs: bool, labell
     if (pairs or labelled) and not objects:
         needed = "pairs of texts" if pairs else "labels"
         raise InvalidConfig(f"--texts {file}: {needed} need JSON lines, in a file whose name ends in .jsonl")
-    found: dict[tuple[str, str], FittingText] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    labels_of: dict[tuple[str, str], str] = {}
+    found: dict[str, FittingText] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"--texts {file}, line {number}"
         each = _of(line, where, labels, pairs=pairs, labelled=labelled) if objects else FittingText(text=line.strip())
-        if found.setdefault((each.text, each.pair), each).label != each.label:
+        words = each.text, each.pair
+        if labels_of.setdefault(words, each.label) != each.label:
             raise InvalidConfig(f"{where}: its text has another label before")
-    by_words = {f"{each.text}\0{each.pair}": each for each in found.values()}
-    order = seeded_order(by_words, seed=0)
-    return FittingTexts(texts=[by_words[words] for words in order], sha256=hashlib.sha256(raw).hexdigest())
+        counts[words] += 1
+        found[json.dumps([*words, counts[words]])] = each
+    order = seeded_order(found, seed=0)
+    return FittingTexts(texts=[found[line] for line in order], sha256=hashlib.sha256(raw).hexdigest())
 
 
 def _of(line: str, where: str, labels: Sequence[str], *, pairs: bool, labelled: bool) -> FittingText:
@@ -68,7 +75,12 @@ def _of(line: str, where: str, labels: Sequence[str], *, pairs: bool, labelled: 
     names = ("text", *(("text_pair",) if pairs else ()), *(("label",) if labelled else ()))
     if not isinstance(stated, dict) or not all(isinstance(stated.get(name), str) for name in names):
         raise InvalidConfig(f"{where}: an object with {', '.join(names)} is expected, each a string")
+    text, pair = stated["text"], stated["text_pair"] if pairs else ""
+    try:
+        f"{text}{pair}".encode()
+    except UnicodeEncodeError:
+        raise InvalidConfig(f"{where}: its text holds half of a surrogate pair, which is no character") from None
     label = stated["label"] if labelled else ""
     if labelled and label not in labels:
         raise InvalidConfig(f"{where}: its label is none of the pipelines': {', '.join(labels)}")
-    return FittingText(text=stated["text"], pair=stated["text_pair"] if pairs else "", label=label)
+    return FittingText(text=text, pair=pair, label=label)

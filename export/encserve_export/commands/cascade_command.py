@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="texts like those that will be asked about: one a line, or JSON lines in a file FILE.jsonl, with text, "
-        "text_pair and label",
+        help="texts drawn from those that are asked about, each as often as it is asked: one a line, or JSON lines in "
+        "a file FILE.jsonl, with text, text_pair and label",
     )
     parser.add_argument(
         "--agreement",
@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--most-wrong",
         type=float,
         metavar="SHARE",
-        help="of all texts, at most, that is answered wrongly and not marked for review; needs texts with labels "
-        "(default: nothing is marked)",
+        help="of all texts, at most, that is answered wrongly and not marked for review; needs texts with labels, "
+        "and twice as many, since it is fitted on a half of its own (default: nothing is marked)",
     )
     parser.add_argument(
         "--repository",
@@ -89,9 +89,10 @@ def _report(manifest: Manifest) -> None:
     small, large = (f"{each['model']} {each['version']}" for each in (stated["small"], stated["large"]))
     threshold = fitted["threshold"]
     print(f"published {manifest.name} version {manifest.version}: a cascade of {small} and {large}")
+    half = ", one half of the file" if fitted["review"] else ""
     print(
         f"  {small} decides from a score of {threshold['threshold']:.6g} on: about {threshold['sure']} of "
-        f"{threshold['texts']} texts, {fitted['escalated']:.1%} go to {large}"
+        f"{threshold['texts']} texts{half}; {fitted['escalated']:.1%} go to {large}"
     )
     print(
         f"  of all texts at least {stated['agreement']:g} get the label of {large} (confidence "
@@ -101,7 +102,7 @@ def _report(manifest: Manifest) -> None:
         print(
             f"  of all texts at most {stated['most_wrong']:g} are wrong and not marked (confidence "
             f"{stated['confidence']:g}): marked is what {large} gives less than {review['threshold']:.6g}, "
-            f"{fitted['reviewed']:.1%}; {review['wrong']} of {review['texts']} were wrong"
+            f"{fitted['reviewed']:.1%}; of {review['texts']} texts, the other half, {review['wrong']} were wrong"
         )
     print(f"  texts a second: {fitted['speed_up']:.2f} times those of {large}, as both answered here")
     print("  a running server has it with its next start, or a later version with `encserve promote`")

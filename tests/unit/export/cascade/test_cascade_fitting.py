@@ -7,7 +7,7 @@ import pytest
 
 from encserve_export.cascade.asking import Said
 from encserve_export.cascade.config import CascadeConfig
-from encserve_export.cascade.fitting import fit_cascade
+from encserve_export.cascade.fitting import check_count, fit_cascade
 from encserve_export.cascade.texts import FittingText
 from encserve_export.errors import CertificateFailed, InvalidConfig
 
@@ -55,9 +55,30 @@ def test_marked_for_review_is_what_the_large_one_is_unsure_of(scores):
     assert fitted.review.bound <= 0.02
 
 
-def test_what_cannot_be_shown_is_refused_with_what_it_takes(scores):
-    with pytest.raises(CertificateFailed, match=r"100 texts cannot show it .* 299 are the least"):
-        fit_cascade(config(), texts(100), said(scores[:100], False), said(scores[:100], False))
+@pytest.mark.parametrize(
+    ("changes", "count", "words"),
+    [
+        ({}, 0, r"--agreement 0.99: 0 texts cannot show it .* 299 are the least"),
+        ({}, 298, r"--agreement 0.99: 298 texts cannot show it"),
+        (
+            {"most_wrong": 0.05},
+            597,
+            r"--agreement 0.99: 298 texts of 597, the half for it, cannot .* 299 are the least",
+        ),
+        ({"most_wrong": 0.005}, 600, r"--most-wrong 0.005: 300 texts of 600, the half for it, .* 598 are the least"),
+    ],
+)
+def test_too_few_texts_are_refused_before_anybody_is_asked(changes, count, words):
+    with pytest.raises(CertificateFailed, match=words):
+        check_count(config(**changes), count)
+
+
+def test_so_many_texts_are_enough():
+    check_count(config(), 299)
+    check_count(config(most_wrong=0.05), 598)
+
+
+def test_what_cannot_be_shown_is_refused(scores):
     with pytest.raises(CertificateFailed, match=r"99.\d% of the texts would go to b, .* about 0 of 2000"):
         fit_cascade(config(), texts(), said(scores, scores > 0, 0.1), said(scores, scores < 0))
     with pytest.raises(CertificateFailed, match=r"other labels than b even where its score is 1; .* about 0 of 2000"):

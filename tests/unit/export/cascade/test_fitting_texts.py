@@ -16,13 +16,14 @@ def read(tmp_path, content, name="texts.jsonl", **options):
     return read_fitting_texts(file, LABELS, **{"pairs": False, "labelled": False} | options)
 
 
-def test_a_text_counts_once_and_the_order_is_not_that_of_the_lines(tmp_path):
-    lines = [f"text {number}" for number in range(50)]
-    one = read(tmp_path, "\n".join([*lines, "", *lines]), "texts.txt").texts
+def test_a_text_counts_as_often_as_it_stands_and_the_order_is_not_that_of_the_lines(tmp_path):
+    lines = [f"text {number}" for number in range(50)] + ["often"] * 50
+    one = read(tmp_path, "\n".join(["", *lines]), "texts.txt").texts
     other = read(tmp_path, "\n".join(reversed(lines)), "texts.txt").texts
     assert one == other
-    assert sorted(each.text for each in one) == sorted(lines)
-    assert [each.text for each in one] != sorted(lines)
+    words = [each.text for each in one]
+    assert sorted(words) == sorted(lines)
+    assert 10 < words[:50].count("often") < 40, "either half has a share of what stands often"
 
 
 def test_objects_have_labels_and_pairs(tmp_path):
@@ -41,6 +42,8 @@ def test_objects_have_labels_and_pairs(tmp_path):
         ('{"text": 1}', "texts.jsonl", {}, "line 1: an object with text is expected"),
         ('{"text": "a"}', "texts.jsonl", {"labelled": True}, "an object with text, label is expected"),
         ('{"text": "a", "label": "x"}', "texts.jsonl", {"labelled": True}, "its label is none of .*: good, bad"),
+        (r'{"text": "a"}' + "\n" + r'{"text": "secret \ud800"}', "texts.jsonl", {}, "line 2: its text holds half of"),
+        (r'{"text": "a", "text_pair": "\ud800"}', "texts.jsonl", {"pairs": True}, "line 1: its text holds half of"),
         (
             '{"text": "secret", "label": "good"}\n{"text": "secret", "label": "bad"}',
             "texts.jsonl",
