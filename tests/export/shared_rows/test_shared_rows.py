@@ -54,9 +54,16 @@ class Step:
     def __init__(self, folder, url, secret_file, **environment):
         self.events = dict.fromkeys(("found", "missing", "rejected", "failed", "kept", "dropped", "costs more"), 0)
         self.computed = 0
+        self.warned = []
         stated = {URL: url, SECRET_FILE: str(secret_file), BUDGET_MS: "1000", **environment}
         self.encoder = Encoder(
-            folder, environment=stated, cores=1, count=self._count, count_shared=self._happened, report=pytest.fail
+            folder,
+            environment=stated,
+            cores=1,
+            count=self._count,
+            count_shared=self._happened,
+            warn=self.warned.append,
+            report=pytest.fail,
         )
 
     def _count(self, counted):
@@ -202,6 +209,7 @@ def test_a_cache_that_is_gone_is_asked_no_more(folder, secret_file, ids, alone):
             np.testing.assert_array_equal(step.rows(ids), alone)
         assert not step.encoder.shared.worth.open
         assert step.events["failed"] <= FAILURES
+        assert "Connection refused" in step.warned[0]
         assert step.computed == 5 * (FAILURES + 3)
 
 

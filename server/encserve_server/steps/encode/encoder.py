@@ -36,7 +36,7 @@ from .recent_rows import RecentRows, max_bytes_from
 from .request import EncodeRequest
 from .shared.graph_name import graph_name
 from .shared.settings import shared_settings
-from .shared.shared_rows import SharedRows
+from .shared.shared_rows import SharedRows, Warn, print_warning
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Encoder:
         publish: Takes the load of a lane whenever that changes.
         count: Takes what each batch came to.
         count_shared: Takes what happened with the rows that servers share, one of `shared_rows.EVENTS`, and how often.
+        warn: Takes a sentence for the operator, such as why the cache that servers share is left alone.
         report: Takes what goes wrong in a thread by a fault of ours.
         environment: The environment in which an operator sets `intra_op_threads.SETTING`, `recent_rows.SETTING` and
             what `shared.settings` names.
@@ -79,6 +80,7 @@ class Encoder:
         publish: Callable[[str, Load], None] = lambda lane, load: None,
         count: Callable[[Counted], None] = lambda counted: None,
         count_shared: Callable[[str, int], None] = lambda event, number: None,
+        warn: Warn = print_warning,
         report: Report = print_fault,
         environment: Mapping[str, str] = os.environ,
         cores: int | None = None,
@@ -97,7 +99,9 @@ class Encoder:
         recent = RecentRows(max_bytes=max_bytes_from(environment))
         shared = shared_settings(environment)
         self.shared = (
-            SharedRows(shared, graph_name(settings), count=count_shared, report=report) if shared is not None else None
+            SharedRows(shared, graph_name(settings), count=count_shared, warn=warn, report=report)
+            if shared is not None
+            else None
         )
         """The rows that servers share; None where the environment names no cache."""
         self._threads = min(usable_cores(), cores or usable_cores())

@@ -42,6 +42,7 @@ class TritonPythonModel:
             publish=self._publish,
             count=self._count_batch,
             count_shared=self._count_shared,
+            warn=lambda sentence: pb_utils.Logger.log_warn(f"{args['model_name']}: {sentence}"),
             report=self._failures.report,
         )
         if self._encoder.shared is not None:

@@ -7,7 +7,14 @@ import pytest
 
 from encserve_server.steps.encode.shared.entries import Entries
 from encserve_server.steps.encode.shared.settings import BUDGET_MS, SECRET_FILE, TTL_S, URL, shared_settings
-from encserve_server.steps.encode.shared.worth import FAILURES, FIRST_PAUSE_S, JUDGED_LOOKUPS, REST_S, Worth
+from encserve_server.steps.encode.shared.worth import (
+    FAILURES,
+    FIRST_PAUSE_S,
+    JUDGED_LOOKUPS,
+    LONGEST_PAUSE_S,
+    REST_S,
+    Worth,
+)
 
 SECRET, GRAPH = b"0123456789abcdef", b"graph"
 ROWS = np.array([[1.5, -0.0, 3e-45]], np.float32)
@@ -146,6 +153,29 @@ def test_a_cache_that_fails_is_left_alone_for_longer_each_time(clock):
     assert worth.open
 
 
+def test_a_pause_is_never_longer_than_the_longest(clock):
+    worth = Worth(clock)
+    for _ in range(2_000):  # 2 ** 2_000 is no float
+        worth.failed()
+        worth.not_kept()
+    clock.now_s += LONGEST_PAUSE_S
+    assert worth.keeps
+
+
+def test_a_cache_that_takes_nothing_is_given_nothing_and_still_asked(clock):
+    worth = Worth(clock)
+    pauses = []
+    for _ in range(FAILURES):
+        pauses.append(worth.not_kept())
+        worth.looked_up(0.001, 0)
+    assert pauses == [False] * (FAILURES - 1) + [True]
+    assert (worth.open, worth.keeps) == (True, False)
+    clock.now_s += FIRST_PAUSE_S
+    worth.kept(0.0)
+    worth.not_kept()
+    assert worth.keeps
+
+
 def looked_up(worth, *, seconds, tokens):
     return [worth.looked_up(seconds, tokens) for _ in range(JUDGED_LOOKUPS)]
 
@@ -164,7 +194,7 @@ def test_a_cache_that_costs_more_than_it_spares_is_left_alone(clock):
 def test_what_keeping_costs_counts_too(clock):
     worth = Worth(clock)
     worth.computed(1_000, 0.1)
-    worth.spent(0.03)
+    worth.kept(0.03)
     assert looked_up(worth, seconds=0.001, tokens=11)[-1]
 
 

@@ -22,7 +22,7 @@ class CacheFailed(Exception):
 
 
 class Connection:
-    """A connection that is made when it is needed. One thread at a time may use it."""
+    """A connection that is opened before it is used. One thread at a time may use it."""
 
     def __init__(self, settings: SharedSettings) -> None:
         self._settings = settings
@@ -31,8 +31,27 @@ class Connection:
         self._until_s = 0.0
         self._most = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been opened, and nothing has failed since."""
+        return self._socket is not None
+
+    def open(self, *, timeout_s: float) -> None:
+        """Connect, and log in; open already, nothing happens. Looking the host's name up takes the time of the system's
+        resolver, whatever `timeout_s` is. Raises CacheFailed."""
+        if self.is_open:
+            return
+        try:
+            self._socket = socket.create_connection((self._settings.host, self._settings.port), timeout_s)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            self.close()
+            raise CacheFailed(str(error)) from error
+        self._ask(self._login(), timeout_s)
+
     def get(self, names: Sequence[bytes], *, timeout_s: float) -> list[bytes | None]:
-        """Return the value of each name, None for those that are not there. Raises CacheFailed."""
+        """Return the value of each name, None for those that are not there. Raises CacheFailed, as where it is not
+        open."""
         self._most = len(names)
         (values,) = self._ask([[b"MGET", *names]], timeout_s)
         if not isinstance(values, list) or len(values) != len(names):
@@ -41,12 +60,12 @@ class Connection:
         return values
 
     def put(self, values: Sequence[tuple[bytes, bytes]], *, timeout_s: float) -> None:
-        """Keep values under their names, for the time that is set. Raises CacheFailed."""
+        """Keep values under their names, for the time that is set. Raises CacheFailed, as where it is not open."""
         ttl_ms = str(self._settings.ttl_s * 1_000).encode()
         self._ask([[b"SET", name, value, b"PX", ttl_ms] for name, value in values], timeout_s)
 
     def close(self) -> None:
-        """Close it; the next use makes another."""
+        """Close it; it can be opened again."""
         taken, self._socket, self._read = self._socket, None, b""
         if taken is not None:
             taken.close()
@@ -54,22 +73,18 @@ class Connection:
     def _ask(self, commands: Sequence[Sequence[bytes]], timeout_s: float) -> list[object]:
         self._until_s = time.monotonic() + timeout_s
         try:
-            first = [] if self._socket else self._open()
-            self._send([*first, *commands])
-            answers = [self._answer() for _ in (*first, *commands)]
+            self._send(commands)
+            return [self._answer() for _ in commands]
         except CacheFailed:
             self.close()
             raise
         except (OSError, ValueError) as error:
             self.close()
             raise CacheFailed(str(error) or type(error).__name__) from error
-        return answers[len(first) :]
 
-    def _open(self) -> list[list[bytes]]:
-        """Connect; returns what is said first."""
+    def _login(self) -> list[list[bytes]]:
+        """Return what is said first."""
         settings = self._settings
-        self._socket = socket.create_connection((settings.host, settings.port), self._left())
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         first = []
         if settings.password:
             user = [settings.user.encode()] if settings.user else []
@@ -83,7 +98,8 @@ class Connection:
         for command in commands:
             parts.append(b"*%d\r\n" % len(command))
             parts += [b"$%d\r\n%b\r\n" % (len(part), part) for part in command]
-        assert self._socket is not None
+        if self._socket is None:
+            raise CacheFailed("it is not connected")
         self._socket.settimeout(self._left())
         self._socket.sendall(b"".join(parts))
 

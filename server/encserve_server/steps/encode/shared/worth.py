@@ -16,14 +16,40 @@ REST_S = 600.0
 """The seconds for which it is left alone where they cost more; then it is tried again."""
 
 
+class _Attempts:
+    """Failures of one kind, one after the other, and the pauses that follow them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._paused_until_s = 0.0
+        self.worked()
+
+    @property
+    def open(self) -> bool:
+        return self._clock() >= self._paused_until_s
+
+    def worked(self) -> None:
+        self._failures = 0
+        self._next_pause_s = FIRST_PAUSE_S
+
+    def failed(self) -> bool:
+        """Return whether a pause begins."""
+        self._failures += 1
+        if self._failures < FAILURES:
+            return False
+        self._paused_until_s = self._clock() + self._next_pause_s
+        self._next_pause_s = min(LONGEST_PAUSE_S, 2 * self._next_pause_s)
+        return True
+
+
 class Worth:
-    """Decides whether the cache is asked. Any number of threads may use it."""
+    """Decides whether the cache is asked, and whether rows are kept there. Any number of threads may use it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures = 0
-        self._closed_until_s = 0.0
+        self._reading, self._keeping = _Attempts(clock), _Attempts(clock)
+        self._rests_until_s = 0.0
         self._lookups = 0
         self._spent_s = self._spared_s = 0.0
         self._token_s = 0.0
@@ -31,7 +57,12 @@ class Worth:
     @property
     def open(self) -> bool:
         """Whether it may be asked now."""
-        return self._clock() >= self._closed_until_s
+        return self._reading.open and self._clock() >= self._rests_until_s
+
+    @property
+    def keeps(self) -> bool:
+        """Whether rows may be kept there now: a cache that answers and takes nothing is asked all the same."""
+        return self.open and self._keeping.open
 
     def computed(self, tokens: int, seconds: float) -> None:
         """Take what the network took for so many tokens, from which follows what a row spares."""
@@ -39,16 +70,17 @@ class Worth:
             own = seconds / max(1, tokens)
             self._token_s = own if self._token_s == 0 else 0.9 * self._token_s + 0.1 * own
 
-    def spent(self, seconds: float) -> None:
-        """Take what was spent beside a look-up, as for keeping rows."""
+    def kept(self, seconds: float) -> None:
+        """Take that rows were kept, and what that took of a core."""
         with self._lock:
+            self._keeping.worked()
             self._spent_s += seconds
 
     def looked_up(self, seconds: float, tokens: int) -> bool:
         """Take what a look-up took, and for how many tokens it gave rows; returns whether the cache was found to cost
         more than it spares, and is left alone from now on."""
         with self._lock:
-            self._failures = 0
+            self._reading.worked()
             self._lookups += 1
             self._spent_s += seconds
             self._spared_s += tokens * self._token_s
@@ -57,14 +89,16 @@ class Worth:
             costs_more = self._spent_s > self._spared_s
             self._lookups, self._spent_s, self._spared_s = 0, 0.0, 0.0
             if costs_more:
-                self._closed_until_s = self._clock() + REST_S
+                self._rests_until_s = self._clock() + REST_S
             return costs_more
 
-    def failed(self, seconds: float = 0.0) -> None:
-        """Take that the cache failed, after so many seconds."""
+    def failed(self, seconds: float = 0.0) -> bool:
+        """Take that a look-up failed, after so many seconds; returns whether the cache is left alone from now on."""
         with self._lock:
-            self._failures += 1
             self._spent_s += seconds
-            if self._failures >= FAILURES:
-                pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._failures - FAILURES))
-                self._closed_until_s = self._clock() + pause_s
+            return self._reading.failed()
+
+    def not_kept(self) -> bool:
+        """Take that rows could not be kept; returns whether none are from now on."""
+        with self._lock:
+            return self._keeping.failed()
