@@ -229,8 +229,11 @@ class Gather(Protocol[Part]):
         """All parts as one; None where there was none."""
 
 
-_COLUMNS = (np.ndarray, list)
-"""The types of the fields that have something of each text."""
+def _own(value: Any) -> Any:
+    """An array, or a list and the arrays in it, that shares nothing with those of a part; other values as they are."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return [_own(each) for each in value] if isinstance(value, list) else value
 
 
 class Rows(Generic[Part]):
@@ -243,8 +246,7 @@ class Rows(Generic[Part]):
     def put(self, part: Part) -> None:
         """Copy a part to its rows, be it the only one: its arrays may be those of a transport, which keeps them."""
         if self.whole is None and len(part) == self._rows:
-            columns: dict[str, Any] = {name: value for name, value in vars(part).items() if isinstance(value, _COLUMNS)}
-            self.whole = replace(part, **{name: column.copy() for name, column in columns.items()})
+            self.whole = replace(part, **{name: _own(value) for name, value in vars(part).items()})
             return
         if self.whole is None:
             self.whole = replace(part, **{name: self._room_for(value) for name, value in vars(part).items()})
@@ -253,7 +255,7 @@ class Rows(Generic[Part]):
             if isinstance(value, np.ndarray):
                 value[rows] = getattr(part, name)
             elif isinstance(value, list):
-                value.extend(getattr(part, name))
+                value.extend(_own(getattr(part, name)))
 
     def _room_for(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -282,10 +284,6 @@ def texts_of(part: Part, begin: int, end: int, *, start: int) -> Part:
     """
 
     def own(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value[begin:end].copy()
-        if isinstance(value, list):
-            return [each.copy() if isinstance(each, np.ndarray) else each for each in value[begin:end]]
-        return value
+        return _own(value[begin:end] if isinstance(value, np.ndarray | list) else value)
 
     return replace(part, **{name: own(value) for name, value in vars(part).items()} | {"start": start})

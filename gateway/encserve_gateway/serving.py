@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import os
 import signal
 import sys
@@ -10,7 +12,8 @@ import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
 
 from encserve import AsyncClient, InvalidInput, Retry
 from encserve._commands.access import Access
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import uvicorn
 
     from encserve_gateway.app import Gateway
+
+LOG = logging.getLogger("encserve.gateway")
 
 KEEP_ALIVE_S = 75
 """Seconds that an idle connection is kept: longer than the pools of clients keep theirs (nginx 60 s, aiohttp 15 s), or
@@ -100,8 +105,6 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
     """How uvicorn runs it."""
     import uvicorn
 
-    from encserve_gateway.http.protocol import TellingProtocol
-
     return uvicorn.Config(
         partial(application, serving, gateway),
         factory=True,
@@ -109,7 +112,7 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
         port=serving.port,
         workers=serving.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=TellingProtocol,
+        http=_http(),
         ws="none",
         lifespan="on",
         proxy_headers=False,  # nothing here asks where a caller is
@@ -121,6 +124,21 @@ def uvicorn_config(serving: ServingConfig, gateway: GatewayConfig) -> uvicorn.Co
         server_header=False,
         date_header=True,
     )
+
+
+def _http() -> type[asyncio.Protocol] | Literal["httptools"]:
+    """The protocol that tells of ends, on the insides of the uvicorn that it was written for; uvicorn's own with any
+    other, where each request waits for that itself."""
+    try:
+        from encserve_gateway.http.protocol import TellingProtocol, lacking
+    except ImportError as error:
+        lacks = [str(error)]
+    else:
+        lacks = lacking()
+        if not lacks:
+            return TellingProtocol
+    LOG.warning("uvicorn %s lacks %s: its own protocol serves, which is slower", version("uvicorn"), "; ".join(lacks))
+    return "httptools"
 
 
 def address_of(host: str, port: int) -> str:

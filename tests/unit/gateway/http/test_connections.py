@@ -131,10 +131,14 @@ def test_a_caller_who_hangs_up_takes_the_question_along(start, body):
     assert fake.number("in_flight_requests") == 0
 
 
-def test_whoever_sends_the_next_request_early_and_hangs_up_takes_the_first_along(start):
-    """uvicorn by itself would tell the request that came last, which waits for the first."""
+@pytest.mark.parametrize("begun", [False, True], ids=["at once", "once the first is begun"])
+def test_whoever_sends_the_next_request_early_and_hangs_up_takes_the_first_along(start, begun):
+    """uvicorn by itself would tell the request that came last, which waits for the first, and would read no further."""
     slow = Slow()
     with socket.create_connection(("127.0.0.1", start(Fake(slow, timeout_s=60)))) as connection:
-        connection.sendall(2 * (head(len(BODY)) + BODY))
+        connection.sendall(head(len(BODY)) + BODY)
+        if begun:
+            assert slow.begun.wait(20)
+        connection.sendall(head(len(BODY)) + BODY)
         assert slow.begun.wait(20)
     assert slow.ended.wait(20)

@@ -5,10 +5,11 @@ import json
 
 import pytest
 from unit.gateway.pipelines import Fake
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.server import ServerState
 
 from encserve_gateway.config import GatewayConfig
-from encserve_gateway.http.protocol import TellingProtocol
+from encserve_gateway.http.protocol import TellingProtocol, lacking
 from encserve_gateway.serving import ServingConfig, uvicorn_config
 
 
@@ -92,13 +93,71 @@ async def test_all_requests_of_a_connection_end_with_it():
     assert all(cycle.disconnected for cycle in cycles)
 
 
+@pytest.mark.parametrize("parts", [1, 2], ids=["its head", "the whole of it"])
+async def test_the_end_is_heard_of_by_who_sends_the_next_request_while_the_first_is_answered(parts):
+    """uvicorn stops reading with the head of a request that has to wait."""
+    slow = Slow()
+    protocol, transport = connected(Fake(slow, timeout_s=60).gateway)
+    protocol.data_received(b"".join(request(["a"])))
+    await slow.begun.wait()
+    protocol.data_received(b"".join(request(["a"])[:parts]))
+    assert transport.reads
+    protocol.connection_lost(None)
+    await slow.ended.wait()
+
+
 async def test_who_sends_request_after_request_and_reads_nothing_is_not_read_from():
-    """What waits for the answer of another is bounded: the next is read once that one is begun."""
+    """What waits for the answer of another is bounded: one waits, and the next is read once that one is begun."""
     slow = Slow()
     protocol, transport = connected(Fake(slow, timeout_s=60).gateway)
     protocol.data_received(b"".join(request(["a"])))
     await slow.begun.wait()
     protocol.data_received(b"".join(request(["a"])))
+    protocol.data_received(b"".join(request(["a"])))
     assert not transport.reads
     protocol.connection_lost(None)
     await slow.ended.wait()
+
+
+async def test_many_requests_in_one_read_cost_as_much_as_their_number(monkeypatch):
+    """Anybody can send them, and all other callers would wait meanwhile."""
+    looks = 0
+
+    class Counting(httptools_impl.RequestResponseCycle):
+        @property
+        def response_complete(self):
+            nonlocal looks
+            looks += 1
+            return self._response_complete
+
+        @response_complete.setter
+        def response_complete(self, value):
+            self._response_complete = value
+
+    monkeypatch.setattr(httptools_impl, "RequestResponseCycle", Counting)
+    protocol, _ = connected(Fake().gateway)
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 3_000)
+    assert len(protocol.pipeline) == 2_999
+    assert looks < 5 * 3_000
+
+
+def test_the_uvicorn_that_is_installed_has_what_the_protocol_stands_on():
+    assert lacking() == []
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "lacks"),
+    [
+        ("__init__", "pipeline", "HttpToolsProtocol.pipeline in __init__"),
+        ("on_message_begin", "scope", "HttpToolsProtocol.scope in on_message_begin"),
+        ("connection_made", "flow", "HttpToolsProtocol.flow in connection_made"),
+    ],
+)
+def test_another_uvicorn_serves_with_its_own_protocol_and_that_is_told(monkeypatch, caplog, where, name, lacks):
+    method = getattr(httptools_impl.HttpToolsProtocol, where)
+    names = tuple("renamed" if each == name else each for each in method.__code__.co_names)
+    changed = type(method)(method.__code__.replace(co_names=names), method.__globals__)
+    monkeypatch.setattr(httptools_impl.HttpToolsProtocol, where, changed)
+    assert lacking() == [lacks]
+    assert uvicorn_config(ServingConfig(port=0), GatewayConfig()).http == "httptools"
+    assert lacks in caplog.text
