@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from encserve_gateway.http.connection import EXTENSION, Connection
 
-_STANDS_ON = {
+_STANDS_ON: dict[type, dict[str, tuple[str, ...]]] = {
     HttpToolsProtocol: {
         "__init__": ("pipeline", "cycle", "scope"),
         "connection_made": ("flow",),
