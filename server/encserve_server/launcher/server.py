@@ -18,7 +18,7 @@ from encserve_server.host.locate import Installation, find_triton
 from encserve_server.host.offers import check_pipelines, read_offers
 from encserve_server.host.platform import check_host, check_platform, has_nvidia_driver, read_host
 from encserve_server.launcher.candidates import candidate_models, serve_candidates, with_fit_candidates
-from encserve_server.launcher.cascades import unfit_cascades
+from encserve_server.launcher.cascades import check_cascades, unfit_cascades
 from encserve_server.launcher.drain import drain
 from encserve_server.launcher.environment import steps_environment, wheel_environment
 from encserve_server.launcher.flags import triton_flags, wheel_flags
@@ -130,7 +130,8 @@ class TritonServer:
 
         Raises:
             ConfigError: a certificate or a key is unfit.
-            RepositoryError: a pipeline is missing, or a file of it is not the certified one.
+            RepositoryError: a pipeline is missing, that of a cascade among them, or a file of it is not the certified
+                one.
             TritonNotFound: there is no `tritonserver`.
             UnsupportedHost: the one of the wheel cannot run here.
             PortTaken: a port cannot be bound.
@@ -151,6 +152,7 @@ class TritonServer:
         # Before anything is read: an export that ends now leaves active what was verified.
         self._held.enter_context(marked_as_served(self.config.repository))
         self.pipelines = read_pipelines(self.config.repository, self.config.models)
+        check_cascades(self.pipelines)
         installation = self._find_triton()
         offers = read_offers(installation)
         check_pipelines(self.config.repository, self.pipelines, offers)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..request.call import Call
 from ..request.options import Options
@@ -20,6 +21,8 @@ class Asked:
     inputs: Mapping[str, Sequence[bytes]]
     """The texts, by input."""
     options: Options
+    given_up: threading.Event = field(default_factory=threading.Event)
+    """Set once a message said that its caller has given it up."""
 
     @property
     def texts(self) -> int:

@@ -37,6 +37,7 @@ from .counts import CascadeCounts
 from .decisions import LARGE, SMALL, decisions_of, is_sure, merged
 from .member import Member, MemberRefused, NotAsFitted
 from .refusals import Refusal
+from .under_way import UnderWay
 from .waiting import QueueFull, WaitingRequests
 
 THREADS = {INTERACTIVE: 20, BULK: 8}
@@ -71,6 +72,7 @@ class TritonPythonModel:
         except NotAsFitted as error:  # which the other pipelines of the server have nothing to do with
             self._unfit = str(error)
         self._waiting = WaitingRequests(settings["queue"])
+        self._under_way = UnderWay()
         self._questions: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._given_up: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._threads = [
@@ -143,15 +145,19 @@ class TritonPythonModel:
             arrived_s=call.arrived_s,
             work=asked,
         )
+        self._under_way.begin(asked)
         try:
             self._waiting.put(request)
         except QueueFull as error:
+            self._under_way.end(asked)
             self._counts.refused.add(lane=lane, limit=error.limit)
             call.answer(unavailable(str(error)))
 
     def _cancel(self, request_id: str) -> None:
         self._counts.messages.add()
+        self._under_way.give_up(request_id)
         for request in self._waiting.cancel(request_id):
+            self._under_way.end(request.work)
             self._counts.cancelled.add(lane=request.lane)
             request.work.call.answer(cancelled("the caller gave the request up while it waited"))
         self._given_up.put(request_id)
@@ -164,6 +170,12 @@ class TritonPythonModel:
     def _serve(self, request: QueuedRequest) -> None:
         """Answer a request that waited."""
         asked: Asked = request.work
+        try:
+            self._answer(request, asked)
+        finally:
+            self._under_way.end(asked)
+
+    def _answer(self, request: QueuedRequest, asked: Asked) -> None:
         if request.is_late(time.monotonic()):
             self._counts.late.add(lane=request.lane)
             asked.call.answer(unavailable(f"timeout of {request.timeout_s:g} s was used up while the request waited"))
@@ -202,7 +214,7 @@ class TritonPythonModel:
 
     def _check_wanted(self, asked: Asked) -> None:
         """Ask no pipeline for a caller who has gone. Raises MemberRefused."""
-        if asked.call.is_given_up():
+        if asked.given_up.is_set() or asked.call.is_given_up():
             raise MemberRefused(Refusal.CANCELLED, "the caller gave the request up")
 
     def _answer_health(self, asked: Asked) -> None:

@@ -235,6 +235,30 @@ def test_giving_up_is_passed_on_to_both(triton, make, pipelines):
     ]
 
 
+def test_the_large_pipeline_is_not_asked_for_one_who_gives_up_while_the_small_one_computes(triton, make, pipelines):
+    pipelines.goes_on.clear()
+    step = make()
+    given_up, same_id, other = (asked(triton, step, "0.3 0.8", request_id=each) for each in ("x", "x", "y"))
+    wait_until(lambda: len(pipelines.asked) == 3)
+    answer_of(asked(triton, step, "", parameters={"cancel": "x"}))
+    pipelines.goes_on.set()
+    for request in (given_up, same_id):
+        assert answer_of(request).error.code == "cancelled"
+    assert not answer_of(other).has_error()
+    wait_until(lambda: sum("cancel" in each.parameters for each in pipelines.asked) == 2)
+    questions = [each for each in pipelines.asked if "cancel" not in each.parameters]
+    assert [each.request_id for each in questions if each.model_name == "large"] == ["y"]
+    assert counts(step._counts.cancelled) == {(("lane", "interactive"),): 2}
+
+
+def test_an_id_may_be_used_again_after_it_was_given_up(triton, make, pipelines):
+    step = make()
+    answer_of(asked(triton, step, "0.3 0.8", request_id="x"))
+    answer_of(asked(triton, step, "", parameters={"cancel": "x"}))
+    assert not answer_of(asked(triton, step, "0.3 0.8", request_id="x")).has_error()
+    wait_until(lambda: not step._under_way._calls)
+
+
 def test_bulk_keeps_no_interactive_request_waiting_nor_a_question_of_health(triton, make, pipelines):
     from encserve_server.steps.cascade.step import THREADS
 
