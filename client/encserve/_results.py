@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encserve._errors import InvalidInput
-from encserve._token_pooling import clusters_of
+from encserve._token_pooling import SMALLEST_NORM, clusters_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +87,7 @@ class TokenEmbeddings(Answer):
             clusters = clusters_of(own, pool_factor, protected)
             means = np.array([own[cluster].mean(axis=0) for cluster in clusters], np.float32).reshape(-1, own.shape[1])
             if normalize:
-                means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+                means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), SMALLEST_NORM)
             vectors.append(means)
             kept = [places[cluster[0]] if len(cluster) == 1 else (-1, -1) for cluster in clusters]
             offsets.append(np.array(kept, np.int32).reshape(-1, 2))

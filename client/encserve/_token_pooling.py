@@ -6,6 +6,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+SMALLEST_NORM = 1e-12
+"""What a vector is divided by at least, so that one of zeros stays one."""
+
 
 def clusters_of(vectors: NDArray[np.float32], factor: float, protected: int) -> list[NDArray[np.intp]]:
     """The tokens of a document in clusters: by place, (m,), the first token of each rising.
@@ -14,7 +17,7 @@ def clusters_of(vectors: NDArray[np.float32], factor: float, protected: int) -> 
     criterion on their cosine distances. What it takes grows with the square of t: 8 bytes for each pair of tokens.
 
     Args:
-        vectors: (t, d) of length one.
+        vectors: (t, d), of any length.
     """
     alone = [np.array([place]) for place in range(min(protected, len(vectors)))]
     others = vectors[protected:]
@@ -22,15 +25,16 @@ def clusters_of(vectors: NDArray[np.float32], factor: float, protected: int) -> 
     if wanted >= len(others):
         return [*alone, *(np.array([protected + place]) for place in range(len(others)))]
     firsts = np.arange(len(others))
-    for one, other in _merges(others)[: len(others) - wanted]:
+    units = others / np.maximum(np.linalg.norm(others, axis=1, keepdims=True), SMALLEST_NORM)
+    for one, other in _merges(units)[: len(others) - wanted]:
         first, second = sorted((firsts[one], firsts[other]))
         firsts[firsts == second] = first
     return [*alone, *(protected + np.flatnonzero(firsts == first) for first in np.unique(firsts))]
 
 
 def _merges(vectors: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """The tokens (t, d) merged two by two until one cluster is left, nearest first: of each merge a token of the one
-    cluster and a token of the other.
+    """The tokens (t, d), of length one or zero, merged two by two until one cluster is left, nearest first: of each
+    merge a token of the one cluster and a token of the other.
 
     Murtagh's chain of nearest neighbours: in it two clusters that are each other's nearest merge, wherever others are.
     """

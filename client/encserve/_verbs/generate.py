@@ -26,17 +26,18 @@ class GenerateOptions(TruncateOption, PromptOption, CallOptions, total=False):
     max_new_tokens: int | None
     """The most tokens that are made of a text; without it as many as the checkpoint says."""
     min_new_tokens: Annotated[int | None, 0]
-    """How many tokens come at least before the text may end."""
+    """How many tokens come at least before the text may end; without it as many as the checkpoint says, and no more
+    than `max_new_tokens`."""
     num_beams: int | None
     """How many hypotheses are followed for each text, of which the best becomes the answer; 1 takes one token after
     the other. Without it as many as the checkpoint says. Streams, `stop` and `do_sample` are refused with more than
     1."""
     length_penalty: float | None
     """With beams, by which power of its number of tokens the score of a hypothesis is divided: above 0 it favours
-    long ones."""
+    long ones. Above -10, 10 at most."""
     early_stopping: EarlyStopping | None
-    """With beams, when a text has ended: "true" as soon as there are `num_beams` whole hypotheses; "false" when those
-    that go on are unlikely to be better, and "never" when they cannot be."""
+    """With beams, when a text has ended; each value is a text, not a boolean: "true" as soon as there are `num_beams`
+    whole hypotheses; "false" when those that go on are unlikely to be better, and "never" when they cannot be."""
     repetition_penalty: float | None
     """Above 1 it makes tokens less likely that the text has already; 1 changes nothing."""
     no_repeat_ngram_size: Annotated[int | None, 0]

@@ -11,6 +11,8 @@ from encserve_export.errors import CheckpointError, Unsupported
 
 MOST_NEW_TOKENS = 1_024
 """The greatest `max_new_tokens` of a request."""
+MOST_LENGTH_PENALTY = 10.0
+"""Above this, or below its negative, the score of a long hypothesis would be no number of float32."""
 PLACES_END = ("bart", "marian", "mbart", "pegasus")
 """Families whose decoders have a table of places with an end."""
 _NEUTRAL = {
@@ -33,6 +35,7 @@ _NEVER = (
     "dola_layers",
     "exponential_decay_length_penalty",
     "force_words_ids",
+    "max_time",
     "sequence_bias",
     "stop_strings",
     "suppress_tokens",
@@ -68,6 +71,8 @@ class GenerationDefaults:
     """Those of which one is the last of a text that has as many as it may."""
     never_tokens: tuple[int, ...] = ()
     """Those that never come."""
+    renormalizes: bool = False
+    """Whether with beams the scores that the rules have changed become logarithms of probabilities again."""
     prompts: dict[str, str]
     """What may be put before a text, by the name of what the checkpoint then does."""
 
@@ -95,6 +100,8 @@ def defaults_of(model: PreTrainedModel, source: str) -> GenerationDefaults:
         )
     if stated.do_sample and (stated.num_beams or 1) > 1:
         raise _unsupported(source, "do_sample True with num_beams", stated.num_beams)
+    if abs(_stated(stated, "length_penalty")) > MOST_LENGTH_PENALTY:
+        raise _unsupported(source, "length_penalty", stated.length_penalty)
     most, least = _new_tokens(stated, model.config), _least_new_tokens(stated)
     if least > most:
         raise CheckpointError(
@@ -118,6 +125,7 @@ def defaults_of(model: PreTrainedModel, source: str) -> GenerationDefaults:
         first_token=stated.forced_bos_token_id,
         last_tokens=_several(stated.forced_eos_token_id),
         never_tokens=_never_tokens(stated, source),
+        renormalizes=bool(stated.renormalize_logits),
         prompts=_prompts(getattr(model.config, "task_specific_params", None) or {}),
     )
 

@@ -24,17 +24,16 @@ from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits
 
-from .defaults import MOST_NEW_TOKENS, GenerationDefaults, most_new_tokens
+from .defaults import MOST_LENGTH_PENALTY, MOST_NEW_TOKENS, GenerationDefaults, most_new_tokens
 from .graphs import shape_of, write_graphs
 from .languages import languages_of
 
 REQUIREMENTS = HostRequirements(backend="python")
-ENGINE = EngineLimits(cache_bytes=1 << 30, prefill_tokens=512, max_queued_texts=1_024)
+ENGINE = EngineLimits(cache_bytes=1 << 30, logits_bytes=1 << 26, prefill_tokens=512, max_queued_texts=1_024)
 _MOST_STOPS = 16
 _MOST_SEED = 2**63 - 1
 _MOST_TEMPERATURE = 100.0
 _MOST_BEAMS = 16
-_MOST_LENGTH_PENALTY = 100.0
 _MOST_REPETITION_PENALTY = 100.0
 
 
@@ -74,7 +73,7 @@ def options_of(checkpoint: Checkpoint, defaults: GenerationDefaults) -> dict[str
         "max_new_tokens": whole(defaults.max_new_tokens, 1, most),
         "min_new_tokens": whole(defaults.min_new_tokens, 0, most),
         "num_beams": whole(defaults.num_beams, 1, max(_MOST_BEAMS, defaults.num_beams)),
-        "length_penalty": number(defaults.length_penalty, -_MOST_LENGTH_PENALTY, _MOST_LENGTH_PENALTY),
+        "length_penalty": number(defaults.length_penalty, -MOST_LENGTH_PENALTY, MOST_LENGTH_PENALTY),
         "early_stopping": choice(defaults.early_stopping, list(EARLY_STOPPING)),
         "repetition_penalty": number(defaults.repetition_penalty, 0.0, _MOST_REPETITION_PENALTY),
         "no_repeat_ngram_size": whole(defaults.no_repeat_ngram_size, 0, MOST_NEW_TOKENS),
@@ -110,8 +109,9 @@ def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, folder: Pat
             "first_token": defaults.first_token,
             "last_tokens": list(defaults.last_tokens),
             "never_tokens": list(defaults.never_tokens),
+            "renormalizes": defaults.renormalizes,
             "languages": asdict(known.languages) if (known := languages_of(checkpoint.tokenizer)) else None,
-            "shape": asdict(shape_of(checkpoint.model)),
+            "shape": asdict(shape_of(checkpoint.model, len(checkpoint.tokenizer))),
             "engine": asdict(ENGINE),
             "requirements": asdict(REQUIREMENTS),
             "graph_sha256": graphs,

@@ -106,17 +106,17 @@ class DecoderStep(nn.Module):
         return self.decoder.logits(states), torch.stack(keys), torch.stack(values)
 
 
-def shape_of(model: PreTrainedModel) -> Shape:
-    """The sizes of what is kept of each token."""
-    decoder = decoder_of(model, 1)
+def shape_of(model: PreTrainedModel, tokens: int) -> Shape:
+    """The sizes of a step; `tokens` are those that may be chosen."""
+    decoder = decoder_of(model, tokens)
     own = decoder.first_layer().own
     size = cast("nn.Linear", own.key).out_features // own.heads
-    return Shape(layers=len(decoder.layers), heads=own.heads, size=size)
+    return Shape(layers=len(decoder.layers), heads=own.heads, size=size, vocabulary=tokens)
 
 
 def write_graphs(model: PreTrainedModel, tokens: int, folder: Path) -> None:
     """Write both graphs into `folder`; `tokens` are those that may be chosen."""
-    decoder, shape = decoder_of(model, tokens), shape_of(model)
+    decoder, shape = decoder_of(model, tokens), shape_of(model, tokens)
     encoder = SourceEncoder(cast("PreTrainedModel", model.get_encoder()), decoder).eval()
     step = DecoderStep(decoder).eval()
     packed: Inputs = {

@@ -5,6 +5,7 @@ import pytest
 import torch
 import transformers
 
+from encserve_export.generation.defaults import defaults_of
 from encserve_server.steps.generate.beams import Beams, score_of
 from encserve_server.steps.generate.choice import Choice
 
@@ -15,6 +16,7 @@ NAMES = {
     "forced_bos_token_id": "first",
     "forced_eos_token_id": "last",
     "bad_words_ids": "never",
+    "renormalize_logits": "renormalizes",
 }
 """Settings of transformers that have another name here."""
 RULES = (
@@ -42,6 +44,8 @@ BEAMS = (
     {"num_beams": 3, "length_penalty": 0.0},
     {"num_beams": 3, "length_penalty": -0.5, "early_stopping": True},
     {"num_beams": 4, "eos_token_id": [END, 5]},
+    {"num_beams": 4, "renormalize_logits": True, "bad_words_ids": [[PAD], [9]]},
+    {"num_beams": 4, "renormalize_logits": True, "no_repeat_ngram_size": 1, "repetition_penalty": 1.4},
 )
 
 
@@ -111,6 +115,12 @@ def test_tokens_are_those_of_transformers(model, settings):
         assert made == right
 
 
+def test_a_checkpoint_may_want_scores_to_be_probabilities_again(model, monkeypatch):
+    assert not defaults_of(model, "a folder").renormalizes
+    monkeypatch.setattr(model.generation_config, "renormalize_logits", True)
+    assert defaults_of(model, "a folder").renormalizes
+
+
 def test_beams_find_other_texts_than_the_likeliest_token_each_time_and_end_at_all_lengths(model):
     greedy, searched = (
         [made_of(model, source, Choice(ends=(END,), start=END, beams=beams)) for source in sources()]
@@ -121,7 +131,7 @@ def test_beams_find_other_texts_than_the_likeliest_token_each_time_and_end_at_al
 
 
 def test_a_score_is_that_by_which_hypotheses_are_ranked(model):
-    settings = {"num_beams": 3, "length_penalty": 0.7, "no_repeat_ngram_size": 2}
+    settings = {"num_beams": 3, "length_penalty": 0.7, "no_repeat_ngram_size": 2, "renormalize_logits": True}
     source = torch.tensor([[5, 9, 11, 4]])
     made = model.generate(source, max_new_tokens=MOST, return_dict_in_generate=True, output_scores=True, **settings)
     tokens = made.sequences[0, 1:].tolist()

@@ -135,6 +135,8 @@ def export_of(folder, repository, **options):
     [
         ({"num_beam_groups": 2}, "says num_beam_groups 2, which is not offered"),
         ({"encoder_repetition_penalty": 1.2}, "says encoder_repetition_penalty 1.2"),
+        ({"length_penalty": -20.0}, "says length_penalty -20.0"),
+        ({"max_time": 2.0}, "says max_time 2.0"),
         ({"suppress_tokens": [7]}, r"says suppress_tokens \[7\]"),
         ({"bad_words_ids": [[7, 8]]}, r"says bad_words_ids \[\[7, 8\]\]"),
         ({"num_beams": 2, "do_sample": True}, "says do_sample True with num_beams 2"),

@@ -70,7 +70,7 @@ def test_logits_are_those_of_transformers(tmp_path, case):
     first = model.config.decoder_start_token_id
     model.set_attn_implementation("eager")
     write_graphs(model, TOKENS, tmp_path)
-    shape = shape_of(model)
+    shape = shape_of(model, 1)
     network = GenerateNetwork(tmp_path, shape, threads=1)
     random = np.random.default_rng(0)
     sources = [random.integers(3, TOKENS, length) for length in (5, 1, 9, BLOCK + 8)]

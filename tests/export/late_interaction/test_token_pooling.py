@@ -77,3 +77,12 @@ def test_what_cannot_be_asked_for(asked, message):
         embeddings(drawn(4)).pooled(**asked)
     with pytest.raises(InvalidInput, match="the vectors are int8, expected float32"):
         embeddings(drawn(4).astype(np.int8)).pooled(2)
+
+
+def test_vectors_of_any_length_are_near_by_their_angles():
+    vectors = drawn(60)
+    lengths = np.random.default_rng(1).uniform(0.1, 9.0, (60, 1)).astype(np.float32)
+    units, scaled = (embeddings(each).pooled(3) for each in (vectors, vectors * lengths))
+    assert scaled.offsets[0].tolist() == units.offsets[0].tolist()
+    zeros = embeddings(np.zeros((6, 4), np.float32)).pooled(2)
+    assert zeros.vectors[0].tolist() == [[0.0] * 4] * 3

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from .choice import Choice
 
 _NOTHING = np.float32(-1e9)
-"""The score of what is no hypothesis: less than any has, and more than what may not come."""
+"""The score of what is no hypothesis: less than any that goes on has, and more than what may not come."""
+_NO_END = np.float32(-np.inf)
+"""The score of the place of a hypothesis that has not ended yet: those of long ones may be less than any number by a
+power of their length."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Beams:
         """The tokens of each hypothesis that goes on, the likeliest first."""
         self._scores: NDArray[np.float32] = np.full(choice.beams, _NOTHING)  # (K,)
         self._scores[0] = 0.0  # the others would begin as the same
-        self._finished = [_Finished(_NOTHING, (), False)] * choice.beams
+        self._finished = [_Finished(_NO_END, (), False)] * choice.beams
         self.over = False
         """Whether no hypothesis goes on."""
 
@@ -50,8 +53,7 @@ class Beams:
         """Go on by one token, out of the logits (K, V) of each hypothesis. Returns which hypothesis each of those that
         go on now was before: (K,)."""
         beams, vocabulary = logits.shape
-        steps = zip(log_probabilities(logits), self.running, strict=True)
-        following = np.stack([self._choice.applied(each, made, self._most) for each, made in steps])  # (K, V)
+        following = _changed(self._choice, logits, self.running, self._most)  # (K, V)
         scores: NDArray[np.float32] = (self._scores[:, None] + following).ravel()
         kept = max(2, 1 + len(self._choice.ends)) * beams  # so that K go on, even where the best have ended
         likeliest = _highest(scores, kept)
@@ -105,11 +107,19 @@ def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def score_of(choice: Choice, tokens: Sequence[int], logits: NDArray[np.float32], most: int) -> float:
     """Return the score by which a hypothesis of these tokens is ranked, out of the logits (r, V) before each."""
-    total = sum(
-        float(choice.applied(scores, tokens[:at], most)[tokens[at]])
-        for at, scores in enumerate(log_probabilities(logits))
-    )
-    return float(total / len(tokens) ** choice.length_penalty)
+    count = len(tokens)
+    scores = _changed(choice, logits, [tokens[:at] for at in range(count)], most)
+    total = scores[np.arange(count), tokens].sum(dtype=np.float64)
+    return float(total / count**choice.length_penalty)
+
+
+def _changed(
+    choice: Choice, logits: NDArray[np.float32], hypotheses: Sequence[Sequence[int]], most: int
+) -> NDArray[np.float32]:
+    """Return the scores (n, V) of the token after each of n hypotheses, out of the logits (n, V) and by the rules."""
+    steps = zip(log_probabilities(logits), hypotheses, strict=True)
+    scores: NDArray[np.float32] = np.stack([choice.applied(each, made, most) for each, made in steps])
+    return log_probabilities(scores) if choice.renormalizes else scores
 
 
 def _highest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:

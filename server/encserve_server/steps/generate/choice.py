@@ -125,15 +125,16 @@ def choices_of(
         if beams == 1 and name in given:
             raise InvalidArgument(f"option {name} is given; it means nothing where num_beams is 1")
     if beams > 1:
-        _check_beams(options)
-    if options["min_new_tokens"] > options["max_new_tokens"]:
-        raise InvalidArgument(
-            f"option min_new_tokens is {options['min_new_tokens']}; max_new_tokens is {options['max_new_tokens']}"
-        )
+        _check_beams(given, options)
+    least, most = options["min_new_tokens"], options["max_new_tokens"]
+    if "min_new_tokens" not in given:  # what a checkpoint wants of its long texts refuses nobody a short one
+        least = min(least, most)
+    if least > most:
+        raise InvalidArgument(f"option min_new_tokens is {least}; max_new_tokens is {most}")
     return [
         Choice(
             **rules,
-            min_new_tokens=options["min_new_tokens"],
+            min_new_tokens=least,
             repetition_penalty=options["repetition_penalty"],
             no_repeat_ngram_size=options["no_repeat_ngram_size"],
             beams=beams,
@@ -150,7 +151,7 @@ def choices_of(
     ]
 
 
-def _check_beams(options: Mapping[str, Any]) -> None:
+def _check_beams(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Refuse what does not go with beams, of which a text has no tokens before it has ended. Raises InvalidArgument."""
     for name, why in {
         "do_sample": "beams follow the likeliest tokens",
@@ -159,5 +160,6 @@ def _check_beams(options: Mapping[str, Any]) -> None:
     }.items():
         if options[name]:
             raise InvalidArgument(
-                f"option {name} is given; num_beams is {options['num_beams']}, and {why}: give num_beams 1 with it"
+                f"option {name} is {'given' if name in given else 'on by default'}; num_beams is "
+                f"{options['num_beams']}, and {why}: give num_beams 1{'' if name in given else f', or {name} false'}"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
 from .network import GenerateNetwork, Shape
 from .pace import Pace, QueueFull
-from .rows import Rows, places_of_row, tokens_of_cache
+from .rows import Rows, tokens_of_cache
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 from .turns import Turns
 
@@ -34,6 +35,9 @@ class EngineLimits:
 
     cache_bytes: int
     """The most that the keys and values of all texts may take."""
+    logits_bytes: int
+    """The most that the logits of all texts may take in a round, of each hypothesis those of all tokens. It bounds how
+    long a round takes, too, after which gone callers and those who come are looked at."""
     prefill_tokens: int
     """About how many tokens of new texts are encoded between two steps, which the other texts wait for meanwhile."""
     max_queued_texts: int
@@ -135,7 +139,7 @@ class Engine:
         with self._changed:
             active, before = self._active, [*self._waiting.before(last.lane), *others]
         if active or before:
-            rows = self._rows([*active, *before, last])
+            rows = len(active) + self._free(active, [*before, last])
             self._pace.check_wait(last, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
 
     @property
@@ -281,12 +285,14 @@ class Engine:
         self._count(Step(rows=0, source_tokens=0))
 
     def _fits(self, texts: Sequence[GeneratedText]) -> bool:
-        fitting = self._bytes(tokens_of_cache(texts)) <= self.limits.cache_bytes
+        logits = sum(text.choice.beams for text in texts) * self._network.shape.bytes_of_logits
+        fitting = self._bytes(tokens_of_cache(texts)) <= self.limits.cache_bytes and logits <= self.limits.logits_bytes
         return len(texts) == 1 or (fitting and len(texts) <= self.limits.max_rows)
 
-    def _rows(self, texts: Sequence[GeneratedText]) -> int:
-        """Return about how many such texts have room together: one at least."""
-        return max(1, min(self.limits.max_rows, self.limits.cache_bytes // self._bytes(places_of_row(texts))))
+    def _free(self, active: Sequence[GeneratedText], waiting: Sequence[GeneratedText]) -> int:
+        """Return how many of the texts that wait, in their order, have room beside those that are decoded."""
+        counts = range(1, len(waiting) + 1)  # where so many have no room, more have none
+        return bisect(counts, False, key=lambda count: not self._fits([*active, *waiting[:count]]))
 
     def _bytes(self, tokens: int) -> int:
         return tokens * self._network.shape.bytes_per_token

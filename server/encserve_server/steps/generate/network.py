@@ -19,19 +19,26 @@ STEP_FILE = "step.onnx"
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The sizes of what is kept of each token."""
+    """The sizes of what is kept of each token, and of what is said of the next."""
 
     layers: int
     """The layers of the decoder."""
     heads: int
     size: int
     """The numbers of one head's key."""
+    vocabulary: int
+    """The tokens that may be chosen."""
 
     @property
     def bytes_per_token(self) -> int:
         """The bytes of one token's keys and values in all layers; as many for a token of the source as for a new
         one."""
         return self.layers * 2 * self.heads * self.size * 4
+
+    @property
+    def bytes_of_logits(self) -> int:
+        """The bytes of the logits after one hypothesis."""
+        return self.vocabulary * 4
 
 
 def step_inputs(shape: Shape) -> Iterator[str]:

@@ -47,20 +47,20 @@ class Pace:
         self.round_s += (seconds - self.round_s) * (NEWEST if self.round_s else 1.0)
 
     def has_ended(self, text: GeneratedText) -> None:
-        """Learn from a text that came to its end: of the tokens that it need not have had, how many it had. A text that
+        """Learn from a text that came to its end: of the rounds that it need not have had, how many it had. A text that
         gets one token, as questions of health do, says nothing of how long others become."""
         least = _least(text)
         kept = KEPT ** (text.max_new_tokens - least)
-        self._made = kept * self._made + max(len(text.tokens) - least, 0)  # a string of `stop` may end it before
+        self._made = kept * self._made + max(text.rounds - least, 0)  # a string of `stop` may end it before
         self._most = kept * self._most + text.max_new_tokens - least
 
     def tokens_left(self, text: GeneratedText) -> int:
-        """About how many tokens a text will still get: those that it must get, and such a part of the others as texts
-        before got of theirs; of these none, as long as none has ended."""
+        """About how many rounds a text will still have, one for each token: those that it must have, and such a part of
+        the others as texts before had of theirs; of these none, as long as none has ended."""
         part = self._made / self._most if self._most else 0.0
         least = _least(text)
         expected = least + round(part * (text.max_new_tokens - least))
-        return max(expected - len(text.tokens), 1)
+        return max(expected - text.rounds, 1)
 
     def wait_s(
         self, active: Sequence[GeneratedText], before: Sequence[GeneratedText], *, rows: int, prefill_tokens: int

@@ -33,14 +33,16 @@ class Rows:
 
 
 def tokens_of_cache(texts: Iterable[GeneratedText]) -> int:
-    """Return for how many tokens the rows of such texts have places, at most."""
+    """Return for how many tokens the rows of such texts have places, at most: in each cache as many as its longest
+    needs."""
     alike: dict[int, list[GeneratedText]] = {}
     for text in texts:
         alike.setdefault(text.choice.beams, []).append(text)
-    return sum(len(group) * places_of_row(group) for group in alike.values())
+    return sum(len(group) * _places_of_row(group) for group in alike.values())
 
 
-def places_of_row(texts: Sequence[GeneratedText]) -> int:
-    """Return for how many tokens each row has places, at most, where it stands beside the others of these texts."""
+def _places_of_row(texts: Sequence[GeneratedText]) -> int:
+    """Return for how many tokens each row has places, at most, where it stands beside the others of these texts, which
+    have as many hypotheses."""
     longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
-    return places_for(longest) + max(text.choice.beams for text in texts) * places_for(most)
+    return places_for(longest) + texts[0].choice.beams * places_for(most)

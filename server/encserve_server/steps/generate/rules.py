@@ -33,6 +33,9 @@ class Rules:
     """By what the score of a token that was there is divided, or multiplied where it is negative."""
     no_repeat_ngram_size: int = 0
     """No so many tokens in a row come twice; 0 lets them."""
+    renormalizes: bool = False
+    """Whether with beams the scores become logarithms of probabilities again, after the others. What is likelier
+    than another stays it, so that for one hypothesis it changes nothing."""
 
     def applied(self, scores: NDArray[np.float32], made: Sequence[int], most: int) -> NDArray[np.float32]:
         """Return the scores (V,) of the token after those that were `made`, of `most` that there may be: the same array
@@ -77,4 +80,5 @@ def rules_in(settings: Mapping[str, Any]) -> dict[str, Any]:
         "first": settings["first_token"],
         "last": tuple(settings["last_tokens"]),
         "never": tuple(settings["never_tokens"]),
+        "renormalizes": settings["renormalizes"],
     }

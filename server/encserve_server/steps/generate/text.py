@@ -15,7 +15,8 @@ from .pieces import Pieces
 
 EOS, STOP, LENGTH, CANCELLED, DEADLINE = "eos", "stop", "length", "cancelled", "deadline"
 FINISHES = (EOS, STOP, LENGTH, CANCELLED, DEADLINE)
-"""Why a text ended: by a token, by a string of the request, by its greatest length, or because nobody waits for it."""
+"""Why a text ended: by a token that was chosen, by a string of the request, by its greatest length, or because nobody
+waits for it."""
 
 Told: TypeAlias = Callable[["GeneratedText", str], None]
 """Takes a text and what is new of it; raises nothing."""
@@ -68,6 +69,11 @@ class GeneratedText:
         return 0 if self.ended else self.max_new_tokens - len(self.tokens)
 
     @property
+    def rounds(self) -> int:
+        """How many rounds it had: with beams they may be more than the tokens of the best hypothesis."""
+        return len(self.hypotheses[0])
+
+    @property
     def hypotheses(self) -> Sequence[Sequence[int]]:
         """The tokens of each of its hypotheses, as many as its choice has beams."""
         return [self.tokens] if self._beams is None else self._beams.running
@@ -89,25 +95,28 @@ class GeneratedText:
         """Become the text of these tokens, and tell all of it."""
         self.tokens = tokens
         pieces = [self.pieces.add(token) for token in tokens if token not in self.choice.ends]
-        self.finish = EOS if tokens[-1] in self.choice.ends else LENGTH
+        self.finish = self._finish()
         self.tell(self, "".join(pieces) + self.pieces.end())
 
     def _add(self, token: int) -> None:
         """Go on by one token, and tell what is new of the text."""
         self.tokens.append(token)
-        piece = ""
-        if token in self.choice.ends:
-            self.finish = EOS
-        else:
-            piece = self.pieces.add(token)
-            if self.pieces.stopped:
-                self.finish = STOP
-            elif len(self.tokens) >= self.max_new_tokens:
-                self.finish = LENGTH
+        self.finish = self._finish()
+        piece = "" if token in self.choice.ends else self.pieces.add(token)
+        if self.pieces.stopped:
+            self.finish = STOP
         if self.finish:
             piece += self.pieces.end()
         if piece or self.finish:
             self.tell(self, piece)
+
+    def _finish(self) -> str:
+        """Why it ends with the tokens that it has, "" where it goes on. A token that is forced upon a text that has all
+        that it may have is no end of its own."""
+        is_full = len(self.tokens) >= self.max_new_tokens
+        if self.tokens[-1] in self.choice.ends and not (is_full and self.choice.last):
+            return EOS
+        return LENGTH if is_full else ""
 
     def end(self, finish: str) -> None:
         """End it before its time."""

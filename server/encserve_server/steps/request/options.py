@@ -124,12 +124,12 @@ def _template(problem: str, value: object, rule: Mapping[str, Any]) -> object:
 def _text(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     if not isinstance(value, str):
         raise InvalidArgument(f"{problem}; it must be a text")
+    named = problem.partition(" is ")[0]  # and not what the text is, which is the caller's
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
-        raise InvalidArgument(f"{problem}; it must hold characters, and no half of a surrogate pair") from None
+        raise InvalidArgument(f"{named} must hold characters, and no half of a surrogate pair") from None
     if size > rule["most"]:
-        named = problem.partition(" is ")[0]  # and not what the text is, which is the caller's
         raise InvalidArgument(f"{named} has {size} bytes; it may have {rule['most']}")
     return value
 

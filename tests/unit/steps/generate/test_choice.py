@@ -127,8 +127,17 @@ def test_options_that_mean_nothing_are_refused(name):
 
 
 def test_more_least_tokens_than_there_may_be_are_refused():
+    given = {"min_new_tokens": 6}
     with pytest.raises(InvalidArgument, match="min_new_tokens is 6; max_new_tokens is 5"):
-        choices_of({}, OPTIONS | {"min_new_tokens": 6}, 1, rules={"ends": (0,)}, chance=0)
+        choices_of(given, OPTIONS | given, 1, rules={"ends": (0,)}, chance=0)
+
+
+def test_what_a_checkpoint_wants_at_least_refuses_no_shorter_text():
+    options = OPTIONS | {"min_new_tokens": 55, "max_new_tokens": 40}
+    (choice,) = choices_of({"max_new_tokens": 40}, options, 1, rules={"ends": (0,)}, chance=0)
+    assert choice.min_new_tokens == 40
+    with pytest.raises(InvalidArgument, match="min_new_tokens is 55; max_new_tokens is 40"):
+        choices_of({"min_new_tokens": 55, "max_new_tokens": 40}, options, 1, rules={"ends": (0,)}, chance=0)
 
 
 @pytest.mark.parametrize("name", ["length_penalty", "early_stopping"])
@@ -143,6 +152,13 @@ def test_what_does_not_go_with_beams_is_refused(given):
     with pytest.raises(InvalidArgument, match=f"option {name} is given; num_beams is 4, and") as refused:
         choices_of(given, OPTIONS | {"num_beams": 4} | given, 1, rules={"ends": (0,)}, chance=0)
     assert "secret" not in str(refused.value)
+
+
+def test_what_does_not_go_with_beams_is_not_called_given_where_it_is_the_default():
+    options = OPTIONS | {"num_beams": 4, "do_sample": True}
+    complaint = "do_sample is on by default; num_beams is 4, and .*: give num_beams 1, or do_sample false"
+    with pytest.raises(InvalidArgument, match=complaint):
+        choices_of({"num_beams": 4}, options, 1, rules={"ends": (0,)}, chance=0)
 
 
 @pytest.mark.parametrize(("chosen", "known"), [("false", False), ("true", True), ("never", "never")])

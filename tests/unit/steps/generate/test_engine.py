@@ -19,9 +19,9 @@ from encserve_server.steps.generate.text import GeneratedText, NotFinite
 from encserve_server.steps.request.options import InvalidArgument
 
 END, VOCABULARY, UNREADABLE, NAN, BREAKS = 0, 60, 57, 58, 59
-SHAPE = {"layers": 1, "heads": 1, "size": 2}
+SHAPE = {"layers": 1, "heads": 1, "size": 2, "vocabulary": VOCABULARY}
 BYTES_PER_TOKEN = 16
-LIMITS = {"cache_bytes": 10_000, "prefill_tokens": 8, "max_queued_texts": 5}
+LIMITS = {"cache_bytes": 10_000, "logits_bytes": 10_000, "prefill_tokens": 8, "max_queued_texts": 5}
 
 
 class CountingNetwork:
@@ -47,11 +47,11 @@ class CountingNetwork:
             raise RuntimeError("the network breaks")
         said = [source - kept - 1 for source, kept in zip(sources, cache.kept, strict=True)]
         self.steps.append(said)
-        cache.keep(*np.zeros((2, 1, len(said), 1, 1, 2), np.float32))
+        cache.keep(*np.zeros((2, 1, *tokens.shape, 1, 2), np.float32))
         logits = np.zeros((len(said), VOCABULARY), np.float32)
         logits[np.arange(len(said)), said] = 1
         logits[[row for row, source in enumerate(sources) if source == NAN]] = np.nan
-        return logits[:, None]
+        return np.repeat(logits[:, None], tokens.shape[1], axis=1)
 
 
 threading_gate = threading.Event()
@@ -85,11 +85,11 @@ def make(tmp_path, monkeypatch):
 class Asked:
     """A text, and what was told of it."""
 
-    def __init__(self, *source, lane="interactive", most=50, least=0, **about):
+    def __init__(self, *source, lane="interactive", most=50, least=0, beams=1, **about):
         self.told, self.over = [], threading.Event()
         self.text = GeneratedText(
             source=np.array(source, np.int64),
-            choice=Choice(ends=(END,), min_new_tokens=least),
+            choice=Choice(ends=(END,), min_new_tokens=least, beams=beams),
             max_new_tokens=most,
             pieces=Pieces(byte_level_tokenizer()),
             tell=self._tell,
@@ -165,6 +165,19 @@ def test_only_so_many_texts_fit_at_a_time(make):
     assert max(map(len, network.steps)) == 2
 
 
+def test_only_so_many_hypotheses_get_logits_at_a_time(make):
+    engine = make(cache_bytes=1 << 20, logits_bytes=2 * VOCABULARY * 4)
+    asked = [Asked(10 + number) for number in range(4)]
+    for each in asked:
+        engine.put([each.text])
+    threading_gate.set()
+    assert [each.ended()[1] for each in asked] == ["eos"] * 4
+    (network,) = networks
+    assert max(map(len, network.steps)) == 2
+    assert not engine._fits([Asked(3).text, Asked(3, beams=2).text])
+    assert engine._fits([Asked(3, beams=3).text])  # which waits until it is alone
+
+
 def test_interactive_texts_go_on_while_a_long_text_of_bulk_finds_no_room(make):
     engine = make(cache_bytes=4 * (BLOCK + BLOCK) * BYTES_PER_TOKEN)
     running, bulk, interactive = Asked(9, most=20), Asked(4, most=7 * BLOCK, lane="bulk"), Asked(3, most=20)
@@ -234,6 +247,25 @@ def test_who_would_wait_for_too_long_is_told_at_once(make):
     threading_gate.set()
     for asked in (in_time, without_an_end, running):
         assert asked.ended()[1] == "eos"
+
+
+def test_who_has_room_beside_a_text_with_beams_does_not_wait_for_its_end(make):
+    rows = {"wide": 9, "narrow": 3}  # in blocks: of the source, and for each hypothesis two
+    engine = make(cache_bytes=(rows["wide"] + 2 * rows["narrow"]) * BLOCK * BYTES_PER_TOKEN)
+    wide = Asked(40, least=30, beams=4)
+    engine.put([wide.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    engine._pace.round_took(0.1)
+    deadline_s = time.monotonic() + 4
+    first, second, third = (Asked(12, least=9, deadline_s=deadline_s) for _ in range(3))
+    with pytest.raises(QueueFull, match=r"would wait about \d\.\d s"):
+        engine.put([Asked(40, least=40, beams=4, deadline_s=deadline_s).text])
+    for asked in (first, second, third):  # the third comes when one of them has ended
+        engine.put([asked.text])
+    threading_gate.set()
+    assert [asked.ended()[1] for asked in (first, second, third)] == ["eos"] * 3
+    wide.ended()
 
 
 def test_a_request_waits_for_the_last_of_its_texts(make):

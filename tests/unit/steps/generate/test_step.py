@@ -50,9 +50,10 @@ SETTINGS = {
     "first_token": None,
     "last_tokens": [],
     "never_tokens": [],
+    "renormalizes": False,
     "languages": None,
-    "shape": {"layers": 1, "heads": 1, "size": 2},
-    "engine": {"cache_bytes": 1 << 40, "prefill_tokens": 8, "max_queued_texts": 2},
+    "shape": {"layers": 1, "heads": 1, "size": 2, "vocabulary": 4},
+    "engine": {"cache_bytes": 1 << 40, "logits_bytes": 1 << 40, "prefill_tokens": 8, "max_queued_texts": 2},
     "requirements": vars(HostRequirements(backend="python")),
     "graph_sha256": {},
 }

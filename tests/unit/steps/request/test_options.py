@@ -130,3 +130,17 @@ def test_wrong_strings_at_which_to_stop(given, message):
     rules = OptionRules({"stop": {"kind": "strings", "default": None, "most": 2}})
     with pytest.raises(InvalidArgument, match=f"^{message}"):
         rules.parse(json.dumps({"stop": given}))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("a secret \ud800", "option prompt must hold characters, and no half of a surrogate pair"),
+        ("a secret " * 9, "option prompt has 81 bytes; it may have 20"),
+    ],
+)
+def test_a_text_of_the_caller_is_not_in_the_error(given, message):
+    rules = OptionRules({"prompt": {"kind": "text", "default": None, "most": 20}})
+    with pytest.raises(InvalidArgument, match=f"^{message}$") as refused:
+        rules.parse(json.dumps({"prompt": given}))
+    assert "secret" not in str(refused.value)
