@@ -65,6 +65,7 @@ def main() -> None:
     systems[SDPA] = padded_sdpa(arguments.checkpoint, device)
     systems[VARLEN] = packed_varlen(arguments.checkpoint, device)
     reference = _reference(arguments.checkpoint, device, ids)
+    _give_back(device)
     found: dict[str, Any] = {"texts": len(ids), "tokens": int(sum(map(len, ids))), "systems": {}}
     for name, system in systems.items():
         found["systems"][name] = measure(system, ids, reference, network, arguments.peak, device, effort)
@@ -91,30 +92,45 @@ def measure(
     """The figures of one system, or why it has none."""
     before = _used_bytes(device)
     try:
-        with system as encode:
-            vectors = encode(ids)
-            passes = timed(lambda: encode(ids), device, at_least_s=effort.at_least_s, at_least=2)
-            single = ids_of_one_text(ids)
-            encode(single)
-            alone = timed(lambda: encode(single), device, at_least_s=0.0, at_least=effort.single_calls)
-            used = _used_bytes(device) - before
+        asked = _ask(system, ids, device, effort)
     except CannotRun as error:
         return {"not measured": str(error)}
     except Exception as error:  # of one system; the others can still be measured
         return {"not measured": f"{type(error).__name__}: {error}"[:400]}
     finally:
-        gc.collect()
-        if device == "cuda":
-            torch.cuda.empty_cache()
-    tokens_per_s = sum(map(len, ids)) / float(np.median(passes))
+        _give_back(device)
+    tokens_per_s = sum(map(len, ids)) / float(np.median(asked.passes_s))
     return {
         "tokens_per_s": round(tokens_per_s),
-        "tokens_per_s_of_passes": [round(sum(map(len, ids)) / each) for each in passes],
+        "tokens_per_s_of_passes": [round(sum(map(len, ids)) / each) for each in asked.passes_s],
         "mfu": round(tokens_per_s * flops_per_token(network, ids) / peak, 4),
-        "p50_ms_of_one_text": round(float(np.median(alone)) * 1e3, 3),
-        "memory_mib": round(used / 2**20) if device == "cuda" else None,
-        "cosine_min_to_fp32": round(float(cosines(vectors, reference).min()), 6),
+        "p50_ms_of_one_text": round(float(np.median(asked.alone_s)) * 1e3, 3),
+        "memory_mib": round((asked.used_bytes - before) / 2**20) if device == "cuda" else None,
+        "cosine_min_to_fp32": round(float(cosines(asked.vectors, reference).min()), 6),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What one system did."""
+
+    vectors: Vectors
+    passes_s: list[float]
+    """Of all texts."""
+    alone_s: list[float]
+    """Of one text."""
+    used_bytes: int
+    """Of the card, by whatever."""
+
+
+def _ask(system: AbstractContextManager[Encode], ids: Ids, device: str, effort: Effort) -> _Asked:
+    with system as encode:
+        vectors = encode(ids)
+        passes = timed(lambda: encode(ids), device, at_least_s=effort.at_least_s, at_least=2)
+        single = ids_of_one_text(ids)
+        encode(single)
+        alone = timed(lambda: encode(single), device, at_least_s=0.0, at_least=effort.single_calls)
+        return _Asked(vectors=vectors, passes_s=passes, alone_s=alone, used_bytes=_used_bytes(device))
 
 
 def flops_per_token(network: LinearLayers, ids: Sequence[Any]) -> float:
@@ -148,10 +164,15 @@ def timed(call: Callable[[], object], device: str, *, at_least_s: float, at_leas
 
 def _reference(checkpoint: Path, device: str, ids: Ids) -> Vectors:
     with padded_sdpa(checkpoint, device, dtype=torch.float32) as encode:
-        vectors = encode(ids)
+        return encode(ids)
+
+
+def _give_back(device: str) -> None:
+    """Give the card what PyTorch keeps of a system that is gone. Whoever still refers to its weights, as a frame in
+    which it was asked does, keeps their memory."""
+    gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
-    return vectors
 
 
 def _used_bytes(device: str) -> int:

@@ -47,6 +47,7 @@ def text_of(results: Mapping[str, Any] | None) -> str:
             lines.append(f"| {name} | {_certified(certificate)} | {_attention(certificate)} |")
     lines += ["", "| step | what came of it |", "|---|---|"]
     lines += [f"| {step['name']} | {_state(step)} |" for step in results["steps"]]
+    lines += [f"| {file} | left out: {why} |" for file, why in facts.get("left_out", {}).items()]
     if card["onnxruntime_lacks"]:
         lines += ["", f"ONNX Runtime had no card: {_cell(card['onnxruntime_lacks'])}"]
     return "\n".join(lines)

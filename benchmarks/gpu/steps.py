@@ -28,8 +28,6 @@ class Step:
     command: Sequence[str]
     limit_s: float
     """It is ended after so many seconds, or when the time of the whole is up."""
-    needs: Sequence[str] = ()
-    """Steps without whose success it is passed over."""
 
 
 @dataclass
@@ -65,11 +63,7 @@ def run_steps(
     outcomes: list[Outcome] = []
     for step in steps:
         left_s = end_s - clock()
-        states = {each.name: each.state for each in outcomes}
-        lacking = [name for name in step.needs if states.get(name) != "done"]
-        if lacking:
-            outcome = Outcome(step.name, "passed over", why=f"{' and '.join(lacking)} did not succeed")
-        elif left_s < LEAST_S:
+        if left_s < LEAST_S:
             outcome = Outcome(step.name, "passed over", why=f"{max(0.0, left_s):.0f} s are left of the whole time")
         else:
             limit_s = min(step.limit_s, left_s)

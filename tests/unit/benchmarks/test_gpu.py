@@ -1,28 +1,35 @@
 """What `make gpu` does, without a card: its steps within their time, its packs, its arithmetic, and its rows."""
 
+import ast
 import json
 import os
 import sys
 import time
+import weakref
 from contextlib import contextmanager
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import rows, wheels
-from benchmarks.gpu.__main__ import parse_arguments, plan, read_results
+from benchmarks.gpu.__main__ import GPU_TESTS, parse_arguments, plan, read_results
 from benchmarks.gpu.card import products
 from benchmarks.gpu.measure import REHEARSAL, cosines, flops_per_token, make_texts, measure
 from benchmarks.gpu.steps import Step, run_steps
 from benchmarks.gpu.systems import MOST_TOKENS, CannotRun, in_calls
-from benchmarks.gpu.wheels import needed
+from benchmarks.gpu.wheels import IN_PLACE_OF, LEFT_OUT, needed
 from benchmarks.roofline.linear_layers import LinearLayers
+from packaging.utils import canonicalize_name
+
+TESTS = Path(__file__).parents[2]
 
 MINILM = LinearLayers(layers=6, hidden=384, intermediate=1536)
 
 
-def step(name, code, *, limit_s=60.0, needs=()):
-    return Step(name=name, doing="a test", command=[sys.executable, "-c", code], limit_s=limit_s, needs=needs)
+def step(name, code, *, limit_s=60.0):
+    return Step(name=name, doing="a test", command=[sys.executable, "-c", code], limit_s=limit_s)
 
 
 def run(steps, tmp_path, *, left_s=60.0):
@@ -48,13 +55,11 @@ def test_a_step_that_fails_says_why_and_the_next_one_runs(tmp_path, capsys):
     steps = [
         step("broken", "raise SystemExit('CUDA error: no kernel image')"),
         step("whole", "print('it ran')"),
-        step("after", "", needs=("broken", "whole")),
     ]
-    (broken, whole, after), kept = run(steps, tmp_path)
+    (broken, whole), kept = run(steps, tmp_path)
     assert (broken.state, broken.why) == ("failed", "exit code 1: CUDA error: no kernel image")
     assert (whole.state, whole.last_lines) == ("done", ["it ran"])
-    assert (after.state, after.why) == ("passed over", "broken did not succeed")
-    assert kept == [["failed"], ["failed", "done"], ["failed", "done", "passed over"]]
+    assert kept == [["failed"], ["failed", "done"]]
     assert "broken: failed" in capsys.readouterr().err
 
 
@@ -86,7 +91,6 @@ def test_each_model_is_exported_and_measured_even_where_its_export_fails(tmp_pat
     steps = plan(tmp_path, {"minilm": tmp_path / "c"}, 9e14, parse_arguments())
     assert [each.name for each in steps] == ["tests", "export minilm", "measure minilm"]
     assert "--require-gpu" in steps[0].command
-    assert steps[2].needs == ()
     assert "900000000000000.0" in steps[2].command
     monkeypatch.setattr(sys, "argv", ["gpu", "--no-tests", "--rehearse"])
     assert [each.name for each in plan(tmp_path, {}, 1.0, parse_arguments())] == []
@@ -138,10 +142,85 @@ def test_figures_of_a_system_and_the_reason_of_one_that_cannot_run():
     assert cosines(np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])).tolist() == [0.0]
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_weights_of_a_system_are_gone_before_the_memory_of_the_next_is_counted(monkeypatch, breaks):
+    """Else the card's memory would be in PyTorch's cache, counted as taken before the next one is loaded."""
+
+    class Weights:
+        pass
+
+    @contextmanager
+    def system():
+        weights = Weights()
+        kept.append(weakref.ref(weights))
+
+        def encode(own, weights=weights):
+            if breaks:
+                raise RuntimeError("CUDA error")
+            return np.ones((len(own), 2), np.float32)
+
+        yield encode
+
+    kept, gone = [], []
+    monkeypatch.setattr("benchmarks.gpu.measure._used_bytes", lambda device: 0)
+    monkeypatch.setattr("benchmarks.gpu.measure.synchronize", lambda device: None)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: gone.append(kept[0]() is None))
+    ids = make_texts(REHEARSAL.texts, 300)
+    found = measure(system(), ids, np.ones((len(ids), 2)), MINILM, 1e12, "cuda", REHEARSAL)
+    assert found.get("memory_mib") == (None if breaks else 0)
+    assert gone == [True]
+
+
 def test_wheels_are_those_of_the_exporter_and_of_the_tests_without_pytorch():
     names = {line.partition("==")[0] for line in needed()}
     assert {"transformers", "onnxruntime-gpu", "onnxscript", "tritonclient", "grpcio", "pytest", "scipy"} <= names
     assert not names & {"torch", "onnxruntime", "encserve", "nvidia-pytriton"}
+
+
+def imported(file, seen):
+    """The packages that a file of the tests imports, itself or by other files of tests, which are added to `seen`."""
+    seen.add(file)
+    packages = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            path = f"{name.replace('.', '/')}.py"
+            own = next((each for each in (file.parent / path, TESTS / path) if each.is_file()), None)
+            if own is None:
+                packages.add(name.partition(".")[0])
+            elif own not in seen:
+                packages |= imported(own, seen)
+    return packages
+
+
+def test_wheels_have_what_the_tests_on_the_card_and_their_fixtures_import():
+    brought = {canonicalize_name(line.partition("==")[0]) for line in needed()} | set(LEFT_OUT) | set(IN_PLACE_OF)
+    distributions, lacking, seen = packages_distributions(), set(), set()
+    for file in (TESTS / "conftest.py", TESTS / "export/conftest.py", *(TESTS.parent / each for each in GPU_TESTS)):
+        for name in imported(file, seen) - sys.stdlib_module_names:
+            of = {canonicalize_name(each) for each in distributions.get(name, ())}
+            if of and not of & (brought | {"encserve"}):
+                lacking.add(name)
+    assert {"certificates.py", "traces.py", "small_checkpoints.py", "fake_tensorrt.py"} <= {each.name for each in seen}
+    assert lacking == set()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_tests_of_tensorrt_run_where_it_is_and_the_results_say_where_they_did_not(tmp_path, monkeypatch, there):
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    monkeypatch.setattr(gpu, "find_spec", lambda name: object() if there else None)
+    (tests,) = plan(tmp_path, {}, 1.0, parse_arguments())
+    assert ("tests/export/engines/test_tensorrt.py" in tests.command) == there
+    assert "tests/export/network/test_fused_attention.py" in tests.command
+    left_out = {} if there else {"tests/export/engines/test_tensorrt.py": "tensorrt is not installed"}
+    assert gpu.left_out() == left_out
+    said = "| tests/export/engines/test_tensorrt.py | left out: tensorrt is not installed |"
+    assert (said in rows.text_of(results(left_out=left_out)).splitlines()) != there
 
 
 def test_a_folder_with_something_in_it_is_no_place_for_wheels(tmp_path, monkeypatch):
