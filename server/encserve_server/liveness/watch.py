@@ -44,6 +44,8 @@ class Watch:
         self._stopped_before: set[int] = set()
         self._steps: dict[int, tuple[str, int] | None] = {}
         """Which step each process runs, and which version of it."""
+        self._doors: dict[str, str] = {}
+        """Pipeline -> the step that lets its requests in, as far as that has been read."""
         self._ended_before: set[int] = set()
         """The processes of steps that had ended when this last looked what has died."""
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="question")
@@ -111,7 +113,7 @@ class Watch:
         metrics = metrics_of(self._server.metrics_url)
         for pipeline in self._pipelines:
             name = pipeline.name
-            self.judgement.refused(name, total(metrics, "encserve_refused_requests", f"{name}_tokenize"))
+            self.judgement.refused(name, total(metrics, "encserve_refused_requests", self._door(name)))
             problem = ""
             try:
                 if died := self._ask(asker, pipeline):
@@ -123,7 +125,8 @@ class Watch:
                 # Of a process that died Triton says INTERNAL; else nobody answered, or we were refused after all.
                 if isinstance(error, TransportError) and error.status != "INTERNAL":
                     now = metrics_of(self._server.metrics_url)
-                    answers = total(now, "nv_inference_request_success", f"{name}_head")
+                    # Of steps that answer after `execute` Triton counts what they took in; of an ensemble its answers.
+                    answers = total(now, "nv_inference_request_success", name)
                     problem = self.judgement.silent(name, error, Signs(answers=answers, cpu_s=wanted_cpu_s(stubs)))
                 else:
                     problem = self.judgement.failed(name, error)
@@ -133,6 +136,15 @@ class Watch:
             if problem:
                 return problem
         return ""
+
+    def _door(self, name: str) -> str:
+        """Return the step by which requests enter a pipeline; versions change, and steps keep their names."""
+        if name not in self._doors:
+            config = active_config(self._server.config.repository, name)
+            if config is None:
+                return name
+            self._doors[name] = next(iter(steps_of(config)), name)
+        return self._doors[name]
 
     def _ask(self, asker: Client, pipeline: PipelineInfo) -> str:
         """Ask a pipeline a question. Returns what has died before there was an answer, and empty where there is one; a

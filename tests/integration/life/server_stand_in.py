@@ -74,7 +74,7 @@ def serve_metrics(address, service):
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(f'nv_inference_request_success{{model="toy_head"}} {service.answered}\n'.encode())
+            self.wfile.write(f'nv_inference_request_success{{model="toy"}} {service.answered}\n'.encode())
 
         def log_message(self, *given):
             pass
