@@ -139,6 +139,14 @@ class Call(Generic[Part]):
         of_kind = "input_type" in pipeline.option_defaults and bool(pipeline.prompt_names)
         return bool(self.given.get("prompt_name", pipeline.option_defaults.get("prompt_name") or of_kind))
 
+    def _prompt_tokens(self, pipeline: PipelineInfo) -> int:
+        """No fewer tokens than the prompt of each text has: as many as its bytes where it is written out, and of one
+        that has a name as many as the network sees."""
+        if not self._prompted(pipeline):
+            return 0
+        written = self.given.get("prompt")
+        return len(written.encode(errors="replace")) if isinstance(written, str) else pipeline.max_length
+
     def limits(self, pipeline: PipelineInfo, texts_per_request: int) -> ChunkLimits:
         """What one request may carry, where the client wants no more than `texts_per_request` in it."""
         verb = self.verb.of_task(pipeline.task)
@@ -155,7 +163,7 @@ class Call(Generic[Part]):
             max_bytes_per_text=pipeline.max_bytes_per_text,
             shared_bytes=shared,
             added_tokens=pipeline.added_tokens,
-            prompted=self._prompted(pipeline),
+            prompt_tokens=self._prompt_tokens(pipeline),
             rows_per_text=rows,
             in_windows=self._in_windows,
             copied=verb.copied,

@@ -48,8 +48,8 @@ class ChunkLimits:
     """What one request may carry, and how its texts are counted.
 
     The tokens of a text are bounded by its bytes, as tokenizers need no more tokens than bytes, and by the length that
-    the model allows; in windows by twice its bytes, for what they repeat. A prompt has an unknown length, so a text
-    that gets one is counted with all that the model allows.
+    the model allows; in windows by twice its bytes with those of the prompt, for what they repeat. A prompt that has a
+    name has an unknown length, so a text that gets one is counted with all that the model allows.
     """
 
     max_texts: int
@@ -64,8 +64,8 @@ class ChunkLimits:
     """Bytes of the text that goes with each of the others."""
     added_tokens: int = 0
     """Tokens that the server gives a text beside its own and the special ones."""
-    prompted: bool = False
-    """Whether each text gets a prompt."""
+    prompt_tokens: int = 0
+    """No fewer than the prompt has that each text gets; 0 where they get none."""
     rows_per_text: int = 1
     """Rows that the server makes of a text."""
     in_windows: bool = False
@@ -78,8 +78,8 @@ class ChunkLimits:
         bound = own_bytes + self.shared_bytes + SPECIAL_TOKENS + self.added_tokens
         rows = min(self.max_length, max(first_bytes, 1)) if self.copied else 1
         if self.in_windows:
-            return Size(rows, 2 * bound, own_bytes)
-        tokens = self.max_length if self.prompted else min(self.max_length, bound)
+            return Size(rows, 2 * (bound + self.prompt_tokens), own_bytes)
+        tokens = self.max_length if self.prompt_tokens else min(self.max_length, bound)
         return Size(rows, rows * self.rows_per_text * tokens, own_bytes)
 
     def size_of_all(self, own_bytes: Sequence[int]) -> Size:
@@ -87,7 +87,7 @@ class ChunkLimits:
         windows."""
         total = sum(own_bytes)
         beside, most = self.shared_bytes + SPECIAL_TOKENS + self.added_tokens, self.max_length
-        if self.prompted:
+        if self.prompt_tokens:
             tokens = len(own_bytes) * most
         elif max(own_bytes) + beside <= most:
             tokens = total + len(own_bytes) * beside

@@ -33,13 +33,14 @@ def test_by_bound_on_tokens():
 
 
 def test_prompted_texts_count_as_long_as_the_model_allows():
-    assert sizes(["a"] * 4, prompted=True, max_length=8, max_tokens=16) == [2, 2]
+    assert sizes(["a"] * 4, prompt_tokens=1, max_length=8, max_tokens=16) == [2, 2]
 
 
 def test_texts_in_windows_count_with_all_their_bytes():
     limits = {"max_length": 8, "max_tokens": 450}
     assert sizes(["a" * 96] * 5, **limits) == [5]
     assert sizes(["a" * 96] * 5, in_windows=True, **limits) == [2, 2, 1]
+    assert sizes(["a" * 96] * 5, in_windows=True, prompt_tokens=13, **limits) == [1] * 5
 
 
 def test_a_text_counts_with_its_copies():
@@ -76,7 +77,7 @@ LIMITS = {
     "few": {"max_texts": 3},
     "few tokens": {"max_tokens": 40},
     "short": {"max_length": 8},
-    "prompted": {"prompted": True, "max_length": 8},
+    "prompted": {"prompt_tokens": 1, "max_length": 8},
     "several rows": {"rows_per_text": 3, "added_tokens": 2},
     "with a text": {"shared_bytes": 9, "max_length": 16},
     "copied": {"copied": True, "max_length": 8},

@@ -86,3 +86,22 @@ def test_a_prompt_counts_against_the_tokens_of_a_request(ask, defaults, options,
     assert len(result.token_ids) == 4
     assert len(asked) == requests
     assert all(request.parameters.items() >= options.items() for request in asked)
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [({}, 2), ({"prompt": "find: "}, 2), ({"prompt": "ä" * 99}, 4), ({"prompt_name": "query"}, 4)],
+)
+def test_a_prompt_counts_with_each_text_that_is_read_in_windows(ask, options, requests):
+    def vectors(request):
+        count = len(request.inputs["text"])
+        return {
+            "embedding": np.zeros((1, count, 3), np.float32),
+            "window_count": np.ones((1, count), np.int32),
+        }
+
+    pipeline = fake_pipeline(max_length=160, max_tokens_per_request=400, prompt_names=("query",))
+    given = {"long_text": "chunk", **options}
+    result, asked = ask(pipeline, vectors, "embed", ["a" * 80] * 4, **given)
+    assert result.vectors.shape == (4, 3)
+    assert len(asked) == requests

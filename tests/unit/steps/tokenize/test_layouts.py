@@ -73,17 +73,21 @@ class TestSingleTexts:
         for mask in masks:
             assert mask.tolist() == [0] * left_out + [1] * (len(mask) - left_out)
 
-    def test_a_prompt_is_in_the_first_window_alone(self, tokenizer):
+    def test_a_prompt_that_is_left_out_does_not_go_with_windows(self, tokenizer):
         text = " ".join(f"w{number}" for number in range(12))
-        options = {"prompt": "w8 w9 ", "long_text": "chunk", "overlap": 0}
-        answer = lay(tokenizer, "single_texts", options, text=[text, "w1"], **self.PROMPTS)
-        assert answer["window_count"].tolist() == [2, 1]
-        assert answer["lengths"].tolist() == [9, 9, 5]
-        assert np.flatnonzero(answer["pooling_mask"] == 0).tolist() == [0, 1, 2, 18, 19, 20]
+        options = {"long_text": "chunk", "overlap": 0}
+        with pytest.raises(InvalidArgument, match="long_text is 'chunk', which does not go with a prompt"):
+            lay(tokenizer, "single_texts", options | {"prompt_name": "query"}, text=[text], **self.PROMPTS)
+        answer = lay(tokenizer, "single_texts", options | {"prompt": ""}, text=[text], **self.PROMPTS)
+        assert answer["window_count"].tolist() == [2]
+        assert answer["pooling_mask"].all()
 
-    def test_a_prompt_that_leaves_no_room_leaves_nothing(self, tokenizer):
-        answer = lay(tokenizer, "single_texts", {"prompt": "w8 " * 20}, text=["w1"], **self.PROMPTS)
-        assert (answer["pooling_mask"].tolist(), answer["lengths"].tolist()) == ([0] * 9, [9])
+    def test_a_prompt_that_leaves_no_token_is_refused(self, tokenizer):
+        complaint = "text 0 has no token .* beside a prompt of 8 tokens that is left out; max_length is 9"
+        with pytest.raises(InvalidArgument, match=complaint):
+            lay(tokenizer, "single_texts", {"prompt": "w8 " * 8}, text=["w1"], **self.PROMPTS)
+        answer = lay(tokenizer, "single_texts", {"prompt": "w8 " * 7}, text=["w1"], **self.PROMPTS)
+        assert answer["pooling_mask"].tolist() == [0] * 8 + [1]  # of the special token behind it
 
     def test_a_prompt_that_is_written_out(self, tokenizer):
         answer = lay(

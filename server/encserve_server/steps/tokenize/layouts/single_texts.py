@@ -44,8 +44,13 @@ class Layout:
 
         Raises InvalidArgument.
         """
-        prompt = self.prompt(options)
-        texts = self.limits.decode(inputs["text"], whole=whole or options.get("long_text") == "chunk")
+        prompt, in_windows = self.prompt(options), options.get("long_text") == "chunk"
+        if prompt and in_windows and self._leaves_out_prompt:
+            raise InvalidArgument(
+                "option long_text is 'chunk', which does not go with a prompt in this pipeline, whose vectors leave it "
+                "out: give an empty prompt, or long_text 'truncate'"
+            )
+        texts = self.limits.decode(inputs["text"], whole=whole or in_windows)
         return [[prompt + text for text in texts] if prompt else texts]
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
@@ -61,7 +66,8 @@ class Layout:
         Special tokens are kept: what is cut is the text between them, at its end or at its start.
 
         Raises:
-            InvalidArgument: a text has no tokens, or too many and may not be cut; or the request has too many.
+            InvalidArgument: a text has no tokens, or none beside a prompt that is left out, or too many and may not be
+                cut; or the request has too many.
         """
         cuts = self.cut(encodings[0], options)
         packed = self.packed_cuts(encodings[0], cuts)
@@ -69,17 +75,22 @@ class Layout:
 
     def _pooling_mask(self, packed: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[np.int64]]:
         """Return which tokens (T,) the mean of each text is of: 0 for those of the prompt and what stands before it. A
-        prompt is in the first window of a text."""
+        text with a prompt has one window. Raises InvalidArgument where the mean would be of none."""
         mask = np.ones_like(packed["input_ids"])
         prompt = self.prompt(options)
         if prompt:
             size = len(self._tokenizer.encode(prompt, add_special_tokens=False))
             # The special token behind a prompt stands behind the text that follows; as a rule there is one.
-            around = len(self._special.before) + max(0, len(self._special.after) - 1)
-            begins = np.cumsum(packed["lengths"]) - packed["lengths"]
-            firsts = np.cumsum(packed["window_count"]) - packed["window_count"]
-            for row in firsts.tolist():
-                mask[begins[row] : begins[row] + min(around + size, packed["lengths"][row])] = 0
+            left_out = size + len(self._special.before) + max(0, len(self._special.after) - 1)
+            lengths = packed["lengths"].tolist()
+            begins = (np.cumsum(lengths) - lengths).tolist()
+            for index, (begin, length) in enumerate(zip(begins, lengths, strict=True)):
+                if left_out >= length:
+                    raise InvalidArgument(
+                        f"text {index} has no token that its vector could be of, beside a prompt of {size} tokens that "
+                        f"is left out; max_length is {self.limits.max_length}"
+                    )
+                mask[begin : begin + left_out] = 0
         return {"pooling_mask": mask}
 
     def cut(self, encodings: Sequence[Tokens], options: Options) -> list[list[Cut]]:
