@@ -4,8 +4,8 @@
 
 Each round starts each model's server anew, once as it is and once with one thread a text
 (`ENCSERVE_INTRA_OP_THREADS=1`), which leaves out the second copy of the graph: the memory between the two, by the size
-of the graph, says how often weights are held. BERT-base has random weights. `--repositories` keeps the exports, each in
-a folder of the model's name, for another run.
+of the graph without the tables that all sessions map, says how often weights are held. BERT-base has random weights.
+`--repositories` keeps the exports, each in a folder of the model's name, for another run.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.processes import kill
 from encserve import Client, EncserveError
 from encserve_server.launcher.ports import free_ports
+from encserve_server.steps.encode.network.intra_op_threads import copied_bytes
+from encserve_server.steps.instance.settings import read_settings
 
 STEPS = ("tokenize", "encode", "head")
 PARTS = ("launcher", "triton", "steps", "first answer")
@@ -165,16 +167,22 @@ def import_seconds(folder: Path) -> list[float]:
     return seconds
 
 
-def graph_bytes(repository: Path, name: str) -> int:
-    """Size of the graph's files, of which nearly all are weights."""
+def graph_bytes(repository: Path, name: str) -> tuple[int, int]:
+    """Bytes of the graph that each session copies, of which nearly all are weights of products; and bytes of its
+    tables, which it maps."""
     folder = repository / f"{name}_encode" / "1"
-    return sum(file.stat().st_size for file in folder.iterdir() if file.name.startswith("model.onnx"))
+    settings = read_settings(folder)
+    return copied_bytes(folder, settings), int(settings.get("mapped_bytes", 0))
 
 
 def summary(
-    whole: Sequence[Start], lean: Sequence[Start], imports: Sequence[Mapping[str, Sequence[float]]], graph: int
+    whole: Sequence[Start],
+    lean: Sequence[Start],
+    imports: Sequence[Mapping[str, Sequence[float]]],
+    graph: tuple[int, int],
 ) -> dict[str, Any]:
-    """Medians of the rounds."""
+    """Medians of the rounds; `graph` is what `graph_bytes` says."""
+    copied, mapped = graph
     names = [each.name for each in whole[0].processes]
     by_name = [{each.name: each for each in start.processes} for start in whole]
     processes = {
@@ -184,8 +192,8 @@ def summary(
         }
         for name in names
     }
-    held = [_encode_bytes(a) / graph for a in lean]
-    both = [_encode_bytes(a) / graph for a in whole]
+    held = [_encode_bytes(a) / copied for a in lean]
+    both = [_encode_bytes(a) / copied for a in whole]
     return {
         "rounds": len(whole),
         "answered_s": round(statistics.median(each.answered_s for each in whole), 3),
@@ -196,7 +204,8 @@ def summary(
         "processes": processes,
         "pss_bytes": statistics.median(sum(each.pss_bytes for each in start.processes) for start in whole),
         "cpu_s": round(statistics.median(sum(each.cpu_s for each in start.processes) for start in whole), 3),
-        "graph_bytes": graph,
+        "copied_bytes": copied,
+        "mapped_bytes": mapped,
         "second_copy_in_graphs": round(statistics.median(both) - statistics.median(held), 2),
         "starts": [asdict(each) for each in whole],
     }
@@ -221,9 +230,11 @@ def print_summary(models: Mapping[str, Mapping[str, Any]]) -> None:
             )
             memory = f"{each['pss_bytes'] / 2**20:>9.0f}{each['private_bytes'] / 2**20:>13.0f}"
             print(f"  {process:<24}{each['began_s']:>9.2f}{each['cpu_s']:>9.2f}{memory}{shown}")
-        graph = found["graph_bytes"] / 2**20
-        print(f"  all: {found['pss_bytes'] / 2**20:.0f} MiB; graph {graph:.0f} MiB, and the copy for lone texts")
-        print(f"  takes {found['second_copy_in_graphs']:.2f} times that beside the other")
+        copied, mapped = found["copied_bytes"] / 2**20, found["mapped_bytes"] / 2**20
+        print(
+            f"  all: {found['pss_bytes'] / 2**20:.0f} MiB; graph {copied:.0f} MiB and {mapped:.0f} MiB of mapped tables;"
+        )
+        print(f"  the copy for lone texts takes {found['second_copy_in_graphs']:.2f} times the {copied:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnx.external_data_helper import set_external_data
 
 from encserve_export.attention.fused_attention import written_out
+from encserve_repository.manifest import sha256_of
 from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
 from encserve_server.steps.encode.network.onnxruntime_network import exact_integer_sums
 
@@ -69,6 +70,19 @@ def looked_up(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
         tables.update(node.input[:1] if rows else ())
         others.update(node.input[1:] if rows else node.input)
     return [tensor for tensor in graph.initializer if tensor.name in tables - others]
+
+
+def mapped_bytes(file: Path) -> int:
+    """Bytes of a graph's tables that lie in the second file, of which a session has no copy of its own."""
+    graph = onnx.load(file, load_external_data=False).graph
+    entries = [each for table in looked_up(graph) for each in table.external_data]
+    return sum(int(each.value) for each in entries if each.key == "length")
+
+
+def graph_digests(file: Path) -> dict[str, str]:
+    """File name -> SHA-256, of the graph and of the second file where there is one."""
+    data = file.with_name(file.name + _DATA)
+    return {each.name: sha256_of(each) for each in (file, data) if each.exists()}
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

@@ -132,4 +132,6 @@ def test_an_export_lists_it_among_what_is_certified(export_config, monkeypatch):
     apart = onnx.load(folder / "model.onnx", load_external_data=False).graph.initializer
     assert [each.name for each in apart if each.external_data] == ["encoder.embeddings.word_embeddings.weight"]
     assert "tiny_encode/1/model.onnx.data" in manifest.files
-    assert set(json.loads((folder / "settings.json").read_text())["graph_sha256"]) == {"model.onnx", "model.onnx.data"}
+    settings = json.loads((folder / "settings.json").read_text())
+    assert set(settings["graph_sha256"]) == {"model.onnx", "model.onnx.data"}
+    assert settings["mapped_bytes"] == sum(np.prod(each.dims) * 4 for each in apart if each.external_data)

@@ -1,12 +1,13 @@
 """What a start is said to cost: parts that add up, processes by their names, memory as the kernel counts it."""
 
+import json
 import os
 import subprocess
 import sys
 import time
 
 import pytest
-from benchmarks.cost.start import PARTS, Start, print_summary, summary
+from benchmarks.cost.start import PARTS, Start, graph_bytes, print_summary, summary
 from benchmarks.cost.started import Running, memory_of, name_of, processes_of
 
 MIB = 2**20
@@ -41,7 +42,7 @@ def test_the_memory_between_two_starts_says_how_often_weights_are_held(capsys):
         [start(200, 4.0), start(210, 9.0), start(190, 3.0)],
         [start(100), start(105), start(90)],
         imports,
-        graph=50 * MIB,
+        graph=(50 * MIB, 47 * MIB),
     )
     assert found["second_copy_in_graphs"] == 2.0
     assert found["answered_s"] == 4.0
@@ -52,6 +53,17 @@ def test_the_memory_between_two_starts_says_how_often_weights_are_held(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["m_encode", "0.80", "0.50", "200", "200", "0.30", "0.20"] for line in lines)
     assert any(line.split() == ["tritonserver", "0.50", "0.50", "10", "10"] for line in lines)
+    assert "graph 50 MiB and 47 MiB of mapped tables" in " ".join(lines)
+
+
+def test_tables_that_are_mapped_are_told_from_what_is_copied(tmp_path):
+    folder = tmp_path / "m_encode/1"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(bytes(20))
+    (folder / "model.onnx.data").write_bytes(bytes(90))
+    settings = {"graph_sha256": {"model.onnx": "", "model.onnx.data": ""}, "mapped_bytes": 80}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert graph_bytes(tmp_path, "m") == (30, 80)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from encserve_export.engines.engine import (
 from encserve_export.engines.plain_engine import PlainEngine
 from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.network.cuts import Cuts, cuts_of, in_whole_blocks, micro_batch_bytes, needs_blocks, places_of
-from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.graph_file import mapped_bytes, read_graph_file, write_graph_file
 from encserve_export.network.memory import Request
 from encserve_export.network.packed_graph import GRAPH_FILE
 from encserve_export.network.query_blocks import try_query_blocks
@@ -131,6 +131,7 @@ class PythonEngine(PlainEngine):
             "hints": dict(recipe.hints),
             "requirements": asdict(self.requirements(step.precision, {})),
             "graph_sha256": digests,
+            "mapped_bytes": mapped_bytes(step.folder / GRAPH_FILE),
         }
         copy_sources(sources_of("encode"), step.folder)
         text = json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve_export.errors import UnsupportedHost
+from encserve_export.network.graph_file import graph_digests
 from encserve_repository import durable
 from encserve_repository.manifest import sha256_of
 from encserve_repository.work_folder import TIMINGS
@@ -133,7 +134,7 @@ def build_plan(target: Target, graph: Path, plan: Path, profile: Profile, timing
         "gpu_architecture": target.architecture,
         "gpu": target.gpu,
         "sha256": sha256_of(plan),
-        "graph_sha256": sha256_of(graph),
+        "graph_sha256": graph_digests(graph),
         "profile": {name: dict(zip(("min", "opt", "max"), sizes, strict=True)) for name, sizes in profile.items()},
         "builder_optimization_level": config.builder_optimization_level,
         "workspace_bytes": workspace,

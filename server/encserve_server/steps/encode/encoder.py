@@ -28,7 +28,7 @@ from .host.cores import usable_cores
 from .host.cpu_flags import read_cpu_flags
 from .host.requirements import HostRequirements, check_host, this_process
 from .lane import EncodeLane, LaneSize
-from .network.intra_op_threads import intra_op_threads
+from .network.intra_op_threads import copied_bytes, intra_op_threads
 from .network.loading import load_network
 from .network.micro_batches import Cost
 from .network.packed_session import PackedSession
@@ -105,8 +105,7 @@ class Encoder:
         )
         """The rows that servers share; None where the environment names no cache."""
         self._threads = min(usable_cores(), cores or usable_cores())
-        graph_bytes = sum((folder / file).stat().st_size for file in settings["graph_sha256"])
-        threads = intra_op_threads(environment, graph_bytes, self._threads)
+        threads = intra_op_threads(environment, copied_bytes(folder, settings), self._threads)
         load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"])
         session = PackedSession(
             load(side_by_side=self._threads),

@@ -1,5 +1,6 @@
 """The encode step of engine `python` without Triton: what a certificate is taken of."""
 
+import hashlib
 import json
 import time
 from dataclasses import asdict
@@ -43,16 +44,30 @@ def networks():
     return {}
 
 
-@pytest.fixture
-def step(tmp_path, monkeypatch, networks):
+def opened(folder, monkeypatch, networks, settings):
     def load(*_, side_by_side, threads=1):
         return networks.setdefault(threads, Network())
 
-    (tmp_path / "settings.json").write_text(json.dumps(SETTINGS))
+    (folder / "settings.json").write_text(json.dumps(settings))
     monkeypatch.setattr(encoder, "load_network", load)
     monkeypatch.setattr(encoder, "usable_cores", lambda: 2)
-    with InProcessStep(tmp_path) as step:
+    return InProcessStep(folder)
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch, networks):
+    with opened(tmp_path, monkeypatch, networks, SETTINGS) as step:
         yield step
+
+
+@pytest.mark.parametrize(("mapped", "threads"), [(80, {1, 2}), (0, {1})])
+def test_a_graph_is_as_large_as_what_each_session_copies_of_it(tmp_path, monkeypatch, networks, mapped, threads):
+    monkeypatch.setattr("encserve_server.steps.encode.network.intra_op_threads.LARGEST_GRAPH_BY_DEFAULT", 50)
+    (tmp_path / "model.onnx.data").write_bytes(bytes(100))
+    digest = {"model.onnx.data": hashlib.sha256(bytes(100)).hexdigest()}
+    settings = {**SETTINGS, "graph_sha256": digest, "mapped_bytes": mapped}
+    with opened(tmp_path, monkeypatch, networks, settings):
+        assert set(networks) == threads
 
 
 def request(*texts):

@@ -34,7 +34,7 @@ def test_a_plan_is_strongly_typed_without_tf32_for_the_profile(graph, tmp_path):
         "gpu_architecture": "sm_90",
         "gpu": "NVIDIA Fake",
         "sha256": hashlib.sha256(plan).hexdigest(),
-        "graph_sha256": hashlib.sha256(b"a graph").hexdigest(),
+        "graph_sha256": {"model.onnx": hashlib.sha256(b"a graph").hexdigest()},
         "profile": {
             "input_ids": {"min": (1,), "opt": (80,), "max": (512,)},
             "lengths": {"min": (1,), "opt": (4,), "max": (64,)},
@@ -46,6 +46,15 @@ def test_a_plan_is_strongly_typed_without_tf32_for_the_profile(graph, tmp_path):
             "file": ".tensorrt-10.13.3.9-sm_90.timing",
             "sha256": hashlib.sha256(b"timings").hexdigest(),
         },
+    }
+
+
+def test_a_plan_names_the_tables_beside_the_graph_that_it_was_built_of(graph, tmp_path):
+    graph.with_name("model.onnx.data").write_bytes(b"tables")
+    record = build_plan(fake_target(), graph, tmp_path / "model.plan", PROFILE, tmp_path)
+    assert record["graph_sha256"] == {
+        "model.onnx": hashlib.sha256(b"a graph").hexdigest(),
+        "model.onnx.data": hashlib.sha256(b"tables").hexdigest(),
     }
 
 
