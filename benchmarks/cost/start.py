@@ -230,11 +230,9 @@ def print_summary(models: Mapping[str, Mapping[str, Any]]) -> None:
             )
             memory = f"{each['pss_bytes'] / 2**20:>9.0f}{each['private_bytes'] / 2**20:>13.0f}"
             print(f"  {process:<24}{each['began_s']:>9.2f}{each['cpu_s']:>9.2f}{memory}{shown}")
-        copied, mapped = found["copied_bytes"] / 2**20, found["mapped_bytes"] / 2**20
-        print(
-            f"  all: {found['pss_bytes'] / 2**20:.0f} MiB; graph {copied:.0f} MiB and {mapped:.0f} MiB of mapped tables;"
-        )
-        print(f"  the copy for lone texts takes {found['second_copy_in_graphs']:.2f} times the {copied:.0f} MiB")
+        copied, mapped = (f"{found[figure] / 2**20:.0f} MiB" for figure in ("copied_bytes", "mapped_bytes"))
+        print(f"  all: {found['pss_bytes'] / 2**20:.0f} MiB; graph {copied} and {mapped} of mapped tables;")
+        print(f"  the copy for lone texts takes {found['second_copy_in_graphs']:.2f} times the {copied}")
 
 
 if __name__ == "__main__":

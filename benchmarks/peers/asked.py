@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.results import BOUND, Results
+from benchmarks.peers.results import BOUND, OtherDefinition, Results
 
 HOUR = Path("benchmarks/results/memory.json")
 """What `benchmarks.cost.memory` wrote."""
@@ -133,7 +133,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/bench.json"))
     parser.add_argument("--write", type=Path, metavar="DOCUMENT")
     arguments = parser.parse_args()
-    text = table(Results.from_json(json.loads(arguments.json.read_text())))
+    try:
+        text = table(Results.from_json(json.loads(arguments.json.read_text())))
+    except OtherDefinition as error:
+        raise SystemExit(f"{arguments.json}: {error}; measure anew with make bench") from error
     if arguments.write is None:
         print(text)
         return

@@ -21,6 +21,14 @@ STANDS_FOR = {
         for precision, roofline in ROOFLINES.items()
     },
 }
+DEFINITION = "stands_for"
+"""The fact in a file of results that is `STANDS_FOR` when they were measured."""
+
+
+class OtherDefinition(ValueError):
+    """Results are of a run in which another set of systems stood for the bound or the rooflines."""
+
+
 FIGURES = (
     "texts_per_s",
     "tokens_per_s",
@@ -78,7 +86,7 @@ class Results:
     def systems(self, workload: str, mode: str) -> list[str]:
         """The systems of a cell, the fastest first."""
         found = {each.system for each in self.measurements if (each.workload, each.mode) == (workload, mode)}
-        return sorted(found, key=lambda name: -(self.median(name, workload, mode, "texts_per_s") or 0))
+        return sorted(found, key=lambda name: -(self.median(name, workload, mode, "tokens_per_s") or 0))
 
     def median(self, system: str, workload: str, mode: str, figure: str) -> float | None:
         """Of the rounds."""
@@ -116,7 +124,7 @@ class Results:
             for system in self.systems(workload, mode)
         ]
         return {
-            "facts": self.facts,
+            "facts": {**self.facts, DEFINITION: STANDS_FOR},
             "refused": self.refused,
             "failed": self.failed,
             "summary": summary,
@@ -125,9 +133,17 @@ class Results:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Results:
-        """The inverse of `to_json`; the summary is computed anew."""
+        """The inverse of `to_json`; the summary is computed anew.
+
+        Raises:
+            OtherDefinition: the bound or a roofline was of other systems then, so that ratios to it would be of another
+                thing under the same name.
+        """
+        facts = dict(data["facts"])
+        if facts.pop(DEFINITION, None) != STANDS_FOR:
+            raise OtherDefinition(f"these results, of {facts['date']}, are by another definition of the bound")
         return cls(
-            facts=dict(data["facts"]),
+            facts=facts,
             measurements=[Measurement(**each) for each in data["measurements"]],
             refused=dict(data["refused"]),
             failed=dict(data["failed"]),

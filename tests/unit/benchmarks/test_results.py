@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from benchmarks.closed_loop import Load, as_tasks, on_threads, serially
@@ -11,7 +12,7 @@ from benchmarks.peers.asked import BEGIN, END, main, table
 from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.page import write_page
 from benchmarks.peers.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
-from benchmarks.peers.results import BOUND, Results, print_table
+from benchmarks.peers.results import BOUND, OtherDefinition, Results, print_table
 from benchmarks.peers.workers import Answered
 from benchmarks.processes import Cost, cost_of
 
@@ -131,6 +132,42 @@ def test_the_table_is_written_between_its_marks(results, tmp_path, monkeypatch):
 def test_results_come_back_from_their_file(results):
     again = Results.from_json(json.loads(json.dumps(results.to_json())))
     assert again == results
+
+
+def test_results_by_another_definition_of_the_bound_are_refused(results, tmp_path, monkeypatch):
+    """They would be read as what they were not."""
+    data = json.loads(json.dumps(results.to_json()))
+    del data["facts"]["stands_for"][BOUND][0]
+    with pytest.raises(OtherDefinition, match="of today, are by another definition of the bound"):
+        Results.from_json(data)
+    del data["facts"]["stands_for"]  # of a run before the definition was kept
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps(data))
+    monkeypatch.setattr(sys, "argv", ["asked", "--json", str(file)])
+    with pytest.raises(SystemExit, match=r"bench\.json: these results.*measure anew with make bench"):
+        main()
+
+
+def test_the_document_has_no_table_of_results_by_another_definition():
+    root = Path(__file__).parents[3]
+    document = (root / "docs/performance.md").read_text()
+    kept = json.loads((root / "benchmarks/results/bench.json").read_text())
+    try:
+        text = table(Results.from_json(kept))
+    except OtherDefinition:
+        text = "No run by today's definition of the bound is kept."
+    assert f"{BEGIN}\n{text}\n{END}" in document
+
+
+def test_bars_and_the_shares_beside_them_are_of_one_unit(results, tmp_path):
+    """Products of matrices answer the first texts of a load, which are of other lengths than all."""
+    results.add(measurement("roofline, fp32 torch", 900.0, number=1, tokens_per_s=35 * 380.0))
+    write_page(results, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert f"{35 * 380:,}" in page
+    assert f"{35 * 180:,}  ·  0.95 of the bound  ·  50% of the roofline" in page
+    assert "mixed, 4x32: tokens per second" in page
+    assert results.systems("mixed", "4x32")[:2] == ["roofline, fp32 torch", "bound, packed"]
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows(results, tmp_path):
