@@ -70,6 +70,14 @@ def test_a_server_is_closed_but_for_what_it_needs(name, compose):
 
 
 @pytest.mark.parametrize("name", SERVERS)
+def test_the_secret_of_shared_rows_lies_where_the_steps_look_for_it(name, compose):
+    service = compose["services"][name]
+    (secret,) = service["secrets"]
+    assert service["environment"]["ENCSERVE_SHARED_ROWS_SECRET_FILE"] == f"/run/secrets/{secret}"
+    assert compose["secrets"][secret] == {"file": "/dev/null"}, "empty, which is refused where there is a cache"
+
+
+@pytest.mark.parametrize("name", SERVERS)
 def test_what_the_steps_read_from_the_environment_can_be_set(name, compose):
     sources = (file.read_text() for file in Path(steps.__file__).parent.rglob("*.py"))
     read = {variable for source in sources for variable in re.findall(r'"(ENCSERVE_[A-Z_]+)"', source)}

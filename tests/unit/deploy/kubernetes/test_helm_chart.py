@@ -132,3 +132,18 @@ def test_the_rules_of_prometheus_are_those_of_the_compose_file():
     (rule,) = of_kind(render({"monitoring": MONITORED}), "PrometheusRule")
     files = (KUBERNETES.parent / "monitoring" / f"{name}.yml" for name in ("alerts", "drift", "slo"))
     assert rule["spec"]["groups"] == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+
+
+def test_servers_that_share_rows_have_the_address_and_the_secret():
+    pod = the(render(VALUE_SETS["shared rows"]), "Deployment", "encserve-server")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"] for each in container["env"]}
+    assert environment == {
+        "ENCSERVE_SHARED_ROWS_URL": {"name": "encserve-rows", "key": "url"},
+        "ENCSERVE_SHARED_ROWS_SECRET_FILE": "/shared-rows/secret",
+        "ENCSERVE_SHARED_ROWS_BUDGET_MS": "2.5",
+        "ENCSERVE_SHARED_ROWS_TTL_S": "3600",
+    }
+    (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == "/shared-rows")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+    assert volume["secret"] == {"secretName": "encserve-rows", "items": [{"key": "secret", "path": "secret"}]}

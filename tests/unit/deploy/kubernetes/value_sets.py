@@ -5,6 +5,7 @@ import json
 MONITORED = {"enabled": True, "labels": {"release": "prometheus"}, "gatewayKey": {"name": "encserve-prometheus"}}
 EDGE = [{"name": "edge", "namespace": "gateways"}]
 GATEWAYS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]
+CACHE = [{"podSelector": {"matchLabels": {"app": "valkey"}}}]
 OPEN = {"network": {"enabled": False}}
 SHARED = {"enabled": True, "hostnames": ["texts.example.org"]}
 
@@ -41,6 +42,10 @@ VALUE_SETS = {
             "settings": {"maxQueuedTexts": 4096, "latencyBucketsS": "0.05,0.1,1"},
         },
         "imagePullSecrets": ["registry"],
+    },
+    "shared rows": {
+        "server": {"sharedRows": {"secret": "encserve-rows", "budgetMs": 2.5, "ttlS": 3600}},
+        "network": {"serverTargets": CACHE},
     },
     "monitored": {"monitoring": MONITORED},
     "servers alone are monitored": {"monitoring": {"enabled": True}},
@@ -82,6 +87,9 @@ REFUSED = [
     ({"server": {"settings": {"maxQueuedTexts": 0}}}, "/server/settings/maxQueuedTexts"),
     ({"server": {"settings": {"recentRowsMib": -1}}}, "/server/settings/recentRowsMib"),
     ({"server": {"settings": {"intraOpThreads": 1.5}}}, "/server/settings/intraOpThreads"),
+    ({"server": {"sharedRows": {"secret": "rows"}}}, "server.sharedRows needs network.serverTargets"),
+    ({"server": {"sharedRows": {"url": "redis://cache"}}}, "'url' not allowed"),
+    ({"server": {"sharedRows": {"budgetMs": 0}}}, "/server/sharedRows/budgetMs"),
     ({"models": {"serve": []}}, "/models/serve"),
     ({"models": {"source": "nfs"}}, "/models/source"),
     ({"models": {"source": "claim"}}, "models.claim must name a PersistentVolumeClaim"),

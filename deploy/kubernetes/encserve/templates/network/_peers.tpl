@@ -4,6 +4,14 @@
       kubernetes.io/metadata.name: {{ .Values.network.monitoringNamespace }}
 {{- end }}
 
+{{- define "encserve.dns" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- end }}
+
 {{/* The Services that a route shares its requests among: this release's and, with a weight, a canary's. */}}
 {{- define "encserve.backends" -}}
 {{- $canary := .root.Values.route.canary }}

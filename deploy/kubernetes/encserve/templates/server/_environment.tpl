@@ -19,4 +19,23 @@
   value: {{ kindIs "string" . | ternary . (float64 . | printf "%.15g") | quote }}
 {{- end }}
 {{- end }}
+{{- with .sharedRows }}
+{{- if .secret }}
+- name: ENCSERVE_SHARED_ROWS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .secret }}
+      key: url
+- name: ENCSERVE_SHARED_ROWS_SECRET_FILE
+  value: /shared-rows/secret
+{{- range $setting, $variable := dict
+    "budgetMs" "ENCSERVE_SHARED_ROWS_BUDGET_MS"
+    "ttlS" "ENCSERVE_SHARED_ROWS_TTL_S" }}
+{{- with index $.sharedRows $setting }}
+- name: {{ $variable }}
+  value: {{ kindIs "string" . | ternary . (float64 . | printf "%.15g") | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
