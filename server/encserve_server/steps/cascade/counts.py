@@ -10,8 +10,8 @@ from ..head.answer_counts import LabelCounts, Tensors
 from ..head.answer_times import AnswerTimes
 from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
+from ..tokenize.door.admission_queue import LIMITS
 from .decisions import DECISIONS, LARGE, SMALL
-from .waiting import LIMITS
 
 
 class CascadeCounts:

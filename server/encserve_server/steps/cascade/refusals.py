@@ -40,6 +40,7 @@ _WORDS = {
         "hold no place to cut it",
         "at least 1 is expected",
         "at least one is expected",
+        "expected are as many, or one text",
         "is not valid UTF-8",
         "a window holds",
     ),

@@ -30,7 +30,9 @@ from ..request.health import PARAMETER as HEALTH
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
+from ..tokenize.door.admission_queue import Overloaded
 from ..tokenize.door.lane_queue import QueuedRequest
+from ..tokenize.door.queue_limits import queue_limits
 from ..tokenize.limits import Limits
 from .asked import Asked
 from .counts import CascadeCounts
@@ -38,7 +40,7 @@ from .decisions import LARGE, SMALL, decisions_of, is_sure, merged
 from .member import Member, MemberRefused, NotAsFitted
 from .refusals import Refusal
 from .under_way import UnderWay
-from .waiting import QueueFull, WaitingRequests
+from .waiting import WaitingRequests
 
 THREADS = {INTERACTIVE: 20, BULK: 8}
 """Requests that are under way at once. With a question of health and a message they are fewer than the 32 requests of
@@ -71,7 +73,8 @@ class TritonPythonModel:
                 member.check(folder.parent.parent)
         except NotAsFitted as error:  # which the other pipelines of the server have nothing to do with
             self._unfit = str(error)
-        self._waiting = WaitingRequests(settings["queue"])
+        self._waiting = WaitingRequests(queue_limits(settings), THREADS)
+        self._metrics.gauge("encserve_waiting_tokens", "Tokens that wait or are computed", self._waiting.tokens)
         self._under_way = UnderWay()
         self._questions: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._given_up: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -148,7 +151,7 @@ class TritonPythonModel:
         self._under_way.begin(asked)
         try:
             self._waiting.put(request)
-        except QueueFull as error:
+        except Overloaded as error:
             self._under_way.end(asked)
             self._counts.refused.add(lane=lane, limit=error.limit)
             call.answer(unavailable(str(error)))
@@ -180,6 +183,7 @@ class TritonPythonModel:
             self._counts.late.add(lane=request.lane)
             asked.call.answer(unavailable(f"timeout of {request.timeout_s:g} s was used up while the request waited"))
             return
+        began_s = time.monotonic()
         try:
             answer, decided = self._ask_both(asked)
         except NotAsFitted as error:
@@ -188,6 +192,7 @@ class TritonPythonModel:
         except MemberRefused as error:
             self._refuse(asked, error)
         else:
+            self._waiting.served(request, time.monotonic() - began_s)
             self._send(asked, answer, decided)
             self._counts.answered(request.lane, asked.call.arrived_s, answer, decided)
 

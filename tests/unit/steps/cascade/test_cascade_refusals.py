@@ -5,7 +5,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from encserve_server.steps.cascade.refusals import Refusal, refusal_in
-from encserve_server.steps.cascade.waiting import QueueFull, WaitingRequests
+from encserve_server.steps.cascade.waiting import WaitingRequests
 from encserve_server.steps.instance.load_page import Load
 from encserve_server.steps.request.options import InvalidArgument
 from encserve_server.steps.tokenize.door.admission_queue import AdmissionQueue, Overloaded, QueueLimits
@@ -37,9 +37,10 @@ def test_what_the_door_refuses(limits, load):
 
 
 def test_what_the_queue_of_a_cascade_refuses():
-    waiting = WaitingRequests({"max_queued_texts": 3, "max_queued_bytes": 99})
+    limits = QueueLimits(max_queued_texts=3, max_queued_bytes=99)
+    waiting = WaitingRequests(limits, {"bulk": 1, "interactive": 1}, clock=lambda: 0.0)
     waiting.put(queued())
-    with pytest.raises(QueueFull) as refused:
+    with pytest.raises(Overloaded) as refused:
         waiting.put(queued())
     assert refusal_in(str(refused.value)) is Refusal.UNAVAILABLE
 
@@ -82,6 +83,22 @@ def test_what_is_wrong_with_a_text(texts, options):
         answer = error
     assert isinstance(answer, InvalidArgument)
     assert refusal_in(str(answer)) is Refusal.INVALID
+
+
+@pytest.mark.parametrize(
+    ("layout", "own"),
+    [
+        ("text_pairs", {}),
+        ("context_windows", {}),
+        ("templated_pairs", {"template": {"plain": ["", "", ""], "instructed": ["", "", "", ""]}}),
+    ],
+)
+def test_pairs_that_are_none(layout, own):
+    settings = {"layout": layout, "limits": LIMITS | {"max_texts_per_request": 9}, "prompts": {}, "tensors": []}
+    tokenization = Tokenization(Tokenizer(models.WordLevel({"a": 0}, unk_token="a")), settings | own)
+    with pytest.raises(InvalidArgument, match="2 texts and 3 text_pairs") as wrong:
+        tokenization.read({"text": np.array([b"a"] * 2), "text_pair": np.array([b"a"] * 3)}, {})
+    assert refusal_in(str(wrong.value)) is Refusal.INVALID
 
 
 def test_limits_of_a_text_that_is_read_whole():

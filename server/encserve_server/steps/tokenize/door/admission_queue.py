@@ -102,7 +102,7 @@ class AdmissionQueue:
             now_s = self._clock()
             load = self._read_load(request.lane, now_s)
             queue = self._queues[request.lane]
-            self._check_time(request, queue, load, now_s)
+            check_wait(request, queue, load, now_s)
             if not queue.requests and self._fits(queue, load, now_s):
                 queue.gone_on.append((now_s, request.tokens))
                 return True
@@ -179,7 +179,7 @@ class AdmissionQueue:
         after, refused = LaneQueue(gone_on=before.gone_on), []
         for request in before.requests:
             try:
-                self._check_time(request, after, load, now_s)
+                check_wait(request, after, load, now_s)
                 after.push(request)
             except Overloaded as error:
                 refused.append((request, error))
@@ -216,19 +216,19 @@ class AdmissionQueue:
                 f"is {limits.max_queued_bytes}: try again later",
             )
 
-    @staticmethod
-    def _check_time(request: QueuedRequest, queue: LaneQueue, load: Load | None, now_s: float) -> None:
-        """Refuse a request that would wait for too long, also one that finds room: on a slow machine the room itself
-        may be more than a caller waits for."""
-        if request.timeout_s and load is not None and load.rate:
-            wait_s = (queue.tokens + load.tokens + queue.in_transit(now_s)) / load.rate
-            if now_s - request.arrived_s + wait_s > SHARE_OF_TIMEOUT * request.timeout_s:
-                raise Overloaded(
-                    "timeout",
-                    f"about {wait_s:.1f} s of {request.lane} work wait before this request; of its timeout of "
-                    f"{request.timeout_s:.3g} s it may wait {SHARE_OF_TIMEOUT * request.timeout_s:.3g} s: try again "
-                    "later",
-                )
+
+def check_wait(request: QueuedRequest, queue: LaneQueue, load: Load | None, now_s: float) -> None:
+    """Refuse a request that would wait for too long, also one that finds room: on a slow machine the room itself may be
+    more than a caller waits for. Raises Overloaded."""
+    if request.timeout_s and load is not None and load.rate:
+        wait_s = (queue.tokens + load.tokens + queue.in_transit(now_s)) / load.rate
+        if now_s - request.arrived_s + wait_s > SHARE_OF_TIMEOUT * request.timeout_s:
+            raise Overloaded(
+                "timeout",
+                f"about {wait_s:.1f} s of {request.lane} work wait before this request; of its timeout of "
+                f"{request.timeout_s:.3g} s it may wait {SHARE_OF_TIMEOUT * request.timeout_s:.3g} s: try again "
+                "later",
+            )
 
 
 def estimate_tokens(groups: Sequence[Sequence[str]], max_length: int) -> int:
