@@ -18,12 +18,13 @@ from ..instance.failures import Failures
 from ..instance.lanes import INTERACTIVE, LANES
 from ..instance.load_page import Load, LoadWriter, page_file
 from ..instance.metrics import Counter, Metrics
-from ..instance.settings import instance_of, version_folder
+from ..instance.settings import instance_of, read_settings, version_folder
 from ..request.call import Call
 from ..request.options import InvalidArgument
 from ..request.replies import failed, reply, unavailable
 from .encoder import Counted, Encoder
 from .request import EncodeRequest, NonFiniteRows, Rows
+from .served_files import PLACE, ServedFiles
 from .shared.shared_rows import EVENTS
 
 
@@ -35,10 +36,16 @@ class TritonPythonModel:
         self._args = args
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=False)
-        self._failures.expect("begin", "network", *(f"lane {lane}" for lane in LANES))
+        self._failures.expect("begin", "network", PLACE, *(f"lane {lane}" for lane in LANES))
         self._count(self._metrics)
+        folder = version_folder(args)
+        # Before the encoder compares them with the certificate, so that no change after that is missed; what is wrong
+        # with the settings it says itself.
+        digests = read_settings(folder).get("graph_sha256", {})
+        self._served = ServedFiles(folder, digests, self._failures.report)
+        self._metrics.add(self._served)
         self._encoder = Encoder(
-            version_folder(args),
+            folder,
             publish=self._publish,
             count=self._count_batch,
             count_shared=self._count_shared,
@@ -131,6 +138,7 @@ class TritonPythonModel:
         """Compute the requests that wait, and end the threads."""
         self._encoder.close()
         self._metrics.close()
+        self._served.close()
 
 
 class EncodeCall(Call):

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import time
 from dataclasses import asdict, replace
 from importlib import import_module
 
@@ -42,7 +44,7 @@ def step(triton, monkeypatch, tmp_path):
     settings = {
         "bounds": {"max_length": 4, "max_tokens": 8, "vocabularies": {"input_ids": 10}},
         "follows": {"sentence_embedding": "lengths", "logits": "lengths"},
-        "graph_sha256": {},
+        "graph_sha256": {"model.onnx.data": hashlib.sha256(b"a table").hexdigest()},
         "hints": {},
         "requirements": asdict(HostRequirements(backend="python", fast_with=("no_such_flag",))),
         "micro_batch_cost": {"overhead": 10, "pair": 0},
@@ -51,6 +53,7 @@ def step(triton, monkeypatch, tmp_path):
         "token_budget": 512,
     }
     (tmp_path / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "model.onnx.data").write_bytes(b"a table")
     session = _Session()
     monkeypatch.setattr(encoder, "load_network", lambda *_, **__: None)
     monkeypatch.setattr(encoder, "PackedSession", lambda *_, **__: session)
@@ -190,6 +193,17 @@ def test_an_answer_that_cannot_be_made_fails_its_request_and_not_the_lane(triton
     assert first.error.message == "minilm_encode failed (MemoryError); the server's log says where"
     assert counted(step._failures._errors, where="answer") == 1
     assert second.tensors["sentence_embedding"].tolist() == [[[2.0, 0.0]]]
+
+
+def test_a_graph_that_is_written_over_while_it_is_served_is_a_fault(triton, step, tmp_path):
+    assert counted(step._failures._errors, where="graph") == 0
+    (tmp_path / "model.onnx.data").write_bytes(b"another table")
+    end_s = time.monotonic() + 20
+    while not counted(step._failures._errors, where="graph"):
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+    assert any("model.onnx.data was changed while it is served" in line for line in triton.logged)
+    step.finalize()
 
 
 def test_what_no_other_step_sends_is_refused_and_fails_nobody_else(triton, step):
