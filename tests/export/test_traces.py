@@ -87,6 +87,7 @@ def test_what_differs_is_traced_by_itself(write, traced, tmp_path, monkeypatch):
     assert write() == plain
 
 
+@pytest.mark.slow
 def test_with_another_number_in_our_code_a_network_is_traced_once_more(write, traced, monkeypatch):
     write()
     monkeypatch.setattr(packed_graph, "OPSET", packed_graph.OPSET + 1)

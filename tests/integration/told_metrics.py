@@ -22,3 +22,11 @@ def wait_for_metric(server, name, value, **labels):
     while metric(server, name, **labels) < value and time.monotonic() < deadline_s:
         time.sleep(0.05)
     assert metric(server, name, **labels) == value
+
+
+def wait_for_more(server, name, than, **labels):
+    """Of what may be counted more than once, as where a client asks again."""
+    deadline_s = time.monotonic() + 60
+    while metric(server, name, **labels) <= than:
+        assert time.monotonic() < deadline_s, f"{name} is still {than}"
+        time.sleep(0.05)

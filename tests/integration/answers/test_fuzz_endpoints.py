@@ -1,4 +1,4 @@
-"""A few thousand bad requests in `make test`, and more than fifty thousand in `make soak`, to the real endpoints.
+"""Over a thousand bad requests in `make test`, and more than fifty thousand in `make soak`, to the real endpoints.
 
 gRPC is asked directly and through the gateway; HTTP through the gateway, because the HTTP endpoint of Triton 2.51
 itself ends with a crash on some of these (docs/security.md). After each hundred cases a good request is answered
@@ -42,9 +42,9 @@ from encserve_server.launcher.server import TritonServer
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx: apt-get install nginx")
 
-FEW = {"grpc": 800, "http": 500, "sdk": 500, "sockets": 100, "large": 1}
+FEW = {"grpc": 400, "http": 300, "sdk": 300, "sockets": 60, "large": 1}
 MANY = {"grpc": 30_000, "http": 16_000, "sdk": 6_000, "sockets": 2_000, "large": 8}
-WARM_UP = 300
+WARM_UP = 150
 
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,

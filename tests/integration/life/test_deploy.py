@@ -16,7 +16,7 @@ from encserve import Client, EncserveError
 from encserve_server import command, health
 from encserve_server.launcher.server import TritonServer
 
-OF_OTHERS = re.compile("nv_gpu_.*|encserve_first_(labels|score_.*)")  # of GPUs, and of classifiers
+OF_OTHERS = re.compile("nv_gpu_.*|encserve_first_(labels|score_.*)|encserve_cascade_.*")  # GPUs, classifiers, cascades
 SCALED = {"monitoring": {"enabled": True}, "autoscaling": {"kind": "keda"}}
 
 

@@ -8,7 +8,7 @@ import httpx2
 import numpy as np
 import pytest
 from published_again import copy_version
-from told_metrics import metric, wait_for_metric
+from told_metrics import metric, wait_for_metric, wait_for_more
 
 from encserve import Client, DeadlineExceeded, InferenceFailed, InvalidInput, Overloaded, Retry, Unavailable
 from encserve._cli import main
@@ -96,12 +96,14 @@ def test_a_call_that_has_no_time_ends(server):
 
 def test_another_version_of_a_pipeline_is_refused_until_it_is_as_fitted(client, server, repository, capsys):
     copy_version(repository, LARGE, 1, 2)
+    before = metric(server, "encserve_cascade_unfit_requests", model="cascade-bert_cascade")
     where = ["--repository", str(repository), "--url", server.grpc_url]
     assert main(["promote", LARGE, "2", *where]) == 0
     try:
         assert f"the cascade cascade-bert was fitted to version 1 of {LARGE}: it refuses" in capsys.readouterr().err
         with pytest.raises(InferenceFailed, match=f"to version 1 of {LARGE}, which the server does not serve now"):
             client.classify(TEXTS, model="cascade-bert")
+        wait_for_more(server, "encserve_cascade_unfit_requests", before, model="cascade-bert_cascade")
         assert main(["health", "--url", server.grpc_url]) == 0, "which would else start the server again"
     finally:
         assert main(["rollback", LARGE, *where]) == 0
