@@ -23,12 +23,25 @@ _STANDS_ON: dict[type, dict[str, tuple[str, ...]]] = {
         "on_response_complete": ("pipeline",),
     },
     RequestResponseCycle: {"__init__": ("disconnected", "response_complete")},
-    FlowControl: {"resume_reading": ()},
+    FlowControl: {"__init__": ("_transport",), "resume_reading": ()},
 }
 """Class of uvicorn -> its method -> the names that this uses. None of them is in what uvicorn documents."""
 
 WAITING = 1
 """Requests of a connection that may wait for the answers before theirs while it is still read from."""
+
+
+class _Flow(FlowControl):
+    """Reads on only where few requests wait; uvicorn has it read on with each answer and each question for a body."""
+
+    def __init__(self, protocol: TellingProtocol) -> None:
+        super().__init__(protocol.transport)
+        self._waiting = protocol.pipeline
+
+    def resume_reading(self) -> None:
+        """Read, unless too much waits."""
+        if len(self._waiting) <= WAITING:
+            super().resume_reading()
 
 
 class TellingProtocol(HttpToolsProtocol):
@@ -39,6 +52,7 @@ class TellingProtocol(HttpToolsProtocol):
         self._connection = Connection()
         self._cycles: deque[RequestResponseCycle] = deque()  # answers end in the order of the requests
         super().connection_made(transport)
+        self.flow = _Flow(self)
 
     def on_message_begin(self) -> None:
         """Begin a request, and the scope of it."""
@@ -52,13 +66,19 @@ class TellingProtocol(HttpToolsProtocol):
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
         self._cycles.append(self.cycle)
-        self._read_on()
+        self.flow.resume_reading()  # nothing else tells that the caller has gone
 
     def on_message_complete(self) -> None:
         """Have read a request whole. What comes next is read although nobody asks for it; uvicorn stops reading within
         a body of more than 64 KiB."""
         super().on_message_complete()
-        self._read_on()
+        self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """Begin the next request, after which less waits."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End it for all of its requests, where uvicorn by itself ends the last one only."""
@@ -66,11 +86,6 @@ class TellingProtocol(HttpToolsProtocol):
             cycle.disconnected = cycle.disconnected or not cycle.response_complete
         super().connection_lost(exc)
         self._connection.end()
-
-    def _read_on(self) -> None:
-        """Read, unless too much waits: nothing else tells that the caller has gone."""
-        if len(self.pipeline) <= WAITING:
-            self.flow.resume_reading()
 
 
 def lacking() -> list[str]:

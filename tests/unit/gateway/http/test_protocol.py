@@ -119,6 +119,31 @@ async def test_who_sends_request_after_request_and_reads_nothing_is_not_read_fro
     await slow.ended.wait()
 
 
+async def test_nothing_more_is_read_while_requests_wait_that_were_sent_before():
+    """uvicorn reads on with each answer, and as much as a read brings would be kept for each."""
+    protocol, transport = connected(Fake().gateway)
+    resumed = []
+    transport.resume_reading = lambda: resumed.append(len(protocol.pipeline))
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n" * 30)
+    while protocol.pipeline or not protocol.cycle.response_complete:
+        await asyncio.sleep(0)
+    assert set(resumed) == {1}
+
+
+async def test_a_connection_that_closes_with_an_answer_is_not_read_from():
+    async def application(scope, receive, send):
+        headers = [(b"connection", b"close"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    protocol, transport = connected(application)
+    protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    protocol.flow.pause_reading()  # as within a large body
+    while not transport.is_closed:
+        await asyncio.sleep(0)
+    assert not transport.reads
+
+
 async def test_many_requests_in_one_read_cost_as_much_as_their_number(monkeypatch):
     """Anybody can send them, and all other callers would wait meanwhile."""
     looks = 0
