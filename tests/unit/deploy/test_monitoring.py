@@ -170,6 +170,18 @@ def test_slow_answers_are_seen_by_the_work_that_waits(tmp_path, tokens, alerts):
     check_alerts(tmp_path, work, alerts)
 
 
+@pytest.mark.parametrize("step", ["generate", "cascade"])
+def test_work_that_waits_in_a_pipeline_of_one_step_is_its_own(step, tmp_path):
+    """Not that of whoever else has such a step, by whose rate it would be divided."""
+    work = [
+        steady("encserve_waiting_tokens", 2_000, model=f"topics_{step}", lane="interactive"),
+        steady("encserve_tokens_per_second", 1_000, model=f"topics_{step}", lane="interactive"),
+        steady("encserve_waiting_tokens", 10, model="t5_generate", lane="interactive"),
+        steady("encserve_tokens_per_second", 10**6, model="t5_generate", lane="interactive"),
+    ]
+    check_alerts(tmp_path, work, {"WorkWaits": ["topics"]})
+
+
 def test_work_that_waited_for_a_moment_is_no_reason_to_add_a_replica(tmp_path):
     """A pipeline that computes now and then tells its rate at those moments alone."""
     waiting = steady("encserve_waiting_tokens", 2_000, model="minilm_tokenize", lane="interactive")

@@ -74,7 +74,7 @@ class TritonPythonModel:
         except NotAsFitted as error:  # which the other pipelines of the server have nothing to do with
             self._unfit = str(error)
         self._waiting = WaitingRequests(queue_limits(settings), THREADS)
-        self._metrics.gauge("encserve_waiting_tokens", "Tokens that wait or are computed", self._waiting.tokens)
+        self._metrics.work(self._waiting.load)
         self._under_way = UnderWay()
         self._questions: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._given_up: queue.SimpleQueue[str | None] = queue.SimpleQueue()

@@ -63,9 +63,10 @@ class WaitingRequests:
         with self._changed:
             self._rates[request.lane].served(request.tokens, seconds)
 
-    def tokens(self, lane: str) -> float:
-        """Return the tokens, as estimated, that wait in a lane."""
-        return float(self._queues[lane].tokens)
+    def load(self, lane: str) -> Load:
+        """Return the tokens, as estimated, that wait in a lane, and how fast they are answered."""
+        with self._changed:
+            return Load(tokens=self._queues[lane].tokens, rate=self._rates[lane].tokens_per_second, room=0)
 
     def cancel(self, request_id: str) -> list[QueuedRequest]:
         """Take out the requests of an id, and return them."""

@@ -125,7 +125,7 @@ class Metrics:
         self.gauge("encserve_waiting_tokens", "Tokens that wait or are computed", lambda lane: load(lane).tokens)
         self.gauge(
             "encserve_tokens_per_second",
-            "Tokens a second that the encode step last computed with all its threads",
+            "Tokens a second that were last computed while all threads had work",
             lambda lane: load(lane).rate,
         )
 

@@ -303,7 +303,7 @@ def test_too_much_for_a_timeout_is_refused(triton, make, pipelines):
     assert answer.error.code == "later"
     assert "of its timeout of 60 s it may wait 30 s" in answer.error.message
     assert counts(step._counts.refused) == {(("lane", "interactive"), ("limit", "timeout")): 1}
-    assert step._waiting.tokens("interactive") == 3
+    assert step._waiting.load("interactive").tokens == 3
     pipelines.goes_on.set()
     assert not any(answer_of(each).has_error() for each in (*taken, waiting))
 

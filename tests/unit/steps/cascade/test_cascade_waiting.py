@@ -59,7 +59,7 @@ def test_what_would_wait_for_more_than_half_its_timeout_is_refused(waiting):
         waiting.put(queued("hasty", timeout_s=5))
     assert refused.value.limit == "timeout"
     waiting.put(queued("hasty", "bulk", timeout_s=5))
-    assert (waiting.tokens("interactive"), waiting.tokens("bulk")) == (24, 4)
+    assert [waiting.load(lane).tokens for lane in ("interactive", "bulk")] == [24, 4]
 
 
 def test_who_is_first_waits_for_a_thread_only(waiting):

@@ -7,7 +7,7 @@ namespace="{{ .Release.Namespace }}",service="{{ include "encserve.name" (dict "
 while nobody asks; none at all where Prometheus does not see the servers, which is no reason to stop one. Bulk fills any
 capacity, and is left out. */}}
 {{- define "encserve.workQuery" -}}
-{{- $steps := "\"pipeline\", \"$1\", \"model\", \"(.+?)_(?:tokenize|encode|encode_tensorrt)\"" -}}
+{{- $steps := "\"pipeline\", \"$1\", \"model\", \"(.+?)_(?:tokenize|encode|encode_tensorrt|generate|cascade)\"" -}}
 {{- $interactive := printf "{lane=\"interactive\",%s}" (include "encserve.series" .) -}}
 max(
   sum by (pipeline) (label_replace(encserve_waiting_tokens{{ $interactive }}, {{ $steps }}))
