@@ -17,7 +17,7 @@ from encserve import AsyncClient, __version__
 from encserve._verbs.options import MOST, Option
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
-from encserve_gateway.dialects.generation_schemas import completions_operation, pipeline_operation
+from encserve_gateway.dialects.generation_schemas import completions_operation, model_operation, pipeline_operation
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.dialects.own import OPTIONAL, SINGLE, options_of_verb, path_of
 from encserve_gateway.exchange import Exchange
@@ -59,7 +59,7 @@ def document() -> Schema:
         "paths": {
             **{path_of(verb): {"post": _verb(verb)} for verb in VERBS.values()},
             "/v1/completions": {"post": completions_operation(_failed())},
-            "/models/{model}": {"post": pipeline_operation(_failed())},
+            "/models/{model}": {"get": model_operation(_failed()), "post": pipeline_operation(_failed())},
         },
         "components": {
             "schemas": {"Error": _error()},

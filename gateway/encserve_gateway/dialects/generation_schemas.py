@@ -65,7 +65,7 @@ def completions_operation(failed: Schema) -> Schema:
                 "text, and the last is [DONE].",
                 "content": {
                     "application/json": {"schema": response_schema()},
-                    EVENT_STREAM.decode().partition(";")[0]: {"schema": TEXT},
+                    EVENT_STREAM.decode().partition(";")[0]: {},  # OpenAPI 3.1 has no word for what an event holds
                 },
             },
             **failed,
@@ -105,6 +105,25 @@ OPTIONS: Mapping[str, Schema] = {
 """What `generate` of transformers is told, and what each may be."""
 
 
+MODEL: Schema = {"name": "model", "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}
+"""The parameter in the path."""
+
+
+def model_operation(failed: Schema) -> Schema:
+    """The operation of `GET /models/{model}`."""
+    told: Schema = {"type": "object", "description": "As OpenAI's models are described, with more of the pipeline."}
+    return {
+        "operationId": "model",
+        "summary": "Say which model has a name, as OpenAI's models do.",
+        "description": "Say which model has a name, as OpenAI's models do.",
+        "parameters": [MODEL],
+        "responses": {
+            "200": {"description": "The model.", "content": {"application/json": {"schema": told}}},
+            **failed,
+        },
+    }
+
+
 def pipeline_operation(failed: Schema) -> Schema:
     """The operation of `POST /models/{model}` for models that make texts. Its errors are those of TEI."""
     error = {"application/json": {"schema": _object({"error": TEXT, "error_type": TEXT})}}
@@ -122,6 +141,7 @@ def pipeline_operation(failed: Schema) -> Schema:
         },
     }
     named = _object(dict.fromkeys(("generated_text", "summary_text", "translation_text"), TEXT))
+    of_others: Schema = {"description": "The answer of a model of another task."}
     about = (
         "Make texts of texts, as text2text-generation, summarization and translation of Hugging Face's pipelines do."
     )
@@ -131,7 +151,7 @@ def pipeline_operation(failed: Schema) -> Schema:
         "operationId": "pipeline",
         "summary": about,
         "description": f"{about} Models of other tasks have their own answers here.",
-        "parameters": [{"name": "model", "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}],
+        "parameters": [MODEL],
         "requestBody": {
             "required": True,
             "content": {
@@ -141,7 +161,7 @@ def pipeline_operation(failed: Schema) -> Schema:
         "responses": {
             "200": {
                 "description": "Of each text what was made of it, under the names of all three.",
-                "content": {"application/json": {"schema": {"type": "array", "items": named}}},
+                "content": {"application/json": {"schema": {"anyOf": [{"type": "array", "items": named}, of_others]}}},
             },
             **{status: {"description": each["description"], "content": error} for status, each in statuses.items()},
         },
