@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.capacity.known_servers import SERVERS, SERVICE_S, truth_per_s
-from benchmarks.capacity.written import Marks, table
+from benchmarks.written import Marks, table
 from encserve_loadtest.config import DEFAULT_TIME_LIMIT_S, SEARCH_SHARE
 from encserve_loadtest.errors import TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
@@ -94,7 +94,8 @@ def write(path: Path, rows: list[list[str]], note: str) -> None:
     measured = {row[0] for row in rows}
     kept = [row for row in cells if row[0] in SERVERS and row[0] not in measured]
     order = list(SERVERS)
-    MARKS.put(path, f"{table(HEADS, sorted([*kept, *rows], key=lambda row: order.index(row[0])))}\n\n{note}")
+    measured_table = table(HEADS, sorted([*kept, *rows], key=lambda row: order.index(row[0])))
+    MARKS.put(path, f"\n{measured_table}\n\n{note}\n")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.capacity.known_servers import SERVERS, SERVICE_S, Known, pausing, simulated_truth_per_s, truth_per_s
-from benchmarks.capacity.written import Marks, table
+from benchmarks.written import Marks, table
 from encserve_loadtest.config import DEFAULT_TIME_LIMIT_S, SEARCH_SHARE
 from encserve_loadtest.estimate.capacity import Capacity
 from encserve_loadtest.estimate.experiment import Experiment
@@ -150,7 +150,7 @@ def main() -> None:
     text = f"{drifts}\n\n{steals}\n\n{note}"
     print(text)
     if arguments.write:
-        MARKS.put(arguments.write, text)
+        MARKS.put(arguments.write, f"\n{text}\n")
 
 
 if __name__ == "__main__":

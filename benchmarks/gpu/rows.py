@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- benchmarks.gpu.rows: begin -->", "<!-- benchmarks.gpu.rows: end -->"
+from benchmarks.written import Marks
+
+MARKS = Marks("<!-- benchmarks.gpu.rows: begin -->", "<!-- benchmarks.gpu.rows: end -->")
 NEVER = "`make gpu` **never ran on a card**."
 
 
@@ -93,15 +94,7 @@ def main() -> None:
     if arguments.write is None:
         print(text)
         return
-    document = arguments.write.read_text(encoding="utf-8")
-    replaced, count = re.subn(
-        rf"(?s){re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{text}\n{END}", document
-    )
-    if count != 1:
-        raise SystemExit(
-            f"{arguments.write} has no place for the rows: it needs the lines {BEGIN} and {END}, once each"
-        )
-    arguments.write.write_text(replaced, encoding="utf-8")
+    MARKS.put(arguments.write, text)
 
 
 if __name__ == "__main__":

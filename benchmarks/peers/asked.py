@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.results import BOUND, OtherDefinition, Results
+from benchmarks.written import Marks
 
 HOUR = Path("benchmarks/results/memory.json")
 """What `benchmarks.cost.memory` wrote."""
-BEGIN, END = "<!-- benchmarks.peers.asked: begin -->", "<!-- benchmarks.peers.asked: end -->"
+MARKS = Marks("<!-- benchmarks.peers.asked: begin -->", "<!-- benchmarks.peers.asked: end -->")
 
 
 @dataclass(frozen=True)
@@ -140,15 +140,7 @@ def main() -> None:
     if arguments.write is None:
         print(text)
         return
-    document = arguments.write.read_text(encoding="utf-8")
-    replaced, count = re.subn(
-        rf"(?s){re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: f"{BEGIN}\n{text}\n{END}", document
-    )
-    if count != 1:
-        raise SystemExit(
-            f"{arguments.write} has no place for the table: it needs the lines {BEGIN} and {END}, once each"
-        )
-    arguments.write.write_text(replaced, encoding="utf-8")
+    MARKS.put(arguments.write, text)
 
 
 if __name__ == "__main__":

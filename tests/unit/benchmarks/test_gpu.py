@@ -279,12 +279,12 @@ def test_a_rehearsal_is_no_card(tmp_path, monkeypatch):
     assert rows.text_of(None) == rows.text_of(results(rehearsal=True)) == rows.NEVER
     file, document = tmp_path / "gpu.json", tmp_path / "hardware.md"
     file.write_text(json.dumps(results()))
-    document.write_text(f"before\n{rows.BEGIN}\nold\n{rows.END}\nafter\n")
+    document.write_text(f"before\n{rows.MARKS.begin}\nold\n{rows.MARKS.end}\nafter\n")
     monkeypatch.setattr(sys, "argv", ["rows", "--json", str(file), "--write", str(document)])
     rows.main()
-    assert document.read_text() == f"before\n{rows.BEGIN}\n{rows.text_of(results())}\n{rows.END}\nafter\n"
+    assert document.read_text() == f"before\n{rows.MARKS.begin}\n{rows.text_of(results())}\n{rows.MARKS.end}\nafter\n"
     document.write_text("no marks")
-    with pytest.raises(SystemExit, match="has no place for the rows"):
+    with pytest.raises(SystemExit, match=r"has no line <!-- benchmarks\.gpu\.rows: begin -->"):
         rows.main()
 
 
@@ -292,7 +292,7 @@ def test_the_page_has_the_rows_of_the_results_that_are_kept():
     root = Path(__file__).parents[3]
     kept = root / "benchmarks/results/gpu.json"
     text = rows.text_of(json.loads(kept.read_text()) if kept.is_file() else None)
-    assert f"{rows.BEGIN}\n{text}\n{rows.END}" in (root / "docs/hardware.md").read_text()
+    assert f"{rows.MARKS.begin}\n{text}\n{rows.MARKS.end}" in (root / "docs/hardware.md").read_text()
 
 
 def test_results_are_what_the_steps_have_written_so_far(tmp_path):

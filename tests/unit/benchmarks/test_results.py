@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.closed_loop import Load, as_tasks, on_threads, serially
-from benchmarks.peers.asked import BEGIN, END, main, table
+from benchmarks.peers.asked import MARKS, main, table
 from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.page import write_page
 from benchmarks.peers.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
@@ -120,12 +120,12 @@ def test_the_table_says_what_was_measured_and_what_was_not(results):
 def test_the_table_is_written_between_its_marks(results, tmp_path, monkeypatch):
     file, document = tmp_path / "bench.json", tmp_path / "performance.md"
     file.write_text(json.dumps(results.to_json()))
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    document.write_text(f"before\n{MARKS.begin}\nold\n{MARKS.end}\nafter\n")
     monkeypatch.setattr(sys, "argv", ["asked", "--json", str(file), "--write", str(document)])
     main()
-    assert document.read_text() == f"before\n{BEGIN}\n{table(results)}\n{END}\nafter\n"
+    assert document.read_text() == f"before\n{MARKS.begin}\n{table(results)}\n{MARKS.end}\nafter\n"
     document.write_text("no marks")
-    with pytest.raises(SystemExit, match="has no place for the table"):
+    with pytest.raises(SystemExit, match=r"has no line <!-- benchmarks\.peers\.asked: begin -->"):
         main()
 
 
@@ -156,7 +156,7 @@ def test_the_document_has_no_table_of_results_by_another_definition():
         text = table(Results.from_json(kept))
     except OtherDefinition:
         text = "No run by today's definition of the bound is kept."
-    assert f"{BEGIN}\n{text}\n{END}" in document
+    assert f"{MARKS.begin}\n{text}\n{MARKS.end}" in document
 
 
 def test_bars_and_the_shares_beside_them_are_of_one_unit(results, tmp_path):

@@ -24,7 +24,7 @@ class Marks:
         _, end, after = rest.partition(self.end)
         if not begin or not end:
             raise SystemExit(f"{path} has no line {self.begin}, or none that ends it")
-        path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+        path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
