@@ -18,8 +18,9 @@ from encserve_server.steps.encode.host.cores import usable_cores
 from encserve_server.steps.generate.beams import score_of
 from encserve_server.steps.generate.cache import Cache
 from encserve_server.steps.generate.choice import Choice, choices_of
-from encserve_server.steps.generate.engine import Engine, EngineLimits
+from encserve_server.steps.generate.engine import Engine
 from encserve_server.steps.generate.languages import Languages
+from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.rules import rules_in
@@ -73,6 +74,8 @@ class AskedStep:
             WayFailed: the network fails on one.
             CertificateFailed: a text is refused.
         """
+        if not asked:
+            return []
         limits = replace(self._limits, max_queued_texts=len(asked), **({"max_rows": 1} if one_by_one else {}))
         ended, left = threading.Event(), [len(asked)]
         said: dict[int, str] = {}

@@ -19,7 +19,7 @@ from encserve_repository.config_text import pin_versions
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate.choice import EARLY_STOPPING
-from encserve_server.steps.generate.engine import EngineLimits
+from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits

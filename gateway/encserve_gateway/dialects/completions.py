@@ -13,6 +13,7 @@ from typing import Any
 
 from encserve import AsyncClient, Generations
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.search import beams_of, search_of
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.dialects.openai import error_body, error_response
@@ -31,16 +32,13 @@ FINISHES = {"eos": "stop", "stop": "stop", "length": "length"}
 
 ONLY: Mapping[str, Any] = {
     "n": 1,
-    "best_of": 1,
     "echo": False,
     "logprobs": None,
     "suffix": "",
     "logit_bias": {},
     "presence_penalty": 0,
     "frequency_penalty": 0,
-    "repetition_penalty": 1,
     "min_p": 0,
-    "use_beam_search": False,
 }
 """Fields of OpenAI and vLLM that would change the answer -> the one value that is taken."""
 
@@ -67,6 +65,8 @@ async def completions(exchange: Exchange) -> Response:
         return json_response({**_frame(exchange, served), "choices": choices, "usage": _usage(answer)})
     if len(prompts) > 1:
         raise fields.wrong("prompt", f"has {len(prompts)} items, and a stream is of one")
+    if (beams := options["num_beams"] or _default_beams(served)) > 1:
+        raise fields.wrong("stream", f"is true, and a text of {beams} beams has no pieces: give num_beams 1")
     parts = question.generate_stream(prompts[0], **options)
     first = await anext(parts)  # until it is there a refusal has a status of its own
     events = _events(first, parts, _frame(exchange, served), with_usage=with_usage)
@@ -147,8 +147,15 @@ def read_options(fields: Fields, served: Served) -> dict[str, Any]:
         "min_new_tokens": fields.whole("min_tokens", least=0),
         "stop": fields.text_or_texts("stop", most=MOST_STOPS) if says_stop else None,
         "prompt_name": None,
+        **search_of(fields),
+        "num_beams": beams_of(fields, default=_default_beams(served)),
         **how,
     }
+
+
+def _default_beams(served: Served) -> int:
+    """How many beams a text has where a request does not say it."""
+    return int(served.pipeline.option_defaults.get("num_beams") or 1)
 
 
 def _choice(text: str, index: int, finish: str) -> dict[str, Any]:

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from encserve_gateway.dialects.completions import MOST_STOPS, ONLY
-from encserve_gateway.dialects.huggingface import GENERATED, TRUNCATIONS
+from encserve_gateway.dialects.huggingface import GENERATED, INNER, TRUNCATIONS
 from encserve_gateway.http.stream import EVENT_STREAM
 
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT, "minItems": 1}
+
+EARLY: Schema = {"enum": [True, False, "true", "false", "never"]}
 
 FIELDS: Mapping[str, tuple[list[Schema], str]] = {
     "model": ([TEXT], "Name of the pipeline."),
@@ -37,6 +39,28 @@ FIELDS: Mapping[str, tuple[list[Schema], str]] = {
     "stop": (
         [TEXT, {"type": "array", "items": {**TEXT, "minLength": 1}, "maxItems": MOST_STOPS}],
         "Strings at which a text ends, before the first of them that comes.",
+    ),
+    "num_beams": (
+        [{"type": "integer", "minimum": 1}],
+        "How many hypotheses are followed for each text, without it as many as the checkpoint says. A stream needs 1.",
+    ),
+    "use_beam_search": (
+        [{"type": "boolean"}],
+        "As vLLM has it: false is num_beams 1, and with true `best_of` says how many beams there are.",
+    ),
+    "best_of": ([{"type": "integer", "minimum": 1}], "With `use_beam_search` what `num_beams` is; else 1."),
+    "length_penalty": (
+        [{"type": "number"}],
+        "With beams, by which power of its number of tokens the score of a hypothesis is divided.",
+    ),
+    "early_stopping": ([EARLY], "With beams, when a text has ended, as in transformers."),
+    "repetition_penalty": (
+        [{"type": "number", "exclusiveMinimum": 0}],
+        "Above 1 it makes tokens less likely that the text has already.",
+    ),
+    "no_repeat_ngram_size": (
+        [{"type": "integer", "minimum": 0}],
+        "So many tokens in a row come only once in a text; 0 lets them.",
     ),
     "stream": ([{"type": "boolean"}], "Whether the text is sent as it is made, as server-sent events."),
     "stream_options": (
@@ -97,6 +121,10 @@ OPTIONS: Mapping[str, Schema] = {
     **{key: {"type": "integer", "minimum": 0} for key in GENERATED},
     **{key: {"type": "integer", "minimum": 1} for key in ("max_new_tokens", "min_length")},
     "max_length": {"type": "integer", "minimum": 2},
+    "num_beams": {"type": "integer", "minimum": 1},
+    "length_penalty": {"type": "number"},
+    "early_stopping": EARLY,
+    "repetition_penalty": {"type": "number", "exclusiveMinimum": 0},
     "do_sample": {"type": "boolean"},
     "temperature": {"type": "number", "exclusiveMinimum": 0},
     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
@@ -129,7 +157,7 @@ def pipeline_operation(failed: Schema) -> Schema:
     error = {"application/json": {"schema": _object({"error": TEXT, "error_type": TEXT})}}
     parameters = {
         **OPTIONS,
-        "generate_parameters": {"type": "object", "properties": OPTIONS, "additionalProperties": False},
+        **{key: {"type": "object", "properties": OPTIONS, "additionalProperties": False} for key in INNER},
         "truncation": {"enum": list(TRUNCATIONS)},
         **dict.fromkeys(("src_lang", "tgt_lang"), TEXT),
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from encserve import Answers, AsyncClient, Entity
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.search import SEARCH, search_of
 from encserve_gateway.dialects.tei import scores, vectors
 from encserve_gateway.dialects.tei.errors import error_response
 from encserve_gateway.exchange import Exchange
@@ -155,17 +156,17 @@ async def generate(exchange: Exchange, served: Served) -> Any:
     fields = exchange.fields
     if fields.flag("stream", False):
         raise fields.wrong("stream", "is true; texts are streamed at /v1/completions")
-    parameters = _parameters(exchange, allowed=(*GENERATED, *NOTHING_ELSE, "generate_parameters", *TRANSLATED))
-    inner = parameters.nested("generate_parameters") or Fields({}, inside="parameters.generate_parameters")
-    for name in inner:
-        if name in inner and name not in GENERATED:
-            raise inner.wrong(name, f"is not offered; these are: {', '.join(GENERATED)}")
+    parameters = _parameters(exchange, allowed=(*GENERATED, *NOTHING_ELSE, *INNER, *TRANSLATED))
     for name in NOTHING_ELSE:
         if parameters.flag(name, False):
             raise parameters.wrong(name, "is true, and is not offered")
     texts, _ = _texts(exchange)
     chosen = _generated(parameters)
-    chosen |= {name: value for name, value in _generated(inner).items() if value is not None}
+    for inner in filter(None, map(parameters.nested, INNER)):
+        for name in inner:
+            if name in inner and name not in GENERATED:
+                raise inner.wrong(name, f"is not offered; these are: {', '.join(GENERATED)}")
+        chosen |= {name: value for name, value in _generated(inner).items() if value is not None}
     way = parameters.choice("truncation", tuple(TRUNCATIONS))
     question = Question(exchange=exchange, served=served, field="inputs", truncate=TRUNCATIONS[way] if way else None)
     answer = await question.ask(AsyncClient.generate, texts, **_languages(parameters, served), **chosen)
@@ -183,8 +184,12 @@ GENERATED = (
     "top_p",
     "seed",
     "stop",
+    *SEARCH,
 )
 """What `generate` of transformers, or TGI, is told of a text."""
+
+INNER = ("generate_parameters", "generate_kwargs")
+"""Objects in which clients tell it that, beside or in place of `parameters` itself."""
 
 NOTHING_ELSE = ("details", "decoder_input_details", "return_full_text", "watermark", "clean_up_tokenization_spaces")
 """What may be false, as it is here."""
@@ -209,6 +214,7 @@ def _generated(fields: Fields) -> dict[str, Any]:
         "top_p": fields.number("top_p"),
         "seed": fields.whole("seed", least=0),
         "stop": fields.texts("stop", most=16) if fields.get("stop") else None,
+        **search_of(fields),
     }
 
 

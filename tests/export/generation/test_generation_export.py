@@ -70,6 +70,11 @@ def test_tokens_are_those_of_transformers_alone_and_in_company(checkpoint, step_
         assert made.finish == ("eos" if right[-1] == tokenizer.eos_token_id else "length")
 
 
+def test_no_texts_are_answered_by_none(step_folder):
+    with AskedStep(step_folder) as step:
+        assert step.make([]) == []
+
+
 def test_beams_are_those_of_transformers_alone_and_beside_texts_without_them(checkpoint, step_folder):
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(checkpoint)
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)

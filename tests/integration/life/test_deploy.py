@@ -16,7 +16,8 @@ from encserve import Client, EncserveError
 from encserve_server import command, health
 from encserve_server.launcher.server import TritonServer
 
-OF_OTHERS = re.compile("nv_gpu_.*|encserve_first_(labels|score_.*)|encserve_cascade_.*")  # GPUs, classifiers, cascades
+OF_OTHERS = re.compile("nv_gpu_.*|encserve_first_(labels|score_.*)|encserve_(cascade|generate)_.*")
+"""Of GPUs, classifiers, cascades, and pipelines that generate; tests of the last two ask a live one for theirs."""
 SCALED = {"monitoring": {"enabled": True}, "autoscaling": {"kind": "keda"}}
 
 

@@ -24,7 +24,7 @@ def targets(dashboard):
 
 
 def test_there_is_one_for_each_reader():
-    assert [file.stem for file in FILES] == ["drift", "goals", "on_call", "steps"]
+    assert [file.stem for file in FILES] == ["drift", "generation", "goals", "on_call", "steps"]
     boards = [json.loads(file.read_text()) for file in FILES]
     assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == len(FILES)
 

@@ -151,6 +151,56 @@ def test_failures_of_a_cascade_are_those_of_its_pipeline(tmp_path, failures, ref
     check_alerts(tmp_path, counters, alerts)
 
 
+def of_streams(count, outcome):
+    """Streams of a pipeline that generates, which Triton counts as successes however they end."""
+    return series("encserve_generate_requests", count, model="t5_generate", outcome=outcome, streamed="true")
+
+
+@pytest.mark.parametrize(
+    ("counters", "alerts"),
+    [
+        ([of_streams(15, "failed")], {"Failures": ["t5"]}),
+        ([of_streams(5, "failed")], {}),
+        ([series(FAILURE, 2 * 15, model="t5", reason="OTHER")], {"Failures": ["t5"]}),
+        ([of_streams(200, "cancelled")], {}),
+        ([of_streams(100, "cancelled"), of_streams(15, "invalid")], {"Failures": ["t5"]}),
+        (
+            [
+                of_streams(50, "late"),
+                of_streams(50, "refused"),
+                series("encserve_refused_requests", 50, model="t5_generate", lane="bulk", limit="timeout"),
+            ],
+            {"Refusing": ["t5"]},
+        ),
+        ([series("nv_inference_queue_duration_us", 10**6, model="t5_generate")], {}),
+    ],
+    ids=["failures", "few", "whole texts", "given up", "failures among given up", "turned away", "bursts"],
+)
+def test_streams_that_fail_are_failures_of_their_pipeline(tmp_path, counters, alerts):
+    whole = series("encserve_generate_requests", 500, model="t5_generate", outcome="answered", streamed="false")
+    read = series("nv_inference_compute_infer_duration_us", 1_000, model="t5_generate")
+    check_alerts(tmp_path, [whole, of_streams(500, "answered"), read, *counters], alerts, failing="t5")
+
+
+@pytest.mark.parametrize(("in_time", "alerts"), [(940, {"SlowFirstTokens": ["t5"]}), (960, {})], ids=["slow", "few"])
+def test_first_tokens_that_come_late_are_seen(tmp_path, in_time, alerts):
+    up_to = {"0.5": 500, "1.0": in_time, "1.5": in_time, "2.0": 1_000, "+Inf": 1_000}
+    labels = {"model": "t5_generate", "lane": "interactive"}
+    name = "encserve_generate_first_token_seconds_bucket"
+    check_alerts(tmp_path, [series(name, count, le=le, **labels) for le, count in up_to.items()], alerts)
+
+
+@pytest.mark.parametrize(("waiting", "alerts"), [(41, {"TextsWait": ["t5"]}), (39, {})], ids=["many", "few"])
+def test_texts_that_wait_for_a_whole_text_to_end_are_seen(tmp_path, waiting, alerts):
+    gauges = [
+        steady("encserve_generate_waiting_texts", waiting, model="t5_generate", lane="interactive"),
+        steady("encserve_generate_waiting_texts", 10**6, model="t5_generate", lane="bulk"),
+        steady("encserve_generate_active_rows", 30, model="t5_generate", lane="interactive"),
+        steady("encserve_generate_active_rows", 10, model="t5_generate", lane="bulk"),
+    ]
+    check_alerts(tmp_path, gauges, alerts)
+
+
 def steady(name, value, **labels):
     """A gauge that stays for twenty minutes."""
     return {**series(name, 0, **labels), "values": f"{value}x20"}
@@ -293,12 +343,14 @@ def labels_of(alert, model, version):
         "Restarting": {"instance": "one"},
         "WorkWaits": {"pipeline": model},
         "SlowAnswers": {"pipeline": model},
+        "SlowFirstTokens": {"pipeline": model},
+        "TextsWait": {"pipeline": model},
         "InternalErrors": {"model": model, "where": "network"},
         "Failures": {"model": model, "version": version},
     }.get(alert, {"model": model})
 
 
-def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
+def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1", failing="minilm"):
     """A thousand requests a minute are answered; which alerts there are after twenty, and of which models."""
     promtool = shutil.which("promtool")
     if promtool is None:
@@ -312,10 +364,12 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1"):
         "Restarting": "one was started again 2 times in 15 minutes; its log says why.",
         "WorkWaits": "2.0 s of interactive work have waited for {model} for five minutes; add a replica.",
         "SlowAnswers": "One in a hundred interactive requests to {model} takes 1.5 s or longer.",
+        "SlowFirstTokens": "One in twenty interactive texts of {model} waits 1.6 s or longer for its first token.",
+        "TextsWait": "41 interactive texts wait for {model}, more than it decodes; add a replica.",
         "CascadeUnfit": "{model} refused 5 requests: a pipeline that it asks is not what it was fitted to.",
         "InternalErrors": "{model} had 5 faults of its own in network; its log says where in the code.",
-        "Failures": f"More than 1 % of the requests to version {version} of minilm fail.",
-        "Refusing": "minilm turns more than 1 % of its requests away, because too much waits; add a replica.",
+        "Failures": f"More than 1 % of the requests to version {version} of {failing} fail.",
+        "Refusing": f"{failing} turns more than 1 % of its requests away, because too much waits; add a replica.",
         "Queueing": "Requests to {model} wait more than twice as long as they compute; add a replica.",
     }
     expected = [

@@ -48,6 +48,11 @@ class Cache:
         """Tokens of each row's source: (T,)."""
         return self._lengths[: self.rows]
 
+    @property
+    def bytes(self) -> int:
+        """The bytes that the rows take, with the places that are free."""
+        return sum(places.nbytes for places in (*self._past, *self._source))
+
     def add(self, source: NDArray[np.float32]) -> int:
         """Give a text a row, with the keys and values (2 L, H, s, D) of its source. Returns the row."""
         length, row = source.shape[2], self.rows

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -21,6 +22,12 @@ _STATUSES = {"INVALID_ARG": "INVALID_ARGUMENT", "UNAVAILABLE": "UNAVAILABLE", "C
 error no more than its words, where clients read the status."""
 _NOT_WHOLE = (CANCELLED, DEADLINE)
 """How texts end that nobody waited for."""
+OUTCOMES = ANSWERED, _GIVEN_UP, _LATE, _REFUSED, _INVALID, _FAILED = (
+    *("answered", "cancelled", "late", "refused", "invalid", "failed"),
+)
+"""What the last response to a request may be; `late` is a refusal of a request whose time was up."""
+Over: TypeAlias = "Callable[[GenerateCall, str, float], None]"
+"""Takes a call that has its last response, which of `OUTCOMES` that is, and the seconds since it came."""
 
 
 @dataclass
@@ -37,12 +44,14 @@ class GenerateCall(Call):
     """A call of the generate step. The engine's thread says what is new of its texts, and another sends it: what comes
     while a response is on its way goes with the next."""
 
-    def __init__(self, request: Any, failures: Failures) -> None:
+    def __init__(self, request: Any, failures: Failures, *, over: Over = lambda call, outcome, took_s: None) -> None:
         super().__init__(request, failures)
         self.keep()
+        self._over: Over | None = over
         self.texts: list[GeneratedText] = []
         self._counts: Mapping[str, NDArray[Any]] = {}
-        self._streamed = False
+        self.streamed = False
+        """Whether it is answered piece by piece."""
         self._news: dict[int, _News] = {}
         """Of each text of which the last was not sent."""
         self._going: set[int] = set()
@@ -63,7 +72,7 @@ class GenerateCall(Call):
         """Answer with these texts. `counts` has what is said of the source of each, (n,); where it is not `streamed`
         there is one response. `announce` is called when there is something to send."""
         self.texts, self._counts = list(texts), counts
-        self._streamed, self._announce = streamed, announce
+        self.streamed, self._announce = streamed, announce
         self._news = {index: _News() for index in range(len(texts))}
         self._going = set(self._news)
 
@@ -77,8 +86,8 @@ class GenerateCall(Call):
             news.finish, news.tokens, news.ended = text.finish, len(text.tokens), text.ended
             if text.ended:
                 self._going.discard(index)
-            sends = self._streamed or not self._going
-        if text.error is not None or (not self._streamed and text.finish in _NOT_WHOLE):
+            sends = self.streamed or not self._going
+        if text.error is not None or (not self.streamed and text.finish in _NOT_WHOLE):
             self.give_up_texts()
         if sends:
             self._announce(self)
@@ -95,6 +104,10 @@ class GenerateCall(Call):
 
     def answer(self, response: Any) -> None:
         """Answer the request, an error with its status in words before it. Raises nothing."""
+        with self._changing:
+            over, self._over = self._over, None
+        if over is not None:
+            over(self, self._outcome(response), time.monotonic() - self.arrived_s)
         if response.has_error():
             error = response.error()
             codes = {getattr(pb_utils.TritonError, name): status for name, status in _STATUSES.items()}
@@ -102,13 +115,27 @@ class GenerateCall(Call):
             response = pb_utils.InferenceResponse(error=pb_utils.TritonError(words, error.code()))
         super().answer(response)
 
+    def _outcome(self, response: Any) -> str:
+        """Which of `OUTCOMES` a last response is."""
+        finishes = {text.finish for text in self.texts}
+        if not response.has_error():
+            return _GIVEN_UP if CANCELLED in finishes else ANSWERED
+        code, known = response.error().code(), pb_utils.TritonError
+        if code == known.INVALID_ARG:
+            return _INVALID
+        if code == known.CANCELLED:
+            return _GIVEN_UP
+        if code == known.UNAVAILABLE:
+            return _LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else _REFUSED
+        return _FAILED
+
     def send(self) -> None:
         """Send what is new. Raises nothing."""
         with self.guarded("answer"):
             with self._changing:
                 is_last = not self._going
                 news = {index: each for index, each in self._news.items() if each.piece or each.ended}
-                if self.is_over or not (is_last or (news and self._streamed)):
+                if self.is_over or not (is_last or (news and self.streamed)):
                     return
                 ended = [index for index, each in news.items() if each.ended]
                 self._news = {index: _News() for index in self._news if index not in ended}
@@ -137,7 +164,7 @@ class GenerateCall(Call):
     def _came_to_nothing(self, news: Mapping[int, _News]) -> bool:
         """Whether there is an error in place of the last response: a text that is to be whole is not, or the time of
         all texts was up before they had a token, so that the caller may ask again."""
-        if self._streamed:
+        if self.streamed:
             return not any(text.tokens or text.finish != DEADLINE for text in self.texts)
         return any(each.finish in _NOT_WHOLE for each in news.values())
 

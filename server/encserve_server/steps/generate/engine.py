@@ -11,7 +11,6 @@ import time
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,38 +21,13 @@ from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
+from .limits import EngineLimits
 from .network import GenerateNetwork, Shape
 from .pace import Pace, QueueFull
+from .round import Round
 from .rows import Rows, tokens_of_cache
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 from .turns import Turns
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineLimits:
-    """How much an engine has under way."""
-
-    cache_bytes: int
-    """The most that the keys and values of all texts may take."""
-    logits_bytes: int
-    """The most that the logits of all texts may take in a round, of each hypothesis those of all tokens. It bounds how
-    long a round takes, too, after which gone callers and those who come are looked at."""
-    prefill_tokens: int
-    """About how many tokens of new texts are encoded between two steps, which the other texts wait for meanwhile."""
-    max_queued_texts: int
-    """How many texts may wait in a lane."""
-    max_rows: int = 2**31
-    """How many texts are decoded together at most."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one round of an engine did, for those who count."""
-
-    rows: int
-    """Texts that got a token."""
-    source_tokens: int
-    """Tokens that were encoded."""
 
 
 class Engine:
@@ -75,7 +49,7 @@ class Engine:
         folder: Path,
         *,
         limits: EngineLimits | None = None,
-        count: Callable[[Step], None] = lambda step: None,
+        count: Callable[[Round], None] = lambda done: None,
         report: Report = print_fault,
     ) -> None:
         settings = read_settings(folder)
@@ -153,6 +127,22 @@ class Engine:
             texts = [*self._waiting.of(lane), *(text for text in self._active if text.lane == lane)]
         return Load(tokens=sum(text.left for text in texts), rate=0.0, room=0.0)
 
+    def decoded(self, lane: str) -> int:
+        """Return how many texts of a lane are decoded."""
+        with self._changed:
+            return sum(text.lane == lane for text in self._active)
+
+    def waiting(self, lane: str) -> int:
+        """Return how many texts of a lane wait for their turn."""
+        with self._changed:
+            return len(self._waiting.of(lane))
+
+    @property
+    def cache_bytes(self) -> int:
+        """The bytes that the keys and values of the texts under way take, with the places that are free."""
+        with self._changed:
+            return sum(rows.cache.bytes for rows in self._decoded.values())
+
     def close(self) -> None:
         """Decode the texts that are there, and end the thread."""
         with self._changed:
@@ -179,27 +169,30 @@ class Engine:
     def _round(self) -> None:
         begun_s = time.monotonic()
         self._drop()
-        encoded = self._admit()
-        active = len(self._active)
-        for rows in list(self._decoded.values()):
-            self._step(rows)
-        if active:
+        done = Round(source_tokens=self._admit())
+        for beams in list(self._decoded):
+            self._drop()  # what came before in this round may have taken long
+            if rows := self._decoded.get(beams):
+                self._step(rows, done)
+        if done.rows:
             self._pace.round_took(time.monotonic() - begun_s)
-        self._count(Step(rows=active, source_tokens=encoded))
+        self._count(done)
 
     def _drop(self) -> None:
         """End the texts that nobody waits for any more."""
         now_s = time.monotonic()
         with self._changed:
-            gone = self._waiting.drop(lambda text: _is_gone(text, now_s) or now_s > text.waits_until_s)
+            gone = self._waiting.drop(lambda text: text.is_gone(now_s) or now_s > text.waits_until_s)
         for rows in list(self._decoded.values()):
             for row in reversed(range(len(rows.texts))):
-                if _is_gone(rows.texts[row], now_s):
+                if rows.texts[row].is_gone(now_s):
                     gone.append(self._remove(rows, row))
-        ends = [(text, CANCELLED if text.given_up else DEADLINE) for text in gone]  # one may give up the next
-        for text, finish in ends:
-            with self._alone(text):
-                text.end(finish)
+        for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
+            self._end(text, finish)
+
+    def _end(self, text: GeneratedText, finish: str) -> None:
+        with self._alone(text):
+            text.end(finish)
 
     def _admit(self) -> int:
         """Encode the texts whose turn it is and for which there is room. Returns their tokens."""
@@ -242,21 +235,25 @@ class Engine:
             raise
         return tokens
 
-    def _step(self, rows: Rows) -> None:
+    def _step(self, rows: Rows, done: Round) -> None:
+        done.rows.append(len(rows.texts))
         logits = rows.step(self._network, self._start)  # (T, K, V)
         finite = np.isfinite(logits).all(axis=(1, 2))
         for row in reversed(range(len(rows.texts))):
             text = rows.texts[row]
-            if finite[row]:
+            if text.is_gone(time.monotonic()):  # and with beams it takes long to choose a token
+                self._end(text, text.why_gone)
+            elif finite[row]:
                 with self._alone(text):
                     parents = text.go_on(logits[row])
+                    done.gave(text, time.monotonic())
                     if parents is not None and not text.ended:
                         rows.cache.follow(row, parents)
             else:
                 text.fail(NotFinite(f"the network gave NaN or infinity for token {len(text.tokens)} of a text"))
             if text.ended:
                 self._remove(rows, row)
-                if text.error is None and not text.first:
+                if text.error is None and not text.first and text.finish not in (CANCELLED, DEADLINE):
                     self._pace.has_ended(text)
 
     @contextmanager
@@ -282,7 +279,7 @@ class Engine:
             failed, self._decoded = self._active, {}
         for text in failed:
             text.fail(error)
-        self._count(Step(rows=0, source_tokens=0))
+        self._count(Round())
 
     def _fits(self, texts: Sequence[GeneratedText]) -> bool:
         logits = sum(text.choice.beams for text in texts) * self._network.shape.bytes_of_logits
@@ -296,7 +293,3 @@ class Engine:
 
     def _bytes(self, tokens: int) -> int:
         return tokens * self._network.shape.bytes_per_token
-
-
-def _is_gone(text: GeneratedText, now_s: float) -> bool:
-    return text.given_up or now_s > text.deadline_s

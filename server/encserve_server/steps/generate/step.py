@@ -27,12 +27,14 @@ from ..request.replies import cancelled, invalid, unavailable
 from ..tokenize.tokenization import Tokenization
 from .call import GenerateCall
 from .choice import choices_of
-from .engine import Engine, Step
+from .counts import GenerateCounts
+from .engine import Engine
 from .languages import Languages
-from .pace import LIMITS, QueueFull
+from .pace import QueueFull
 from .pieces import Pieces
+from .round import Round
 from .rules import rules_in
-from .text import FINISHES, GeneratedText, NotFinite
+from .text import GeneratedText
 
 LOOK_S = 0.05
 """Seconds from one look for callers who have gone to the next: each asks Triton, once for each request."""
@@ -44,8 +46,6 @@ for half of its timeout at least."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
-_ERROR = "error"
-"""Why a text ended, in the metrics, where the network failed."""
 
 
 class TritonPythonModel:
@@ -63,11 +63,11 @@ class TritonPythonModel:
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("engine", "replies")
-        self._count(self._metrics)
+        self._counts = GenerateCounts(self._metrics)
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
         self._page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
-        self._engine = Engine(folder, count=self._count_step, report=self._failures.report)
+        self._engine = Engine(folder, count=self._count_round, report=self._failures.report)
         self._open: dict[GenerateCall, None] = {}
         """The calls that are not over, in the order in which they came."""
         self._to_send: queue.SimpleQueue[GenerateCall | str | None] = queue.SimpleQueue()
@@ -80,33 +80,13 @@ class TritonPythonModel:
             report=self._failures.report,
         ).start()
         self._metrics.work(self._engine.load)
+        self._counts.watch(self._metrics, self._engine)
         self._metrics.start(self._failures.report)
-
-    def _count(self, metrics: Metrics) -> None:
-        self._steps = metrics.counter("encserve_generate_steps", "Steps of the decoder")
-        self._rows = metrics.counter("encserve_generate_rows", "Texts that got a token, summed over the steps")
-        self._tokens = metrics.counter("encserve_generate_tokens", "Tokens that were encoded, and that were made")
-        self._finished = metrics.counter("encserve_generate_finished", "Texts that ended, by why they did")
-        self._nonfinite = metrics.counter(
-            "encserve_nonfinite_texts", "Texts that failed because the network gave NaN or infinity for them"
-        )
-        self._refused = metrics.counter(
-            "encserve_refused_requests", "Requests that were refused because too much waits already"
-        )
-        for counter in (self._steps, self._rows, self._nonfinite):
-            counter.expect()
-        for kind in ("source", "output"):
-            self._tokens.expect(kind=kind)
-        for reason in (*FINISHES, _ERROR):
-            self._finished.expect(reason=reason)
-        for lane in LANES:
-            for limit in LIMITS:
-                self._refused.expect(lane=lane, limit=limit)
 
     def execute(self, requests: list[Any]) -> None:
         """Let the texts of each request wait for the engine, which answers them; a wrong request fails alone."""
         for request in requests:
-            call = GenerateCall(request, self._failures)
+            call = GenerateCall(request, self._failures, over=self._counts.over)
             with call.guarded():
                 if is_closing():
                     call.answer(unavailable("the server is closing and lets no new request in"))
@@ -115,6 +95,7 @@ class TritonPythonModel:
 
     def _admit(self, call: GenerateCall) -> None:
         """Put the texts of a call into the engine, or give up those of another. Raises InvalidArgument."""
+        call.streamed = call.parameters.get("stream") is True
         options = self._rules.check(call.parameters)
         if options["cancel"]:
             for other in list(self._open):
@@ -145,6 +126,7 @@ class TritonPythonModel:
                 tell=call.told,
                 lane=options["lane"],
                 first=is_health,
+                arrived_s=call.arrived_s,
                 deadline_s=call.arrived_s + timeout_s,
                 waits_until_s=call.arrived_s + _may_wait_s(timeout_s),
             )
@@ -164,7 +146,7 @@ class TritonPythonModel:
             del self._open[call]
             if not isinstance(error, QueueFull):
                 raise
-            self._refused.add(lane=options["lane"], limit=error.limit)
+            self._counts.refused(options["lane"], error)
             call.answer(unavailable(str(error)))
         else:
             self._publish()  # before the engine does, whose first round may take long
@@ -187,9 +169,7 @@ class TritonPythonModel:
         call.send()
         if call.is_over and call in self._open:
             del self._open[call]
-            for text in call.texts:
-                self._finished.add(reason=text.finish or _ERROR)
-                self._nonfinite.add(isinstance(text.error, NotFinite))
+            self._counts.texts_ended(call)
 
     def _look(self) -> None:
         """Give up the texts of callers who have gone."""
@@ -200,11 +180,8 @@ class TritonPythonModel:
         finally:
             self._next_look_s = time.monotonic() + LOOK_S  # what there is to send comes first, however long this took
 
-    def _count_step(self, step: Step) -> None:
-        self._steps.add(1 if step.rows else 0)
-        self._rows.add(step.rows)
-        self._tokens.add(step.source_tokens, kind="source")
-        self._tokens.add(step.rows, kind="output")
+    def _count_round(self, done: Round) -> None:
+        self._counts.round(done)
         self._publish()
 
     def _publish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -40,8 +41,12 @@ class GeneratedText:
     lane: str
     first: bool = False
     """Whether it waits for no other, neither for its turn nor for room: a question of health."""
+    arrived_s: float = field(default_factory=time.monotonic)
+    """When its request arrived, on the clock of `time.monotonic`."""
+    token_s: float | None = None
+    """When it got its last token, on the same clock; None before its first."""
     deadline_s: float = float("inf")
-    """When its caller has gone, on the clock of `time.monotonic`."""
+    """When its caller has gone, on the same clock."""
     waits_until_s: float = float("inf")
     """Until when it may wait for its turn, on the same clock: after that its caller is told while it is still there."""
     given_up: bool = False
@@ -62,6 +67,15 @@ class GeneratedText:
     def ended(self) -> bool:
         """Whether nothing more comes."""
         return bool(self.finish) or self.error is not None
+
+    def is_gone(self, now_s: float) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.given_up or now_s > self.deadline_s
+
+    @property
+    def why_gone(self) -> str:
+        """How it ends where nobody waits for it any more."""
+        return CANCELLED if self.given_up else DEADLINE
 
     @property
     def left(self) -> int:

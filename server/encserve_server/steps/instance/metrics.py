@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import triton_python_backend_utils as pb_utils
@@ -74,20 +75,19 @@ class Counter:
 
 
 class Gauge:
-    """One amount of a model's version by lane, which the instances of a step have together."""
+    """One amount of a model's version, which the instances of a step have together."""
 
-    def __init__(self, family: Any, labels: Mapping[str, str], read: Callable[[str], float]) -> None:
+    def __init__(self, family: Any, labels: Mapping[str, str], read: Callable[[], float]) -> None:
         self._family = family
-        self._metrics = {lane: family.Metric(labels={**labels, "lane": lane}) for lane in LANES}
-        self._told = dict.fromkeys(LANES, 0.0)
+        self._metric = family.Metric(labels=labels)
+        self._told = 0.0
         self._read = read
 
     def tell(self) -> None:
         """Bring the metric up to date."""
-        for lane, metric in self._metrics.items():
-            if change := self._read(lane) - self._told[lane]:
-                metric.increment(change)  # and not set: another instance has its own share of it
-                self._told[lane] += change
+        if change := self._read() - self._told:
+            self._metric.increment(change)  # and not set: another instance has its own share of it
+            self._told += change
 
 
 class Metrics:
@@ -116,6 +116,12 @@ class Metrics:
 
     def gauge(self, name: str, description: str, read: Callable[[str], float]) -> None:
         """A new gauge of what `read` says of a lane."""
+        family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
+        for lane in LANES:
+            self.add(Gauge(family, {**self._labels, "lane": lane}, partial(read, lane)))
+
+    def amount(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """A new gauge of what `read` says."""
         family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
         self.add(Gauge(family, self._labels, read))
 

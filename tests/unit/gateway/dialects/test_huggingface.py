@@ -241,9 +241,21 @@ async def test_parameters_that_are_null_are_not_there(fake):
     assert len((await asked(fake(), "classify", "a", function_to_apply=None, top_k=None))[0]) == 3
 
 
-@pytest.mark.parametrize("name", ["num_beams", "repetition_penalty", "length_penalty"])
+@pytest.mark.parametrize("name", ["num_beam_groups", "encoder_no_repeat_ngram_size", "best_of"])
 async def test_how_texts_cannot_be_made_is_refused_by_name(fake, name):
-    for parameters in ({name: 2}, {"generate_parameters": {name: 2}}):
+    for parameters in ({name: 2}, {"generate_parameters": {name: 2}}, {"generate_kwargs": {name: 2}}):
         answered = await post(fake().gateway, "/models/generate", {"inputs": "a", "parameters": parameters})
         assert answered.status == 422
         assert f"{name} is not offered" in answered.json["error"]
+
+
+async def test_how_tokens_are_searched_for_is_told_in_any_of_three_places(fake):
+    search = {"num_beams": 3, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 3}
+    for parameters in (search, {"generate_parameters": search}, {"generate_kwargs": search}):
+        gateway = fake()
+        await asked(gateway, "generate", "a", **parameters)
+        sent = gateway.requests[-1].parameters
+        assert {name: sent.get(name) for name in search} == search | {"length_penalty": "2.0", "early_stopping": "true"}
+    with_penalty = fake()
+    await asked(with_penalty, "generate", "a", repetition_penalty=1.2)
+    assert with_penalty.requests[-1].parameters["repetition_penalty"] == "1.2"

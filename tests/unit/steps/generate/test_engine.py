@@ -323,6 +323,64 @@ def test_who_has_gone_gets_no_more_tokens(make):
     assert late.ended() == ([], "deadline")
 
 
+def test_who_has_gone_while_the_network_computes_gets_no_token_of_that_step(make):
+    done = []
+    engine, left, stays = make(count=done.append), Asked(40), Asked(5)
+    engine.put([left.text, stays.text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    left.text.given_up = True
+    threading_gate.set()
+    assert left.ended() == ([], "cancelled")
+    assert stays.ended()[1] == "eos"
+    assert (done[0].rows, done[0].tokens) == ([2], 1)
+
+
+def test_who_has_gone_before_its_step_in_a_round_frees_its_place_at_once(make, monkeypatch):
+    """Texts with other beams have a step of their own, behind that of those without."""
+    step = CountingNetwork.step
+
+    def late(network, tokens, cache):
+        assert cache.beams == 1, "a text whose time is up is decoded"
+        wide.text.deadline_s = 0.0
+        return step(network, tokens, cache)
+
+    monkeypatch.setattr(CountingNetwork, "step", late)
+    engine, narrow, wide = make(), Asked(2), Asked(9, beams=2)
+    engine.put([narrow.text])
+    engine.put([wide.text])
+    threading_gate.set()
+    assert wide.ended() == ([], "deadline")
+    assert narrow.ended() == ([1, 0], "eos")
+    assert not engine.reported
+
+
+def test_what_is_under_way_is_told_by_lane(make):
+    done = []
+    engine = make(count=done.append)
+    two, waits = [Asked(3), Asked(3, lane="bulk")], Asked(5)
+    health = Asked(2, first=True)
+    engine.put([two[0].text])
+    while not networks[0].encoded:
+        threading.Event().wait(0.001)
+    for each in (two[1], waits):
+        engine.put([each.text])
+    under_way = [(engine.decoded(lane), engine.waiting(lane)) for lane in ("interactive", "bulk")]
+    assert under_way == [(1, 1), (0, 1)]
+    assert engine.cache_bytes > 0
+    engine.put([health.text])
+    threading_gate.set()
+    for asked in (*two, waits, health):
+        asked.ended()
+    engine.close()
+    assert sorted(lane for each in done for lane, _ in each.first_tokens) == ["bulk", "interactive", "interactive"]
+    assert all(seconds > 0 for each in done for _, seconds in each.first_tokens)
+    made = sum(len(asked.text.tokens) for asked in (*two, waits))
+    assert sum(len(each.gaps_s) for each in done) == made - 3  # and none of a question of health
+    assert sum(each.tokens for each in done) == made + len(health.text.tokens)
+    assert engine.cache_bytes == 0
+
+
 def test_a_text_whose_logits_are_not_finite_fails_alone(make):
     engine, bad, good = make(), Asked(NAN), Asked(5)
     engine.put([bad.text, good.text])

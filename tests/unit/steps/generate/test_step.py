@@ -136,14 +136,14 @@ def test_a_whole_answer(step, ask):
     assert answer.tensors["text_output"].tolist() == [[b"a a a", b"a a a"]]
     assert answer.tensors["finish"].tolist() == [[b"length", b"length"]]
     assert answer.tensors["token_count"].tolist() == [[1, 2]]
-    wait_until(lambda: counted(step._finished, reason="length") == 2)
+    wait_until(lambda: counted(step._counts._finished, reason="length") == 2)
 
 
 def test_texts_for_which_the_network_gives_nan_are_counted_where_the_alert_looks(step, ask):
     refused, good = ask("nan"), ask("b")
     assert last_of(refused).error.message.startswith("INTERNAL: the network gave NaN or infinity for token 0")
     assert last_of(good).error is None
-    wait_until(lambda: (counted(step._nonfinite), counted(step._finished, reason="error")) == (1, 1))
+    wait_until(lambda: (counted(step._counts._nonfinite), counted(step._counts._finished, reason="error")) == (1, 1))
 
 
 def test_who_has_gone_and_who_says_so_of_another_frees_the_places(step, ask):
@@ -200,7 +200,7 @@ def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
     step._engine._pace.round_took(60.0)
     refused = last_of(ask("b", timeout_us=2_000_000))
     assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 60.0 s")
-    assert counted(step._refused, lane="interactive", limit="timeout") == 1
+    assert counted(step._counts._refused, lane="interactive", limit="timeout") == 1
     assert len(step._open) == 1
     Says.goes_on.set()
     assert last_of(running).error is None
@@ -213,7 +213,7 @@ def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
     waiting = ask("b", "b")
     assert last_of(ask("b")).error.message.startswith("UNAVAILABLE: 2 texts wait in lane interactive")
     assert len(step._open) == 2
-    assert counted(step._refused, lane="interactive", limit="max_queued_texts") == 1
+    assert counted(step._counts._refused, lane="interactive", limit="max_queued_texts") == 1
     Says.goes_on.set()
     for request in (running, waiting):
         assert last_of(request).error is None
@@ -226,3 +226,58 @@ def test_a_text_may_wait_for_its_turn_for_half_of_its_timeout_at_least(step, ask
     ask("b", timeout_us=round(timeout_s * 1e6))
     (text,), (call,) = taken, step._open
     assert text.waits_until_s - call.arrived_s == pytest.approx(waits_s)
+
+
+def requests_counted(step):
+    """How many requests ended in which way, whole and streamed."""
+    return {tuple(dict(labels).values()): count for labels, count in step._counts._requests._counts.items() if count}
+
+
+def observed(histogram, **labels):
+    histogram.tell()
+    return counted(histogram._count, **labels)
+
+
+def test_how_requests_end_is_counted(step, ask):
+    for text, options in (("b", {}), ("b", {"stream": True}), ("nan", {"stream": True}), ("b", {"no_option": 1})):
+        last_of(ask(text, **options))
+    last_of(ask("b", stream=True, cancelled=True, max_new_tokens=1_000_000))
+    late = ask("b", "b", timeout_us=20_000, max_new_tokens=1_000_000)
+    assert last_of(late).error.message.startswith("UNAVAILABLE")
+    Says.goes_on.clear()
+    running = ask("b")
+    wait_until(lambda: step._engine._active)
+    waiting = ask("b", "b")
+    refused = ask("b", stream=True)
+    assert last_of(refused).error.message.startswith("UNAVAILABLE: 2 texts wait")
+    Says.goes_on.set()
+    for request in (running, waiting):
+        last_of(request)
+    assert requests_counted(step) == {
+        ("answered", "false"): 3,
+        ("answered", "true"): 1,
+        ("failed", "true"): 1,
+        ("invalid", "false"): 1,
+        ("cancelled", "true"): 1,
+        ("late", "false"): 1,
+        ("refused", "true"): 1,
+    }
+    assert observed(step._counts._request, lane="interactive") == 4
+
+
+def test_tokens_that_nobody_waited_for_are_counted(step, ask):
+    request = ask("b", request_id="other", stream=True, max_new_tokens=1_000_000)
+    wait_until(lambda: request.answers)
+    last_of(ask("b", cancel="other"))
+    made = last_of(request).tensors["output_token_count"].item()
+    wait_until(lambda: counted(step._counts._unwanted, reason="cancelled"))
+    assert counted(step._counts._unwanted, reason="cancelled") == made > 0
+
+
+def test_times_and_sizes_are_counted(step, ask):
+    last_of(ask("b", "a b", lane="bulk"))
+    counts = step._counts
+    assert observed(counts._first_token, lane="bulk") == 2
+    wait_until(lambda: observed(counts._token_gap) == 2 * (3 - 1))
+    assert counted(counts._steps) == observed(counts._rows_per_step)
+    assert counted(counts._rows) == counted(counts._tokens, kind="output") == 2 * 3

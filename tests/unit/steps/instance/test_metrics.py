@@ -75,12 +75,19 @@ def test_work_is_shown_as_it_grows_and_shrinks(metrics):
 
     loads = {"interactive": Load(tokens=0, rate=0, room=1), "bulk": Load(tokens=7, rate=100, room=1)}
     metrics.work(loads.get)
-    tokens, rates = metrics._all
+    gauges = metrics._all
     metrics.tell(pytest.fail)
     loads["interactive"], loads["bulk"] = Load(tokens=30, rate=200, room=1), Load(tokens=3, rate=50, room=1)
     metrics.tell(pytest.fail)
-    assert {lane: metric.value() for lane, metric in tokens._metrics.items()} == {"interactive": 30, "bulk": 3}
-    assert {lane: metric.value() for lane, metric in rates._metrics.items()} == {"interactive": 200, "bulk": 50}
+    assert [gauge._metric.value() for gauge in gauges] == [30, 3, 200, 50]  # tokens by lane, then their rates
+
+
+def test_an_amount_without_lanes_is_shown_as_it_grows_and_shrinks(metrics):
+    amounts = iter([7, 3])
+    metrics.amount("bytes", "", lambda: next(amounts))
+    for expected in (7, 3):
+        metrics.tell(pytest.fail)
+        assert metrics._all[0]._metric.value() == expected
 
 
 def test_series_are_there_from_the_beginning(metrics):
