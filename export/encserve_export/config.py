@@ -111,6 +111,8 @@ class ExportConfig:
     """Further checkpoints on the same encoder, by the name of their head: each becomes the pipeline NAME-HEAD."""
     adapters: Mapping[str, str] = field(default_factory=dict)
     """Folders of low-rank adapters as PEFT saves them, by the name that requests ask for them with."""
+    own_adapters: bool = True
+    """Whether the adapters that the checkpoint itself brings are served with it."""
 
     @property
     def names(self) -> tuple[str, ...]:

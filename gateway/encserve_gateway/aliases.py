@@ -9,7 +9,7 @@ from typing import Any
 
 from encserve import InvalidInput
 
-SETTINGS = ("prompt_name", "dimensions", "truncate")
+SETTINGS = ("prompt_name", "dimensions", "truncate", "adapter")
 TRUNCATIONS = ("end", "start", "error")
 
 
@@ -27,6 +27,8 @@ class Alias:
     """The length of the vectors where the request does not say."""
     truncate: str | None = None
     """"end", "start" or "error": what becomes of a text that is too long, where the request does not say."""
+    adapter: str | None = None
+    """The pipeline's adapter for all texts, where the request does not say."""
 
     def fill(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a request, of which those that are None have the value that this name has for them."""
@@ -53,7 +55,8 @@ def parse_alias(text: str) -> Alias:
         key, equals, value = other.partition("=")
         if key not in SETTINGS or not equals:
             raise InvalidInput(
-                f"the alias {name!r} has {other!r}, expected prompt_name=NAME, dimensions=N or truncate=WAY"
+                f"the alias {name!r} has {other!r}, expected prompt_name=NAME, dimensions=N, truncate=WAY or "
+                "adapter=NAME"
             )
         settings[key] = value
     if "dimensions" in settings:

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PIPELINE[,SETTING=VALUE...]",
-        help="offer a pipeline under another name; repeatable. Settings: prompt_name, dimensions, truncate",
+        help="offer a pipeline under another name; repeatable. Settings: prompt_name, dimensions, truncate, adapter",
     )
     pipelines.add_argument(
         "--timeout-s", type=float, default=serving.timeout_s, metavar="SECONDS",

@@ -41,6 +41,7 @@ class Question:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         normalize: bool | None = True,
+        adapter: str | None = None,
     ) -> Embeddings:
         """The vectors of texts, float32 (n, dim).
 
@@ -52,8 +53,14 @@ class Question:
             prompt_name: one of the pipeline's, or "" for none; None as the name has it.
             dimensions: the length of the vectors; None as the name has it.
             normalize: whether they have length 1; None as the checkpoint says.
+            adapter: one of the pipeline's; None as the name has it.
         """
-        options = {"prompt_name": prompt_name, "dimensions": dimensions or None, "normalize": normalize}
+        options = {
+            "prompt_name": prompt_name,
+            "dimensions": dimensions or None,
+            "normalize": normalize,
+            "adapter": adapter,
+        }
         return await self.ask(AsyncClient.embed, texts, **options)
 
     async def rank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> Ranking:

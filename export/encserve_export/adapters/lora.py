@@ -1,5 +1,5 @@
-"""Adapters on one network: for some of its linear layers a product of two narrow matrices, which is added to what the
-layer gives, and perhaps a trained head in place of the checkpoint's (Hu et al. 2021, LoRA)."""
+"""Adapters on one network: for some of its linear layers and tables of tokens a product of two narrow matrices, which
+is added to what the layer gives, and perhaps a trained head in place of the checkpoint's (Hu et al. 2021, LoRA)."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ adapter computes less."""
 _WEIGHTS_FILE, _PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 _PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
+_TABLE_A, _TABLE_B = ".lora_embedding_A", ".lora_embedding_B"
+_TYPES = "token_type_embeddings"
+"""What families call the table of the types of tokens, which all of them look up once a token."""
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """What an adapter adds to a linear layer: `b @ a`, in FP32."""
+    """What an adapter adds to the weights of a linear layer, `b @ a`, or to a table of tokens, `(b @ a).T`; in FP32."""
 
     a: Tensor
-    """(r, in)."""
+    """(r, in); of a table (r, rows)."""
     b: Tensor
     """(out, r), scaled."""
 
@@ -58,8 +61,18 @@ class Adapter:
     sha256: str
     """Digest of the file of its weights."""
     linear: Mapping[str, LowRank] = field(default_factory=dict)
+    tables: Mapping[str, LowRank] = field(default_factory=dict)
+    """Of embeddings of tokens, and of their types."""
     heads: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Module of the head -> its parameters, in place of the checkpoint's."""
+    prompt_name: str | None = None
+    """The prompt of the checkpoint that texts with this adapter get where a request says nothing of prompts; None for
+    none."""
+
+    @property
+    def layers(self) -> dict[str, LowRank]:
+        """All that it adds to, by name."""
+        return {**self.linear, **self.tables}
 
     @property
     def record(self) -> dict[str, object]:
@@ -67,10 +80,11 @@ class Adapter:
         return {
             "source": self.folder.resolve().name,
             "sha256": self.sha256,
-            "rank": max(each.rank for each in self.linear.values()),
-            "layers": len(self.linear),
+            "rank": max(each.rank for each in self.layers.values()),
+            "layers": len(self.layers),
             "head": sorted(self.heads),
             "trained_on": self.config.base,
+            **({"prompt_name": self.prompt_name} if self.prompt_name else {}),
         }
 
 
@@ -99,7 +113,7 @@ def read_adapters(folders: Mapping[str, str], model: PreTrainedModel, *, saves_h
             )
     by_layer: dict[str, int] = {}
     for adapter in adapters:
-        for module, added in adapter.linear.items():
+        for module, added in adapter.layers.items():
             by_layer[module] = by_layer.get(module, 0) + added.rank
     module = max(by_layer, key=lambda each: by_layer[each])
     if by_layer[module] > MOST_RANKS:
@@ -128,14 +142,19 @@ def _read(name: str, folder: Path, model: PreTrainedModel, *, saves_heads: bool)
         tensors = {key.removeprefix(_PREFIX): tensor.float() for key, tensor in load_file(file).items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"--adapter {name}: {file} cannot be read: {error}") from error
-    pairs = {key.removesuffix(_A) for key in tensors if key.endswith(_A)}
-    linear = {_module(name, model, key): _low_rank(name, config, tensors, key, model) for key in sorted(pairs)}
-    if not linear:
+    pairs = sorted(key.removesuffix(_A) for key in tensors if key.endswith(_A))
+    linear = {_module(name, model, key): _low_rank(name, config, tensors, key, model) for key in pairs}
+    of_tables = sorted(key.removesuffix(_TABLE_A) for key in tensors if key.endswith(_TABLE_A))
+    tables = {_module(name, model, key): _of_table(name, config, tensors, key, model) for key in of_tables}
+    if not linear and not tables:
         raise CheckpointError(f"--adapter {name}: {file} has no tensors that end with {_A}")
-    others = {key: tensor for key, tensor in tensors.items() if not key.endswith((_A, _B))}
-    others |= {key: tensors[key] for key in tensors if key.endswith(_B) and key.removesuffix(_B) not in pairs}
+    read = {key + ending for key in pairs for ending in (_A, _B)}
+    read |= {key + ending for key in of_tables for ending in (_TABLE_A, _TABLE_B)}
+    others = {key: tensor for key, tensor in tensors.items() if key not in read}
     heads = _heads(name, model, others, saves_heads=saves_heads)
-    return Adapter(name=name, folder=folder, config=config, sha256=sha256_of(file), linear=linear, heads=heads)
+    return Adapter(
+        name=name, folder=folder, config=config, sha256=sha256_of(file), linear=linear, tables=tables, heads=heads
+    )
 
 
 def _module(name: str, model: PreTrainedModel, path: str) -> str:
@@ -153,13 +172,42 @@ def _low_rank(
     name: str, config: LoraConfig, tensors: Mapping[str, Tensor], path: str, model: PreTrainedModel
 ) -> LowRank:
     module = _module(name, model, path)
-    layer, a, b = model.get_submodule(module), tensors[path + _A], tensors.get(path + _B)
+    layer = model.get_submodule(module)
     if type(layer) is not nn.Linear:
         raise Unsupported(f"--adapter {name}: {module} is a {type(layer).__name__}; only linear layers are adapted")
+    return _scaled(name, config, tensors, (path, _A, _B), (layer.in_features, layer.out_features))
+
+
+def _of_table(
+    name: str, config: LoraConfig, tensors: Mapping[str, Tensor], path: str, model: PreTrainedModel
+) -> LowRank:
+    """What an adapter adds to a table that is looked up once for each token, and used for nothing else."""
+    module = _module(name, model, path)
+    layer = model.get_submodule(module)
+    of_tokens = layer is model.get_input_embeddings() or module.rpartition(".")[2] == _TYPES
+    if type(layer) is not nn.Embedding or not of_tokens:
+        raise Unsupported(
+            f"--adapter {name}: {path}{_TABLE_A} is not served: of tables only those of the tokens and of their types "
+            f"are adapted, and {module} is another {type(layer).__name__}"
+        )
+    if model.get_output_embeddings() is not None:  # type: ignore[no-untyped-call]
+        raise Unsupported(
+            f"--adapter {name}: {path}{_TABLE_A} is not served for {type(model).__name__}, whose last layer has the "
+            "same matrix"
+        )
+    return _scaled(name, config, tensors, (path, _TABLE_A, _TABLE_B), (layer.num_embeddings, layer.embedding_dim))
+
+
+def _scaled(
+    name: str, config: LoraConfig, tensors: Mapping[str, Tensor], keys: tuple[str, str, str], sizes: tuple[int, int]
+) -> LowRank:
+    """The matrices that `keys` name, (r, in) and (out, r) with `sizes` in and out, of which the second is scaled."""
+    path, first, second = keys
+    a, b = tensors[path + first], tensors.get(path + second)
     if b is None:
-        raise CheckpointError(f"--adapter {name}: {path} has {_A.strip('.')} and no {_B.strip('.')}")
+        raise CheckpointError(f"--adapter {name}: {path} has {first.strip('.')} and no {second.strip('.')}")
     rank = config.rank if not config.ranks_differ else a.shape[0]
-    expected = ((rank, layer.in_features), (layer.out_features, rank))
+    expected = ((rank, sizes[0]), (sizes[1], rank))
     if (tuple(a.shape), tuple(b.shape)) != expected:
         raise CheckpointError(
             f"--adapter {name}: the matrices of {path} have the shapes {list(a.shape)} and {list(b.shape)}; "

@@ -11,10 +11,12 @@ from optimum.exporters.tasks import TasksManager
 from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from encserve_export.adapters.brought import brought_adapters, prompt_of
 from encserve_export.adapters.lora import Adapter, read_adapters
+from encserve_export.adapters.parametrized import has_tasks, laid_out
 from encserve_export.attention.families import GENERATORS, Family, family_of
 from encserve_export.config import ExportConfig
-from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
 from .late.interaction import LateInteraction, settings_of
@@ -28,7 +30,7 @@ from .sentence.modules import SentenceModules, check_modules, read_sentence_modu
 from .sentence.query_table import UNROUTED, check_table
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import ADAPTED, GENERATION, OFFERED, WITH_HEADS, task_of
+from .tasks.table import ADAPTED, GENERATION, OFFERED, PROMPTED_BY_ADAPTER, WITH_HEADS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
@@ -41,6 +43,8 @@ class Checkpoint:
     source: str
     """The hub id that was asked for, or the name of a local folder."""
     folder: Path
+    """Where it lies as the libraries read it: untouched, but for one whose weights hold adapters too."""
+    original: Path
     """Where it lies, untouched."""
     revision: str | None
     """Commit of a hub checkpoint."""
@@ -152,7 +156,9 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         CheckpointError: there is no such checkpoint, or it lacks its config, its weights or a part of them.
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
-    whole = checkpoint_folder(config, weights=weights)
+    original = checkpoint_folder(config, weights=weights)
+    in_one = config.trust_remote_code is None and has_tasks(original)
+    whole = laid_out(original, weights=weights) if in_one else original
     folder = network_folder(whole)
     if not (folder / "config.json").is_file():
         read_sentence_modules(whole)  # which may know why, and says it
@@ -214,7 +220,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     return Checkpoint(
         source=source_of(config),
         folder=whole,
-        revision=whole.name if whole.parent.name == "snapshots" else None,
+        original=original,
+        revision=original.name if original.parent.name == "snapshots" else None,
         code=config.trust_remote_code,
         licence=licence_of(whole),
         task=task,
@@ -227,20 +234,38 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         trained_dimensions=trained_dimensions(whole, model_config),
         template=reranker.template if reranker else None,
         side_lengths=side_lengths,
-        adapters=_adapters(config, task, model, modules) if weights else (),
+        adapters=_adapters(config, whole, task, model, modules) if weights else (),
     )
 
 
 def _adapters(
-    config: ExportConfig, task: Task, model: PreTrainedModel, modules: SentenceModules
+    config: ExportConfig, folder: Path, task: Task, model: PreTrainedModel, modules: SentenceModules
 ) -> tuple[Adapter, ...]:
+    brought = brought_adapters(folder) if config.own_adapters and config.trust_remote_code is None else {}
+    config = _with(config, brought)
     if config.adapters and task.name not in ADAPTED:
         raise Unsupported(f"--adapter: adapters are not served for {task.name}, only for {', '.join(ADAPTED)}")
     if config.adapters and modules.table:
         raise Unsupported(
             "--adapter: adapters are not served for checkpoints that answer queries by a table of weights"
         )
-    return read_adapters(config.adapters, model, saves_heads=task.name in WITH_HEADS)
+    adapters = read_adapters(config.adapters, model, saves_heads=task.name in WITH_HEADS)
+    by_adapter = task.name in PROMPTED_BY_ADAPTER and not modules.default_prompt_name
+    prompts = {name: prompt_of(name, modules.prompts) for name in brought} if by_adapter else {}
+    return tuple(replace(each, prompt_name=prompts.get(each.name)) for each in adapters)
+
+
+def _with(config: ExportConfig, brought: dict[str, str]) -> ExportConfig:
+    """`config` with the adapters that its checkpoint brings. Raises Unsupported: they cannot be served so, or one that
+    is given has the name of one of them."""
+    if twice := sorted({*brought} & {*config.adapters}):
+        raise Unsupported(f"--adapter {twice[0]}: the checkpoint brings an adapter of that name")
+    try:
+        return replace(config, adapters={**config.adapters, **brought})
+    except InvalidConfig as error:
+        raise Unsupported(
+            f"the checkpoint brings the adapters {', '.join(brought)}: {error}. --adapter none serves it without them"
+        ) from error
 
 
 def _read_elsewhere(folder: Path, modules: SentenceModules, config: ExportConfig) -> tuple[str, ...]:

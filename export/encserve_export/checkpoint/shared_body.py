@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from encserve_export.config import ExportConfig
-from encserve_export.errors import CheckpointError
+from encserve_export.errors import CheckpointError, Unsupported
 
 from .loading import Checkpoint, load_checkpoint
 
@@ -21,6 +21,11 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
         Unsupported: as `load_checkpoint`.
     """
     checkpoints = {"": load_checkpoint(replace(config, heads={}))}
+    if config.heads and checkpoints[""].adapters:
+        raise Unsupported(
+            f"{checkpoints[''].source} brings adapters, and heads share an encoder without adapters; --adapter none "
+            "serves it without them"
+        )
     for head, source in config.heads.items():
         own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
         checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))

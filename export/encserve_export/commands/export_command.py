@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=FOLDER",
         help="a LoRA adapter as PEFT saves it, which requests ask for by its name, any of them side by side in one "
-        "batch; of --precision fp32 on --engine python; may be given several times",
+        "batch; of --precision fp32 on --engine python; may be given several times; none: without those that the "
+        "checkpoint brings",
     )
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
     parser.add_argument(
@@ -151,10 +152,12 @@ def run(arguments: argparse.Namespace) -> int:
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         heads = _named(arguments.head, "--head", "HEAD=CHECKPOINT")
-        adapters = _named(arguments.adapter, "--adapter", "NAME=FOLDER")
+        own_adapters = arguments.adapter != ["none"]
+        adapters = _named(arguments.adapter, "--adapter", "NAME=FOLDER") if own_adapters else {}
         config = ExportConfig(
             heads=heads,
             adapters=adapters,
+            own_adapters=own_adapters,
             checkpoint=arguments.checkpoint,
             name=arguments.name,
             repository=arguments.repository,

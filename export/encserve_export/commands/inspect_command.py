@@ -114,6 +114,8 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
     elif task.prompts:
         yield "prompts", modules.prompts
         yield "default_prompt", modules.default_prompt_name
+    if checkpoint.adapters:
+        yield "adapters", {each.name: each.record for each in checkpoint.adapters}
     if checkpoint.labels:
         yield "labels", checkpoint.labels
     if not task.generates:

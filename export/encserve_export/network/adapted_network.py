@@ -1,9 +1,9 @@
 """A packed network with adapters, any of them for any text of a pack, in one graph.
 
-An adapter adds `x a^T b^T` to what a linear layer gives. The narrow matrices of all adapters stand side by side, (R,
-in) and (out, R), and each token keeps of the R numbers between them those of its own adapter: a product of three plain
-operators, of which no part depends on the adapters of other texts. A token without an adapter multiplies zeros, and
-what it adds is exactly 0.
+An adapter adds `x a^T b^T` to what a linear layer gives, and `a^T[id] b^T` to what a table gives for a token. The
+narrow matrices of all adapters stand side by side, (R, in) and (out, R), and each token keeps of the R numbers between
+them those of its own adapter: a product of three plain operators, of which no part depends on the adapters of other
+texts. A token without an adapter multiplies zeros, and what it adds is exactly 0.
 """
 
 from __future__ import annotations
@@ -74,14 +74,15 @@ class AdaptedNetwork(nn.Module):
 class AdaptedLinear(nn.Module):
     """A linear layer with what each adapter adds to it."""
 
-    def __init__(self, layer: nn.Linear, added: Sequence[LowRank | None], *, of_texts: bool) -> None:
+    def __init__(self, layer: nn.Module, added: Sequence[LowRank | None], *, of_texts: bool) -> None:
         """`added` has for each adapter what it adds, or None. The layer gets a place for each token, or for each text
         where `of_texts`."""
         super().__init__()
         self.layer, self.of_texts = layer, of_texts
         present = [each for each in added if each is not None]
         self.blocks = tuple(0 if each is None else each.rank for each in added)
-        self.a = nn.Parameter(torch.cat([each.a for each in present]).T.contiguous(), requires_grad=False)  # (in, R)
+        # (in, R); of a table (rows, R)
+        self.a = nn.Parameter(torch.cat([each.a for each in present]).T.contiguous(), requires_grad=False)
         self.b = nn.Parameter(
             torch.cat([each.b for each in present], 1).T.contiguous(), requires_grad=False
         )  # (R, out)
@@ -97,6 +98,15 @@ class AdaptedLinear(nn.Module):
         if key not in chosen.masks:
             chosen.masks[key] = self.table[chosen.of_texts if self.of_texts else chosen.of_tokens]  # type: ignore[index]
         return chosen.masks[key]  # (places, R)
+
+
+class AdaptedTable(AdaptedLinear):
+    """A table that is looked up for each token, with what each adapter adds to its rows."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(..., places) to (..., places, out)."""
+        inner = self.a[ids] * self._mask()  # (..., places, R)
+        return self.layer(ids) + inner @ self.b  # type: ignore[no-any-return]
 
 
 class AdaptedHead(nn.Module):
@@ -135,11 +145,11 @@ def adapted(checkpoint: Checkpoint, network: nn.Module) -> Iterator[nn.Module]:
         setattr(holder, own, module)
 
     try:
-        for name in sorted({module for adapter in adapters for module in adapter.linear}):
+        for name in sorted({module for adapter in adapters for module in adapter.layers}):
             layer = model.get_submodule(name)
-            assert isinstance(layer, nn.Linear)
-            added = [adapter.linear.get(name) for adapter in adapters]
-            put(name, AdaptedLinear(layer, added, of_texts=_of_texts(checkpoint, name)))
+            added = [adapter.layers.get(name) for adapter in adapters]
+            kind = AdaptedTable if isinstance(layer, nn.Embedding) else AdaptedLinear
+            put(name, kind(layer, added, of_texts=_of_texts(checkpoint, name)))
         for name in sorted({module for adapter in adapters for module in adapter.heads}):
             module = model.get_submodule(name)
             put(name, AdaptedHead(module, _heads(name, module, adapters), of_texts=_of_texts(checkpoint, name)))

@@ -70,8 +70,8 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
 def _of_adapters(checkpoint: Checkpoint) -> list[int]:
     """Of each adapted layer: what is added to what it gives, and the numbers between the narrow matrices, as they are
     and masked, with the masks."""
-    modules = {module for adapter in checkpoint.adapters for module in adapter.linear}
-    added = [[a.linear[module] for a in checkpoint.adapters if module in a.linear] for module in modules]
+    modules = {module for adapter in checkpoint.adapters for module in adapter.layers}
+    added = [[a.layers[module] for a in checkpoint.adapters if module in a.layers] for module in modules]
     return [int(each[0].b.shape[0]) + _NARROW * sum(low_rank.rank for low_rank in each) for each in added]
 
 

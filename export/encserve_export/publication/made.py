@@ -73,7 +73,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
-            **({} if checkpoint.revision else {"weights": weights_digest(checkpoint.folder)}),
+            **({} if checkpoint.revision else {"weights": weights_digest(checkpoint.original)}),
             **({"code": checkpoint.code} if checkpoint.code else {}),
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,

@@ -186,6 +186,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             "queue": QUEUE,
             "encode_model": folders["encode"].parent.name,
             "prompts": checkpoint.modules.prompts,
+            **_prompts_of_adapters(checkpoint),
             "tokenizer_sha256": sha256_of(tokenizer),
         },
     )
@@ -195,6 +196,13 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     bounds = {"limits": asdict(limits)} if checkpoint.late else {}
     names = _names_of_columns(checkpoint)
     write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **bounds, **names})
+
+
+def _prompts_of_adapters(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:
+    """The prompts that come with adapters, by the name of the adapter."""
+    prompts = checkpoint.modules.prompts
+    named = {each.name: prompts[each.prompt_name] for each in checkpoint.adapters if each.prompt_name}
+    return {"adapter_prompts": named} if named else {}
 
 
 def _query_table(checkpoint: Checkpoint) -> dict[str, Any]:

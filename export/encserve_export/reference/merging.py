@@ -25,16 +25,19 @@ def merge(network: torch.nn.Module, adapter: Path) -> None:
     parameters = dict(network.named_parameters())
     with torch.no_grad(), safe_open(adapter / "adapter_model.safetensors", "pt") as file:
         for key in file.keys():  # noqa: SIM118
-            if key.endswith("lora_B.weight"):
+            if key.endswith(("lora_B.weight", "lora_embedding_B")):
                 continue
-            if not key.endswith("lora_A.weight"):
+            if not key.endswith(("lora_A.weight", "lora_embedding_A")):
                 _parameter(parameters, key).copy_(file.get_tensor(key))
                 continue
-            narrow, wide = file.get_tensor(key).double(), file.get_tensor(key.replace("lora_A", "lora_B")).double()
+            of_table = key.endswith("lora_embedding_A")  # which PEFT keeps the other way round
+            other = key.replace("lora_embedding_A", "lora_embedding_B") if of_table else key.replace("lora_A", "lora_B")
+            narrow, wide = file.get_tensor(key).double(), file.get_tensor(other).double()
             rank = narrow.shape[0]
             scale = config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank)
-            weight = _parameter(parameters, key.replace(".lora_A", ""))
-            weight.copy_((weight.double() + scale * (wide @ narrow)).float())
+            name = key.replace(".lora_embedding_A", ".weight") if of_table else key.replace(".lora_A", "")
+            weight, added = _parameter(parameters, name), wide @ narrow
+            weight.copy_((weight.double() + scale * (added.T if of_table else added)).float())
 
 
 def _parameter(parameters: dict[str, torch.nn.Parameter], key: str) -> torch.nn.Parameter:

@@ -1,4 +1,4 @@
-"""Which prompt of a checkpoint is meant by what clients say about their texts."""
+"""Which prompt of a checkpoint, and which of its adapters, is meant by what clients say about their texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ MEANT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("document", "passage", "search_document", "retrieval.passage"), DOCUMENT),
 }
 """What a client says -> the prompts that mean it, the first that a checkpoint has."""
+
+
+_CLUSTERING = ("clustering", "separation")
+_PLAIN = str.maketrans(".-", "__")
+
+
+def adapter_for(said: str | None, adapters: Sequence[str]) -> str | None:
+    """The adapter for `said`, such as "search_query" or "text-matching": the adapter of the prompt that it means, or of
+    its own name, however both write it; None where there is none, or nothing was said."""
+    if said is None:
+        return None
+    plain = {name.lower().translate(_PLAIN): name for name in adapters}
+    meant = _CLUSTERING if said in _CLUSTERING else MEANT.get(said, (said,))
+    return next((plain[each] for name in meant if (each := name.lower().translate(_PLAIN)) in plain), None)
 
 
 def prompt_for(said: str | None, prompt_names: Sequence[str]) -> str | None:

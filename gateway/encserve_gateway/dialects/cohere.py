@@ -15,7 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.prompts import prompt_for
+from encserve_gateway.bodies.prompts import adapter_for, prompt_for
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import AS_BASE64, AS_NUMBERS, blocks_of_rows, little_endian
 from encserve_gateway.exchange import Exchange
@@ -78,7 +78,8 @@ async def embed_texts(exchange: Exchange) -> Response:
     way = truncation_of(fields, max_length=served.pipeline.max_length)
     question = Question(exchange=exchange, served=served, field="texts", truncate=way)
     prompt = prompt_for(said, served.pipeline.prompt_names)
-    answer = await question.embed(texts, prompt_name=prompt, dimensions=dimensions)
+    adapter = adapter_for(said, served.pipeline.adapters)
+    answer = await question.embed(texts, prompt_name=prompt, dimensions=dimensions, adapter=adapter)
     rows = little_endian(answer.vectors)
     is_plain = exchange.path == "/v1/embed" and not types
     lists = [await _list(kind, rows) for kind in types or ["float"]]

@@ -25,6 +25,8 @@ EVERY_LAYER = (
     *("fc1", "fc2"),
 )
 """What families call them."""
+TABLES = ("word_embeddings", "token_type_embeddings", "tok_embeddings", "embed_tokens")
+"""And their tables of tokens."""
 SEQUENCES, TOKENS = transformers.AutoModelForSequenceClassification, transformers.AutoModelForTokenClassification
 HEADS = {
     ("bert", "text-classification"): (SEQUENCES, ("classifier",)),
@@ -89,10 +91,13 @@ def test_each_text_of_a_pack_has_its_own_adapter(family, tmp_path):
     model = transformers.AutoModel.from_pretrained(base)
     adapters = [
         write_adapter(tmp_path / "attention", model),
-        write_adapter(tmp_path / "every_layer", model, rank=6, targets=EVERY_LAYER, seed=1, use_rslora=True),
+        write_adapter(
+            tmp_path / "every_layer", model, rank=6, targets=EVERY_LAYER, tables=TABLES, seed=1, use_rslora=True
+        ),
     ]
     checkpoint = compare(base, adapters, "feature-extraction")
     assert [len(adapter.linear) for adapter in checkpoint.adapters][1] > 6
+    assert [len(adapter.tables) > 0 for adapter in checkpoint.adapters] == [False, True]
 
 
 @pytest.mark.parametrize(("family", "task"), sorted(HEADS))

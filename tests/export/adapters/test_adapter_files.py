@@ -106,6 +106,7 @@ def _changed(folder, change):
 
 
 QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query"
+WORDS, PLACES = (f"base_model.model.bert.embeddings.{name}" for name in ("word_embeddings", "position_embeddings"))
 
 
 @pytest.mark.parametrize(
@@ -129,9 +130,26 @@ QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query"
             "lora_magnitude_vector, which is not served",
         ),
         (
-            lambda t: t.update({"base_model.model.bert.embeddings.word_embeddings.lora_embedding_A": torch.zeros(4)}),
+            lambda t: t.update({f"{PLACES}.lora_embedding_A": torch.zeros(4, 20)}),
             Unsupported,
-            "lora_embedding_A, which is not served",
+            "position_embeddings.lora_embedding_A is not served: of tables only those of the tokens",
+        ),
+        (
+            lambda t: t.update({f"{WORDS}.lora_embedding_A": torch.zeros(4, 40)}),
+            CheckpointError,
+            "word_embeddings has lora_embedding_A and no lora_embedding_B",
+        ),
+        (
+            lambda t: t.update(
+                {f"{WORDS}.lora_embedding_A": torch.zeros(4, 39), f"{WORDS}.lora_embedding_B": torch.zeros(16, 4)}
+            ),
+            CheckpointError,
+            r"word_embeddings have the shapes \[4, 39\] and \[16, 4\]; \[4, 40\] and \[16, 4\] are expected",
+        ),
+        (
+            lambda t: t.update({f"{WORDS}.lora_embedding_B": torch.zeros(16, 4)}),
+            Unsupported,
+            "lora_embedding_B, which is not served",
         ),
         (
             lambda t: t.update({"base_model.model.bert.embeddings.LayerNorm.weight": torch.zeros(16)}),
@@ -159,6 +177,14 @@ def test_tensors_that_do_not_fit_are_refused_by_name(change, kind, named, bert, 
     folder = _changed(write_adapter(tmp_path / "adapter", bert), change)
     with pytest.raises(kind, match=named):
         read_adapters({"a": str(folder)}, bert, saves_heads=True)
+
+
+def test_a_table_that_the_last_layer_has_too_is_not_adapted(bert, tmp_path):
+    folder = write_adapter(tmp_path / "adapter", bert, tables=("word_embeddings",))
+    (read,) = read_adapters({"a": str(folder)}, bert, saves_heads=True)
+    assert [*read.tables] == ["bert.embeddings.word_embeddings"]
+    with pytest.raises(Unsupported, match="not served for BertForMaskedLM, whose last layer has the same matrix"):
+        read_adapters({"a": str(folder)}, network(transformers.BertForMaskedLM), saves_heads=False)
 
 
 def test_only_heads_that_answer_may_be_brought(bert, tmp_path):

@@ -10,12 +10,13 @@ from encserve_export.network.adapted_network import adapted
 from encserve_export.network.packed_heads import packed_network
 from export.families.checkpoints import write_checkpoint
 
-from .test_adapted_networks import EVERY_LAYER, SEQUENCES
+from .test_adapted_networks import EVERY_LAYER, SEQUENCES, TABLES
 
 LENGTHS = torch.tensor([7, 20, 3])
 WAYS = {
     "attention": {"r": 4, "lora_alpha": 6},
     "rank-stabilised": {"r": 5, "lora_alpha": 3, "use_rslora": True},
+    "tables": {"r": 3, "lora_alpha": 2},
 }
 
 
@@ -30,6 +31,9 @@ def test_a_pack_is_what_peft_gives_for_each_adapter(family, tmp_path):
         model = SEQUENCES.from_pretrained(base)
         layers = [n for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Linear)]
         targets = sorted({n.rpartition(".")[2] for n in layers} & {*EVERY_LAYER} - {"dense"})
+        if name == "tables":
+            embeddings = [n for n, m in model.base_model.named_modules() if isinstance(m, torch.nn.Embedding)]
+            targets = sorted({n.rpartition(".")[2] for n in embeddings} & {*TABLES})
         lora = peft.LoraConfig(**way, target_modules=targets, rank_pattern={targets[0]: 2}, task_type="SEQ_CLS")
         adapted_by_peft = peft.get_peft_model(model, lora)
         torch.manual_seed(len(merged))
@@ -41,10 +45,10 @@ def test_a_pack_is_what_peft_gives_for_each_adapter(family, tmp_path):
     named = {name: str(tmp_path / name) for name in WAYS}
     config = ExportConfig(checkpoint=str(base), name="tiny", task="text-classification", adapters=named)
     checkpoint = load_checkpoint(config)
-    assert [bool(adapter.heads) for adapter in checkpoint.adapters] == [True, True]
+    assert [bool(adapter.heads) for adapter in checkpoint.adapters] == [True, True, True]
     ids = torch.randint(5, 300, (int(LENGTHS.sum()),), generator=torch.Generator().manual_seed(0))
     texts = ids.split(LENGTHS.tolist())
-    of_text = torch.tensor([1, 2, 1])
+    of_text = torch.tensor([1, 2, 3])
     inputs = {"input_ids": ids, "lengths": LENGTHS, "adapter_ids": of_text.repeat_interleave(LENGTHS)}
     with torch.inference_mode():
         with adapted(checkpoint, packed_network(checkpoint)) as network, attention(checkpoint.encoder):

@@ -39,10 +39,13 @@ class Subject:
     """The name of its head, where it shares the encode step with others."""
     adapter: str = ""
     """The adapter that every request asks for; empty for none, where requests say nothing of it."""
+    prompt_name: str | None = None
+    """The prompt that comes with that adapter, which the library is asked for by its name."""
 
     def with_adapter(self, adapter: Adapter) -> Subject:
         """The same pipeline, asked for an adapter, beside the library with that merged into the weights."""
-        return replace(self, adapter=adapter.name, reference=replace(self.reference, adapter=adapter.folder))
+        reference = replace(self.reference, adapter=adapter.folder)
+        return replace(self, adapter=adapter.name, prompt_name=adapter.prompt_name, reference=reference)
 
 
 def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
@@ -119,12 +122,18 @@ class AskedSubject:
         if self.subject.adapter:
             adapter = {"adapter": self.subject.adapter}
             requests = [replace(request, options={**request.options, **adapter}) for request in requests]
-        answers = self._process.ask(self.subject.reference, requests)
+        answers = self._process.ask(self.subject.reference, [self._with_prompt(request) for request in requests])
         self._check_prompts(answers.prompts)
         self.by = answers.by
         said = self.pipeline.ask(requests, self.subject.checkpoint.graph_inputs)
         for request, ours, theirs in zip(requests, said, answers.answered, strict=True):
             examination.add(request, ours, theirs)
+
+    def _with_prompt(self, request: Asked) -> Asked:
+        """A request as the library gets it, which knows nothing of prompts that come with adapters."""
+        if self.subject.prompt_name is None or {"prompt", "prompt_name"} & {*request.options}:
+            return request
+        return replace(request, options={**request.options, "prompt_name": self.subject.prompt_name})
 
     def _check_prompts(self, theirs: dict[str, str] | None) -> None:
         """The prompts that a request may name must be the library's, where it has any."""

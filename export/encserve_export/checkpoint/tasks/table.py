@@ -239,6 +239,8 @@ ADAPTED_BY_TEXT = (
     "token-embedding",
 )
 """Those of them in which each text of a request may have another one."""
+PROMPTED_BY_ADAPTER = ("feature-extraction", "token-embedding")
+"""Those of them in which an adapter that a checkpoint brings comes with the prompt of its name."""
 BY_TABLE = "input_type"
 """The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 

@@ -2,11 +2,12 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from unit.gateway.asgi import get, post
-from unit.gateway.pipelines import DIMENSIONS, MAX_LENGTH, PIPELINES, vector_of
+from unit.gateway.pipelines import DIMENSIONS, EMBED, MAX_LENGTH, PIPELINES, PLAIN, vector_of
 
 from encserve_gateway.aliases import Alias
 
@@ -222,6 +223,30 @@ async def test_what_a_client_says_of_its_texts_chooses_the_prompt(fake):
         for field in ("input_type", "task"):
             answered = await post(gateway, "/v1/embeddings", {"input": "a", "model": "embed", field: said})
             np.testing.assert_array_equal(rows(answered)[0], vector_of("a", prompt_name=prompt))
+
+
+async def test_what_a_client_says_of_its_texts_chooses_the_adapter(fake):
+    with_tasks = replace(EMBED, adapters=("retrieval.query", "retrieval.passage", "separation", "text-matching"))
+    by_folder = replace(PLAIN, adapters=("retrieval_query", "text_matching"))
+    aliases = (Alias(name="matching", pipeline="embed", adapter="text-matching"),)
+    asked = fake(pipelines=(with_tasks, by_folder), aliases=aliases)
+    cases = (
+        ("embed", "retrieval.passage", "retrieval.passage"),
+        ("embed", "search_query", "retrieval.query"),
+        ("embed", "clustering", "separation"),
+        ("embed", "text-matching", "text-matching"),
+        ("embed", "nonsense", None),
+        ("embed", None, None),
+        ("plain", "query", "retrieval_query"),
+        ("plain", "text-matching", "text_matching"),
+        ("matching", None, "text-matching"),
+        ("matching", "query", "retrieval.query"),
+    )
+    for model, said, adapter in cases:
+        for path, field in (("/v1/embeddings", "task"), ("/v1/embeddings", "input_type"), ("/v2/embed", "input_type")):
+            body = {"input" if path == "/v1/embeddings" else "texts": ["a"], "model": model}
+            assert (await post(asked.gateway, path, body | ({field: said} if said else {}))).status == 200
+            assert asked.requests[-1].parameters.get("adapter") == adapter
 
 
 async def test_an_alias_has_defaults(fake):

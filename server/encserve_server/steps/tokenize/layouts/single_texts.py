@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
+from ..adapter_ids import names_of_texts
 from ..kept_tokens import Tokens
 from ..limits import Limits
 from .packed_rows import Cut, Row, check_some_tokens, check_tokens, cut_text, pack
@@ -26,6 +27,7 @@ class Layout:
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)
         self._prompts = dict(settings.get("prompts", {}))
+        self._of_adapters: Mapping[str, str] = settings.get("adapter_prompts", {})
         self._special = special_tokens_of_text(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
         self._tokenizer = tokenizer
@@ -38,20 +40,28 @@ class Layout:
             return written
         return self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
 
+    def prompts(self, options: Options, count: int) -> list[str]:
+        """Return what stands before each of `count` texts: the prompt of the request, or, where it says nothing of
+        prompts, that which comes with the adapter of the text. Raises InvalidArgument."""
+        if not self._of_adapters or options.get("prompt") is not None or options.get("prompt_name") is not None:
+            return [self.prompt(options)] * count
+        return [self._of_adapters.get(name, "") for name in names_of_texts(options["adapter"], count)]
+
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options, *, whole: bool = False) -> list[list[str]]:
         """Return the texts to tokenize, each with its prompt, as the only group; `whole` where all their tokens are
         needed.
 
         Raises InvalidArgument.
         """
-        prompt, in_windows = self.prompt(options), options.get("long_text") == "chunk"
-        if prompt and in_windows and self._leaves_out_prompt:
+        in_windows = options.get("long_text") == "chunk"
+        prompts = self.prompts(options, len(inputs["text"]))
+        if in_windows and self._leaves_out_prompt and any(prompts):
             raise InvalidArgument(
                 "option long_text is 'chunk', which does not go with a prompt in this pipeline, whose vectors leave it "
                 "out: give an empty prompt, or long_text 'truncate'"
             )
         texts = self.limits.decode(inputs["text"], whole=whole or in_windows)
-        return [[prompt + text for text in texts] if prompt else texts]
+        return [[prompt + text for prompt, text in zip(prompts, texts, strict=True)] if any(prompts) else texts]
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return the tokens of a text that truncation can keep; None where it is read in windows and all are needed."""
@@ -77,14 +87,19 @@ class Layout:
         """Return which tokens (T,) the mean of each text is of: 0 for those of the prompt and what stands before it. A
         text with a prompt has one window. Raises InvalidArgument where the mean would be of none."""
         mask = np.ones_like(packed["input_ids"])
-        prompt = self.prompt(options)
-        if prompt:
-            size = len(self._tokenizer.encode(prompt, add_special_tokens=False))
+        prompts = self.prompts(options, len(packed["window_count"]))
+        if any(prompts):
+            sizes = {
+                prompt: len(self._tokenizer.encode(prompt, add_special_tokens=False)) for prompt in {*prompts} - {""}
+            }
             # The special token behind a prompt stands behind the text that follows; as a rule there is one.
-            left_out = size + len(self._special.before) + max(0, len(self._special.after) - 1)
+            around = len(self._special.before) + max(0, len(self._special.after) - 1)
             lengths = packed["lengths"].tolist()
             begins = (np.cumsum(lengths) - lengths).tolist()
-            for index, (begin, length) in enumerate(zip(begins, lengths, strict=True)):
+            for index, (prompt, begin, length) in enumerate(zip(prompts, begins, lengths, strict=True)):
+                if not prompt:
+                    continue
+                size, left_out = sizes[prompt], sizes[prompt] + around
                 if left_out >= length:
                     raise InvalidArgument(
                         f"text {index} has no token that its vector could be of, beside a prompt of {size} tokens that "

@@ -43,10 +43,10 @@ class Layout:
         Raises InvalidArgument.
         """
         (texts,), (own,) = groups, encodings
-        cuts, prompt = self._texts.cut(own, options), len(self._texts.prompt(options))
+        cuts, prompts = self._texts.cut(own, options), self._texts.prompts(options, len(texts))
         offsets, continues = [], []
-        for text, encoding, windows in zip(texts, own, cuts, strict=True):
-            places = _behind(prompt, np.array(encoding.offsets, np.int32).reshape(-1, 2))
+        for prompt, text, encoding, windows in zip(prompts, texts, own, cuts, strict=True):
+            places = _behind(len(prompt), np.array(encoding.offsets, np.int32).reshape(-1, 2))
             flags = np.fromiter(self._continues(text, encoding), np.int32, len(encoding))
             offsets.append(self._texts.spread(windows, places, -1))
             continues.append(self._texts.spread(windows, flags, 0))
