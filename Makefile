@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test docs gpu gpu-wheels clients soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test docs gpu gpu-wheels clients ray spark soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -42,6 +42,17 @@ gpu-wheels: $(VENV)/installed  ## what make gpu needs beside PyTorch, for Python
 
 clients: $(VENV)/installed  ## clients of other people before the gateway, in environments that it makes below build/clients
 	$(BIN)/pytest tests/integration/tasks/test_client_programs.py
+
+ray spark: %: build/%/installed  ## jobs in Ray Data, in Spark: a killed one goes on; in an environment over .venv that it makes below build
+	build/$@/bin/python -m pytest -m slow tests/integration/many_hosts/test_$@_data.py
+
+build/%/installed: tests/integration/many_hosts/environments/%.txt $(VENV)/installed
+	rm -rf build/$*
+	$(PYTHON) -m venv build/$*
+	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/lib/$$(basename build/$*/lib/python3*)/site-packages')" \
+		> "$$(echo build/$*/lib/python3*/site-packages)/over_the_other.pth"
+	build/$*/bin/python -m pip install --quiet -c constraints.txt -r $<
+	@touch $@
 
 SOAK_S ?= 1200
 soak: $(VENV)/installed build/schemathesis/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less

@@ -57,6 +57,14 @@ def test_a_share_can_be_changed_and_the_canary_ended_twice(server):
     assert offered(server) == [1]
 
 
+def test_a_share_that_is_larger_stays_where_at_least_another_is_wanted(server):
+    candidacy_on(server).canary(2, 0.2)
+    candidacy_on(server).canary(2, 0.05, at_least=True)
+    assert stated(server) == Candidate(version="2", share=0.2)
+    candidacy_on(server).canary(2, 0.4, at_least=True)
+    assert stated(server) == Candidate(version="2", share=0.4)
+
+
 def test_a_candidate_may_have_both_shares_and_ends_with_the_last(server):
     candidacy_on(server).shadow(2, 0.5)
     assert stated(server) == Candidate(version="2", shadow=0.5)

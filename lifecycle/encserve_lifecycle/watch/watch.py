@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from .judgement import Finding, Observed, State, judge, observe, settle
+from .lives import Lives
 from .series import Growth, Series
 from .signals import LATENCY, Served, requests
 
@@ -63,7 +64,8 @@ class Watch:
         self.phase = CANARY
         self.sees = False
         """Whether the last look of this phase could read what the server counts."""
-        self._growth = Growth(read())
+        first = read()
+        self._growth, self._lives = Growth(first), Lives(first)
         self._stands: Observed | None = None
         """What was counted of the version before, once it is asked no more."""
         self._load = 0.0
@@ -71,10 +73,17 @@ class Watch:
         self._agreed: dict[str, Finding] = {}
         """Signals of what was asked by which the versions were no worse than each other, until then."""
 
+    @property
+    def deaths(self) -> int:
+        """How often the server died since the watch began, as far as was seen."""
+        return self._lives.deaths
+
     def begin(self, phase: str) -> None:
         """Count anew from now on, without what was counted while versions were loaded."""
         with suppress(OSError):  # then from the last page
-            self._growth.take(self._read())
+            page = self._read()
+            self._growth.take(page)
+            self._lives.take(page)
         self._growth, self._phase_s = self._growth.anew(), self._clock()
         self.phase, self.sees = phase, False
 
@@ -91,7 +100,9 @@ class Watch:
     def look(self) -> Sequence[Finding]:
         """Return what is known now, by signal. Raises OSError."""
         self.sees = False
-        self._growth.take(self._read())
+        page = self._read()
+        self._growth.take(page)
+        self._lives.take(page)
         self.sees = True
         now_s = self._clock()
         before = observe(self._growth, self.before) if self._stands is None else self._stands

@@ -26,21 +26,23 @@ from encserve_server.errors import PromotionFailed
 class Candidacy(VersionBeside):
     """Begins and ends the candidacies of versions of one pipeline; the arguments are those of `VersionBeside`."""
 
-    def canary(self, version: int, share: float) -> None:
-        """Let `version` answer a share of the callers, above 0 and at most 1, beside the version that serves.
+    def canary(self, version: int, share: float, *, at_least: bool = False) -> None:
+        """Let `version` answer a share of the callers, above 0 and at most 1, beside the version that serves; with
+        `at_least` it keeps a larger share that it has.
 
         Raises:
             PromotionFailed: and the version that served answers all of them, unless the message says otherwise.
         """
-        before = self._begin(version, share=share)
+        before, candidate = self._begin(version, share=share, at_least=at_least)
         self._report(
-            f"version {version} of {self._name} answers {share * 100:.3g} % of the callers beside version {before}; "
+            f"version {version} of {self._name} answers {candidate.share * 100:.3g} % of the callers beside version "
+            f"{before}{', as it did' if candidate.share > share else ''}; "
             f"clients heed it within {CANDIDATES_S:.0f} s"
         )
 
     def shadow(self, version: int, share: float) -> None:
         """Let gateways ask `version` again a share of what the version that serves was asked. Raises as `canary`."""
-        before = self._begin(version, shadow=share)
+        before, _ = self._begin(version, shadow=share)
         self._report(
             f"gateways ask version {version} of {self._name} again {share * 100:.3g} % of what version {before} was "
             f"asked, and count what differs; they heed it within {CANDIDATES_S:.0f} s"
@@ -58,9 +60,11 @@ class Candidacy(VersionBeside):
         """Let nobody ask the candidate again what the active version was asked. Raises as `end_canary`."""
         self._end(lambda stated: replace(stated, shadow=0.0) if stated.share else None)
 
-    def _begin(self, version: int, *, share: float | None = None, shadow: float | None = None) -> int:
-        """Make `version` a candidate, or give it another share; of None it keeps what it has. Returns the version that
-        serves."""
+    def _begin(
+        self, version: int, *, share: float | None = None, shadow: float | None = None, at_least: bool = False
+    ) -> tuple[int, Candidate]:
+        """Make `version` a candidate, or give it another share; of None it keeps what it has, and with `at_least` what
+        is more. Returns the version that serves, and the candidate."""
         with self._locked() as work:
             before = self._serving()
             with self._said(f"version {before} of {self._name}"), self._bodies_locked(work, version, before):
@@ -77,9 +81,10 @@ class Candidacy(VersionBeside):
                         f"version {stated.version} of {self._name} is a candidate already: end it first, by `encserve "
                         f"canary {self._name} --end` and `encserve shadow {self._name} --end`"
                     )
+                has = stated.share if stated else 0.0
                 candidate = Candidate(
                     version=str(version),
-                    share=(stated.share if stated else 0.0) if share is None else share,
+                    share=has if share is None else max(has, share) if at_least else share,
                     shadow=(stated.shadow if stated else 0.0) if shadow is None else shadow,
                 )
                 config = self._config_of(version)
@@ -88,7 +93,7 @@ class Candidacy(VersionBeside):
                     self._load_steps(work, version, config, before)
                     self._probe(config, version, stays=True)
                     self._tell_callers(work, candidate.to_text())
-        return before
+        return before, candidate
 
     def _end(self, left: Callable[[Candidate], Candidate | None]) -> None:
         """Let a candidate have what is `left` of it."""

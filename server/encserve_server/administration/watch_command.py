@@ -21,7 +21,7 @@ from encserve_repository.versions import active_version, manifest_of
 from encserve_server.administration.administered import administered, tell
 from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
-from encserve_server.administration.watched_promotion import KEPT, UNKNOWN, UNSEEN, WatchedPromotion
+from encserve_server.administration.watched_promotion import DIED, KEPT, UNKNOWN, UNSEEN, WatchedPromotion
 from encserve_server.config import ServeConfig
 from encserve_server.durations import seconds_of
 from encserve_server.errors import PromotionFailed
@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise
     print(f"version {arguments.version} of {arguments.name}: {outcome.verdict}; {outcome.because}")
     _write(report, promotion.watch, outcome)
-    return {KEPT: 0, UNKNOWN: EXIT_UNKNOWN, UNSEEN: EXIT_UNKNOWN}.get(outcome.verdict, EXIT_ROLLED_BACK)
+    return {KEPT: 0, UNKNOWN: EXIT_UNKNOWN, UNSEEN: EXIT_UNKNOWN, DIED: EXIT_UNKNOWN}.get(
+        outcome.verdict, EXIT_ROLLED_BACK
+    )
 
 
 def _sleep(seconds: float) -> None:

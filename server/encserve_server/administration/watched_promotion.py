@@ -20,15 +20,17 @@ LOOK_S = 2.0
 GRACE_S = 60.0
 """For which it is looked again where the last look of a phase was not the last word, and gone back again where that
 fails and changes nothing, as while an export has the lock."""
+DEATHS = 2
+"""Of the server during a watch, with which a version is taken back: one may have come from anywhere."""
 KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
-UNSEEN = "kept, not seen"
+UNSEEN, DIED = "kept, not seen", "kept, the server died once"
 
 
 class Versions(Protocol):
     """What is done with the versions of a pipeline; each raises PromotionFailed."""
 
-    def canary(self, version: int, share: float) -> None:
-        """Let a version answer a share of the callers."""
+    def canary(self, version: int, share: float, *, at_least: bool = False) -> None:
+        """Let a version answer a share of the callers, or `at_least` that, where it has a larger one already."""
 
     def end_canary(self) -> None:
         """Let the active version answer all callers."""
@@ -38,6 +40,16 @@ class Versions(Protocol):
 
     def rollback(self, *, of: int | None = None) -> int:
         """Let the version before `of` answer all callers."""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """What a version is taken back for."""
+
+    name: str
+    """What is worse."""
+    because: str
+    """What was seen of it."""
 
 
 class ChangedByOthers(Exception):
@@ -65,7 +77,7 @@ class WatchedPromotion:
         """
         version, before = self.watch.candidate.version, self.watch.before.version
         as_canary, as_active = (before, version), (version, None)
-        self.versions.canary(version, share)
+        self.versions.canary(version, share, at_least=True)  # who has the version already keeps it
         try:
             self.watch.begin(CANARY)
             bad = self._watched(duration_s * CANARY_PART, as_canary)
@@ -109,16 +121,16 @@ class WatchedPromotion:
                 f"{self.watch.candidate.pipeline} --end` ends that: {error} (after: {why or type(why).__name__})"
             ) from why
 
-    def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Finding | None:
+    def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Bad | None:
         """Look until the time is over, and a little longer where the last look is not the last word. Returns what the
         version is rolled back for: what two looks in a row show, as a step may be stopped in the middle of telling its
-        counts.
+        counts; or that the server died again.
 
         Raises:
             ChangedByOthers: active version and candidate are not the expected ones.
             PromotionFailed: what the repository states is damaged.
         """
-        end_s = self.clock() + duration_s
+        end_s, died = self.clock() + duration_s, self.watch.deaths
         suspected: Finding | None = None
         while (left_s := end_s - self.clock()) > 0 or (
             left_s > -GRACE_S and (suspected is not None or not self.watch.sees)
@@ -130,10 +142,16 @@ class WatchedPromotion:
             except OSError as error:
                 self.report(f"the metrics, or the repository, cannot be read, and are asked again: {error}")
                 continue
+            if self.watch.deaths > died:
+                died = self.watch.deaths
+                self.report(f"the server began anew: {_times(died)} since the watch began")
+            if died >= DEATHS:
+                version = self.watch.candidate.version
+                return Bad("server", f"it died {_times(died)} since version {version} answers callers, and began anew")
             if (bad := worse(findings)) and suspected:
-                return bad
+                return Bad(bad.signal.name, in_a_sentence(bad))
             suspected = bad
-        return suspected
+        return Bad(suspected.signal.name, in_a_sentence(suspected)) if suspected else None
 
     def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
         if (found := self.stated()) != expected:
@@ -143,11 +161,11 @@ class WatchedPromotion:
                 "candidate: the watch ends and changes nothing"
             )
 
-    def _back(self, bad: Finding, back: Callable[[], object], expected: tuple[int, int | None]) -> Outcome:
+    def _back(self, bad: Bad, back: Callable[[], object], expected: tuple[int, int | None]) -> Outcome:
         """Go back, and try again where that fails as long as the repository states the `expected` versions."""
         began_s = self.clock()
-        because = in_a_sentence(bad)
-        self.report(f"version {self.watch.candidate.version} is worse by its {bad.signal.name}: {because}")
+        because = bad.because
+        self.report(f"version {self.watch.candidate.version} is worse by its {bad.name}: {because}")
         while True:
             try:
                 back()
@@ -178,11 +196,18 @@ class WatchedPromotion:
             return Outcome(verdict=UNSEEN, because=unseen)
         findings = self.watch.settled()
         self.report(_in_words(findings))
+        if self.watch.deaths:
+            because = "the server died once meanwhile, of which nobody knows whether it was this version"
+            return Outcome(verdict=DIED, because=because)
         if enough(findings):
             return Outcome(verdict=KEPT, because="it is no worse than the version before, by all that is compared")
         open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN)
         because = f"nothing speaks against it, and there was not enough traffic to say that it is no worse: {open_}"
         return Outcome(verdict=UNKNOWN, because=because)
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def in_a_sentence(finding: Finding) -> str:

@@ -134,6 +134,15 @@ def test_the_rules_of_prometheus_are_those_of_the_compose_file():
     assert rule["spec"]["groups"] == [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
 
 
+def test_two_releases_have_the_rules_once():
+    """Of one name, which Helm gives to one release alone, and none where they are told to be another's."""
+    first, second = (of_kind(render({"monitoring": MONITORED}, release=each), "PrometheusRule") for each in ("a", "b"))
+    assert [each["metadata"]["name"] for each in (*first, *second)] == ["encserve", "encserve"]
+    apart = render(VALUE_SETS["the rules are those of another release"], release="b")
+    assert not of_kind(apart, "PrometheusRule")
+    assert len(of_kind(apart, "ServiceMonitor")) == 2
+
+
 def test_servers_that_share_rows_have_the_address_and_the_secret():
     pod = the(render(VALUE_SETS["shared rows"]), "Deployment", "encserve-server")["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -49,6 +49,7 @@ VALUE_SETS = {
     },
     "monitored": {"monitoring": MONITORED},
     "servers alone are monitored": {"monitoring": {"enabled": True}},
+    "the rules are those of another release": {"monitoring": MONITORED | {"rules": False}},
     "monitored without keys": {
         "monitoring": {"enabled": True},
         "gateway": {"keysSecret": "", "allowAnonymous": True},

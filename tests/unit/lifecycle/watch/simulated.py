@@ -68,8 +68,8 @@ class SimulatedServer:
             raise OSError("no page")
         return dict(self.counts)
 
-    def canary(self, version, share):
-        self.share = share
+    def canary(self, version, share, *, at_least=False):
+        self.share = max(self.share, share) if at_least else share
         self.done.append("canary")
 
     def end_canary(self):

@@ -18,8 +18,8 @@ def test_what_others_make_active_meanwhile_stays(at):
     server = SimulatedServer(candidate=GOOD)
     step = getattr(server, at)
 
-    def then_others_act(*given):
-        done = step(*given)
+    def then_others_act(*given, **how):
+        done = step(*given, **how)
         server.stated = lambda: (3, None)
         return done
 
@@ -104,7 +104,7 @@ def test_a_rollback_of_which_it_is_not_known_whether_it_happened_is_not_done_twi
     """The version before that one is the bad one."""
     server = SimulatedServer(candidate=BAD["NaN on one text in fifty"])
     canary, rollback = server.canary, server.rollback
-    server.canary = lambda version, share: canary(version, 1e-9)
+    server.canary = lambda version, share, *, at_least: canary(version, 1e-9)
 
     def loses_the_answer(*, of=None):
         rollback(of=of)
@@ -170,8 +170,8 @@ def blind_from(server, step):
     """Let nothing be read any more once a step was done."""
     does = getattr(server, step)
 
-    def then_blind(*given):
-        done = does(*given)
+    def then_blind(*given, **how):
+        done = does(*given, **how)
         server.blind = True
         return done
 

@@ -1,0 +1,48 @@
+"""How often a server died, as its counters show: they begin anew, and a supervisor counts that it started one again."""
+
+from __future__ import annotations
+
+from .series import Labels, Series
+
+RESTARTS = "encserve_restarts"
+_OF_TRITON = "nv_inference_request_success"
+
+
+class Lives:
+    """Counts the deaths of a server since a page.
+
+    Where it began anew, whoever started it, its own counters have all fallen; of a model that was loaded again only
+    those of that model have. Where it has answered as much again between two looks none has, but a supervisor's count
+    has grown. Both are of the same deaths, so that the larger number holds.
+
+    Args:
+        series: what was counted at the beginning.
+    """
+
+    def __init__(self, series: Series) -> None:
+        self._answered = _answered(series)
+        self._began_with = self._restarts = _restarts(series)
+        self._falls = 0
+
+    @property
+    def deaths(self) -> int:
+        """How often it died until the last page."""
+        return max(self._falls, int(self._restarts - self._began_with))
+
+    def take(self, series: Series) -> None:
+        """Look at the next page."""
+        answered = _answered(series)
+        most = max(self._answered.values(), default=0.0)
+        counted = {each: value for each, value in self._answered.items() if value > most / 2}  # others may be new
+        self._falls += bool(counted) and all(answered.get(each, 0.0) < value for each, value in counted.items())
+        self._answered = answered
+        # Of a server that has just begun, no step has told it yet.
+        self._restarts = max(self._restarts, _restarts(series))
+
+
+def _answered(series: Series) -> dict[Labels, float]:
+    return {labels: value for (name, labels), value in series.items() if name == _OF_TRITON}
+
+
+def _restarts(series: Series) -> float:
+    return max((value for (name, _), value in series.items() if name == RESTARTS), default=0.0)
