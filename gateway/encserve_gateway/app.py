@@ -26,6 +26,7 @@ from encserve_gateway.observation.tracing import Traces
 from encserve_gateway.pipelines.health import Health
 from encserve_gateway.pipelines.upstream import Upstream
 from encserve_gateway.routes import Choice, Route, Router
+from encserve_gateway.samples.samples import Samples
 from encserve_gateway.shadow.counts import Counts
 from encserve_gateway.shadow.shadow import Shadow
 
@@ -57,9 +58,10 @@ class Gateway:
             upstream=upstream,
             metrics=self.metrics,
             traces=Traces(self.config.otlp),
-            keys=Keys(self.config.keys),
+            keys=Keys(self.config.keys, may_log=self.config.samples is not None),
             health=Health(upstream),
             shadow=Shadow(connect_once or connect, Counts(self.metrics.registry)),
+            samples=Samples(self.config.samples, connect_once or connect, self.metrics.registry),
             started_unix_s=int(time.time()),
         )
         self._body_limit = TimeLimit(self.config.body_timeout_s)
@@ -76,9 +78,11 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        self.services.samples.begin()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.services.shadow.close()
+        await self.services.samples.close()
         await self.services.upstream.close()
         await asyncio.to_thread(self.services.traces.close)
         await send({"type": "lifespan.shutdown.complete"})
@@ -187,6 +191,7 @@ class Gateway:
     def _count(self, exchange: Exchange, response: Response) -> None:
         seconds = time.perf_counter() - exchange.begun_s
         self.metrics.answered(exchange, code=response.status, seconds=seconds, sent_bytes=response.size)
+        self.services.samples.offer(exchange, code=response.status)
 
     async def _body(self, exchange: Exchange, receive: Receive) -> bytes:
         try:

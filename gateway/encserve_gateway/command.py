@@ -12,6 +12,7 @@ from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import check_packages
+from encserve_gateway.samples.config import SampleConfig
 from encserve_gateway.serving import ServingConfig, connect, serve
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
@@ -78,6 +79,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="http://HOST:4318",
         help="tell this collector of OpenTelemetry about every request (default: none)",
     )
+    samples = parser.add_argument_group("texts that keys ask to be kept")
+    samples.add_argument(
+        "--sampled-log",
+        type=Path,
+        metavar="FOLDER",
+        help="keep a share of the texts of keys with log_share and log_until here, scrubbed; see docs/gateway.md",
+    )
+    kept = SampleConfig(folder=Path())
+    samples.add_argument(
+        "--sampled-log-mib", type=int, default=kept.max_bytes // MIB, metavar="N",
+        help="MiB of all of it (default: %(default)s)",
+    )  # fmt: skip
+    samples.add_argument(
+        "--sampled-log-days", type=int, default=kept.days, metavar="N", help="days (default: %(default)s)"
+    )
+    samples.add_argument(
+        "--scrub-model",
+        default="",
+        metavar="NAME",
+        help="take out what this pipeline of token classification finds, too (default: patterns alone)",
+    )
     limits = parser.add_argument_group("its limits")
     limits.add_argument(
         "--max-body-mib", type=int, default=default.max_body_bytes // MIB, metavar="N",
@@ -103,7 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInput: an option has an impossible value.
     """
     serving, gateway = serving_of(arguments), gateway_of(arguments)
-    Keys(gateway.keys)  # a malformed file is an error of the command here, and of no process that it starts
+    Keys(
+        gateway.keys, may_log=gateway.samples is not None
+    )  # a malformed file is an error of the command here, and of no process that it starts
     connect(serving)  # as is a file of TLS that cannot be read, or a secret that may not travel there; nothing is sent
     if gateway.vocabulary:
         read_vocabulary(gateway.vocabulary)
@@ -123,9 +147,25 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
         public_models=arguments.public_models,
         origins=tuple(arguments.origin),
         otlp=arguments.otlp,
+        samples=_samples_of(arguments),
         max_body_bytes=arguments.max_body_mib * MIB,
         max_requests=arguments.max_requests,
         max_texts=arguments.max_texts,
+    )
+
+
+def _samples_of(arguments: argparse.Namespace) -> SampleConfig | None:
+    if arguments.sampled_log is None:
+        if arguments.scrub_model:
+            raise InvalidInput("--scrub-model is of --sampled-log, which is not given")
+        return None
+    if arguments.keys is None:
+        raise InvalidInput("--sampled-log is of keys that ask for it, and --keys is not given")
+    return SampleConfig(
+        folder=arguments.sampled_log,
+        max_bytes=arguments.sampled_log_mib * MIB,
+        days=arguments.sampled_log_days,
+        scrub_model=arguments.scrub_model,
     )
 
 

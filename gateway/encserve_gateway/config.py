@@ -8,6 +8,7 @@ from pathlib import Path
 
 from encserve import InvalidInput
 from encserve_gateway.aliases import Alias
+from encserve_gateway.samples.config import SampleConfig
 
 MIB = 1 << 20
 
@@ -37,6 +38,8 @@ class GatewayConfig:
     """Whether the list of models is told without a key."""
     otlp: str = ""
     """The collector that is told of requests by OTLP over HTTP, such as "http://localhost:4318"; empty for none."""
+    samples: SampleConfig | None = None
+    """Where texts of keys that ask for it are kept; without it no text is."""
     max_body_bytes: int = 32 * MIB
     """Bytes of a request's body at most."""
     body_timeout_s: float = 30.0

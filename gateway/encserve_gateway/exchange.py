@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from encserve_gateway.observation.metrics import Metrics
     from encserve_gateway.observation.tracing import Traces
     from encserve_gateway.pipelines.health import Health
+    from encserve_gateway.samples.samples import Samples
     from encserve_gateway.shadow.shadow import Shadow
 
 CALLER = b"encserve-caller"
@@ -50,6 +51,7 @@ class Services:
     keys: Keys
     health: Health
     shadow: Shadow
+    samples: Samples
     started_unix_s: int
     """When the gateway started."""
 
@@ -101,6 +103,12 @@ class Exchange(Record):
     async def all(self) -> list[Served]:
         """All names that the key may ask. Raises Fault."""
         return [served for served in await self.services.upstream.all() if self.key.may_ask(served.name)]
+
+    def about(self, *texts: str | Sequence[str] | None) -> None:
+        """Note what a pipeline is asked about, where the key asks for a share of that to be kept."""
+        if self.key.log_share:
+            for each in texts:
+                self.asked += [each] if isinstance(each, str) else each or ()
 
     async def answer(self, ask: Callable[[AsyncClient, dict[str, Any]], Awaitable[Part]]) -> Part:
         """The answer to a question, which `ask` asks of a client, with keywords that say how. Raises Fault."""

@@ -23,7 +23,10 @@ CHECK_S = 1.0
 """How often the file is looked at, in seconds."""
 
 SETTINGS = frozenset(
-    {"name", "sha256", "models", "requests_per_second", "burst", "lane", "traces", "callers", "expires"}
+    {
+        *("name", "sha256", "models", "requests_per_second", "burst", "lane"),
+        *("traces", "callers", "expires", "log_share", "log_until"),
+    }
 )
 
 
@@ -49,6 +52,10 @@ class Key:
     """Whether it stands for many callers, whom its requests name; else all of its requests are of one."""
     expires_unix_s: float | None = None
     """When it ends; None for never."""
+    log_share: float = 0.0
+    """The share of its requests whose texts are kept, scrubbed, in the sampled log; 0 for none."""
+    log_until_unix_s: float | None = None
+    """When that ends: no share without an end."""
 
     def may_ask(self, model: str) -> bool:
         """Whether this name is among its models."""
@@ -59,12 +66,13 @@ EVERYBODY = Key(name="", sha256="", callers=True)
 """Who asks a gateway without keys."""
 
 
-def read_keys(file: Path) -> dict[str, Key]:
-    """The keys of a file, by hash.
+def read_keys(file: Path, *, may_log: bool = False) -> dict[str, Key]:
+    """The keys of a file, by hash; with `may_log` of a gateway that has a sampled log.
 
     The file is JSON: `{"keys": [{"name": "alice", "sha256": "..."}]}`, where a key may also have `models` (a list of
-    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk"), `traces` and `callers` (true or false) and
-    `expires` (a time with its offset, such as "2027-01-01T00:00:00+00:00").
+    names), `requests_per_second`, `burst`, `lane` ("interactive" or "bulk"), `traces` and `callers` (true or false),
+    `expires` (a time with its offset, such as "2027-01-01T00:00:00+00:00"), and `log_share` (more than 0, at most 1)
+    with `log_until` (such a time), for a gateway with a sampled log.
 
     Raises:
         InvalidInput: the file cannot be read, or a key is malformed; the message says which.
@@ -84,6 +92,8 @@ def read_keys(file: Path) -> dict[str, Key]:
             key = _key(each)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"key {index} of {file} is malformed: {error}") from error
+        if key.log_share and not may_log:
+            raise InvalidInput(f"key {index} of {file} has log_share, and this gateway has no --sampled-log")
         if key.sha256 in keys:
             raise InvalidInput(f"key {index} of {file} is that of {keys[key.sha256].name!r}, too")
         keys[key.sha256] = key
@@ -112,10 +122,11 @@ def _key(settings: Mapping[str, Any]) -> Key:
             raise ValueError(f"{name} is neither true nor false")
     if not str(settings["name"]).isprintable():
         raise ValueError("name has characters that cannot be printed")
-    expires = settings.get("expires")
-    ends = datetime.fromisoformat(expires) if expires is not None else None
-    if ends is not None and ends.tzinfo is None:
-        raise ValueError("expires has no offset from UTC")
+    share = settings.get("log_share")
+    if share is not None and (not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1):
+        raise ValueError("log_share is no number above 0 and up to 1")
+    if (share is None) != (settings.get("log_until") is None):
+        raise ValueError("log_share and log_until are only there together")
     return Key(
         name=str(settings["name"]),
         sha256=sha256,
@@ -125,8 +136,19 @@ def _key(settings: Mapping[str, Any]) -> Key:
         lane=lane,
         traces=settings.get("traces", False),
         callers=settings.get("callers", False),
-        expires_unix_s=ends.timestamp() if ends else None,
+        expires_unix_s=_time(settings, "expires"),
+        log_share=share or 0.0,
+        log_until_unix_s=_time(settings, "log_until"),
     )
+
+
+def _time(settings: Mapping[str, Any], name: str) -> float | None:
+    """A time in seconds since 1970; None where there is none."""
+    given = settings.get(name)
+    time_of = datetime.fromisoformat(given) if given is not None else None
+    if time_of is not None and time_of.tzinfo is None:
+        raise ValueError(f"{name} has no offset from UTC")
+    return time_of.timestamp() if time_of else None
 
 
 @dataclass
@@ -142,6 +164,7 @@ class Keys:
 
     Args:
         file: as `read_keys` has it; None for no keys.
+        may_log: whether the gateway has a sampled log.
         clock: seconds that only grow.
         now: seconds since 1970.
 
@@ -153,16 +176,18 @@ class Keys:
         self,
         file: Path | None,
         *,
+        may_log: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
+        self._may_log = may_log
         self._clock = clock
         self._now = now
         self._buckets: dict[str, _Bucket] = {}
         self._looked_at_s = clock()
         self._changed = _state(file)
-        self._keys = read_keys(file) if file else {}
+        self._keys = read_keys(file, may_log=may_log) if file else {}
 
     def admit(self, request: Request) -> Key:
         """The key of a request, which then counts against its rate. Raises Fault: `NO_KEY`, `RATE_LIMITED`."""
@@ -203,7 +228,7 @@ class Keys:
             return
         self._changed = changed
         try:
-            self._keys = read_keys(file)
+            self._keys = read_keys(file, may_log=self._may_log)
         except InvalidInput as error:
             LOG.error("the keys stay as they were: %s", error)
 

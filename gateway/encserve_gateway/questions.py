@@ -87,6 +87,7 @@ class Question:
         has them."""
         filled, refuses = self._filled(options)
         model = self.served.pipeline.name
+        self.exchange.about(*arguments, options.get("text_pairs"))
         answer = await self.exchange.answer(
             lambda client, how: verb(client, *arguments, model=model, **{**filled, **how})
         )
@@ -98,6 +99,7 @@ class Question:
         """What is made of a text, part by part as it comes; options that are None are as the name has them."""
         filled, refuses = self._filled(options)
         model = self.served.pipeline.name
+        self.exchange.about(text)
         async with aclosing(
             self.exchange.parts(lambda client, how: client.generate_stream(text, model=model, **{**filled, **how}))
         ) as parts:

@@ -45,6 +45,8 @@ class Record:
     begun_s: float = field(default_factory=time.perf_counter)
     served: Served | None = None
     """What is asked, once that is known."""
+    asked: list[str] = field(default_factory=list)
+    """The texts that a pipeline answered about. Nothing keeps them but what a key asks to be sampled."""
     last: Answer | None = None
     """What a pipeline answered last."""
     texts: int = 0

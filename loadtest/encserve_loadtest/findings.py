@@ -67,6 +67,19 @@ class Findings:
         return repeated_share(self.windows)
 
     @property
+    def large_share(self) -> float:
+        """Share of the time that the steps of a cascade's pipelines computed which the large one had, in all windows; 0
+        where no step of it was seen."""
+        busy_s = {"small": 0.0, "large": 0.0}
+        for window in self.windows:
+            for name, step in window.steps.items():
+                role = name.partition(" ")[0]
+                if role in busy_s:
+                    busy_s[role] += step.compute_s * step.batches
+        total_s = sum(busy_s.values())
+        return busy_s["large"] / total_s if total_s else 0.0
+
+    @property
     def tokens_per_request(self) -> float:
         """Mean tokens of a request, as the server counted them in all windows; 0 where none was answered."""
         answered = [window for window in self.windows if window.tokens_per_request > 0]

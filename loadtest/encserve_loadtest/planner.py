@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from encserve import Client
+from encserve import Client, PipelineInfo
 from encserve._commands.access import Access
 from encserve_loadtest.config import SEARCH_SHARE, PlanConfig
-from encserve_loadtest.errors import GeneratorTooSlow, TargetImpossible
+from encserve_loadtest.errors import GeneratorTooSlow, InvalidPlan, TargetImpossible
 from encserve_loadtest.estimate.capacity import Capacity, Confidence
 from encserve_loadtest.estimate.noise import judge_noise
 from encserve_loadtest.estimate.search import at_least, find_capacity
@@ -46,6 +46,7 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
     config = findings.config
     progress.stage(f"asking {config.url} for {config.model!r}")
     findings.workload = prepare(config, access)
+    refuse_to_tune(config, findings.workload.pipeline)
     findings.steps = served_steps(config.url, config.model, access)
     watch = HostWatch()
     idle_share = await others_share(watch)
@@ -75,6 +76,15 @@ async def plan(findings: Findings, progress: Progress, access: Access) -> None:
 
         progress.stage("other settings, on servers of our own")
         await tune(findings, progress)
+
+
+def refuse_to_tune(config: PlanConfig, pipeline: PipelineInfo) -> None:
+    """Raise InvalidPlan where --tune has no settings to try, before anything is measured."""
+    if config.tune and pipeline.cascade is not None:
+        small, large = pipeline.cascade.small, pipeline.cascade.large
+        raise InvalidPlan(
+            f"{pipeline.name!r} is a cascade, which has no steps of its own to tune: tune {small!r} and {large!r}"
+        )
 
 
 def prepare(config: PlanConfig, access: Access) -> Workload:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from encserve import Overloaded, Unavailable
 from encserve_server.administration.administered import add_repository, administered
 from encserve_server.administration.promotion import Promotion
 
@@ -15,7 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Roll the pipeline back. Raises PromotionFailed, and then the version that served goes on serving."""
+    """Roll the pipeline back; where no server runs on the repository, for the next start. Raises PromotionFailed, and
+    then the version that served goes on serving."""
     with administered(Promotion, arguments) as promotion:
-        promotion.rollback()
+        try:
+            promotion.rollback()
+        except Unavailable as error:
+            if isinstance(error, Overloaded):  # which a server has said that is there
+                raise
+            promotion.rollback_stopped()
     return 0

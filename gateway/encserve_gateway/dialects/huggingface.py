@@ -146,6 +146,7 @@ async def answer_question(exchange: Exchange, served: Served) -> Any:
         "overlap": parameters.whole("doc_stride", least=0),
         "no_answer": parameters.flag("handle_impossible_answer", False),
     }
+    exchange.about(question, context)
     spans = _spans(await exchange.answer(lambda client, how: client.answer(question, context, **asked, **how)))
     return spans[0] if top_k == 1 and spans else spans
 

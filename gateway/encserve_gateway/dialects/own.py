@@ -59,6 +59,7 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
     present = {name: value for name, value in arguments.items() if value is not None}
     asked = {**present, "model": served.pipeline.name, **given}
     method: Callable[..., Awaitable[Answer]] = getattr(AsyncClient, verb.name)
+    exchange.about(*present.values())
     answer = await exchange.answer(lambda client, how: method(client, **{**asked, **how}))
     # Of the whole call `start` is 0, and what the SDK has as None is absent.
     told = {name: value for name, value in vars(answer).items() if name != "start" and value is not None}

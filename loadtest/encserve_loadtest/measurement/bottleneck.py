@@ -36,7 +36,7 @@ def find_bottleneck(window: Window) -> Bottleneck:
         return Bottleneck(limit="unknown", reason="Triton's metrics could not be read")
     name, busiest = max(window.steps.items(), key=lambda item: item[1].busy_share)
     if busiest.busy_share >= SATURATED_SHARE:
-        limit = "tokenize" if name == "tokenize" else "compute"
+        limit = "tokenize" if name.endswith("tokenize") else "compute"
         return Bottleneck(limit=limit, reason=f"the {name} step was busy for {percent(busiest.busy_share)} of the time")
     queue_s, compute_s = total_queue_s(window.steps), total_compute_s(window.steps)
     times = f"a request waited {milliseconds(queue_s)}, its steps took {milliseconds(compute_s)}"
@@ -44,10 +44,16 @@ def find_bottleneck(window: Window) -> Bottleneck:
 
 
 def total_queue_s(steps: Mapping[str, StepTimes]) -> float:
-    """Mean wait of a request in all steps."""
-    return sum(step.queue_s for step in steps.values())
+    """Mean wait of a request in all steps. A step that few requests reach, as those of the large pipeline of a cascade,
+    counts by that share."""
+    return sum(step.queue_s * step.requests for step in steps.values()) / _requests(steps)
 
 
 def total_compute_s(steps: Mapping[str, StepTimes]) -> float:
-    """Mean computation of a request in all steps."""
-    return sum(step.compute_s for step in steps.values())
+    """Mean computation of a request in all steps, counted as `total_queue_s` counts."""
+    return sum(step.compute_s * step.requests for step in steps.values()) / _requests(steps)
+
+
+def _requests(steps: Mapping[str, StepTimes]) -> int:
+    """Requests to the pipeline: those of the step that had most."""
+    return max((step.requests for step in steps.values()), default=1)

@@ -1,14 +1,16 @@
 """The settings with which a server runs the steps of a pipeline, asked of the server itself."""
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tritonclient.grpc import model_config_pb2, service_pb2
 
-from encserve import GrpcTransport
+from encserve import Cascade, GrpcTransport
 from encserve._commands.access import Access
 
 ASK_TIMEOUT_S = 5.0
+CASCADE = "cascade"
+"""The parameter of a configuration that makes its pipeline a cascade."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,8 @@ class ServedStep:
     """One step of a pipeline."""
 
     name: str
-    """What it does: "tokenize", "encode", "head". The pipelines of several heads share the encode step of the first."""
+    """What it does: "tokenize", "encode", "head"; of the pipelines that a cascade asks "small tokenize" and so on. The
+    pipelines of several heads share the encode step of the first."""
     model: str
     """Its name in Triton."""
     instances: int
@@ -41,14 +44,26 @@ def role_of(model: str) -> str:
 
 
 def served_steps(url: str, pipeline: str, access: Access) -> tuple[ServedStep, ...]:
-    """The steps of a pipeline in their order. Empty for a model that is no ensemble.
+    """The steps of a pipeline in their order, with those of the pipelines that it asks, if it is a cascade. Empty for a
+    model that is no ensemble.
 
     Raises:
         EncserveError: the server does not answer, or lets nobody in with this access.
     """
     with closing(_Configurations(url, tls=access.tls, api_key=access.api_key)) as server:
-        ensemble = server.config(pipeline).ensemble_scheduling
-        return tuple(_step(server.config(step.model_name)) for step in ensemble.step)
+        config = server.config(pipeline)
+        found = _steps(server, config)
+        if CASCADE in config.parameters:
+            stated = Cascade.from_text(config.parameters[CASCADE].string_value)
+            for role, name in (("small", stated.small), ("large", stated.large)):
+                known = {step.model for step in found}  # both may have one body
+                steps = (each for each in _steps(server, server.config(name)) if each.model not in known)
+                found += tuple(replace(step, name=f"{role} {step.name}") for step in steps)
+        return found
+
+
+def _steps(server: _Configurations, config: model_config_pb2.ModelConfig) -> tuple[ServedStep, ...]:
+    return tuple(_step(server.config(step.model_name)) for step in config.ensemble_scheduling.step)
 
 
 def _step(config: model_config_pb2.ModelConfig) -> ServedStep:

@@ -27,6 +27,9 @@ def to_json(findings: Findings) -> dict[str, Any]:
         plain["pipeline"] = _plain(findings.workload.pipeline)
         plain["corpus"] = findings.workload.corpus
         plain["tokens_per_request"] = _plain(findings.tokens_per_request) if findings.windows else None
+        if findings.workload.pipeline.cascade is not None:
+            plain["decisions"] = dict(findings.workload.decisions)
+            plain["large_share"] = findings.large_share
     if findings.curve is not None:
         plain["knee_per_s"] = findings.curve.knee_per_s()
     plain["simulated"] = [_simulated_json(day) for day in findings.simulated]

@@ -9,6 +9,7 @@ from encserve_loadtest.fleet.repeats import MOST_NEAR, Repeats
 from encserve_loadtest.fleet.sizing import ZONES, Sizing
 from encserve_loadtest.fleet.waiting import ADDED_AT
 from encserve_loadtest.quantities import milliseconds, percent, rounded
+from encserve_loadtest.report.cascade import cascade_lines, other_texts
 from encserve_pages.page import Line
 
 PREDICTION_LIMIT = 0.3
@@ -64,6 +65,7 @@ def summarize(findings: Findings) -> list[Line]:
                 "the more",
             )
         )
+    lines += cascade_lines(findings)
     if findings.repeats is not None:
         lines += _repeat_lines(findings.repeats)
     if findings.added_at_s is not None:
@@ -171,7 +173,7 @@ def _capacity_line(findings: Findings, capacity: Capacity) -> Line:
 def cautions(findings: Findings) -> list[str]:
     """What a reader must know before the figures, the gravest first."""
     capacity = findings.capacity
-    said = [warning(findings)] if warning(findings) else []
+    said = [each for each in (warning(findings), other_texts(findings)) if each]
     worst = max(findings.predictions, key=lambda each: abs(each.error), default=None)
     if worst is not None and abs(worst.error) > PREDICTION_LIMIT:
         said.append(

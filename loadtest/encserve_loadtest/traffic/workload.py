@@ -1,7 +1,8 @@
 """What to send: requests of one pipeline, with the lengths of the user's texts."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,13 +32,24 @@ class Workload:
     """The texts of each request."""
     lengths: Lengths
     """Tokens per text, as the model sees them, (n,)."""
+    decisions: Counter[str] = field(default_factory=Counter)
+    """Who decided about the texts that were answered, of a cascade: "small", "large" or "review"."""
+
+    @property
+    def escalated_share(self) -> float:
+        """Share of the texts that were answered which went on to the large pipeline of a cascade; 0 of none."""
+        texts = self.decisions.total()
+        return 1 - self.decisions["small"] / texts if texts else 0.0
 
     def sender(self, client: AsyncClient, *, timeout_s: float) -> Send:
         """The function that sends request number i; after the last comes the first again."""
-        requests, task, model = self.requests, self.task, self.pipeline.name
+        requests, task, model, decisions = self.requests, self.task, self.pipeline.name, self.decisions
+        is_cascade = self.pipeline.cascade is not None
 
         async def send(index: int) -> int:
             answer = await task.call(client, requests[index % len(requests)], model=model, timeout_s=timeout_s)
+            if is_cascade:
+                decisions.update(answer.decisions)
             return int(answer.token_counts.sum())
 
         return send

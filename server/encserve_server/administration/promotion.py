@@ -10,10 +10,11 @@ next promotion or start, so that going back takes no loading. A promotion or rol
 from __future__ import annotations
 
 from encserve import EncserveError, TransportError
-from encserve_repository.activation import active_candidate, narrow, rollback_version, switch
+from encserve_repository.activation import activate, active_candidate, narrow, rollback_version, switch
 from encserve_repository.cascades import cascades_asking
 from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
+from encserve_repository.serving import is_served
 from encserve_repository.work_folder import WorkFolder
 from encserve_server.administration.version_beside import VersionBeside
 from encserve_server.errors import PromotionFailed
@@ -41,14 +42,38 @@ class Promotion(VersionBeside):
         with self._locked() as work:
             if of is not None and (serving := self._serving()) != of:
                 raise PromotionFailed(f"version {serving} of {self._name} serves, and not {of}: nothing is rolled back")
-            before = rollback_version(work.repository, self._name)
-            if before is None:
-                raise PromotionFailed(
-                    f"{self._name} was not promoted in {self._repository}, so there is nothing to go back to; "
-                    "`encserve promote NAME VERSION` serves any version"
-                )
+            before = self._before(work)
             self._replace(work, before)
             return before
+
+    def rollback_stopped(self) -> int:
+        """Make the version that was promoted away last the one that the next start serves, where no server runs on the
+        repository. Returns it. Its files are compared with its certificate; nobody can ask it.
+
+        Raises:
+            PromotionFailed: there is none, it is damaged, or a server runs on the repository.
+        """
+        with self._locked() as work:
+            before = self._before(work)
+            if is_served(work.repository):
+                raise PromotionFailed(f"a server runs on {work.repository}, and does not answer: stop it first")
+            self._config_of(before)
+            with self._bodies_locked(work, before, before):
+                activate(work, self._name, before)
+            self._report(
+                f"no server answers: the next start on {work.repository} serves version {before} of {self._name}"
+            )
+            return before
+
+    def _before(self, work: WorkFolder) -> int:
+        """Return the version that was promoted away last."""
+        before = rollback_version(work.repository, self._name)
+        if before is None:
+            raise PromotionFailed(
+                f"{self._name} was not promoted in {self._repository}, so there is nothing to go back to; "
+                "`encserve promote NAME VERSION` serves any version"
+            )
+        return before
 
     def _replace(self, work: WorkFolder, version: int) -> int:
         """Serve `version` from now on; the pipeline is locked. Returns the version that served before."""

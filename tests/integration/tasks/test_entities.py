@@ -1,8 +1,16 @@
 """Entities of texts, against transformers."""
 
+import hashlib
+import json
+import time
+
+import httpx2
 import numpy as np
 import pytest
+from gateways import running_gateway
 from references import TEXTS
+
+from encserve_gateway.samples.patterns import Span, found_by_form, scrubbed
 
 from .pipelines import SCORES
 
@@ -28,3 +36,30 @@ def test_texts_without_any_entity(client):
     answer = client.classify_tokens(["", ""], model="tokens-bert")
     assert answer.entities == [[], []]
     assert answer.token_counts.tolist() == [2, 2]
+
+
+def test_entities_are_taken_out_of_the_texts_that_a_gateway_keeps(server, client, tmp_path):
+    """Of the key that asks for it, and of no other; the pipeline of entities is served beside."""
+    keys = [{"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest()} for name in ("alice", "bob")]
+    keys[0] |= {"log_share": 1, "log_until": "2099-01-01T00:00:00+00:00"}
+    file, folder = tmp_path / "keys.json", tmp_path / "samples"
+    file.write_text(json.dumps({"keys": keys}))
+    text = "Wolfgang lives in Berlin and writes from ann@mail.example"
+    (found,) = client.classify_tokens([text], model="tokens-bert", long_text="chunk").entities
+    assert found
+    options = [f"--keys={file}", f"--sampled-log={folder}", "--scrub-model=tokens-bert"]
+    with running_gateway(server.grpc_url, *options) as address:
+        for key in ("bob", "alice"):
+            asked = {"headers": {"authorization": f"Bearer {key}"}, "timeout": 60}
+            answered = httpx2.post(f"{address}/v1/embeddings", json={"input": [text], "model": "embed-bert"}, **asked)
+            assert answered.status_code == 200
+        deadline_s = time.monotonic() + 60
+        while not (lines := [line for each in folder.glob("*") for line in each.read_text().splitlines()]):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+    (line,) = map(json.loads, lines)
+    assert (line["key"], line["model"], line["version"]) == ("alice", "embed-bert", "1")
+    spans = [Span(each.start, each.end, each.label) for each in found]
+    assert line["texts"] == [scrubbed(text, [*spans, *found_by_form(text)], most=4_000)]
+    assert "ann@mail.example" not in line["texts"][0]
+    assert f"[{found[0].label}]" in line["texts"][0]

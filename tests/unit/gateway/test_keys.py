@@ -218,7 +218,7 @@ def test_a_file_that_could_not_be_read_is_when_its_mode_changes(alice, write, cl
     assert keys.admit(request(x_api_key="bob's")).name == "bob"
 
 
-def refuse(file):
+def refuse(file, *, may_log):
     raise InvalidInput(f"the keys in {file} cannot be read: Permission denied")
 
 

@@ -1,0 +1,57 @@
+"""Going back where no server answers: what the next start serves."""
+
+import pytest
+from promotions import Server, promotion_on
+from toy_versions import check_loadable, write_version
+
+from encserve import Overloaded, Unavailable
+from encserve._cli import main
+from encserve_repository.activation import rollback_version, surplus
+from encserve_repository.serving import marked_as_served
+from encserve_server.administration.promotion import Promotion
+from encserve_server.errors import PromotionFailed
+
+
+@pytest.fixture
+def stopped(memory, answers):
+    """A server that is gone, on a repository whose version 2 was promoted in the place of 1."""
+    repository = memory / "models"
+    write_version(repository)
+    with marked_as_served(repository):
+        write_version(repository)
+    server = Server(repository)
+    promotion_on(server).promote(2)
+    server.version = None
+    return server
+
+
+def test_the_next_start_serves_the_version_before(stopped):
+    said = []
+    assert promotion_on(stopped, report=said.append).rollback_stopped() == 1
+    assert check_loadable(stopped.repository) == 1
+    assert surplus(stopped.repository) == set()
+    assert rollback_version(stopped.repository, "minilm") == 2, "and there is a way back"
+    assert said == [f"no server answers: the next start on {stopped.repository} serves version 1 of minilm"]
+
+
+def test_a_server_that_is_there_and_silent_keeps_what_it_serves(stopped):
+    with marked_as_served(stopped.repository), pytest.raises(PromotionFailed, match=r"does not answer: stop it first"):
+        promotion_on(stopped).rollback_stopped()
+    assert check_loadable(stopped.repository) == 2
+
+
+def test_a_damaged_version_is_not_gone_back_to(stopped):
+    (stopped.repository / "minilm_tokenize/1/model.py").write_text("damaged")
+    with pytest.raises(PromotionFailed, match="version 1 of minilm is damaged"):
+        promotion_on(stopped).rollback_stopped()
+    assert check_loadable(stopped.repository) == 2
+
+
+@pytest.mark.parametrize(("error", "stops"), [(Unavailable("gone"), True), (Overloaded("busy"), False)])
+def test_the_command_does_it_where_the_server_is_gone_and_not_where_it_is_busy(stopped, monkeypatch, error, stops):
+    def refuse(self):
+        raise error
+
+    monkeypatch.setattr(Promotion, "rollback", refuse)
+    code = main(["rollback", "minilm", "--repository", str(stopped.repository), "--url", "localhost:1"])
+    assert (code == 0, check_loadable(stopped.repository)) == (stops, 1 if stops else 2)
