@@ -7,8 +7,6 @@ from pathlib import Path
 
 from encserve import InvalidInput
 
-MIB = 1 << 20
-
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
@@ -16,7 +14,7 @@ class SampleConfig:
 
     folder: Path
     """The folder of the files, a day each, such as 2027-01-31.jsonl, in UTC."""
-    max_bytes: int = 64 * MIB
+    max_bytes: int = 64 << 20
     """Bytes of all files at most: days before go first, and then nothing more is written."""
     days: int = 7
     """Days after which a file is removed: one of today is 0 days old."""
