@@ -12,7 +12,7 @@ from encserve_gateway.bodies.vocabulary import read_vocabulary
 from encserve_gateway.config import MIB, GatewayConfig
 from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import check_packages
-from encserve_gateway.samples.config import SampleConfig
+from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.serving import ServingConfig, connect, serve
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"

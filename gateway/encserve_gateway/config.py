@@ -8,7 +8,7 @@ from pathlib import Path
 
 from encserve import InvalidInput
 from encserve_gateway.aliases import Alias
-from encserve_gateway.samples.config import SampleConfig
+from encserve_gateway.sample_config import SampleConfig
 
 MIB = 1 << 20
 

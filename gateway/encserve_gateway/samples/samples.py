@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter
 from encserve import AsyncClient, EncserveError
 from encserve_gateway.faults import place_of
 from encserve_gateway.record import Record
-from encserve_gateway.samples.config import SampleConfig
+from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.samples.folder import Full, SampleFolder
 from encserve_gateway.samples.scrubbing import CHARACTERS, Scrubber
 

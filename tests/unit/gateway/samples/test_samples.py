@@ -13,7 +13,7 @@ from unit.gateway.test_command import parsed
 
 from encserve import InferenceFailed, InvalidInput
 from encserve_gateway.keys import read_keys
-from encserve_gateway.samples.config import SampleConfig
+from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.samples.folder import SampleFolder
 
 CANARY = "canary-4711"
