@@ -43,9 +43,8 @@ def found(**decisions):
 
 def test_the_share_that_went_on_is_told_beside_the_one_that_was_fitted():
     plan = found(small=930, large=60, review=10)
-    told = (
-        "goes on to maxi  7.0 % of the texts  and of those that it was fitted to 6.0 %; that was 25 % of what both computed"
-    )
+    told = "goes on to maxi  7.0 % of the texts  and of those that it was fitted to 6.0 %; "
+    told += "that was 25 % of what both computed"
     assert told in render_text(plan)
     assert cautions(plan) == []
     assert to_json(plan)["decisions"] == {"small": 930, "large": 60, "review": 10}
