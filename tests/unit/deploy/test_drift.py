@@ -64,7 +64,7 @@ def alerts_of(tmp_path, series):
     asked = {"eval_time": f"{WEEK + 3}h", "expr": fires, "exp_samples": []}
     tests = {
         "rule_files": [str(MONITORING / "drift.yml")],
-        "evaluation_interval": "15m",
+        "evaluation_interval": "1h",
         "tests": [{"interval": "15m", "input_series": series, "promql_expr_test": [asked]}],
     }
     file = tmp_path / "drift.yml"
