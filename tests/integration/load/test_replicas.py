@@ -21,7 +21,7 @@ from encserve_server.launcher.server import TritonServer
 TOKENS_PER_S = 200
 """Of each server: some thirty calls."""
 answered = partial(steady_load.answered, model="tiny")
-shares_under = partial(steady_load.shares_under, model="tiny", calls=600)
+shares_under = partial(steady_load.shares_under, model="tiny", calls=300)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
+from export.shared_bodies import make_heads
 from export.small_checkpoints import make_checkpoint
 from export.sparse.routers import routed
 from gateways import running_gateway
@@ -21,15 +22,15 @@ from serving import PROMPTS, serve_config
 
 from encserve import Client
 from encserve_export.config import ExportConfig
-from encserve_export.export import export
+from encserve_export.export import export, export_heads
 from encserve_server.launcher.server import TritonServer
 
-from .pipelines import ADAPTERS, CASCADE, CASCADE_TEXTS, LABELS, PIPELINES
+from .pipelines import ADAPTERS, CASCADE, CASCADE_TEXTS, HEADS, LABELS, PIPELINES
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory):
-    """A checkpoint folder for each of `PIPELINES`."""
+    """A checkpoint folder for each of `PIPELINES` and `HEADS`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     made = {
         name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
@@ -47,7 +48,8 @@ def checkpoints(tmp_path_factory):
     made["embed-instructed-bert"] = pooled(folder / "instructed")
     made["rank-modular-bert"] = modular(folder / "rank-modular")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
-    return made
+    heads = make_heads(folder / "heads", [*HEADS.values()])
+    return made | {name: heads[head] for name, head in HEADS.items()}
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +77,9 @@ def repository(checkpoints, adapters, tmp_path_factory):
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
         config["adapters"] = adapters.get(name, {})
         export(ExportConfig(**config, **made.get("export", {}), **own.get(name, {})))
+    shared, *others = HEADS
+    heads = {HEADS[name]: str(checkpoints[name]) for name in others}
+    export_heads(ExportConfig(checkpoint=str(checkpoints[shared]), name=shared, heads=heads, repository=repository))
     small, large = (first_scores(checkpoints[CASCADE[role]]) for role in ("small", "large"))
     publish_cascade(
         repository,

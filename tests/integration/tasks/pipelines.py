@@ -52,6 +52,8 @@ PIPELINES = {
     "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
+HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}
+"""Pipelines that share one encode step -> the head of each."""
 ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}
 """Pipeline -> its adapters, with the modules of the head that each brings."""
 CASCADE = {"small": "classify-bert", "large": "classify-calibrated"}

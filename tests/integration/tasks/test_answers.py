@@ -7,7 +7,7 @@ from references import TEXTS, spans_by_hand
 from .pipelines import SCORES
 
 
-@pytest.mark.parametrize("name", ["answer-bert", "answer-roberta"])
+@pytest.mark.parametrize("name", ["answer-bert", "answer-roberta", "shared-spans"])
 def test_answer(client, checkpoints, name):
     windows = 0
     for context in filter(None, TEXTS):

@@ -12,7 +12,7 @@ from encserve_repository.versions import manifest_of
 from .pipelines import SCORES
 
 
-@pytest.mark.parametrize("name", ["classify-bert", "classify-roberta", "regress-bert"])
+@pytest.mark.parametrize("name", ["classify-bert", "classify-roberta", "regress-bert", "shared"])
 def test_classify(client, reference, name):
     pipeline = reference(name, "text-classification", top_k=None)
     answer = client.classify(TEXTS, model=name)

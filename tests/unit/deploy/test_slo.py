@@ -56,7 +56,7 @@ def alerts_of(tmp_path, series, *, at):
         # Without an order promtool takes the groups in any, and a goal may read what was recorded half an hour before.
         "group_eval_order": [group["name"] for file in rules for group in yaml.safe_load(file.read_text())["groups"]],
         # What burns for days is looked at as rarely as it can be: each look reads days of samples.
-        "evaluation_interval": "30m" if at % DAY == 0 else "5m" if at > 6 * HOUR else "1m",
+        "evaluation_interval": "30m" if at % DAY == 0 else "5m" if at > 2 * HOUR else "1m",
         "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked]}],
     }
     file = tmp_path / "slo.yml"

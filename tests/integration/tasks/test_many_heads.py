@@ -1,51 +1,35 @@
-"""Heads that share one encode step on a real Triton server, against the same checkpoints exported each by itself."""
+"""Heads that share one encode step, beside each other; what each answers by itself is held against transformers where
+those of one head are."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from export.shared_bodies import make_heads
-from serving import serve_config
 from told_metrics import wait_for_metric
 
 from encserve import Client
-from encserve_export.config import ExportConfig
-from encserve_export.export import export, export_heads
-from encserve_server.launcher.server import TritonServer
 
 TEXTS = ["The harbour lights went out one by one.", "", "x", "lol 😂 that movie", "a much longer text than those " * 9]
 NEAR = {"rtol": 0, "atol": 1e-5}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("many-heads")
-    made = make_heads(folder, ["labels", "tags", "words", "spans"])
-    repository = folder / "repository"
-    heads = {name: str(checkpoint) for name, checkpoint in made.items() if name != "labels"}
-    export_heads(ExportConfig(checkpoint=str(made["labels"]), name="shared", heads=heads, repository=repository))
-    for name, checkpoint in made.items():
-        export(ExportConfig(checkpoint=str(checkpoint), name=f"{name}-alone", repository=repository))
-    with TritonServer(serve_config(repository, exit_timeout_s=5)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(server):
+    """A client that sends each text by itself."""
     with Client(server.grpc_url, timeout_s=300, texts_per_request=1) as client:
         yield client
 
 
-def test_each_head_answers_as_when_it_is_alone(client):
+def test_each_head_answers_beside_the_others_as_when_it_is_asked_alone(client):
     """Requests of all heads meet in one batch: texts of no mask, texts with masks that are not meant to be filled, and
     pairs."""
     masked = [f"{text[:40]} <mask> and <mask>" for text in TEXTS]
     texts = [*TEXTS, "a <mask> that is a word like any other"]
-    expected_tags = client.classify_tokens(texts, model="tags-alone", aggregation="none").entities
-    expected_labels = client.classify(texts, model="labels-alone")
-    expected_fills = client.fill_mask(masked, model="words-alone").masks
-    expected_scores = client.score(TEXTS, model="words-alone").log_likelihoods
-    expected_spans = client.answer("Who?", TEXTS[-1], model="spans-alone", top_k=3).spans
+    expected_tags = client.classify_tokens(texts, model="shared-tags", aggregation="none").entities
+    expected_labels = client.classify(texts, model="shared")
+    expected_fills = client.fill_mask(masked, model="shared-words").masks
+    expected_scores = client.score(TEXTS, model="shared-words").log_likelihoods
+    expected_spans = client.answer("Who?", TEXTS[-1], model="shared-spans", top_k=3).spans
     assert any(expected_tags)
     with ThreadPoolExecutor(5) as threads:
         for _ in range(5):
@@ -66,7 +50,7 @@ def test_each_head_answers_as_when_it_is_alone(client):
 
 
 def test_each_head_counts_the_times_of_its_own_answers(server, client):
-    """In bulk, where nobody else asks."""
+    """In bulk, where nobody else asks these."""
     name = "encserve_request_duration_seconds_count"
     client.classify_tokens(TEXTS, model="shared-tags", priority="bulk")
     client.classify(TEXTS[:2], model="shared", priority="bulk")
