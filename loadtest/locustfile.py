@@ -3,6 +3,7 @@
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm --headless -u 16 -t 30s --max-p99 200ms
     locust -f loadtest/locustfile.py --host localhost:8001 --model my-classifier --task classify
+    locust -f loadtest/locustfile.py --host localhost:8001 --model t5 --task generate --output-tokens 40
     locust -f loadtest/locustfile.py --host gateway.example.org:8443 --server-ca authority.pem
 
 The key of a gateway and the secret of the server's administration come from the environment of each process,
@@ -37,12 +38,14 @@ from encserve_loadtest.traffic.corpus import BUILT_IN, DEFAULT, Mix
 from encserve_loadtest.traffic.shapes import SHAPES
 from encserve_loadtest.traffic.tasks import TASKS, Task
 from encserve_loadtest.traffic.texts import length_class
-from encserve_loadtest.traffic.workload import Workload, prepare_workload
+from encserve_loadtest.traffic.workload import Workload, prepare_workload, tokens_of
 
 grpc.experimental.gevent.init_gevent()  # before the first channel, or a request would block all users
 
 EXIT_MISSED = 1
 EXIT_NO_SERVER = 2
+STREAMED = TASKS["text2text-generation"].name
+"""The task whose answers come piece by piece."""
 
 log = logging.getLogger("encserve.locust")
 
@@ -68,6 +71,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     ours.add_argument("--texts-per-request", type=int, default=1, help="texts in each request (default: %(default)s)")
     ours.add_argument(
         "--corpus", default=DEFAULT, help=f"{', '.join(BUILT_IN)}, FILE.jsonl or FILE.csv (default: %(default)s)"
+    )
+    ours.add_argument(
+        "--output-tokens",
+        default="",
+        help="of new texts: a number, a name, or FILE (default: as they become)",
     )
     ours.add_argument("--load-shape", default="", choices=["", *SHAPES], help="how -u users come and go over -t")
     tls = parser.add_argument_group("encserve, encrypted", "Locust's own --tls-cert and --tls-key are of its web page.")
@@ -128,7 +136,12 @@ def connect(environment: Environment, **_: Any) -> None:
         Session.workload = prepare_workload(
             Session.client,
             model=options.model,
-            mix=Mix(corpus=options.corpus, texts_per_request=options.texts_per_request),
+            mix=Mix(
+                corpus=options.corpus,
+                texts_per_request=options.texts_per_request,
+                made=options.output_tokens or None,
+                streams=options.task == STREAMED and options.texts_per_request == 1,
+            ),
         )
         if Session.workload.task.name != options.task:
             raise InvalidPlan(f"{options.model!r} is for {Session.workload.task.name}, --task is {options.task}")
@@ -193,17 +206,26 @@ class PipelineUser(User):
     def ask(self) -> None:
         """Send one request. Its name tells the task and how long its longest text is."""
         workload = Session.workload
-        texts = random.choice(workload.requests)
+        number = random.randrange(len(workload.requests))
+        texts = workload.requests[number]
+        name = f"{self.asks.name}, {length_class(max(map(len, map(str.split, texts))))}"
         began_s = time.perf_counter()
         tokens, failure = 0, None
         try:
-            answer = self.asks.call(Session.client, texts, model=workload.pipeline.name)
-            tokens = int(answer.token_counts.sum())
+            tokens = self.answered(texts, model=workload.pipeline.name, **workload.options(number))
         except EncserveError as error:
             failure = type(error)(error.args[0])  # without the id of the request, so that Locust counts equal failures
+        self.tell(name, began_s, tokens, failure)
+
+    def answered(self, texts: list[str], **options: Any) -> int:
+        """Ask for the answer to some texts. Returns how many tokens it is about."""
+        return tokens_of(self.asks.call(Session.client, texts, **options))
+
+    def tell(self, name: str, began_s: float, tokens: int, failure: EncserveError | None) -> None:
+        """Tell Locust of something that began so long ago, by `time.perf_counter`, and is there now."""
         self.environment.events.request.fire(
             request_type="gRPC",
-            name=f"{self.asks.name}, {length_class(max(map(len, map(str.split, texts))))}",
+            name=name,
             response_time=(time.perf_counter() - began_s) * 1e3,  # ms
             response_length=tokens,
             exception=failure,
@@ -211,10 +233,28 @@ class PipelineUser(User):
         )
 
 
+class StreamingUser(PipelineUser):
+    """Takes new texts piece by piece, where each request is of one text, and tells of the first piece by itself."""
+
+    abstract = True
+
+    def answered(self, texts: list[str], **options: Any) -> int:
+        """As of any pipeline; the first piece has a line of its own in Locust's figures."""
+        if not Session.workload.streams:
+            return super().answered(texts, **options)
+        began_s = time.perf_counter()
+        with Session.client.generate_stream(texts[0], version="active", **options) as stream:
+            for number, _ in enumerate(stream):
+                if not number:
+                    self.tell(f"{self.asks.name}, first piece", began_s, 0, None)
+        return tokens_of(stream.last)
+
+
 def user_class(asks: Task) -> type[PipelineUser]:
     """The user of one task: "embed" becomes `EmbedUser`."""
     name = asks.name.title().replace("_", "") + "User"
-    return type(name, (PipelineUser,), {"asks": asks, "abstract": False, "__module__": __name__})
+    kind = StreamingUser if asks.makes_texts else PipelineUser
+    return type(name, (kind,), {"asks": asks, "abstract": False, "__module__": __name__})
 
 
 globals().update({each.__name__: each for each in map(user_class, TASKS.values())})

@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--p99", metavar="DURATION", help="the latency that 99 %% of the requests must keep, such as 100ms"
     )
+    what.add_argument(
+        "--first-token",
+        metavar="DURATION",
+        help="of a pipeline that generates: the time to the first piece that 99 %% must keep, too, in streams",
+    )
     what.add_argument("--rate", type=float, metavar="N", help="requests per second of all users")
     what.add_argument(
         "--replica-cost-per-hour", type=float, metavar="COST", help="what one replica costs, in any currency"
@@ -67,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tokens,count (default: %(default)s)",
     )
     traffic.add_argument("--keep-texts", action="store_true", help="send the texts of FILE.jsonl themselves")
+    traffic.add_argument(
+        "--output-tokens",
+        metavar="N|NAME|FILE",
+        help="of a pipeline that generates, how long new texts are: tokens, a name as of --corpus, FILE.csv of "
+        "tokens,count or FILE.jsonl of such texts (default: as they become)",
+    )
     traffic.add_argument("--texts-per-request", type=int, default=default.texts_per_request, metavar="N")
     traffic.add_argument(
         "--arrivals",
@@ -173,6 +184,8 @@ def _findings(arguments: argparse.Namespace) -> Findings:
     config = PlanConfig(
         model=arguments.model,
         target_p99_s=parse_duration_s(arguments.p99),
+        first_p99_s=parse_duration_s(arguments.first_token) if arguments.first_token else None,
+        made=arguments.output_tokens,
         rate_per_s=arguments.rate,
         url=arguments.url,
         metrics_url=arguments.metrics_url,

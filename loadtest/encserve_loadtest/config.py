@@ -27,6 +27,11 @@ class PlanConfig:
     model: str
     target_p99_s: float
     """The latency that 99 % of the requests should not exceed."""
+    first_p99_s: float | None = None
+    """The time to the first piece of an answer that 99 % of the requests should not exceed, too; None where answers are
+    to come whole."""
+    made: str | None = None
+    """How long new texts are: tokens, a built-in distribution, or a file, see `made_lengths`; None as they become."""
     rate_per_s: float | None = None
     """Requests per second of all users; None to learn the capacity of one replica only."""
     url: str = DEFAULT_URL
@@ -61,7 +66,7 @@ class PlanConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("target_p99_s", "rate_per_s", "window_s", "time_limit_s", "start_s"):
+        for name in ("target_p99_s", "first_p99_s", "rate_per_s", "window_s", "time_limit_s", "start_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InvalidPlan(f"{name} is {value}, it must be positive")
@@ -69,6 +74,12 @@ class PlanConfig:
             raise InvalidPlan(
                 f"the time limit is {self.time_limit_s:g} s, a plan takes {LEAST_TIME_LIMIT_S:g} s at least"
             )
+        if self.first_p99_s is not None and self.first_p99_s > self.target_p99_s:
+            raise InvalidPlan(
+                f"the first piece may take {self.first_p99_s:g} s, and the whole answer {self.target_p99_s:g} s"
+            )
+        if self.first_p99_s is not None and self.texts_per_request != 1:
+            raise InvalidPlan(f"texts per request is {self.texts_per_request}; an answer in pieces is of one text")
         if self.replica_cost_per_hour is not None and self.replica_cost_per_hour < 0:
             raise InvalidPlan(f"the cost of a replica is {self.replica_cost_per_hour}, it must not be negative")
         if self.shape is not None and self.shape not in SHAPES:
@@ -78,8 +89,18 @@ class PlanConfig:
     def mix(self) -> Mix:
         """Which texts are sent."""
         return Mix(
-            corpus=self.corpus, keep_texts=self.keep_texts, texts_per_request=self.texts_per_request, seed=self.seed
+            corpus=self.corpus,
+            keep_texts=self.keep_texts,
+            texts_per_request=self.texts_per_request,
+            seed=self.seed,
+            made=self.made,
+            streams=self.first_p99_s is not None,
         )
+
+    @property
+    def first_weight(self) -> float:
+        """By what times to first pieces are multiplied to be held to the target of whole answers; 0 for none."""
+        return self.target_p99_s / self.first_p99_s if self.first_p99_s else 0.0
 
     @property
     def server_is_here(self) -> bool:

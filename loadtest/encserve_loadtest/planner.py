@@ -24,6 +24,7 @@ from encserve_loadtest.measurement.served import served_steps
 from encserve_loadtest.quantities import milliseconds
 from encserve_loadtest.stages.curve import check_predictions, draw_curve
 from encserve_loadtest.traffic.shapes import SHAPES
+from encserve_loadtest.traffic.tasks import task_of
 from encserve_loadtest.traffic.workload import Workload, prepare_workload
 
 QUIET_S = 1.0
@@ -85,6 +86,8 @@ def refuse_to_tune(config: PlanConfig, pipeline: PipelineInfo) -> None:
         raise InvalidPlan(
             f"{pipeline.name!r} is a cascade, which has no steps of its own to tune: tune {small!r} and {large!r}"
         )
+    if config.tune and task_of(pipeline.task, model=pipeline.name).makes_texts:
+        raise InvalidPlan(f"{pipeline.name!r} generates, and --tune has no settings for that")
 
 
 def prepare(config: PlanConfig, access: Access) -> Workload:

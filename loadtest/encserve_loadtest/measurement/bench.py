@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ def make_bench(config: PlanConfig, workload: Workload, client: AsyncClient) -> "
     return Bench(
         send=workload.sender(client, timeout_s=config.timeout_s),
         target_p99_s=config.target_p99_s,
+        first_weight=config.first_weight,
         window_s=config.window_s,
         process=process_of(config.arrivals),
         seed=config.seed,
@@ -73,6 +74,8 @@ class Bench:
 
     send: Send
     target_p99_s: float
+    first_weight: float = 0.0
+    """By what times to first pieces are multiplied to be held to the same target; see `Run`."""
     window_s: float
     longest_s: float = float("inf")
     """A window whose length nobody asked for is not longer, so that a slow server does not make a plan long."""
@@ -106,7 +109,7 @@ class Bench:
         before, began_s = await self._scrape(), time.monotonic()
         watching = self.watch.begin() if self.watch is not None else None
         try:
-            run = await running
+            run = replace(await running, first_weight=self.first_weight)
         finally:
             host = watching.end() if watching is not None else None
         after, elapsed_s = await self._scrape(), time.monotonic() - began_s

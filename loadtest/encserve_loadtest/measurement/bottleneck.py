@@ -19,7 +19,8 @@ class Bottleneck:
     """The verdict and the figure behind it."""
 
     limit: str
-    """"tokenize", "queue", "compute", "client", or "unknown" where Triton's metrics could not be read."""
+    """"tokenize", "queue", "compute", "client", or "unknown" where Triton's metrics could not be read, or are of a
+    pipeline that generates."""
     reason: str
 
 
@@ -34,6 +35,9 @@ def find_bottleneck(window: Window) -> Bottleneck:
         return Bottleneck(limit="client", reason=reason)
     if not window.steps:
         return Bottleneck(limit="unknown", reason="Triton's metrics could not be read")
+    if "generate" in window.steps:  # which has read a request when Triton thinks that it has computed it
+        reason = "Triton's times say nothing of a generate step; encserve_generate_waiting_texts and _rows_per_step do"
+        return Bottleneck(limit="unknown", reason=reason)
     name, busiest = max(window.steps.items(), key=lambda item: item[1].busy_share)
     if busiest.busy_share >= SATURATED_SHARE:
         limit = "tokenize" if name.endswith("tokenize") else "compute"

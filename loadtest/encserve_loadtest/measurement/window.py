@@ -86,6 +86,14 @@ class Window:
         """The 99th percentile of the latency."""
         return self.percentile_s(99)
 
+    def first_s(self, percentile: float) -> float:
+        """A percentile of the time to the first piece of an answer; infinity where more requests than that failed."""
+        return percentile_s(self.run.first_latency_s[self.counted], percentile)
+
+    def whole_s(self, percentile: float) -> float:
+        """A percentile of the time to the whole answer, whatever target first pieces have; likewise."""
+        return percentile_s(self.run.whole_latency_s[self.counted], percentile)
+
     @property
     def p99_since_sent_s(self) -> float:
         """The 99th percentile of the time since requests were sent; the generator's lateness adds nothing to it."""

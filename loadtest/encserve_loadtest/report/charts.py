@@ -191,6 +191,11 @@ def text_lengths(findings: Findings) -> Figure:
     median, p95 = np.percentile(workload.lengths, [50, 95])
     mean = workload.lengths.mean()
     caption = f"{workload.corpus}: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {mean:.1f}."
+    if workload.made is not None:
+        median, p95 = np.percentile(workload.made, [50, 95])
+        caption += (
+            f" New texts: median {median:.0f} tokens, 95 % are at most {p95:.0f}, mean {workload.made.mean():.1f}."
+        )
     return Figure("Text lengths", chart.render(), caption)
 
 

@@ -26,6 +26,8 @@ def to_json(findings: Findings) -> dict[str, Any]:
     if findings.workload is not None:
         plain["pipeline"] = _plain(findings.workload.pipeline)
         plain["corpus"] = findings.workload.corpus
+        if findings.workload.made is not None:
+            plain["output_tokens"] = {"asked": findings.config.made, "mean": float(findings.workload.made.mean())}
         plain["tokens_per_request"] = _plain(findings.tokens_per_request) if findings.windows else None
         if findings.workload.pipeline.cascade is not None:
             plain["decisions"] = dict(findings.workload.decisions)
@@ -58,6 +60,16 @@ def _window_json(window: Window) -> dict[str, Any]:
         "offered_per_s": window.offered_per_s,
         "achieved_per_s": window.achieved_per_s,
         **{f"p{percentile}_s": _plain(window.percentile_s(percentile)) for percentile in PERCENTILES},
+        **(
+            {f"first_p{each}_s": _plain(window.first_s(each)) for each in PERCENTILES}
+            if window.run.first_weight
+            else {}
+        ),
+        **(
+            {f"whole_p{each}_s": _plain(window.whole_s(each)) for each in PERCENTILES}
+            if window.run.first_weight
+            else {}
+        ),
         "lateness_p99_s": window.lateness_p99_s,
         "lateness_worst_s": window.lateness_worst_s,
         "valid": window.is_valid,

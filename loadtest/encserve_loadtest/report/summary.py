@@ -8,6 +8,7 @@ from encserve_loadtest.findings import Findings
 from encserve_loadtest.fleet.repeats import MOST_NEAR, Repeats
 from encserve_loadtest.fleet.sizing import ZONES, Sizing
 from encserve_loadtest.fleet.waiting import ADDED_AT
+from encserve_loadtest.measurement.by_rate import by_rate, nearest_window
 from encserve_loadtest.quantities import milliseconds, percent, rounded
 from encserve_loadtest.report.cascade import cascade_lines, other_texts
 from encserve_pages.page import Line
@@ -76,6 +77,7 @@ def summarize(findings: Findings) -> list[Line]:
                 detail=f"the mean wait at {percent(ADDED_AT)} of the low end; the target of an autoscaler, per replica",
             )
         )
+    lines += _made_lines(findings)
     if findings.bottleneck is not None:
         lines.append(Line(topic="limited by", figure=findings.bottleneck.limit, detail=findings.bottleneck.reason))
     if findings.curve is not None:
@@ -162,12 +164,31 @@ def _capacity_line(findings: Findings, capacity: Capacity) -> Line:
     config = findings.config
     texts = "" if config.texts_per_request == 1 else f" of {config.texts_per_request} texts"
     asked = f"p99 at most {milliseconds(config.target_p99_s)}; "
+    if config.first_p99_s is not None:
+        asked = f"99 % of the first pieces within {milliseconds(config.first_p99_s)} and of the answers "
+        asked += f"within {milliseconds(config.target_p99_s)}; "
     asked += f"requests{texts} of {rounded(findings.tokens_per_request)} tokens"
     figure = f"{rounded(capacity.rate_per_s)} requests/s"
     if capacity.confidence is Confidence.AT_LEAST:
         return Line(topic="one replica holds at least", figure=figure, detail=asked)
     ends = f"{capacity.confidence.value} {rounded(capacity.low_per_s)} to {rounded(capacity.high_per_s)}"
     return Line(topic="one replica holds", figure=figure, detail=f"{ends}; {asked}")
+
+
+def _made_lines(findings: Findings) -> list[Line]:
+    """How texts came piece by piece, at the rate nearest to the capacity."""
+    if findings.config.first_p99_s is None or findings.capacity is None or not by_rate(findings.windows):
+        return []
+    window = nearest_window(findings.windows, findings.capacity.rate_per_s)
+    whole = f"the whole answer p50 {milliseconds(window.whole_s(50))}, p99 {milliseconds(window.whole_s(99))}"
+    return [
+        Line(
+            topic="first piece",
+            figure=f"p99 {milliseconds(window.first_s(99))}",
+            detail=f"p50 {milliseconds(window.first_s(50))}; {whole}; at {rounded(window.offered_per_s)} requests/s; "
+            "latencies elsewhere are of the one of both that is later by its target, in the time of whole answers",
+        )
+    ]
 
 
 def cautions(findings: Findings) -> list[str]:

@@ -52,6 +52,10 @@ class Mix:
     texts_per_request: int = 1
     seed: int = 0
     """Of the random order."""
+    made: str | None = None
+    """Of texts that a pipeline makes, how long they are; see `made_lengths`."""
+    streams: bool = False
+    """Whether such texts come piece by piece."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 from encserve import EncserveError
 from encserve_loadtest.traffic.run import UNANSWERED, Loop, Run
 
-Send: TypeAlias = Callable[[int], Awaitable[int]]
+
+@dataclass(frozen=True)
+class Streamed:
+    """What became of a request that is answered piece by piece."""
+
+    tokens: int
+    """Of its text, and of what was made of it."""
+    first_s: float
+    """When its first piece was there, by the event loop's clock."""
+
+
+Send: TypeAlias = Callable[[int], Awaitable["int | Streamed"]]
 """Send request number i, and return the tokens of its texts. Raises EncserveError."""
 
 
@@ -72,7 +84,7 @@ class _Recorder:
         self._clock = asyncio.get_running_loop().time
         self._start_s = self._clock()
         self._cpu_start_s = time.process_time()
-        self._rows: list[tuple[float, float, float, int]] = []
+        self._rows: list[tuple[float, float, float, float, int]] = []
         self._failures: Counter[str] = Counter()
 
     def now_s(self) -> float:
@@ -80,29 +92,34 @@ class _Recorder:
 
     async def fire(self, index: int, due_s: float) -> None:
         sent_s = self.now_s()
-        finished_s, tokens = np.inf, 0
+        first_s, finished_s, tokens = np.inf, np.inf, 0
         try:
-            tokens = await self._send(index)
-            finished_s = self.now_s()
+            answered = await self._send(index)
+            first_s = finished_s = self.now_s()
+            if isinstance(answered, Streamed):
+                first_s, tokens = answered.first_s - self._start_s, answered.tokens
+            else:
+                tokens = answered
         except EncserveError as error:
             self._failures[type(error).__name__] += 1
         except asyncio.CancelledError:
             self._failures[UNANSWERED] += 1
             raise
         finally:
-            self._rows.append((due_s, sent_s, finished_s, tokens))
+            self._rows.append((due_s, sent_s, finished_s, first_s, tokens))
 
     def run(self, loop: Loop, duration_s: float) -> Run:
         cpu_s = time.process_time() - self._cpu_start_s
         rows = sorted(self._rows)
-        columns = [np.array(column) for column in zip(*rows, strict=True)] if rows else [np.empty(0)] * 4
-        scheduled_s, sent_s, finished_s, tokens = columns
+        columns = [np.array(column) for column in zip(*rows, strict=True)] if rows else [np.empty(0)] * 5
+        scheduled_s, sent_s, finished_s, first_s, tokens = columns
         return Run(
             loop=loop,
             duration_s=duration_s,
             scheduled_s=scheduled_s,
             sent_s=sent_s,
             finished_s=finished_s,
+            first_s=first_s,
             tokens=tokens.astype(np.int64),
             failures=dict(self._failures),
             client_cpu_s=cpu_s,

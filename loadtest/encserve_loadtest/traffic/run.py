@@ -39,10 +39,29 @@ class Run:
     """Type of error -> requests that ended with it."""
     client_cpu_s: float = 0.0
     """Processor time that the generator took, in seconds."""
+    first_s: NDArray[np.float64] | None = None
+    """When the first piece of each answer was there, (n,); infinity for a request that failed, and None where no answer
+    came in pieces."""
+    first_weight: float = 0.0
+    """By what times to the first piece are multiplied to be held to the target of whole answers; 0 where they have no
+    target of their own."""
 
     @property
     def latency_s(self) -> NDArray[np.float64]:
-        """From the *scheduled* time to the answer, (n,); infinity for a request that failed."""
+        """From the *scheduled* time to the answer, (n,); infinity for a request that failed. Where first pieces have a
+        target, too, it is the longer of that and `first_weight` times the time to the first piece: so a request is late
+        by it if it is late by either."""
+        whole_s = self.whole_latency_s
+        return np.maximum(whole_s, self.first_weight * self.first_latency_s) if self.first_weight else whole_s
+
+    @property
+    def first_latency_s(self) -> NDArray[np.float64]:
+        """From the *scheduled* time to the first piece, (n,); infinity for a request that failed."""
+        return (self.finished_s if self.first_s is None else self.first_s) - self.scheduled_s
+
+    @property
+    def whole_latency_s(self) -> NDArray[np.float64]:
+        """From the *scheduled* time to the whole answer, (n,); infinity for a request that failed."""
         return self.finished_s - self.scheduled_s
 
     @property

@@ -1,7 +1,7 @@
 """How each task is asked of the SDK. A task that the SDK learns becomes loadable, and plannable, with one entry."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from encserve import AsyncClient, Client, InvalidInput
@@ -15,6 +15,11 @@ class Task:
     """What the SDK calls it."""
     ask: Callable[..., Any]
     """(client, texts, **options) -> its answer, which has `token_counts`; with an `AsyncClient` the awaitable of it."""
+
+    to_count: Mapping[str, Any] = field(default_factory=dict)
+    """Options with which texts are asked for where only their tokens are counted."""
+    makes_texts: bool = False
+    """Whether the answer is text, of some length, which may come piece by piece."""
 
     def call(self, client: Client | AsyncClient, texts: Sequence[str], **options: Any) -> Any:
         """What `ask` gives, of the active version: a share of the calls to a candidate would be measured with it."""
@@ -35,6 +40,12 @@ TASKS: Mapping[str, Task] = {
     ),
     "token-classification": Task(
         name="classify_tokens", ask=lambda client, texts, **options: client.classify_tokens(texts, **options)
+    ),
+    "text2text-generation": Task(
+        name="generate",
+        ask=lambda client, texts, **options: client.generate(texts, **options),
+        to_count={"max_new_tokens": 1},
+        makes_texts=True,
     ),
 }
 """Task of a pipeline, in Hugging Face's words -> how to ask for it."""

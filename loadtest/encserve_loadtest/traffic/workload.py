@@ -1,15 +1,18 @@
 """What to send: requests of one pipeline, with the lengths of the user's texts."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from encserve import AsyncClient, Client, ModelNotFound, PipelineInfo
+from encserve import AsyncClient, Client, DeadlineExceeded, Generations, ModelNotFound, PipelineInfo
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.traffic.corpus import Lengths, Mix, read_corpus
-from encserve_loadtest.traffic.generator import Send
+from encserve_loadtest.traffic.generator import Send, Streamed
+from encserve_loadtest.traffic.made import check_most, made_lengths, options_of
 from encserve_loadtest.traffic.tasks import Task, task_of
 from encserve_loadtest.traffic.texts import Filler, grouped, probe_texts
 
@@ -32,6 +35,10 @@ class Workload:
     """The texts of each request."""
     lengths: Lengths
     """Tokens per text, as the model sees them, (n,)."""
+    made: Lengths | None = None
+    """Of texts that are made, how many tokens those of each request have, (requests,); None as many as they become."""
+    streams: bool = False
+    """Whether they come piece by piece."""
     decisions: Counter[str] = field(default_factory=Counter)
     """Who decided about the texts that were answered, of a cascade: "small", "large" or "review"."""
 
@@ -41,18 +48,41 @@ class Workload:
         texts = self.decisions.total()
         return 1 - self.decisions["small"] / texts if texts else 0.0
 
+    def options(self, index: int) -> dict[str, Any]:
+        """The options of request number i."""
+        return {} if self.made is None else options_of(int(self.made[index % len(self.made)]))
+
     def sender(self, client: AsyncClient, *, timeout_s: float) -> Send:
         """The function that sends request number i; after the last comes the first again."""
         requests, task, model, decisions = self.requests, self.task, self.pipeline.name, self.decisions
         is_cascade = self.pipeline.cascade is not None
 
         async def send(index: int) -> int:
-            answer = await task.call(client, requests[index % len(requests)], model=model, timeout_s=timeout_s)
+            texts = requests[index % len(requests)]
+            answer = await task.call(client, texts, model=model, timeout_s=timeout_s, **self.options(index))
             if is_cascade:
                 decisions.update(answer.decisions)
-            return int(answer.token_counts.sum())
+            return tokens_of(answer)
 
-        return send
+        async def stream(index: int) -> Streamed:
+            (text,) = requests[index % len(requests)]
+            clock = asyncio.get_running_loop().time
+            given = {"model": model, "version": "active", "timeout_s": timeout_s, **self.options(index)}
+            async with client.generate_stream(text, **given) as pieces:
+                first_s = float("inf")
+                async for _ in pieces:
+                    first_s = min(first_s, clock())
+            if pieces.last is None or pieces.finish == "deadline":
+                raise DeadlineExceeded(f"no whole answer within {timeout_s:g} s", model=model)
+            return Streamed(tokens_of(pieces.last), first_s)
+
+        return stream if self.streams else send
+
+
+def tokens_of(answer: Any) -> int:
+    """The tokens of an answer's texts, and of what was made of them."""
+    made = answer.output_token_counts.sum() if isinstance(answer, Generations) else 0
+    return int(answer.token_counts.sum() + made)
 
 
 def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
@@ -77,8 +107,10 @@ def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
         raise InvalidPlan(f"texts per request is {mix.texts_per_request}, {model!r} takes 1 to {limit}")
 
     def count(texts: list[str]) -> Lengths:
-        return np.asarray(task.call(client, texts, model=model).token_counts, np.int64)
+        return np.asarray(task.call(client, texts, model=model, **task.to_count).token_counts, np.int64)
 
+    if not task.makes_texts and (mix.made is not None or mix.streams):
+        raise InvalidPlan(f"{model!r} is for {pipeline.task}, and makes no texts that have a length or a first token")
     if mix.keep_texts and not sample.texts:
         raise InvalidPlan(f"--keep-texts needs a corpus of texts, and {sample.source} has only lengths")
     texts, lengths = list(sample.texts), sample.lengths
@@ -87,12 +119,18 @@ def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
         lengths = count(texts)
     if not mix.keep_texts:
         texts = _fillers(rng.choice(np.minimum(lengths, pipeline.max_length), POOL_TEXTS), count, rng)
+    requests, made = grouped(texts, per_request=mix.texts_per_request), None
+    if mix.made is not None:
+        made = rng.choice(made_lengths(mix.made, rng=rng, count=count), len(requests))
+        check_most(made, lambda longest: task.call(client, requests[0], model=model, **options_of(longest)))
     return Workload(
         pipeline=pipeline,
         task=task,
         corpus=sample.source + (", its own texts" if mix.keep_texts else ""),
-        requests=grouped(texts, per_request=mix.texts_per_request),
+        requests=requests,
         lengths=np.minimum(lengths, pipeline.max_length),
+        made=made,
+        streams=mix.streams,
     )
 
 

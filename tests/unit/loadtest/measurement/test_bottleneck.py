@@ -19,3 +19,9 @@ from encserve_loadtest.measurement.bottleneck import find_bottleneck
 )
 def test_the_bottleneck_is_named(steps, cpu_s, limit):
     assert find_bottleneck(window(steps=steps, cpu_s=cpu_s)).limit == limit
+
+
+def test_times_of_triton_say_nothing_of_a_generate_step():
+    found = find_bottleneck(window(steps={"generate": step(busy=0.9)}, cpu_s=1.0))
+    assert found.limit == "unknown"
+    assert "encserve_generate_waiting_texts" in found.reason

@@ -40,3 +40,13 @@ def test_a_prediction_that_missed_is_said_first(findings):
     )
     assert "interpolation tested" in text
     assert "prediction tested" in text
+
+
+def test_first_pieces_have_a_line_where_they_have_a_target(findings):
+    assert "first piece" not in render_text(findings)
+    findings.config = replace(findings.config, first_p99_s=0.01)
+    text = render_text(findings)
+    assert "99 % of the first pieces within 10.0 ms and of the answers within 100 ms" in text
+    assert "first piece" in text
+    findings.windows.clear()
+    assert "first piece  " not in render_text(findings)

@@ -16,7 +16,7 @@ from encserve_loadtest.config import PlanConfig
 from encserve_loadtest.measurement.bench import Bench, open_client
 from encserve_loadtest.measurement.window import Window
 from encserve_loadtest.traffic.arrivals import poisson, schedule_s
-from encserve_loadtest.traffic.generator import closed_loop, open_loop
+from encserve_loadtest.traffic.generator import Streamed, closed_loop, open_loop
 
 
 async def answer_at_once(index: int) -> int:
@@ -157,3 +157,33 @@ def test_a_slow_server_does_not_make_windows_long():
     bench.longest_s = 6.0
     assert run_virtual(bench.at_rate(2)).run.duration_s == 6
     assert run_virtual(bench.at_rate(2, duration_s=20)).run.duration_s == 20  # as it was asked
+
+
+def test_a_request_is_late_by_its_first_piece_or_by_its_whole_answer():
+    """Of a hundred requests a whole answer may take 4 s and a first piece 1 s."""
+
+    async def stream(index: int) -> Streamed:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(1.5 if index % 10 == 1 else 0.5)
+        first_s = loop.time()
+        await asyncio.sleep(5.0 if index % 10 == 2 else 1.0)
+        return Streamed(7, first_s)
+
+    async def never(index: int) -> Streamed:
+        raise Unavailable("the queue is full")
+
+    async def measured(send, first_weight):
+        bench = Bench(send=send, target_p99_s=4.0, first_weight=first_weight, window_s=50.0)
+        return await bench.at_rate(2.0)
+
+    window = run_virtual(measured(stream, 4.0 / 1.0))
+    run = window.run
+    late = run.latency_s > 4.0
+    assert late.tolist() == [index % 10 in (1, 2) for index in range(len(late))]
+    assert run.first_latency_s[~late] == pytest.approx(0.5, abs=1e-3)
+    assert run.whole_latency_s[1::10] == pytest.approx(2.5, abs=1e-3)
+    assert run.tokens.tolist() == [7] * len(late)
+    assert window.first_s(99) == pytest.approx(1.5, abs=1e-3)
+    assert window.whole_s(99) == pytest.approx(5.5, abs=1e-3)
+    assert np.count_nonzero(run_virtual(measured(stream, 0.0)).run.latency_s > 4.0) < np.count_nonzero(late)
+    assert np.isinf(run_virtual(measured(never, 4.0)).run.first_latency_s).all()
