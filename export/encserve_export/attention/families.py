@@ -186,6 +186,10 @@ _BART = Family(first_position=None, while_packed=places_packed)
 GENERATORS: dict[str, Family] = dict.fromkeys(("bart", "m2m_100", "marian", "mbart", "pegasus"), _BART)
 """Families of which nothing is served but a whole network that generates."""
 
+STATIC = "static_embedding"
+_TABLE = Family(first_position=None, longest=_without_end, own_attention=True)
+"""Vectors that are looked up, a token at a time: nothing attends, and no place counts."""
+
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
 """A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""
 
@@ -202,6 +206,8 @@ def family_of(config: PreTrainedConfig) -> Family:
     """The family of a checkpoint, be it one that only generates. Raises Unsupported with the list of those that are."""
     if type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}."):
         return _BROUGHT
+    if config.model_type == STATIC:
+        return _TABLE
     check_model_type(config.model_type)
     return FAMILIES.get(config.model_type) or GENERATORS[config.model_type]
 

@@ -74,7 +74,7 @@ def _probe_tokens(checkpoint: Checkpoint, count: int) -> torch.Tensor:
     """Random token ids int64 (count,), the special ones among them: networks count padding and mask tokens."""
     generator = torch.Generator().manual_seed(0)
     input_ids = torch.randint(checkpoint.config.vocab_size, (count,), generator=generator)
-    special = torch.tensor(sorted(checkpoint.tokenizer.all_special_ids))
+    special = torch.tensor(sorted(checkpoint.tokenizer.all_special_ids), dtype=torch.int64)
     input_ids[torch.randperm(count, generator=generator)[: len(special)]] = special[:count]
     return input_ids
 

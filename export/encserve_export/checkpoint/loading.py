@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from optimum.exporters.tasks import TasksManager
 from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -26,11 +25,13 @@ from .rerankers.logit_score import scoring, with_one_score
 from .rerankers.pair_template import PairTemplate
 from .sentence.layers import width_behind
 from .sentence.listed import network_folder
-from .sentence.modules import SentenceModules, check_modules, read_sentence_modules, stated_task
+from .sentence.modules import SentenceModules, check_modules, read_sentence_modules
 from .sentence.query_table import UNROUTED, check_table
 from .sentence.trained_dimensions import trained_dimensions
 from .source import checkpoint_folder, licence_of, source_of
-from .tasks.table import ADAPTED, GENERATION, OFFERED, PROMPTED_BY_ADAPTER, WITH_HEADS, task_of
+from .static.reading import check_static, load_static_tokenizer, static_network_of
+from .tasks.stated import task_name
+from .tasks.table import ADAPTED, GENERATION, PROMPTED_BY_ADAPTER, WITH_HEADS, task_of
 from .tasks.task import GRAPH_INPUTS, PAIRED, Task, labels_of
 from .tokenizer import drop_strangers, load_tokenizer, max_length_of
 from .weights import load_network, network_without_weights
@@ -160,12 +161,13 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     in_one = config.trust_remote_code is None and has_tasks(original)
     whole = laid_out(original, weights=weights) if in_one else original
     folder = network_folder(whole)
-    if not (folder / "config.json").is_file():
+    static = static_network_of(whole, folder, config, weights=weights)
+    if static is None and not (folder / "config.json").is_file():
         read_sentence_modules(whole)  # which may know why, and says it
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
-    model_config = load_config(folder, config)
+    model_config = static.config if static else load_config(folder, config)
     family = family_of(model_config)
-    task = task_of(_task(config.task, whole, model_config), pairs=config.pairs)
+    task = task_of(task_name(config.task, whole, model_config), pairs=config.pairs)
     if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
     if not task.generates and model_config.model_type in GENERATORS:
@@ -182,7 +184,10 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
             "answered by the network. Save it with SparseEncoder(modules=[Router.for_query_document(...)])"
             ".save_pretrained(...) of sentence-transformers, with a SparseStaticEmbedding for queries"
         )
-    tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
+    if static:
+        tokenizer = load_static_tokenizer(folder)
+    else:
+        tokenizer = load_tokenizer(folder, modules.transformer, config.trust_remote_code)
     reranker = reranker_of(whole, model_config, modules, tokenizer) if task.name == "text-ranking" else None
     score = reranker.score if reranker else None
     if reranker:
@@ -195,7 +200,10 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     task.settings(model_config, modules, tokenizer)  # refuses what cannot do the task
     if task.labelled:
         labels_of(model_config)
-    if weights:
+    if static:
+        check_static(task.name)
+        model: PreTrainedModel = static
+    elif weights:
         model = load_network(folder, family, task, config, read_elsewhere=_read_elsewhere(whole, modules, config))
     else:
         model = network_without_weights(folder, stated_config, family, task, config)
@@ -275,22 +283,3 @@ def _read_elsewhere(folder: Path, modules: SentenceModules, config: ExportConfig
     if (folder / "modules.json").is_file():
         check_beside(folder, modules.token_dense, allow_pickle=config.allow_pickle)
     return (PROJECTION,)
-
-
-def _task(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
-    if asked is not None:
-        task, origin = asked if asked in OFFERED else TasksManager.map_from_synonym(asked), f"--task {asked}"
-    elif stated := stated_task(folder, config):
-        task, origin = stated
-    else:
-        architectures = config.architectures or []
-        network = getattr(transformers, architectures[0], None) if architectures else None
-        if network is None:
-            raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
-        task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
-    if task not in OFFERED:
-        raise Unsupported(
-            f"task {task} (from {origin}) is not supported; supported is {', '.join(OFFERED)}. "
-            "--task feature-extraction serves the encoder without its head"
-        )
-    return str(task)

@@ -129,6 +129,8 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
 
 def _attention(checkpoint: Checkpoint) -> str:
     """How its tokens see each other."""
+    if not checkpoint.config.num_hidden_layers:
+        return "none: a token has its vector whatever stands beside it"
     direction = checkpoint.family.direction(checkpoint.config)
     runs = "padded inside the graph" if checkpoint.family.padded else "packed"
     return f"{runs}, {'to what stands before' if direction.causal else 'both ways'}"

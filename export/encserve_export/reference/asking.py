@@ -17,6 +17,7 @@ from .late_interaction import LateInteraction
 from .masks import Masks
 from .messages import Answered, Asked, Library
 from .spans import Spans
+from .static import StaticVectors, is_static
 from .vectors import SparseVectors, TokenVectors, Vectors
 from .watching import Watched
 
@@ -37,8 +38,12 @@ class TaskAsker(Protocol):
         """What the library says, one text after the other and none beside another."""
 
 
+def _vectors(library: Library) -> TaskAsker:
+    return StaticVectors(library) if is_static(library) else Vectors(library)
+
+
 TASKS: dict[str, Callable[[Library], TaskAsker]] = {
-    "feature-extraction": Vectors,
+    "feature-extraction": _vectors,
     "token-embedding": TokenVectors,
     "late-interaction": LateInteraction,
     "sparse-embedding": SparseVectors,

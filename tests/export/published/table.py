@@ -15,7 +15,7 @@ _MATRIX = DOCS / "models.md"
 _ROOMS = {
     "late-interaction": "late_interaction",
     "text2text-generation": "generation",
-    "model2vec": "static",
+    "static_embedding": "static",
 }
 """Task or family -> the folder of `tests/export` whose tests prove it, where the matrix has no cell for it."""
 _CUT_AT = re.compile(r"; supported are |, and to generate texts|: nothing here reads it| A checkpoint folder")

@@ -214,8 +214,13 @@ def check_dropout(folder: Path) -> None:
 
 
 def read_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
-    """The tensors of the layer in `folder` by name, float32. Raises CheckpointError: there are none, or a pickle where
-    none is allowed."""
+    """The tensors of the layer in `folder` by name, float32. Raises as `read_raw_weights`."""
+    return {name: tensor.float() for name, tensor in read_raw_weights(folder, allow_pickle=allow_pickle).items()}
+
+
+def read_raw_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
+    """The tensors in `folder` by name, as they are. Raises CheckpointError: there are none, or a pickle where none is
+    allowed."""
     weights, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
     if weights.is_file():
         tensors = load_file(weights)
@@ -231,4 +236,4 @@ def read_weights(folder: Path, *, allow_pickle: bool) -> dict[str, Tensor]:
             tensors = torch.load(pickled, map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{pickled} cannot be read as tensors alone: {error}") from error
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    return dict(tensors)

@@ -15,7 +15,7 @@ from encserve_export.errors import CheckpointError, Unsupported
 
 _MODULES, _ROUTES = "modules.json", "router_config.json"
 _OWN = "sentence_transformers."
-_NETWORKS = ("Transformer", "MLMTransformer")
+_NETWORKS = ("Transformer", "MLMTransformer", "StaticEmbedding")
 _QUERY, _DOCUMENT = "query", "document"
 
 

@@ -15,6 +15,7 @@ from encserve_export.checkpoint.late.interaction import LateInteraction
 from encserve_export.checkpoint.late.layouts import OWN, PYLATE, PYLATE_KEYS, of_pylate, of_sentence_transformers
 from encserve_export.checkpoint.late.stanford import ARCHITECTURE, is_stanford, read_metadata, read_projection
 from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
+from encserve_export.checkpoint.static.layout import is_model2vec, normalizes
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import SENTENCE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
@@ -44,6 +45,7 @@ _STATED_TASKS = {
     OWN: _LATE,
     PYLATE: _LATE,
 }
+_STATIC = "StaticEmbedding"
 _PYLATE_DENSE = "pylate.models.Dense.Dense"
 
 
@@ -90,7 +92,9 @@ def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> Senten
         CheckpointError: a file that is named but missing, or a pickle that is not allowed.
     """
     if not (folder / "modules.json").is_file():
-        return _of_stanford(folder, allow_pickle=allow_pickle) if is_stanford(folder) else SentenceModules()
+        if is_stanford(folder):
+            return _of_stanford(folder, allow_pickle=allow_pickle)
+        return SentenceModules(normalize=is_model2vec(folder) and normalizes(folder))
     file = folder / _SETTINGS
     stated = read_object(file)
     kind = stated.get("model_type")
@@ -166,6 +170,8 @@ def stated_task(folder: Path, config: PreTrainedConfig) -> tuple[str, str] | Non
         return _STATED_TASKS[kind], _SETTINGS
     if not (folder / "modules.json").is_file() and is_stanford(folder):
         return _LATE, f"config.json, architecture {ARCHITECTURE}"
+    if is_model2vec(folder):
+        return "feature-extraction", "config.json of model2vec"
     if getattr(config, "sentence_transformers", None) and config.num_labels == 1:
         return "text-ranking", "config.json, which a CrossEncoder wrote"
     if (folder / "modules.json").is_file():
@@ -224,6 +230,10 @@ def _layers(folder: Path, listed: Listed, *, allow_pickle: bool, late: bool, pyl
             case _:
                 found["scores"] = makes_scores(path)
                 dense[place].append(read_dense(path, allow_pickle=allow_pickle))
+        if before == _STATIC and place not in (_Place.DENSE, _Place.NORMALIZE):
+            raise Unsupported(
+                f"{folder / 'modules.json'} puts {kind} after {_STATIC}, which gives no vectors of tokens"
+            )
         last, before = place, kind
     generates = "transformer" in found and found["transformer"].generates
     if generates != ("logit_score" in found):
@@ -252,7 +262,7 @@ def _kind_of(module: ListedModule, folder: Path, *, pylate: bool) -> str:
 
 def _place_of(kind: str, path: Path, usual: str) -> _Place:
     match kind:
-        case "Transformer" | "MLMTransformer":
+        case "Transformer" | "MLMTransformer" | "StaticEmbedding":
             return _Place.NETWORK
         case "Pooling" | "SpladePooling":
             return _Place.POOLING

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from encserve_export.attention.fused_attention import written_out
+from encserve_export.errors import Unsupported
 from encserve_export.texts.calibration import Calibration
 
 _FLOAT = onnx.TensorProto.FLOAT
@@ -91,7 +92,13 @@ def weights_of(graph: onnx.GraphProto, layers: Sequence[LinearLayer]) -> dict[st
 
 
 def input_statistics(file: Path, layers: Sequence[LinearLayer], calibration: Calibration) -> dict[str, InputStatistics]:
-    """Run the calibration texts through the graph in `file`; statistics by the tensor that a layer multiplies."""
+    """Run the calibration texts through the graph in `file`; statistics by the tensor that a layer multiplies.
+
+    Raises:
+        Unsupported: there are no layers.
+    """
+    if not layers:
+        raise Unsupported("int8 is of linear layers, of which the network has none")
     seen: dict[str, list[InputStatistics]] = {}
     for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), calibration):
         seen.setdefault(source, []).append(statistics_of(rows))
