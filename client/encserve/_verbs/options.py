@@ -73,7 +73,7 @@ class TextAdapterOption(TypedDict, total=False):
 
     adapter: str | Sequence[str] | None
     """Which of the pipeline's adapters the texts have: one name for all of them, or a list with a name for each;
-    "none", as without it, for none."""
+    "none", as without it, for none. One that the checkpoint itself brings comes with its prompt, as a rule."""
 
 
 class WindowOptions(TypedDict, total=False):

@@ -10,7 +10,7 @@ import transformers
 from sentence_transformers.base.modules import Router
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .merging import merge
+from .merging import merge, merge_task
 from .messages import Library
 from .reach import reach_of
 
@@ -36,7 +36,9 @@ def set_length(library: Library, encoder: Any) -> None:
 
 def merge_adapter(library: Library, encoder: torch.nn.Module) -> None:
     """Merge the adapter that is asked about, if there is one, into the model of transformers in `encoder`."""
-    if library.adapter is not None:
+    if library.task_of is not None:
+        merge_task(network_in(encoder), *library.task_of)
+    elif library.adapter is not None:
         merge(network_in(encoder), library.adapter)
 
 

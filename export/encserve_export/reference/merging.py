@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -38,6 +39,31 @@ def merge(network: torch.nn.Module, adapter: Path) -> None:
             name = key.replace(".lora_embedding_A", ".weight") if of_table else key.replace(".lora_A", "")
             weight, added = _parameter(parameters, name), wide @ narrow
             weight.copy_((weight.double() + scale * (added.T if of_table else added)).float())
+
+
+def merge_task(network: Any, original: Path, task: str) -> None:
+    """Change the weights of `network` to those for a task of the checkpoint in the folder `original`, whose weights
+    hold the matrices of all of its tasks. They are merged by the names that they have there, and transformers reads
+    what comes of it.
+
+    Raises:
+        ValueError: the checkpoint has no such task.
+    """
+    stated = json.loads((original / "config.json").read_text(encoding="utf-8"))
+    number, scale = stated["lora_adaptations"].index(task), stated["lora_alpha"] / stated["lora_rank"]
+    merged = {}
+    with safe_open(original / "model.safetensors", "pt") as file:
+        for key in file.keys():  # noqa: SIM118
+            layer, is_adapted, part = key.partition(".parametrizations.weight.")
+            tensor = file.get_tensor(key)
+            if not is_adapted:
+                merged[key] = tensor
+            elif part == "original":
+                a, b = (file.get_tensor(f"{layer}{is_adapted}0.lora_{side}")[number].double() for side in "AB")
+                added = a @ b if layer.endswith("_embeddings") else b @ a
+                merged[f"{layer}.weight"] = (tensor.double() + scale * added).float()
+    read = type(network).from_pretrained(None, config=network.config, state_dict=merged, dtype=torch.float32)
+    network.load_state_dict(read.state_dict())
 
 
 def _parameter(parameters: dict[str, torch.nn.Parameter], key: str) -> torch.nn.Parameter:

@@ -81,6 +81,8 @@ class Library:
     allow_pickle: bool = False
     adapter: Path | None = None
     """The folder of an adapter that is merged into the weights; None for the checkpoint as it is."""
+    task_of: tuple[Path, str] | None = None
+    """In place of such a folder, a checkpoint whose weights hold those of tasks, and one of its tasks."""
 
 
 @dataclass(frozen=True)

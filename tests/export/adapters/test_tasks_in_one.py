@@ -9,15 +9,16 @@ from safetensors.torch import load_file, save_file
 
 from encserve._cli import main
 from encserve.local import Encoder
+from encserve_export.adapters import parametrized
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.checkpoint.shared_body import load_heads
 from encserve_export.config import ExportConfig, Precision
-from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.errors import CheckpointError, Unsupported, WayFailed
 from encserve_export.export import export
 from export.families.checkpoints import write_checkpoint
 
 from .lora_files import write_adapter
-from .tasks_in_one import LAYER, PROMPTS, RANK, TASKS, vector_of, write_tasks_in_one
+from .tasks_in_one import LAYER, PROMPTS, RANK, TASKS, WIDTH, vector_of, write_tasks_in_one
 
 TEXTS = ["a short text", "another one of some more words than the first has", "und noch einer"]
 
@@ -219,3 +220,16 @@ def test_the_command_takes_none(with_folders, capsys, tmp_path):
     assert "--adapter 'none': NAME=FOLDER is expected" in capsys.readouterr().err
     assert main([*arguments, "--precision", "int8"]) != 0
     assert "--adapter none serves it without them" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_mistake_in_laying_the_tasks_out_is_found_by_the_certificate(tmp_path, monkeypatch):
+    write_tasks_in_one(tmp_path / "base")
+    apart = parametrized._apart
+
+    def mistaken(number, a, b):
+        return apart(number, a, b.roll(WIDTH, 0))  # keys have what values should
+
+    monkeypatch.setattr(parametrized, "_apart", mistaken)
+    with pytest.raises(WayFailed, match=r"with the adapter retrieval\.query, "):
+        export(config_of(tmp_path / "base", repository=tmp_path / "repository"))

@@ -43,8 +43,13 @@ class Subject:
     """The prompt that comes with that adapter, which the library is asked for by its name."""
 
     def with_adapter(self, adapter: Adapter) -> Subject:
-        """The same pipeline, asked for an adapter, beside the library with that merged into the weights."""
-        reference = replace(self.reference, adapter=adapter.folder)
+        """The same pipeline, asked for an adapter, beside the library with that merged into the weights: out of the
+        checkpoint as it was, where the adapter was among its weights."""
+        laid_out = (
+            self.checkpoint.folder != self.checkpoint.original and self.checkpoint.folder in adapter.folder.parents
+        )
+        task_of = (self.checkpoint.original, adapter.name) if laid_out else None
+        reference = replace(self.reference, adapter=adapter.folder, task_of=task_of)
         return replace(self, adapter=adapter.name, prompt_name=adapter.prompt_name, reference=reference)
 
 
