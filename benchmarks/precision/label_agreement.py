@@ -28,7 +28,7 @@ from benchmarks.precision.precision_front import docstring_paragraphs
 from benchmarks.precision.served_ways import served
 from encserve_export.certificate.alone import rows_alone
 from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
-from encserve_export.checkpoint.tasks.task import graph_output
+from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.config import ExportConfig
 from encserve_export.engines.engine import Tracing
 from encserve_export.engines.served_encoder import ServedEncoder
@@ -126,7 +126,7 @@ def compare(checkpoint: Checkpoint, config: ExportConfig, folder: Path, sets: di
 
 def logits(checkpoint: Checkpoint, encoder: ServedEncoder, rows: Sequence[Tokens]) -> Logits:
     """As the encode step computes them: (n, labels)."""
-    output = graph_output(checkpoint.task, "")
+    (output,) = graph_outputs(checkpoint.task, "")
     requests = []
     for ids, types in rows:
         request = {"input_ids": np.array(ids, np.int64), "lengths": np.array([len(ids)])}

@@ -31,10 +31,8 @@ class CertifiedVersion:
     """The parameters of its configuration, as a server tells them."""
     steps: Mapping[str, StepFiles]
     """By the names of `STEPS`."""
-    graph_output: str
-    """The output of the encode step that its head reads."""
-    head_input: str
-    """What the head calls it."""
+    head_inputs: Mapping[str, str]
+    """Output of the encode step that its head reads -> what the head calls it."""
 
 
 def read_version(repository: Path, name: str, version: int | None) -> CertifiedVersion:
@@ -63,13 +61,12 @@ def read_version(repository: Path, name: str, version: int | None) -> CertifiedV
         raise ModelNotFound(f"the model repository {repository} cannot be read: {error}", model=name) from error
     models = [step.model_name for step in config.ensemble_scheduling.step]
     steps = {step: _files_of(repository, model, number, manifest) for step, model in zip(STEPS, models, strict=True)}
-    ((graph_output, head_input),) = config.ensemble_scheduling.step[STEPS.index("encode")].output_map.items()
+    encoded = config.ensemble_scheduling.step[STEPS.index("encode")].output_map
     return CertifiedVersion(
         info=info,
         parameters=parameters,
         steps=steps,
-        graph_output=graph_output,
-        head_input=head_input,
+        head_inputs=dict(encoded),
     )
 
 

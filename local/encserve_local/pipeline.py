@@ -61,7 +61,8 @@ class LocalPipeline:
         with self._asking("encode", self._encode.Refused, request):
             self._encode.begin(
                 tokenized,
-                output=self._version.graph_output,
+                outputs=tuple(self._version.head_inputs),
+                parameters=request.parameters,
                 lane=options[_LANE],
                 fresh=options.get("fresh") is True,
                 is_wanted=waiting.goes_on,
@@ -72,7 +73,8 @@ class LocalPipeline:
             raise self._failed(rows, request) from rows
         with self._asking("head", self._head.Refused, request):
             texts = {name: np.array(texts, np.object_) for name, texts in raw.items()}
-            known = {**texts, **tokenized, self._version.head_input: rows[self._version.graph_output]}
+            encoded = {name: rows[output] for output, name in self._version.head_inputs.items()}
+            known = {**texts, **tokenized, **encoded}
             known |= self._head.answer(known, request.parameters)
             tensors = {name: np.asarray(known[name])[None] for name in request.outputs}  # (1, ...)
         return InferResponse(

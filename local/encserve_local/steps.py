@@ -82,16 +82,25 @@ class EncodeStep:
         self,
         tensors: Tensors,
         *,
-        output: str,
+        outputs: tuple[str, ...],
+        parameters: Mapping[str, Any],
         lane: str,
         fresh: bool,
         is_wanted: Callable[[], bool],
         answer: Callable[[Any], None],
     ) -> None:
-        """Let a request wait in a lane. `answer` takes the rows by output, or an exception, on another thread; only its
-        first call counts. Raises `Refused`."""
+        """Let a request wait in a lane. `answer` takes the rows by output, none of those that the `parameters` of the
+        request do without, or an exception, on another thread; only its first call counts. Raises `Refused`."""
         packed = {name: np.asarray(tensors[name], np.int64) for name in self._encoder.inputs}
-        request = self._encoder.request(packed, outputs=(output,), answer=answer, begin=is_wanted, fresh=fresh)
+        none: dict[str, Any] = {}
+        if len(outputs) > 1:  # code of versions from before there were several chooses none
+            chosen = self._encoder.choice.of(outputs, parameters)
+            outputs, none = chosen.outputs, chosen.none
+
+        def whole(rows: Any) -> None:
+            answer(rows if isinstance(rows, Exception) else {**none, **rows})
+
+        request = self._encoder.request(packed, outputs=outputs, answer=whole, begin=is_wanted, fresh=fresh)
         self._encoder.put(lane, [request])
 
     def close(self) -> None:

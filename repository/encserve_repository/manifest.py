@@ -58,6 +58,8 @@ class Manifest:
     opset: int
     dimensions: int
     """The columns of what the encode step gives: components of a vector, or labels."""
+    columns: dict[str, int] = field(default_factory=dict)
+    """The columns of each output of the encode step, by the name that the head has for it, where there are several."""
     pooling: str | None
     """The name of the pooling; None where a head of the checkpoint looks at the token vectors itself."""
     pairs: bool

@@ -9,6 +9,7 @@ import transformers
 
 from encserve_export.certificate.subject.composed import ComposedPipeline
 from encserve_export.checkpoint.tasks.table import TASKS
+from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.engines.python_backend.in_process import InProcessStep
 from encserve_export.errors import InvalidConfig
 from encserve_export.export import export
@@ -45,7 +46,9 @@ def test_a_temperature_is_in_the_certificate_and_in_what_is_served(export_config
     assert manifest.option_defaults["probabilities"] is False
     folders = {step: config.repository / f"tiny_{step}" / "1" for step in ("tokenize", "encode", "head")}
     with InProcessStep(folders["encode"]) as step:
-        pipeline = ComposedPipeline(TASKS["text-classification"], folders, step, "logits")
+        pipeline = ComposedPipeline(
+            TASKS["text-classification"], folders, step, graph_outputs(TASKS["text-classification"], "")
+        )
         asked = Asked({"text": ["a parcel"]}, {"probabilities": True})
         (said,) = pipeline.ask([asked], manifest.graph_inputs)
     ((answer,),) = said.answers

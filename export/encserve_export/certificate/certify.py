@@ -106,13 +106,14 @@ def by_itself(asked: AskedSubject, examination: Examination, limits: ParityLimit
     places = np.unique(np.linspace(0, len(ordered) - 1, _COMPANY_TEXTS).round().astype(int))
     texts = [ordered[place] for place in places]
     scale = scale_of(examination.logits.largest if examination.task.logits else None)
-    company = company_differences(asked.pipeline, texts, scale)
+    company = [company_differences(each, texts, scale) for each in asked.pipeline.by_output()]
     lengths = scanned_lengths(asked.subject.checkpoint.max_length)
+    nonfinite = {
+        length for each in asked.pipeline.by_output() for length in nonfinite_lengths(each, lengths, ordered[-1])
+    }
     return [
         Figure("company_max_abs_diff", float(np.max(company)), limits.company_max_abs_diff, texts=len(texts)),
-        Figure(
-            "nonfinite_lengths", len(nonfinite_lengths(asked.pipeline, lengths, ordered[-1])), 0, texts=len(lengths)
-        ),
+        Figure("nonfinite_lengths", len(nonfinite), 0, texts=len(lengths)),
     ]
 
 

@@ -113,6 +113,11 @@ class Checkpoint:
         return width_behind(layers, self.family.width(self.config))
 
     @property
+    def columns(self) -> dict[str, int]:
+        """Columns of each output of the graph, by the name that the task has for it."""
+        return {self.task.output: self.dimensions}
+
+    @property
     def leaves_out_prompts(self) -> bool:
         """Whether the vector of a text is not of the tokens of its prompt."""
         return self.task.name == "feature-extraction" and not self.modules.pools_prompt

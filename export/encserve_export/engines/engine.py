@@ -97,6 +97,8 @@ class NewEncodeStep(EncodeStep):
     """The most that one request asks for."""
     token_budget: int | None
     """Tokens of a micro-batch, where the engine has such."""
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Output that a request may do without -> `option`, the flag that says so, and its `columns`."""
     usual_lengths: Sequence[int]
     """Tokens of the calibration texts."""
     timings: Path

@@ -71,7 +71,7 @@ def write_graph(checkpoint: Checkpoint, network: nn.Module, file: Path, outputs:
             dynamo=True,
             dynamic_shapes={name: {0: _DIMS[name]} for name in sample},
             input_names=list(sample),
-            output_names=list(outputs) or [checkpoint.task.output],
+            output_names=list(outputs) or [output.name for output in checkpoint.task.outputs],
             opset_version=OPSET,
             verbose=False,
         )

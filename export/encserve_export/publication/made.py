@@ -81,6 +81,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
         adapters={adapter.name: adapter.record for adapter in checkpoint.adapters},
         opset=OPSET,
         dimensions=checkpoint.dimensions,
+        columns=checkpoint.columns if len(checkpoint.task.outputs) > 1 else {},
         pooling=checkpoint.modules.pooling if checkpoint.task.name == "feature-extraction" else None,
         pairs=checkpoint.task.pairs,
         labels=checkpoint.labels,

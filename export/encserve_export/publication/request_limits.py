@@ -81,11 +81,12 @@ def _tokens_within(most: int, sizes: Sizes, request_of: Callable[[int], Request]
 def largest_request(checkpoints: Sequence[Checkpoint], texts: int, tokens: int) -> Request:
     """The most that one request of so many texts and tokens makes the graph of the encode step keep, which computes all
     heads for it."""
-    rows = [min(texts, tokens) if checkpoint.task.follows == "lengths" else tokens for checkpoint in checkpoints]
-    numbers = sum(count * checkpoint.dimensions for count, checkpoint in zip(rows, checkpoints, strict=True))
+    rows = {"lengths": min(texts, tokens)}
+    outputs = [(output, each.columns[output.name]) for each in checkpoints for output in each.task.outputs]
+    numbers = sum(rows.get(output.follows, tokens) * columns for output, columns in outputs)
     return Request(
         tokens=tokens,
         longest=max(checkpoint.max_length for checkpoint in checkpoints),
         numbers_per_token=numbers / tokens,
-        columns=sum(checkpoint.dimensions for checkpoint in checkpoints),
+        columns=sum(columns for _, columns in outputs),
     )

@@ -15,7 +15,7 @@ import onnx
 from encserve_export.attention.fused_attention import fused_layers, fusing
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.task import Task, graph_output
+from encserve_export.checkpoint.tasks.task import Task, graph_outputs
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import NewEncodeStep, Tracing
 from encserve_export.engines.step_sources import copy_sources, sources_of
@@ -51,7 +51,7 @@ def tokenize_outputs(task: Task, graph_inputs: tuple[str, ...]) -> tuple[str, ..
 
 def head_inputs(task: Task) -> tuple[str, ...]:
     """What the head step takes."""
-    return (task.output, *task.head_inputs)
+    return (*(output.name for output in task.outputs), *task.head_inputs)
 
 
 def trace(checkpoints: Mapping[str, Checkpoint], tracing: Tracing, folder: Path) -> int:
@@ -111,6 +111,7 @@ class EncodeSteps:
             sizes=sizes_of(all_of_them),
             request=largest_request(all_of_them, texts, tokens),
             token_budget=engine_for(self.config).token_budget(self.config.token_budget),
+            choices=choices_of(self.checkpoints),
             usual_lengths=self.calibration.lengths,
             timings=self.timings,
         )
@@ -131,19 +132,42 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
     }
     limits = limits_by_head(checkpoints, config).values()
     answered = any(checkpoint.modules.table for checkpoint in checkpoints.values())
-    columns = {graph_output(each.task, head): each.dimensions for head, each in checkpoints.items()}
     return Bounds(
         max_length=max(each.max_length for each in limits),
         max_tokens=max(each.max_tokens_per_request for each in limits),
         vocabularies={name: sizes[name] for name in first.graph_inputs if name in sizes},
         mask_id=interface_of(checkpoints).mask_id,
-        columns_of_none=columns if answered else None,
+        columns_of_none=columns_of(checkpoints) if answered else None,
     )
 
 
 def follows_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, str]:
     """Output of the graph -> the input of which it has a row for each element."""
-    return {graph_output(checkpoint.task, head): checkpoint.task.follows for head, checkpoint in checkpoints.items()}
+    return {
+        name: output.follows
+        for head, checkpoint in checkpoints.items()
+        for name, output in graph_outputs(checkpoint.task, head).items()
+    }
+
+
+def columns_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, int]:
+    """Output of the graph -> its columns."""
+    return {
+        name: checkpoint.columns[output.name]
+        for head, checkpoint in checkpoints.items()
+        for name, output in graph_outputs(checkpoint.task, head).items()
+    }
+
+
+def choices_of(checkpoints: Mapping[str, Checkpoint]) -> dict[str, dict[str, Any]]:
+    """Output of the graph that a request may do without -> the flag that says so, and its columns."""
+    columns = columns_of(checkpoints)
+    return {
+        name: {"option": output.option, "columns": columns[name]}
+        for head, checkpoint in checkpoints.items()
+        for name, output in graph_outputs(checkpoint.task, head).items()
+        if output.option
+    }
 
 
 def interface_of(checkpoints: Mapping[str, Checkpoint]) -> Interface:

@@ -13,7 +13,17 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve import PipelineInfo
 from encserve._pipeline import CONTRACT_VERSION
 from encserve_export.checkpoint.tasks.table import stated_task_of
-from encserve_export.checkpoint.tasks.task import BYTES, FP32, INT8, INT32, INT64, UINT8, Task, graph_output
+from encserve_export.checkpoint.tasks.task import (
+    BYTES,
+    FP32,
+    INT8,
+    INT32,
+    INT64,
+    UINT8,
+    GraphOutput,
+    Task,
+    graph_outputs,
+)
 from encserve_export.engines.table import engine_of
 from encserve_repository.config_text import pin_versions
 from encserve_repository.layout import encode_model
@@ -70,16 +80,18 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
     tensors = pb.ModelConfig(
         input=[tensor_in(_task(first), name) for name in first.graph_inputs],
         output=[
-            pb.ModelOutput(name=_graph_output(manifest), data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions])
+            pb.ModelOutput(name=name, data_type=pb.TYPE_FP32, dims=[-1, _columns(manifest, output)])
             for manifest in manifests
+            for name, output in _graph_outputs(manifest).items()
         ],
         batch_output=[
             pb.BatchOutput(
-                target_name=[_graph_output(manifest)],
+                target_name=[name],
                 kind=pb.BatchOutput.BATCH_SCATTER_WITH_INPUT_SHAPE,
-                source_input=[_task(manifest).follows],
+                source_input=[output.follows],
             )
             for manifest in manifests
+            for name, output in _graph_outputs(manifest).items()
         ],
     )
     return engine_of(first).config(first, tensors)
@@ -87,11 +99,14 @@ def _encode(manifests: Sequence[Manifest]) -> pb.ModelConfig:
 
 def _head(manifest: Manifest) -> pb.ModelConfig:
     task = _task(manifest)
-    encoded = pb.ModelInput(
-        name=task.output, data_type=pb.TYPE_FP32, dims=[-1, manifest.dimensions], allow_ragged_batch=True
-    )
+    encoded = [
+        pb.ModelInput(
+            name=output.name, data_type=pb.TYPE_FP32, dims=[-1, _columns(manifest, output)], allow_ragged_batch=True
+        )
+        for output in task.outputs
+    ]
     return python_backend(
-        inputs=[encoded, *(tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
+        inputs=[*encoded, *(tensor_in(task, name) for name in (*task.head_inputs, ARRIVED_NS))],
         outputs=[tensor_out(task, name) for name in task.answers],
     )
 
@@ -102,10 +117,11 @@ def _ensemble(manifest: Manifest, certificate: str) -> pb.ModelConfig:
     encode = encode_model(manifest.body or name, manifest.engine)
     steps = [
         step_of(f"{name}_tokenize", manifest.version, task.inputs, _tokenized(manifest)),
-        step_of(encode, manifest.version, manifest.graph_inputs, [_graph_output(manifest)]),
+        step_of(encode, manifest.version, manifest.graph_inputs, []),
         step_of(f"{name}_head", manifest.version, (*head_inputs(task), ARRIVED_NS), task.answers),
     ]
-    steps[1].output_map[_graph_output(manifest)] = task.output
+    for graph_name, output in _graph_outputs(manifest).items():
+        steps[1].output_map[graph_name] = output.name
     config = pb.ModelConfig(
         name=name,
         platform="ensemble",
@@ -170,8 +186,12 @@ def tensor_out(task: Task, name: str) -> pb.ModelOutput:
     return pb.ModelOutput(name=name, data_type=TYPES[kind], dims=[-1] * dims)
 
 
-def _graph_output(manifest: Manifest) -> str:
-    return graph_output(_task(manifest), manifest.head)
+def _graph_outputs(manifest: Manifest) -> dict[str, GraphOutput]:
+    return graph_outputs(_task(manifest), manifest.head)
+
+
+def _columns(manifest: Manifest, output: GraphOutput) -> int:
+    return manifest.columns.get(output.name, manifest.dimensions)
 
 
 def _task(manifest: Manifest) -> Task:

@@ -37,9 +37,11 @@ def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
     inputs = {name: [each.encode() for each in given[name]] for name in checkpoint.task.inputs}
     (tensors,) = tokenization.tokenize([(tokenization.read(inputs, chosen), chosen)])
     taken = {name: torch.from_numpy(np.asarray(tensors[name], np.int64)) for name in checkpoint.graph_inputs}
-    rows = np.empty((0, checkpoint.dimensions), np.float32)
+    rows = [np.empty((0, checkpoint.dimensions), np.float32)]
     if len(taken["lengths"]):
         with torch.inference_mode(), attention(checkpoint.encoder):
-            rows = packed_network(checkpoint)(**taken).numpy()
+            given = packed_network(checkpoint)(**taken)
+        rows = [each.numpy() for each in (given if isinstance(given, tuple) else (given,))]
     head = load_head(read_settings(folders["head"]))
-    return tensors | head.answer({**tensors, checkpoint.task.output: rows}, chosen)
+    encoded = {output.name: own for output, own in zip(checkpoint.task.outputs, rows, strict=True)}
+    return tensors | head.answer({**tensors, **encoded}, chosen)

@@ -32,7 +32,12 @@ class Encoder(Protocol):
 
 def scale_of(largest: float | None) -> Scale:
     """Vectors are scaled to length 1, logits to the `largest` of the library's."""
-    return unit if largest is None else lambda rows: wide_of(rows) / largest
+    return _unit_vectors if largest is None else lambda rows: wide_of(rows) / largest
+
+
+def _unit_vectors(rows: Rows) -> NDArray[np.float64]:
+    """Rows of one number each, as weights of tokens, are one vector together: alone only their signs would be left."""
+    return unit(rows.T).T if rows.shape[1] == 1 else unit(rows)
 
 
 def company_differences(encoder: Encoder, texts: Sequence[Text], scale: Scale) -> list[float]:

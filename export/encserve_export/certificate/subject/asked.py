@@ -11,7 +11,7 @@ from typing import Any
 from encserve_export.adapters.lora import Adapter
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.task import graph_output
+from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.checkpoint.tokenizer import with_tokens
 from encserve_export.config import ExportConfig
 from encserve_export.engines.served_encoder import ServedEncoder
@@ -67,7 +67,7 @@ def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
 def pipeline_of(subject: Subject, encoder: ServedEncoder) -> ComposedPipeline:
     """The pipeline in this process, with its encode step as it will be served."""
     task = subject.checkpoint.task
-    return ComposedPipeline(task, subject.folders, encoder, graph_output(task, subject.head))
+    return ComposedPipeline(task, subject.folders, encoder, graph_outputs(task, subject.head))
 
 
 class AskedSubject:

@@ -4,7 +4,8 @@ out of the version folders that are about to be published."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from encserve_export.certificate.figures.parity import Rows, Text
-from encserve_export.checkpoint.tasks.task import Task
+from encserve_export.checkpoint.tasks.task import GraphOutput, Task
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Answer, Asked
@@ -51,8 +52,11 @@ class Said:
 class ComposedPipeline:
     """Three steps."""
 
-    def __init__(self, task: Task, folders: Mapping[str, Path], encoder: ServedEncoder, output: str) -> None:
-        """`folders` are the version folders by step. The head gets `output` of `encoder`, which is the encode step."""
+    def __init__(
+        self, task: Task, folders: Mapping[str, Path], encoder: ServedEncoder, outputs: Mapping[str, GraphOutput]
+    ) -> None:
+        """`folders` are the version folders by step. The head gets `outputs` of `encoder`, which is the encode step, by
+        the names that this has for them."""
         self._task = task
         settings, head = read_settings(folders["tokenize"]), read_settings(folders["head"])
         self.limits: dict[str, int] = settings["limits"]
@@ -60,7 +64,9 @@ class ComposedPipeline:
         self._rules = OptionRules.from_settings(settings)
         tokenizer = Tokenizer.from_file(str(folders["tokenize"] / "tokenizer.json"))
         self._tokenization = Tokenization(tokenizer, settings)
-        self._encoder, self._output = encoder, output
+        self._encoder, self._outputs = encoder, dict(outputs)
+        self._output = next(iter(outputs))
+        """The one whose rows are told of."""
         self._head, self._head_inputs = load_head(head), head["tensors"]
         self._head_rules = OptionRules.from_settings(head)
 
@@ -73,8 +79,15 @@ class ComposedPipeline:
         """
         tokenized = [self._tokenize(request) for request in requests]
         packs = [{name: tensors[name] for name in graph_inputs} for tensors in tokenized]
-        encoded = self._encoder.encode(packs, [self._output])
+        encoded = self._encoder.encode(packs, [*self._outputs])
         return [self._said(*each) for each in zip(requests, tokenized, packs, encoded, strict=True)]
+
+    def by_output(self) -> Iterator[ComposedPipeline]:
+        """The same pipeline once for each output of its encode step, which `encode` gives the rows of."""
+        for name in self._outputs:
+            pipeline = copy(self)
+            pipeline._output = name
+            yield pipeline
 
     def encode(self, texts: Sequence[Text]) -> list[Rows]:
         """Rows (r, W) of each text, each in a request of its own; the requests wait together. NaN where the step
@@ -121,7 +134,7 @@ class ComposedPipeline:
         sizes = [self._size(text) for text in texts]
         rows = np.split(encoded[self._output], np.cumsum(sizes)[:-1]) if texts else []
         raw = {name: np.array([text.encode() for text in texts], object) for name, texts in request.inputs.items()}
-        known = {**raw, **tensors, self._task.output: encoded[self._output]}
+        known = {**raw, **tensors, **{output.name: encoded[name] for name, output in self._outputs.items()}}
         options = self._head_rules.parse(parameters_of(request))
         try:
             answer = self._head.answer({name: known[name] for name in self._head_inputs}, options)
@@ -142,7 +155,8 @@ class ComposedPipeline:
 
     def _size(self, text: Text) -> int:
         """Rows that the encode step gives for a row of tokens."""
-        return 1 if self._task.follows == "lengths" else len(text[self._task.follows])
+        follows = self._outputs[self._output].follows
+        return 1 if follows == "lengths" else len(text[follows])
 
 
 def parameters_of(request: Asked) -> str:

@@ -11,12 +11,12 @@ import transformers
 from encserve_export.errors import Unsupported
 
 from . import settings as task_settings
-from .task import BYTES, COUNTS, FP32, INT8, INT32, UINT8, Task
+from .task import BYTES, COUNTS, FP32, INT8, INT32, UINT8, GraphOutput, Task
 
 _TEXT_CLASSIFICATION = Task(
     name="text-classification",
     network=transformers.AutoModelForSequenceClassification,
-    output="logits",
+    outputs=(GraphOutput("logits"),),
     layout="single_texts",
     head="classification",
     head_inputs=("lengths", "window_count"),
@@ -36,7 +36,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="feature-extraction",
             network=transformers.AutoModel,
-            output="sentence_embedding",
+            outputs=(GraphOutput("sentence_embedding"),),
             prompts=True,
             layout="single_texts",
             head="vectors",
@@ -49,8 +49,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="token-embedding",
             network=transformers.AutoModel,
-            output="token_embedding",
-            follows="input_ids",
+            outputs=(GraphOutput("token_embedding", follows="input_ids"),),
             prompts=True,
             layout="tagged_texts",
             head="token_vectors",
@@ -63,7 +62,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="sparse-embedding",
             network=transformers.AutoModelForMaskedLM,
-            output="vocabulary_weights",
+            outputs=(GraphOutput("vocabulary_weights"),),
             prompts=True,
             layout="single_texts",
             head="sparse_vectors",
@@ -75,7 +74,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="text-ranking",
             network=transformers.AutoModelForSequenceClassification,
-            output="logits",
+            outputs=(GraphOutput("logits"),),
             pairs=True,
             prompts=True,
             layout="text_pairs",
@@ -87,8 +86,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="token-classification",
             network=transformers.AutoModelForTokenClassification,
-            output="logits",
-            follows="input_ids",
+            outputs=(GraphOutput("logits", follows="input_ids"),),
             layout="tagged_texts",
             head="entities",
             head_inputs=("row_count", "offsets", "continues", "text"),
@@ -111,8 +109,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="question-answering",
             network=transformers.AutoModelForQuestionAnswering,
-            output="logits",
-            follows="input_ids",
+            outputs=(GraphOutput("logits", follows="input_ids"),),
             pairs=True,
             layout="context_windows",
             head="spans",
@@ -133,8 +130,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="fill-mask",
             network=transformers.AutoModelForMaskedLM,
-            output="logits",
-            follows="mask_at",
+            outputs=(GraphOutput("logits", follows="mask_at"),),
             graph_extra=("mask_at",),
             layout="masked_texts",
             head="mask_fills",
@@ -154,7 +150,7 @@ TASKS: dict[str, Task] = {
         Task(
             name="zero-shot-classification",
             network=transformers.AutoModelForSequenceClassification,
-            output="logits",
+            outputs=(GraphOutput("logits"),),
             layout="hypotheses",
             head="entailment",
             tensors={"label": (BYTES, 2), "score": (FP32, 2)},
@@ -168,7 +164,7 @@ TASKS: dict[str, Task] = {
 GENERATION = Task(
     name="text2text-generation",
     network=transformers.AutoModelForSeq2SeqLM,
-    output="logits",
+    outputs=(GraphOutput("logits"),),
     generates=True,
     prompts=True,
     layout="single_texts",
@@ -182,8 +178,7 @@ GENERATION = Task(
 LATE_INTERACTION = Task(
     name="late-interaction",
     network=transformers.AutoModel,
-    output="token_embedding",
-    follows="input_ids",
+    outputs=(GraphOutput("token_embedding", follows="input_ids"),),
     layout="queries_and_documents",
     head="late_interaction",
     head_inputs=("vector_at", "vector_count"),

@@ -49,6 +49,17 @@ def _no_settings(
     return {}
 
 
+@dataclass(frozen=True)
+class GraphOutput:
+    """One tensor that the graph gives, float32 (rows, columns)."""
+
+    name: str
+    follows: str = "lengths"
+    """The input of the graph for each of whose elements it has a row: "lengths" means a row for each text."""
+    option: str = ""
+    """The flag of a request that says whether the output is wanted; empty where every request wants it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One task, in Hugging Face's name for it; it has none for the vectors of tokens and for sparse vectors."""
@@ -56,10 +67,8 @@ class Task:
     name: str
     network: type[Any]
     """The class of transformers that loads the network with its head."""
-    output: str
-    """Name of the graph's output."""
-    follows: str = "lengths"
-    """The input of the graph of which the output has a row for each element: "lengths" means a row for each text."""
+    outputs: tuple[GraphOutput, ...]
+    """What one pass of the graph gives: one output, or several of which a request chooses."""
     graph_extra: tuple[str, ...] = ()
     """What the graph takes beside the tokens, their lengths and their types."""
     pairs: bool = False
@@ -88,6 +97,16 @@ class Task:
     """Settings of the task's own steps, beside the common ones. Refuses a checkpoint that cannot do the task."""
 
     @property
+    def output(self) -> str:
+        """The name of the graph's output; of several, of the first."""
+        return self.outputs[0].name
+
+    @property
+    def follows(self) -> str:
+        """The input of which that has a row for each element."""
+        return self.outputs[0].follows
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """What a request carries."""
         return ("text", "text_pair") if self.pairs else ("text",)
@@ -109,6 +128,7 @@ def labels_of(config: PreTrainedConfig) -> list[str]:
     return [str(stated[index]) for index in range(len(stated))]
 
 
-def graph_output(task: Task, head: str) -> str:
-    """The output of the graph that a head gives; `head` is empty for the first or only one."""
-    return f"{task.output}_{head}" if head else task.output
+def graph_outputs(task: Task, head: str) -> dict[str, GraphOutput]:
+    """The outputs of a task by their names in the graph; `head` is that of the task's head, empty for the first or only
+    one."""
+    return {f"{output.name}_{head}" if head else output.name: output for output in task.outputs}

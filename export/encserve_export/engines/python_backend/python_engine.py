@@ -125,6 +125,7 @@ class PythonEngine(PlainEngine):
             "tensors": step.interface.inputs,
             "bounds": asdict(step.bounds),
             "follows": dict(step.follows),
+            **({"choices": dict(step.choices)} if step.choices else {}),
             "token_budget": step.token_budget,
             "micro_batch_cost": asdict(recipe.micro_batch_cost(step.sizes.width)),
             "runtime": self.runtime.value,

@@ -45,11 +45,11 @@ class Cutter:
                 keys = keys_of(request.columns) if keyed else repeat(None)
                 for index, key in zip(range(request.texts), keys, strict=False):
                     claim = Claim(self.lane, outputs, key) if key and recent.keeps else None
-                    text = _Text(request.columns, index, answer, claim, key)
+                    text = _Text(request.columns, index, answer, claim, key, request.outputs)
                     texts.append(text)  # before it is claimed: a claim without its text would never be settled
-                    if claim is not None and not recent.claim(claim, text.take):
+                    if claim is not None and not recent.claim(claim, text.take, wanted=request.outputs):
                         texts.pop()
-            self._take_shared(texts, outputs)
+            self._take_shared(texts)
             groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
             return [
                 MicroBatch(
@@ -67,7 +67,7 @@ class Cutter:
                 text.settle(as_exception(error), recent)
             raise
 
-    def _take_shared(self, texts: list[_Text], outputs: tuple[str, ...]) -> None:
+    def _take_shared(self, texts: list[_Text]) -> None:
         """Settle the texts whose rows are shared by another server, and leave the others in `texts`."""
         if self.shared is None:
             return
@@ -78,7 +78,7 @@ class Cutter:
         wanted = [
             Wanted(
                 key=texts[place].key or (),
-                rows={output: int(self.session.rows_of(own, output)[0]) for output in outputs},
+                rows={output: int(self.session.rows_of(own, output)[0]) for output in texts[place].outputs},
                 tokens=texts[place].tokens,
             )
             for place, own in zip(asked, columns, strict=True)
@@ -206,6 +206,8 @@ class _Text:
     """The key by which other requests may wait for this text; None where they may not."""
     key: Key | None
     """What other servers share its rows by; None where they may not."""
+    outputs: tuple[str, ...]
+    """What its request asks for; beside the texts of others more may be computed."""
 
     @property
     def tokens(self) -> int:

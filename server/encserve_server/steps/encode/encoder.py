@@ -23,6 +23,7 @@ from ..instance.loops import Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from .batch import Cutter, MicroBatch
 from .bounds import Bounds
+from .choice import OutputChoice
 from .columns import columns_of
 from .host.cores import usable_cores
 from .host.cpu_flags import read_cpu_flags
@@ -94,6 +95,8 @@ class Encoder:
             check_sha256(folder / file, digest)
         self.inputs: tuple[str, ...] = tuple(settings["tensors"])
         self.outputs: tuple[str, ...] = tuple(settings["follows"])
+        self.choice = OutputChoice.from_settings(settings)
+        """What a request may do without."""
         self._bounds = Bounds(**settings["bounds"])
         self._count = count
         recent = RecentRows(max_bytes=max_bytes_from(environment))

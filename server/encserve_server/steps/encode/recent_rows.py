@@ -46,6 +46,7 @@ class Claim(NamedTuple):
     lane: str
     """The lane that computes it: nobody waits for what another lane computes, which may take long."""
     outputs: tuple[str, ...]
+    """All that is computed for the texts of its batch."""
     key: Key
 
 
@@ -78,10 +79,14 @@ class RecentRows:
         self.bytes = 0
         """The bytes that entries take now."""
 
-    def claim(self, claim: Claim, take: Take) -> bool:
-        """Return whether the caller must compute a text, and `settle` it then. `take` gets its rows, now or later."""
+    def claim(self, claim: Claim, take: Take, *, wanted: tuple[str, ...] | None = None) -> bool:
+        """Return whether the caller must compute a text, and `settle` it then. `take` gets its rows, now or later.
+
+        Rows are at hand where those of the outputs that are `wanted` of this text are, by default of all of the claim,
+        whatever is computed for the texts beside it.
+        """
         with self._lock:
-            known = self._find(claim)
+            known = self._find(claim.key, claim.outputs if wanted is None else wanted)
             if known is None:
                 takers = self._under_way.setdefault(claim, [])
                 takers.append(take)
@@ -107,16 +112,16 @@ class RecentRows:
             if np.isfinite(own).all():
                 self._put((output, claim.key), own)
 
-    def _find(self, claim: Claim) -> dict[str, NDArray[np.float32]] | None:
+    def _find(self, key: Key, outputs: tuple[str, ...]) -> dict[str, NDArray[np.float32]] | None:
         """Return the rows of a text; None where one of the outputs is missing."""
         found = {}
-        for output in claim.outputs:
-            rows = self._entries.get((output, claim.key))
+        for output in outputs:
+            rows = self._entries.get((output, key))
             if rows is None:
                 return None
             found[output] = rows
-        for output in claim.outputs:
-            self._entries.move_to_end((output, claim.key))
+        for output in outputs:
+            self._entries.move_to_end((output, key))
         return found
 
     def _put(self, place: tuple[str, Key], rows: NDArray[np.float32]) -> None:

@@ -100,9 +100,12 @@ class TritonPythonModel:
 
     def _request(self, call: EncodeCall) -> EncodeRequest:
         asked = call.outputs
+        offered = [output for output in self._encoder.outputs if output in asked]
+        chosen = self._encoder.choice.of(offered, call.parameters)
+        call.none = chosen.none
         return self._encoder.request(
             {name: call.tensor(name).copy() for name in self._encoder.inputs},
-            outputs=tuple(output for output in self._encoder.outputs if output in asked),
+            outputs=chosen.outputs,
             fresh=wants_fresh(call.parameters),
             begin=call.begin,
             answer=call.answer_rows,
@@ -149,6 +152,8 @@ class EncodeCall(Call):
         self._times = times
         self._nonfinite = nonfinite
         self._began_s = self.arrived_s
+        self.none: Rows = {}
+        """The outputs that its caller does without, each without rows."""
 
     def begin(self) -> bool:
         """Return whether somebody waits for the answer; if not, say so to the server, which forgets the request
@@ -173,7 +178,7 @@ class EncodeCall(Call):
         if isinstance(rows, Exception):
             self.report("network", rows)
             return failed(f"the network failed: {rows}")
-        return reply(**{output: own[None] for output, own in rows.items()})  # (1, rows, W)
+        return reply(**{output: own[None] for output, own in {**self.none, **rows}.items()})  # (1, rows, W)
 
 
 def lane_of(parameters: Mapping[str, Any]) -> str:

@@ -99,6 +99,18 @@ def test_texts_that_repeat_are_computed_once(asker):
     assert asker.answers[-1] == ("c", {"vectors": [3]})
 
 
+def test_rows_that_are_kept_answer_who_asks_for_them_alone(asker):
+    """Whatever the texts beside it are asked for, such as another output of the same pass."""
+    session, recent = Session(), RecentRows(max_bytes=1 << 20)
+    run(session, [asker.question("first", [1, 2])], recent=recent)
+    beside = [asker.question("again", [1, 2]), asker.question("tags", [3], outputs=("tags",))]
+    run(session, beside, recent=recent)
+    assert [texts for texts, _ in session.packs] == [[[1, 2]], [[3]]]
+    assert dict(asker.answers)["again"] == {"vectors": [3]}
+    run(session, [asker.question("both", [1, 2], outputs=("vectors", "tags"))], recent=recent)
+    assert dict(asker.answers)["both"] == {"vectors": [3], "tags": [1, 2]}
+
+
 def test_who_wants_fresh_rows_is_computed_beside_those_who_do_not(asker):
     session, recent = Session(), RecentRows(max_bytes=1 << 20)
     run(session, [asker.question("a", [1])], recent=recent)
