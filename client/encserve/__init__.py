@@ -19,6 +19,8 @@ from encserve._errors import (
     TransportError,
     Unavailable,
 )
+from encserve._hybrid.embeddings import HybridEmbeddings
+from encserve._hybrid.scores import HybridScores
 from encserve._messages import InferRequest, InferResponse, ServedModel
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
@@ -67,6 +69,8 @@ __all__ = [
     "GeneratedStream",
     "Generations",
     "GrpcTransport",
+    "HybridEmbeddings",
+    "HybridScores",
     "InferRequest",
     "InferResponse",
     "InferenceFailed",

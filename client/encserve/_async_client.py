@@ -12,6 +12,8 @@ from encserve._conversation.call import Call
 from encserve._conversation.conversation import Conversation
 from encserve._conversation.retry import Retry
 from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
+from encserve._hybrid.embeddings import HybridEmbeddings
+from encserve._hybrid.verb import EMBED_HYBRID
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
@@ -44,6 +46,7 @@ from encserve._verbs.score import SCORE
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from encserve._hybrid.verb import EmbedHybridOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -133,6 +136,12 @@ class AsyncClient:
     ) -> SparseEmbeddings:
         """Embed texts as weighted tokens of the vocabulary, for an inverted index."""
         return await self._whole(self._calls.about_list(EMBED_SPARSE, texts, model, options))
+
+    async def embed_hybrid(
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedHybridOptions]
+    ) -> HybridEmbeddings:
+        """Embed texts as vectors, as weighted tokens of the vocabulary, and as vectors of their tokens, of one pass."""
+        return await self._whole(self._calls.about_list(EMBED_HYBRID, texts, model, options))
 
     async def classify(
         self,

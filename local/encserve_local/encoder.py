@@ -13,6 +13,7 @@ from encserve import (
     Classifications,
     Client,
     Embeddings,
+    HybridEmbeddings,
     InvalidInput,
     MaskFills,
     PipelineInfo,
@@ -31,6 +32,7 @@ from .transport import LocalTransport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from encserve._hybrid.verb import EmbedHybridOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -126,6 +128,10 @@ class Encoder:
     def embed_sparse(self, texts: Iterable[str], **options: Unpack[EmbedSparseOptions]) -> SparseEmbeddings:
         """Embed texts as weighted tokens of the vocabulary, as `Client.embed_sparse` does."""
         return self._client.embed_sparse(texts, model=self._name, **options)
+
+    def embed_hybrid(self, texts: Iterable[str], **options: Unpack[EmbedHybridOptions]) -> HybridEmbeddings:
+        """Embed texts as vectors, weighted terms and vectors of tokens, of one pass, as `Client.embed_hybrid` does."""
+        return self._client.embed_hybrid(texts, model=self._name, **options)
 
     def classify(
         self, texts: Iterable[str], *, text_pairs: Iterable[str] | None = None, **options: Unpack[ClassifyOptions]

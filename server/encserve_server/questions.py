@@ -24,6 +24,9 @@ QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
     "late-interaction": lambda client, pipeline, text: client.embed_tokens(
         [text], model=pipeline.name, version="active"
     ),
+    "hybrid-embedding": lambda client, pipeline, text: client.embed_hybrid(
+        [text], model=pipeline.name, version="active"
+    ),
     "sparse-embedding": lambda client, pipeline, text: client.embed_sparse(
         [text], model=pipeline.name, version="active"
     ),

@@ -61,8 +61,11 @@ class AnswerReader:
             raise self.broken(f"tensor {name!r} holds text that is not UTF-8: {error}") from error
         return decoded.reshape(array.shape)
 
-    def ragged(self, name: str, dtype: type[np.generic], counts: NDArray[Any], *columns: int) -> list[NDArray[Any]]:
-        """A tensor with as many rows of each text as `counts` says, as an array for each text. Raises ContractError."""
+    def ragged(
+        self, name: str, dtype: type[np.generic], counts: NDArray[Any], *columns: int | None
+    ) -> list[NDArray[Any]]:
+        """A tensor with as many rows of each text as `counts` says, as an array for each text; None among `columns`
+        stands for any number. Raises ContractError."""
         array = self.array(name, dtype, (int(counts.sum()), *columns))
         return np.split(array, np.cumsum(counts)[:-1])[: self.rows]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from encserve._results import Embeddings
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, VectorOptions, WindowOptions
 from encserve._verbs.vector_types import vector_columns, vectors_output
-from encserve._verbs.verb import TEXTS, Verb
+from encserve._verbs.verb import HYBRID, TEXTS, Verb
 
 
 class EmbedOptions(TruncateOption, VectorOptions, WindowOptions, TextAdapterOption, CallOptions, total=False):
@@ -32,3 +34,4 @@ EMBED = Verb(
     outputs=lambda given: (vectors_output(given)[0],),
     decode=_decode,
 )
+EMBED = replace(EMBED, also=(replace(EMBED, task=HYBRID, always={"sparse": False, "tokens": False}),))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from encserve._results import SparseEmbeddings
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, InputType, TextAdapterOption, TruncateOption, WrittenPromptOption
-from encserve._verbs.verb import TEXTS, Verb
+from encserve._verbs.verb import HYBRID, TEXTS, Verb
 
 
 class EmbedSparseOptions(TruncateOption, WrittenPromptOption, TextAdapterOption, CallOptions, total=False):
@@ -38,4 +40,7 @@ EMBED_SPARSE = Verb(
     compared=True,
     outputs=lambda given: ("term_count", "token_id", "weight"),
     decode=_decode,
+)
+EMBED_SPARSE = replace(
+    EMBED_SPARSE, also=(replace(EMBED_SPARSE, task=HYBRID, always={"dense": False, "tokens": False}),)
 )

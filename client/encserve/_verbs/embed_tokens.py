@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
 from encserve._verbs.options import CallOptions, InputType, TextAdapterOption, TruncateOption, VectorOptions
-from encserve._verbs.vector_types import vector_columns, vectors_output
-from encserve._verbs.verb import LATE_INTERACTION, TEXTS, Verb
+from encserve._verbs.vector_types import token_vectors_output, vector_columns, vectors_output
+from encserve._verbs.verb import HYBRID, LATE_INTERACTION, TEXTS, Verb
 
 
 class EmbedTokensOptions(TruncateOption, VectorOptions, TextAdapterOption, CallOptions, total=False):
@@ -30,6 +30,15 @@ def _decode(answer: AnswerReader) -> TokenEmbeddings:
 
 def _decode_sides(answer: AnswerReader) -> TokenEmbeddings:
     return _read(answer, answer.array("vector_count", np.int32, (answer.rows,)), answer.common())
+
+
+def _decode_hybrid(answer: AnswerReader) -> TokenEmbeddings:
+    counts = answer.array("vector_count", np.int32, (answer.rows,))
+    return TokenEmbeddings(
+        vectors=answer.ragged(*token_vectors_output(answer.given), counts, None),
+        offsets=answer.ragged("offsets", np.int32, counts, 2),
+        **answer.common(),
+    )
 
 
 def _read(answer: AnswerReader, counts: NDArray[np.int32], common: dict[str, Any]) -> TokenEmbeddings:
@@ -64,6 +73,13 @@ EMBED_TOKENS = replace(
             task=LATE_INTERACTION,
             outputs=lambda given: (vectors_output(given)[0], "offsets", "vector_count"),
             decode=_decode_sides,
+        ),
+        replace(
+            EMBED_TOKENS,
+            task=HYBRID,
+            always={"dense": False, "sparse": False},
+            outputs=lambda given: (token_vectors_output(given)[0], "offsets", "vector_count"),
+            decode=_decode_hybrid,
         ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from encserve._hybrid.verb import EMBED_HYBRID
 from encserve._verbs.answer import ANSWER
 from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
@@ -26,6 +27,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         CLASSIFY_TOKENS,
         CLASSIFY_ZERO_SHOT,
         EMBED,
+        EMBED_HYBRID,
         EMBED_SPARSE,
         EMBED_TOKENS,
         FILL_MASK,

@@ -20,6 +20,12 @@ def vectors_output(given: Given) -> tuple[str, type[np.generic]]:
     return OUTPUTS[str(given.get("output_dtype", "float32"))]
 
 
+def token_vectors_output(given: Given) -> tuple[str, type[np.generic]]:
+    """Likewise of a pipeline that has vectors of texts and of tokens, the tensor of the latter."""
+    name, dtype = vectors_output(given)
+    return f"token_{name}", dtype
+
+
 def vector_columns(answer: AnswerReader) -> int:
     """How many columns a vector has: its components, or bytes of eight of them."""
     columns = answer.option("dimensions", answer.pipeline.dimensions)

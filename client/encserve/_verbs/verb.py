@@ -134,6 +134,9 @@ class Verb(Generic[Part]):
 LATE_INTERACTION = "late-interaction"
 """The task of pipelines that read queries and documents in ways of their own, and of which two verbs can be asked."""
 
+HYBRID = "hybrid-embedding"
+"""The task of pipelines that give vectors, sparse vectors and vectors of tokens of one pass."""
+
 TEXTS: Mapping[str, str] = {
     "texts": "Any number of texts; an empty one is allowed where the pipeline makes a token of it. What the server "
     "refuses it names by its place in its request, of which a long call makes several.",

@@ -33,8 +33,8 @@ from .verification.reference_file import LENGTHS, write_reference
 
 _COMPANY_TEXTS = 64
 """How many texts of all lengths are asked alone and beside others."""
-_SEARCHED = ("feature-extraction", "sparse-embedding")
-"""Tasks whose vectors are for searches."""
+_SEARCHED = ("feature-extraction", "hybrid-embedding", "sparse-embedding")
+"""Tasks whose vectors of texts are for searches."""
 
 
 def certify(
@@ -73,6 +73,9 @@ def certify(
     figures = [*corpus.figures(limits), *alone]
     own = examinations["held_out"].figures(limits) if texts.own else []
     complaints = _complaints(figures, corpus) + _complaints(of_lengths, lengths)
+    by_output = corpus.output_figures(limits)
+    for name, of_output in by_output.items():
+        complaints += [f"of the output {name}, {each}" for each in _complaints(of_output, corpus)]
     if texts.own:
         on = "on the held-out texts of --calibration, "
         complaints += [on + each for each in _complaints(own, examinations["held_out"])]
@@ -93,6 +96,7 @@ def certify(
         "lengths": {"token_counts": lengths.token_counts, "max_abs_diff_by_text": _by_text(lengths)},
         "limits_by_judgement": [each.name for each in (*figures, *of_lengths) if each.name in BY_JUDGEMENT],
         **recorded,
+        **({"outputs": {name: _figures(each, corpus) for name, each in by_output.items()}} if by_output else {}),
         **({"adapters": _records(of_adapters, limits)} if of_adapters else {}),
         **({"held_out": texts.own_record | _record(own, examinations["held_out"])} if texts.own else {}),
     }
@@ -130,10 +134,15 @@ def _record(figures: Sequence[Figure], examination: Examination) -> dict[str, An
         "texts": examination.distinct,
         "variants": len(examination.variants),
         "token_counts": examination.token_counts,
-        "figures": {figure.name: figure.record(examination.token_counts) for figure in figures},
+        **_figures(figures, examination),
         "changed": examination.stated(),
         "max_abs_diff_by_text": _by_text(examination),
     }
+
+
+def _figures(figures: Sequence[Figure], examination: Examination) -> dict[str, Any]:
+    """The field of the manifest that has figures about the texts of an examination."""
+    return {"figures": {figure.name: figure.record(examination.token_counts) for figure in figures}}
 
 
 def _records(examinations: Mapping[str, Examination], limits: ParityLimits) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
+from .hybrid_layers import HYBRID, HybridLayers, pooled_as_m3, read_hybrid_layers
 from .late.interaction import LateInteraction, settings_of
 from .late.stanford import PROJECTION, check_beside, is_stanford
 from .reranker import check_room, refuse_chat, reranker_of
@@ -67,6 +68,8 @@ class Checkpoint:
     """What stands around a pair, where it is asked in words."""
     side_lengths: tuple[int, int] = (0, 0)
     """Of late interaction, tokens of the longest query and of the longest document."""
+    hybrid: HybridLayers | None = None
+    """What gives each token a weight and a vector beside the vector of its text; None of other tasks."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
     adapters: tuple[Adapter, ...] = ()
@@ -115,7 +118,10 @@ class Checkpoint:
     @property
     def columns(self) -> dict[str, int]:
         """Columns of each output of the graph, by the name that the task has for it."""
-        return {self.task.output: self.dimensions}
+        first = {self.task.output: self.dimensions}
+        if self.hybrid is None:
+            return first
+        return first | {"token_weight": 1, "token_vector": self.hybrid.tokens.out_features}
 
     @property
     def leaves_out_prompts(self) -> bool:
@@ -181,6 +187,10 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         )
     modules = read_sentence_modules(whole, allow_pickle=config.allow_pickle)
     check_modules(modules, task.name, prompts=task.prompts)
+    hybrid = None
+    if task.name == HYBRID:
+        modules = pooled_as_m3(whole, modules)
+        hybrid = read_hybrid_layers(whole, family.width(model_config), allow_pickle=config.allow_pickle)
     if modules.table:
         task = task_of(task.name, pairs=task.pairs, by_table=True)
     elif task.name == "sparse-embedding" and (whole / UNROUTED).is_file():
@@ -247,6 +257,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         trained_dimensions=trained_dimensions(whole, model_config),
         template=reranker.template if reranker else None,
         side_lengths=side_lengths,
+        hybrid=hybrid,
         adapters=_adapters(config, whole, task, model, modules) if weights else (),
     )
 

@@ -30,6 +30,10 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
         own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
         checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))
         _check_shared(checkpoints[""], checkpoints[head])
+    several = [head for head, checkpoint in checkpoints.items() if len(checkpoint.task.outputs) > 1]
+    if several and len(checkpoints) > 1:
+        task = checkpoints[several[0]].task.name
+        raise Unsupported(f"--head: {task} has several outputs of its own, and shares its encoder with no other head")
     shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
     return {head: replace(checkpoint, shared_inputs=tuple(sorted(shared))) for head, checkpoint in checkpoints.items()}
 

@@ -21,6 +21,8 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
 _WEIGHTS, _OF_LAYERS = "*.safetensors", "*/*.safetensors"
 """Of the network with all that stands behind it; and of the layers behind it alone, each in a folder of its own."""
+_PICKLED_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
+"""Of BGE-M3, beside the network."""
 _PICKLES, _PICKLES_OF_LAYERS = "*pytorch_model*.bin", "*/pytorch_model.bin"
 """Likewise; of the network in one file or several."""
 
@@ -45,6 +47,7 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
         *_FILES,
         _WEIGHTS if weights else _OF_LAYERS,
         *([_PICKLES if weights else _PICKLES_OF_LAYERS] if config.allow_pickle else ()),
+        *(_PICKLED_HEADS if config.allow_pickle else ()),
         *(["*.py"] if config.trust_remote_code is not None else ()),
     ]
     try:
@@ -77,6 +80,6 @@ def licence_of(folder: Path) -> str | None:
 def weights_digest(folder: Path) -> str:
     """Return the sha256 of the names and digests of the files of weights in a folder. Of local folders, whose name may
     be that of another training, it says whether they are of the same one."""
-    files = sorted({file for pattern in (_WEIGHTS, _PICKLES) for file in folder.rglob(pattern)})
+    files = sorted({file for pattern in (_WEIGHTS, _PICKLES, *_PICKLED_HEADS) for file in folder.rglob(pattern)})
     lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -39,6 +39,9 @@ def _report(repository: Path, manifest: Manifest) -> None:
     parity = manifest.parity
     print(f"  {measured_in_words(parity)}")
     _print_figures(parity["figures"], parity["relaxed"])
+    for name, of_output in parity.get("outputs", {}).items():
+        print(f"  of the output {name} by itself:")
+        _print_figures(of_output["figures"], parity["relaxed"])
     if held_out := parity.get("held_out"):
         print(f"  on {held_out['texts']} held-out texts of --calibration:")
         _print_figures(held_out["figures"], parity["relaxed"])

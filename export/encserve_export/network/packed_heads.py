@@ -86,6 +86,26 @@ class PackedTokenVectors(PackedHead):
         return self.encoder.token_dense(states)  # type: ignore[no-any-return]
 
 
+class PackedHybrid(nn.Module):
+    """Three outputs of one pass: the vector of a text, and of each token a weight and a vector.
+
+    Chen et al. 2024, M3-Embedding, section 3.2.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        assert checkpoint.hybrid is not None
+        self.encoder = PackedEncoder(checkpoint)
+        self.sparse, self.tokens = checkpoint.hybrid.sparse, checkpoint.hybrid.tokens
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to vectors (n, H), weights of tokens
+        (T, 1), none below 0, and vectors of tokens (T, D), all float32."""
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing)  # (T, H)
+        return self.encoder.head(states, packing, input_ids), self.sparse(states).relu(), self.tokens(states)
+
+
 class PackedScores(PackedHead):
     """One row of scores for each pair, which layers behind the pooling make of its vector."""
 
@@ -218,6 +238,7 @@ _BY_TASK: dict[str, type[nn.Module]] = {
     "token-embedding": PackedTokenVectors,
     "late-interaction": PackedTokenVectors,
     "sparse-embedding": PackedSparseHead,
+    "hybrid-embedding": PackedHybrid,
 }
 _BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
 

@@ -54,6 +54,11 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             offered["input_type"] = _choice("document", ["query", "document"])
             offered["rank"] = {"kind": "flag", "default": False}
             offered["top_k"] = _whole(None, 1, _ANY)
+        case "hybrid-embedding":
+            of_vectors = _of_vectors(checkpoint, normalize=True)
+            offered |= {name: of_vectors[name] for name in ("normalize", "output_dtype")}
+            offered |= {each.option: {"kind": "flag", "default": True} for each in checkpoint.task.outputs}
+            offered["top_k"] = _whole(None, 1, int(checkpoint.config.vocab_size))
         case "sparse-embedding":
             offered["top_k"] = _whole(None, 1, checkpoint.dimensions)
             if table := checkpoint.modules.table:

@@ -12,6 +12,7 @@ import torch
 
 from .entities import Entities
 from .generation import Generation
+from .hybrid import Hybrid
 from .labels import Labels, Ranking, ZeroShot
 from .late_interaction import LateInteraction
 from .masks import Masks
@@ -46,6 +47,7 @@ TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "feature-extraction": _vectors,
     "token-embedding": TokenVectors,
     "late-interaction": LateInteraction,
+    "hybrid-embedding": Hybrid,
     "sparse-embedding": SparseVectors,
     "text-classification": Labels,
     "text-ranking": Ranking,

@@ -42,6 +42,8 @@ def _about(manifest: Mapping[str, Any]) -> str:
 
 def _parity(parity: Mapping[str, Any]) -> Iterator[Table]:
     yield _measured("Parity", parity["figures"], parity["relaxed"])
+    for name, of_output in parity.get("outputs", {}).items():
+        yield _measured(f"Of the output {name} by itself", of_output["figures"], parity["relaxed"])
     if held_out := parity.get("held_out"):
         title = f"Parity on {held_out['texts']} held-out texts of --calibration"
         yield _measured(title, held_out["figures"], parity["relaxed"])

@@ -237,6 +237,7 @@ def _languages(parameters: Fields, served: Served) -> dict[str, str | None]:
 
 VECTORS: Mapping[str, Callable[[Exchange], Awaitable[Response]]] = {
     "feature-extraction": vectors.embed_texts,
+    "hybrid-embedding": vectors.embed_texts,
     "token-embedding": vectors.embed_all,
     "late-interaction": vectors.embed_all,
     "sparse-embedding": vectors.embed_sparse,

@@ -8,7 +8,7 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve import AsyncClient
-from encserve._verbs.verb import LATE_INTERACTION
+from encserve._verbs.verb import HYBRID, LATE_INTERACTION
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import Frame, blocks_of_arrays, little_endian
 from encserve_gateway.dialects.openai import WRITERS, encoding_format, error_response, read_input
@@ -20,8 +20,13 @@ from encserve_gateway.pipelines.upstream import Served
 from encserve_gateway.questions import Question
 from encserve_gateway.routes import Dialect, Route
 
-TASKS = {"feature-extraction": "embed", "token-embedding": "token_embed", LATE_INTERACTION: "token_embed"}
-"""Task of a pipeline -> vLLM's word for it."""
+TASKS = {
+    "feature-extraction": "embed",
+    HYBRID: "embed",
+    "token-embedding": "token_embed",
+    LATE_INTERACTION: "token_embed",
+}
+"""Task of a pipeline -> vLLM's word for it; of one that does both, for what it does unless it is asked otherwise."""
 
 
 async def pool(exchange: Exchange) -> Response:
@@ -33,7 +38,7 @@ async def pool(exchange: Exchange) -> Response:
     refuse_raw_scores(fields)
     task = fields.choice("task", tuple(dict.fromkeys(TASKS.values())))
     served = await _served(exchange, task)
-    rows = await _vectors(exchange, served, texts)
+    rows = await _vectors(exchange, served, texts, of_tokens=(task or TASKS[served.pipeline.task]) == "token_embed")
     blocks = await blocks_of_arrays(map(little_endian, rows), write, ITEM)
     tail = orjson.dumps(frame_of_list(exchange, served))[1:]
     return Response([b'{"data":[', *blocks, b"]," + tail])
@@ -58,11 +63,11 @@ async def _served(exchange: Exchange, task: str | None) -> Served:
     return served
 
 
-async def _vectors(exchange: Exchange, served: Served, texts: list[str]) -> list[NDArray[Any]]:
+async def _vectors(exchange: Exchange, served: Served, texts: list[str], *, of_tokens: bool) -> list[NDArray[Any]]:
     """Of each text its vector, (dim,), or those of its tokens, (tokens, dim). Raises Fault."""
     way = truncation_of(exchange.fields, max_length=served.pipeline.max_length)
     question = Question(exchange=exchange, served=served, field="input", truncate=way)
-    if served.pipeline.task == "feature-extraction":
+    if not of_tokens:
         return list((await question.embed(texts)).vectors)
     options: dict[str, Any] = {"prompt_name": None, "normalize": True}
     if served.pipeline.task == LATE_INTERACTION:

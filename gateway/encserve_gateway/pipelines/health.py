@@ -27,6 +27,7 @@ QUESTIONS: Mapping[str, Callable[[AsyncClient, PipelineInfo], Awaitable[object]]
     "feature-extraction": lambda client, about: client.embed([TEXT], model=about.name, **ASKED),
     "token-embedding": lambda client, about: client.embed_tokens([TEXT], model=about.name, **ASKED),
     "late-interaction": lambda client, about: client.embed_tokens([TEXT], model=about.name, **ASKED),
+    "hybrid-embedding": lambda client, about: client.embed_hybrid([TEXT], model=about.name, **ASKED),
     "sparse-embedding": lambda client, about: client.embed_sparse([TEXT], model=about.name, **ASKED),
     "text-classification": lambda client, about: client.classify(
         [TEXT], text_pairs=[TEXT] if about.pairs else None, model=about.name, **ASKED

@@ -15,6 +15,7 @@ from encserve import (
     Answers,
     Classifications,
     Embeddings,
+    HybridEmbeddings,
     MaskFills,
     Ranking,
     SparseEmbeddings,
@@ -22,6 +23,8 @@ from encserve import (
     TokenClassifications,
     TokenEmbeddings,
 )
+
+_Terms = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
 
 MOST_NEIGHBOURS = 256
 """Of so many texts of a call at most the nearest one is looked for."""
@@ -54,7 +57,11 @@ def differences(active: Answer, candidate: Answer) -> Differences | None:
 
 
 def _embeddings(one: Embeddings, other: Embeddings) -> Differences:
-    mine, theirs = _unit(one.vectors), _unit(other.vectors)
+    return _vectors(one.vectors, other.vectors)
+
+
+def _vectors(one: NDArray[Any], other: NDArray[Any]) -> Differences:
+    mine, theirs = _unit(one), _unit(other)
     cosines = np.einsum("nd,nd->n", mine, theirs).tolist() if mine.shape == theirs.shape else []
     if not 3 <= len(mine) <= MOST_NEIGHBOURS:
         return Differences(asked=0, changed=0, cosines=cosines)
@@ -80,7 +87,11 @@ def _nearest(rows: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _token_embeddings(one: TokenEmbeddings, other: TokenEmbeddings) -> Differences:
-    pairs = zip(one.vectors, other.vectors, strict=True)
+    return _vectors_of_tokens(one.vectors, other.vectors)
+
+
+def _vectors_of_tokens(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> Differences:
+    pairs = zip(one, other, strict=True)
     return Differences(
         asked=0,
         changed=0,
@@ -93,10 +104,23 @@ def _token_embeddings(one: TokenEmbeddings, other: TokenEmbeddings) -> Differenc
 
 
 def _sparse(one: SparseEmbeddings, other: SparseEmbeddings) -> Differences:
+    return _terms((one.token_ids, one.weights), (other.token_ids, other.weights))
+
+
+def _hybrid(one: HybridEmbeddings, other: HybridEmbeddings) -> Differences:
+    """By the vectors of the texts where there are any, else by their terms, else by the vectors of their tokens."""
+    if one.vectors is not None and other.vectors is not None:
+        return _vectors(one.vectors, other.vectors)
+    if one.token_ids is not None and other.token_ids is not None:
+        return _terms((one.token_ids, one.weights or []), (other.token_ids, other.weights or []))
+    return _vectors_of_tokens(one.token_vectors or [], other.token_vectors or [])
+
+
+def _terms(one: _Terms, other: _Terms) -> Differences:
+    """Sparse vectors of texts, each its ids and weights."""
     cosines = []
-    for row in range(len(one)):
-        mine = dict(zip(one.token_ids[row].tolist(), one.weights[row].tolist(), strict=True))
-        theirs = dict(zip(other.token_ids[row].tolist(), other.weights[row].tolist(), strict=True))
+    for own, others in zip(zip(*one, strict=True), zip(*other, strict=True), strict=True):
+        mine, theirs = (dict(zip(ids.tolist(), weights.tolist(), strict=True)) for ids, weights in (own, others))
         lengths = float(np.linalg.norm(list(mine.values()))) * float(np.linalg.norm(list(theirs.values())))
         if lengths:
             cosines.append(sum(mine[term] * theirs[term] for term in mine.keys() & theirs.keys()) / lengths)
@@ -179,6 +203,7 @@ _BY_ANSWER: Mapping[type[Answer], Callable[[Any, Any], Differences]] = {
     Embeddings: _embeddings,
     TokenEmbeddings: _token_embeddings,
     SparseEmbeddings: _sparse,
+    HybridEmbeddings: _hybrid,
     Classifications: _labels,
     Ranking: _ranking,
     TokenClassifications: _entities,

@@ -47,6 +47,9 @@ TASKS: Mapping[str, Task] = {
         to_count={"max_new_tokens": 1},
         makes_texts=True,
     ),
+    "hybrid-embedding": Task(
+        name="embed_hybrid", ask=lambda client, texts, **options: client.embed_hybrid(texts, **options)
+    ),
 }
 """Task of a pipeline, in Hugging Face's words -> how to ask for it."""
 

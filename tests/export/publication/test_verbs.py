@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from encserve._verbs.table import VERBS
-from encserve_export.checkpoint.tasks.table import GENERATION, TASKS, task_of
+from encserve_export.checkpoint.tasks.table import GENERATION, task_of
 from encserve_export.generation import files
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.publication.request_options import options_of
@@ -56,13 +56,13 @@ def test_each_option_of_a_verb_is_offered(verb):
     table = SimpleNamespace(queries_by_default=False)
     modules = SimpleNamespace(default_prompt_name=None, prompts={}, normalize=True, token_normalize=True, table=table)
     checkpoint = SimpleNamespace(
-        task=TASKS.get(verb.task, GENERATION),
+        task=task_of(verb.task, pairs=False),
         modules=modules,
         dimensions=384,
         trained_dimensions=(),
         max_length=256,
         tokenizer=OfLanguages() if verb.name == "generate" else Tokenizer(),
-        config=SimpleNamespace(model_type="mbart", max_position_embeddings=100),
+        config=SimpleNamespace(model_type="mbart", max_position_embeddings=100, vocab_size=1_000),
         template=None,
         leaves_out_prompts=False,
         adapters=(SimpleNamespace(name="legal"),),

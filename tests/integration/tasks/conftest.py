@@ -9,6 +9,7 @@ import transformers
 from cascades import publish_cascade
 from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
+from export.hybrid.layouts import m3
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
 from export.shared_bodies import make_heads
@@ -47,6 +48,7 @@ def checkpoints(tmp_path_factory):
     made["sparse-routed-bert"] = routed(folder / "sparse-routed", "bert", activation="relu", prompts=PROMPTS)
     made["embed-instructed-bert"] = pooled(folder / "instructed")
     made["rank-modular-bert"] = modular(folder / "rank-modular")
+    made["hybrid-m3"] = m3(folder / "hybrid-m3-layout")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     heads = make_heads(folder / "heads", [*HEADS.values()])
     return made | {name: heads[head] for name, head in HEADS.items()}

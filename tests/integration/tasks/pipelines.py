@@ -19,6 +19,7 @@ PIPELINES = {
     "embed-sparse-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "sparse-routed-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "late-bert": {"family": "bert"},
+    "hybrid-m3": {"family": "bert", "export": {"task": "hybrid-embedding", "allow_pickle": True}},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,

@@ -52,6 +52,7 @@ VERBS = {
     "classify_tokens",
     "classify_zero_shot",
     "embed",
+    "embed_hybrid",
     "embed_sparse",
     "embed_tokens",
     "fill_mask",

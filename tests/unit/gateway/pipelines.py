@@ -23,6 +23,7 @@ PLAIN = fake_pipeline(name="plain", dimensions=DIMENSIONS, max_length=MAX_LENGTH
 RERANK = fake_pipeline(name="rerank", task="text-ranking", dimensions=1, pairs=True, max_length=MAX_LENGTH)
 TOKENS = fake_pipeline(name="tokens", task="token-embedding", dimensions=DIMENSIONS, max_length=MAX_LENGTH)
 SPARSE = fake_pipeline(name="sparse", task="sparse-embedding", dimensions=100, max_length=MAX_LENGTH)
+HYBRID = fake_pipeline(name="hybrid", task="hybrid-embedding", dimensions=DIMENSIONS, max_length=MAX_LENGTH)
 LABELS = ("positive", "neutral", "negative")
 CLASSIFY = fake_pipeline(
     name="classify", task="text-classification", dimensions=3, labels=LABELS, max_length=MAX_LENGTH
@@ -35,7 +36,7 @@ ZERO_SHOT = fake_pipeline(name="zero-shot", task="zero-shot-classification", dim
 MASK = fake_pipeline(name="mask", task="fill-mask", dimensions=9, mask_token="[MASK]", max_length=MAX_LENGTH)
 QUESTION = fake_pipeline(name="question", task="question-answering", dimensions=2, pairs=True, max_length=MAX_LENGTH)
 GENERATE = fake_pipeline(name="generate", task="text2text-generation", dimensions=9, max_length=MAX_LENGTH)
-PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION, GENERATE)
+PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, HYBRID, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION, GENERATE)
 
 
 def vector_of(text, *, normalize=True, dimensions=None, prompt_name=None, truncate=None):
@@ -98,6 +99,22 @@ def embedded_sparsely(request, texts):
     weights = np.tile(np.array([0.9, 0.5, 0.1], np.float32), len(texts))
     count = np.full((1, len(texts)), 3, np.int32)
     return {"term_count": count, "token_id": ids[None], "weight": weights[None]}
+
+
+def embedded_in_all_ways(request, texts):
+    """What is asked for of a vector, the same terms as by `embedded_sparsely`, and the vectors of tokens."""
+    total = sum(tokens_of(text)[0] for text in texts)
+    tokens = np.arange(total * DIMENSIONS, dtype=np.float32).reshape(1, total, DIMENSIONS)
+    given = {
+        **embedded(request, texts),
+        **embedded_sparsely(request, texts),
+        "token_embedding": tokens,
+        "token_embedding_int8": tokens.astype(np.int8),
+        "token_embedding_binary": np.packbits(tokens > 0, axis=-1),
+        "offsets": np.full((1, total, 2), -1, np.int32),
+        "vector_count": np.array([[tokens_of(text)[0] for text in texts]], np.int32),
+    }
+    return {name: tensor for name, tensor in given.items() if name in request.outputs}
 
 
 def classified(request, texts):
@@ -227,6 +244,7 @@ ANSWERS = {
     "text-ranking": ranked,
     "token-embedding": embedded_tokens,
     "sparse-embedding": embedded_sparsely,
+    "hybrid-embedding": embedded_in_all_ways,
     "text-classification": classified,
     "token-classification": tagged,
     "zero-shot-classification": classified_by_its_labels,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from encserve_export.certificate.figures.figure import Figure
-from encserve_export.certificate.figures.parity import AnswerParity, LogitParity, Text
+from encserve_export.certificate.figures.parity import AnswerParity, LogitParity, OfTexts, Text
 from encserve_export.certificate.limits import ParityLimits
 from encserve_export.checkpoint.tasks.task import Task
 from encserve_export.errors import CertificateFailed
@@ -39,6 +39,8 @@ class Examination:
     """The pipeline's answers, of tasks with one vector for each text."""
     answers: AnswerParity = field(default_factory=AnswerParity)
     logits: LogitParity = field(default_factory=LogitParity)
+    by_output: dict[str, AnswerParity] = field(default_factory=dict)
+    """Of tasks with several outputs the answers of each by itself, by the option that asks for it."""
 
     @property
     def distinct(self) -> int:
@@ -62,10 +64,12 @@ class Examination:
         shown = [repr(text[:_SHOWN]) for text in texts_of_request(request)]
         check_tokens(said.texts, answered.rows, [shown[owner] for owner in said.owners])
         self.answers.add(first, said.answers, answered.answers, vectors=not self.task.logits)
+        if len(self.task.outputs) > 1:
+            self._add_by_output(first, said.answers, answered.answers)
         for owner, ours_rows, theirs_row in self._logits(owners, said, answered.rows):
             self.logits.add(owner, ours_rows, theirs_row)
         if not self.task.logits and self.task.follows == "lengths":
-            self.own += [answer for (answer,) in said.answers]
+            self.own += [answers[0] for answers in said.answers]
         counts = said.counts or [0] * request.count
         for owner, text in zip(owners, said.texts, strict=True):
             counts[owner - first] = max(counts[owner - first], len(text["input_ids"]))
@@ -81,6 +85,11 @@ class Examination:
         logits = self.logits.figures(limits, self.variants) if self.task.logits else []
         return [*logits, *self.answers.figures(limits, self.variants)]
 
+    def output_figures(self, limits: ParityLimits) -> dict[str, list[Figure]]:
+        """What was measured of each output by itself, where there are several: beside vectors of thousands of tokens a
+        wrong weight would be lost."""
+        return {name: parity.figures(limits, self.variants) for name, parity in self.by_output.items()}
+
     def differences(self) -> list[float]:
         """The largest difference of each text: of vectors scaled to length 1, or of logits over the largest of them."""
         by_text = self.logits.by_text() if self.task.logits else self.answers.by_text()
@@ -89,11 +98,17 @@ class Examination:
     @property
     def vectors(self) -> tuple[list[Answer], list[Answer]]:
         """The pipeline's answers and the library's, of tasks with one vector for each text."""
-        return self.own, [answer for answered in self.answered for (answer,) in answered.answers]
+        return self.own, [answers[0] for answered in self.answered for answers in answered.answers]
 
     def stated(self) -> dict[str, Any]:
         """What the manifest says of decisions that changed."""
         return {"answers": self.answers.stated(), **({"labels": self.logits.stated()} if self.task.logits else {})}
+
+    def _add_by_output(self, first: int, ours: OfTexts, theirs: OfTexts) -> None:
+        """Each text has an answer for each output, in their order."""
+        for place, output in enumerate(self.task.outputs):
+            parity = self.by_output.setdefault(output.option, AnswerParity())
+            parity.add(first, [(each[place],) for each in ours], [(each[place],) for each in theirs], vectors=True)
 
     def _logits(self, owners: Sequence[int], said: Said, rows: Sequence[Row]) -> Iterator[tuple[int, Any, Any]]:
         if not self.task.logits:

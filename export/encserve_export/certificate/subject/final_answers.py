@@ -29,6 +29,14 @@ def _token_vectors(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
     return _placed(np.split(tensors["embedding"], ends), np.split(tensors["offsets"], ends))
 
 
+def _hybrid(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
+    """Of each text its vector, its terms, and the vectors of its tokens."""
+    ends = np.cumsum(tensors["vector_count"])[:-1]
+    of_tokens = _placed(np.split(tensors["token_embedding"], ends), np.split(tensors["offsets"], ends))
+    parts = zip(_vectors(tensors), _weights(tensors), of_tokens, strict=True)
+    return [(*dense, *sparse, *tokens) for dense, sparse, tokens in parts]
+
+
 def _late_interaction(tensors: Tensors) -> Sequence[tuple[Answer, ...]]:
     if len(tensors["index"]):
         return _ranking(tensors)
@@ -94,6 +102,7 @@ _OF_TASK: dict[str, Callable[[Tensors], Sequence[tuple[Answer, ...]]]] = {
     "feature-extraction": _vectors,
     "token-embedding": _token_vectors,
     "late-interaction": _late_interaction,
+    "hybrid-embedding": _hybrid,
     "sparse-embedding": _weights,
     "text-classification": _labels,
     "text-ranking": _ranking,

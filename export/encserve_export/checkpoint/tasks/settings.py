@@ -65,6 +65,16 @@ def token_classification(
     }
 
 
+def hybrid(config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """The tokens that are no terms of a sparse vector, as FlagEmbedding leaves them out; and those of
+    `token_classification`, with which the places of tokens are found."""
+    special = (tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id)
+    return {
+        **token_classification(config, modules, tokenizer),
+        "no_terms": sorted({id_ for id_ in special if id_ is not None}),
+    }
+
+
 def question_answering(
     config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, Any]:

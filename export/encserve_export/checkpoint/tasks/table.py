@@ -198,6 +198,36 @@ LATE_INTERACTION = Task(
 itself."""
 
 
+HYBRID_EMBEDDING = Task(
+    name="hybrid-embedding",
+    network=transformers.AutoModel,
+    outputs=(
+        GraphOutput("sentence_embedding", option="dense"),
+        GraphOutput("token_weight", follows="input_ids", option="sparse"),
+        GraphOutput("token_vector", follows="input_ids", option="tokens"),
+    ),
+    layout="texts_with_vectors",
+    head="hybrid",
+    head_inputs=("input_ids", "lengths", "vector_at", "vector_count"),
+    counts=(*COUNTS, "vector_count", "offsets"),
+    tensors={
+        "vector_at": (INT32, 1),
+        "vector_count": (INT32, 1),
+        "offsets": (INT32, 2),
+        **_VECTORS,
+        "term_count": (INT32, 1),
+        "token_id": (INT32, 1),
+        "weight": (FP32, 1),
+        **{f"token_{name}": kind for name, kind in _VECTORS.items()},
+    },
+    answers=(*_VECTORS, "term_count", "token_id", "weight", *(f"token_{name}" for name in _VECTORS)),
+    logits=False,
+    settings=task_settings.hybrid,
+)
+"""The task of BGE-M3: the vector of a text, weights of its tokens as a sparse vector, and vectors of its tokens, of one
+pass. A request chooses among them."""
+
+
 _BY_TABLE = replace(
     TASKS["sparse-embedding"],
     layout="queries_by_table",
@@ -213,7 +243,7 @@ _BY_TABLE = replace(
 """Sparse vectors where a table answers queries: the tokenize step looks them up, and the network sees documents."""
 
 
-OFFERED = (*TASKS, LATE_INTERACTION.name, GENERATION.name)
+OFFERED = (*TASKS, LATE_INTERACTION.name, HYBRID_EMBEDDING.name, GENERATION.name)
 """The names of all tasks."""
 
 WITH_HEADS = (
@@ -239,7 +269,7 @@ PROMPTED_BY_ADAPTER = ("feature-extraction", "token-embedding")
 BY_TABLE = "input_type"
 """The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 
-_OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, GENERATION)}
+_OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, HYBRID_EMBEDDING, GENERATION)}
 
 
 def stated_task_of(stated: Mapping[str, Any]) -> Task:

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from encserve import AsyncClient
-from encserve._verbs.verb import LATE_INTERACTION
+from encserve._verbs.verb import HYBRID, LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
 from encserve_gateway.bodies.vectors import AS_NUMBERS, blocks_of_arrays, blocks_of_rows, little_endian
 from encserve_gateway.dialects.tei.options import (
@@ -46,7 +46,8 @@ async def embed_texts(exchange: Exchange) -> Response:
 
 async def embed_all(exchange: Exchange) -> Response:
     """`POST /embed_all`: of each text the vectors of its tokens, special ones and a prompt's among them. Those of late
-    interaction are as the checkpoint scores them; `prompt_name` says what the texts are."""
+    interaction are as the checkpoint scores them; `prompt_name` says what the texts are. Those beside vectors of texts
+    are scaled to length 1, as they are scored, too."""
     fields = exchange.fields
     texts = read_texts(fields, "inputs", most=exchange.services.config.max_texts)
     served = await served_for(exchange, "token-embedding")
@@ -55,7 +56,9 @@ async def embed_all(exchange: Exchange) -> Response:
     if served.pipeline.task == LATE_INTERACTION:
         options = {"input_type": fields.choice("prompt_name", ("query", "document"))}
     else:
-        options = {"prompt_name": prompt_name(fields, served), "normalize": False}
+        options = {"prompt_name": prompt_name(fields, served)}
+        if served.pipeline.task != HYBRID:
+            options["normalize"] = False
     answer = await question.ask(AsyncClient.embed_tokens, texts, **options)
     blocks = await blocks_of_arrays(answer.vectors, AS_NUMBERS)
     return with_headers(exchange, Response([b"[", *blocks, b"]"]), characters=characters_of(texts))

@@ -23,6 +23,9 @@ def by_itself_of(pipeline, texts):
 class Pipeline:
     """Gives each text the mean of its tokens."""
 
+    def by_output(self):
+        return [self]
+
     def encode(self, texts):
         return [np.array([[1, text["input_ids"].mean()]], np.float32) for text in texts]
 

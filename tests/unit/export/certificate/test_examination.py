@@ -13,8 +13,8 @@ from encserve_export.errors import CertificateFailed
 from encserve_export.reference.messages import Answer, Answered, Asked, Row
 
 LIMITS = PARITY_LIMITS[Precision.FP32]
-WINDOWS = SimpleNamespace(logits=True, follows="input_ids")
-VECTORS = SimpleNamespace(logits=False, follows="lengths")
+WINDOWS = SimpleNamespace(logits=True, follows="input_ids", outputs=("logits",))
+VECTORS = SimpleNamespace(logits=False, follows="lengths", outputs=("vectors",))
 
 
 def windows(lengths, owners, *, wrong=()):
