@@ -18,6 +18,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
+from .foreign.laying_out import is_foreign, laid_out_natively
 from .hybrid_layers import HYBRID, HybridLayers, pooled_as_m3, read_hybrid_layers
 from .late.interaction import LateInteraction, settings_of
 from .late.stanford import PROJECTION, check_beside, is_stanford
@@ -171,6 +172,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     original = checkpoint_folder(config, weights=weights)
     in_one = config.trust_remote_code is None and has_tasks(original)
     whole = laid_out(original, weights=weights) if in_one else original
+    if is_foreign(whole, config):
+        whole = laid_out_natively(whole)
     folder = network_folder(whole)
     static = static_network_of(whole, folder, config, weights=weights)
     if static is None and not (folder / "config.json").is_file():

@@ -98,6 +98,8 @@ def proof_of(checkpoint):
         room = "sparse"
     elif checkpoint.template or checkpoint.modules.scores:
         room = "rerankers"
+    if checkpoint.folder != checkpoint.original and checkpoint.config.model_type == "gte":
+        return f"{_cells()[case_of(checkpoint), task]}; `tests/export/foreign`"
     return f"`tests/export/{room}`" if room else _cells()[case_of(checkpoint), task]
 
 
