@@ -23,6 +23,8 @@ class Collector:
         self.url = ""
         self.paths, self.services, self.spans = set(), set(), []
         self.bodies = b""
+        self.close = lambda: None
+        """Ends it, before the block does."""
 
     def take(self, path, body, media_type):
         self.paths.add(path)
@@ -78,8 +80,14 @@ def collecting():
         collector.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+
+        def close():
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+        collector.close = close
         try:
             yield collector
         finally:
-            server.shutdown()
-            thread.join()
+            close()

@@ -3,15 +3,18 @@
 import argparse
 import ipaddress
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from encserve_server import steps
+from encserve_server.candidate_arguments import share_of
 from encserve_server.config import ServeConfig
 from encserve_server.description import describe
 from encserve_server.errors import ConfigError, GaveUp, ServerDied
 from encserve_server.processes.interruption import interruption
+from encserve_server.steps.trace.settings import COLLECTOR_VARIABLE, IDS_VARIABLE, SHARE_VARIABLE, trace_settings
 from encserve_server.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -102,6 +105,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="port of --gateway (default: %(default)s)",
     )
+    parser.add_argument(
+        "--otlp",
+        metavar="http://HOST:4318",
+        help="tell this collector of OpenTelemetry how requests spend their time: those that come with a sampled "
+        f"trace, and a share of the others (default: {COLLECTOR_VARIABLE}, else none)",
+    )
+    parser.add_argument(
+        "--trace-share",
+        type=share_of,
+        metavar="SHARE",
+        help=f"of the requests without a trace, such as 1%% or 0.01 (default: {SHARE_VARIABLE}, else "
+        f"{default.trace_share:.0%}%)",
+    )
+    parser.add_argument(
+        "--trace-request-ids",
+        action=argparse.BooleanOptionalAction,
+        help=f"tell the collector the ids that callers gave their requests, too (default: {IDS_VARIABLE}, else not)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show Triton's information messages too")
 
 
@@ -189,6 +210,7 @@ def config_of(arguments: argparse.Namespace) -> ServeConfig:
         exit_timeout_s=arguments.exit_timeout_s,
         tls=_tls(arguments),
         live_code=arguments.live_code,
+        **_traces(arguments, os.environ),
         admin_secret=os.environ.get("ENCSERVE_ADMIN_SECRET", ""),
         verbose=arguments.verbose,
     )
@@ -204,6 +226,23 @@ def exposure_warning(config: ServeConfig) -> str:
         f"warning: {config.host} is reachable from other hosts: {plain}{open_to_all}and Triton before 26.08, such as "
         "2.51 of the nvidia-pytriton wheel, has known holes. Put it behind deploy/gateway, or use 127.0.0.1"
     )
+
+
+def _traces(arguments: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the options say of traces, and where they say nothing the environment. Raises ConfigError."""
+    given = {COLLECTOR_VARIABLE: arguments.otlp} if arguments.otlp is not None else {}
+    try:
+        settings = trace_settings({**environment, **given})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if settings is None:
+        return {}
+    share, ids = arguments.trace_share, arguments.trace_request_ids
+    return {
+        "otlp": settings.collector,
+        "trace_share": settings.share if share is None else share,
+        "trace_request_ids": settings.request_ids if ids is None else ids,
+    }
 
 
 def _tls(arguments: argparse.Namespace) -> ServerTls | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from encserve_server.errors import ConfigError
+from encserve_server.steps.trace.settings import COLLECTOR, USUAL_SHARE
 from encserve_server.tls import ServerTls
 
 LOOPBACK = "127.0.0.1"
@@ -41,6 +42,13 @@ class ServeConfig:
     loopback."""
     live_code: Path | None = None
     """A source tree of the steps whose code is served in place of that of the versions, while it is edited."""
+    otlp: str = ""
+    """The collector that the steps tell of requests by OTLP over HTTP, such as "http://localhost:4318"; empty for
+    none."""
+    trace_share: float = USUAL_SHARE
+    """The share of the requests without a trace of their caller's that the collector is told of."""
+    trace_request_ids: bool = False
+    """Whether the collector is told the ids that callers gave their requests."""
     admin_secret: str = field(default="", repr=False)
     """The secret without which Triton loads no model for anybody, and shows no statistics, logs or traces; empty for a
     new one."""
@@ -69,6 +77,10 @@ class ServeConfig:
             raise ConfigError(
                 f"--live-code {self.live_code} is no source tree of the steps: it has no tokenize/step.py"
             )
+        if self.otlp and not COLLECTOR.fullmatch(self.otlp):
+            raise ConfigError(f"--otlp must have the form http://HOST:PORT, not {self.otlp!r}")
+        if not 0 <= self.trace_share <= 1:
+            raise ConfigError(f"--trace-share must be between 0 and 1, not {self.trace_share:g}")
         if self.admin_secret and not ADMIN_SECRET.fullmatch(self.admin_secret):
             raise ConfigError(
                 "the admin secret must be 16 or more letters, digits, - and _, as `openssl rand -hex 32` prints them; "

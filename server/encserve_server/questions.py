@@ -15,6 +15,8 @@ from encserve._messages import InferRequest, InferResponse
 from encserve_server.errors import StartFailed
 from encserve_server.host.own_address import OwnHostTransport
 from encserve_server.steps.request.health import PARAMETER
+from encserve_server.steps.request.traceparent import NOT_TRACED
+from encserve_server.steps.request.traceparent import PARAMETER as TRACEPARENT
 
 QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
     "feature-extraction": lambda client, pipeline, text: client.embed([text], model=pipeline.name, version="active"),
@@ -85,10 +87,14 @@ class HealthTransport(OwnHostTransport):
         self._parameters = {PARAMETER: health_token(secret)} if secret else {}
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
-        """Ask one question."""
-        return super().infer(
-            replace(request, parameters={**request.parameters, **self._parameters}), timeout_s=timeout_s
+        """Ask one question, as callers do: with a trace, which a server that traces hands to the steps, and these must
+        know what it is."""
+        question = replace(
+            request,
+            parameters={**request.parameters, **self._parameters},
+            metadata=(*request.metadata, (TRACEPARENT, NOT_TRACED)),
         )
+        return super().infer(question, timeout_s=timeout_s)
 
 
 def open_asker(

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
 from encserve_server.questions import health_token
 from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
 from encserve_server.steps.instance.restarts import RESTARTS_VARIABLE
 from encserve_server.steps.request.health import TOKEN_VARIABLE
+from encserve_server.steps.trace.settings import COLLECTOR_VARIABLE, IDS_VARIABLE, SHARE_VARIABLE
 
 
 def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: str | None) -> dict[str, str]:
@@ -27,13 +29,16 @@ def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: 
     }
 
 
-def steps_environment(*, folder: Path, admin_secret: str, restarts: int) -> dict[str, str]:
-    """Return what the steps of a server are told: its runtime folder, how they know questions of health, and how often
-    it was started again."""
+def steps_environment(config: ServeConfig, *, folder: Path, admin_secret: str, restarts: int) -> dict[str, str]:
+    """Return what the steps of a server are told: its runtime folder, how they know questions of health, how often it
+    was started again, and which collector is told of which requests."""
     return {
         FOLDER_VARIABLE: str(folder),
         TOKEN_VARIABLE: health_token(admin_secret),
         RESTARTS_VARIABLE: str(restarts),
+        COLLECTOR_VARIABLE: config.otlp,
+        SHARE_VARIABLE: str(config.trace_share),
+        IDS_VARIABLE: str(int(config.trace_request_ids)),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from encserve import ADMIN_KEY
 from encserve_server.config import ServeConfig
+from encserve_server.steps.request.traceparent import PARAMETER as TRACEPARENT
 
 ADMIN_GROUPS = ("model-repository", "shared-memory", "logging", "trace", "statistics")
 """Groups of Triton's endpoints that callers of models do not need. `model-config` stays open: from it every client
@@ -47,6 +48,7 @@ def triton_flags(
         f"--log-info={str(config.verbose).lower()}",
         "--log-format=ISO8601",
         *restriction_flags(admin_secret),
+        *(header_flags() if config.otlp else ()),
         *(config.tls.flags() if config.tls else ()),
     ]
     if not has_gpu:  # each of these warns about a missing driver otherwise
@@ -57,6 +59,12 @@ def triton_flags(
 def wheel_flags(*, backend_folder: Path, cache_folder: Path) -> list[str]:
     """Return the arguments of a `tritonserver` that is not installed as a whole."""
     return [f"--backend-directory={backend_folder}", f"--cache-directory={cache_folder}"]
+
+
+def header_flags() -> list[str]:
+    """Return the arguments that hand the header `traceparent` of a request to its steps, as a parameter. Names of
+    headers have no case."""
+    return [f"--{protocol}-header-forward-pattern=(?i){TRACEPARENT}" for protocol in ("grpc", "http")]
 
 
 def restriction_flags(admin_secret: str) -> list[str]:

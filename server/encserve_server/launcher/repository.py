@@ -7,7 +7,7 @@ from pathlib import Path
 from encserve import PipelineInfo
 from encserve_repository import errors
 from encserve_repository.activation import narrow, pipelines_using, surplus
-from encserve_repository.config_text import is_pipeline, parameters_of
+from encserve_repository.config_text import is_pipeline, parameters_of, steps_of
 from encserve_repository.versions import active_config, certified_manifest, model_names, only_version
 from encserve_repository.work_folder import open_work_folder
 from encserve_server.errors import RepositoryError
@@ -50,6 +50,23 @@ def _read_pipeline(repository: Path, name: str) -> PipelineInfo:
     pipeline = PipelineInfo.from_parameters(name, parameters_of(config), version=version)
     certified_manifest(repository, config)
     return pipeline
+
+
+def check_traces(repository: Path, pipelines: Sequence[PipelineInfo]) -> None:
+    """See that the steps of `pipelines` know what a trace is, which a server that traces tells them of.
+
+    Raises:
+        RepositoryError: one is of an export before there were traces, and would refuse every request that has one.
+    """
+    for pipeline in pipelines:
+        config = active_config(repository, pipeline.name)
+        for model, version in steps_of(config).items() if config else ():
+            folder = repository / model / str(version)
+            if (folder / "model.py").exists() and not (folder / "request" / "traceparent.py").exists():
+                raise RepositoryError(
+                    f"version {pipeline.version} of {pipeline.name} was exported before encserve told of traces, and "
+                    f"{model} refuses requests that have one: export it again, or leave out --otlp"
+                )
 
 
 def drop_what_is_not_active(repository: Path) -> None:

@@ -25,7 +25,7 @@ from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.launcher.live_code import LiveCode
 from encserve_server.launcher.ports import check_ports
 from encserve_server.launcher.readiness import Startup
-from encserve_server.launcher.repository import drop_what_is_not_active, read_pipelines
+from encserve_server.launcher.repository import check_traces, drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
 from encserve_server.processes.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
 from encserve_server.processes.process import EXIT_MARGIN_S, TritonProcess
@@ -156,6 +156,8 @@ class TritonServer:
         installation = self._find_triton()
         offers = read_offers(installation)
         check_pipelines(self.config.repository, self.pipelines, offers)
+        if self.config.otlp and self.config.live_code is None:
+            check_traces(self.config.repository, self.pipelines)
         self._with_candidates = with_fit_candidates(self.config.repository, self.pipelines, offers, report=self._report)
         for line in unfit_cascades(self.pipelines):
             self._report(line)
@@ -206,7 +208,9 @@ class TritonServer:
         )
         if wheel is not None:
             flags += wheel_flags(backend_folder=self._folder.link_backends(wheel), cache_folder=wheel.cache_folder)
-        told = steps_environment(folder=self._folder.path, admin_secret=self.admin_secret, restarts=self._restarts)
+        told = steps_environment(
+            self.config, folder=self._folder.path, admin_secret=self.admin_secret, restarts=self._restarts
+        )
         self._process = TritonProcess(
             Program(
                 command=[str(installation.executable), *flags],

@@ -14,10 +14,13 @@ from deploy_files import ROOT, VARIABLE
 from encserve_gateway import command as gateway
 from encserve_gateway.serving import STOP_S
 from encserve_server import command, steps
+from encserve_server.config import ServeConfig
 from encserve_server.launcher.environment import steps_environment
 from encserve_server.launcher.flags import triton_flags
+from encserve_server.steps.trace.settings import COLLECTOR_VARIABLE, IDS_VARIABLE, SHARE_VARIABLE
 
 SERVERS = ("triton", "triton-cpu")
+OF_OPENTELEMETRY = {"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_HEADERS"}
 
 
 def serve_config(service):
@@ -81,8 +84,10 @@ def test_the_secret_of_shared_rows_lies_where_the_steps_look_for_it(name, compos
 def test_what_the_steps_read_from_the_environment_can_be_set(name, compose):
     sources = (file.read_text() for file in Path(steps.__file__).parent.rglob("*.py"))
     read = {variable for source in sources for variable in re.findall(r'"(ENCSERVE_[A-Z_]+)"', source)}
-    told = steps_environment(folder=Path(), admin_secret="s", restarts=0)
-    assert read - told.keys() == compose["services"][name]["environment"].keys() - {"ENCSERVE_ADMIN_SECRET"}
+    told = steps_environment(ServeConfig(), folder=Path(), admin_secret="s", restarts=0)
+    by_options = {COLLECTOR_VARIABLE, SHARE_VARIABLE, IDS_VARIABLE}
+    environment = compose["services"][name]["environment"].keys()
+    assert (read - told.keys()) | by_options == environment - {"ENCSERVE_ADMIN_SECRET"} - OF_OPENTELEMETRY
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -152,6 +157,8 @@ def test_profiles(compose):
         "loadtest": ["loadtest"],
         "prometheus": ["monitoring"],
         "grafana": ["monitoring"],
+        "collector": ["monitoring"],
+        "tempo": ["monitoring"],
     }
 
 
@@ -186,7 +193,7 @@ def test_what_is_mounted_from_the_repository_is_there(compose):
         for volume in service.get("volumes", [])
         if volume.startswith("./deploy")
     ]
-    assert len(mounted) == 6
+    assert len(mounted) == 8
     for path in mounted:
         assert (ROOT / path).exists(), path
 

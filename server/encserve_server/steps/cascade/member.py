@@ -44,6 +44,11 @@ class Question:
     timeout_s: float
     """Seconds that are left; 0 for ever."""
 
+    @property
+    def texts(self) -> int:
+        """Return how many texts, or pairs of texts, it is about."""
+        return max(map(len, self.inputs.values()))
+
 
 class Member:
     """A pipeline in the version that the cascade was fitted to.
@@ -58,7 +63,7 @@ class Member:
         self.model = str(stated["model"])
         self.version = int(stated["version"])
         self._certificate = str(stated["certificate"])
-        self._role = role
+        self.role = role
         self._outputs = list(outputs)
 
     def check(self, repository: Path) -> None:
@@ -103,8 +108,8 @@ class Member:
         response = self._exec(version, question)
         if response.has_error():
             message = response.error().message()
-            words = f"{self._role} pipeline {self.model}: {self._plain(message)}"
-            raise MemberRefused(refusal_in(message), words, role=self._role)
+            words = f"{self.role} pipeline {self.model}: {self._plain(message)}"
+            raise MemberRefused(refusal_in(message), words, role=self.role)
         return {tensor.name(): tensor.as_numpy()[0] for tensor in response.output_tensors()}
 
     def _exec(self, version: int, question: Question) -> Any:

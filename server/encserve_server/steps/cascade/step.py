@@ -34,10 +34,12 @@ from ..tokenize.door.admission_queue import Overloaded
 from ..tokenize.door.lane_queue import QueuedRequest
 from ..tokenize.door.queue_limits import queue_limits
 from ..tokenize.limits import Limits
+from ..trace.tracing import open_tracing
 from .asked import Asked
+from .cascade_trace import CascadeTrace, asking, cascade_trace
 from .counts import CascadeCounts
 from .decisions import LARGE, SMALL, decisions_of, is_sure, merged
-from .member import Member, MemberRefused, NotAsFitted
+from .member import Member, MemberRefused, NotAsFitted, Question
 from .refusals import Refusal
 from .under_way import UnderWay
 from .waiting import WaitingRequests
@@ -64,6 +66,9 @@ class TritonPythonModel:
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect(*LANES, "health", "cancel")
+        self._tracing = open_tracing(
+            args, step="_cascade", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
+        )
         self._counts = CascadeCounts(self._metrics, settings, args["model_name"].removesuffix("_cascade"))
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
@@ -108,6 +113,8 @@ class TritonPythonModel:
         """Let each request wait for a thread of its lane; a wrong one fails alone."""
         calls = [Call(request, self._failures) for request in requests]
         for call in calls:
+            if self._tracing:
+                call.trace = cascade_trace(self._tracing, call)
             with call.guarded():
                 if is_closing():
                     call.answer(unavailable("the server is closing and lets no new request in"))
@@ -119,12 +126,15 @@ class TritonPythonModel:
         """Let a call wait, or pass on that another is given up. Raises InvalidArgument."""
         options = self._rules.check(call.parameters)
         if options["cancel"]:
+            call.trace = None
             self._cancel(options["cancel"])
             call.answer(cancelled(f"request {options['cancel']} is given up"))
             return
         inputs = {name: list(call.tensor(name)) for name in self._inputs}
         texts = [text for name, raw in inputs.items() for text in self._limits.decode(raw, name=name)]
         asked = Asked(call=call, inputs=inputs, options=options)
+        if isinstance(trace := call.trace, CascadeTrace):
+            trace.lane, trace.texts = options["lane"], asked.texts
         tokens = sum(len(text) // 4 + 2 for text in texts)  # about as many, as the door of a pipeline estimates
         if self._health.is_one(call.health_token, tokens):
             call.keep()
@@ -185,6 +195,8 @@ class TritonPythonModel:
             return
         began_s = time.monotonic()
         try:
+            if isinstance(trace := asked.call.trace, CascadeTrace):
+                trace.began_s = began_s
             answer, decided = self._ask_both(asked)
         except NotAsFitted as error:
             self._counts.unfit.add()
@@ -206,16 +218,21 @@ class TritonPythonModel:
             NotAsFitted: the server serves another version of one of them.
         """
         self._check_wanted(asked)
-        answer = self._small.ask(asked.question())
+        answer = self._ask(self._small, asked, asked.question())
         rows = np.flatnonzero(~is_sure(answer["score"][:, 0], self._threshold))
         unsure = np.zeros(len(rows), np.bool_)
         if len(rows):
             self._check_wanted(asked)
-            large = self._large.ask(asked.question(rows.tolist()))
+            large = self._ask(self._large, asked, asked.question(rows.tolist()))
             answer = merged(answer, rows, large)
             if self._review_threshold is not None:
                 unsure = ~is_sure(large["score"][:, 0], self._review_threshold)
         return answer, decisions_of(len(answer["score"]), rows, unsure)
+
+    def _ask(self, member: Member, asked: Asked, question: Question) -> dict[str, NDArray[Any]]:
+        """Ask a pipeline, as `Member.ask` does, in the trace of the call."""
+        with asking(self._tracing, asked.call.trace, member.role, member.model, question.texts) as parameters:
+            return member.ask(replace(question, parameters={**question.parameters, **parameters}))
 
     def _check_wanted(self, asked: Asked) -> None:
         """Ask no pipeline for a caller who has gone. Raises MemberRefused."""
@@ -263,4 +280,6 @@ class TritonPythonModel:
         self._given_up.put(None)
         for thread in self._threads:
             thread.join()
+        if self._tracing:
+            self._tracing.close()
         self._metrics.close()

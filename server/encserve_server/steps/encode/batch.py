@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from .network.packed_session import PackedSession
 from .recent_rows import Claim, Key, RecentRows, keys_of
-from .request import Columns, EncodeRequest, NonFiniteRows, Rows, as_exception
+from .request import Columns, Computed, EncodeRequest, NonFiniteRows, Rows, Watch, as_exception
 from .shared.shared_rows import SharedRows, Wanted
 
 
@@ -50,6 +51,7 @@ class Cutter:
                     if claim is not None and not recent.claim(claim, text.take, wanted=request.outputs):
                         texts.pop()
             self._take_shared(texts)
+            watched = any(request.watch is not None for request in requests)
             groups = session.groups(np.array([text.tokens for text in texts], np.int64), workers=workers)
             return [
                 MicroBatch(
@@ -59,6 +61,7 @@ class Cutter:
                     recent,
                     all_cores and len(groups) == 1,
                     self.shared,
+                    watched=watched,
                 )
                 for group in groups
             ]
@@ -100,6 +103,8 @@ class MicroBatch:
         recent: RecentRows,
         all_cores: bool,
         shared: SharedRows | None = None,
+        *,
+        watched: bool = False,
     ) -> None:
         self._texts = texts
         self._unsettled = deque(texts)
@@ -108,20 +113,43 @@ class MicroBatch:
         self._recent = recent
         self._all_cores = all_cores
         self._shared = shared
+        self._watched = watched
         self.texts = len(texts)
         self.tokens = sum(text.tokens for text in texts)
 
     def run(self) -> None:
         """Compute the texts on this thread, and answer the requests that are complete then."""
-        began_s = time.perf_counter()
+        began_s = time.monotonic()
         computed = self._each(self._texts)
+        ended_s = time.monotonic()
         if self._shared is not None:
-            self._shared.worth.computed(self.tokens, time.perf_counter() - began_s)
+            self._shared.worth.computed(self.tokens, ended_s - began_s)
+        if self._watched:
+            self._tell(began_s, ended_s)
         for rows in computed:
             text = self._unsettled.popleft()
             text.settle(rows, self._recent)
             if self._shared is not None and text.key is not None and not isinstance(rows, Exception):
                 self._shared.offer(text.key, rows)
+
+    def _tell(self, began_s: float, ended_s: float) -> None:
+        """Tell those who watch a request that it was computed."""
+        shares: dict[Watch, tuple[int, int]] = {}
+        for text in self._texts:
+            if (watch := text.answer.watch) is not None:
+                texts, tokens = shares.get(watch, (0, 0))
+                shares[watch] = texts + 1, tokens + text.tokens
+        batch = Computed(
+            number=secrets.token_hex(8),
+            began_s=began_s,
+            ended_s=ended_s,
+            texts=self.texts,
+            tokens=self.tokens,
+            requests=len({id(text.answer) for text in self._texts}),
+            shares=shares,
+        )
+        for watch in shares:
+            watch.computed(batch)
 
     def give_up(self, error: BaseException) -> None:
         """Answer the requests of texts that are not computed with the error that kept them from it."""
@@ -157,6 +185,11 @@ class _Answer:
         self._left = request.texts
         self._error: Exception | None = None
         self._lock = threading.Lock()
+
+    @property
+    def watch(self) -> Watch | None:
+        """Return who watches the request."""
+        return self._request.watch
 
     def take(self, index: int, rows: Rows | Exception) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,30 @@ def as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
 
 
+class Watch(Protocol):
+    """Whoever wants to know when the texts of a request are computed."""
+
+    def computed(self, batch: Computed) -> None:
+        """Take a micro-batch that had texts of it, from any thread. Raises nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """A micro-batch that was computed."""
+
+    number: str
+    """A name that no other has."""
+    began_s: float
+    """On the clock of `time.monotonic`, as `ended_s`."""
+    ended_s: float
+    texts: int
+    tokens: int
+    requests: int
+    """Requests of which it had texts."""
+    shares: Mapping[Watch, tuple[int, int]]
+    """How many texts and tokens it had of each request that is watched."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncodeRequest:
     """A request that waits for its turn, or is being computed."""
@@ -46,6 +70,8 @@ class EncodeRequest:
     it has told the caller so. Raises nothing."""
     fresh: bool = False
     """Whether the request wants what the network computes now, and no rows that were kept."""
+    watch: Watch | None = None
+    """Who is told of its micro-batches, before the answer."""
 
     @property
     def texts(self) -> int:

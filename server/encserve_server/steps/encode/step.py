@@ -22,6 +22,8 @@ from ..instance.settings import instance_of, read_settings, version_folder
 from ..request.call import Call
 from ..request.options import InvalidArgument
 from ..request.replies import failed, reply, unavailable
+from ..trace.tracing import open_tracing
+from .encode_trace import EncodeTrace, encode_trace
 from .encoder import Counted, Encoder
 from .request import EncodeRequest, NonFiniteRows, Rows
 from .served_files import PLACE, ServedFiles
@@ -38,6 +40,9 @@ class TritonPythonModel:
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=False)
         self._failures.expect("begin", "network", PLACE, *(f"lane {lane}" for lane in LANES))
         self._count(self._metrics)
+        self._tracing = open_tracing(
+            args, step="_encode", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
+        )
         folder = version_folder(args)
         # Before the encoder compares them with the certificate, so that no change after that is missed; what is wrong
         # with the settings it says itself.
@@ -49,7 +54,7 @@ class TritonPythonModel:
             publish=self._publish,
             count=self._count_batch,
             count_shared=self._count_shared,
-            warn=lambda sentence: pb_utils.Logger.log_warn(f"{args['model_name']}: {sentence}"),
+            warn=self._failures.warn,
             report=self._failures.report,
         )
         if self._encoder.shared is not None:
@@ -84,8 +89,12 @@ class TritonPythonModel:
         calls = [EncodeCall(each, self._failures, times=self._times, nonfinite=self._nonfinite) for each in requests]
         waiting: dict[str, list[tuple[EncodeCall, EncodeRequest]]] = {lane: [] for lane in LANES}
         for call in calls:
+            if self._tracing:
+                call.trace = call.watch = encode_trace(self._tracing, call)
             with call.guarded():
                 lane, request = lane_of(call.parameters), self._request(call)
+                if call.watch:
+                    call.watch.lane, call.watch.texts = lane, request.texts
                 call.keep()
                 waiting[lane].append((call, request))
         for lane, together in waiting.items():
@@ -109,6 +118,7 @@ class TritonPythonModel:
             fresh=wants_fresh(call.parameters),
             begin=call.begin,
             answer=call.answer_rows,
+            watch=call.watch,
         )
 
     @cached_property
@@ -140,6 +150,8 @@ class TritonPythonModel:
     def finalize(self) -> None:
         """Compute the requests that wait, and end the threads."""
         self._encoder.close()
+        if self._tracing:
+            self._tracing.close()
         self._metrics.close()
         self._served.close()
 
@@ -154,11 +166,15 @@ class EncodeCall(Call):
         self._began_s = self.arrived_s
         self.none: Rows = {}
         """The outputs that its caller does without, each without rows."""
+        self.watch: EncodeTrace | None = None
+        """Its trace, where it has one."""
 
     def begin(self) -> bool:
         """Return whether somebody waits for the answer; if not, say so to the server, which forgets the request
         then."""
         self._began_s = time.monotonic()
+        if self.watch:
+            self.watch.began_s = self._began_s
         with self.guarded("begin"):
             if not self.is_given_up() and not 0 < self.timeout_s < self._began_s - self.arrived_s:
                 return True

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from ..instance.failures import Failures
 from ..request.call import Call
-from ..request.replies import failed, reply, unavailable
+from ..request.replies import error_kind, failed, reply, unavailable
+from .generate_trace import GenerateTrace
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 
-_STATUSES = {"INVALID_ARG": "INVALID_ARGUMENT", "UNAVAILABLE": "UNAVAILABLE", "CANCELLED": "CANCELLED"}
-"""Triton's name for the code of an error -> the status that its words begin with. A stream of Triton's carries of an
-error no more than its words, where clients read the status."""
 _NOT_WHOLE = (CANCELLED, DEADLINE)
 """How texts end that nobody waited for."""
 OUTCOMES = ANSWERED, _GIVEN_UP, _LATE, _REFUSED, _INVALID, _FAILED = (
@@ -80,6 +78,8 @@ class GenerateCall(Call):
         """Take what is new of a text. Where the request comes to nothing by it, as it failed or is to be answered
         whole and came to no end of its own, its other texts are given up. Raises nothing."""
         index = self.texts.index(text)
+        if isinstance(self.trace, GenerateTrace):
+            self.trace.told()
         with self._changing:
             news = self._news[index]
             news.piece += piece
@@ -103,15 +103,15 @@ class GenerateCall(Call):
         super().give_up(error)
 
     def answer(self, response: Any) -> None:
-        """Answer the request, an error with its status in words before it. Raises nothing."""
+        """Answer the request, an error with its status in words before it: a stream of Triton's carries of an error no
+        more than its words, where clients read the status. Raises nothing."""
         with self._changing:
             over, self._over = self._over, None
         if over is not None:
             over(self, self._outcome(response), time.monotonic() - self.arrived_s)
         if response.has_error():
             error = response.error()
-            codes = {getattr(pb_utils.TritonError, name): status for name, status in _STATUSES.items()}
-            words = f"{codes.get(error.code(), 'INTERNAL')}: {error.message()}"
+            words = f"{error_kind(response)}: {error.message()}"
             response = pb_utils.InferenceResponse(error=pb_utils.TritonError(words, error.code()))
         super().answer(response)
 

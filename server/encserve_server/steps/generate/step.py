@@ -25,10 +25,12 @@ from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules
 from ..request.replies import cancelled, invalid, unavailable
 from ..tokenize.tokenization import Tokenization
+from ..trace.tracing import open_tracing
 from .call import GenerateCall
 from .choice import choices_of
 from .counts import GenerateCounts
 from .engine import Engine
+from .generate_trace import GenerateTrace, generate_trace
 from .languages import Languages
 from .pace import QueueFull
 from .pieces import Pieces
@@ -64,6 +66,9 @@ class TritonPythonModel:
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("engine", "replies")
         self._counts = GenerateCounts(self._metrics)
+        self._tracing = open_tracing(
+            args, step="_generate", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
+        )
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
         self._page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
@@ -87,6 +92,8 @@ class TritonPythonModel:
         """Let the texts of each request wait for the engine, which answers them; a wrong request fails alone."""
         for request in requests:
             call = GenerateCall(request, self._failures, over=self._counts.over)
+            if self._tracing:
+                call.trace = generate_trace(self._tracing, call)
             with call.guarded():
                 if is_closing():
                     call.answer(unavailable("the server is closing and lets no new request in"))
@@ -98,6 +105,7 @@ class TritonPythonModel:
         call.streamed = call.parameters.get("stream") is True
         options = self._rules.check(call.parameters)
         if options["cancel"]:
+            call.trace = None
             for other in list(self._open):
                 if other.id == options["cancel"]:
                     other.give_up_texts()
@@ -132,6 +140,8 @@ class TritonPythonModel:
             )
             for source, choice in zip(sources, choices, strict=True)
         ]
+        if isinstance(trace := call.trace, GenerateTrace):
+            trace.lane, trace.texts, trace.tokenized_s = options["lane"], texts, time.monotonic()
         call.expect(
             texts,
             {name: tensors[name] for name in ("token_count", "dropped_count")},
@@ -193,6 +203,8 @@ class TritonPythonModel:
         self._engine.close()
         self._to_send.put(None)
         self._replying.join()
+        if self._tracing:
+            self._tracing.close()
         self._metrics.close()
 
 

@@ -8,6 +8,7 @@ times as many rounds.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -72,6 +73,7 @@ class Turns:
         """Take out a text, which is the first of its lane, and return it."""
         is_turn_of_bulk = self._is_turn_of_bulk()
         self._queues[text.lane].remove(text)
+        text.began_s = time.monotonic()
         if text.lane == BULK:
             self._rounds = 0
         if not self._queues[BULK]:

@@ -11,8 +11,10 @@ from ..request.arrival import ARRIVED_NS
 from ..request.call import Call
 from ..request.options import OptionRules
 from ..request.replies import reply
+from ..trace.tracing import open_tracing
 from .answer_counts import answer_counts
 from .answer_times import AnswerTimes
+from .head_trace import HeadTrace, head_trace
 from .loading import load_head
 
 
@@ -27,6 +29,9 @@ class TritonPythonModel:
         self._inputs = settings["tensors"]
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
+        self._tracing = open_tracing(
+            args, step="_head", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
+        )
         self._times = None
         if settings.get("arrival") == ARRIVED_NS:  # exports of before this was told have no such tensor
             self._times = AnswerTimes(self._metrics, args["model_name"].removesuffix("_head"))
@@ -36,11 +41,16 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request, as its options say."""
         calls = [Call(request, self._failures) for request in requests]
+        if self._tracing:
+            for call in calls:
+                call.trace = head_trace(self._tracing, call)
         answered = []
         for call in calls:
             with call.guarded():
                 options = self._rules.check(call.parameters)
                 arrival = self._times.arrival(call, options) if self._times else None
+                if arrival is not None and isinstance(call.trace, HeadTrace):
+                    call.trace.lane, call.trace.door_s = arrival
                 inputs = {name: call.tensor(name) for name in self._inputs}
                 answer = self._head.answer(inputs, options)
                 call.answer(reply(**{name: tensor[None] for name, tensor in answer.items()}))  # (1, ...)
@@ -53,8 +63,14 @@ class TritonPythonModel:
                         self._counts.add(inputs, answer)
             except BaseException as error:  # a lack of memory takes nobody's answer
                 self._failures.report("execute", error)
+        if self._tracing:
+            for call in calls:
+                if isinstance(call.trace, HeadTrace):
+                    call.trace.sent()
         return [call.response for call in calls]
 
     def finalize(self) -> None:
         """End the threads."""
+        if self._tracing:
+            self._tracing.close()
         self._metrics.close()

@@ -56,6 +56,11 @@ class Failures:
             except Exception:  # a message to Triton, which takes shared memory
                 print(line, file=sys.stderr, flush=True)
 
+    def warn(self, sentence: str) -> None:
+        """Log a sentence for the operator."""
+        with suppress(BaseException):
+            pb_utils.Logger.log_warn(f"{self.model}: {sentence}")
+
 
 def description(error: BaseException) -> str:
     """Return the kind of an error and where it was raised, without its message, which may quote a text."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
@@ -17,10 +17,18 @@ from ..instance.failures import Failures
 from ..instance.loops import end_process
 from .health import PARAMETER as HEALTH
 from .options import InvalidArgument
-from .replies import failed, invalid
+from .replies import error_kind, failed, invalid
+from .traceparent import PARAMETER as TRACEPARENT
 
 _NO_ROOM = "shared memory pool size"
 """The words of the Python backend where an answer finds no room in shared memory; it has no code for that."""
+
+
+class Trace(Protocol):
+    """What is told of a request that is traced."""
+
+    def answered(self, error: str) -> None:
+        """Take that it is answered, with a kind of error or "". Raises nothing."""
 
 
 class Call:
@@ -39,6 +47,8 @@ class Call:
         self.arrived_s = time.monotonic()
         self.response: Any = None
         """The response that `execute` returns for the call: None if the answer is sent."""
+        self.trace: Trace | None = None
+        """What its step tells of it, where it is traced."""
 
     @property
     def id(self) -> str:
@@ -59,12 +69,18 @@ class Call:
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
         """The parameters that its caller chose, as Triton hands them over."""
-        return {name: value for name, value in self._given.items() if name != HEALTH}
+        return {name: value for name, value in self._given.items() if name != HEALTH and name.lower() != TRACEPARENT}
 
     @property
     def health_token(self) -> object:
         """The token that shows that it is a question of health; None where it claims to be none."""
         return self._given.get(HEALTH)
+
+    @cached_property
+    def traceparent(self) -> object:
+        """The trace that its caller says that it belongs to; None where it says nothing. Triton names the parameter as
+        a caller over HTTP writes the header."""
+        return next((value for name, value in self._given.items() if name.lower() == TRACEPARENT), None)
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -99,6 +115,8 @@ class Call:
             if self._is_answered:
                 return
             self._is_answered = True
+        if self.trace is not None:
+            self.trace.answered(error_kind(response))
         if self._sender is None:
             self.response = response
             return

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from .options import InvalidArgument
 
+_STATUSES = {"INVALID_ARG": "INVALID_ARGUMENT", "UNAVAILABLE": "UNAVAILABLE", "CANCELLED": "CANCELLED"}
+"""Triton's name for the code of an error -> its status."""
+
 
 def reply(**tensors: NDArray[Any]) -> Any:
     """Return a response with the given output tensors."""
@@ -28,6 +31,14 @@ def failed(message: str) -> Any:
 def unavailable(message: str) -> Any:
     """Return the response UNAVAILABLE, for a request that may be tried again later."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE))
+
+
+def error_kind(response: Any) -> str:
+    """Return the kind of a response's error, in the words of its status; empty where it has none."""
+    if not response.has_error():
+        return ""
+    kinds = {getattr(pb_utils.TritonError, name): status for name, status in _STATUSES.items()}
+    return kinds.get(response.error().code(), "INTERNAL")
 
 
 def cancelled(message: str) -> Any:

@@ -27,12 +27,14 @@ from ..request.call import Call
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules, Options
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
+from ..trace.tracing import open_tracing
 from .door.admission_queue import LIMITS, POLL_S, AdmissionQueue, Overloaded, Released, estimate_tokens
 from .door.encode_load import EncodeLoad
 from .door.lane_queue import QueuedRequest
 from .door.marker import Marker
 from .door.queue_limits import queue_limits
 from .door.sent_requests import SentRequests
+from .door_trace import DoorTrace, door_trace, tokenized
 from .text_counts import TextCounts
 from .tokenization import Tokenization
 
@@ -63,6 +65,9 @@ class TritonPythonModel:
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("tokenizer", "admission", "markers")
+        self._tracing = open_tracing(
+            args, step="_tokenize", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
+        )
         self._count(self._metrics)
         self._texts = TextCounts(tokenizer, self._metrics)
         show_restarts(self._metrics, args)
@@ -116,6 +121,9 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request with its own texts' tokens, now or when it is released; a wrong request fails alone."""
         calls = [Call(request, self._failures) for request in requests]
+        if self._tracing:
+            for call in calls:
+                call.trace = door_trace(self._tracing, call)
         now: list[QueuedRequest] = []
         refused: list[tuple[Call, Overloaded]] = []
         for call in calls:
@@ -149,6 +157,7 @@ class TritonPythonModel:
         """
         options = self._rules.check(call.parameters)
         if options["cancel"]:
+            call.trace = None
             self._messages.add()
             self._forget({options["cancel"]})
             call.answer(cancelled(f"request {options['cancel']} is given up"))
@@ -166,9 +175,12 @@ class TritonPythonModel:
         return []
 
     def _queued_request(self, asked: Asked) -> QueuedRequest:
+        lane, texts = asked.options["lane"], sum(map(len, asked.groups))
+        if isinstance(trace := asked.call.trace, DoorTrace):
+            trace.asked = {"encserve.lane": lane, "encserve.texts": texts}
         return QueuedRequest(
-            lane=asked.options["lane"],
-            texts=sum(map(len, asked.groups)),
+            lane=lane,
+            texts=texts,
             size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
             tokens=estimate_tokens(asked.groups, self._max_length),
             request_id=asked.call.id,
@@ -202,6 +214,8 @@ class TritonPythonModel:
             return
         sent = [self._sent.let_on(request.lane, request.tokens) for request in queued] if self._sent else []
         gone_on = []
+        if self._tracing:
+            self._begin_traces(queued)
         try:
             answers = self._tokenize([request.work for request in queued])
             for request, answer in zip(queued, answers, strict=True):
@@ -212,13 +226,20 @@ class TritonPythonModel:
                 self._sent.forget([each for each in sent if each not in gone_on])
                 self._sent.hand_over(gone_on)
 
+    @staticmethod
+    def _begin_traces(queued: Sequence[QueuedRequest]) -> None:
+        began_s = time.monotonic()
+        for request in queued:
+            if isinstance(trace := request.work.call.trace, DoorTrace):
+                trace.began_s = began_s
+
     def _tokenize(self, asked: Sequence[Asked]) -> list[Any]:
         """Return the answer to each request. One at which the tokenizer fails does so alone."""
         try:
             answers = self._tokenization.tokenize([(each.groups, each.options) for each in asked])
             self._count_texts(asked, answers)
             return [
-                invalid(answer) if isinstance(answer, InvalidArgument) else self._reply(each.call, answer)
+                invalid(answer) if isinstance(answer, InvalidArgument) else self._reply(each, answer, len(asked))
                 for each, answer in zip(asked, answers, strict=True)
             ]
         except BaseException as error:  # a panic of the tokenizer is no Exception
@@ -236,8 +257,10 @@ class TritonPythonModel:
         except BaseException as error:
             self._failures.report("execute", error)
 
-    def _reply(self, call: Call, tensors: Mapping[str, NDArray[Any]]) -> Any:
-        arrival = {ARRIVED_NS: arrival_tensor(call.arrived_s)} if self._tells_arrival else {}
+    def _reply(self, asked: Asked, tensors: Mapping[str, NDArray[Any]], together: int) -> Any:
+        if isinstance(trace := asked.call.trace, DoorTrace):
+            trace.tokenized = tokenized(asked.groups, tensors, together)
+        arrival = {ARRIVED_NS: arrival_tensor(asked.call.arrived_s)} if self._tells_arrival else {}
         return reply(**{name: tensors[name][None] for name in self._tensors}, **arrival)  # (1, ...)
 
     @staticmethod
@@ -254,6 +277,8 @@ class TritonPythonModel:
         self._serving.join()
         if self._sent:
             self._sent.close()
+        if self._tracing:
+            self._tracing.close()
         self._metrics.close()
 
 

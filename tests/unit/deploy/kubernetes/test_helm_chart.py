@@ -6,6 +6,7 @@ from helm_chart import CHART, KUBERNETES, OLDEST, Refused, helm, of_kind, render
 from value_sets import MONITORED, OF_NEW_CLUSTERS, REFUSED, VALUE_SETS, certificate
 
 import encserve
+from encserve_server.steps.trace.settings import trace_settings
 
 
 def test_helm_finds_nothing_to_complain_of():
@@ -156,3 +157,22 @@ def test_servers_that_share_rows_have_the_address_and_the_secret():
     (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == "/shared-rows")
     (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
     assert volume["secret"] == {"secretName": "encserve-rows", "items": [{"key": "secret", "path": "secret"}]}
+
+
+def test_servers_tell_a_collector_of_requests_and_which_pod_they_are():
+    manifests = render(VALUE_SETS["traces"])
+    (container,) = the(manifests, "Deployment", "encserve-server")["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment == {
+        "ENCSERVE_OTLP": "http://collector:4318",
+        "ENCSERVE_TRACE_SHARE": "0.05",
+        "ENCSERVE_TRACE_REQUEST_IDS": "1",
+        "POD_NAME": None,
+        "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=$(POD_NAME)",
+    }
+    settings = trace_settings({name: value.replace("$(POD_NAME)", "a") for name, value in environment.items() if value})
+    assert (settings.share, settings.request_ids, settings.resource["k8s.pod.name"]) == (0.05, True, "a")
+
+
+def test_no_server_traces_until_somebody_says_where_to():
+    assert "ENCSERVE_OTLP" not in render_text(VALUE_SETS["default"])

@@ -84,9 +84,30 @@ def test_environment_leaves_a_libpython_of_the_system_to_the_linker():
 
 
 def test_the_steps_are_told_what_they_look_up():
-    environment = steps_environment(folder=Path("/tmp/server"), admin_secret="secret", restarts=2)
+    config = ServeConfig(otlp="http://collector:4318", trace_share=0.25)
+    environment = steps_environment(config, folder=Path("/tmp/server"), admin_secret="secret", restarts=2)
     assert environment.pop("ENCSERVE_HEALTH_TOKEN") not in ("", "secret")
-    assert environment == {"ENCSERVE_RUNTIME_FOLDER": "/tmp/server", "ENCSERVE_RESTARTS": "2"}
+    assert environment == {
+        "ENCSERVE_RUNTIME_FOLDER": "/tmp/server",
+        "ENCSERVE_RESTARTS": "2",
+        "ENCSERVE_OTLP": "http://collector:4318",
+        "ENCSERVE_TRACE_SHARE": "0.25",
+        "ENCSERVE_TRACE_REQUEST_IDS": "0",
+    }
+
+
+def test_the_header_of_a_trace_reaches_the_steps_where_there_is_a_collector():
+    def headers(**options):
+        flags = triton_flags(
+            ServeConfig(**options), pipelines=["minilm"], shm_prefix="p_", admin_secret="s" * 16, has_gpu=False
+        )
+        return [flag for flag in flags if "header" in flag]
+
+    assert headers(otlp="http://localhost:4318") == [
+        "--grpc-header-forward-pattern=(?i)traceparent",
+        "--http-header-forward-pattern=(?i)traceparent",
+    ]
+    assert headers() == []
 
 
 def test_reason_of_end_is_what_triton_said_last():

@@ -38,4 +38,24 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .traces }}
+{{- if .otlp }}
+- name: ENCSERVE_OTLP
+  value: {{ .otlp | quote }}
+{{- if ne (toString .share) "" }}
+- name: ENCSERVE_TRACE_SHARE
+  value: {{ kindIs "string" .share | ternary .share (float64 .share | printf "%.15g") | quote }}
+{{- end }}
+{{- if .requestIds }}
+- name: ENCSERVE_TRACE_REQUEST_IDS
+  value: "1"
+{{- end }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.pod.name=$(POD_NAME)
+{{- end }}
+{{- end }}
 {{- end }}

@@ -146,14 +146,15 @@ def policies_let_gateways_ask_dns(manifests):
 
 
 @rule(of="shared rows", breaks=lambda all_: policy(all_, "server")["egress"].pop())
-def policies_let_servers_ask_their_cache_alone(manifests):
+def policies_let_servers_ask_their_cache_and_collector_alone(manifests):
     spec = policy(manifests, "server")
     if spec is None:
         return
     names = {each["name"] for each in main_container(manifests, "server").get("env", ())}
     peers = [peer for rule_ in spec["egress"] for peer in rule_.get("to", ())]
-    if bool(peers) != ("ENCSERVE_SHARED_ROWS_URL" in names):
-        yield f"servers may ask {peers}, and have {'a' if names else 'no'} cache"
+    asked = names & {"ENCSERVE_SHARED_ROWS_URL", "ENCSERVE_OTLP"}
+    if bool(peers) != bool(asked):
+        yield f"servers may ask {peers}, and have {'a' if asked else 'no'} cache or collector"
 
 
 @rule(breaks=lambda all_: policy(all_, "server")["ingress"][0]["ports"].append({"port": "metrics"}))

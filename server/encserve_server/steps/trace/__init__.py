@@ -1,0 +1,1 @@
+"""Spans of what becomes of a request in a step, for a collector of OpenTelemetry."""
