@@ -7,7 +7,8 @@ import urllib.request
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from told_spans import about, calling, seconds, spans_of
+from edge import Gateway
+from told_spans import about, calling, seconds, spans_of, wait_until
 
 from encserve import Client
 
@@ -129,6 +130,16 @@ def test_a_refused_request_says_why_and_no_span_has_a_text_or_an_id_of_a_caller(
         assert hidden not in collector.bodies
     assert collector.services == {"encserve"}
     assert collector.paths == {"/v1/traces"}
+
+
+def test_the_edge_takes_the_trace_of_callers_outside(traced, collector, authority, tmp_path):
+    edge, number = Gateway(tmp_path, traced, authority), next(numbers)
+    key = edge.new_key("alice")
+    with edge, edge.client(api_key=key) as outside, calling(number):
+        before = len(collector.spans)
+        outside.embed(TEXTS, model="minilm")
+        wait_until(lambda: "minilm" in [span.name for span in collector.spans[before:]])
+    assert spans_of(collector, number, until=lambda _: True) == []
 
 
 def test_a_collector_that_dies_costs_no_request_and_is_said_once(client, traced, collector, said):

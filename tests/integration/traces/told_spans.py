@@ -21,6 +21,14 @@ def calling(number, *, sampled=True):
         yield
 
 
+def wait_until(holds):
+    """Wait for what a collector is to be told."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline_s, "it was not told"
+        time.sleep(0.05)
+
+
 def spans_of(collector, number, *, until):
     """The spans of a trace, once `until` is true of their names, or after a while."""
     deadline_s = time.monotonic() + PATIENCE_S

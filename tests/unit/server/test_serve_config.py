@@ -55,6 +55,8 @@ def test_the_command_has_the_defaults_of_the_config():
     assert arguments.pop("supervise") is True
     assert (arguments.pop("gateway"), arguments.pop("gateway_port")) == (None, 8080)
     assert {arguments.pop(name) for name in list(arguments) if name.startswith("tls_")} == {default.tls}
+    of_the_environment = {arguments.pop(name) for name in ("otlp", "trace_share", "trace_request_ids")}
+    assert of_the_environment == {None}
     assert arguments == {name: getattr(default, name) for name in arguments}
 
 

@@ -11,7 +11,7 @@ from ..request.arrival import ARRIVED_NS
 from ..request.call import Call
 from ..request.options import OptionRules
 from ..request.replies import reply
-from ..trace.tracing import open_tracing
+from ..trace.tracing import Tracing, open_tracing
 from .answer_counts import answer_counts
 from .answer_times import AnswerTimes
 from .head_trace import HeadTrace, head_trace
@@ -20,6 +20,9 @@ from .loading import load_head
 
 class TritonPythonModel:
     """Answers each request as its options say."""
+
+    _tracing: Tracing | None = None
+    """Its traces; None where the operator wants none."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the head of the pipeline's task."""

@@ -38,6 +38,9 @@ class Call:
     sent, now or later.
     """
 
+    trace: Trace | None = None
+    """What its step tells of it; None where it is not traced."""
+
     def __init__(self, request: Any, failures: Failures) -> None:
         self._request = request
         self._failures = failures
@@ -47,8 +50,6 @@ class Call:
         self.arrived_s = time.monotonic()
         self.response: Any = None
         """The response that `execute` returns for the call: None if the answer is sent."""
-        self.trace: Trace | None = None
-        """What its step tells of it, where it is traced."""
 
     @property
     def id(self) -> str:

@@ -27,7 +27,7 @@ from ..request.call import Call
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules, Options
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
-from ..trace.tracing import open_tracing
+from ..trace.tracing import Tracing, open_tracing
 from .door.admission_queue import LIMITS, POLL_S, AdmissionQueue, Overloaded, Released, estimate_tokens
 from .door.encode_load import EncodeLoad
 from .door.lane_queue import QueuedRequest
@@ -50,6 +50,9 @@ class Asked(NamedTuple):
 
 class TritonPythonModel:
     """Tokenizes the texts of all requests of a batch in one call."""
+
+    _tracing: Tracing | None = None
+    """Its traces; None where the operator wants none."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the tokenizer, after checking that it is the certified one."""

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from collector import attributes, collecting
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from encserve_server.steps.encode.host.requirements import HostRequirements
@@ -281,3 +282,27 @@ def test_times_and_sizes_are_counted(step, ask):
     wait_until(lambda: observed(counts._token_gap) == 2 * (3 - 1))
     assert counted(counts._steps) == observed(counts._rows_per_step)
     assert counted(counts._rows) == counted(counts._tokens, kind="output") == 2 * 3
+
+
+def test_a_traced_request_tells_when_its_turn_came_and_what_was_made(triton, tmp_path, monkeypatch, request):
+    with collecting() as collector:
+        monkeypatch.setenv("ENCSERVE_OTLP", collector.url)
+        ask = request.getfixturevalue("ask")
+        parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+        last_of(ask("b", "a b", traceparent=parent, request_id="me"))
+        refused = ask("b", traceparent=parent, max_new_tokens=-1)
+        wait_until(lambda: refused.answers and len(collector.spans) == 6)
+    mine = [span for span in collector.spans if "error.type" not in attributes(span)]
+    spans = {span.name: span for span in mine}
+    assert spans.keys() == {"t5", "tokenize", "queue", "generate"}
+    assert spans["t5"].parent_span_id.hex() == "cd" * 8
+    assert {span.parent_span_id for name, span in spans.items() if name != "t5"} == {spans["t5"].span_id}
+    ends = [spans[name] for name in ("tokenize", "queue", "generate")]
+    assert [each.end_time_unix_nano for each in ends[:2]] == [each.start_time_unix_nano for each in ends[1:]]
+    assert spans["t5"].start_time_unix_nano == ends[0].start_time_unix_nano
+    made = attributes(spans["generate"])
+    assert (made["encserve.tokens"], made["encserve.output_tokens"]) == (3, 6)
+    whole_s = (spans["t5"].end_time_unix_nano - spans["t5"].start_time_unix_nano) / 1e9
+    assert 0 < made["encserve.first_piece_s"] <= whole_s
+    failed = {span.name: attributes(span)["error.type"] for span in collector.spans if span not in mine}
+    assert failed == {"t5": "INVALID_ARGUMENT", "tokenize": "INVALID_ARGUMENT"}

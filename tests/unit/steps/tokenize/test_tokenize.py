@@ -37,7 +37,7 @@ def test_requests_are_answered_at_once_where_there_is_room(triton, step):
 
 
 def test_a_request_is_as_large_as_its_texts_in_utf8(step, triton):
-    call = type("Call", (), {"id": "", "timeout_s": 0.0, "arrived_s": 0.0})
+    call = type("Call", (), {"id": "", "timeout_s": 0.0, "arrived_s": 0.0, "trace": None})
     from encserve_server.steps.tokenize.step import Asked
 
     request = step._queued_request(Asked(call, [["abc", "\u00fc\u4e2d"], ["\U0001f600"]], {"lane": "bulk"}))
