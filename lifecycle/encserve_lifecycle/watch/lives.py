@@ -39,6 +39,10 @@ class Lives:
         # Of a server that has just begun, no step has told it yet.
         self._restarts = max(self._restarts, _restarts(series))
 
+    def pass_over(self, series: Series) -> None:
+        """Go on from a page before which versions were loaded, whatever counters began anew by that."""
+        self._answered = _answered(series)
+
 
 def _answered(series: Series) -> dict[Labels, float]:
     return {labels: value for (name, labels), value in series.items() if name == _OF_TRITON}

@@ -83,7 +83,7 @@ class Watch:
         with suppress(OSError):  # then from the last page
             page = self._read()
             self._growth.take(page)
-            self._lives.take(page)
+            self._lives.pass_over(page)
         self._growth, self._phase_s = self._growth.anew(), self._clock()
         self.phase, self.sees = phase, False
 

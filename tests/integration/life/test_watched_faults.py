@@ -7,14 +7,17 @@ import argparse
 import random
 import shutil
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 import transformers
 from export.small_checkpoints import make_checkpoint
 from serving import certify_again, change_weights, copy_version, export, serve_config
 
-from encserve import Client
+from encserve import Client, EncserveError
+from encserve_repository.activation import active_candidate
+from encserve_repository.versions import active_version
 from encserve_server import promote
 from encserve_server.launcher.server import TritonServer
 
@@ -110,3 +113,44 @@ def test_labels_that_are_others(tmp_path, capsys):
     with TritonServer(serve_config(models)) as server, callers(server, classify):
         told = rolled_back_for(server, "topics", tmp_path / "watch.html", capsys)
     assert "texts labelled " in told or "first scores above " in told
+
+
+def test_a_version_under_which_the_server_dies_twice(tmp_path, capsys):
+    models = tmp_path / "models"
+    export(make_checkpoint(tmp_path / "tiny"), "minilm", models)
+    copy_version(models, "minilm", 1, 2)
+    config, servers = serve_config(models), []
+
+    def embed_if_it_can(client, text, caller):
+        with suppress(EncserveError):
+            embed(client, text, caller)
+
+    def die_twice():
+        for _ in range(2):
+            until(lambda: stated_candidate(models))  # and some time after it
+            time.sleep(15)
+            servers[-1].stop(at_once=True)
+            servers.append(TritonServer(config).__enter__())
+
+    servers.append(TritonServer(config).__enter__())
+    dying = threading.Thread(target=die_twice)
+    try:
+        with callers(servers[0], embed_if_it_can):
+            dying.start()
+            told = rolled_back_for(servers[0], "minilm", tmp_path / "watch.html", capsys)
+            dying.join()
+    finally:
+        dying.join()
+        servers[-1].stop()
+    assert "it died twice since version 2 answers callers" in told
+
+
+def stated_candidate(models):
+    return active_candidate(models, "minilm") or active_version(models, "minilm") == 2
+
+
+def until(condition):
+    deadline_s = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)

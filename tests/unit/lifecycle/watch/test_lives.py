@@ -40,6 +40,15 @@ def test_deaths_are_seen_by_counters_that_begin_anew(pages, deaths):
     assert lives.deaths == deaths
 
 
+def test_what_began_anew_while_versions_were_loaded_is_no_death():
+    lives = Lives(page(m=100, m_head=100))
+    lives.pass_over(page(m=2, m_head=2))
+    lives.take(page(m=4, m_head=4))
+    assert lives.deaths == 0
+    lives.take(page(m=1, m_head=1))
+    assert lives.deaths == 1
+
+
 def dying(server, *, at, away_s=20.0):
     """The server dies at some seconds, and is started again after a while."""
     sleep, died = server.sleep, []
