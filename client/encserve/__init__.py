@@ -39,6 +39,7 @@ from encserve._results import (
     TokenClassifications,
     TokenEmbeddings,
 )
+from encserve._spans.embeddings import SpanEmbeddings
 from encserve._streams import AsyncGeneratedStream, GeneratedStream
 from encserve._transport.admin_secret import ADMIN_KEY, local_admin_secret
 from encserve._transport.awaiting import AsyncGrpcTransport
@@ -85,6 +86,7 @@ __all__ = [
     "ServedModel",
     "ServerError",
     "Span",
+    "SpanEmbeddings",
     "SparseEmbeddings",
     "TextScores",
     "Tls",

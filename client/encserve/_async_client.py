@@ -30,6 +30,8 @@ from encserve._results import (
 )
 from encserve._shells.awaiting import AwaitingShell
 from encserve._shells.coalesce import max_delay_of
+from encserve._spans.embeddings import SpanEmbeddings
+from encserve._spans.verb import EMBED_SPANS
 from encserve._streams import AsyncGeneratedStream
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.awaiting import AsyncGrpcTransport
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from encserve._hybrid.verb import EmbedHybridOptions
+    from encserve._spans.verb import EmbedSpansOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -130,6 +133,12 @@ class AsyncClient:
     ) -> TokenEmbeddings:
         """Embed each token of texts, as late interaction needs it."""
         return await self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
+
+    async def embed_spans(
+        self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSpansOptions]
+    ) -> SpanEmbeddings:
+        """Embed parts of texts that are read whole, as late chunking does."""
+        return await self._whole(self._calls.about_list(EMBED_SPANS, texts, model, options))
 
     async def embed_sparse(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]

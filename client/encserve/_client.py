@@ -28,6 +28,8 @@ from encserve._results import (
     TokenEmbeddings,
 )
 from encserve._shells.blocking import BlockingShell
+from encserve._spans.embeddings import SpanEmbeddings
+from encserve._spans.verb import EMBED_SPANS
 from encserve._streams import GeneratedStream
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.blocking import GrpcTransport
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from encserve._hybrid.verb import EmbedHybridOptions
+    from encserve._spans.verb import EmbedSpansOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -162,6 +165,10 @@ class Client:
     ) -> TokenEmbeddings:
         """Embed each token of texts, as late interaction needs it."""
         return self._whole(self._calls.about_list(EMBED_TOKENS, texts, model, options))
+
+    def embed_spans(self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSpansOptions]) -> SpanEmbeddings:
+        """Embed parts of texts that are read whole, as late chunking does."""
+        return self._whole(self._calls.about_list(EMBED_SPANS, texts, model, options))
 
     def embed_sparse(
         self, texts: Iterable[str], *, model: str, **options: Unpack[EmbedSparseOptions]

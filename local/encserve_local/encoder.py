@@ -18,6 +18,7 @@ from encserve import (
     MaskFills,
     PipelineInfo,
     Ranking,
+    SpanEmbeddings,
     SparseEmbeddings,
     TextScores,
     TokenClassifications,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from encserve._hybrid.verb import EmbedHybridOptions
+    from encserve._spans.verb import EmbedSpansOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -124,6 +126,10 @@ class Encoder:
     def embed_tokens(self, texts: Iterable[str], **options: Unpack[EmbedTokensOptions]) -> TokenEmbeddings:
         """Embed each token of texts, as `Client.embed_tokens` does."""
         return self._client.embed_tokens(texts, model=self._name, **options)
+
+    def embed_spans(self, texts: Iterable[str], **options: Unpack[EmbedSpansOptions]) -> SpanEmbeddings:
+        """Embed parts of texts that are read whole, as `Client.embed_spans` does."""
+        return self._client.embed_spans(texts, model=self._name, **options)
 
     def embed_sparse(self, texts: Iterable[str], **options: Unpack[EmbedSparseOptions]) -> SparseEmbeddings:
         """Embed texts as weighted tokens of the vocabulary, as `Client.embed_sparse` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from encserve._verbs.options import Option
@@ -41,6 +42,8 @@ def _flag(option: Option) -> dict[str, Any]:
         return {"type": int, "metavar": "N", "help": about}
     if option.kind is float:
         return {"type": float, "metavar": "NUMBER", "help": about}
+    if option.kind is tuple:
+        return {"type": json.loads, "metavar": "JSON", "help": f"{about}; as JSON, such as [[[0, 20], [20, 35]]]"}
     if option.by_text:
         return {"metavar": "NAME", "action": "append", "help": f"{about}; given again for a name for each text"}
     if option.kind is list:

@@ -41,7 +41,7 @@ class Call(Generic[Part]):
     """The options of the pipeline that the caller gave."""
     texts: Texts
     """What is split into requests."""
-    by_text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_text: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """The options of the pipeline that have a value for each text."""
     pairs: Sequence[str] | None = None
     """The second text of each; in a verb about pairs."""

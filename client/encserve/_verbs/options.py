@@ -14,6 +14,7 @@ import ast
 import inspect
 import json
 import math
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class Option:
 
     name: str
     kind: type
-    """The type of its value: str, int, bool or float, and list of several texts."""
+    """The type of its value: str, int, bool or float, list of several texts, and tuple of spans for each text."""
     about: str
     """What it does, in full sentences."""
     choices: tuple[str, ...] = ()
@@ -163,17 +164,29 @@ class Option:
             raise InvalidInput(f"{self.name} is {value!r}, expected a {self.kind.__name__}")
         return value  # type: ignore[return-value]
 
-    def of_each(self, values: Sequence[object]) -> tuple[str, ...]:
-        """The values of all texts, where it may have one for each.
+    def of_each(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """The values of all texts, where it may have one for each; of spans a list of [begin, end] each.
 
         Raises:
             InvalidInput: one has the wrong type.
         """
+        if self.kind is tuple:
+            return tuple(self._spans(index, own) for index, own in enumerate(values))
         for index, value in enumerate(values):
             if not isinstance(value, str) or not value:
                 found = repr(value) if isinstance(value, str) else type(value).__name__
                 raise InvalidInput(f"{self.name} has {found} at {index}, expected a str that is not empty")
         return tuple(map(str, values))
+
+    def _spans(self, index: int, own: Any) -> list[list[int]]:
+        """The spans of one text, which may be an array (spans, 2). Raises InvalidInput."""
+        try:
+            spans = [[operator.index(place) for place in span] for span in own]
+        except TypeError:
+            spans = [[]]
+        if any(len(span) != len(("begin", "end")) for span in spans):
+            raise InvalidInput(f"{self.name} of text {index} are no list of (begin, end) in whole numbers")
+        return spans
 
 
 @cache
@@ -211,6 +224,8 @@ def _option(name: str, hint: Any, about: str) -> Option:
     (kind,) = kinds or [value]
     if get_origin(kind) is Literal:
         return Option(name=name, kind=str, about=about, choices=get_args(kind))
+    if get_origin(kind) is Sequence and get_origin(get_args(kind)[0]) is Sequence:
+        return Option(name=name, kind=tuple, about=about, by_text=True)
     if get_origin(kind) is Sequence:
         return Option(name=name, kind=list, about=about)
     return Option(name=name, kind=kind, about=about, least=least)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from encserve._hybrid.verb import EMBED_HYBRID
+from encserve._spans.verb import EMBED_SPANS
 from encserve._verbs.answer import ANSWER
 from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
@@ -30,6 +31,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         EMBED_HYBRID,
         EMBED_SPARSE,
         EMBED_TOKENS,
+        EMBED_SPANS,
         FILL_MASK,
         GENERATE,
         RERANK,

@@ -41,6 +41,9 @@ class Verb(Generic[Part]):
     """The part of the result in one answer."""
     always: Given = field(default_factory=dict)
     """Options that each request has."""
+    complete: Callable[[Given, Mapping[str, Any]], Given] = lambda given, by_text: given
+    """From the options of a call, and those that each text has a value of its own of, to the former with what follows
+    from both. Raises InvalidInput: they do not go together."""
     split: str = "text"
     """What the caller calls one of the texts that are split into requests."""
     shared: str = ""
@@ -90,9 +93,10 @@ class Verb(Generic[Part]):
         of_each = self.by_text(keywords)
         present = {name: option for name, option in options.items() if keywords.get(name) is not None}
         values = {name: option for name, option in present.items() if name not in of_each}
-        return {**self.always, **{name: option.checked(keywords[name]) for name, option in values.items()}}
+        given = {**self.always, **{name: option.checked(keywords[name]) for name, option in values.items()}}
+        return dict(self.complete(given, of_each))
 
-    def by_text(self, keywords: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    def by_text(self, keywords: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
         """The options among the keywords of a call that give each text a value of its own, by name.
 
         Raises:

@@ -196,6 +196,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         hybrid = read_hybrid_layers(whole, family.width(model_config), allow_pickle=config.allow_pickle)
     if modules.table:
         task = task_of(task.name, pairs=task.pairs, by_table=True)
+    elif task.name == "token-embedding" and modules.pools_by_mean:
+        task = task_of(task.name, pairs=task.pairs, in_spans=True)
     elif task.name == "sparse-embedding" and (whole / UNROUTED).is_file():
         raise Unsupported(
             f"{whole} has {UNROUTED}, weights of the tokens of queries, and no Router that says so: queries would be "

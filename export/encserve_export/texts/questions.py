@@ -145,7 +145,14 @@ def _beginnings(form: Form, texts: list[str]) -> list[str]:
     return [other.encode()[:most].decode("utf-8", errors="ignore").strip() or "a" for other in others]
 
 
-ALONE_IN_ITS_ROW = ("queries_and_documents", "queries_by_table", "single_texts", "tagged_texts", "texts_with_vectors")
+ALONE_IN_ITS_ROW = (
+    "queries_and_documents",
+    "queries_by_table",
+    "single_texts",
+    "tagged_texts",
+    "texts_in_spans",
+    "texts_with_vectors",
+)
 """Layouts of rows that hold nothing but one text, which may be of no tokens where a tokenizer adds none."""
 
 _LAYOUTS = {
@@ -156,6 +163,7 @@ _LAYOUTS = {
     "queries_and_documents": _Layout(_single_texts, ask_third=_queries),
     "single_texts": _Layout(_single_texts),
     "tagged_texts": _Layout(_single_texts),
+    "texts_in_spans": _Layout(_single_texts),
     "texts_with_vectors": _Layout(_single_texts),
     "templated_pairs": _Layout(_text_pairs),
     "text_pairs": _Layout(_text_pairs),

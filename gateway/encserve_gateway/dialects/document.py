@@ -27,6 +27,8 @@ from encserve_gateway.routes import Dialect, Route
 Schema = dict[str, Any]
 
 _LIST: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+_PLACES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2}
+_SPANS: Schema = {"type": "array", "items": {"type": "array", "items": _PLACES}, "minItems": 1}
 KINDS = {int: "integer", bool: "boolean", str: "string", float: "number"}
 ERRORS = {
     "400": "A field is missing, or its value is impossible; the message names it.",
@@ -101,7 +103,7 @@ def request_schema(verb: Verb[Any]) -> Schema:
             kind = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         properties[name] = {**(_or_null(kind) if name in OPTIONAL else kind), "description": about}
     for name, option in options_of_verb(verb).items():
-        of_each: list[Schema] = [_LIST] if option.by_text else []
+        of_each: list[Schema] = [_LIST] if option.by_text and option.kind is not tuple else []
         properties[name] = {**_or_null(_option(option), *of_each), "description": option.about}
     return {
         "type": "object",
@@ -116,6 +118,8 @@ def _option(option: Option) -> Schema:
         return {"type": "string", "enum": list(option.choices)}
     if option.kind is list:
         return _LIST
+    if option.kind is tuple:
+        return _SPANS
     limits = {"minimum": option.least, "maximum": MOST} if option.kind is int else {}
     return {"type": KINDS[option.kind], **limits}
 

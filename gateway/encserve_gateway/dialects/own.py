@@ -98,6 +98,8 @@ def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
         return fields.whole(option.name, least=option.least)
     if option.kind is float:
         return fields.number(option.name)
+    if option.kind is tuple:
+        return exchange.fields.get(option.name)  # of which the SDK says what is wrong
     if option.kind is list or (option.by_text and isinstance(fields.get(option.name), list)):
         values = fields.texts(option.name, most=exchange.services.config.max_texts)
         if "" in values:

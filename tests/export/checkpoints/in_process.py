@@ -36,6 +36,8 @@ def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
     given = {"text": text, "text_pair": text_pair}
     inputs = {name: [each.encode() for each in given[name]] for name in checkpoint.task.inputs}
     (tensors,) = tokenization.tokenize([(tokenization.read(inputs, chosen), chosen)])
+    if isinstance(tensors, Exception):
+        raise tensors
     taken = {name: torch.from_numpy(np.asarray(tensors[name], np.int64)) for name in checkpoint.graph_inputs}
     rows = [np.empty((0, checkpoint.dimensions), np.float32)]
     if len(taken["lengths"]):

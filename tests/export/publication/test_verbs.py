@@ -54,7 +54,9 @@ class OfLanguages(Tokenizer):
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_each_option_of_a_verb_is_offered(verb):
     table = SimpleNamespace(queries_by_default=False)
-    modules = SimpleNamespace(default_prompt_name=None, prompts={}, normalize=True, token_normalize=True, table=table)
+    modules = SimpleNamespace(
+        default_prompt_name=None, prompts={}, normalize=True, token_normalize=True, table=table, pools_by_mean=True
+    )
     checkpoint = SimpleNamespace(
         task=task_of(verb.task, pairs=False),
         modules=modules,

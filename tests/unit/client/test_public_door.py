@@ -53,6 +53,7 @@ VERBS = {
     "classify_zero_shot",
     "embed",
     "embed_hybrid",
+    "embed_spans",
     "embed_sparse",
     "embed_tokens",
     "fill_mask",

@@ -87,10 +87,23 @@ def ranked(request, texts):
 
 def embedded_tokens(request, texts):
     check_dimensions(request)
+    if "span_count" in request.outputs:
+        return embedded_spans(request, texts)
     total = sum(tokens_of(text)[0] for text in texts)
     vectors = np.arange(total * DIMENSIONS, dtype=np.float32).reshape(1, total, DIMENSIONS)
     vectors = vectors[..., : request.parameters.get("dimensions")]
     return of_types(request, vectors) | {"offsets": np.full((1, total, 2), -1, np.int32)}
+
+
+def embedded_spans(request, texts):
+    """A vector for each span that is given, or for each text."""
+    given = request.parameters.get("spans")
+    own = json.loads(given) if given else [[[0, max(1, len(text))]] for text in texts]
+    vectors = np.arange(sum(map(len, own)) * DIMENSIONS, dtype=np.float32).reshape(1, -1, DIMENSIONS)
+    return of_types(request, vectors[..., : request.parameters.get("dimensions")]) | {
+        "span_count": np.array([list(map(len, own))], np.int32),
+        "span_offsets": np.array([span for each in own for span in each], np.int32).reshape(1, -1, 2),
+    }
 
 
 def embedded_sparsely(request, texts):

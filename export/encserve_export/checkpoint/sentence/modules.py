@@ -83,6 +83,12 @@ class SentenceModules:
     late: LateInteraction | None = None
     """What becomes of queries and of documents, where they meet token by token."""
 
+    @property
+    def pools_by_mean(self) -> bool:
+        """Whether the vector of a text is the mean of its tokens' and nothing more, so that the mean over a part of
+        them is the vector of that part."""
+        return self.pooling == "mean" and self.pools_prompt and not self.dense and not self.token_normalize
+
 
 def read_sentence_modules(folder: Path, *, allow_pickle: bool = False) -> SentenceModules:
     """Read `modules.json` and the files it names; the defaults of sentence-transformers where there is none.

@@ -243,6 +243,22 @@ _BY_TABLE = replace(
 """Sparse vectors where a table answers queries: the tokenize step looks them up, and the network sees documents."""
 
 
+_IN_SPANS = replace(
+    TASKS["token-embedding"],
+    layout="texts_in_spans",
+    head="token_or_span_vectors",
+    head_inputs=("span_at", "span_count"),
+    counts=(*TASKS["token-embedding"].counts, "span_count", "span_offsets"),
+    tensors={
+        **TASKS["token-embedding"].tensors,
+        "span_at": (INT32, 2),
+        "span_count": (INT32, 1),
+        "span_offsets": (INT32, 2),
+    },
+)
+"""Vectors of tokens of which a request may have the means over spans: of checkpoints whose texts are such means."""
+
+
 OFFERED = (*TASKS, LATE_INTERACTION.name, HYBRID_EMBEDDING.name, GENERATION.name)
 """The names of all tasks."""
 
@@ -266,6 +282,8 @@ ADAPTED_BY_TEXT = (
 """Those of them in which each text of a request may have another one."""
 PROMPTED_BY_ADAPTER = ("feature-extraction", "token-embedding")
 """Those of them in which an adapter that a checkpoint brings comes with the prompt of its name."""
+IN_SPANS = "spans"
+"""The option that shows of a pipeline of token vectors that it has means over spans, too."""
 BY_TABLE = "input_type"
 """The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 
@@ -275,12 +293,19 @@ _OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, HYBRID_EMBEDDING
 def stated_task_of(stated: Mapping[str, Any]) -> Task:
     """The task of a pipeline, by the fields of its manifest."""
     name, offered = stated["task"], stated.get("option_defaults", {})
-    return task_of(name, pairs=stated["pairs"], by_table=name == _BY_TABLE.name and BY_TABLE in offered)
+    return task_of(
+        name,
+        pairs=stated["pairs"],
+        by_table=name == _BY_TABLE.name and BY_TABLE in offered,
+        in_spans=name == _IN_SPANS.name and IN_SPANS in offered,
+    )
 
 
-def task_of(name: str, *, pairs: bool, by_table: bool = False) -> Task:
+def task_of(name: str, *, pairs: bool, by_table: bool = False, in_spans: bool = False) -> Task:
     """The task `name`, of pairs of texts where `pairs` says so and the task allows both; of sparse vectors `by_table`
-    where those of queries come out of a table."""
+    where those of queries come out of a table; of token vectors `in_spans` where means of them are offered."""
+    if in_spans:
+        return _IN_SPANS
     if by_table:
         return _BY_TABLE
     task = _OF_THEIR_OWN.get(name) or TASKS[name]

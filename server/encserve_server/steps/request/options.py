@@ -161,6 +161,25 @@ def _strings(problem: str, value: object, rule: Mapping[str, Any]) -> object:
     return strings
 
 
+def _spans(problem: str, value: object, rule: Mapping[str, Any]) -> object:
+    """Return for each text a list of its spans, each a begin and an end."""
+    try:
+        lists = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):  # of what is nested too deep
+        lists = None
+    if not isinstance(lists, list) or not all(isinstance(own, list) and all(map(_is_span, own)) for own in lists):
+        raise InvalidArgument(
+            f"{problem}; it must be a JSON list with a list for each text, of spans [begin, end] in whole numbers"
+        )
+    if (count := sum(map(len, lists))) > rule["most"]:
+        raise InvalidArgument(f"option spans has {count} spans; {rule['most']} are the most")
+    return lists
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(each) is int for each in value)
+
+
 def _json_strings(problem: str, value: object) -> list[str]:
     try:
         strings = json.loads(value) if isinstance(value, str) else None
@@ -187,5 +206,6 @@ KINDS: dict[str, Callable[[str, object, Mapping[str, Any]], object]] = {
     "labels": _labels,
     "number": _number,
     "strings": _strings,
+    "spans": _spans,
 }
 """Kind of an option -> its check, a function of the beginning of the complaint, the value, and the option's rule."""

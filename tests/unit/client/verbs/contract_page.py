@@ -51,6 +51,8 @@ def _listed(names: Iterable[str]) -> str:
 def _values(option: Option) -> str:
     if option.choices:
         return _listed(option.choices)
+    if option.kind is tuple:
+        return "for each text of the request a list of `[begin, end]`; on the wire one JSON list of them"
     if option.by_text:
         return "a text, or one for each text of the request; on the wire a JSON list of them"
     values = {bool: "`true`, `false`", float: "a number", str: "a text", list: "texts; on the wire a JSON list of them"}

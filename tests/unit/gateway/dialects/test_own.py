@@ -23,6 +23,7 @@ ARGUMENTS = {
     "classify_zero_shot": {"texts": ["a"], "labels": ["x", "y"]},
     "embed": {"texts": ["a", "b c"]},
     "embed_hybrid": {"texts": ["a", "b c"]},
+    "embed_spans": {"texts": ["a"]},
     "embed_sparse": {"texts": ["a"]},
     "embed_tokens": {"texts": ["a"]},
     "fill_mask": {"texts": ["a [MASK] car"]},
@@ -45,6 +46,9 @@ VALUES = {
     "dense": False,
     "sparse": False,
     "tokens": False,
+    "spans": [[[0, 1]]],
+    "span_by": "tokens",
+    "span_tokens": 5,
     "top_k": 2,
     "max_answer_length": 3,
     "no_answer": True,
@@ -68,7 +72,14 @@ VALUES = {
     "repetition_penalty": 1.5,
     "no_repeat_ngram_size": 3,
 }
-SENT = {"temperature": "0.5", "length_penalty": "2.0", "repetition_penalty": "1.5", "top_p": "0.9", "stop": '["x"]'}
+SENT = {
+    "temperature": "0.5",
+    "length_penalty": "2.0",
+    "repetition_penalty": "1.5",
+    "top_p": "0.9",
+    "stop": '["x"]',
+    "spans": "[[[0, 1]]]",
+}
 """What of VALUES reaches a pipeline in another form."""
 
 
@@ -188,7 +199,9 @@ async def test_null_leaves_an_option_to_the_pipeline(fake, name):
     assert Draft202012Validator(request_schema(VERBS[name])).is_valid(body)
     gateway = fake()
     assert (await post(gateway.gateway, path_of(VERBS[name]), body)).status == 200
-    assert gateway.requests[0].parameters.keys() <= {"labels"}
+    assert gateway.requests[0].parameters.keys() <= {"labels", "span_by"}, (
+        "sentences, where nothing says what is a span"
+    )
 
 
 async def test_the_document(fake):

@@ -29,6 +29,10 @@ class Layout:
         """Return the texts to tokenize. Raises InvalidArgument."""
         return self._texts.read(inputs, options)
 
+    def prompts(self, options: Options, count: int) -> Sequence[str]:
+        """Return what a request puts before each of its texts."""
+        return self._texts.prompts(options, count)
+
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return the lengths as for single texts."""
         return self._texts.kept_lengths(groups, options)
@@ -43,7 +47,7 @@ class Layout:
         Raises InvalidArgument.
         """
         (texts,), (own,) = groups, encodings
-        cuts, prompts = self._texts.cut(own, options), self._texts.prompts(options, len(texts))
+        cuts, prompts = self._texts.cut(own, options), self.prompts(options, len(texts))
         offsets, continues = [], []
         for prompt, text, encoding, windows in zip(prompts, texts, own, cuts, strict=True):
             places = _behind(len(prompt), np.array(encoding.offsets, np.int32).reshape(-1, 2))

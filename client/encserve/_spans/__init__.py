@@ -1,0 +1,1 @@
+"""Vectors of parts of a text that is read whole: late chunking."""
