@@ -23,9 +23,12 @@ class Supervised:
         pipeline: that of it whose steps are looked up.
         program: the `encserve` that is run, as Python's arguments.
         environment: of the process; None for that of this one.
+        exit_timeout_s: how long it may take to answer what it has when it ends.
     """
 
-    def __init__(self, repository, pipeline="minilm", *, program=("-m", "encserve"), environment=None):
+    def __init__(
+        self, repository, pipeline="minilm", *, program=("-m", "encserve"), environment=None, exit_timeout_s=5
+    ):
         names = ("http", "grpc", "metrics", "health")
         ports = dict(zip(names, own_ports(len(names)), strict=True))
         options = [f"--{name}-port={port}" for name, port in ports.items()]
@@ -35,7 +38,14 @@ class Supervised:
         self.said = []  # (when, line)
         self.pipeline = pipeline
         self.launcher = subprocess.Popen(
-            [sys.executable, *program, "serve", f"--repository={repository}", "--exit-timeout-s=5", *options],
+            [
+                sys.executable,
+                *program,
+                "serve",
+                f"--repository={repository}",
+                f"--exit-timeout-s={exit_timeout_s}",
+                *options,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

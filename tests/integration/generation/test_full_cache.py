@@ -1,6 +1,5 @@
 """What callers are told while more texts wait than have room."""
 
-import argparse
 import asyncio
 
 import pytest
@@ -11,27 +10,10 @@ from encserve import AsyncClient, Overloaded, Retry
 from encserve_gateway.config import GatewayConfig
 from encserve_gateway.pipelines.health import ASKED, Health, State
 from encserve_gateway.pipelines.upstream import Upstream
-from encserve_server import promote, rollback
 from encserve_server.steps.instance.load_page import tokens_in
 
 ONCE = Retry(attempts=1)
 ENDLESS = {"min_new_tokens": 1_000, "max_new_tokens": 1_000}
-
-
-def run(module, server, *words):
-    """Run a command as a shell would."""
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    words = [*words, f"--url={server.grpc_url}", f"--repository={server.config.repository}"]
-    assert module.run(parser.parse_args(words)) == 0
-
-
-@pytest.fixture
-def small(generating):
-    """The server, with the version that decodes two long texts at a time."""
-    run(promote, generating, "t5", "2")
-    yield generating
-    run(rollback, generating, "t5")
 
 
 def test_who_would_wait_for_too_long_is_told_at_once_and_health_tells_it_from_death(small, monkeypatch):

@@ -157,8 +157,11 @@ class GenerateCall(Call):
             self.give_up_texts()
 
     def _failed(self, error: BaseException) -> Any:
-        if isinstance(error, NotFinite):
-            return failed(str(error))
+        if isinstance(
+            error, NotFinite
+        ):  # callers who share a request by the SDK ask again for those that are not named
+            named = [index for index, text in enumerate(self.texts) if isinstance(text.error, NotFinite)]
+            return failed(f"{error}, for texts {named} of this request")
         return failed(self._failures.in_words(error))
 
     def _came_to_nothing(self, news: Mapping[int, _News]) -> bool:

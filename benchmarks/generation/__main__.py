@@ -1,0 +1,137 @@
+"""Tokens a second of encserve over gRPC beside transformers, CTranslate2, and optimum in ONNX Runtime and OpenVINO.
+
+    benchmarks/environments/make.sh ctranslate2 seq2seq
+    python -m benchmarks.generation [--rounds 5] [--texts 64] [--json FILE] [--write docs/generation.md] [--tiny]
+
+A T5 of the size of t5-small with random weights, since a run downloads nothing: they end no text, so every text has the
+length that is asked for. All systems make the same texts on the same cores, in turns within each round, the others
+standing still meanwhile; what is compared is the ratio to transformers in the same round, of which the table has the
+median and the ends. Peers get the texts as tokens in their own process, in batches of 16 of similar lengths, which
+they know beforehand; encserve gets them over gRPC as texts, 32 at a time, and reads and writes text for them. A peer
+that cannot be installed or does not start is named with its reason. Then every system makes what a trained T5 of 0.2
+million parameters makes of 48 texts, which end by themselves: how many have transformers' tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.generation.checkpoint import requests, write_checkpoint
+from benchmarks.generation.identity import identical
+from benchmarks.generation.systems import PEERS, Peer, System, served
+from benchmarks.machine import describe_machine
+from benchmarks.written import Marks, table
+from encserve_export.config import ExportConfig
+from encserve_export.export import export
+from encserve_server.steps.encode.host.cores import usable_cores
+
+MARKS = Marks("<!-- figures: benchmarks/generation writes this -->", "<!-- end of figures -->")
+REFERENCE = "transformers"
+
+
+@dataclass
+class Measured:
+    """What a run found."""
+
+    machine: Mapping[str, Any]
+    per_s: dict[str, list[float]] = field(default_factory=dict)
+    """System -> tokens made per second, round by round."""
+    identical: dict[str, str] = field(default_factory=dict)
+    """System -> how many of the texts of the trained T5 have transformers' tokens."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """System -> why it was not measured."""
+
+    def ratios(self, system: str) -> list[float]:
+        """Of each round."""
+        return [own / of for own, of in zip(self.per_s[system], self.per_s[REFERENCE], strict=True)]
+
+
+def main() -> None:
+    """Export, measure, report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=64)
+    parser.add_argument("--systems", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table into this page")
+    parser.add_argument("--tiny", action="store_true", help="a small network, to try the run itself")
+    arguments = parser.parse_args()
+    if REFERENCE not in arguments.systems:
+        parser.error(f"all figures are ratios to {REFERENCE}")
+    measured = measure(arguments)
+    print(report(measured, arguments))
+    if arguments.json:
+        written = {**vars(measured), "texts": arguments.texts, "tiny": arguments.tiny}
+        arguments.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+    if arguments.write:
+        MARKS.put(arguments.write, report(measured, arguments))
+
+
+def measure(arguments: argparse.Namespace) -> Measured:
+    """Run all rounds."""
+    measured = Measured(describe_machine())
+    with ExitStack() as cleanup:
+        work = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="encserve-generation-")))
+        checkpoint = write_checkpoint(work / "checkpoint", tiny=arguments.tiny)
+        say("exporting")
+        export(ExportConfig(checkpoint=str(checkpoint), name="t5", repository=work / "models"))
+        systems: dict[str, System] = {}
+        peers: dict[str, Peer] = {}
+        for name in arguments.systems:
+            say(f"starting {name}")
+            try:
+                peers[name] = Peer(name, checkpoint, work, threads=usable_cores())
+            except SystemExit as ended:
+                measured.missing[name] = str(ended)
+            else:
+                cleanup.callback(peers[name].close)
+        systems |= peers | cleanup.enter_context(served(work / "models"))
+        asked = requests(checkpoint, arguments.texts, seed=0)
+        for name, system in systems.items():
+            say(f"warming {name}")
+            system.make(asked[:2])
+            measured.per_s[name] = []
+        for number in range(arguments.rounds):
+            order = list(systems.items())
+            for name, system in order[number % len(order) :] + order[: number % len(order)]:
+                measured.per_s[name].append(system.make(asked).per_s)
+                say(f"round {number + 1}: {name} {measured.per_s[name][-1]:.0f} tokens/s")
+    with tempfile.TemporaryDirectory(prefix="encserve-identity-") as folder:
+        say("the trained T5")
+        measured.identical = identical(Path(folder), list(peers))
+    return measured
+
+
+def say(line: str) -> None:
+    """Tell how far the run is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def report(measured: Measured, arguments: argparse.Namespace) -> str:
+    """The table, and what it is of."""
+    rows: list[Sequence[str]] = []
+    for name, per_s in measured.per_s.items():
+        ratios = sorted(measured.ratios(name))
+        spread = "1" if name == REFERENCE else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        rows.append([name, f"{statistics.median(per_s):,.0f}", spread, measured.identical.get(name, "")])
+    rows += [[name, "", f"not measured: {why}", ""] for name, why in measured.missing.items()]
+    machine = measured.machine
+    network = "A tiny T5, as a rehearsal" if arguments.tiny else "A T5 of t5-small's size"
+    return (
+        table(["system", "tokens/s", f"times {REFERENCE}, median and ends", "texts identical, trained T5"], rows)
+        + f"\n\n{network} with random weights, {arguments.texts} texts a round, {arguments.rounds} rounds; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['load_before']} programs beside it when it began."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The systems that are compared: each takes all requests at once, and says how long that took and what it made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.generation.checkpoint import Request
+from benchmarks.places import interpreter
+from benchmarks.processes import pause, resume
+from encserve import AsyncClient
+from encserve._verbs.generate import GenerateOptions
+from encserve_server.config import ServeConfig
+from encserve_server.launcher.ports import free_ports
+from encserve_server.launcher.server import TritonServer
+
+SCRIPT = Path(__file__).parents[1] / "servers" / "seq2seq.py"
+IN_FLIGHT = 32
+"""Requests that encserve has at a time; the others take batches of 16."""
+STREAMS = 16
+PEERS = {
+    "transformers": "",
+    "ctranslate2-float32": "ctranslate2",
+    "ctranslate2-int8": "ctranslate2",
+    "optimum": "seq2seq",
+    "openvino": "seq2seq",
+}
+"""System -> the environment in which it runs; "" is our own."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """One round of a system."""
+
+    seconds: float
+    tokens: int
+    made: list[list[int]] | None
+    """The tokens of each text; None where only texts are known."""
+
+    @property
+    def per_s(self) -> float:
+        """Tokens made per second."""
+        return self.tokens / self.seconds
+
+
+class System(Protocol):
+    """What is measured."""
+
+    def make(self, asked: Sequence[Request]) -> Took:
+        """Make the new texts of all requests."""
+
+
+class Peer:
+    """A system of other people in a process of its own, which stands still while others are measured."""
+
+    def __init__(self, name: str, folder: Path, work: Path, *, threads: int) -> None:
+        """Raises SystemExit where it is not installed, or does not start; says why."""
+        python = str(interpreter(PEERS[name])) if PEERS[name] else sys.executable
+        self._log = work / f"{name}.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [python, str(SCRIPT), name, str(folder), str(work), str(threads)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self._line()
+        pause(self._process.pid)
+
+    def make(self, asked: Sequence[Request]) -> Took:
+        """Make them, each of its length."""
+        return self._make([each.ids for each in asked], [each.new_tokens for each in asked], end=1)
+
+    def until_end(self, ids: Sequence[Sequence[int]], *, end: int) -> list[list[int]]:
+        """The tokens of texts that end by themselves."""
+        made = self._make(ids, None, end=end).made
+        assert made is not None
+        return made
+
+    def _make(self, ids: Sequence[Sequence[int]], new: Sequence[int] | None, *, end: int) -> Took:
+        assert self._process.stdin is not None
+        resume(self._process.pid)
+        try:
+            print(json.dumps({"ids": ids, "new": new, "end": end}), file=self._process.stdin, flush=True)
+            answer: dict[str, Any] = json.loads(self._line())
+        finally:
+            pause(self._process.pid)
+        return Took(answer["seconds"], sum(map(len, answer["tokens"])), answer["tokens"])
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            said = self._log.read_text().strip().splitlines() or ["it said nothing"]
+            raise SystemExit(f"it ended: {said[-1][:300]}")
+        return line
+
+    def close(self) -> None:
+        """End its process."""
+        resume(self._process.pid)
+        self._process.kill()
+        self._process.wait()
+
+
+class Served:
+    """encserve over gRPC, so many requests at a time, each of one text; `streamed` takes them piece by piece."""
+
+    def __init__(self, url: str, pid: int, *, in_flight: int, streamed: bool) -> None:
+        self._url, self._pid, self._in_flight, self._streamed = url, pid, in_flight, streamed
+
+    def make(self, asked: Sequence[Request]) -> Took:
+        """Make them, each of its length."""
+        resume(self._pid)
+        try:
+            return asyncio.run(self._make(asked))
+        finally:
+            pause(self._pid)
+
+    async def _make(self, asked: Sequence[Request]) -> Took:
+        gate = asyncio.Semaphore(self._in_flight)
+        async with AsyncClient(self._url, timeout_s=600, coalesce=False, concurrency=self._in_flight) as client:
+
+            async def one(request: Request) -> int:
+                lengths: GenerateOptions = {
+                    "min_new_tokens": request.new_tokens,
+                    "max_new_tokens": request.new_tokens,
+                }
+                async with gate:
+                    if not self._streamed:
+                        answer = await client.generate([request.text], model="t5", **lengths)
+                        return int(answer.output_token_counts.sum())
+                    async with client.generate_stream(request.text, model="t5", **lengths) as stream:
+                        async for _ in stream:
+                            pass
+                    assert stream.last is not None
+                    return int(stream.last.output_token_counts.sum())
+
+            await one(asked[0])
+            begun_s = time.perf_counter()
+            tokens = sum(await asyncio.gather(*map(one, asked)))
+            return Took(time.perf_counter() - begun_s, tokens, None)
+
+
+@contextmanager
+def served(repository: Path) -> Iterator[dict[str, System]]:
+    """encserve's systems, of one server."""
+    with ExitStack() as cleanup:
+        http_port, grpc_port, metrics_port = free_ports(3)
+        config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
+        server = cleanup.enter_context(TritonServer(config))
+        cleanup.callback(resume, server.pid)
+        pause(server.pid)
+        yield {
+            "encserve-fp32": Served(server.grpc_url, server.pid, in_flight=IN_FLIGHT, streamed=False),
+            "encserve-fp32, 16 in flight": Served(server.grpc_url, server.pid, in_flight=STREAMS, streamed=False),
+            "encserve-fp32, 16 streams": Served(server.grpc_url, server.pid, in_flight=STREAMS, streamed=True),
+        }

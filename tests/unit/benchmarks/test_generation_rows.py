@@ -1,0 +1,56 @@
+"""The benchmark of pipelines that generate: what peers are asked, and what its table says."""
+
+import argparse
+
+import pytest
+from benchmarks.generation.__main__ import Measured, report
+from benchmarks.generation.checkpoint import LEAST_NEW, MOST_NEW, _tokenizer, requests
+from benchmarks.servers.seq2seq import BATCH, answer
+
+
+class Counting:
+    """Says 10, 11, 12 ... of each text, or ends after as many tokens as it has."""
+
+    def __init__(self):
+        self.batches = []
+
+    def make(self, ids, new):
+        self.batches.append((len(ids), new))
+        if new is None:
+            return [[9] * len(text) + [1, 5, 5] for text in ids]
+        return [list(range(10, 10 + new)) for _ in ids]
+
+
+def test_texts_of_similar_lengths_share_a_batch_and_each_is_cut_to_its_own():
+    system, new = Counting(), [3 + number % 7 for number in range(BATCH + 4)]
+    made = answer(system, [[1]] * len(new), new, 1)
+    assert [len(tokens) for tokens in made] == new
+    assert system.batches == [(BATCH, 9), (4, sorted(new)[3])]
+
+
+def test_texts_that_end_by_themselves_end_with_the_token():
+    assert answer(Counting(), [[4, 4], [4]], None, 1) == [[9, 9, 1], [9, 1]]
+
+
+def test_requests_are_of_words_that_are_a_token_each(tmp_path):
+    _tokenizer(500).save(str(tmp_path / "tokenizer.json"))
+    asked = requests(tmp_path, 40, seed=0)
+    assert all(len(each.ids) == len(each.text.split()) + 1 for each in asked)
+    assert all(2 not in each.ids for each in asked)  # the token of unknown words
+    assert all(LEAST_NEW <= each.new_tokens <= MOST_NEW for each in asked)
+    assert asked == requests(tmp_path, 40, seed=0)
+
+
+def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
+    machine = {"cpu": "a processor", "cores": 2, "load_before": 0.1}
+    measured = Measured(
+        machine,
+        per_s={"transformers": [100.0, 50.0, 80.0], "encserve-fp32": [300.0, 200.0, 200.0]},
+        identical={"encserve-fp32": "48 of 48"},
+        missing={"openvino": "it is not installed"},
+    )
+    assert measured.ratios("encserve-fp32") == pytest.approx([3.0, 4.0, 2.5])
+    text = report(measured, argparse.Namespace(tiny=False, texts=64, rounds=3))
+    assert "| encserve-fp32 | 200 | 3.00 (2.50 to 4.00) | 48 of 48 |" in text
+    assert "| openvino |  | not measured: it is not installed |  |" in text
+    assert "a processor, 2 cores" in text
