@@ -1,4 +1,5 @@
 import hashlib
+from contextlib import nullcontext
 
 import pytest
 from google.protobuf import text_format
@@ -10,7 +11,7 @@ from encserve_repository.serving import is_served
 from encserve_server.config import ServeConfig
 from encserve_server.errors import RepositoryError
 from encserve_server.launcher import server
-from encserve_server.launcher.repository import read_pipelines
+from encserve_server.launcher.repository import check_traces, read_pipelines
 from encserve_server.launcher.server import TritonServer
 
 
@@ -154,3 +155,20 @@ def test_a_server_says_that_its_repository_is_no_folder(tmp_path):
         TritonServer(ServeConfig(repository=tmp_path / "nowhere")),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("files", "fits"), [(["model.py"], False), (["model.py", "request/traceparent.py"], True), ([], True)]
+)
+def test_a_server_that_traces_has_no_steps_that_refuse_traces(tmp_path, files, fits):
+    """A step of a C++ backend has no code, and takes any parameter."""
+    info = publish(tmp_path)
+    config = tmp_path / "minilm" / "config.pbtxt"
+    steps = 'ensemble_scheduling { step [ { model_name: "minilm_encode" model_version: 3 } ] }'
+    config.write_text(f"{config.read_text()}{steps}")
+    for name in files:
+        file = tmp_path / "minilm_encode" / "3" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    with nullcontext() if fits else pytest.raises(RepositoryError, match="version 3 of minilm was exported before"):
+        check_traces(tmp_path, [info])
