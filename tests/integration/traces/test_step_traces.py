@@ -156,4 +156,4 @@ def test_a_collector_that_dies_costs_no_request_and_is_said_once(client, traced,
             assert sum(value for name, value in own.items() if name.startswith(counted)) > 0
         lines = [line for line in said if f"minilm_{step}: the collector" in line]
         assert len(lines) == 1
-        assert "ConnectionRefusedError" in lines[0]
+        assert "does not take spans (Connection" in lines[0]
