@@ -23,7 +23,7 @@ def compress_weights(graph: Path, calibration: Calibration) -> None:
     """Replace the matrix of each linear layer of the graph file by integers and one scale a column."""
     model = read_graph_file(graph)
     layers = linear_layers(model.graph)
-    statistics = input_statistics(graph, layers, calibration)
+    statistics = input_statistics(graph, layers, calibration.packs)
     weights = weights_of(model.graph, layers)
     for layer in layers:
         products = statistics[layer.source].products

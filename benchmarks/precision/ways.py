@@ -30,7 +30,7 @@ class Candidate:
 def rows(graph: Path, calibration: Calibration) -> None:
     """Every linear layer in integers, whatever that does to the network."""
     full = read_graph_file(graph)
-    write_graph_file(with_integer_rows(full, integer_rows(full, graph, calibration)), graph)
+    write_graph_file(with_integer_rows(full, integer_rows(full, graph, calibration.packs)), graph)
 
 
 def whole_blocks(graph: Path, calibration: Calibration) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, normalizers
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
+from .byte_tokens import fast_byte_tokenizer
 from .reference_tokenizers import check_conversion
 from .sentence.transformer_settings import TransformerSettings
 
@@ -31,6 +32,8 @@ def load_tokenizer(folder: Path, settings: TransformerSettings, code: str | None
         )
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
+    if isinstance(tokenizer, ByT5Tokenizer):
+        tokenizer = fast_byte_tokenizer(tokenizer)
     if not tokenizer.is_fast:
         raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
     if getattr(tokenizer, "split_special_tokens", False):

@@ -14,7 +14,7 @@ from encserve._commands.server_arguments import access_of, add_endpoint_argument
 
 if TYPE_CHECKING:
     from encserve_export.certificate.figures.figure import Figure
-    from encserve_export.certificate.verification.verify import Verification
+    from encserve_export.certificate.verification.verification import Verification
 
 SUMMARY = (
     "run a pipeline's certificate again, on a running server; exit code 1 if it drifted, 3 if it could not be asked"
@@ -108,6 +108,8 @@ def _asked_in_words(asked: Mapping[str, int]) -> str:
         "variants": "some of them {} times with options",
         "neighbours": "{} for their neighbours",
         "lengths": "{} of all lengths",
+        "beams": "{} of them with beams",
+        "alone": "{} once more alone",
         "held_out": "{} held-out texts",
     }
     return ", ".join(words.format(asked[name]) for name, words in parts.items() if asked.get(name))

@@ -24,7 +24,7 @@ from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.rules import rules_in
-from encserve_server.steps.generate.text import GeneratedText
+from encserve_server.steps.generate.text import GeneratedText, NotFinite
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
 from encserve_server.steps.tokenize.tokenization import Tokenization
@@ -40,6 +40,8 @@ class Made:
     """Those that were made of it, the one that ended it among them."""
     text: str
     finish: str
+    failed: str = ""
+    """That the network gave NaN or infinity for it, in words; empty where it did not."""
 
 
 class AskedStep:
@@ -54,29 +56,25 @@ class AskedStep:
         self._languages = Languages.in_settings(settings)
         self._shape = Shape(**settings["shape"])
         self._limits = EngineLimits(**settings["engine"])
-        self._network = GenerateNetwork(folder, self._shape, threads=usable_cores())
-
-    @property
-    def beams(self) -> int:
-        """How many hypotheses a text has where a request does not say it."""
-        return int(self._rules.defaults["num_beams"])
+        self._network = GenerateNetwork.certified(folder, settings, threads=usable_cores())
 
     @property
     def languages(self) -> list[str]:
         """The languages that it knows, none of most checkpoints."""
         return list(self._languages.ids) if self._languages else []
 
-    def make(self, asked: Sequence[Asked], *, one_by_one: bool = False) -> list[Made]:
-        """What becomes of the texts of requests, of which each has one: all under way together, the shortest first, so
-        that texts join and leave between steps; or `one_by_one`.
+    def make(self, asked: Sequence[Asked], *, one_by_one: bool = False, rows: int | None = None) -> list[Made]:
+        """What becomes of the texts of requests, of which each has one: all under way together, so that texts join and
+        leave between steps; `rows` of them at most, each in the place of one that has left; or `one_by_one`.
 
         Raises:
-            WayFailed: the network fails on one.
+            WayFailed: the network fails on one, by more than numbers that are not finite.
             CertificateFailed: a text is refused.
         """
         if not asked:
             return []
-        limits = replace(self._limits, max_queued_texts=len(asked), **({"max_rows": 1} if one_by_one else {}))
+        most = 1 if one_by_one else rows or self._limits.max_rows
+        limits = replace(self._limits, max_queued_texts=len(asked), max_rows=most)
         ended, left = threading.Event(), [len(asked)]
         said: dict[int, str] = {}
 
@@ -93,9 +91,13 @@ class AskedStep:
                 engine.put([text])
             ended.wait()
         for text in texts:
-            if text.error is not None:
+            if text.error is not None and not isinstance(text.error, NotFinite):
                 raise WayFailed(f"the network fails on a text of {len(text.source)} tokens: {text.error}")
-        return [Made(text.source, text.tokens, said[id(text)], text.finish) for text in texts]
+        return [Made(text.source, text.tokens, said[id(text)], text.finish, str(text.error or "")) for text in texts]
+
+    def token_of(self, token: int) -> str:
+        """A token as the tokenizer writes it; its number where it has none."""
+        return self._tokenizer.id_to_token(token) or str(token)
 
     def logits(self, source: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """The logits (r, V) before each of `tokens` (r,), where each is followed by the next of them."""

@@ -10,8 +10,9 @@ from encserve_export.certificate.reference_process import reference_process
 from encserve_export.certificate.subject.asked import library_of
 from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
-from encserve_export.config import ExportConfig, Precision, Runtime
+from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import Say, Stage
+from encserve_export.engines.ways import Way
 from encserve_export.errors import Unsupported
 from encserve_export.hardware import hardware
 from encserve_export.network.packed_graph import OPSET
@@ -21,11 +22,13 @@ from encserve_repository.layout import GENERATE_STEPS
 from encserve_repository.manifest import Manifest, sha256_of
 from encserve_repository.publication import StagedVersion
 
-from .asked import check_asked
-from .certify import certify
+from .asked import way_asked
+from .certificate.certify import certify
 from .decoders.table import DECODERS
 from .defaults import GenerationDefaults, defaults_of
-from .files import REQUIREMENTS, configs_of, limits_of, options_of, write_step
+from .files import configs_of, limits_of, options_of, runtime_of, write_step
+from .graphs import write_graphs
+from .precision.making import make_precision
 
 
 def export_generator(config: ExportConfig, stage: Stage, say: Say) -> Manifest:
@@ -34,8 +37,8 @@ def export_generator(config: ExportConfig, stage: Stage, say: Say) -> Manifest:
     Raises:
         ExportError: and nothing was published, unless it says so.
     """
-    check_asked(config)
-    limits = generation_limits_for(Precision.FP32, config.limits)
+    way = way_asked(config)
+    limits = generation_limits_for(way.precision, config.limits)
     reference_process()  # its imports take seconds, while the checkpoint is loaded and traced
     with staged_version(config, GENERATE_STEPS) as staged:
         if staged.work.is_inside:
@@ -44,15 +47,25 @@ def export_generator(config: ExportConfig, stage: Stage, say: Say) -> Manifest:
             checkpoint = load_checkpoint(replace(config, task=GENERATION.name))
             _check_network(checkpoint)
             defaults = defaults_of(checkpoint.model, checkpoint.source)
-        check_fits(staged, [_manifest(config, staged, checkpoint, defaults)], configs_of)
+        manifest = _manifest(config, staged, checkpoint, defaults, way)
+        check_fits(staged, [manifest], configs_of)
         folder = staged.step_folders()["generate"]
         with stage("exporting the graphs"):
-            write_step(checkpoint, defaults, folder)
+            write_graphs(checkpoint.model, len(checkpoint.tokenizer), folder)
+        with stage(f"making {way}"):
+            made = make_precision(way, checkpoint, defaults, folder)
+        write_step(checkpoint, defaults, way, folder)
         with stage(f"certifying {config.name} against the checkpoint"):
             library = replace(library_of(checkpoint, config), max_length=checkpoint.max_length)
-            parity = certify(folder, library, defaults, limits) | _measured_with(limits)
-        manifest = _manifest(config, staged, checkpoint, defaults)
-        manifest = replace(manifest, parity=parity, tokenizer_sha256=sha256_of(folder / "tokenizer.json"))
+            parity = certify(folder, library, defaults, limits, keep_in=staged.folder(config.name))
+            parity |= _measured_with(way.precision, limits)
+        manifest = replace(
+            manifest,
+            made=made.how,
+            calibration=made.calibration,
+            parity=parity,
+            tokenizer_sha256=sha256_of(folder / "tokenizer.json"),
+        )
         return publish(staged, [manifest], config, configs_of)[0]
 
 
@@ -62,29 +75,29 @@ def _check_network(checkpoint: Checkpoint) -> None:
         raise Unsupported(f"{network} is not offered for {GENERATION.name}; offered is {', '.join(DECODERS)}")
 
 
-def _measured_with(limits: GenerationLimits) -> dict[str, Any]:
+def _measured_with(precision: Precision, limits: GenerationLimits) -> dict[str, Any]:
     """What the manifest says of how it was measured."""
     return {
         "measured_on": "cpu",
         "hardware": hardware("cpu"),
         "arithmetic": "measured",
-        "limits_overridden": overridden(Precision.FP32, limits),
-        "relaxed": relaxed(Precision.FP32, limits),
+        "limits_overridden": overridden(precision, limits),
+        "relaxed": relaxed(precision, limits),
     }
 
 
 def _manifest(
-    config: ExportConfig, staged: StagedVersion, checkpoint: Checkpoint, defaults: GenerationDefaults
+    config: ExportConfig, staged: StagedVersion, checkpoint: Checkpoint, defaults: GenerationDefaults, way: Way
 ) -> Manifest:
     """The certificate, to which what was measured, the files and their digests will be added."""
     return Manifest(
         name=config.name,
         version=staged.version,
         task=GENERATION.name,
-        precision=Precision.FP32.value,
-        engine=str(config.engine),
-        runtime={"name": Runtime.ONNXRUNTIME.value, "hints": {}},
-        requirements=asdict(REQUIREMENTS),
+        precision=way.precision.value,
+        engine=str(way.engine.name),
+        runtime=runtime_of(way),
+        requirements=asdict(way.engine.requirements(way.precision, {})),
         checkpoint={
             "source": checkpoint.source,
             "revision": checkpoint.revision,
@@ -106,5 +119,5 @@ def _manifest(
         tokenizer_sha256="",
         parity={},
         files={},
-        tools=tool_versions(),
+        tools=tool_versions(*way.engine.tools),
     )

@@ -12,12 +12,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.engines.step_sources import copy_sources, sources_of
+from encserve_export.engines.ways import Way
 from encserve_export.publication.request_options import MAX_TEXTS_PER_REQUEST, cut_side
 from encserve_export.publication.steps import write_settings
 from encserve_export.publication.triton_config import REQUESTS_AROUND, TYPES, card, python_backend, step_of
 from encserve_repository.config_text import pin_versions
 from encserve_repository.manifest import Manifest, sha256_of
-from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate.choice import EARLY_STOPPING
 from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
@@ -25,10 +25,9 @@ from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits
 
 from .defaults import MOST_LENGTH_PENALTY, MOST_NEW_TOKENS, GenerationDefaults, most_new_tokens
-from .graphs import shape_of, write_graphs
+from .graphs import shape_of
 from .languages import languages_of
 
-REQUIREMENTS = HostRequirements(backend="python")
 ENGINE = EngineLimits(cache_bytes=1 << 30, logits_bytes=1 << 26, prefill_tokens=512, max_queued_texts=1_024)
 _MOST_STOPS = 16
 _MOST_SEED = 2**63 - 1
@@ -87,9 +86,15 @@ def options_of(checkpoint: Checkpoint, defaults: GenerationDefaults) -> dict[str
     }
 
 
-def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, folder: Path) -> None:
-    """Write all that the step of a version is made of into its folder."""
-    write_graphs(checkpoint.model, len(checkpoint.tokenizer), folder)
+def runtime_of(way: Way) -> dict[str, Any]:
+    """The runtime of the graphs, and what it is told when it loads them."""
+    assert way.engine.runtime is not None, "engine python has runtimes"
+    return {"name": way.engine.runtime.value, "hints": dict(way.recipe.hints)}
+
+
+def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, way: Way, folder: Path) -> None:
+    """Write what the step of a version is made of beside its graphs, which are in its folder."""
+    runtime = runtime_of(way)
     graphs = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
     assert {ENCODER_FILE, STEP_FILE} <= graphs.keys(), "both graphs are there, with their weights"
     tokenizer = folder / "tokenizer.json"
@@ -113,7 +118,9 @@ def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, folder: Pat
             "languages": asdict(known.languages) if (known := languages_of(checkpoint.tokenizer)) else None,
             "shape": asdict(shape_of(checkpoint.model, len(checkpoint.tokenizer))),
             "engine": asdict(ENGINE),
-            "requirements": asdict(REQUIREMENTS),
+            "runtime": runtime["name"],
+            "hints": runtime["hints"],
+            "requirements": asdict(way.engine.requirements(way.precision, {})),
             "graph_sha256": graphs,
         },
     )

@@ -43,7 +43,8 @@ class SourceEncoder(nn.Module):
         """Token ids int64 (T,) of n texts end to end and their lengths int64 (n,) to keys and values float32
         (2 L, H, T, D): of each layer the keys, then the values."""
         states = token_states(self.encoder, input_ids, packing_of(lengths, input_ids.shape[0]))  # (T, d)
-        projected = [each(states).unflatten(-1, (self.heads, -1)).transpose(0, 1) for each in self.projections]
+        states = states[None]  # of three dimensions each product is a MatMul, as precisions look for them, and no Gemm
+        projected = [each(states)[0].unflatten(-1, (self.heads, -1)).transpose(0, 1) for each in self.projections]
         return torch.stack(projected)  # of (H, T, D)
 
 

@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ TABLE_BYTES = 4_000_000
 """A table that is only looked up and has so many bytes lies in the second file."""
 _DATA = ".data"
 
-Pack = Mapping[str, NDArray[np.int64]]
+Pack = Mapping[str, NDArray[Any]]
 """Inputs of a graph by name, for some texts together."""
 
 

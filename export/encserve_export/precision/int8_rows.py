@@ -7,7 +7,7 @@ overflow on processors that have no VNNI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.network.graph_file import read_graph_file, write_graph_file
+from encserve_export.network.graph_file import Pack, read_graph_file, write_graph_file
 from encserve_export.texts.calibration import Calibration
 from encserve_export.texts.trial_texts import ORDINARY_TEXTS, ordinary_packs, trial_packs
 
-from .layers.choice import choose
+from .layers.choice import MOST_ERROR, choose
 from .layers.errors import layer_errors
 from .layers.linear import InputStatistics, input_statistics, layers_by_source, linear_layers, weights_of
 from .layers.replacement import with_products_of_integers
@@ -39,10 +39,34 @@ def transform(graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> 
     Raises:
         Unsupported: no layer of it can be int8.
     """
-    full, packs = read_graph_file(graph), trial_packs(checkpoint)
-    choice = choose(full, integer_rows(full, graph, calibration), with_integer_rows, packs[:ORDINARY_TEXTS])
+    packs = trial_packs(checkpoint)
+    return to_integers(graph, calibration.packs, tried=packs[:ORDINARY_TEXTS], shown=ordinary_packs(packs))
+
+
+def to_integers(
+    graph: Path,
+    calibration: Iterable[Pack],
+    *,
+    tried: Sequence[Pack],
+    shown: Sequence[Pack],
+    most_error: float = MOST_ERROR,
+) -> dict[str, Any]:
+    """Replace linear layers of any graph file by integer ones; returns what the manifest says of it.
+
+    Args:
+        graph: the file, which is rewritten in place.
+        calibration: inputs of the graph by name, on which its layers are looked at.
+        tried: others, on which it is chosen which layers become integers.
+        shown: those of them on which each layer's error is told.
+        most_error: how far the graph may be moved on `tried`, in the terms of `MOST_ERROR`.
+
+    Raises:
+        Unsupported: no layer of it can be int8.
+    """
+    full = read_graph_file(graph)
+    choice = choose(full, integer_rows(full, graph, calibration), with_integer_rows, tried, most_error=most_error)
     turned = with_integer_rows(full, choice.taken)
-    errors = layer_errors(full, turned, ordinary_packs(packs), integers=choice.outputs)
+    errors = layer_errors(full, turned, shown, integers=choice.outputs)
     write_graph_file(turned, graph)
     roundings = [rows.rounding for rows in choice.taken]
     return {
@@ -82,8 +106,9 @@ class IntegerRows:
     """Output of a layer -> its matrix."""
 
 
-def integer_rows(full: onnx.ModelProto, graph: Path, calibration: Calibration) -> list[IntegerRows]:
-    """Every tensor that linear layers multiply, with its integers; `graph` is the file of `full`."""
+def integer_rows(full: onnx.ModelProto, graph: Path, calibration: Iterable[Pack]) -> list[IntegerRows]:
+    """Every tensor that linear layers multiply, with its integers; `graph` is the file of `full`, and `calibration` has
+    inputs of it."""
     layers = linear_layers(full.graph)
     statistics = input_statistics(graph, layers, calibration)
     weights = weights_of(full.graph, layers)

@@ -72,7 +72,7 @@ def quantized(
     full: onnx.ModelProto, graph: Path, layers: Sequence[LinearLayer], calibration: Calibration
 ) -> list[Source]:
     """Every input of linear layers with its integers, the least error first."""
-    statistics = input_statistics(graph, layers, calibration)
+    statistics = input_statistics(graph, layers, calibration.packs)
     weights = weights_of(full.graph, layers)
     sources = []
     for name, each in layers_by_source(layers).items():

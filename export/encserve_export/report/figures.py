@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.publication.siblings import Published, graph_megabytes
 from encserve_pages.axis import Axis
 from encserve_pages.bars import Bar, render_bars
 from encserve_pages.chart import Chart, Point
 from encserve_pages.page import Figure
+
+from .generation import generation_figures
 
 _FLOOR = 1e-9
 """Errors below are drawn here: a logarithmic axis has no zero."""
@@ -21,7 +24,9 @@ _COLOURS = 6
 
 def figures(siblings: Sequence[Published]) -> Iterator[Figure]:
     """The figures for which there is data; each pipeline has one colour in all of them."""
-    if "max_abs_diff" in siblings[0].manifest["parity"]["figures"]:  # of texts that are generated tokens are compared
+    if siblings[0].manifest["task"] == GENERATION.name:
+        yield from generation_figures(siblings, [_colour(index) for index in range(len(siblings))])
+    else:
         yield error_by_length(siblings)
     if any(_layers_of(each) for each in siblings):
         yield error_by_layer(siblings)

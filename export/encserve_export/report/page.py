@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from encserve import __version__
+from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.publication.siblings import Published, graph_megabytes
 from encserve_pages.page import Cell, Figures, Part, Table, render_page
 
 from .confidence import confidence_parts
 from .figures import figures
+from .generation import differences, reported
 from .provenance import measured_in_words
 
 
@@ -20,6 +22,7 @@ def render_report(siblings: Sequence[Published]) -> str:
     parts: list[Part] = [
         *_parity(asked["parity"]),
         *confidence_parts(asked["parity"]),
+        *_of_tokens(asked),
         Figures(list(figures(siblings))),
         _speed(asked),
         _siblings(siblings),
@@ -57,6 +60,12 @@ def _measured(title: str, figures: Mapping[str, Any], relaxed: Sequence[str]) ->
         again = f" and {figure['variants']:,} with options" if figure.get("variants") else ""
         rows.append([name, f"{figure['measured']:.6g}", shown, f"{figure['texts']:,}{again}"])
     return Table(title, ["figure", "measured", "limit", "texts"], rows)
+
+
+def _of_tokens(manifest: Mapping[str, Any]) -> Iterator[Table]:
+    if manifest["task"] == GENERATION.name:
+        yield reported(manifest["parity"])
+        yield differences(manifest["parity"])
 
 
 def _speed(manifest: Mapping[str, Any]) -> Table:

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from .parts import Part, corpus_of, digest_of
 from .rows import Tokens, rows_about
 from .vocabulary_texts import vocabulary_texts
 
+CORPUS = f"encserve's corpus, part {Part.CALIBRATION.value}, and tokens drawn from the vocabulary"
+"""What the manifest says of where the texts come from that are no file's."""
 MIN_TOKENS = 512
 """How many tokens the texts of a file that are not held out must have: fewer say too little of what the activations of
 a network look like."""
@@ -58,14 +61,18 @@ def calibrate(config: ExportConfig, checkpoint: Checkpoint) -> Calibration:
     return _of_a_file(config.calibration, config.calibration_field, checkpoint)
 
 
-def _of_the_corpus(checkpoint: Checkpoint) -> Calibration:
+def corpus_texts(checkpoint: Checkpoint) -> list[str]:
+    """The texts of a calibration without a file: those of the corpus that are for it, long ones that are made of them,
+    and such as are drawn from the vocabulary."""
     corpus = corpus_of(Part.CALIBRATION)
     drawn = vocabulary_texts(_VOCABULARY_TEXTS, tokenizer=checkpoint.tokenizer.backend_tokenizer)
     sample = corpus.sample(4 * _DOCUMENTS, longest_tokens=_LONGEST_TOKENS)
     documents = [each for each in sample if each.domain == "document"]
-    texts = [each.text for each in (*corpus.texts, *documents)] + drawn
-    source = f"encserve's corpus, part {Part.CALIBRATION.value}, and tokens drawn from the vocabulary"
-    return _calibration(checkpoint, texts, {"source": source})
+    return [each.text for each in (*corpus.texts, *documents)] + drawn
+
+
+def _of_the_corpus(checkpoint: Checkpoint) -> Calibration:
+    return _calibration(checkpoint, corpus_texts(checkpoint), {"source": CORPUS})
 
 
 def _of_a_file(file: Path, field: str, checkpoint: Checkpoint) -> Calibration:
@@ -87,13 +94,13 @@ def _calibration(
     rows = rows_about(checkpoint, texts)
     tokens = sum(len(ids) for ids, _ in rows)
     return Calibration(
-        packs=_packs(checkpoint, rows),
+        packs=packs_of(checkpoint, rows),
         record={**record, "sha256": digest_of(texts), "texts": len(texts), "tokens": tokens},
         held_out=held_out,
     )
 
 
-def _packs(checkpoint: Checkpoint, rows: list[Tokens]) -> list[dict[str, NDArray[np.int64]]]:
+def packs_of(checkpoint: Checkpoint, rows: Sequence[Tokens]) -> list[dict[str, NDArray[np.int64]]]:
     """Texts of similar lengths together, so that attention pads little."""
     groups: list[list[Tokens]] = []
     room = 0

@@ -5,7 +5,9 @@ import pytest
 import torch
 import transformers
 
+from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.generation.graphs import shape_of, write_graphs
+from encserve_export.generation.precision.making import to_integer_graphs
 from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.network import GenerateNetwork
 
@@ -60,7 +62,7 @@ CASES |= {case: (kind, BART_SIZES | changes) for case, (kind, changes) in BART_C
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_logits_are_those_of_transformers(tmp_path, case):
+def test_logits_are_those_of_transformers_and_of_integers_too(tmp_path, case):
     kind, changes = CASES[case]
     torch.manual_seed(0)
     sizes = changes if case in BART_CASES else SIZES | changes
@@ -70,7 +72,7 @@ def test_logits_are_those_of_transformers(tmp_path, case):
     first = model.config.decoder_start_token_id
     model.set_attn_implementation("eager")
     write_graphs(model, TOKENS, tmp_path)
-    shape = shape_of(model, 1)
+    shape = shape_of(model, TOKENS)
     network = GenerateNetwork(tmp_path, shape, threads=1)
     random = np.random.default_rng(0)
     sources = [random.integers(3, TOKENS, length) for length in (5, 1, 9, BLOCK + 8)]
@@ -88,3 +90,42 @@ def test_logits_are_those_of_transformers(tmp_path, case):
         before = torch.tensor([tokens[:-1]])
         right = model(input_ids=torch.tensor(source)[None], decoder_input_ids=before).logits[0, -1, :TOKENS].numpy()
         assert np.abs(last - right).max() / right.std() < 1e-5
+    check_integers(tmp_path, network, first, random)
+
+
+def check_integers(folder, full, first, random):
+    """All products with weights can be integers, which move logits by little, and nobody's by who stands beside."""
+    defaults = GenerationDefaults(
+        start_token=first,
+        end_tokens=(TOKENS + 1,),
+        max_new_tokens=12,
+        min_new_tokens=0,
+        do_sample=False,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        prompts={},
+    )
+    texts = [random.integers(3, TOKENS, length) for length in random.integers(1, 45, 160)]
+    packs = [{"input_ids": np.concatenate(texts), "lengths": np.array([len(text) for text in texts])}]
+    how = to_integer_graphs(folder, full, defaults, encoded=packs, decoded=texts[:96], tried=texts[96:128])
+    for graph in ("encoder", "step"):
+        assert how[graph]["int8_layers"] == how[graph]["linear_layers"] > 4
+    integers = GenerateNetwork(folder, full.shape, threads=1)
+    together = integers.encode(texts[128:])
+    tokens = random.integers(3, TOKENS, (len(together), 8))
+    rows = logits_along(integers, together, tokens)
+    exact = logits_along(full, full.encode(texts[128:]), tokens)
+    assert 1e-5 < np.sqrt(np.square(rows - exact).mean()) / exact.std() < 0.05
+    for row in range(0, len(together), 8):
+        source = integers.encode([texts[128 + row]])
+        assert np.array_equal(source[0], together[row])
+        assert np.array_equal(logits_along(integers, source, tokens[[row]])[0], rows[row])
+
+
+def logits_along(network, sources, tokens):
+    """float32 (n, r, V), with all texts in one cache."""
+    cache = Cache(network.shape.layers, network.shape.heads, network.shape.size)
+    for source in sources:
+        cache.add(source)
+    return np.stack([network.step(tokens[:, [at]], cache)[:, 0] for at in range(tokens.shape[1])], axis=1)

@@ -10,7 +10,6 @@ from encserve_export.precision.int8_rows import integer_rows, with_integer_rows
 from encserve_export.precision.layers.linear import statistics_of
 from encserve_export.precision.rounding import rows as row_rounding
 from encserve_export.precision.rounding.rows import zero_point_of
-from encserve_export.texts.calibration import Calibration
 
 WIDTH, HIDDEN = 64, 96
 EVERYTHING = np.arange(50)
@@ -49,7 +48,7 @@ def graph(tmp_path):
 
 def integers_of(graph):
     full = onnx.load(graph)
-    sources = integer_rows(full, graph, Calibration(packs=[{"input_ids": EVERYTHING}], record={}))
+    sources = integer_rows(full, graph, [{"input_ids": EVERYTHING}])
     return with_integer_rows(full, sources), {source.name: source.rounding for source in sources}
 
 

@@ -139,7 +139,7 @@ def test_statistics_of_packs_are_those_of_all_rows(graph):
     model = onnx.load(graph)
     layers = linear_layers(model.graph)
     halves = [{"input_ids": np.arange(40)}, {"input_ids": np.arange(40, 100)}]
-    together, apart = (input_statistics(graph, layers, Calibration(packs=p, record={})) for p in ([PACK], halves))
+    together, apart = (input_statistics(graph, layers, p) for p in ([PACK], halves))
     for name, whole in together.items():
         for field in ("spread", "mean", "least", "most", "largest"):
             one, other = getattr(whole, field), getattr(apart[name], field)

@@ -6,7 +6,7 @@ import shutil
 
 import onnx
 import pytest
-from published_t5 import published_t5
+from published_t5 import PRECISIONS, published_t5, published_t5_in
 from serving import certify_again, copy_version, serve_config, sha256_of
 from trained_t5 import MASK
 
@@ -45,9 +45,12 @@ def shrink_cache(models, name, version, *, rows):
 @pytest.fixture(scope="package")
 def generating(exports, tmp_path_factory):
     """The server. In its repository version 2 of `t5` waits, which decodes two long texts at a time, and gives NaN for
-    texts with `POISON`."""
+    texts with `POISON`; beside it are `t5_int8` and, where the processor can, `t5_bf16`."""
     models = tmp_path_factory.mktemp("generating") / "models"
     shutil.copytree(published_t5(exports)[0], models, ignore=shutil.ignore_patterns(".*"))
+    for precision in PRECISIONS:
+        other = published_t5_in(precision, exports)
+        shutil.copytree(other, models, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
     copy_version(models, "t5", 1, 2, steps=("generate",))
     shrink_cache(models, "t5", 2, rows=2)
     poison_token(models, "t5", 2)

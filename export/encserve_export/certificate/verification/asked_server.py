@@ -42,6 +42,21 @@ _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Before a request that a busy server refused, or did not answer in time, is sent again; after these no more."""
 
 
+def answer_to(request: InferRequest, transport: Transport, *, timeout_s: float) -> InferResponse:
+    """What a server says to a request, which is sent again a few times while it is busy; `timeout_s` is of each time.
+
+    Raises:
+        EncserveError: it answers with an error, or was too busy or down at each of several attempts.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            return transport.infer(request, timeout_s=timeout_s)
+        except (Unavailable, DeadlineExceeded) as error:
+            asked_for = error.retry_after_s if isinstance(error, RateLimited) else None
+            time.sleep(max(pause_s, asked_for or 0.0))
+    return transport.infer(request, timeout_s=timeout_s)
+
+
 @dataclass(frozen=True)
 class AskedServer:
     """A pipeline of a server."""
@@ -66,16 +81,8 @@ class AskedServer:
             outputs=(),
             parameters={**wire_options(asked), **_ASIDE},
         )
-        return {name: tensor[0] for name, tensor in self._answered(request).tensors.items()}
-
-    def _answered(self, request: InferRequest) -> InferResponse:
-        for pause_s in _PAUSES_S:
-            try:
-                return self.transport.infer(request, timeout_s=self.timeout_s)
-            except (Unavailable, DeadlineExceeded) as error:
-                asked_for = error.retry_after_s if isinstance(error, RateLimited) else None
-                time.sleep(max(pause_s, asked_for or 0.0))
-        return self.transport.infer(request, timeout_s=self.timeout_s)
+        response = answer_to(request, self.transport, timeout_s=self.timeout_s)
+        return {name: tensor[0] for name, tensor in response.tensors.items()}
 
     def fails(self, asked: Asked) -> str:
         """Why it does not answer with finite numbers, in words; empty where it does."""

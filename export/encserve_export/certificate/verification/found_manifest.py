@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from encserve import PipelineInfo
-from encserve_export.certificate.limits import PARITY_LIMITS, ParityLimits
+from encserve_export.certificate.limits import GENERATION_LIMITS, PARITY_LIMITS, GenerationLimits, ParityLimits
 from encserve_export.config import Precision
 from encserve_export.errors import CertificateFailed
 from encserve_repository.errors import RepositoryError
@@ -36,9 +37,17 @@ class FoundManifest:
     @property
     def limits(self) -> ParityLimits:
         """The limits that the certificate was held to, which `--limits` may have changed since."""
+        return ParityLimits(**self._held_to(PARITY_LIMITS))
+
+    @property
+    def generation_limits(self) -> GenerationLimits:
+        """The same of a pipeline that generates."""
+        return GenerationLimits(**self._held_to(GENERATION_LIMITS))
+
+    def _held_to(self, tables: Mapping[Precision, object]) -> dict[str, float]:
         stated = {name: figure["limit"] for name, figure in self.stated["parity"]["figures"].items()}
-        table = vars(PARITY_LIMITS[Precision(self.stated["precision"])])
-        return ParityLimits(**{name: stated.get(name, limit) for name, limit in table.items()})
+        table = vars(tables[Precision(self.stated["precision"])])
+        return {name: stated.get(name, limit) for name, limit in table.items()}
 
 
 def find_manifest(repository: Path, served: PipelineInfo) -> FoundManifest:

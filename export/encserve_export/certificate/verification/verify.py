@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length
 from encserve_export.certificate.limits import ParityLimits
 from encserve_export.checkpoint.tasks.table import GENERATION, stated_task_of, task_of
 from encserve_export.errors import CertificateFailed, Unsupported
+from encserve_export.generation.certificate.verify import verify_generation
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
 from encserve_export.texts.questions import Form, inputs_at
@@ -23,33 +24,7 @@ from encserve_export.texts.questions import Form, inputs_at
 from .asked_server import AskedSection, AskedServer
 from .found_manifest import FoundManifest, find_manifest
 from .reference_file import LENGTHS, OWN, Reference, Section, read_reference
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """What a server answered, beside what its pipeline was certified with."""
-
-    name: str
-    version: str
-    certificate: str
-    """Digest of the manifest, as the server states it."""
-    asked: dict[str, int]
-    """Of what was asked, by section of the reference: how many texts, and of `variants` how many of them again."""
-    figures: list[Figure]
-    certified: dict[str, float]
-    """What the manifest says of each figure."""
-    held_out: list[Figure] = field(default_factory=list)
-    """The figures on the user's own texts."""
-    held_out_certified: dict[str, float] = field(default_factory=dict)
-    complaints: list[str] = field(default_factory=list)
-    """Why it has drifted; empty where it has not."""
-    left_out: list[str] = field(default_factory=list)
-    """What of the certificate was not asked, and why."""
-
-    @property
-    def drifted(self) -> bool:
-        """Whether the server gives something else than what was certified."""
-        return bool(self.complaints)
+from .verification import Verification
 
 
 def verify(
@@ -63,18 +38,20 @@ def verify(
     Raises:
         CertificateFailed: the repository has no manifest or reference of that version, or `own` are other texts, or
             none were held out.
-        Unsupported: the pipeline generates texts, or is a cascade.
+        Unsupported: the pipeline is a cascade.
         EncserveError: the server does not answer, or has no such pipeline.
     """
     served = PipelineInfo.from_parameters(name, transport.pipeline_config(name, timeout_s=timeout_s))
-    if served.task == GENERATION.name:
-        raise Unsupported(f"{name} is for {GENERATION.name}, which verify does not ask yet; its export was certified")
     if served.cascade is not None:
         raise Unsupported(
             f"{name} is a cascade, which has no network of its own: verify {served.cascade.small} and "
             f"{served.cascade.large}"
         )
     found = find_manifest(repository, served)
+    if served.task == GENERATION.name:
+        if own is not None:
+            raise CertificateFailed(f"--calibration: {name} is for {GENERATION.name}, of which no texts are held out")
+        return verify_generation(transport, served, found, timeout_s)
     reference, limits = read_reference(found.reference), found.limits
     if own is not None and OWN not in reference.sections:
         raise CertificateFailed("--calibration: the pipeline was exported without such a file, and none was held out")

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from encserve_export.errors import Unsupported
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_file import Pack, session_of
 
 MOST_ERROR = 1e-3
 """Of the network's rows on texts that were not calibrated on: mean squared difference from FP32 over the mean square.
@@ -54,9 +54,11 @@ def choose(
     full: onnx.ModelProto,
     candidates: Sequence[Some],
     rewritten: Callable[[onnx.ModelProto, Sequence[Some]], onnx.ModelProto],
-    packs: Sequence[Mapping[str, NDArray[np.int64]]],
+    packs: Sequence[Pack],
+    *,
+    most_error: float = MOST_ERROR,
 ) -> Choice[Some]:
-    """All of `candidates`, if the graph `rewritten` with all of them keeps to `MOST_ERROR` on `packs`; else as many as
+    """All of `candidates`, if the graph `rewritten` with all of them keeps to `most_error` on `packs`; else as many as
     do, those that move it least first.
 
     Raises:
@@ -67,7 +69,7 @@ def choose(
     def error(some: Sequence[Some]) -> float:
         return relative_error(rows_of(rewritten(full, some), packs), reference)
 
-    if (of_all := error(candidates)) <= MOST_ERROR:
+    if (of_all := error(candidates)) <= most_error:
         return Choice(taken=candidates, error=of_all)
     alone = {each.name: error([each]) for each in candidates}
     ranked = sorted(candidates, key=lambda each: alone[each.name])
@@ -75,20 +77,20 @@ def choose(
     while most - least > 1:
         middle = (least + most) // 2
         measured = error(ranked[:middle])
-        if measured <= MOST_ERROR:
+        if measured <= most_error:
             held, least = measured, middle
         else:
             most = middle
     if not least:
         raise Unsupported(
             f"no linear layer can be int8: the one that moves the network least moves it by {min(alone.values()):.3g}, "
-            f"and {MOST_ERROR:g} is the most"
+            f"and {most_error:g} is the most"
         )
     left_out = {each.name: float(f"{alone[each.name]:.3g}") for each in ranked[least:]}
     return Choice(taken=ranked[:least], error=held, left_out=left_out)
 
 
-def rows_of(model: onnx.ModelProto, packs: Sequence[Mapping[str, NDArray[np.int64]]]) -> list[NDArray[np.float32]]:
+def rows_of(model: onnx.ModelProto, packs: Sequence[Pack]) -> list[NDArray[np.float32]]:
     """Every output of a graph for every pack, each (r, W)."""
     session = session_of(model)
     return [rows for pack in packs for rows in session.run(None, dict(pack))]

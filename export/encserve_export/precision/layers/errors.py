@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_file import Pack, session_of
 
 _TYPES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
@@ -20,7 +19,7 @@ _TYPES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 def layer_errors(
     full: onnx.ModelProto,
     other: onnx.ModelProto,
-    packs: Sequence[Mapping[str, NDArray[np.int64]]],
+    packs: Sequence[Pack],
     *,
     integers: Collection[str] = (),
 ) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from onnx import numpy_helper
 
 from encserve_export.attention.fused_attention import written_out
 from encserve_export.errors import Unsupported
-from encserve_export.texts.calibration import Calibration
+from encserve_export.network.graph_file import Pack
 
 _FLOAT = onnx.TensorProto.FLOAT
-_SAMPLED_ROWS = 64  # of each pack
+_SAMPLED_ROWS = 64  # of those that are looked at together
+_LOOKED_AT = 512
+"""How many rows are looked at together at least: a step of a decoder has few, and their products are as large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,8 @@ def weights_of(graph: onnx.GraphProto, layers: Sequence[LinearLayer]) -> dict[st
     return {each.name: numpy_helper.to_array(each) for each in graph.initializer if each.name in wanted}
 
 
-def input_statistics(file: Path, layers: Sequence[LinearLayer], calibration: Calibration) -> dict[str, InputStatistics]:
-    """Run the calibration texts through the graph in `file`; statistics by the tensor that a layer multiplies.
+def input_statistics(file: Path, layers: Sequence[LinearLayer], packs: Iterable[Pack]) -> dict[str, InputStatistics]:
+    """Run `packs`, inputs of the graph in `file`, through it; statistics by the tensor that a layer multiplies.
 
     Raises:
         Unsupported: there are no layers.
@@ -100,9 +102,18 @@ def input_statistics(file: Path, layers: Sequence[LinearLayer], calibration: Cal
     if not layers:
         raise Unsupported("int8 is of linear layers, of which the network has none")
     seen: dict[str, list[InputStatistics]] = {}
-    for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), calibration):
-        seen.setdefault(source, []).append(statistics_of(rows))
-        seen[source] = [together(seen[source])]
+    waiting: dict[str, list[NDArray[np.float32]]] = {}
+
+    def look(source: str) -> None:
+        rows = waiting.pop(source)
+        seen[source] = [together([*seen.get(source, []), statistics_of(np.concatenate(rows))])]
+
+    for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), packs):
+        waiting.setdefault(source, []).append(rows)
+        if sum(map(len, waiting[source])) >= _LOOKED_AT:
+            look(source)
+    for source in list(waiting):
+        look(source)
     return {source: statistics for source, (statistics,) in seen.items()}
 
 
@@ -137,9 +148,7 @@ def together(parts: Sequence[InputStatistics]) -> InputStatistics:
     )
 
 
-def _inputs_of(
-    file: Path, sources: Sequence[str], calibration: Calibration
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _inputs_of(file: Path, sources: Sequence[str], packs: Iterable[Pack]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Each of `sources` as rows (m, K), pack after pack."""
     shown = onnx.load(file, load_external_data=False)  # which stays where it is
     del shown.graph.output[:]
@@ -148,8 +157,8 @@ def _inputs_of(
         beside.write(written_out(shown).SerializeToString())
         beside.flush()
         session = onnxruntime.InferenceSession(beside.name, providers=["CPUExecutionProvider"])
-        for pack in calibration.packs:
-            for source, value in zip(sources, session.run(list(sources), pack), strict=True):
+        for pack in packs:
+            for source, value in zip(sources, session.run(list(sources), dict(pack)), strict=True):
                 yield source, value.reshape(-1, value.shape[-1])
 
 

@@ -22,7 +22,7 @@ from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
 from ..request.options import InvalidArgument
 from .limits import EngineLimits
-from .network import GenerateNetwork, Shape
+from .network import GenerateNetwork
 from .pace import Pace, QueueFull
 from .round import Round
 from .rows import Rows, tokens_of_cache
@@ -58,7 +58,7 @@ class Engine:
         for file, digest in settings["graph_sha256"].items():
             check_sha256(folder / file, digest)
         self.limits = limits or EngineLimits(**settings["engine"])
-        self._network = GenerateNetwork(folder, Shape(**settings["shape"]), threads=usable_cores())
+        self._network = GenerateNetwork.certified(folder, settings, threads=usable_cores())
         self._start: int = settings["start_token"]
         self._count, self._report = count, report
         self._decoded: dict[int, Rows] = {}

@@ -1,8 +1,8 @@
-"""The two graphs of a pipeline that generates, in ONNX Runtime: the encoder, and one step of the decoder."""
+"""The two graphs of a pipeline that generates, in its runtime: the encoder, and one step of the decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encode.network.onnxruntime_network import OnnxRuntimeNetwork
+from ..encode.network.loading import load_network
 from .cache import Cache
 
 ENCODER_FILE = "encoder.onnx"
@@ -49,13 +49,23 @@ def step_inputs(shape: Shape) -> Iterator[str]:
 
 
 class GenerateNetwork:
-    """Both graphs of a version."""
+    """Both graphs of a version. Keys and values that are kept are float32, whatever the precision of its products."""
 
-    def __init__(self, folder: Path, shape: Shape, *, threads: int) -> None:
-        """Load them out of a version folder; their operators share `threads`."""
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape,
+        *,
+        threads: int,
+        runtime: str = "onnxruntime",
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Load them out of a version folder into `runtime`, which is told `hints`; their operators share `threads`."""
         self.shape = shape
-        self._encoder = OnnxRuntimeNetwork(folder / ENCODER_FILE, {}, side_by_side=1, threads=threads)
-        self._step = OnnxRuntimeNetwork(folder / STEP_FILE, {}, side_by_side=1, threads=threads)
+        self._encoder, self._step = (
+            load_network(runtime, folder / file, hints or {}, side_by_side=1, threads=threads)
+            for file in (ENCODER_FILE, STEP_FILE)
+        )
         self._kept = list(step_inputs(shape))[3:]
 
     def encode(self, texts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
@@ -64,15 +74,25 @@ class GenerateNetwork:
         (source,) = self._encoder.run({"input_ids": np.concatenate(texts), "lengths": lengths}, ["source"])
         return np.split(source, np.cumsum(lengths)[:-1], axis=2)
 
-    def step(self, tokens: NDArray[np.int64], cache: Cache) -> NDArray[np.float32]:
-        """Return the logits (T, K, V) after one more token of each of K hypotheses of the T texts in the cache, int64
-        (T, K), and keep what the next step needs of it."""
-        feed: dict[str, Any] = {
+    @classmethod
+    def certified(cls, folder: Path, settings: Mapping[str, Any], *, threads: int) -> GenerateNetwork:
+        """Load them as the settings of the version say."""
+        shape = Shape(**settings["shape"])
+        return cls(folder, shape, threads=threads, runtime=settings["runtime"], hints=settings["hints"])
+
+    def feed(self, tokens: NDArray[np.int64], cache: Cache) -> dict[str, NDArray[Any]]:
+        """Return the inputs of the step graph, by name, for one more token of each of K hypotheses of the T texts in
+        the cache, int64 (T, K). Arrays of the cache are not copied."""
+        return {
             "token": tokens,
             "position": cache.kept,
             "source_length": cache.source_lengths,
             **dict(zip(self._kept, cache.tensors(), strict=True)),
         }
-        logits, keys, values = self._step.run(feed, ["logits", "key", "value"])
+
+    def step(self, tokens: NDArray[np.int64], cache: Cache) -> NDArray[np.float32]:
+        """Return the logits (T, K, V) after one more token of each of K hypotheses of the T texts in the cache, int64
+        (T, K), and keep what the next step needs of it."""
+        logits, keys, values = self._step.run(self.feed(tokens, cache), ["logits", "key", "value"])
         cache.keep(keys, values)  # (L, T, K, H, D)
         return logits

@@ -1,0 +1,25 @@
+"""A real Triton, asked for the texts that its pipelines were certified with, in each precision."""
+
+import pytest
+from published_t5 import FEW, PRECISIONS
+
+from encserve import GrpcTransport
+from encserve_export.certificate.verification.verify import verify
+from encserve_export.generation.certificate.requests import SEARCHED_EVERY
+
+PIPELINES = {"t5": 64, **{f"t5_{precision.value}": FEW for precision in PRECISIONS}}
+"""And how many texts each was certified with."""
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_server_gives_the_texts_that_were_certified(generating, name):
+    transport, texts = GrpcTransport(generating.grpc_url), PIPELINES[name]
+    try:
+        found = verify(transport, name, generating.config.repository, timeout_s=60)
+    finally:
+        transport.close()
+    assert found.complaints == []
+    asked = texts + texts // SEARCHED_EVERY
+    assert found.asked == {"corpus": texts, "beams": texts // SEARCHED_EVERY, "alone": -(-asked // 4)}
+    measured = {figure.name: figure.measured for figure in found.figures}
+    assert (measured["texts_as_certified"], measured["company_identical"]) == (1, 1)
