@@ -9,7 +9,8 @@ standing still meanwhile; what is compared is the ratio to transformers in the s
 median and the ends. Peers get the texts as tokens in their own process, in batches of 16 of similar lengths, which
 they know beforehand; encserve gets them over gRPC as texts, 32 at a time, and reads and writes text for them. A peer
 that cannot be installed or does not start is named with its reason. Then every system makes what a trained T5 of 0.2
-million parameters makes of 48 texts, which end by themselves: how many have transformers' tokens.
+million parameters makes of 48 texts, which end by themselves: how many have transformers' tokens. Last texts come
+one by one, at 60 % of the rate of CTranslate2's closed set, to CTranslate2, which takes all that wait, and to encserve.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.generation.arrivals import SHARE, Waited, waited
 from benchmarks.generation.checkpoint import requests, write_checkpoint
 from benchmarks.generation.identity import identical
-from benchmarks.generation.systems import PEERS, Peer, System, served
+from benchmarks.generation.systems import PEERS, Peer, Served, System, served
 from benchmarks.machine import describe_machine
 from benchmarks.written import Marks, table
 from encserve_export.config import ExportConfig
@@ -35,7 +37,8 @@ from encserve_export.export import export
 from encserve_server.steps.encode.host.cores import usable_cores
 
 MARKS = Marks("<!-- figures: benchmarks/generation writes this -->", "<!-- end of figures -->")
-REFERENCE = "transformers"
+REFERENCE, COMPARED, STREAMED = "transformers", "ctranslate2-float32", "encserve-fp32, 16 streams"
+"""By what tokens a second are divided; beside whom waits are measured; and who of encserve's."""
 
 
 @dataclass
@@ -47,6 +50,10 @@ class Measured:
     """System -> tokens made per second, round by round."""
     identical: dict[str, str] = field(default_factory=dict)
     """System -> how many of the texts of the trained T5 have transformers' tokens."""
+    rate_per_s: float = 0.0
+    """Texts that came each second when waits were measured."""
+    waited: dict[str, Waited] = field(default_factory=dict)
+    """System -> how long texts took that came one by one."""
     missing: dict[str, str] = field(default_factory=dict)
     """System -> why it was not measured."""
 
@@ -70,7 +77,7 @@ def main() -> None:
     measured = measure(arguments)
     print(report(measured, arguments))
     if arguments.json:
-        written = {**vars(measured), "texts": arguments.texts, "tiny": arguments.tiny}
+        written = {**asdict(measured), "texts": arguments.texts, "tiny": arguments.tiny}
         arguments.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     if arguments.write:
         MARKS.put(arguments.write, report(measured, arguments))
@@ -105,6 +112,16 @@ def measure(arguments: argparse.Namespace) -> Measured:
             for name, system in order[number % len(order) :] + order[: number % len(order)]:
                 measured.per_s[name].append(system.make(asked).per_s)
                 say(f"round {number + 1}: {name} {measured.per_s[name][-1]:.0f} tokens/s")
+        if COMPARED in peers:
+            seconds = statistics.median(
+                sum(each.new_tokens for each in asked) / per_s for per_s in measured.per_s[COMPARED]
+            )
+            measured.rate_per_s = SHARE * len(asked) / seconds
+            say(f"{measured.rate_per_s:.1f} texts a second, one by one")
+            ours = systems[STREAMED]
+            assert isinstance(ours, Served)
+            come = requests(checkpoint, 4 * arguments.texts, seed=1)
+            measured.waited = waited({COMPARED: peers[COMPARED], STREAMED: ours}, come, rate_per_s=measured.rate_per_s)
     with tempfile.TemporaryDirectory(prefix="encserve-identity-") as folder:
         say("the trained T5")
         measured.identical = identical(Path(folder), list(peers))
@@ -124,10 +141,22 @@ def report(measured: Measured, arguments: argparse.Namespace) -> str:
         spread = "1" if name == REFERENCE else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         rows.append([name, f"{statistics.median(per_s):,.0f}", spread, measured.identical.get(name, "")])
     rows += [[name, "", f"not measured: {why}", ""] for name, why in measured.missing.items()]
+    waits = [
+        [name, *(f"{figure:,.0f} ms" for figure in (each.first_p95, each.whole_p50, each.whole_p95))]
+        for name, each in measured.waited.items()
+    ]
+    come = (
+        f"\n\nTexts that come one by one, as those of independent callers, {measured.rate_per_s:.1f} a second, "
+        f"{SHARE:.0%} of what {COMPARED} makes of a closed set:\n\n"
+        + table(["system", "first token, p95", "whole, p50", "whole, p95"], waits)
+        if waits
+        else ""
+    )
     machine = measured.machine
     network = "A tiny T5, as a rehearsal" if arguments.tiny else "A T5 of t5-small's size"
     return (
         table(["system", "tokens/s", f"times {REFERENCE}, median and ends", "texts identical, trained T5"], rows)
+        + come
         + f"\n\n{network} with random weights, {arguments.texts} texts a round, {arguments.rounds} rounds; "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['load_before']} programs beside it when it began."
     )

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,15 @@ class Took:
         return self.tokens / self.seconds
 
 
+@dataclass(frozen=True)
+class Waits:
+    """How long each text took that came at a moment of its own, in seconds from then."""
+
+    first_s: list[float]
+    """Until its first token, or the first piece of it."""
+    whole_s: list[float]
+
+
 class System(Protocol):
     """What is measured."""
 
@@ -80,6 +89,13 @@ class Peer:
         """Make them, each of its length."""
         return self._make([each.ids for each in asked], [each.new_tokens for each in asked], end=1)
 
+    def as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
+        """Make texts that come at moments, seconds from the beginning; only of CTranslate2."""
+        answer = self._ask(
+            {"ids": [each.ids for each in asked], "new": [each.new_tokens for each in asked], "due": due_s}
+        )
+        return Waits(answer["first"], answer["whole"])
+
     def until_end(self, ids: Sequence[Sequence[int]], *, end: int) -> list[list[int]]:
         """The tokens of texts that end by themselves."""
         made = self._make(ids, None, end=end).made
@@ -87,14 +103,18 @@ class Peer:
         return made
 
     def _make(self, ids: Sequence[Sequence[int]], new: Sequence[int] | None, *, end: int) -> Took:
+        answer = self._ask({"ids": ids, "new": new, "end": end})
+        return Took(answer["seconds"], sum(map(len, answer["tokens"])), answer["tokens"])
+
+    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         resume(self._process.pid)
         try:
-            print(json.dumps({"ids": ids, "new": new, "end": end}), file=self._process.stdin, flush=True)
+            print(json.dumps(asked), file=self._process.stdin, flush=True)
             answer: dict[str, Any] = json.loads(self._line())
         finally:
             pause(self._process.pid)
-        return Took(answer["seconds"], sum(map(len, answer["tokens"])), answer["tokens"])
+        return answer
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -124,6 +144,32 @@ class Served:
             return asyncio.run(self._make(asked))
         finally:
             pause(self._pid)
+
+    def as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
+        """Make texts that come at moments, seconds from the beginning, each in a stream."""
+        resume(self._pid)
+        try:
+            return asyncio.run(self._as_they_come(asked, due_s))
+        finally:
+            pause(self._pid)
+
+    async def _as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
+        async with AsyncClient(self._url, timeout_s=600, concurrency=len(asked)) as client:
+            await client.generate([asked[0].text], model="t5", max_new_tokens=2)
+            begun_s = time.perf_counter()
+
+            async def one(request: Request, at_s: float) -> tuple[float, float]:
+                await asyncio.sleep(max(at_s - (time.perf_counter() - begun_s), 0.0))
+                first_s = 0.0
+                async with client.generate_stream(
+                    request.text, model="t5", min_new_tokens=request.new_tokens, max_new_tokens=request.new_tokens
+                ) as stream:
+                    async for _ in stream:
+                        first_s = first_s or time.perf_counter() - begun_s - at_s
+                return first_s, time.perf_counter() - begun_s - at_s
+
+            waits = await asyncio.gather(*map(one, asked, due_s))
+        return Waits([first for first, _ in waits], [whole for _, whole in waits])
 
     async def _make(self, asked: Sequence[Request]) -> Took:
         gate = asyncio.Semaphore(self._in_flight)

@@ -68,6 +68,9 @@ def openvino_of(folder: Path, work: Path, threads: int) -> Any:
 class CTranslate2:
     """Its translator, whose texts leave a batch when they have their length."""
 
+    _tell: Any = None
+    """Takes the row and the number of each token that is made."""
+
     def __init__(self, folder: Path, work: Path, threads: int, kind: str) -> None:
         import ctranslate2
         from ctranslate2.converters import transformers as converters
@@ -109,7 +112,29 @@ class CTranslate2:
         """Let each text of the next batch leave when it has its length."""
         self._lengths = lengths
 
+    def as_they_come(self, ids: list[list[int]], new: list[int], due: list[float]) -> dict[str, list[float]]:
+        """Seconds from the moment at which each text came until its first token, and until its last."""
+        begun_s, waiting = time.perf_counter(), list(range(len(ids)))
+        first, whole = [0.0] * len(ids), [0.0] * len(ids)
+        while waiting:
+            now_s = time.perf_counter() - begun_s
+            taken = [place for place in waiting if due[place] <= now_s][:BATCH]
+            if not taken:
+                time.sleep(max(due[waiting[0]] - now_s, 0.0))
+                continue
+            waiting = [place for place in waiting if place not in taken]
+            lengths = [new[place] for place in taken]
+            self.stops(lengths)
+            self._tell = lambda row, step, taken=taken, lengths=lengths: _note(
+                first, whole, taken[row], step, lengths[row], time.perf_counter() - begun_s - due[taken[row]]
+            )
+            self.make([ids[place] for place in taken], max(lengths))
+        self._tell = None
+        return {"first": first, "whole": whole}
+
     def _ends(self, step: Any) -> bool:
+        if self._tell is not None:
+            self._tell(step.batch_id, step.step)
         return self._lengths is not None and step.step + 1 >= self._lengths[step.batch_id]
 
 
@@ -137,6 +162,13 @@ def answer(system: Any, ids: list[list[int]], new: list[int] | None, end: int) -
     return [made[place] for place in range(len(ids))]
 
 
+def _note(first: list[float], whole: list[float], place: int, step: int, length: int, now_s: float) -> None:
+    if step == 0:
+        first[place] = now_s
+    if step == length - 1:
+        whole[place] = now_s
+
+
 def _until(tokens: list[int], end: int) -> list[int]:
     return tokens[: tokens.index(end) + 1] if end in tokens else tokens
 
@@ -150,6 +182,9 @@ def main() -> None:
     print("ready", file=out, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
+        if "due" in asked:
+            print(json.dumps(system.as_they_come(asked["ids"], asked["new"], asked["due"])), file=out, flush=True)
+            continue
         begun_s, cpu_s = time.perf_counter(), time.process_time()
         tokens = answer(system, asked["ids"], asked["new"], asked["end"])
         took = {"seconds": time.perf_counter() - begun_s, "cpu_s": time.process_time() - cpu_s}

@@ -4,7 +4,9 @@ import argparse
 
 import pytest
 from benchmarks.generation.__main__ import Measured, report
-from benchmarks.generation.checkpoint import LEAST_NEW, MOST_NEW, _tokenizer, requests
+from benchmarks.generation.arrivals import Waited, waited
+from benchmarks.generation.checkpoint import LEAST_NEW, MOST_NEW, Request, _tokenizer, requests
+from benchmarks.generation.systems import Waits
 from benchmarks.servers.seq2seq import BATCH, answer
 
 
@@ -47,6 +49,8 @@ def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
         machine,
         per_s={"transformers": [100.0, 50.0, 80.0], "encserve-fp32": [300.0, 200.0, 200.0]},
         identical={"encserve-fp32": "48 of 48"},
+        rate_per_s=12.34,
+        waited={"encserve-fp32, 16 streams": Waited(33.4, 151.0, 545.0)},
         missing={"openvino": "it is not installed"},
     )
     assert measured.ratios("encserve-fp32") == pytest.approx([3.0, 4.0, 2.5])
@@ -54,3 +58,21 @@ def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
     assert "| encserve-fp32 | 200 | 3.00 (2.50 to 4.00) | 48 of 48 |" in text
     assert "| openvino |  | not measured: it is not installed |  |" in text
     assert "a processor, 2 cores" in text
+    assert "12.3 a second, 60% of what ctranslate2-float32" in text
+    assert "| encserve-fp32, 16 streams | 33 ms | 151 ms | 545 ms |" in text
+
+
+class Instant:
+    """Answers each text at once, a second after its first token."""
+
+    def as_they_come(self, asked, due_s):
+        self.due_s = due_s
+        return Waits([0.01] * len(asked), [1.01] * len(asked))
+
+
+def test_all_systems_get_the_same_texts_at_the_same_moments():
+    systems = {"one": Instant(), "other": Instant()}
+    found = waited(systems, [Request("a", [1], 5)] * 400, rate_per_s=20.0)
+    assert systems["one"].due_s == systems["other"].due_s
+    assert systems["one"].due_s[-1] == pytest.approx(400 / 20, rel=0.2)
+    assert found["one"] == found["other"] == Waited(10.0, 1_010.0, 1_010.0)
