@@ -1,16 +1,19 @@
 """A file of texts to a folder of vectors, by everything that is at hand: one run, the same weights, texts and cores.
 
-    python -m benchmarks.bulk [--texts 20000] [--rounds 3] [--workers 1] [--systems ...] [--json FILE]
+    build/ray/bin/python -m benchmarks.bulk [--texts 50000] [--rounds 3] [--workers 1] [--systems ...] [--json FILE]
 
 Each system does the whole job, from Parquet to Parquet: what it starts for it, such as the workers of Ray and the
 networks that they load, counts; the server and Ray itself run before. What is not installed stands in the results with
-the reason. What counts are the ratios to `encserve bulk`, round by round. Figures of a busy machine are worth nothing.
+the reason: `make ray` makes the Python above, with Ray, and `benchmarks/environments/make.sh infinity`
+the environment of infinity. What counts are the ratios to `encserve bulk`, round by round. Figures of a busy machine
+are worth nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,10 +31,11 @@ import pyarrow.parquet as pq
 from benchmarks.exported import CHECKPOINT, MODEL, pipeline
 from benchmarks.machine import describe_machine
 from benchmarks.peers.throughput import make_workload, ratio
+from benchmarks.places import REPOSITORY_ROOT, installed_versions, interpreter
 from benchmarks.served import served
 from encserve.local import Encoder
 
-BASE = "encserve bulk"
+BASE, INFINITY = "encserve bulk", "infinity offline"
 BATCH_ROWS = 4_096
 FILES = 16
 NEAR = 1e-4
@@ -72,7 +76,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="benchmarks.bulk", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--texts", type=int, default=20_000)
+    parser.add_argument("--texts", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="of Ray that compute; the cores are shared among them")
     parser.add_argument("--systems", default="", help="only those whose names hold this")
@@ -114,6 +118,11 @@ def jobs_of(
             jobs[name] = lambda out, kind=kind, settings=settings: ray_job(  # type: ignore[misc]
                 kind, settings, source, out, arguments.workers
             )
+    try:
+        python = interpreter("infinity")
+        jobs[INFINITY] = lambda out: infinity(python, source.with_suffix(".parquet"), out)
+    except SystemExit as error:
+        missing[INFINITY] = str(error)
     wanted = arguments.systems.lower()
     return {name: job for name, job in jobs.items() if name == BASE or wanted in name.lower()}, missing
 
@@ -134,6 +143,24 @@ def in_process(source: Path, out: Path, repository: Path) -> None:
     out.mkdir(parents=True)
     column = pa.array(list(vectors), pa.list_(pa.float32()))
     pq.write_table(table.append_column("vector", column), out / "part.parquet")
+
+
+def infinity(python: Path, source: Path, out: Path) -> None:
+    """Its engine in a process of its own, without its server."""
+    out.mkdir(parents=True)
+    command = [python, "-m", "benchmarks.systems.infinity_offline", CHECKPOINT, source, out / "part.parquet"]
+    settings = {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "HF_HUB_OFFLINE": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=REPOSITORY_ROOT,
+        env=inherited | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{INFINITY} failed: {done.stderr[-2_000:]}")
 
 
 def is_installed(name: str) -> bool:
@@ -223,6 +250,7 @@ def report(
             "workload": rows,
             "machine": machine,
             "tools": {name: version(name) for name in tools if is_installed(name)},
+            "tools_of_infinity": installed_versions("infinity", "infinity-emb", "torch") if INFINITY in rounds else {},
             "systems": systems,
             "missing": missing,
         }
