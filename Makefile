@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for each in python3.11 python3.12 python3; do \
 	$$each -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo $$each; break; }; done)
 
-.PHONY: demo test docs gpu gpu-wheels clients ray spark soak matrix lint check audit serve bench bench-peers bench-quick loadtest clean
+.PHONY: demo test docs gpu gpu-wheels clients ray spark soak gameday matrix lint check audit serve bench bench-peers bench-quick loadtest clean
 
 demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
@@ -57,6 +57,9 @@ build/%/installed: tests/integration/many_hosts/environments/%.txt $(VENV)/insta
 SOAK_S ?= 1200
 soak: $(VENV)/installed build/schemathesis/installed  ## the slow tests, mixed traffic for twenty minutes among them; SOAK_S=100 for less
 	$(BIN)/pytest -m slow --soak-s $(SOAK_S)
+
+gameday: $(VENV)/installed  ## the runbooks, each followed on a real server that is broken for it
+	$(BIN)/pytest -m slow tests/integration/gameday
 
 FAMILIES ?= all
 matrix: $(VENV)/installed  ## every family with every task, into docs/models.md; FAMILIES=bert,roberta for some

@@ -31,10 +31,12 @@ class Prometheus:
         with urllib.request.urlopen(f"{self._url}{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
             return json.load(answer)["data"]
 
-    def value(self, query):
-        """What a query gives that has one series at most; None where it has none."""
+    def value(self, query, *, label=None):
+        """What a query gives that has one series at most, or a label of that; None where it has none."""
         found = self._ask("/api/v1/query", query=query)["result"]
-        return float(found[0]["value"][1]) if found else None
+        if not found:
+            return None
+        return float(found[0]["value"][1]) if label is None else found[0]["metric"][label]
 
     def alerts(self):
         """The names of the alerts that fire."""
@@ -49,16 +51,24 @@ class Prometheus:
             assert time.monotonic() < deadline_s, f"{alert} does not fire, but {sorted(alerts)}"
             time.sleep(0.2)
 
+    def wait_until_over(self, *alerts, most_s=240):
+        """Until none of these alerts fires."""
+        deadline_s = time.monotonic() + most_s
+        while left := self.alerts() & {*alerts}:
+            assert time.monotonic() < deadline_s, f"{sorted(left)} go on"
+            time.sleep(0.2)
+
 
 @contextmanager
-def prometheus(executable, folder, *, scrapes):
-    """One that scrapes the address `scrapes`, as long as the block lasts; its files are in `folder`."""
-    (folder / "alerts.yml").write_text(yaml.safe_dump(faster_rules()))
+def prometheus(executable, folder, *, scrapes, rules=None):
+    """One that scrapes the addresses `scrapes`, as long as the block lasts; its files are in `folder`. Without
+    `rules` it has those of `faster_rules`."""
+    (folder / "alerts.yml").write_text(yaml.safe_dump(rules or faster_rules()))
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
     config["global"] = dict.fromkeys(config["global"], INTERVAL)
     config["rule_files"] = ["alerts.yml"]
     (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "triton")
-    config["scrape_configs"] = [job | {"static_configs": [{"targets": [scrapes]}]}]
+    config["scrape_configs"] = [job | {"static_configs": [{"targets": scrapes}]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)
     with (folder / "log").open("w") as log:

@@ -24,14 +24,26 @@ class Supervised:
         program: the `encserve` that is run, as Python's arguments.
         environment: of the process; None for that of this one.
         exit_timeout_s: how long it may take to answer what it has when it ends.
+        ports: those of `NAMES`; others than before without it.
+        options: further ones of the command.
     """
 
+    NAMES = ("http", "grpc", "metrics", "health")
+
     def __init__(
-        self, repository, pipeline="minilm", *, program=("-m", "encserve"), environment=None, exit_timeout_s=5
+        self,
+        repository,
+        pipeline="minilm",
+        *,
+        program=("-m", "encserve"),
+        environment=None,
+        exit_timeout_s=5,
+        ports=None,
+        options=(),
     ):
-        names = ("http", "grpc", "metrics", "health")
-        ports = dict(zip(names, own_ports(len(names)), strict=True))
-        options = [f"--{name}-port={port}" for name, port in ports.items()]
+        ports = ports or dict(zip(self.NAMES, own_ports(len(self.NAMES)), strict=True))
+        self.ports = ports
+        options = [*options, *(f"--{name}-port={port}" for name, port in ports.items())]
         self.url = f"localhost:{ports['grpc']}"
         self.metrics_address = f"127.0.0.1:{ports['metrics']}"
         self.health_url = f"http://127.0.0.1:{ports['health']}/health"

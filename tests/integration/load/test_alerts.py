@@ -1,4 +1,5 @@
-"""The shipped alerts, in a real Prometheus that watches a real server: overload, slow answers and death raise theirs.
+"""The shipped alerts, in a real Prometheus that watches a real server: overload, slow answers and death raise theirs,
+and the runbook of the last one ends it.
 
 One server and one Prometheus for all, in this order; the rules are the shipped ones, forty times as fast.
 """
@@ -11,10 +12,13 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from gameday import runbooks
 from live_prometheus import prometheus
+from serving import copy_version
 from supervised import Supervised
 
 from encserve import AsyncClient, Client, Retry, Unavailable
+from encserve._cli import main
 
 ONCE = Retry(attempts=1)
 PLACES = 1_000
@@ -29,6 +33,7 @@ QUIET_S = 8.0
 def models(repository, tmp_path_factory):
     folder = tmp_path_factory.mktemp("watched") / "models"
     shutil.copytree(repository, folder, ignore=shutil.ignore_patterns(".*", "prompted*"))
+    copy_version(folder, "minilm", 1, 2)
     return folder
 
 
@@ -46,7 +51,7 @@ def watching(server, tmp_path_factory):
     executable = shutil.which("prometheus")
     if executable is None:
         pytest.skip("no prometheus on PATH (Debian: apt-get install prometheus)")
-    with prometheus(executable, tmp_path_factory.mktemp("prometheus"), scrapes=server.metrics_address) as running:
+    with prometheus(executable, tmp_path_factory.mktemp("prometheus"), scrapes=[server.metrics_address]) as running:
         yield running
 
 
@@ -94,11 +99,30 @@ async def test_overload_raises_its_own(server, watching):
         await asyncio.to_thread(watching.wait_for, "Refusing")
 
 
-def test_death_raises_its_own(server, watching):
+def test_death_raises_its_own(server, watching, models):
     for starts in (2, 3):
         os.kill(server.step("encode"), signal.SIGKILL)
         server.wait_for_starts(starts)
     watching.wait_for("Restarting")
     assert watching.value("max(encserve_restarts)") == 2
+    promote = ["promote", "minilm", "2", "--url", server.url, "--repository", str(models)]
+    assert main(promote) == 0, "which what follows undoes"
     server.stop()
     watching.wait_for("NoServer")
+
+
+def test_its_runbook_brings_the_server_back(server, watching, models):
+    """As it stands in docs/runbooks.md, word by word; the game day (`make gameday`) does so for each alert."""
+    where = ["--url", server.url, "--timeout-s", "5"]
+    for command, code in zip(runbooks.commands(runbooks.sections()[runbooks.FIRST])[:2], (1, 1), strict=True):
+        assert main([*runbooks.filled(command)[1:], *where]) == code, command
+    (rollback,) = runbooks.commands(runbooks.sections()["NoServer"])
+    words = runbooks.filled(rollback, NAME="minilm")
+    assert main([*words[1:], *where, "--repository", str(models)]) == 0, rollback
+    again = Supervised(models, ports=server.ports)
+    try:
+        with Client(server.url, timeout_s=60) as client:
+            assert client.embed(["a text"], model="minilm").version == "1"
+        watching.wait_until_over("NoServer")
+    finally:
+        again.stop()
