@@ -18,6 +18,7 @@ from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 from encserve_export.errors import Unsupported
 
 from .added_places import places_packed
+from .alibi import alibi_packed
 from .direction import Direction, both_ways, of_decoder, of_gemma
 from .disentangled_attention import deberta_v2_packed
 from .full_attention import big_bird_in_full, longest_in_full
@@ -190,6 +191,12 @@ STATIC = "static_embedding"
 _TABLE = Family(first_position=None, longest=_without_end, own_attention=True)
 """Vectors that are looked up, a token at a time: nothing attends, and no place counts."""
 
+_WRITTEN_DOWN = {
+    STATIC: _TABLE,
+    "jina_bert_v2": replace(_BERT, first_position=None, longest=_without_end, while_packed=alibi_packed),
+}
+"""Networks that transformers does not have, and encserve has itself."""
+
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
 """A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""
 
@@ -206,15 +213,15 @@ def family_of(config: PreTrainedConfig) -> Family:
     """The family of a checkpoint, be it one that only generates. Raises Unsupported with the list of those that are."""
     if type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}."):
         return _BROUGHT
-    if config.model_type == STATIC:
-        return _TABLE
+    if config.model_type in _WRITTEN_DOWN:
+        return _WRITTEN_DOWN[config.model_type]
     check_model_type(config.model_type)
     return FAMILIES.get(config.model_type) or GENERATORS[config.model_type]
 
 
 def check_model_type(model_type: str | None) -> None:
     """Raise Unsupported unless `model_type`, as config.json states it, is a family that is served."""
-    if model_type in FAMILIES or model_type in GENERATORS:
+    if model_type in FAMILIES or model_type in GENERATORS or model_type in _WRITTEN_DOWN:
         return
     if model_type in _REFUSED:
         reason = (

@@ -17,6 +17,7 @@ from .labels import Labels, Ranking, ZeroShot
 from .late_interaction import LateInteraction
 from .masks import Masks
 from .messages import Answered, Asked, Library
+from .networks import own_network
 from .spans import Spans
 from .static import StaticVectors, is_static
 from .vectors import SparseVectors, TokenVectors, Vectors
@@ -65,6 +66,8 @@ class Asker:
     def __init__(self, library: Library) -> None:
         self._asker = TASKS[library.task](library)
         self.by = f"{self._asker.by} of {self._asker.package} {version(self._asker.package)}"
+        if (own := own_network(library.folder)) is not None:
+            self.by += f", around encserve's own network for {own}"
         self.prompts: dict[str, str] | None = getattr(self._asker, "prompts", None)
         """Named prompts, where the task has them."""
         # Where the user bounds the threads of torch, set_num_threads would go beyond that bound.

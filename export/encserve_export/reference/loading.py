@@ -10,6 +10,7 @@ import transformers
 from sentence_transformers.base.modules import Router
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from . import networks  # noqa: F401
 from .merging import merge, merge_task
 from .messages import Library
 from .reach import reach_of

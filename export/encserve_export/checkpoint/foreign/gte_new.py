@@ -13,7 +13,7 @@ from typing import Any
 
 from encserve_export.errors import CheckpointError, Unsupported
 
-MODEL_TYPE = "new"
+_MODEL_TYPE = "new"
 _CLASSES = {
     "NewModel": "GteModel",
     "NewForMaskedLM": "GteForMaskedLM",
@@ -29,6 +29,11 @@ _ONLY = {
 }
 """Keys of which transformers' network does one value, which is also what `new` takes where nothing is stated."""
 _USUAL_BASE = 10_000.0
+
+
+def is_new(stated: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of that network."""
+    return stated.get("model_type") == _MODEL_TYPE
 
 
 def in_terms_of_gte(file: Path, stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,25 +6,34 @@ import atexit
 import json
 import shutil
 import tempfile
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.config import ExportConfig
 
-from .gte_new import MODEL_TYPE, in_terms_of_gte
+from .gte_new import in_terms_of_gte, is_new
+from .jina_bert import in_terms_of_jina_bert, is_jina_bert
 
 _CONFIG = "config.json"
-_READINGS = {MODEL_TYPE: in_terms_of_gte}
-"""Model type -> its configuration in the terms of transformers."""
+_Reading: TypeAlias = Callable[[Path, Mapping[str, Any]], dict[str, Any]]
+_READINGS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Reading], ...] = (
+    (is_new, in_terms_of_gte),
+    (is_jina_bert, in_terms_of_jina_bert),
+)
+"""Which configurations are meant, and how each is written down in the terms of a network that is there."""
 
 
 def is_foreign(folder: Path, asked: ExportConfig) -> bool:
-    """Whether transformers has the network in `folder` under another name; not where its own code is to run."""
-    return asked.trust_remote_code is None and read_object(folder / _CONFIG).get("model_type") in _READINGS
+    """Whether the network in `folder` is there under another name; not where its own code is to run."""
+    return asked.trust_remote_code is None and _reading_of(read_object(folder / _CONFIG)) is not None
 
 
-@lru_cache(maxsize=1)
+def _reading_of(stated: Mapping[str, Any]) -> _Reading | None:
+    return next((reading for is_meant, reading in _READINGS if is_meant(stated)), None)
+
+
 def laid_out_natively(folder: Path) -> Path:
     """A folder with the checkpoint in `folder` as transformers reads it, which is taken away when this process ends.
 
@@ -33,7 +42,9 @@ def laid_out_natively(folder: Path) -> Path:
         CheckpointError: the configuration lacks a number.
     """
     stated = read_needed_object(folder / _CONFIG)
-    native = _READINGS[stated["model_type"]](folder / _CONFIG, stated)
+    reading = _reading_of(stated)
+    assert reading is not None
+    native = reading(folder / _CONFIG, stated)
     target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
     for entry in folder.iterdir():
