@@ -221,7 +221,7 @@ def test_too_many_texts_may_not_even_wait_but_a_question_of_health_may(make):
     engine = make()
     running = Asked(40)
     engine.put([running.text])
-    while not networks[0].encoded:
+    while not engine._active:  # a text that is encoded is not yet among them
         threading.Event().wait(0.001)
     engine.put([Asked(2).text for _ in range(5)])
     with pytest.raises(QueueFull, match="5 texts wait in lane interactive; max_queued_texts is 5"):
@@ -366,7 +366,7 @@ def test_what_is_under_way_is_told_by_lane(make):
     two, waits = [Asked(3), Asked(3, lane="bulk")], Asked(5)
     health = Asked(2, first=True)
     engine.put([two[0].text])
-    while not networks[0].encoded:
+    while not engine._active:  # a text that is encoded is not yet among them
         threading.Event().wait(0.001)
     for each in (two[1], waits):
         engine.put([each.text])
