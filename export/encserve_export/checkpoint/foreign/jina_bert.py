@@ -15,8 +15,9 @@ _NAME, _QK_NORM = "JinaBert", "jina-bert-v2-qk-post-norm"
 
 
 def is_jina_bert(stated: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of JinaBERT: BERT whose scores fall with distance."""
-    return stated.get("model_type") == "bert" and stated.get("position_embedding_type") == "alibi"
+    """Whether a configuration is of JinaBERT: BERT whose scores fall with distance, and whose layers are gated."""
+    alibi = stated.get("model_type") == "bert" and stated.get("position_embedding_type") == "alibi"
+    return alibi and str(stated.get("feed_forward_type")).endswith("glu")
 
 
 def in_terms_of_jina_bert(file: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
