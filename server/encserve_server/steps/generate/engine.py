@@ -214,7 +214,7 @@ class Engine:
         if not admitted:
             return 0
         try:
-            sources = self._network.encode([text.source for text in admitted])
+            sources = self._network.encode_apart([text.source for text in admitted])
         except BaseException as error:  # of which the texts in the cache know nothing
             self._report("engine", error)
             for text in admitted:

@@ -74,6 +74,14 @@ class GenerateNetwork:
         (source,) = self._encoder.run({"input_ids": np.concatenate(texts), "lengths": lengths}, ["source"])
         return np.split(source, np.cumsum(lengths)[:-1], axis=2)
 
+    def encode_apart(self, texts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+        """Return the same as `encode`. Where it has NaN or infinity each text is encoded again by itself: attention
+        weighs the tokens of other texts by 0, which makes nothing of numbers alone."""
+        kept = self.encode(texts)
+        if len(texts) == 1 or all(np.isfinite(each).all() for each in kept):
+            return kept
+        return [self.encode([text])[0] for text in texts]
+
     @classmethod
     def certified(cls, folder: Path, settings: Mapping[str, Any], *, threads: int) -> GenerateNetwork:
         """Load them as the settings of the version say."""

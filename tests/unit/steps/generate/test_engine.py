@@ -13,13 +13,13 @@ from encserve_server.steps.generate import engine as engine_module
 from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.choice import Choice
 from encserve_server.steps.generate.engine import Engine
-from encserve_server.steps.generate.network import Shape
+from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pace import QueueFull
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.text import GeneratedText, NotFinite
 from encserve_server.steps.request.options import InvalidArgument
 
-END, VOCABULARY, UNREADABLE, NAN, BREAKS = 0, 60, 57, 58, 59
+END, VOCABULARY, LEAKS, UNREADABLE, NAN, BREAKS = 0, 60, 56, 57, 58, 59
 SHAPE = {"layers": 1, "heads": 1, "size": 2, "vocabulary": VOCABULARY}
 BYTES_PER_TOKEN = 16
 LIMITS = {"cache_bytes": 10_000, "logits_bytes": 10_000, "prefill_tokens": 8, "max_queued_texts": 5}
@@ -38,15 +38,19 @@ class CountingNetwork:
     def certified(cls, folder, settings, *, threads):
         return cls(Shape(**settings["shape"]))
 
+    encode_apart = GenerateNetwork.encode_apart
+
     def encode(self, texts):
         if any(UNREADABLE in text for text in texts):
             raise RuntimeError("the encoder breaks")
         self.encoded.append([text.tolist() for text in texts])
-        return [np.full((2, 1, len(text), 2), text[-1], np.float32) for text in texts]
+        leaks = any(LEAKS in text for text in texts)
+        return [np.full((2, 1, len(text), 2), np.nan if leaks else text[-1], np.float32) for text in texts]
 
     def step(self, tokens, cache):
         self.gate.wait(30)
-        sources = [int(places[0, 0, 0]) for places in list(cache.tensors())[2]]
+        first = [places[0, 0, 0] for places in list(cache.tensors())[2]]
+        sources = [NAN if np.isnan(each) else int(each) for each in first]
         assert len(sources) == len(tokens)
         if BREAKS in sources:
             raise RuntimeError("the network breaks")
@@ -326,6 +330,15 @@ def test_who_has_gone_gets_no_more_tokens(make):
     assert left.ended()[1] == "cancelled"
     assert len(left.text.tokens) <= 1
     assert late.ended() == ([], "deadline")
+
+
+def test_nan_of_a_text_does_not_reach_those_that_are_encoded_with_it(make):
+    engine, bad, good = make(), Asked(LEAKS), Asked(5)
+    engine.put([bad.text, good.text])
+    threading_gate.set()
+    assert good.ended() == ([4, 3, 2, 1, 0], "eos")
+    assert bad.over.wait(30)
+    assert isinstance(bad.text.error, NotFinite)
 
 
 def test_who_has_gone_while_the_network_computes_gets_no_token_of_that_step(make):

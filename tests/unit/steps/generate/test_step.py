@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
-from encserve_server.steps.generate.network import Shape
+from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.instance.load_page import tokens_in
 
 WORDS = {"</s>": 0, "a": 1, "b": 2, "nan": 3}
@@ -71,6 +71,8 @@ class Says:
         made = cls()
         made.shape = Shape(**settings["shape"])
         return made
+
+    encode_apart = GenerateNetwork.encode_apart
 
     def encode(self, texts):
         return [np.full((2, 1, len(text), 2), text[-1], np.float32) for text in texts]
