@@ -12,10 +12,10 @@ import pyarrow as pa
 from encserve import Classifications, Embeddings, PipelineInfo, Ranking, SparseEmbeddings, TokenClassifications
 from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
-from encserve._verbs.embed import EMBED
-from encserve._verbs.embed_sparse import EMBED_SPARSE
+from encserve._verbs.embedding.embed import EMBED
+from encserve._verbs.embedding.sparse import EMBED_SPARSE
+from encserve._verbs.embedding.vector_types import OUTPUTS
 from encserve._verbs.rerank import RERANK
-from encserve._verbs.vector_types import OUTPUTS
 from encserve._verbs.verb import Verb
 
 Options = Mapping[str, Any]

@@ -12,7 +12,6 @@ from encserve._conversation.conversation import Conversation
 from encserve._conversation.retry import Retry
 from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
 from encserve._hybrid.embeddings import HybridEmbeddings
-from encserve._hybrid.verb import EMBED_HYBRID
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
@@ -29,16 +28,17 @@ from encserve._results import (
 )
 from encserve._shells.blocking import BlockingShell
 from encserve._spans.embeddings import SpanEmbeddings
-from encserve._spans.verb import EMBED_SPANS
 from encserve._streams import GeneratedStream
 from encserve._transport.addresses import DEFAULT_URL
 from encserve._transport.blocking import GrpcTransport
 from encserve._transport.seam import Transport
 from encserve._transport.tls import Tls
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
-from encserve._verbs.embed import EMBED
-from encserve._verbs.embed_sparse import EMBED_SPARSE
-from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.embedding.embed import EMBED
+from encserve._verbs.embedding.hybrid import EMBED_HYBRID
+from encserve._verbs.embedding.spans import EMBED_SPANS
+from encserve._verbs.embedding.sparse import EMBED_SPARSE
+from encserve._verbs.embedding.tokens import EMBED_TOKENS
 from encserve._verbs.fill_mask import FILL_MASK
 from encserve._verbs.generate import GENERATE
 from encserve._verbs.score import SCORE
@@ -46,15 +46,15 @@ from encserve._verbs.score import SCORE
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from encserve._hybrid.verb import EmbedHybridOptions
-    from encserve._spans.verb import EmbedSpansOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
     from encserve._verbs.classify_zero_shot import ClassifyZeroShotOptions
-    from encserve._verbs.embed import EmbedOptions
-    from encserve._verbs.embed_sparse import EmbedSparseOptions
-    from encserve._verbs.embed_tokens import EmbedTokensOptions
+    from encserve._verbs.embedding.embed import EmbedOptions
+    from encserve._verbs.embedding.hybrid import EmbedHybridOptions
+    from encserve._verbs.embedding.spans import EmbedSpansOptions
+    from encserve._verbs.embedding.sparse import EmbedSparseOptions
+    from encserve._verbs.embedding.tokens import EmbedTokensOptions
     from encserve._verbs.fill_mask import FillMaskOptions
     from encserve._verbs.generate import GenerateOptions
     from encserve._verbs.rerank import RerankOptions

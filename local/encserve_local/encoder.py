@@ -33,15 +33,15 @@ from .transport import LocalTransport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from encserve._hybrid.verb import EmbedHybridOptions
-    from encserve._spans.verb import EmbedSpansOptions
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
     from encserve._verbs.classify_zero_shot import ClassifyZeroShotOptions
-    from encserve._verbs.embed import EmbedOptions
-    from encserve._verbs.embed_sparse import EmbedSparseOptions
-    from encserve._verbs.embed_tokens import EmbedTokensOptions
+    from encserve._verbs.embedding.embed import EmbedOptions
+    from encserve._verbs.embedding.hybrid import EmbedHybridOptions
+    from encserve._verbs.embedding.spans import EmbedSpansOptions
+    from encserve._verbs.embedding.sparse import EmbedSparseOptions
+    from encserve._verbs.embedding.tokens import EmbedTokensOptions
     from encserve._verbs.fill_mask import FillMaskOptions
     from encserve._verbs.rerank import RerankOptions
     from encserve._verbs.score import ScoreOptions

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from encserve._hybrid.verb import EMBED_HYBRID
-from encserve._spans.verb import EMBED_SPANS
 from encserve._verbs.answer import ANSWER
 from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_tokens import CLASSIFY_TOKENS
 from encserve._verbs.classify_zero_shot import CLASSIFY_ZERO_SHOT
-from encserve._verbs.embed import EMBED
-from encserve._verbs.embed_sparse import EMBED_SPARSE
-from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.embedding.embed import EMBED
+from encserve._verbs.embedding.hybrid import EMBED_HYBRID
+from encserve._verbs.embedding.spans import EMBED_SPANS
+from encserve._verbs.embedding.sparse import EMBED_SPARSE
+from encserve._verbs.embedding.tokens import EMBED_TOKENS
 from encserve._verbs.fill_mask import FILL_MASK
 from encserve._verbs.generate import GENERATE
 from encserve._verbs.rerank import RERANK

@@ -23,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from encserve_export.checkpoint.json_file import read_json, read_needed_object, read_object
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_json, read_needed_object, read_object
 from encserve_repository.layout import NAME
 
 from .adapter_config import CONFIG_FILE

@@ -15,8 +15,8 @@ from transformers.modeling_rope_utils import RotaryEmbeddingConfigMixin
 from encserve_export.attention.families import check_model_type, check_rotary_embedding
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object
 
-from .json_file import read_needed_object
 from .remote_code import check_trusted_code, hint, refuse_needed_code
 from .unread.checking import check_keys
 from .unread.keys import CONFIG_KEYS, DECLARED_KEYS, SPELLINGS, Unread

@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verified(arguments: argparse.Namespace) -> Verification:
-    from encserve_export.certificate.verification.verify import verify
     from encserve_export.texts.calibration_file import own_texts
+    from encserve_export.verify import verify
 
     own = own_texts(arguments.calibration, arguments.calibration_field) if arguments.calibration else None
     access = access_of(arguments)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from optimum.exporters.tasks import TasksManager
 
-from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.source import checkpoint_folder
 from encserve_export.checkpoint.tasks.table import GENERATION, OFFERED
 from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.engines.ways import Way, way_of
 from encserve_export.errors import InvalidConfig
+from encserve_export.json_file import read_object
 from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
 
 from .decoders.table import DECODERS

@@ -10,9 +10,9 @@ import transformers
 from sentence_transformers.base.modules import Router
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from . import networks  # noqa: F401
 from .merging import merge, merge_task
 from .messages import Library
+from .networks import jina_bert  # noqa: F401
 from .reach import reach_of
 
 _UNBOUNDED = 10**9  # transformers gives 1e30 where a tokenizer states no length

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.config import ExportConfig
 from encserve_export.export import export
 from encserve_export.texts.calibration_file import own_texts
+from encserve_export.verify import verify
 from export.small_checkpoints import make_checkpoint
 
 from .in_process import served_in_process

@@ -6,9 +6,9 @@ import transformers
 
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.config import ExportConfig
 from encserve_export.export import export
+from encserve_export.verify import verify
 from export.small_checkpoints import make_checkpoint
 
 from .in_process import served_in_process

@@ -8,13 +8,13 @@ import pytest
 from encserve import InferenceFailed
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_export.certificate.verification.reference_file import read_reference
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.commands.publishing import _report
 from encserve_export.commands.verify_command import _as_text
 from encserve_export.errors import CertificateFailed
 from encserve_export.publication.siblings import published_of
 from encserve_export.report.page import render_report
 from encserve_export.texts.calibration_file import OwnTexts
+from encserve_export.verify import verify
 from encserve_repository.manifest import sha256_of
 
 

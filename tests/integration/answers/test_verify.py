@@ -9,8 +9,8 @@ import numpy as np
 from serving import poison_word, serve_config
 
 from encserve import GrpcTransport
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.commands import verify_command
+from encserve_export.verify import verify
 from encserve_server.launcher.server import TritonServer
 
 

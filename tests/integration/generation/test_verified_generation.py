@@ -4,8 +4,8 @@ import pytest
 from published_t5 import FEW, PRECISIONS
 
 from encserve import GrpcTransport
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.generation.certificate.requests import SEARCHED_EVERY
+from encserve_export.verify import verify
 
 PIPELINES = {"t5": 64, **{f"t5_{precision.value}": FEW for precision in PRECISIONS}}
 """And how many texts each was certified with."""

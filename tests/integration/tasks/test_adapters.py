@@ -15,8 +15,8 @@ from sentence_transformers import SentenceTransformer
 
 from encserve import InvalidInput
 from encserve.local import Encoder
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.reference.merging import merge
+from encserve_export.verify import verify
 
 from .pipelines import SCORES
 

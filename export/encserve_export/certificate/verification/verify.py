@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from encserve import PipelineInfo, Transport
@@ -14,44 +13,29 @@ from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
 from encserve_export.certificate.limits import ParityLimits
-from encserve_export.checkpoint.tasks.table import GENERATION, stated_task_of, task_of
-from encserve_export.errors import CertificateFailed, Unsupported
-from encserve_export.generation.certificate.verify import verify_generation
+from encserve_export.checkpoint.tasks.table import stated_task_of, task_of
+from encserve_export.errors import CertificateFailed
 from encserve_export.texts.calibration_file import OwnTexts
 from encserve_export.texts.parts import digest_of
 from encserve_export.texts.questions import Form, inputs_at
 
 from .asked_server import AskedSection, AskedServer
-from .found_manifest import FoundManifest, find_manifest
+from .found_manifest import FoundManifest
 from .reference_file import LENGTHS, OWN, Reference, Section, read_reference
 from .verification import Verification
 
 
-def verify(
-    transport: Transport, name: str, repository: Path, *, timeout_s: float, own: OwnTexts | None = None
+def verify_encoder(
+    transport: Transport, served: PipelineInfo, found: FoundManifest, own: OwnTexts | None, timeout_s: float
 ) -> Verification:
-    """Run the certificate of the pipeline `name` again, on the server behind `transport`.
-
-    The texts and the library's answers come from `repository`; of the version that the server serves. `own` are the
-    texts with which it was calibrated, of which a third was held out: they are not kept.
+    """Ask the server behind `transport` what the certificate `found` of the pipeline that it serves was measured with.
 
     Raises:
-        CertificateFailed: the repository has no manifest or reference of that version, or `own` are other texts, or
-            none were held out.
-        Unsupported: the pipeline is a cascade.
-        EncserveError: the server does not answer, or has no such pipeline.
+        CertificateFailed: the repository has no reference of that version, or `own` are other texts than those of which
+            a third was held out, or none were.
+        EncserveError: the server does not answer.
     """
-    served = PipelineInfo.from_parameters(name, transport.pipeline_config(name, timeout_s=timeout_s))
-    if served.cascade is not None:
-        raise Unsupported(
-            f"{name} is a cascade, which has no network of its own: verify {served.cascade.small} and "
-            f"{served.cascade.large}"
-        )
-    found = find_manifest(repository, served)
-    if served.task == GENERATION.name:
-        if own is not None:
-            raise CertificateFailed(f"--calibration: {name} is for {GENERATION.name}, of which no texts are held out")
-        return verify_generation(transport, served, found, timeout_s)
+    name = served.name
     reference, limits = read_reference(found.reference), found.limits
     if own is not None and OWN not in reference.sections:
         raise CertificateFailed("--calibration: the pipeline was exported without such a file, and none was held out")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve_export.errors import Unsupported
-from encserve_export.reference.networks.jina_bert import MODEL_TYPE
+from encserve_export.reference.networks import JINA_BERT_V2
 
 _ONLY = {"feed_forward_type": "geglu", "hidden_act": "gelu"}
 _LEFT_OUT = ("auto_map", "position_embedding_type", "emb_pooler", "model_max_length", "attn_implementation", *_ONLY)
@@ -37,8 +37,10 @@ def in_terms_of_jina_bert(file: Path, stated: Mapping[str, Any]) -> dict[str, An
             f"{file} names {_QK_NORM}, a JinaBERT that norms its queries and keys, which is not supported; "
             "supported is that of jina-bert-implementation"
         )
+    from encserve_export.reference.networks import jina_bert  # noqa: F401  makes it known, and takes its time
+
     native = {key: value for key, value in stated.items() if key not in _LEFT_OUT}
-    native["model_type"] = MODEL_TYPE
+    native["model_type"] = JINA_BERT_V2
     native["architectures"] = [
         f"{_NAME}V2{name.removeprefix(_NAME)}" for name in stated.get("architectures") or () if name.startswith(_NAME)
     ]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.config import ExportConfig
+from encserve_export.json_file import read_needed_object, read_object
 
 from .gte_new import in_terms_of_gte, is_new
 from .jina_bert import in_terms_of_jina_bert, is_jina_bert

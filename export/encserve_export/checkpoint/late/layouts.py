@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from encserve_export.checkpoint.json_file import read_needed_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MASK_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object
 
 from .interaction import Expansion, LateInteraction, Side
 

@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.late_keys import STANFORD_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object, read_object
 
 from .interaction import Expansion, LateInteraction, Side
 

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from encserve_export.checkpoint.json_file import read_needed_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object
 
 _LOGITS = "causal_logits"
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import NO_MASK_KEYS, POOLING_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object, read_object
 
 from .pooling import POOLINGS, WITHOUT_PROMPT
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from encserve_export.checkpoint.json_file import read_json, read_needed_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MODULE_KEYS, ROUTER_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_json, read_needed_object
 
 _MODULES, _ROUTES = "modules.json", "router_config.json"
 _OWN = "sentence_transformers."

@@ -10,15 +10,14 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedConfig
 
-from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.late.interaction import LateInteraction
 from encserve_export.checkpoint.late.layouts import OWN, PYLATE, PYLATE_KEYS, of_pylate, of_sentence_transformers
 from encserve_export.checkpoint.late.stanford import ARCHITECTURE, is_stanford, read_metadata, read_projection
 from encserve_export.checkpoint.rerankers.logit_score import LogitScore, read_logit_score
-from encserve_export.checkpoint.static.layout import is_model2vec, normalizes
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import SENTENCE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_object
 
 from .layers import (
     SENTENCE,
@@ -33,6 +32,7 @@ from .layers import (
     splade_activation,
 )
 from .listed import Listed, ListedModule, listed_modules
+from .model2vec import is_model2vec, normalizes
 from .query_table import QueryTable, read_query_table, side_prompts
 from .transformer_settings import TransformerSettings, read_transformer_settings
 

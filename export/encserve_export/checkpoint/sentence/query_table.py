@@ -9,10 +9,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from encserve_export.checkpoint.json_file import read_needed_object
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import TABLE_KEYS
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object
 
 from .layers import read_weights
 

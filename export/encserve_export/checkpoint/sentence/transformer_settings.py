@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from encserve_export.checkpoint.json_file import read_object
 from encserve_export.checkpoint.rerankers.pair_template import Messages
 from encserve_export.checkpoint.unread.checking import check_keys
 from encserve_export.checkpoint.unread.keys import MODALITY_KEYS, PROCESSING_KEYS, TRANSFORMER_KEYS
 from encserve_export.errors import Unsupported
+from encserve_export.json_file import read_object
 
 _FILES = tuple(
     f"sentence_{name}_config.json"

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from encserve_export.checkpoint.json_file import read_needed_object, read_object
 from encserve_export.checkpoint.sentence.layers import read_raw_weights
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.json_file import read_needed_object, read_object
 
 from .layout import is_static
 from .network import StaticConfig, StaticModel

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from encserve_export.checkpoint.json_file import checked_object
 from encserve_export.errors import Unsupported
+from encserve_export.json_file import checked_object
 
 from .keys import Unread
 

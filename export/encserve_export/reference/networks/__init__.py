@@ -1,13 +1,13 @@
-"""Networks that the libraries do not have. Importing this makes them known to transformers' Auto classes."""
+"""Networks that the libraries do not have. Importing the module of one makes it known to transformers' Auto classes."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from . import jina_bert
-
-_OWN = (jina_bert.MODEL_TYPE,)
+JINA_BERT_V2 = "jina_bert_v2"
+"""The model type of `jina_bert`."""
+_OWN = (JINA_BERT_V2,)
 
 
 def own_network(folder: Path) -> str | None:

@@ -24,13 +24,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, MaskedLMOu
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.bert.modeling_bert import BertOnlyMLMHead, BertPooler
 
-MODEL_TYPE = "jina_bert_v2"
+from . import JINA_BERT_V2
 
 
 class JinaBertV2Config(BertConfig):  # type: ignore[no-untyped-call]
     """As BERT's; what positions and feed-forward parts are is not for a configuration to say."""
 
-    model_type = MODEL_TYPE
+    model_type = JINA_BERT_V2
 
 
 def slopes_of(heads: int) -> list[float]:
@@ -209,7 +209,7 @@ class JinaBertV2ForSequenceClassification(JinaBertV2PreTrainedModel):  # type: i
         return SequenceClassifierOutput(logits=self.classifier(self.bert(input_ids, **inputs).pooler_output))
 
 
-AutoConfig.register(MODEL_TYPE, JinaBertV2Config)
+AutoConfig.register(JINA_BERT_V2, JinaBertV2Config)
 AutoModel.register(JinaBertV2Config, JinaBertV2Model)
 AutoModelForMaskedLM.register(JinaBertV2Config, JinaBertV2ForMaskedLM)
 AutoModelForSequenceClassification.register(JinaBertV2Config, JinaBertV2ForSequenceClassification)

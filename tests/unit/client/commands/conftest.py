@@ -10,7 +10,7 @@ COMMANDS = {
     "answer": "encserve._commands.answer",
     "classify": "encserve._commands.classify",
     "classify-tokens": "encserve._commands.classify_tokens",
-    "embed": "encserve._commands.embed",
+    "embed": "encserve._commands.embedding.embed",
     "fill-mask": "encserve._commands.fill_mask",
     "models": "encserve._commands.models",
     "rerank": "encserve._commands.rerank",

@@ -10,7 +10,7 @@ from encserve._calls import Calls
 from encserve._conversation.chunks import Chunk, Size
 from encserve._conversation.settings import Settings
 from encserve._shells import coalesce
-from encserve._verbs.embed import EMBED
+from encserve._verbs.embedding.embed import EMBED
 from encserve.testing import AsyncFakeTransport, fake_pipeline
 
 from .sharing_server import Server, connect, in_virtual_time, lengths, until, warm

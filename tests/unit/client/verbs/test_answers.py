@@ -3,7 +3,7 @@ import pytest
 
 from encserve import ContractError, InferResponse
 from encserve._verbs.answers import AnswerReader
-from encserve._verbs.embed import EMBED
+from encserve._verbs.embedding.embed import EMBED
 from encserve._verbs.table import VERBS
 from encserve.testing import fake_pipeline
 

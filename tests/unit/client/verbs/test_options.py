@@ -7,7 +7,7 @@ import pytest
 
 from encserve import Client, InvalidInput
 from encserve._verbs import options
-from encserve._verbs.embed import EMBED
+from encserve._verbs.embedding.embed import EMBED
 from encserve._verbs.options import CallOptions, options_of
 from encserve._verbs.table import VERBS
 from encserve.testing import FakeTransport

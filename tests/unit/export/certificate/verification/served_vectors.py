@@ -10,8 +10,8 @@ from passages import mixed_texts
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_export.certificate.subject.examination import Examination
 from encserve_export.certificate.verification.reference_file import write_reference
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.reference.messages import Answer, Answered, Asked
+from encserve_export.verify import verify
 
 WIDTH = 8
 TEXTS = mixed_texts(12, longest_bytes=200)

@@ -15,8 +15,8 @@ from served_vectors import (
 )
 
 from encserve import InferenceFailed, Unavailable
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.errors import CertificateFailed
+from encserve_export.verify import verify
 
 
 def test_a_server_that_answers_as_certified_has_not_drifted(folder, server):

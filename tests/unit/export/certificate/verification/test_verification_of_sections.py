@@ -13,13 +13,13 @@ from encserve import InferenceFailed
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_export.certificate.subject.examination import Examination
 from encserve_export.certificate.verification.reference_file import write_reference
-from encserve_export.certificate.verification.verify import verify
 from encserve_export.commands import verify_command
 from encserve_export.errors import CertificateFailed
 from encserve_export.reference.messages import Answer, Answered
 from encserve_export.texts.calibration_file import own_texts
 from encserve_export.texts.parts import digest_of
 from encserve_export.texts.questions import Form, questions_of
+from encserve_export.verify import verify
 
 LIMITS = {"max_length": 64, "max_texts_per_request": 8, "max_tokens_per_request": 512}
 CORPUS = [f"corpus text {number}" for number in range(12)]

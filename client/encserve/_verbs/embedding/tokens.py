@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from encserve._results import TokenEmbeddings
 from encserve._verbs.answers import AnswerReader
+from encserve._verbs.embedding.vector_types import token_vectors_output, vector_columns, vectors_output
 from encserve._verbs.options import CallOptions, InputType, TextAdapterOption, TruncateOption, VectorOptions
-from encserve._verbs.vector_types import token_vectors_output, vector_columns, vectors_output
 from encserve._verbs.verb import HYBRID, LATE_INTERACTION, TEXTS, Verb
 
 

@@ -1,7 +1,7 @@
 """`encserve embed-tokens`: the vectors of the tokens of texts, as JSON lines."""
 
 from encserve._commands.text_command import TextCommand
-from encserve._verbs.embed_tokens import EMBED_TOKENS
+from encserve._verbs.embedding.tokens import EMBED_TOKENS
 
 SUMMARY = "embed each token of texts, as late interaction needs it"
 

@@ -10,8 +10,8 @@ import numpy as np
 from encserve._errors import InvalidInput
 from encserve._spans.embeddings import SpanEmbeddings
 from encserve._verbs.answers import AnswerReader
+from encserve._verbs.embedding.vector_types import vector_columns, vectors_output
 from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, VectorOptions
-from encserve._verbs.vector_types import vector_columns, vectors_output
 from encserve._verbs.verb import TEXTS, Given, Verb
 
 SpanBy = Literal["sentence", "tokens"]

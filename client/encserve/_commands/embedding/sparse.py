@@ -1,7 +1,7 @@
 """`encserve embed-sparse`: texts as weighted tokens of the vocabulary, as JSON lines."""
 
 from encserve._commands.text_command import TextCommand
-from encserve._verbs.embed_sparse import EMBED_SPARSE
+from encserve._verbs.embedding.sparse import EMBED_SPARSE
 
 SUMMARY = "embed texts as weighted tokens of the vocabulary, for an inverted index"
 

@@ -1,7 +1,7 @@
 """`encserve embed-spans`: the vectors of parts of texts that are read whole, as JSON lines."""
 
 from encserve._commands.text_command import TextCommand
-from encserve._spans.verb import EMBED_SPANS
+from encserve._verbs.embedding.spans import EMBED_SPANS
 
 SUMMARY = "embed sentences, or other parts, of texts that are read whole (late chunking)"
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from encserve._hybrid.embeddings import HybridEmbeddings
 from encserve._verbs.answers import AnswerReader
+from encserve._verbs.embedding.vector_types import token_vectors_output, vector_columns, vectors_output
 from encserve._verbs.options import CallOptions, OutputDtype, TruncateOption
-from encserve._verbs.vector_types import token_vectors_output, vector_columns, vectors_output
 from encserve._verbs.verb import HYBRID, TEXTS, Given, Verb
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from encserve._commands.text_command import TextCommand
 from encserve._hybrid.embeddings import HybridEmbeddings
-from encserve._hybrid.verb import EMBED_HYBRID
+from encserve._verbs.embedding.hybrid import EMBED_HYBRID
 
 SUMMARY = "embed texts as vectors, weighted terms and vectors of tokens, all of one pass"
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from encserve._results import Embeddings
 from encserve._verbs.answers import AnswerReader
+from encserve._verbs.embedding.vector_types import vector_columns, vectors_output
 from encserve._verbs.options import CallOptions, TextAdapterOption, TruncateOption, VectorOptions, WindowOptions
-from encserve._verbs.vector_types import vector_columns, vectors_output
 from encserve._verbs.verb import HYBRID, TEXTS, Verb
 
 

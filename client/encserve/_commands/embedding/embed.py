@@ -14,7 +14,7 @@ from encserve._commands.server_arguments import open_client
 from encserve._commands.text_arguments import add_pipeline_arguments, add_texts, texts_of
 from encserve._errors import InvalidInput
 from encserve._results import Embeddings
-from encserve._verbs.embed import EMBED
+from encserve._verbs.embedding.embed import EMBED
 
 SUMMARY = "embed texts, from the command line or from standard input"
 
