@@ -8,7 +8,7 @@ import pytest
 from unit.client.verbs.conftest import ask  # noqa: F401
 
 from encserve import InvalidInput
-from encserve._spans import command
+from encserve._commands.embedding import spans as command
 from encserve.testing import fake_pipeline
 
 TOKENS = fake_pipeline(task="token-embedding")
