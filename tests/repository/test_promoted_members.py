@@ -1,24 +1,10 @@
 """Promoting a pipeline that a cascade was fitted to."""
 
-import json
-
 import pytest
 from promotions import promotion_on, two_versions
-from tritonclient.grpc import model_config_pb2 as pb
+from stated_cascades import of, state_cascade
 
 from encserve_repository.cascades import cascades_asking
-from encserve_repository.config_text import to_text
-
-
-def state_cascade(repository, name, text):
-    config = pb.ModelConfig(name=name)
-    config.parameters["cascade"].string_value = text
-    (repository / name).mkdir()
-    (repository / name / "config.pbtxt").write_text(to_text(config))
-
-
-def of(small, large):
-    return json.dumps({"small": small, "small_version": "1", "large": large, "large_version": "4"})
 
 
 def test_cascades_are_found_by_what_they_ask(memory):

@@ -2,6 +2,7 @@
 
 import pytest
 from promotions import Server, promotion_on
+from stated_cascades import of, state_cascade
 from toy_versions import check_loadable, write_version
 
 from encserve import Overloaded, Unavailable
@@ -32,6 +33,15 @@ def test_the_next_start_serves_the_version_before(stopped):
     assert surplus(stopped.repository) == set()
     assert rollback_version(stopped.repository, "minilm") == 2, "and there is a way back"
     assert said == [f"no server answers: the next start on {stopped.repository} serves version 1 of minilm"]
+
+
+def test_it_is_said_which_cascades_the_next_start_refuses(stopped):
+    state_cascade(stopped.repository, "both", of("minilm", "other"))
+    state_cascade(stopped.repository, "turned", of("other", "minilm"))
+    said = []
+    promotion_on(stopped, report=said.append).rollback_stopped()
+    (told,) = said[1:]
+    assert told.startswith("the cascade turned was fitted to version 4 of minilm: it refuses its callers until")
 
 
 def test_a_server_that_is_there_and_silent_keeps_what_it_serves(stopped):

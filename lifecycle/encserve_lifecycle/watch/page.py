@@ -35,7 +35,8 @@ class Outcome:
     because: str
     """The evidence in a sentence."""
     took_s: float | None = None
-    """Seconds from the verdict to the moment in which the version before answered everybody; None where it was kept."""
+    """Seconds from the verdict to the moment in which the version before answered everybody; None where it was kept,
+    or no server answered at the end."""
 
 
 def watch_page(watch: Watch, outcome: Outcome) -> str:

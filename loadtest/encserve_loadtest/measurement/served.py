@@ -19,7 +19,8 @@ class ServedStep:
 
     name: str
     """What it does: "tokenize", "encode", "head"; of the pipelines that a cascade asks "small tokenize" and so on. The
-    pipelines of several heads share the encode step of the first."""
+    pipelines of several heads share the encode step of the first; where both pipelines of a cascade do, it stands as
+    "small encode", with what it computed for the large one, which nobody can tell apart."""
     model: str
     """Its name in Triton."""
     instances: int

@@ -36,8 +36,10 @@ def other_texts(findings: Findings) -> str:
     cascade, share = workload.pipeline.cascade, workload.escalated_share
     if abs(share - cascade.escalated) <= OTHER_SHARE:
         return ""
-    return (
+    told = (
         f"other texts than it was fitted to: {percent(share)} went on to {cascade.large}, and of those "
-        f"{percent(cascade.escalated)}, so capacity and cost are not those of your texts; send them with --corpus "
-        "FILE.jsonl --keep-texts"
+        f"{percent(cascade.escalated)}"
     )
+    if findings.config.keep_texts:
+        return f"{told}; if these are what callers send, fit it to them again"
+    return f"{told}, so capacity and cost are not those of your texts; send them with --corpus FILE.jsonl --keep-texts"

@@ -63,6 +63,7 @@ class Promotion(VersionBeside):
             self._report(
                 f"no server answers: the next start on {work.repository} serves version {before} of {self._name}"
             )
+            self._tell_of_cascades(work, before)
             return before
 
     def _before(self, work: WorkFolder) -> int:
@@ -92,13 +93,17 @@ class Promotion(VersionBeside):
             if candidate == version:
                 self._drop_candidate()
             self._report(f"{self._name} serves version {version}, before it {before}, which stays loaded")
-            for cascade, fitted in cascades_asking(work.repository, self._name).items():
-                if fitted != str(version):
-                    self._report(
-                        f"the cascade {cascade} was fitted to version {fitted} of {self._name}: it refuses its callers "
-                        "until it is fitted again, or that version serves"
-                    )
+            self._tell_of_cascades(work, version)
         return before
+
+    def _tell_of_cascades(self, work: WorkFolder, version: int) -> None:
+        """Say which cascades refuse their callers while `version` serves."""
+        for cascade, fitted in cascades_asking(work.repository, self._name).items():
+            if fitted != str(version):
+                self._report(
+                    f"the cascade {cascade} was fitted to version {fitted} of {self._name}: it refuses its callers "
+                    "until it is fitted again, or that version serves"
+                )
 
     def _load_what_is_active(self, work: WorkFolder, version: int, before: int, old_text: bytes) -> None:
         """Tell the server to load the version that has become active.

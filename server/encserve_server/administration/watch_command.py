@@ -7,7 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from encserve import InvalidInput
+from encserve import EncserveError, InvalidInput
 from encserve._transport.addresses import host_of, read_addresses
 from encserve_lifecycle.watch.page import Outcome, watch_page
 from encserve_lifecycle.watch.series import read_series
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         try:
             outcome = promotion.run(duration_s=duration_s, share=share)
-        except PromotionFailed as error:
+        except EncserveError as error:
             _write(report, promotion.watch, Outcome(verdict=FAILED, because=str(error)))
             raise
     print(f"version {arguments.version} of {arguments.name}: {outcome.verdict}; {outcome.because}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from encserve import EncserveError, Overloaded, Unavailable
 from encserve_lifecycle.watch.judgement import Finding, State, enough, worse
 from encserve_lifecycle.watch.page import Outcome
 from encserve_lifecycle.watch.watch import ALL, CANARY, Watch
@@ -19,7 +20,7 @@ LOOK_S = 2.0
 """Seconds between looks: the server tells its counts once a second."""
 GRACE_S = 60.0
 """For which it is looked again where the last look of a phase was not the last word, and gone back again where that
-fails and changes nothing, as while an export has the lock."""
+fails and changes nothing, as while an export has the lock, or a server that died starts again."""
 DEATHS = 2
 """Of the server during a watch, with which a version is taken back: one may have come from anywhere."""
 KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
@@ -27,7 +28,8 @@ UNSEEN, DIED = "kept, not seen", "kept, the server died once"
 
 
 class Versions(Protocol):
-    """What is done with the versions of a pipeline; each raises PromotionFailed."""
+    """What is done with the versions of a pipeline; each raises PromotionFailed, and other EncserveErrors where the
+    server does not answer."""
 
     def canary(self, version: int, share: float, *, at_least: bool = False) -> None:
         """Let a version answer a share of the callers, or `at_least` that, where it has a larger one already."""
@@ -40,6 +42,9 @@ class Versions(Protocol):
 
     def rollback(self, *, of: int | None = None) -> int:
         """Let the version before `of` answer all callers."""
+
+    def rollback_stopped(self) -> int:
+        """Let the version that was promoted away last be the one that the next start serves, where no server runs."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class WatchedPromotion:
             self._abandon(error)
             raise
         if bad:
-            return self._back(bad, self.versions.end_canary, as_canary)
+            return self._back(bad, as_canary, self.versions.end_canary)
         self.watch.begin(ALL)
         try:
             bad = self._watched(duration_s * (1 - CANARY_PART), as_active)
@@ -98,7 +103,11 @@ class WatchedPromotion:
         except KeyboardInterrupt:
             self.report(f"version {version} goes on answering everybody, and nobody watches it any more")
             raise
-        return self._back(bad, lambda: self.versions.rollback(of=version), as_active) if bad else self._kept()
+        if bad:
+            return self._back(
+                bad, as_active, lambda: self.versions.rollback(of=version), stopped=self.versions.rollback_stopped
+            )
+        return self._kept()
 
     def _promote(self) -> None:
         if not self.watch.sees:
@@ -115,7 +124,7 @@ class WatchedPromotion:
         try:
             if self.stated()[1] == version:
                 self.versions.end_canary()
-        except (PromotionFailed, OSError) as error:
+        except (EncserveError, OSError) as error:
             raise PromotionFailed(
                 f"version {version} may still answer a share of the callers, and nobody watches it; `encserve canary "
                 f"{self.watch.candidate.pipeline} --end` ends that: {error} (after: {why or type(why).__name__})"
@@ -161,21 +170,38 @@ class WatchedPromotion:
                 "candidate: the watch ends and changes nothing"
             )
 
-    def _back(self, bad: Bad, back: Callable[[], object], expected: tuple[int, int | None]) -> Outcome:
-        """Go back, and try again where that fails as long as the repository states the `expected` versions."""
+    def _back(
+        self,
+        bad: Bad,
+        expected: tuple[int, int | None],
+        back: Callable[[], object],
+        *,
+        stopped: Callable[[], object] | None = None,
+    ) -> Outcome:
+        """Go `back`, and try again where that fails as long as the repository states the `expected` versions; in the
+        end, where no server answers, by what is done while it is `stopped`."""
         began_s = self.clock()
         because = bad.because
         self.report(f"version {self.watch.candidate.version} is worse by its {bad.name}: {because}")
-        while True:
-            try:
-                back()
-                break
-            except PromotionFailed as error:
-                if self.clock() - began_s > GRACE_S or not self._states(expected):
-                    worse_ = f"version {self.watch.candidate.version} is worse ({because})"
-                    raise PromotionFailed(f"{worse_}: {error}") from error
-                self.report(f"it is tried again: {error}")
-                self.sleep(LOOK_S)
+        try:
+            while True:
+                try:
+                    back()
+                    break
+                except EncserveError as error:
+                    unchanged = self._states(expected)
+                    if unchanged and self.clock() - began_s <= GRACE_S:
+                        self.report(f"it is tried again: {error}")
+                        self.sleep(LOOK_S)
+                    elif unchanged and stopped and _is_gone(error):
+                        stopped()
+                        next_ = f"no server answers, and its next start serves version {self.watch.before.version}"
+                        return Outcome(verdict=ROLLED_BACK, because=f"{because}; {next_}")
+                    else:
+                        raise
+        except EncserveError as error:
+            worse_ = f"version {self.watch.candidate.version} is worse ({because})"
+            raise PromotionFailed(f"{worse_}: {error}") from error
         took_s = self.clock() - began_s
         self.report(f"version {self.watch.before.version} answers everybody again, after {took_s:.1f} s")
         return Outcome(verdict=ROLLED_BACK, because=because, took_s=took_s)
@@ -204,6 +230,11 @@ class WatchedPromotion:
         open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN)
         because = f"nothing speaks against it, and there was not enough traffic to say that it is no worse: {open_}"
         return Outcome(verdict=UNKNOWN, because=because)
+
+
+def _is_gone(error: EncserveError) -> bool:
+    """Whether no server is there; one that is there and busy says so."""
+    return isinstance(error, Unavailable) and not isinstance(error, Overloaded)
 
 
 def _times(number: int) -> str:

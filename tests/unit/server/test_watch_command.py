@@ -12,7 +12,7 @@ import pytest
 from toy_manifest import toy_manifest
 from toy_versions import write_version
 
-from encserve import InvalidInput
+from encserve import InvalidInput, Unavailable
 from encserve_lifecycle.watch import settled
 from encserve_lifecycle.watch.page import Outcome
 from encserve_repository.versions import active_version, manifest_of
@@ -155,12 +155,13 @@ def test_a_watch_goes_on_where_nobody_reads_what_it_says(repository, tmp_path, m
     assert promoted(repository, tmp_path, monkeypatch, tells) == 0
 
 
-def test_a_promotion_that_fails_leaves_a_page_too(repository, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [PromotionFailed, Unavailable])
+def test_a_promotion_that_fails_leaves_a_page_too(repository, tmp_path, monkeypatch, error):
     def fails(promotion):
         promotion.watch.look()
-        raise PromotionFailed("version 2 is worse, and stays")
+        raise error("version 2 is worse, and stays")
 
-    with pytest.raises(PromotionFailed, match="stays"):
+    with pytest.raises(error, match="stays"):
         promoted(repository, tmp_path, monkeypatch, fails)
     assert "version 2 is worse, and stays" in (tmp_path / "watch.html").read_text()
 

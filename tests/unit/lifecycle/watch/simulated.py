@@ -87,6 +87,11 @@ class SimulatedServer:
         self.done.append("rollback")
         return 1
 
+    def rollback_stopped(self):
+        self.active = 1
+        self.done.append("rollback, stopped")
+        return 1
+
     def stated(self):
         return self.active, 2 if self.share else None
 
@@ -131,3 +136,19 @@ class SimulatedServer:
     def _count(self, name, model, version, more, **labels):
         series = name, frozenset({("model", model), ("version", str(version)), *labels.items()})
         self.counts[series] = self.counts.get(series, 0.0) + float(more)
+
+
+def dying(server, *, at, away_s=20.0):
+    """The server dies at some seconds, and is started again after a while."""
+    sleep, died = server.sleep, []
+
+    def sleeping(seconds):
+        sleep(seconds)
+        for when in at:
+            if server.now_s >= when and when not in died:
+                died.append(when)
+                server.counts = dict.fromkeys(server.counts, 0.0)
+        server.blind = any(when <= server.now_s < when + away_s for when in at)
+
+    server.sleep = sleeping
+    return server

@@ -5,7 +5,7 @@ import pytest
 from encserve_lifecycle.watch.lives import RESTARTS, Lives
 from encserve_server.administration.watched_promotion import DEATHS, DIED, KEPT, ROLLED_BACK, UNKNOWN
 
-from .simulated import GOOD, SimulatedServer
+from .simulated import GOOD, SimulatedServer, dying
 
 HALF_AN_HOUR = {"duration_s": 1_800.0, "share": 0.2}
 
@@ -28,7 +28,14 @@ def page(restarts=None, **answered):
         ([page(m=100, m_head=100, m_candidate=7), page(m=120, m_head=120)], 0),
         ([page(), page(m=1)], 0),
         ([page(restarts=4, m=10), page(restarts=4, m=20)], 0),
-        ([page(restarts=4, m=10), page(restarts=6, m=20)], 2),  # as much was answered again between two looks
+        ([page(restarts=4, m=10), page(restarts=5, m=20)], 1),  # as much was answered again between two looks
+        ([page(restarts=4, m=10), page(restarts=6, m=1)], 1),  # the first try to start it again failed
+        ([page(restarts=4, m=9), page(restarts=6, m=1), page(restarts=7, m=2)], 2),
+        ([page(m=10), page(restarts=4, m=20)], 0),  # no step had told it at the beginning
+        ([page(m=10), page(restarts=4, m=20), page(restarts=5, m=30)], 1),
+        ([page(m=100, m_head=100, m_encode=300), page(m=101, m_head=101, m_encode=3)], 0),  # a step of several
+        ([page(m=100, m_head=100, m_encode=300), page(m=100, m_head=100, m_encode=3)], 0),
+        ([page(m=100, m_head=100, m_candidate=1), page(m=3, m_head=3, m_candidate=1)], 1),  # asked at each start
         ([page(restarts=4, m=10), page(restarts=0, m=1), page(restarts=5, m=5)], 1),  # told a moment later
     ],
 )
@@ -47,22 +54,6 @@ def test_what_began_anew_while_versions_were_loaded_is_no_death():
     assert lives.deaths == 0
     lives.take(page(m=1, m_head=1))
     assert lives.deaths == 1
-
-
-def dying(server, *, at, away_s=20.0):
-    """The server dies at some seconds, and is started again after a while."""
-    sleep, died = server.sleep, []
-
-    def sleeping(seconds):
-        sleep(seconds)
-        for when in at:
-            if server.now_s >= when and when not in died:
-                died.append(when)
-                server.counts = dict.fromkeys(server.counts, 0.0)
-        server.blind = any(when <= server.now_s < when + away_s for when in at)
-
-    server.sleep = sleeping
-    return server
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from encserve import Overloaded, Unavailable
 from encserve_lifecycle.watch.page import watch_page
 from encserve_server.administration.watched_promotion import LEFT, LOOK_S, ROLLED_BACK, UNSEEN
 from encserve_server.errors import PromotionFailed
 
-from .simulated import BAD, GOOD, SimulatedServer
+from .simulated import BAD, GOOD, SimulatedServer, dying
 
 HALF_AN_HOUR = {"duration_s": 1_800.0, "share": 0.2}
 
@@ -98,6 +99,43 @@ def test_a_rollback_that_an_export_is_in_the_way_of_is_tried_again():
     assert server.watched().run(**HALF_AN_HOUR).verdict == ROLLED_BACK
     assert server.done.count("it is tried again: another export is running") == 3
     assert server.stated() == (1, None)
+
+
+def after_two_deaths(refusals):
+    """A server that died twice after a promotion, and does not answer the first `refusals`; how its watch ends."""
+    server = dying(SimulatedServer(candidate=GOOD), at=(30.0, 60.0), away_s=4.0)
+    rollback, refusals = server.rollback, list(refusals)
+
+    def roll_back(*, of=None):
+        if refusals:
+            raise refusals.pop(0)
+        return rollback(of=of)
+
+    server.rollback = roll_back
+    return server, server.watched()
+
+
+def test_a_server_that_died_is_waited_for():
+    server, watched = after_two_deaths([Unavailable("nobody answers")] * 3)
+    outcome = watched.run(duration_s=120.0, share=0.2)
+    assert (outcome.verdict, server.stated()) == (ROLLED_BACK, (1, None))
+    assert "it died twice" in outcome.because
+    assert server.done.count("it is tried again: nobody answers") == 3
+
+
+def test_where_no_server_is_left_its_next_start_serves_the_version_before():
+    server, watched = after_two_deaths([Unavailable("nobody answers")] * 1_000)
+    outcome = watched.run(duration_s=120.0, share=0.2)
+    assert (outcome.verdict, outcome.took_s, server.stated()) == (ROLLED_BACK, None, (1, None))
+    assert outcome.because.endswith("; no server answers, and its next start serves version 1")
+    assert "version 1 answers everybody again" not in " ".join(server.done)
+
+
+def test_a_server_that_is_there_and_busy_is_not_taken_for_one_that_is_gone():
+    server, watched = after_two_deaths([Overloaded("busy")] * 1_000)
+    with pytest.raises(PromotionFailed, match=r"version 2 is worse \(it died twice .*\): busy"):
+        watched.run(duration_s=120.0, share=0.2)
+    assert "rollback, stopped" not in server.done
 
 
 def test_a_rollback_of_which_it_is_not_known_whether_it_happened_is_not_done_twice():

@@ -1,5 +1,7 @@
 """What a plan says of a cascade: the share that went on, what it took, and whether its texts are of that kind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unit.loadtest.windows import step, window
@@ -56,6 +58,12 @@ def test_texts_of_another_kind_are_a_caution(decisions):
     (said,) = cautions(found(**decisions))
     assert said.startswith("other texts than it was fitted to: ")
     assert said.endswith("send them with --corpus FILE.jsonl --keep-texts")
+
+
+def test_who_sends_texts_of_their_own_is_not_told_to_send_them():
+    plan = replace(found(small=500, large=500), config=replace(CONFIG, corpus="texts.jsonl", keep_texts=True))
+    (said,) = cautions(plan)
+    assert said.endswith("; if these are what callers send, fit it to them again")
 
 
 def test_of_what_is_no_cascade_nothing_is_said():
