@@ -28,7 +28,7 @@ class Span:
 
 def is_iban(found: str) -> bool:
     """Whether the two check digits of an IBAN are right (ISO 13616: 1 modulo 97)."""
-    account = found.replace(" ", "").upper()
+    account = "".join(filter(str.isalnum, found)).upper()
     return int("".join(str(int(each, 36)) for each in account[4:] + account[:4])) % 97 == 1
 
 
@@ -48,54 +48,93 @@ def is_ip(found: str) -> bool:
     return True
 
 
-def anything(found: str) -> bool:
-    """What has a form alone."""
-    return True
+def _whole_if(is_one: Callable[[str], bool]) -> Callable[[str], int]:
+    return lambda found: len(found) if is_one(found) else 0
 
 
-_PATTERNS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("credentials", re.compile(r"(?<=://)[^\s/@]{1,128}:[^\s/@]{1,128}(?=@)"), anything),
-    ("email", re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"), anything),
-    ("iban", re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])"), is_iban),
-    ("card", re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)"), is_card),
-    ("ip", re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.\d)"), is_ip),
-    ("ip", re.compile(r"(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?(?![\w:])"), is_ip),
-    ("number", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)"), anything),  # of social security in the USA
-    ("phone", re.compile(r"(?<![\w+])\+\d(?:[ ()./-]{0,2}\d){6,14}(?!\d)"), anything),
-    ("phone", re.compile(r"(?<![\w.,+-])(?:\(0?\d{1,5}\)|0\d{1,5})[ /.-]{0,2}\d(?:[ .-]?\d){4,11}(?!\d)"), anything),
-    ("phone", re.compile(r"(?<![\w.,+-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)"), anything),
-    ("number", re.compile(r"(?<!\d)\d(?:[ -]?\d){7,}(?!\d)"), anything),  # of eight digits or more, whatever it is
+def _length_of_iban(found: str) -> int:
+    """Of an IBAN that words may follow: groups are left out from the end until the checksum is right."""
+    while sum(map(str.isalnum, found)) >= SHORTEST_IBAN:
+        if is_iban(found):
+            return len(found)
+        found = _LAST_GROUP.sub("", found)
+    return 0
+
+
+SHORTEST_IBAN = 15
+"""Letters and digits; Norway has it."""
+_LAST_GROUP = re.compile(r"(?:^|[^A-Za-z0-9]+)[A-Za-z0-9]*$")
+
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys(map(chr, (0x200B, 0x2060, 0xFEFF)), " "),  # of no width; \s has the others
+        **dict.fromkeys(map(chr, (0xAD, *range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63)), "-"),  # that are dashes
+        **{chr(0xFF01 + each): chr(0x21 + each) for each in range(94)},  # ASCII of full width
+    }
 )
-"""What it is, its form, and the checksum. Each takes a time that grows with the length of a text, and not faster."""
+"""Characters that people and programs write for others of ASCII, one for one, so that places stay what they are."""
+
+_APART = r"[\s./_-]{0,3}"
+"""What stands between digits of one number: "0171 - 1234567", "4111.1111", or the end of a line, CR LF too."""
+_NO_FRACTION = r"(?<![\w+])(?<!\d[.,-])"
+"""Before a number: the end of no word, and of no other number. After a word a comma or a dot may stand, as in CSV."""
+
+_FORMS: tuple[tuple[str, re.Pattern[str], Callable[[str], int]], ...] = (
+    # Names and passwords before a host, which connection strings have in logs and questions for help.
+    ("credentials", re.compile(r"(?<=://)[^\s/@]{1,128}:[^\s/@]{1,128}(?=@)"), len),
+    # Addresses as RFC 5321 has them without quotes, in the lengths that it allows.
+    ("email", re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"), len),
+    # Two letters, two check digits, and up to 30 of either, in groups of whatever size.
+    (
+        "iban",
+        re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]{{2}}[0-9]{{2}}(?:{_APART}[A-Za-z0-9]){{11,30}}(?![A-Za-z0-9])"),
+        _length_of_iban,
+    ),
+    # 13 to 19 digits (ISO/IEC 7812), in groups or not.
+    ("card", re.compile(rf"(?<!\d)\d(?:{_APART}\d){{12,18}}(?!\d)"), _whole_if(is_card)),
+    ("ip", re.compile(r"(?<![\w.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.\d)"), _whole_if(is_ip)),
+    # Version 6, with version 4 at the end or not. A colon may stand before it and after it that is not of it.
+    (
+        "ip",
+        re.compile(
+            r"(?<!\w)[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?(?:(?<=::)|(?<!:))(?!\w|:[\w:])"
+        ),
+        _whole_if(is_ip),
+    ),
+    # Days of birth and others: the year last or first, of four digits or, last, of two. Not a part of an address.
+    (
+        "date",
+        re.compile(
+            r"(?<![\d])(?<!\d[./-])(?:\d{1,2}([./-])\s?\d{1,2}\1\s?(?:\d{4}|\d{2})|\d{4}([./-])\d{1,2}\2\d{1,2})"
+            r"(?!\d|[./-]\d)"
+        ),
+        len,
+    ),
+    # Of social security in the USA, before what would take it for a telephone.
+    ("number", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)"), len),
+    # With the code of a country, after which any digits may follow (E.164: 15 at most).
+    ("phone", re.compile(r"(?<![\w+])\+\d(?:[\s()./_-]{0,3}\d){6,14}(?!\d)"), len),
+    # With the code of an area in brackets or after a zero, as in most of Europe.
+    ("phone", re.compile(rf"{_NO_FRACTION}(?:\(0?\d{{1,5}}\)|0\d{{1,5}})(?:{_APART}\d){{5,12}}(?!\d)"), len),
+    # Three, three and four digits, as in North America.
+    ("phone", re.compile(rf"{_NO_FRACTION}\(?\d{{3}}\)?[\s./_-]{{1,3}}\d{{3}}[\s./_-]{{1,3}}\d{{4}}(?!\d)"), len),
+    # Eight digits or more, whatever they are: accounts, customers, cards with a typo.
+    ("number", re.compile(rf"(?<!\d)\d(?:{_APART}\d){{7,}}(?!\d)"), len),
+)
+"""What it is, its form, and how much of what has that form it is, 0 for nothing, where a checksum or another rule says.
+Each takes a time that grows with the length of a text, and not faster."""
 
 
 def found_by_form(text: str) -> Iterator[Span]:
     """What is found in a text; spans may overlap."""
-    for label, pattern, is_one in _PATTERNS:
-        if is_one is is_iban:
-            yield from _ibans(text, pattern)
-            continue
-        for found in pattern.finditer(text):
-            if is_one(found[0]):
-                yield Span(*found.span(), label)
-
-
-def _ibans(text: str, pattern: re.Pattern[str]) -> Iterator[Span]:
-    at = 0
-    while found := pattern.search(text, at):
-        end = _end_of_iban(found[0])
-        at = found.start() + (end or 1)  # what followed may be the next one
-        if end is not None:
-            yield Span(found.start(), at, "iban")
-
-
-def _end_of_iban(found: str) -> int | None:
-    """Where an IBAN ends that words may follow: groups are left out from the end until the checksum is right."""
-    while len(found.replace(" ", "")) >= 15:
-        if is_iban(found):
-            return len(found)
-        found = found.rpartition(" ")[0]
-    return None
+    plain = text.translate(_PLAIN)
+    for label, form, length_of in _FORMS:
+        at = 0
+        while found := form.search(plain, at):
+            length = length_of(found[0])
+            at = found.start() + (length or 1)  # what has the form and is none may hold one, and one may follow
+            if length:
+                yield Span(found.start(), at, label)
 
 
 def scrubbed(text: str, spans: list[Span], *, most: int) -> str:

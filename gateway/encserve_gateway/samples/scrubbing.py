@@ -8,6 +8,7 @@ from functools import cached_property
 
 from encserve import AsyncClient
 from encserve_gateway.samples.patterns import LONGEST, Span, found_by_form, scrubbed
+from encserve_gateway.samples.words import whole_words
 
 CHARACTERS = 4_000
 """Of a text that are kept at most."""
@@ -49,8 +50,8 @@ class Scrubber:
             texts, model=self._model, long_text="chunk", priority="bulk", timeout_s=TIMEOUT_S, version="active"
         )
         return [
-            [Span(each.start, each.end, each.label) for each in entities if each.label != NO_ENTITY]
-            for entities in answer.entities
+            whole_words(text, [Span(each.start, each.end, each.label) for each in entities if each.label != NO_ENTITY])
+            for text, entities in zip(texts, answer.entities, strict=True)
         ]
 
     async def close(self) -> None:

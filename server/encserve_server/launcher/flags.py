@@ -63,8 +63,9 @@ def wheel_flags(*, backend_folder: Path, cache_folder: Path) -> list[str]:
 
 def header_flags() -> list[str]:
     """Return the arguments that hand the header `traceparent` of a request to its steps, as a parameter. Names of
-    headers have no case."""
-    return [f"--{protocol}-header-forward-pattern=(?i){TRACEPARENT}" for protocol in ("grpc", "http")]
+    headers have no case. Triton looks for the pattern anywhere in a name, and there are `elastic-apm-traceparent` and
+    others, which would be unknown options."""
+    return [f"--{protocol}-header-forward-pattern=(?i)^{TRACEPARENT}$" for protocol in ("grpc", "http")]
 
 
 def restriction_flags(admin_secret: str) -> list[str]:

@@ -88,6 +88,7 @@ def test_requests_that_share_a_micro_batch_name_each_other(client, collector):
         batches = [span for spans in told.values() for span in spans if span.name == "micro-batch"]
         if shared := [span for span in batches if span.links]:
             break
+    assert shared, "no two of 160 requests shared a run of the network"
     places = {(span.trace_id, span.span_id) for spans in told.values() for span in spans if span.name == "encode"}
     for span in shared:
         same = [each for each in batches if about(each)["micro_batch"] == about(span)["micro_batch"]]
@@ -130,6 +131,15 @@ def test_a_refused_request_says_why_and_no_span_has_a_text_or_an_id_of_a_caller(
         assert hidden not in collector.bodies
     assert collector.services == {"encserve"}
     assert collector.paths == {"/v1/traces"}
+
+
+@pytest.mark.parametrize("name", ["x-traceparent", "elastic-apm-traceparent", "traceparent2"])
+def test_headers_whose_names_have_the_word_are_not_handed_on(traced, name):
+    """Agents of other systems send their own beside it, and a step would refuse it as an unknown option."""
+    tensor = triton.InferInput("text", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[b"a text"]], np.object_))
+    with triton.InferenceServerClient(traced.grpc_url) as raw:
+        assert raw.infer("minilm", [tensor], headers={name: "a"}).get_response().model_name == "minilm"
 
 
 def test_the_edge_takes_the_trace_of_callers_outside(traced, collector, authority, tmp_path):

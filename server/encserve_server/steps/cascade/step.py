@@ -66,9 +66,7 @@ class TritonPythonModel:
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect(*LANES, "health", "cancel")
-        self._tracing = open_tracing(
-            args, step="_cascade", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
-        )
+        self._tracing = open_tracing(args, step="_cascade", metrics=self._metrics, failures=self._failures)
         self._counts = CascadeCounts(self._metrics, settings, args["model_name"].removesuffix("_cascade"))
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()

@@ -4,7 +4,7 @@ had texts of it."""
 from __future__ import annotations
 
 from ..trace.context import Context
-from ..trace.tracing import StepTrace, TracedCall, Tracing
+from ..trace.tracing import PLACE, StepTrace, TracedCall, Tracing
 from .request import Computed
 
 
@@ -44,7 +44,7 @@ class EncodeTrace(StepTrace):
                 links=[each.place for each in batch.shares if isinstance(each, EncodeTrace) and each is not self],
             )
         except BaseException as error:
-            self._tracing.report("spans", error)
+            self._tracing.report(PLACE, error)
 
     def _answered(self, error: str, now_s: float) -> None:
         arrived_s, began_s = self.call.arrived_s, self.began_s

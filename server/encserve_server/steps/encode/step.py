@@ -40,9 +40,7 @@ class TritonPythonModel:
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=False)
         self._failures.expect("begin", "network", PLACE, *(f"lane {lane}" for lane in LANES))
         self._count(self._metrics)
-        self._tracing = open_tracing(
-            args, step="_encode", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
-        )
+        self._tracing = open_tracing(args, step="_encode", metrics=self._metrics, failures=self._failures)
         folder = version_folder(args)
         # Before the encoder compares them with the certificate, so that no change after that is missed; what is wrong
         # with the settings it says itself.

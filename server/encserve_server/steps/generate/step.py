@@ -66,9 +66,7 @@ class TritonPythonModel:
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("engine", "replies")
         self._counts = GenerateCounts(self._metrics)
-        self._tracing = open_tracing(
-            args, step="_generate", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
-        )
+        self._tracing = open_tracing(args, step="_generate", metrics=self._metrics, failures=self._failures)
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
         self._page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))

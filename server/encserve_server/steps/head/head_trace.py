@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..trace.tracing import StepTrace, TracedCall, Tracing
+from ..trace.tracing import PLACE, StepTrace, TracedCall, Tracing
 
 
 class HeadTrace(StepTrace):
@@ -26,7 +26,7 @@ class HeadTrace(StepTrace):
                 attributes = {"encserve.lane": self.lane}
                 self.add_whole(self.door_s, time.monotonic(), attributes=attributes, error=self._error)
         except BaseException as error:
-            self._tracing.report("spans", error)
+            self._tracing.report(PLACE, error)
 
 
 def head_trace(tracing: Tracing, call: TracedCall) -> HeadTrace | None:

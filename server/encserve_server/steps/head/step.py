@@ -32,9 +32,7 @@ class TritonPythonModel:
         self._inputs = settings["tensors"]
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
-        self._tracing = open_tracing(
-            args, step="_head", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
-        )
+        self._tracing = open_tracing(args, step="_head", metrics=self._metrics, failures=self._failures)
         self._times = None
         if settings.get("arrival") == ARRIVED_NS:  # exports of before this was told have no such tensor
             self._times = AnswerTimes(self._metrics, args["model_name"].removesuffix("_head"))

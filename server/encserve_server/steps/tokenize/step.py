@@ -68,9 +68,7 @@ class TritonPythonModel:
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
         self._failures.expect("tokenizer", "admission", "markers")
-        self._tracing = open_tracing(
-            args, step="_tokenize", metrics=self._metrics, warn=self._failures.warn, report=self._failures.report
-        )
+        self._tracing = open_tracing(args, step="_tokenize", metrics=self._metrics, failures=self._failures)
         self._count(self._metrics)
         self._texts = TextCounts(tokenizer, self._metrics)
         show_restarts(self._metrics, args)

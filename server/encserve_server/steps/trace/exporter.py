@@ -27,7 +27,7 @@ MOST = 2_048
 TOGETHER = 512
 """Spans that are sent in one request at most."""
 TIMEOUT_S = 5.0
-"""Seconds that the collector has to take them."""
+"""Seconds for which a collector may send or take nothing, and for which an end waits for the thread."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Seconds for which a collector that failed is left alone; each time twice as long."""
 QUEUE, COLLECTOR = "queue", "collector"
@@ -86,9 +86,10 @@ class SpanExporter:
             self._dropped.add(reason=QUEUE)
 
     def close(self) -> None:
-        """Send what waits, where the collector takes it, and end the thread."""
+        """Send what waits, where the collector takes it, and end the thread; it dies with the process where that takes
+        longer than `TIMEOUT_S`."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(TIMEOUT_S)
 
     def _take(self) -> Sequence[Span] | None:
         """Return the spans to be sent next, after a while; None once it is closed and nothing waits."""
@@ -130,7 +131,7 @@ class SpanExporter:
         body = otlp_json(spans, self._settings.resource)
         try:
             status = post(self._settings.collector, body, self._settings.headers)
-        except (OSError, http.client.HTTPException) as error:
+        except Exception as error:  # whose words may have a key that the collector is sent
             return type(error).__name__
         return "" if 200 <= status < 300 else f"status {status}"
 
@@ -147,8 +148,6 @@ def post(collector: str, body: bytes, headers: Mapping[str, str]) -> int:
     connection = kind(parts.netloc, timeout=TIMEOUT_S)
     try:
         connection.request("POST", PATH, body, {**headers, "content-type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        return connection.getresponse().status  # its body, which may have no end, is nobody's
     finally:
         connection.close()

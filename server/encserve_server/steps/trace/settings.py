@@ -19,6 +19,8 @@ SERVICE = "encserve"
 """The name of the service, where OTEL_SERVICE_NAME has no other."""
 COLLECTOR = re.compile(r"https?://[^/?#@\s]+/?")
 """The form of a collector: scheme, host and port."""
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[\x20-\x7e\xa0-\xff]*")
+"""A header as HTTP can send it, `=` between its name and its value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ def trace_settings(environment: Mapping[str, str]) -> TraceSettings | None:
         collector=collector.rstrip("/"),
         share=_share(environment.get(SHARE_VARIABLE) or str(USUAL_SHARE)),
         request_ids=ids == "1",
-        headers=_pairs(environment, "OTEL_EXPORTER_OTLP_HEADERS", hidden=True),
+        headers=_headers(environment, "OTEL_EXPORTER_OTLP_HEADERS"),
         resource={"service.name": service, **_pairs(environment, "OTEL_RESOURCE_ATTRIBUTES")},
     )
 
@@ -68,6 +70,14 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"{SHARE_VARIABLE} is {text!r}, expected a number from 0 to 1")
     return share
+
+
+def _headers(environment: Mapping[str, str], variable: str) -> dict[str, str]:
+    headers = _pairs(environment, variable, hidden=True)
+    for number, (name, value) in enumerate(headers.items()):
+        if not _HEADER.fullmatch(f"{name}={value}"):
+            raise ValueError(f"header {number} of {variable} has a character that no header of HTTP can have")
+    return headers
 
 
 def _pairs(environment: Mapping[str, str], variable: str, *, hidden: bool = False) -> dict[str, str]:

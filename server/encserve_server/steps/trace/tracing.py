@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..instance.loops import Report
 from .context import Context, Sampler, server_salt
 from .settings import TraceSettings, trace_settings
 from .span import INTERNAL, SERVER, Place, Span, Value, new_span_id
+
+PLACE = "spans"
+"""Where in a step a fault in telling of a request shows."""
+
+
+class OfAStep(Protocol):
+    """Takes the faults of an instance, and what its operator is told."""
+
+    def expect(self, *places: str) -> None:
+        """Show the counts of these places from the beginning."""
+
+    def warn(self, sentence: str) -> None:
+        """Tell the operator."""
+
+    def report(self, where: str, error: BaseException) -> None:
+        """Take what goes wrong by a fault of ours. Raises nothing."""
 
 
 class TracedCall(Protocol):
@@ -78,7 +94,7 @@ class Tracing:
                 return None
             return self._sampler.context(call.traceparent, call.id)
         except BaseException as error:
-            self.report("spans", error)
+            self.report(PLACE, error)
             return None
 
     def about(self, call: TracedCall) -> dict[str, Value]:
@@ -104,7 +120,7 @@ class StepTrace:
         try:
             self._answered(error, time.monotonic())
         except BaseException as failure:
-            self._tracing.report("spans", failure)
+            self._tracing.report(PLACE, failure)
 
     def _answered(self, error: str, now_s: float) -> None:
         raise NotImplementedError
@@ -162,8 +178,7 @@ def open_tracing(
     *,
     step: str,
     metrics: Any,
-    warn: Callable[[str], None],
-    report: Report,
+    failures: OfAStep,
     environment: Mapping[str, str] = os.environ,
 ) -> Tracing | None:
     """Return the traces of an instance; None where the operator wants none.
@@ -172,8 +187,7 @@ def open_tracing(
         args: what Triton gives to `initialize`; names the model and its version.
         step: what follows the name of the pipeline in that of the model, such as "_head".
         metrics: of the instance, which tell what became of spans.
-        warn: takes a sentence for the operator.
-        report: takes what goes wrong by a fault of ours.
+        failures: of the instance.
         environment: of the server.
 
     Raises:
@@ -184,6 +198,7 @@ def open_tracing(
         return None
     from .exporter import COLLECTOR, QUEUE, SpanExporter  # with HTTP, which no step has that traces nothing
 
+    failures.expect(PLACE)
     sent = metrics.counter("encserve_sent_spans", "Spans of traces that the collector took")
     dropped = metrics.counter("encserve_dropped_spans", "Spans of traces that were dropped, by why")
     sent.expect()
@@ -194,7 +209,7 @@ def open_tracing(
         settings,
         pipeline=pipeline,
         about={"gen_ai.request.model": pipeline, "encserve.version": str(args["model_version"])},
-        spans=SpanExporter(settings, sent=sent, dropped=dropped, warn=warn, report=report),
+        spans=SpanExporter(settings, sent=sent, dropped=dropped, warn=failures.warn, report=failures.report),
         sampler=Sampler(settings.share, server_salt()),
-        report=report,
+        report=failures.report,
     )

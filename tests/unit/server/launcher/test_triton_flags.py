@@ -104,8 +104,8 @@ def test_the_header_of_a_trace_reaches_the_steps_where_there_is_a_collector():
         return [flag for flag in flags if "header" in flag]
 
     assert headers(otlp="http://localhost:4318") == [
-        "--grpc-header-forward-pattern=(?i)traceparent",
-        "--http-header-forward-pattern=(?i)traceparent",
+        "--grpc-header-forward-pattern=(?i)^traceparent$",
+        "--http-header-forward-pattern=(?i)^traceparent$",
     ]
     assert headers() == []
 

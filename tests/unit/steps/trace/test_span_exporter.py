@@ -1,7 +1,9 @@
 """How spans come to a collector, and what becomes of them where it takes none."""
 
+import socket
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from collector import attributes, collecting
@@ -125,7 +127,7 @@ def test_more_spans_than_may_wait_are_dropped_and_counted(monkeypatch):
     assert told.sent.by == {"": MOST + 1}
 
 
-@pytest.mark.parametrize("error", [ConnectionRefusedError("no"), TimeoutError("late")])
+@pytest.mark.parametrize("error", [ConnectionRefusedError("no"), TimeoutError("late"), ValueError("the key is sesame")])
 def test_no_answer_is_a_problem_of_the_collector_and_no_fault_of_ours(monkeypatch, error):
     def post(*_):
         raise error
@@ -135,5 +137,39 @@ def test_no_answer_is_a_problem_of_the_collector_and_no_fault_of_ours(monkeypatc
     told.exporter.add(span())
     told.exporter.close()
     assert told.dropped.by == {"collector": 1}
-    assert type(error).__name__ in told.said[0]
+    assert f"({type(error).__name__})" in told.said[0]
+    assert "sesame" not in told.said[0]
     assert not told.faults
+
+
+def test_an_end_waits_for_no_collector_that_never_answers(monkeypatch):
+    goes_on, asked = threading.Event(), threading.Event()
+
+    def post(*_):
+        asked.set()
+        goes_on.wait(60)
+        return 200
+
+    monkeypatch.setattr(exporter, "post", post)
+    monkeypatch.setattr(exporter, "TIMEOUT_S", 0.01)
+    told = Told("http://127.0.0.1:1", monkeypatch)
+    told.exporter.add(span())
+    assert asked.wait(60)
+    told.exporter.close()
+    assert not told.sent.by, "it still waits"
+    goes_on.set()
+    told.wait_for(lambda: told.sent.by[""] == 1)
+
+
+def test_the_status_of_an_answer_is_enough():
+    """Of this one the body never comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+
+        def answer():
+            connection, _ = listening.accept()
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")
+            return connection  # open, so that nothing ends the body
+
+        accepted = pool.submit(answer)
+        assert exporter.post(f"http://127.0.0.1:{listening.getsockname()[1]}", b"{}", {}) == 200
+        accepted.result().close()

@@ -53,7 +53,10 @@ def test_what_cannot_be_is_refused_by_name(variable, value):
     assert value in str(refused.value)
 
 
-def test_a_key_for_the_collector_is_in_no_error():
+@pytest.mark.parametrize(
+    "headers", ["sesame", "x-key=sesame%0D%0Aa: b", "x-key=sesame%00", "x key=sesame", "a=%E2%82%ACsesame"]
+)
+def test_a_key_for_the_collector_is_in_no_error(headers):
     with pytest.raises(ValueError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
-        trace_settings({**COLLECTOR, "OTEL_EXPORTER_OTLP_HEADERS": "sesame"})
+        trace_settings({**COLLECTOR, "OTEL_EXPORTER_OTLP_HEADERS": headers})
     assert "sesame" not in str(refused.value)
