@@ -43,6 +43,11 @@ gpu-wheels: $(VENV)/installed  ## what make gpu needs beside PyTorch, for Python
 clients: $(VENV)/installed  ## clients of other people before the gateway, in environments that it makes below build/clients
 	$(BIN)/pytest tests/integration/tasks/test_client_programs.py
 
+ifneq ($(filter spark,$(MAKECMDGOALS)),)
+ifeq ($(shell command -v java),)
+$(error Spark needs Java: apt-get install default-jre-headless)
+endif
+endif
 ray spark: %: build/%/installed  ## jobs in Ray Data, in Spark: a killed one goes on; in an environment over .venv that it makes below build
 	build/$@/bin/python -m pytest -m slow tests/integration/many_hosts/test_$@_data.py
 

@@ -111,7 +111,7 @@ def jobs_of(
         "Ray, sentence-transformers in each worker": ("reference", {"checkpoint": str(CHECKPOINT)}),
     }
     if not is_installed("ray"):
-        missing = dict.fromkeys(in_ray, "ray is not installed: pip install '.[ray]'")
+        missing = dict.fromkeys(in_ray, "this Python has no ray: make ray makes one that has")
     else:
         start_ray()
         for name, (kind, settings) in in_ray.items():

@@ -1,4 +1,4 @@
-"""Locust users for every task of the SDK, over gRPC.
+"""Locust users for the tasks that `encserve plan` loads, over gRPC.
 
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm
     locust -f loadtest/locustfile.py --host localhost:8001 --model minilm --headless -u 16 -t 30s --max-p99 200ms
@@ -27,6 +27,7 @@ import grpc.experimental.gevent
 from locust import LoadTestShape, User, constant, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
+from locust.stats import RequestStats, StatsEntry
 
 from encserve import Client, EncserveError
 from encserve._commands.access import read_access
@@ -38,7 +39,7 @@ from encserve_loadtest.traffic.corpus import BUILT_IN, DEFAULT, Mix
 from encserve_loadtest.traffic.shapes import SHAPES
 from encserve_loadtest.traffic.tasks import TASKS, Task
 from encserve_loadtest.traffic.texts import length_class
-from encserve_loadtest.traffic.workload import Workload, prepare_workload, tokens_of
+from encserve_loadtest.traffic.workload import Workload, prepare_workload, tokens_of, tokens_of_stream
 
 grpc.experimental.gevent.init_gevent()  # before the first channel, or a request would block all users
 
@@ -46,6 +47,8 @@ EXIT_MISSED = 1
 EXIT_NO_SERVER = 2
 STREAMED = TASKS["text2text-generation"].name
 """The task whose answers come piece by piece."""
+FIRST_PIECE = f"{STREAMED}, first piece"
+"""Under which Locust counts how long the first pieces took; the answer is another line."""
 
 log = logging.getLogger("encserve.locust")
 
@@ -179,9 +182,10 @@ def disconnect(**_: Any) -> None:
 @events.quitting.add_listener
 def judge(environment: Environment, **_: Any) -> None:
     """Set the exit code by the thresholds; workers leave it to their master."""
-    options, total = environment.parsed_options, environment.stats.total
+    options = environment.parsed_options
     if options is None or isinstance(environment.runner, WorkerRunner) or environment.process_exit_code:
         return
+    total = whole_answers(environment.stats)
     p99_s = (total.get_response_time_percentile(0.99) or 0.0) / 1e3
     missed = [] if total.num_requests else ["no request was answered or refused; a longer -t may leave time for some"]
     if total.fail_ratio > options.max_fail_ratio:
@@ -193,6 +197,15 @@ def judge(environment: Environment, **_: Any) -> None:
     for line in missed:
         log.error("%s", line)
     environment.process_exit_code = EXIT_MISSED if missed else 0
+
+
+def whole_answers(stats: RequestStats) -> StatsEntry:
+    """What was counted of all requests, without the first pieces, which are no answers."""
+    found = StatsEntry(stats, "whole answers", "gRPC")
+    for entry in stats.entries.values():
+        if entry.name != FIRST_PIECE:
+            found.extend(entry)
+    return found
 
 
 class PipelineUser(User):
@@ -246,8 +259,8 @@ class StreamingUser(PipelineUser):
         with Session.client.generate_stream(texts[0], version="active", **options) as stream:
             for number, _ in enumerate(stream):
                 if not number:
-                    self.tell(f"{self.asks.name}, first piece", began_s, 0, None)
-        return tokens_of(stream.last)
+                    self.tell(FIRST_PIECE, began_s, 0, None)
+        return tokens_of_stream(stream, model=options["model"])
 
 
 def user_class(asks: Task) -> type[PipelineUser]:

@@ -36,11 +36,11 @@ from benchmarks.served import served
 from encserve import Client
 from encserve._messages import InferRequest
 from encserve.testing import FakeTransport, fake_pipeline
+from encserve_bulk.command import WINDOW_ROWS
 from encserve_bulk.job import Job, run_job
 from encserve_bulk.source import Columns, Source
 
 DIMENSIONS, ROWS_AT_ONCE, STREAMS = 384, 10_000, 8
-WINDOW_ROWS = 4_096
 
 
 def main() -> None:

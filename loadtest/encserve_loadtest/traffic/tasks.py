@@ -47,11 +47,17 @@ TASKS: Mapping[str, Task] = {
         to_count={"max_new_tokens": 1},
         makes_texts=True,
     ),
+    "token-embedding": Task(
+        name="embed_tokens", ask=lambda client, texts, **options: client.embed_tokens(texts, **options)
+    ),
+    "sparse-embedding": Task(
+        name="embed_sparse", ask=lambda client, texts, **options: client.embed_sparse(texts, **options)
+    ),
     "hybrid-embedding": Task(
         name="embed_hybrid", ask=lambda client, texts, **options: client.embed_hybrid(texts, **options)
     ),
 }
-"""Task of a pipeline, in Hugging Face's words -> how to ask for it."""
+"""Task of a pipeline, in Hugging Face's words -> how to ask for it: of those for which one text is enough to ask."""
 
 
 def task_of(pipeline_task: str, *, model: str) -> Task:

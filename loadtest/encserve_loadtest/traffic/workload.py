@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from encserve import AsyncClient, Client, DeadlineExceeded, Generations, ModelNotFound, PipelineInfo
+from encserve import (
+    AsyncClient,
+    AsyncGeneratedStream,
+    Client,
+    DeadlineExceeded,
+    GeneratedStream,
+    Generations,
+    ModelNotFound,
+    PipelineInfo,
+)
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.traffic.corpus import Lengths, Mix, read_corpus
 from encserve_loadtest.traffic.generator import Send, Streamed
@@ -72,9 +81,7 @@ class Workload:
                 first_s = float("inf")
                 async for _ in pieces:
                     first_s = min(first_s, clock())
-            if pieces.last is None or pieces.finish == "deadline":
-                raise DeadlineExceeded(f"no whole answer within {timeout_s:g} s", model=model)
-            return Streamed(tokens_of(pieces.last), first_s)
+            return Streamed(tokens_of_stream(pieces, model=model), first_s)
 
         return stream if self.streams else send
 
@@ -83,6 +90,17 @@ def tokens_of(answer: Any) -> int:
     """The tokens of an answer's texts, and of what was made of them."""
     made = answer.output_token_counts.sum() if isinstance(answer, Generations) else 0
     return int(answer.token_counts.sum() + made)
+
+
+def tokens_of_stream(stream: GeneratedStream | AsyncGeneratedStream, *, model: str) -> int:
+    """The tokens of an answer whose pieces have come to their end.
+
+    Raises:
+        DeadlineExceeded: its time was up before it was whole.
+    """
+    if stream.last is None or stream.finish == "deadline":
+        raise DeadlineExceeded("the pieces that came within the time of the request are no whole answer", model=model)
+    return tokens_of(stream.last)
 
 
 def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:

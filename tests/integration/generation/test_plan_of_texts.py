@@ -26,7 +26,7 @@ def test_a_plan_for_first_pieces_and_whole_answers(generating, tmp_path):
     assert all(0 < window["first_p50_s"] <= window["whole_p50_s"] for window in open_loops)
     if found["problem"]:  # as on a host where others run
         assert re.search("the generator fell behind|this host is too busy", found["problem"]), done.stderr
-        return
+        pytest.skip(f"the plan has first pieces, and no sizing: {found['problem']}")
     assert done.returncode == 0, done.stderr
     assert found["sizing"]["replicas"] >= 2
     assert "99 % of the first pieces within 4.00 s and of the answers within 8.00 s" in done.stdout

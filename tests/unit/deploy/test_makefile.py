@@ -49,6 +49,18 @@ def test_what_pip_cannot_install_is_not_called_installed(make, tmp_path, status)
     assert (tmp_path / ".venv" / "installed").exists() != bool(status)
 
 
+def test_spark_without_java_fails_before_it_installs_anything(make, tmp_path):
+    """Its only test is skipped there, which would be green."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("make", "bash", "sh"):
+        (programs / name).symlink_to(shutil.which(name))
+    made = make("spark", PATH=str(programs))
+    assert made.returncode != 0
+    assert "Spark needs Java: apt-get install default-jre-headless" in made.stderr
+    assert not (tmp_path / "build").exists()
+
+
 def test_clean_removes_what_manifests_list_and_nothing_of_others(make, tmp_path):
     """Also not what others made under names that an export would take."""
     repository = tmp_path / "model_repository"

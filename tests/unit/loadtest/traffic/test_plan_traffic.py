@@ -202,7 +202,31 @@ def test_what_is_measured_is_the_active_version_and_no_candidate_of_it():
         assert task_of("feature-extraction", model="fake").call(client, ["a"], model="fake").version == "1"
 
 
-def test_a_task_that_the_sdk_lacks_is_refused():
+@pytest.mark.parametrize("task", ["token-embedding", "sparse-embedding"])
+def test_tasks_of_one_text_a_request_are_loaded(task):
+    asked = []
+
+    def answer(request):
+        asked.append(request.model)
+        counts = np.full((1, len(request.inputs["text"])), 3, np.int32)
+        total = int(counts.sum())
+        return {
+            "embedding": np.ones((1, total, 3), np.float32),
+            "offsets": np.zeros((1, total, 2), np.int32),
+            "term_count": counts,
+            "token_id": np.ones((1, total), np.int32),
+            "weight": np.ones((1, total), np.float32),
+            "token_count": counts,
+            "dropped_count": np.zeros_like(counts),
+        }
+
+    with Client(transport=FakeTransport(answer, pipelines=[fake_pipeline(task=task)])) as client:
+        given = task_of(task, model="fake").call(client, ["a", "b"], model="fake")
+    assert given.token_counts.tolist() == [3, 3]
+    assert asked == ["fake"]
+
+
+def test_a_task_that_one_text_is_not_enough_for_is_refused():
     pipelines = [fake_pipeline(task="fill-mask")]
     message = "is for fill-mask; the planner loads feature-extraction, text-classification, text-ranking"
     client = Client(transport=FakeTransport(Tokenizer(), pipelines=pipelines))
