@@ -176,12 +176,14 @@ class Call(Generic[Part]):
     def chunks_of_list(self, limits: ChunkLimits) -> Iterator[Chunk]:
         """The chunks of texts that are all there."""
         assert isinstance(self.texts, Sequence)
-        return chunks_of(self.texts, limits, pairs=self.pairs)
+        return chunks_of(self.texts, limits, pairs=self.pairs, answers=self._answers)
 
     def smaller(self, chunk: Chunk, limits: ChunkLimits) -> Iterator[Chunk]:
         """The texts of a chunk in chunks under other limits. Raises InvalidInput."""
         pairs = [pair.decode() for pair in chunk.pairs] or None
-        return chunks_of([text.decode() for text in chunk.texts], limits, pairs=pairs, start=chunk.start)
+        texts = [text.decode() for text in chunk.texts]
+        answers = self._answers[chunk.start : chunk.start + len(texts)]
+        return chunks_of(texts, limits, pairs=pairs, answers=answers, start=chunk.start)
 
     @property
     def mergeable(self) -> Hashable | None:
@@ -252,6 +254,11 @@ class Call(Generic[Part]):
         """The options that each text of a chunk has a value of its own of: JSON lists, as the protocol has none."""
         end = chunk.start + len(chunk.texts)
         return {name: json.dumps(values[chunk.start : end]) for name, values in self.by_text.items()}
+
+    @property
+    def _answers(self) -> list[int]:
+        """How many answers each text gets, where that is counted."""
+        return list(map(len, self.by_text.get(self.verb.answered_by, ())))
 
     @property
     def _in_windows(self) -> bool:

@@ -115,8 +115,9 @@ class Chunker:
         """Whether no further text fits by number."""
         return self._size.rows >= self._limits.max_texts
 
-    def put(self, text: object, pair: object = None) -> Chunk | None:
-        """Take a text, with its second text where they are paired; returns the chunk that it did not fit into.
+    def put(self, text: object, pair: object = None, answers: int = 0) -> Chunk | None:
+        """Take a text, with its second text where they are paired, that gets so many `answers`, which the limit of
+        tokens bounds too; returns the chunk that it did not fit into.
 
         Raises:
             InvalidInput: it is no text, or too long.
@@ -125,6 +126,7 @@ class Chunker:
         first = encode_text(text, self._next, max_bytes=most)
         second = b"" if pair is None else encode_text(pair, self._next, max_bytes=most)
         size = self._limits.size_of(len(first) + len(second), len(first))
+        size.tokens = max(size.tokens, answers)
         whole = self._size + size
         chunk = None
         if self._texts and not self._limits.hold(whole):
@@ -170,15 +172,21 @@ def _in_one(texts: Sequence[object], limits: ChunkLimits, pairs: Sequence[object
 
 
 def chunks_of(
-    texts: Iterable[object], limits: ChunkLimits, *, pairs: Sequence[object] | None = None, start: int = 0
+    texts: Iterable[object],
+    limits: ChunkLimits,
+    *,
+    pairs: Sequence[object] | None = None,
+    answers: Sequence[int] = (),
+    start: int = 0,
 ) -> Iterator[Chunk]:
-    """The texts in chunks, read no further than the chunk at hand. Raises InvalidInput as they are read."""
-    if isinstance(texts, Sequence) and (whole := _in_one(texts, limits, pairs, start)) is not None:
+    """The texts in chunks, read no further than the chunk at hand; `answers` has how many each of them gets where these
+    count. Raises InvalidInput as they are read."""
+    if isinstance(texts, Sequence) and not answers and (whole := _in_one(texts, limits, pairs, start)) is not None:
         yield whole
         return
     chunker = Chunker(limits, start=start)
     for index, text in enumerate(texts):
-        chunk = chunker.put(text, None if pairs is None else pairs[index])
+        chunk = chunker.put(text, None if pairs is None else pairs[index], answers[index] if answers else 0)
         if chunk:
             yield chunk
     last = chunker.flush()

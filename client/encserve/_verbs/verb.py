@@ -59,6 +59,9 @@ class Verb(Generic[Part]):
     """Whether the server may answer a request with several responses."""
     copied: bool = False
     """Whether the server makes as many copies of a text as it has tokens."""
+    answered_by: str = ""
+    """The option with a list for each text, which gets an answer for each of its entries: the limit of tokens bounds
+    these too."""
     rows_per_text: Callable[[Given], int] = lambda given: 1
     """How many rows of the server's limits a text takes."""
     gather: Callable[[int, Given], Gather[Part]] = lambda rows, given: Rows(rows)

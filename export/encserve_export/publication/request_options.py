@@ -17,9 +17,7 @@ _ANY = 2**31 - 1
 MOST_OF_AN_INSTRUCTION = 4_096
 """UTF-8 bytes."""
 MOST_SPANS = 65_536
-"""Of all texts of a request: no more vectors than a request may have of tokens."""
-SPAN_TOKENS = 128
-"""Of a span, where a request asks for spans of so many tokens and does not say how many."""
+"""Of all texts of a request, as they are read; the tokenize step refuses more than a request may have of tokens."""
 
 Rule = dict[str, Any]
 
@@ -56,7 +54,7 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             if checkpoint.modules.pools_by_mean:
                 offered["spans"] = {"kind": "spans", "default": None, "most": MOST_SPANS}
                 offered["span_by"] = _choice(None, ["sentence", "tokens"])
-                offered["span_tokens"] = _whole(min(SPAN_TOKENS, checkpoint.max_length), 1, checkpoint.max_length)
+                offered["span_tokens"] = _whole(None, 1, checkpoint.max_length)
         case "late-interaction":
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
             offered["input_type"] = _choice("document", ["query", "document"])

@@ -27,12 +27,14 @@ class EmbedSpansOptions(TruncateOption, VectorOptions, TextAdapterOption, CallOp
     """In place of `spans`, what a span is: "sentence", as the punctuation of a text tells them, or "tokens", so many
     one after the other. Without either, sentences."""
     span_tokens: int | None
-    """With "tokens", how many tokens a span has, the last of a text as many as are left; 128, at most the model's
-    length, without it."""
+    """With "tokens", and refused without, how many tokens a span has, the last of a text as many as are left; 128, at
+    most the model's length, without it."""
 
 
 def _complete(given: Given, by_text: Mapping[str, Any]) -> Given:
     """Sentences, where a call does not say what the spans are."""
+    if "span_tokens" in given and given.get("span_by") != "tokens":
+        raise InvalidInput("span_tokens is given, and span_by is not 'tokens', which alone has so many")
     if "spans" in by_text and "span_by" in given:
         raise InvalidInput("spans and span_by are given; one of them says what the spans are")
     return given if "spans" in by_text or "span_by" in given else {**given, "span_by": "sentence"}
@@ -55,12 +57,14 @@ EMBED_SPANS = Verb(
     The vector of a span is the mean of those of its tokens, without special tokens and a prompt's.
 
     For pipelines of token vectors whose checkpoint makes the vector of a text so. Vectors are scaled to unit length
-    with `normalize` alone. Of a text that is cut, the spans by `span_by` are those that the network saw.
+    with `normalize` alone. Of a text that is cut, the spans by `span_by` are those that the network saw;
+    one of `spans` of which a part was cut is refused.
     """,
     arguments=TEXTS,
     keywords=EmbedSpansOptions,
     complete=_complete,
     compared=True,
+    answered_by="spans",
     outputs=lambda given: (vectors_output(given)[0], "span_count", "span_offsets"),
     decode=_decode,
 )

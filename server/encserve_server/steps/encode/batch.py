@@ -37,7 +37,7 @@ class Cutter:
         answered that others may wait for; the requests themselves are not.
         """
         session, recent = self.session, self.recent
-        outputs = tuple(dict.fromkeys(output for request in requests for output in request.outputs))
+        computed = tuple(dict.fromkeys(output for request in requests for output in request.outputs))
         texts: list[_Text] = []
         try:
             for request in requests:
@@ -45,7 +45,7 @@ class Cutter:
                 keyed = not request.fresh and (recent.keeps or self.shared is not None)
                 keys = keys_of(request.columns) if keyed else repeat(None)
                 for index, key in zip(range(request.texts), keys, strict=False):
-                    claim = Claim(self.lane, outputs, key) if key and recent.keeps else None
+                    claim = Claim(self.lane, computed, key) if key and recent.keeps else None
                     text = _Text(request.columns, index, answer, claim, key, request.outputs)
                     texts.append(text)  # before it is claimed: a claim without its text would never be settled
                     if claim is not None and not recent.claim(claim, text.take, wanted=request.outputs):
@@ -56,7 +56,7 @@ class Cutter:
             return [
                 MicroBatch(
                     [texts[index] for index in group],
-                    outputs,
+                    computed,
                     session,
                     recent,
                     all_cores and len(groups) == 1,
@@ -81,7 +81,7 @@ class Cutter:
         wanted = [
             Wanted(
                 key=texts[place].key or (),
-                rows={output: int(self.session.rows_of(own, output)[0]) for output in texts[place].outputs},
+                rows={output: int(self.session.rows_of(own, output)[0]) for output in texts[place].awaited},
                 tokens=texts[place].tokens,
             )
             for place, own in zip(asked, columns, strict=True)
@@ -239,8 +239,13 @@ class _Text:
     """The key by which other requests may wait for this text; None where they may not."""
     key: Key | None
     """What other servers share its rows by; None where they may not."""
-    outputs: tuple[str, ...]
-    """What its request asks for; beside the texts of others more may be computed."""
+    wanted: tuple[str, ...]
+    """The outputs that its request asks for; beside the texts of others more may be computed."""
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The outputs without which it is not settled: all of its claim, as those who wait may want any of them."""
+        return self.claim.outputs if self.claim else self.wanted
 
     @property
     def tokens(self) -> int:

@@ -36,6 +36,14 @@ def test_each_request_has_the_spans_of_its_own_texts(ask):  # noqa: F811
     assert all("span_by" not in request.parameters for request in requests)
 
 
+def test_a_request_has_no_more_spans_than_it_may_have_tokens(ask):  # noqa: F811
+    pipeline = fake_pipeline(task="token-embedding", max_tokens_per_request=24)
+    own = [[(0, 1)] * 7, [(0, 1)] * 19, [(0, 1)] * 5]
+    result, requests = ask(pipeline, spans, "embed_spans", ["a", "b", "c"], spans=own)
+    assert [list(map(len, json.loads(request.parameters["spans"]))) for request in requests] == [[7], [19, 5]]
+    assert [len(each) for each in result.spans] == [7, 19, 5]
+
+
 def test_without_more_they_are_sentences(ask):  # noqa: F811
     result, requests = ask(TOKENS, spans, "embed_spans", ["abc", "d"])
     assert requests[0].parameters == {"span_by": "sentence"}
@@ -53,6 +61,9 @@ def test_without_more_they_are_sentences(ask):  # noqa: F811
         ({"spans": [[(0, 1.5)]]}, r"spans of text 0 are no list of \(begin, end\)"),
         ({"spans": [7]}, r"spans of text 0 are no list of \(begin, end\)"),
         ({"span_by": "page"}, "span_by is 'page'"),
+        ({"span_tokens": 4}, "span_tokens is given, and span_by is not 'tokens'"),
+        ({"span_by": "sentence", "span_tokens": 4}, "span_tokens is given, and span_by is not 'tokens'"),
+        ({"spans": [[(0, 1)]], "span_tokens": 4}, "span_tokens is given, and span_by is not 'tokens'"),
     ],
 )
 def test_what_are_no_spans_is_refused(ask, options, message):  # noqa: F811

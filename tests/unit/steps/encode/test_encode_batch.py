@@ -9,6 +9,7 @@ from encserve_server.steps.encode.network.micro_batches import Cost
 from encserve_server.steps.encode.network.packed_session import PackedSession
 from encserve_server.steps.encode.recent_rows import RecentRows
 from encserve_server.steps.encode.request import EncodeRequest
+from encserve_server.steps.encode.shared.worth import Worth
 
 
 class Session(PackedSession):
@@ -109,6 +110,38 @@ def test_rows_that_are_kept_answer_who_asks_for_them_alone(asker):
     assert dict(asker.answers)["again"] == {"vectors": [3]}
     run(session, [asker.question("both", [1, 2], outputs=("vectors", "tags"))], recent=recent)
     assert dict(asker.answers)["both"] == {"vectors": [3], "tags": [1, 2]}
+
+
+class Shared:
+    """Rows that another server has shared, by the ids of a text and the output."""
+
+    worth = Worth()
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def find(self, wanted):
+        found = []
+        for each in wanted:
+            ids = tuple(np.frombuffer(each.key[0], np.int32).tolist())
+            own = {output: self._rows.get((ids, output)) for output in each.rows}
+            found.append(None if any(rows is None for rows in own.values()) else own)
+        return found
+
+    def offer(self, key, rows):
+        pass
+
+
+def test_shared_rows_settle_a_text_only_where_they_have_all_that_somebody_waits_for(asker):
+    session, recent = Session(), RecentRows(max_bytes=1 << 20)
+    shared = Shared({((1, 2), "vectors"): np.array([[3]], np.float32)})
+    questions = [asker.question("vectors", [1, 2]), asker.question("tags", [1, 2], outputs=("tags",))]
+    for piece in Cutter(session, recent, "bulk", shared).cut(questions, workers=1, all_cores=False):
+        piece.run()
+    assert dict(asker.answers) == {"vectors": {"vectors": [3]}, "tags": {"tags": [1, 2]}}
+    run(session, [asker.question("again", [1, 2], outputs=("tags",))], recent=recent)
+    assert dict(asker.answers)["again"] == {"tags": [1, 2]}
+    assert [texts for texts, _ in session.packs] == [[[1, 2]]]
 
 
 def test_who_wants_fresh_rows_is_computed_beside_those_who_do_not(asker):

@@ -17,6 +17,9 @@ from ..fit import Fit
 from .scores import Floats
 from .vectors import finish_vectors, in_forms
 
+_COLUMNS = 64
+"""So many columns of running sums in float64 are kept at once, 32 MiB of 65,536 tokens."""
+
 
 class Head:
     """One vector for each token, or for each span of tokens."""
@@ -37,14 +40,19 @@ class Head:
 
 
 def means_of(rows: Floats, at: NDArray[np.int32], counts: NDArray[np.int32]) -> Floats:
-    """Return the means (C, H) of the rows (T, H) from `at[:, 0]` to `at[:, 1]`. Raises InvalidArgument for spans that
-    no request has."""
+    """Return the means (C, H) of the rows (T, H) from `at[:, 0]` to `at[:, 1]`, out of running sums: the work grows
+    with T + C, however long the spans are. Raises InvalidArgument for spans that no request has."""
     begins, ends = at[:, 0], at[:, 1]
     if len(at) and not (begins.min() >= 0 and ends.max() <= len(rows) and (begins < ends).all()):
         raise InvalidArgument(f"input span_at holds a span that is none of {len(rows)} tokens")
     if (total := int(counts.sum(dtype=np.int64))) != len(at) or counts.min(initial=0) < 0:
         raise InvalidArgument(f"input span_count adds up to {total}; there are {len(at)} spans")
     means = np.empty((len(at), rows.shape[1]), np.float32)
-    for place, (begin, end) in enumerate(at.tolist()):
-        rows[begin:end].mean(axis=0, dtype=np.float32, out=means[place])
+    if len(at):
+        sizes = (ends - begins)[:, None]  # (C, 1)
+        for first in range(0, rows.shape[1], _COLUMNS):
+            columns = slice(first, first + _COLUMNS)
+            sums = np.zeros((len(rows) + 1, rows[:0, columns].shape[1]))  # (T + 1, columns), of all rows before each
+            np.cumsum(rows[:, columns], axis=0, dtype=np.float64, out=sums[1:])
+            means[:, columns] = (sums[ends] - sums[begins]) / sizes
     return means

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 _END = re.compile(
-    r"(?:[.!?\u2026]+[\"'\u201d\u2019)\]\u00bb]*(?=\s)|[\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f\uff09]*|\n)"
+    r"(?:(?<![.!?\u2026])[.!?\u2026]+[\"'\u201d\u2019)\]\u00bb]*(?=\s)"
+    r"|[\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f\uff09]*|\n)"
 )
 """What ends a sentence: marks of European writing before white space, with quotes and brackets that close behind them;
-full-width marks, which no space follows; and a line's end."""
+full-width marks, which no space follows; and a line's end. A run of marks is looked at from its first one
+alone, so that the work grows with the text and not with its square."""
 
 
 def sentences_of(text: str) -> Iterator[tuple[int, int]]:

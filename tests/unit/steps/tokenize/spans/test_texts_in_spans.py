@@ -1,16 +1,20 @@
 """Which tokens a span has, and where sentences end."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
+from encserve_server.steps.tokenize.layouts import texts_in_spans
 from encserve_server.steps.tokenize.layouts.sentences import sentences_of
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", *(f"w{number}" for number in range(10)), "ask"]
 LIMITS = {"max_length": 9, "max_texts_per_request": 4, "max_tokens_per_request": 40, "max_bytes_per_text": 100}
-NONE = {"spans": None, "span_by": None, "span_tokens": 3}
+NONE = {"spans": None, "span_by": None, "span_tokens": None}
 
 
 def lay(texts, **options):
@@ -78,11 +82,48 @@ def test_of_a_text_that_is_cut_what_is_left_of_its_sentences(side, sentences):
         ([[[-1, 2]]], {}, "span 0 of text 0 goes from -1 to 2"),
         ([[[2, 3]]], {}, "span 0 of text 0, from 2 to 3, has no token that the network saw"),
         ([[[0, 2]]], {"span_by": "tokens"}, "the options spans and span_by are given"),
+        ([[[0, 2]] * 41], {}, "option spans has 41 spans; max_tokens_per_request is 40, and bounds them too"),
+        ([[[0, 2]]], {"span_tokens": 2}, "option span_tokens is 2, and span_by is not 'tokens'"),
+        (None, {"span_tokens": 2, "span_by": "sentence"}, "option span_tokens is 2, and span_by is not 'tokens'"),
     ],
 )
 def test_spans_that_cannot_be_are_refused_by_their_number(spans, options, message):
     with pytest.raises(InvalidArgument, match=message):
         lay(["w1 w2 w3"], spans=spans, **options)
+
+
+@pytest.mark.parametrize(("side", "whole", "part"), [("end", [0, 21], [18, 23]), ("start", [6, 26], [3, 8])])
+def test_a_span_of_which_a_part_was_cut_is_refused_by_its_number(side, whole, part):
+    text = "w1 w2 w3 w4 w5 w6 w7 w8 w9"
+    assert lay([text], spans=[[whole]], truncate=side)["span_offsets"].tolist() == [whole]
+    seen = {"end": "0 to 20", "start": "6 to 26"}[side]
+    message = f"span 1 of text 0 goes from {part[0]} to {part[1]}; the text was cut, and the network saw it from {seen}"
+    with pytest.raises(InvalidArgument, match=message):
+        lay([text], spans=[[whole, part]], truncate=side)
+
+
+def test_a_token_of_the_last_mark_and_the_white_space_behind_it_is_of_its_sentence():
+    text = "w1 w2.\n w3"
+    within = np.array([[0, 2], [3, 5], [5, 7], [7, 8], [8, 10]], np.int32)  # the fourth is of white space alone
+    spans = list(texts_in_spans.sentence_spans(text, within, (0, len(text))))
+    assert [tuple(span) for span in spans] == [(0, 6, 0, 3), (8, 10, 4, 5)]
+
+
+def test_sentences_that_are_cut_off_are_not_looked_for(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(texts_in_spans, "sentences_of", lambda text: looked_at.append(text) or sentences_of(text))
+    lay(["w1 w2 w3. w4 w5 w6 w7 w8 w9"], span_by="sentence")
+    assert looked_at == ["w1 w2 w3. w4 w5 w6 w7"]
+
+
+def test_the_work_grows_with_a_run_of_marks_and_not_with_its_square():
+    """In a process of its own: while a regular expression looks for a match nothing else of its process runs."""
+    program = (
+        "from encserve_server.steps.tokenize.layouts.sentences import sentences_of\n"
+        "text = '.' * 262_144 + 'x'\n"
+        "assert [*sentences_of(text)] == [(0, len(text))]"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 RULES = OptionRules({"spans": {"kind": "spans", "default": None, "most": 3}})
