@@ -5,6 +5,7 @@ import json
 
 import pytest
 import transformers
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 
 from encserve_export.checkpoint import source
@@ -131,8 +132,11 @@ def test_of_a_hub_id_no_weights_of_the_network_are_downloaded(tmp_path, capsys, 
     folder = make_checkpoint(tmp_path / "snapshots" / "0123abc")
     asked = []
 
-    def download(repository, *, revision, allow_patterns):
+    left_out = []
+
+    def download(repository, *, revision, allow_patterns, ignore_patterns):
         asked.append((repository, revision, allow_patterns))
+        left_out.append(ignore_patterns)
         return str(folder)
 
     monkeypatch.setattr(source, "snapshot_download", download)
@@ -142,6 +146,10 @@ def test_of_a_hub_id_no_weights_of_the_network_are_downloaded(tmp_path, capsys, 
     (without, with_them) = (patterns for *_, patterns in asked)
     assert "*.safetensors" in with_them
     assert "*.safetensors" not in without
+    kept, large = "2_Dense/model.safetensors", ("0_Transformer/model.safetensors", "tasks/a/adapter_model.safetensors")
+    files = [kept, *large, "checkpoint-500/model.safetensors"]
+    assert [*filter_repo_objects(files, allow_patterns=without, ignore_patterns=left_out[0])] == [kept]
+    assert [*filter_repo_objects(files, allow_patterns=with_them, ignore_patterns=left_out[1])] == files
     assert {"*/*.safetensors", "*.jinja", "*.json"} <= set(without)
     said(capsys, "somebody/model", "--task", "feature-extraction", "--allow-pickle")
     pickles = {pattern for pattern in asked[-1][2] if pattern.endswith(".bin")}

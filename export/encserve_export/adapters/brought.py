@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,9 +10,13 @@ from encserve_export.errors import CheckpointError
 
 from .adapter_config import CONFIG_FILE
 
+_OF_TRAINING = re.compile(r"checkpoint-\d+")
+"""Folders in which the trainer of transformers keeps states of a training on its way, which belong to no checkpoint."""
+
 
 def brought_adapters(folder: Path) -> dict[str, str]:
-    """The folders of the adapters within `folder`, by their own names. One that lies in `folder` itself is none of it.
+    """The folders of the adapters within `folder`, by their own names. One that lies in `folder` itself is none of it,
+    and neither is one of `checkpoint-500/` and its like.
 
     Raises:
         CheckpointError: two have one name.
@@ -19,6 +24,8 @@ def brought_adapters(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(folder.glob("*/**/" + CONFIG_FILE)):
         name = file.parent.name
+        if any(_OF_TRAINING.fullmatch(part) for part in file.relative_to(folder).parts):
+            continue
         if name in found:
             raise CheckpointError(f"{folder} brings two adapters of the name {name}: {found[name]} and {file.parent}")
         found[name] = str(file.parent)

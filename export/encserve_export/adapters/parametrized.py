@@ -49,7 +49,12 @@ _TOGETHER = re.compile(r"encoder\.layers\.(\d+)\.mixer\.Wqkv")
 
 def has_tasks(folder: Path) -> bool:
     """Whether the checkpoint in `folder` keeps adapters of tasks among its weights."""
-    return bool(read_object(folder / _CONFIG).get(TASKS))
+    return bool(tasks_in(folder))
+
+
+def tasks_in(folder: Path) -> tuple[str, ...]:
+    """The tasks whose adapters the checkpoint in `folder` keeps among its weights; empty of most checkpoints."""
+    return tuple(read_object(folder / _CONFIG).get(TASKS) or ())
 
 
 @lru_cache(maxsize=1)

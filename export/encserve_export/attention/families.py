@@ -197,6 +197,9 @@ _WRITTEN_DOWN = {
 }
 """Networks that transformers does not have, and encserve has itself."""
 
+_IN_OTHER_TERMS = ("JinaBERT v2 (bert with alibi)", "new", "static embeddings")
+"""What configurations are called that are read in the terms of a network that is there: of another, or of our own."""
+
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)
 """A network whose code its checkpoint brings: all that is known of it is that it takes padded rows and a mask."""
 
@@ -232,8 +235,9 @@ def check_model_type(model_type: str | None) -> None:
     else:
         reason = f"is not part of transformers {transformers.__version__}, and the checkpoint brings no code for it"
     raise Unsupported(
-        f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES))}, and to generate texts "
-        f"{', '.join(GENERATORS)}"
+        f"model type {model_type!r} {reason}; supported are {', '.join(sorted(FAMILIES))}, to generate texts "
+        f"{', '.join(GENERATORS)}, and by networks that encserve has itself, or in terms of another, "
+        f"{', '.join(_IN_OTHER_TERMS)}"
     )
 
 

@@ -46,7 +46,8 @@ class Checkpoint:
     source: str
     """The hub id that was asked for, or the name of a local folder."""
     folder: Path
-    """Where it lies as the libraries read it: untouched, but for one whose weights hold adapters too."""
+    """Where it lies as the libraries read it: untouched, but for one whose weights hold adapters too, and for one whose
+    configuration was translated for a network of another name."""
     original: Path
     """Where it lies, untouched."""
     revision: str | None
@@ -271,17 +272,30 @@ def _adapters(
     config: ExportConfig, folder: Path, task: Task, model: PreTrainedModel, modules: SentenceModules
 ) -> tuple[Adapter, ...]:
     brought = brought_adapters(folder) if config.own_adapters and config.trust_remote_code is None else {}
-    config = _with(config, brought)
+    try:
+        adapters = _read_adapters(_with(config, brought), task, model, modules)
+    except (CheckpointError, Unsupported) as error:
+        if not brought:
+            raise
+        raise type(error)(
+            f"{error}. The checkpoint itself brings the adapters {', '.join(brought)}; --adapter none serves it "
+            "without any"
+        ) from error
+    by_adapter = task.name in PROMPTED_BY_ADAPTER and not modules.default_prompt_name
+    prompts = {name: prompt_of(name, modules.prompts) for name in brought} if by_adapter else {}
+    return tuple(replace(each, prompt_name=prompts.get(each.name)) for each in adapters)
+
+
+def _read_adapters(
+    config: ExportConfig, task: Task, model: PreTrainedModel, modules: SentenceModules
+) -> tuple[Adapter, ...]:
     if config.adapters and task.name not in ADAPTED:
         raise Unsupported(f"--adapter: adapters are not served for {task.name}, only for {', '.join(ADAPTED)}")
     if config.adapters and modules.table:
         raise Unsupported(
             "--adapter: adapters are not served for checkpoints that answer queries by a table of weights"
         )
-    adapters = read_adapters(config.adapters, model, saves_heads=task.name in WITH_HEADS)
-    by_adapter = task.name in PROMPTED_BY_ADAPTER and not modules.default_prompt_name
-    prompts = {name: prompt_of(name, modules.prompts) for name in brought} if by_adapter else {}
-    return tuple(replace(each, prompt_name=prompts.get(each.name)) for each in adapters)
+    return read_adapters(config.adapters, model, saves_heads=task.name in WITH_HEADS)
 
 
 def _with(config: ExportConfig, brought: dict[str, str]) -> ExportConfig:
@@ -292,9 +306,7 @@ def _with(config: ExportConfig, brought: dict[str, str]) -> ExportConfig:
     try:
         return replace(config, adapters={**config.adapters, **brought})
     except InvalidConfig as error:
-        raise Unsupported(
-            f"the checkpoint brings the adapters {', '.join(brought)}: {error}. --adapter none serves it without them"
-        ) from error
+        raise Unsupported(str(error)) from error
 
 
 def _read_elsewhere(folder: Path, modules: SentenceModules, config: ExportConfig) -> tuple[str, ...]:

@@ -18,17 +18,15 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
 
     Raises:
         CheckpointError: as `load_checkpoint`; or two checkpoints differ in the encoder's tensors, or in the tokenizer.
-        Unsupported: as `load_checkpoint`.
+        Unsupported: as `load_checkpoint`; or one of several brings adapters.
     """
     checkpoints = {"": load_checkpoint(replace(config, heads={}))}
-    if config.heads and checkpoints[""].adapters:
-        raise Unsupported(
-            f"{checkpoints[''].source} brings adapters, and heads share an encoder without adapters; --adapter none "
-            "serves it without them"
-        )
+    if config.heads:
+        _check_without_adapters(checkpoints[""])
     for head, source in config.heads.items():
         own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
         checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))
+        _check_without_adapters(checkpoints[head])
         _check_shared(checkpoints[""], checkpoints[head])
     several = [head for head, checkpoint in checkpoints.items() if len(checkpoint.task.outputs) > 1]
     if several and len(checkpoints) > 1:
@@ -36,6 +34,14 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
         raise Unsupported(f"--head: {task} has several outputs of its own, and shares its encoder with no other head")
     shared = {name for checkpoint in checkpoints.values() for name in checkpoint.graph_inputs}
     return {head: replace(checkpoint, shared_inputs=tuple(sorted(shared))) for head, checkpoint in checkpoints.items()}
+
+
+def _check_without_adapters(checkpoint: Checkpoint) -> None:
+    if checkpoint.adapters:
+        raise Unsupported(
+            f"{checkpoint.source} brings adapters, and heads share an encoder without adapters; --adapter none serves "
+            "it without them"
+        )
 
 
 def _check_shared(first: Checkpoint, other: Checkpoint) -> None:

@@ -25,11 +25,13 @@ _PICKLED_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
 """Of BGE-M3, beside the network."""
 _PICKLES, _PICKLES_OF_LAYERS = "*pytorch_model*.bin", "*/pytorch_model.bin"
 """Likewise; of the network in one file or several."""
+_NOT_OF_LAYERS = ["*Transformer/*.safetensors", "*Transformer/*.bin", "*adapter_model.safetensors", "checkpoint-*/*"]
+"""What else lies in folders: a network of its own, adapters, states of a training on its way."""
 
 
 def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
     """The folder of the checkpoint that `config` names, downloaded where it is a hub id: without the weights of its
-    network where they are not asked for.
+    network and of its adapters where they are not asked for, but with those of layers behind the network.
 
     Raises:
         CheckpointError: there is no such checkpoint.
@@ -50,8 +52,13 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
         *(_PICKLED_HEADS if config.allow_pickle else ()),
         *(["*.py"] if config.trust_remote_code is not None else ()),
     ]
+    left_out = None if weights else _NOT_OF_LAYERS
     try:
-        return Path(snapshot_download(config.checkpoint, revision=config.revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                config.checkpoint, revision=config.revision, allow_patterns=patterns, ignore_patterns=left_out
+            )
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(

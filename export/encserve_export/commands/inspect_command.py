@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("checkpoint", help="a checkpoint folder, or a hub id")
     parser.add_argument("--task", help="Hugging Face task name (default: read from the checkpoint)")
+    parser.add_argument(
+        "--adapter", choices=("none",), help="none: without the adapters that the checkpoint brings, as of an export"
+    )
     parser.add_argument("--pairs", action="store_true", help="text-classification of pairs of texts")
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens of a text that count")
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         action=argparse.BooleanOptionalAction,
         help="whether to read the weights, too, and check that the network takes all of them (default: those of a "
-        "folder; those of a hub id are not downloaded)",
+        "folder; of a hub id the small ones of layers behind the network alone are downloaded)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object in place of lines")
 
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = ExportConfig(
         checkpoint=arguments.checkpoint,
         name="inspected",  # of no pipeline: nothing is published
+        own_adapters=arguments.adapter is None,
         task=arguments.task,
         pairs=arguments.pairs,
         max_length=arguments.max_length,

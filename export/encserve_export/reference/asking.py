@@ -66,6 +66,8 @@ class Asker:
     def __init__(self, library: Library) -> None:
         self._asker = TASKS[library.task](library)
         self.by = f"{self._asker.by} of {self._asker.package} {version(self._asker.package)}"
+        if library.translated_from is not None:
+            self.by += f", with a configuration that encserve translated from model type {library.translated_from}"
         if (own := own_network(library.folder)) is not None:
             self.by += f", around encserve's own network for {own}"
         self.prompts: dict[str, str] | None = getattr(self._asker, "prompts", None)

@@ -72,8 +72,11 @@ class Library:
     """Which checkpoint is asked, and for what."""
 
     folder: Path
-    """The untouched checkpoint."""
+    """The untouched checkpoint, but for a configuration that was translated."""
     task: str
+    translated_from: str | None = None
+    """The model type that the checkpoint states, where its configuration was translated for a network that the library
+    has under another one; None where it is untouched."""
     max_length: int | None = None
     """Tokens of a text, where the user said how many; None leaves it to the library."""
     code: str | None = None

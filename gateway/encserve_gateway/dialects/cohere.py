@@ -1,8 +1,8 @@
 """Cohere's `embed`, versions 1 and 2. Its `rerank` is in `rankings`.
 
 What differs from Cohere: `int8` and `uint8` are scaled vector by vector, which keeps cosines, and not calibrated. A
-word in `input_type` for which the checkpoint has no prompt means none, since Cohere's client always sends one. Images
-are refused.
+word in `input_type` for which the checkpoint has no prompt means none, since Cohere's client always sends one; where a
+checkpoint has adapters for tasks, it must be one of them. Images are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.prompts import adapter_for, prompt_for
+from encserve_gateway.bodies.prompts import read_meant
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import AS_BASE64, AS_NUMBERS, blocks_of_rows, little_endian
 from encserve_gateway.exchange import Exchange
@@ -72,14 +72,12 @@ async def embed_texts(exchange: Exchange) -> Response:
     texts = read_texts(fields, most=exchange.services.config.max_texts)
     types = read_types(fields)
     dimensions = fields.whole("output_dimension", least=1)
-    said = fields.text("input_type")
     served = await exchange.model("feature-extraction")
     dimensions = _checked(fields, dimensions, types, served)
     way = truncation_of(fields, max_length=served.pipeline.max_length)
     question = Question(exchange=exchange, served=served, field="texts", truncate=way)
-    prompt = prompt_for(said, served.pipeline.prompt_names)
-    adapter = adapter_for(said, served.pipeline.adapters)
-    answer = await question.embed(texts, prompt_name=prompt, dimensions=dimensions, adapter=adapter)
+    meant = read_meant(fields, served.pipeline, "input_type")
+    answer = await question.embed(texts, prompt_name=meant.prompt_name, dimensions=dimensions, adapter=meant.adapter)
     rows = little_endian(answer.vectors)
     is_plain = exchange.path == "/v1/embed" and not types
     lists = [await _list(kind, rows) for kind in types or ["float"]]

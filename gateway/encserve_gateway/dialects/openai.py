@@ -14,7 +14,7 @@ import orjson
 
 from encserve import Embeddings
 from encserve_gateway.bodies.fields import Fields
-from encserve_gateway.bodies.prompts import adapter_for, prompt_for
+from encserve_gateway.bodies.prompts import read_meant
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.bodies.vectors import AS_BASE64, AS_NUMBERS, Frame, Write, blocks_of_rows, little_endian
 from encserve_gateway.bodies.vocabulary import Vocabulary, read_vocabulary
@@ -74,14 +74,14 @@ async def embeddings(exchange: Exchange) -> Response:
     pipeline = served.pipeline
     if dimensions and dimensions > pipeline.dimensions:
         raise fields.wrong("dimensions", f"is {dimensions}, the vectors of this model have {pipeline.dimensions}")
-    said = fields.text("input_type") or fields.text("task")
+    meant = read_meant(fields, pipeline, "input_type", "task")
     way = truncation_of(fields, max_length=pipeline.max_length)
     question = Question(exchange=exchange, served=served, field="input", truncate=way)
     answer = await question.embed(
         texts,
-        prompt_name=prompt_for(said, pipeline.prompt_names),
+        prompt_name=meant.prompt_name,
         dimensions=dimensions,
-        adapter=adapter_for(said, pipeline.adapters),
+        adapter=meant.adapter,
     )
     rows, tail = little_endian(answer.vectors), _tail(answer, served, tokens=exchange.tokens)
     return Response(await blocks_of_rows(rows, write, ITEM, head=b'{"object":"list","data":[', tail=b"]," + tail))

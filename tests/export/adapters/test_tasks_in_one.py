@@ -1,6 +1,7 @@
 """Checkpoints that bring adapters: jina-embeddings-v3's tasks beside the formula of its network, folders of PEFT."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_the_manifest_names_the_files_as_they_were(exported, tensors):
 
 def test_other_precisions_serve_the_base_when_they_are_told_to(tensors):
     folder, _ = tensors
-    with pytest.raises(Unsupported, match=r"brings the adapters retrieval.passage, .*--precision fp32.*--adapter none"):
+    with pytest.raises(Unsupported, match=r"--precision fp32.* brings the adapters retrieval.passage, .*adapter none"):
         load_checkpoint(config_of(folder, precision=Precision.INT8))
     assert load_checkpoint(config_of(folder, precision=Precision.INT8, own_adapters=False)).adapters == ()
 
@@ -109,6 +110,13 @@ def test_heads_share_an_encoder_without_its_adapters(tensors):
         load_heads(config_of(folder, heads={"other": str(folder)}))
     heads = load_heads(config_of(folder, heads={"other": str(folder)}, own_adapters=False))
     assert [each.adapters for each in heads.values()] == [(), ()]
+
+
+def test_no_head_brings_adapters_either(with_folders, tmp_path):
+    plain = tmp_path / "plain"
+    shutil.copytree(with_folders, plain, ignore=shutil.ignore_patterns("retrieval_query", "text_matching"))
+    with pytest.raises(Unsupported, match="base brings adapters, and heads share an encoder without"):
+        load_heads(config_of(plain, heads={"other": str(with_folders)}))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +209,22 @@ def test_a_default_prompt_of_the_checkpoint_is_that_of_all_adapters(with_folders
     assert [each.prompt_name for each in load_checkpoint(config_of(with_folders)).adapters] == [None, None]
 
 
+def test_states_of_a_training_on_its_way_are_no_adapters(with_folders):
+    shutil.copytree(with_folders / "text_matching", with_folders / "checkpoint-500")
+    shutil.copytree(with_folders / "text_matching", with_folders / "checkpoint-1000" / "more")
+    names = [each.name for each in load_checkpoint(config_of(with_folders)).adapters]
+    assert names == ["retrieval_query", "text_matching"]
+
+
+def test_what_is_wrong_with_a_brought_adapter_says_how_to_do_without(with_folders, capsys):
+    (with_folders / "text_matching" / "adapter_model.safetensors").unlink()
+    hint = "The checkpoint itself brings the adapters retrieval_query, text_matching; --adapter none serves it without"
+    with pytest.raises(CheckpointError, match=f"has no adapter_model.safetensors. {hint}"):
+        load_checkpoint(config_of(with_folders))
+    assert main(["inspect", str(with_folders), "--json", "--adapter", "none"]) == 0
+    assert "adapters" not in json.loads(capsys.readouterr().out)
+
+
 def test_two_adapters_of_one_name_are_refused(with_folders):
     model = transformers.AutoModel.from_pretrained(with_folders)
     write_adapter(with_folders / "more" / "text_matching", model)
@@ -219,7 +243,7 @@ def test_the_command_takes_none(with_folders, capsys, tmp_path):
     assert main([*arguments, "--adapter", "none", "--adapter", "mine=here"]) != 0
     assert "--adapter 'none': NAME=FOLDER is expected" in capsys.readouterr().err
     assert main([*arguments, "--precision", "int8"]) != 0
-    assert "--adapter none serves it without them" in capsys.readouterr().err
+    assert "--adapter none serves it without any" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -7,9 +7,14 @@ import pytest
 import torch
 import transformers
 
+from encserve_export.certificate.subject.asked import Subject, library_of
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.export import export
+from encserve_export.reference.asking import Asker
+from encserve_export.reference.messages import Asked
+from export.adapters.lora_files import write_adapter
 from export.checkpoints.in_process import answers, load
 from export.checkpoints.test_misread_layouts import TEXTS
 from export.small_checkpoints import make_checkpoint, write_modules
@@ -70,6 +75,31 @@ def test_an_export_is_certified_against_the_native_network(tokenizer, tmp_path):
     write_modules(tmp_path / "new", CLS, 32)
     manifest = export(ExportConfig(checkpoint=str(tmp_path / "new"), name="tiny", repository=tmp_path / "repository"))
     assert manifest.parity["figures"]["max_abs_diff"]["measured"] < 1e-5
+    assert manifest.parity["library"].endswith("with a configuration that encserve translated from model type new")
+
+
+def test_what_the_library_answers_says_that_the_configuration_was_translated(tokenizer, tmp_path):
+    write_new(tmp_path / "new", tokenizer)
+    write_modules(tmp_path / "new", CLS, 32)
+    for folder, stated in ((tmp_path / "new", "new"), (tokenizer, None)):
+        config = ExportConfig(checkpoint=str(folder), name="tiny", task="feature-extraction")
+        library = library_of(load_checkpoint(config, weights=False), config)
+        assert library.translated_from == stated
+        said = "with a configuration that encserve translated from model type new"
+        assert Asker(library).by.endswith(said) == (stated is not None)
+
+
+def test_an_adapter_in_a_folder_of_such_a_checkpoint_is_merged_as_any(tokenizer, tmp_path):
+    write_new(tmp_path / "new", tokenizer)
+    write_modules(tmp_path / "new", CLS, 32)
+    config = ExportConfig(checkpoint=str(tmp_path / "new"), name="tiny")
+    write_adapter(tmp_path / "new/legal", load_checkpoint(config).model)
+    checkpoint = load_checkpoint(config)
+    subject = Subject(checkpoint=checkpoint, reference=library_of(checkpoint, config), folders={})
+    (legal,) = checkpoint.adapters
+    asked = subject.with_adapter(legal).reference
+    assert (asked.adapter, asked.task_of) == (legal.folder, None)
+    assert Asker(asked).answer(Asked({"text": TEXTS[:1]})).answers
 
 
 @pytest.mark.parametrize(
@@ -82,6 +112,10 @@ def test_an_export_is_certified_against_the_native_network(tokenizer, tmp_path):
         ({"architectures": ["NewForQuestionAnswering"]}, "states the architecture 'NewForQuestionAnswering'"),
         ({"rope_scaling": {"type": "ntk"}}, "or the factor of its rope_scaling"),
         ({"something_else": 2}, "states 'something_else': 2"),
+        (
+            {"architectures": ["NewForSequenceClassification"], "type_vocab_size": 2},
+            "states 'type_vocab_size': 2 for NewForSequenceClassification",
+        ),
     ],
 )
 def test_what_the_native_network_does_not_do(changes, message, tokenizer, tmp_path):

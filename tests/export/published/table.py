@@ -19,7 +19,7 @@ _ROOMS = {
     "jina_bert_v2": "foreign",
 }
 """Task or family -> the folder of `tests/export` whose tests prove it, where the matrix has no cell for it."""
-_CUT_AT = re.compile(r"; supported are |, and to generate texts|: nothing here reads it| A checkpoint folder")
+_CUT_AT = re.compile(r"; supported are |: nothing here reads it| A checkpoint folder")
 
 _HEADING = """\
 # Published checkpoints

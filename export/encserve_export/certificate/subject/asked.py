@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve_export.adapters.lora import Adapter
+from encserve_export.adapters.parametrized import tasks_in
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.task import graph_outputs
@@ -16,6 +17,7 @@ from encserve_export.checkpoint.tokenizer import with_tokens
 from encserve_export.config import ExportConfig
 from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed
+from encserve_export.json_file import read_object
 from encserve_export.reference.messages import Asked, Library
 from encserve_export.texts.questions import ALONE_IN_ITS_ROW, Form, questions_of
 
@@ -45,18 +47,23 @@ class Subject:
     def with_adapter(self, adapter: Adapter) -> Subject:
         """The same pipeline, asked for an adapter, beside the library with that merged into the weights: out of the
         checkpoint as it was, where the adapter was among its weights."""
-        laid_out = (
-            self.checkpoint.folder != self.checkpoint.original and self.checkpoint.folder in adapter.folder.parents
-        )
-        task_of = (self.checkpoint.original, adapter.name) if laid_out else None
+        checkpoint = self.checkpoint
+        laid_out = checkpoint.folder != checkpoint.original and checkpoint.folder in adapter.folder.parents
+        among_weights = laid_out and adapter.name in tasks_in(checkpoint.original)
+        task_of = (checkpoint.original, adapter.name) if among_weights else None
         reference = replace(self.reference, adapter=adapter.folder, task_of=task_of)
         return replace(self, adapter=adapter.name, prompt_name=adapter.prompt_name, reference=reference)
 
 
 def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
     """What the library is told: where the checkpoint lies, what it is asked for, and what the user has chosen."""
+    stated, read = (
+        str(read_object(folder / "config.json").get("model_type"))
+        for folder in (checkpoint.original, checkpoint.folder)
+    )
     return Library(
         folder=checkpoint.folder,
+        translated_from=None if stated == read else stated,
         task=checkpoint.task.name,
         max_length=config.max_length,
         code=checkpoint.code,

@@ -20,6 +20,7 @@ _CLASSES = {
     "NewForSequenceClassification": "GteForSequenceClassification",
     "NewForTokenClassification": "GteForTokenClassification",
 }
+_OF_PAIRS = "NewForSequenceClassification"
 _ONLY = {
     "layer_norm_type": "layer_norm",
     "logn_attention_clip1": False,
@@ -47,10 +48,16 @@ def in_terms_of_gte(file: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in _ONLY.items():
         if stated.get(key, value) != value:
             raise Unsupported(f"{file} states {key!r}: {stated[key]!r}, which is not supported; supported is {value!r}")
+    classes, types = stated.get("architectures") or (), stated.get("type_vocab_size", 0)
+    if _OF_PAIRS in classes and isinstance(types, int) and types > 1:
+        raise Unsupported(
+            f"{file} states 'type_vocab_size': {types} for {_OF_PAIRS}, which is not supported: the second text of a "
+            "pair would have token types of its own, and every token has type 0 here"
+        )
     left_out = ("auto_map", "rope_scaling", "rope_theta", *_ONLY)
     native = {key: value for key, value in stated.items() if key not in left_out}
     native["model_type"] = "gte"
-    native["architectures"] = [_class(file, name) for name in stated.get("architectures") or ()]
+    native["architectures"] = [_class(file, name) for name in classes]
     native["rope_parameters"] = _rotary(file, stated)
     return native
 
