@@ -64,7 +64,8 @@ class HybridEmbeddings(Answer):
         return HybridScores(dense=dense, sparse=sparse, tokens=tokens, combined=combined)
 
     def _check(self, documents: HybridEmbeddings) -> None:
-        if (self.model, self.version) != (documents.model, documents.version):
+        ours, theirs = (self.model, self.version), (documents.model, documents.version)
+        if len(self) and len(documents) and ours != theirs:  # no texts are by no version
             raise InvalidInput(
                 f"the queries are by {self.model} version {self.version}, the documents by {documents.model} version "
                 f"{documents.version}: their vectors do not compare"

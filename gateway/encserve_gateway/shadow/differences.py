@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -18,6 +18,7 @@ from encserve import (
     HybridEmbeddings,
     MaskFills,
     Ranking,
+    SpanEmbeddings,
     SparseEmbeddings,
     TextScores,
     TokenClassifications,
@@ -38,11 +39,12 @@ class Differences:
     """What could have changed: texts, and of a ranking the one order."""
     changed: int
     """Of these, whose first label, entities, first document, first span or first tokens are others; of vectors, whose
-    nearest of the other texts is another."""
+    nearest of the other texts is another; of vectors of spans, whose spans stand elsewhere."""
     scores: Sequence[float] = ()
     """Differences of scores, above zero or zero: of each text the largest."""
     cosines: Sequence[float] = ()
-    """Cosines of the two vectors of each text; none where they differ in length."""
+    """Cosines of the two vectors of each text; none where they differ in length. Where an answer has vectors of several
+    kinds, those of each kind."""
 
     @property
     def is_finite(self) -> bool:
@@ -108,12 +110,26 @@ def _sparse(one: SparseEmbeddings, other: SparseEmbeddings) -> Differences:
 
 
 def _hybrid(one: HybridEmbeddings, other: HybridEmbeddings) -> Differences:
-    """By the vectors of the texts where there are any, else by their terms, else by the vectors of their tokens."""
+    """By all kinds that both have: vectors of texts, their terms, and vectors of their tokens."""
+    kinds = []
     if one.vectors is not None and other.vectors is not None:
-        return _vectors(one.vectors, other.vectors)
+        kinds.append(_vectors(one.vectors, other.vectors))
     if one.token_ids is not None and other.token_ids is not None:
-        return _terms((one.token_ids, one.weights or []), (other.token_ids, other.weights or []))
-    return _vectors_of_tokens(one.token_vectors or [], other.token_vectors or [])
+        kinds.append(_terms((one.token_ids, one.weights or []), (other.token_ids, other.weights or [])))
+    if one.token_vectors is not None and other.token_vectors is not None:
+        kinds.append(_vectors_of_tokens(one.token_vectors, other.token_vectors))
+    return Differences(
+        asked=sum(each.asked for each in kinds),
+        changed=sum(each.changed for each in kinds),
+        cosines=[cosine for each in kinds for cosine in each.cosines],
+    )
+
+
+def _spans(one: SpanEmbeddings, other: SpanEmbeddings) -> Differences:
+    """Vectors are compared of the texts whose spans are the same; other tokens can move those that the server finds."""
+    same = [row for row in range(len(one)) if np.array_equal(one.spans[row], other.spans[row])]
+    found = _vectors_of_tokens([one.vectors[row] for row in same], [other.vectors[row] for row in same])
+    return replace(found, asked=len(one), changed=len(one) - len(same))
 
 
 def _terms(one: _Terms, other: _Terms) -> Differences:
@@ -204,6 +220,7 @@ _BY_ANSWER: Mapping[type[Answer], Callable[[Any, Any], Differences]] = {
     TokenEmbeddings: _token_embeddings,
     SparseEmbeddings: _sparse,
     HybridEmbeddings: _hybrid,
+    SpanEmbeddings: _spans,
     Classifications: _labels,
     Ranking: _ranking,
     TokenClassifications: _entities,

@@ -12,6 +12,7 @@ from encserve import (
     MaskFills,
     Ranking,
     Span,
+    SpanEmbeddings,
     SparseEmbeddings,
     TextScores,
     TokenClassifications,
@@ -53,6 +54,18 @@ def test_labels():
     assert found.scores == pytest.approx([0.1, 0.3])
     same = differences(one, one)
     assert (same.asked, same.changed, list(same.scores)) == (2, 0, [0.0, 0.0])
+
+
+def test_vectors_of_spans():
+    rows = [np.eye(2, dtype=np.float32), np.ones((1, 2), np.float32), np.empty((0, 2), np.float32)]
+    places = [np.array([[0, 2], [2, 4]]), np.array([[0, 3]]), np.empty((0, 2), np.int32)]
+    one = SpanEmbeddings(vectors=rows, spans=places, **common(3))
+    turned = SpanEmbeddings(vectors=[rows[0][::-1], rows[1], rows[2]], spans=places, **common(3))
+    found = differences(one, turned)
+    assert (found.asked, found.changed, list(found.cosines)) == (3, 0, pytest.approx([0, 1]))
+    moved = SpanEmbeddings(vectors=rows, spans=[places[0], places[1] + 1, places[2]], **common(3))
+    found = differences(one, moved)
+    assert (found.asked, found.changed, list(found.cosines)) == (3, 1, pytest.approx([1]))
 
 
 def test_vectors():

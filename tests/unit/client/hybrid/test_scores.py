@@ -50,6 +50,13 @@ def test_each_kind(queries, documents):
     assert scores.combined.dtype == np.float32
 
 
+def test_no_texts_have_no_scores(queries):
+    none = embeddings(version="")
+    assert queries.scores(none).combined.shape == (2, 0)
+    scores = none.scores(queries)
+    assert {each.shape for each in (scores.dense, scores.sparse, scores.tokens, scores.combined)} == {(0, 2)}
+
+
 def test_weights_of_what_is_there(queries, documents):
     scores = replace(queries, vectors=None).scores(documents, weights=(5, 1, 3))
     assert scores.dense is None

@@ -1,8 +1,7 @@
-"""How two versions differ in what `embed_hybrid` gives: by the first of its outputs that is there."""
+"""How two versions differ in what `embed_hybrid` gives: by each of its outputs that both have."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from unit.client.hybrid.test_scores import embeddings
 
@@ -16,17 +15,24 @@ def one():
     return embeddings(*TERMS)
 
 
-def test_vectors_of_texts_first(one):
-    turned = replace(one, vectors=-one.vectors, token_ids=[ids + 1 for ids in one.token_ids])
-    assert differences(one, one).cosines == pytest.approx([1, 1, 1])
-    assert differences(one, turned).cosines == pytest.approx([-1, -1, -1])
+def test_each_kind_that_both_have(one):
+    other = replace(
+        one,
+        vectors=-one.vectors,
+        token_ids=[one.token_ids[0], one.token_ids[1] + 1, one.token_ids[2] + 1],
+        token_vectors=[-own for own in one.token_vectors],
+    )
+    same = differences(one, one)
+    assert (same.asked, same.changed) == (3, 0)
+    assert same.cosines == pytest.approx([1] * 9)
+    assert differences(one, other).cosines == pytest.approx([-1, -1, -1, 1, 2 / 5, 0, -1, -1, -1])
 
 
-def test_then_terms_then_vectors_of_tokens(one):
+def test_a_kind_that_one_lacks_is_not_compared(one):
     bare = replace(one, vectors=None)
-    other = replace(bare, token_ids=[ids + 1 for ids in one.token_ids])
-    assert differences(bare, other).cosines == pytest.approx([0, 2 / 5, 0])
-    bare, other = (replace(each, token_ids=None, weights=None) for each in (bare, other))
-    turned = replace(other, token_vectors=[-own for own in one.token_vectors])
-    assert differences(bare, turned).cosines == pytest.approx([-1, -1, -1])
-    assert np.isfinite(differences(bare, other).cosines).all()
+    assert len(differences(bare, one).cosines) == 6
+    assert differences(bare, one).asked == 0
+    bare = replace(bare, token_ids=None, weights=None)
+    assert differences(one, bare).cosines == pytest.approx([1, 1, 1])
+    nothing = differences(one, replace(bare, token_vectors=None))
+    assert (nothing.asked, list(nothing.cosines)) == (0, [])
