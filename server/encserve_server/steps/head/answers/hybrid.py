@@ -36,7 +36,10 @@ class Head:
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
         """Return of n texts `embedding` (n, H), or one of its shorter forms; `term_count` (n,), and `token_id` and
         `weight` (E,) of the terms of all texts, heaviest first; and `token_embedding` (V, D), or one of its shorter
-        forms, of the V tokens that have a vector. What is not wanted has no elements."""
+        forms, of the V tokens that have a vector. What is not wanted has no elements.
+
+        Raises InvalidArgument, and FloatingPointError where something that is wanted holds NaN or infinity.
+        """
         dense = _wanted(inputs, "sentence_embedding", len(inputs["lengths"]), options["dense"])
         weights = _wanted(inputs, "token_weight", len(inputs["input_ids"]), options["sparse"])
         tokens = _wanted(inputs, "token_vector", len(inputs["input_ids"]), options["tokens"])
@@ -84,10 +87,18 @@ class Head:
 
 def _wanted(inputs: Mapping[str, NDArray[Any]], name: str, count: int, is_wanted: bool) -> Floats:
     """Return the rows of an output, `count` of them where it is wanted, and none where it is not: engines differ in
-    whether they leave them out. Raises InvalidArgument."""
+    whether they leave them out.
+
+    Raises:
+        InvalidArgument: there are more or fewer rows.
+        FloatingPointError: they hold NaN or infinity, at which an encode step in a C++ backend does not look. A weight
+            that is NaN is not above zero: its term would be missing, and nothing would say so.
+    """
     rows = inputs[name]
     if not is_wanted:
         return rows[:0]
     if len(rows) != count:
         raise InvalidArgument(f"input {name} has {len(rows)} rows; {count} are expected")
+    if not np.isfinite(rows).all():
+        raise FloatingPointError(f"what the network gave as {name} holds NaN or infinity")
     return rows
