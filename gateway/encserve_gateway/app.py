@@ -57,7 +57,7 @@ class Gateway:
             config=self.config,
             upstream=upstream,
             metrics=self.metrics,
-            traces=Traces(self.config.otlp),
+            traces=Traces(self.config.otlp, request_ids=self.config.trace_request_ids),
             keys=Keys(self.config.keys, may_log=self.config.samples is not None),
             health=Health(upstream),
             shadow=Shadow(connect_once or connect, Counts(self.metrics.registry)),

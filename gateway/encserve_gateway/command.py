@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from encserve import InvalidInput
@@ -14,6 +16,9 @@ from encserve_gateway.keys import Keys
 from encserve_gateway.observation.tracing import check_packages
 from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.serving import ServingConfig, connect, serve
+
+IDS_VARIABLE = "ENCSERVE_TRACE_REQUEST_IDS"
+"""What `--trace-request-ids` is where it is not given, "1" or "0", as for `encserve serve`."""
 
 SUMMARY = "speak HTTP with the clients of OpenAI and others, in front of the pipelines of a server"
 
@@ -78,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=default.otlp,
         metavar="http://HOST:4318",
         help="tell this collector of OpenTelemetry about every request (default: none)",
+    )
+    parser.add_argument(
+        "--trace-request-ids",
+        action=argparse.BooleanOptionalAction,
+        help="tell the collector the ids of requests and the names of their keys, too "
+        f"(default: {IDS_VARIABLE}, else not)",
     )
     samples = parser.add_argument_group("texts that keys ask to be kept")
     samples.add_argument(
@@ -147,11 +158,21 @@ def gateway_of(arguments: argparse.Namespace) -> GatewayConfig:
         public_models=arguments.public_models,
         origins=tuple(arguments.origin),
         otlp=arguments.otlp,
+        trace_request_ids=_request_ids(arguments, os.environ),
         samples=_samples_of(arguments),
         max_body_bytes=arguments.max_body_mib * MIB,
         max_requests=arguments.max_requests,
         max_texts=arguments.max_texts,
     )
+
+
+def _request_ids(arguments: argparse.Namespace, environment: Mapping[str, str]) -> bool:
+    if arguments.trace_request_ids is not None:
+        return bool(arguments.trace_request_ids)
+    ids = environment.get(IDS_VARIABLE) or "0"
+    if ids not in ("0", "1"):
+        raise InvalidInput(f"{IDS_VARIABLE} is {ids!r}, expected 0 or 1")
+    return ids == "1"
 
 
 def _samples_of(arguments: argparse.Namespace) -> SampleConfig | None:

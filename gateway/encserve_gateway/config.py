@@ -38,6 +38,8 @@ class GatewayConfig:
     """Whether the list of models is told without a key."""
     otlp: str = ""
     """The collector that is told of requests by OTLP over HTTP, such as "http://localhost:4318"; empty for none."""
+    trace_request_ids: bool = False
+    """Whether it is told the ids of requests, which are free text of callers, and the names of their keys."""
     samples: SampleConfig | None = None
     """Where texts of keys that ask for it are kept; without it no text is."""
     max_body_bytes: int = 32 * MIB

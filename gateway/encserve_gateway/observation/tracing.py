@@ -56,9 +56,12 @@ class Traces:
     Args:
         collector: takes spans by OTLP over HTTP, such as "http://localhost:4318"; empty for no spans. What else
             OpenTelemetry's SDK can be told is in its environment variables, such as OTEL_TRACES_SAMPLER.
+        request_ids: whether spans say who asked: the id of the request, which is free text of its caller, and the
+            name of the caller's key.
     """
 
-    def __init__(self, collector: str = "") -> None:
+    def __init__(self, collector: str = "", *, request_ids: bool = False) -> None:
+        self._request_ids = request_ids
         self._provider = _provider(collector) if collector else None
         self._tracer = self._provider.get_tracer("encserve_gateway", __version__) if self._provider else None
 
@@ -123,10 +126,11 @@ class Traces:
             "http.request.method": method,
             "http.route": record.path,
             "encserve.dialect": record.dialect.name,
-            "encserve.request_id": record.request.id.decode(),
         }
-        if record.key.name:
-            attributes["encserve.key"] = record.key.name
+        if self._request_ids:
+            attributes["encserve.request_id"] = record.request.id.decode()
+            if record.key.name:
+                attributes["encserve.key"] = record.key.name
         return self._tracer.start_span(
             f"{method} {record.path}",
             context=context or Context(),  # and not what is current, which is of somebody else

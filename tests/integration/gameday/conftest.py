@@ -21,6 +21,15 @@ SIZES = {"small": {}, "large": {"hidden_size": 256, "num_hidden_layers": 4, "int
 
 
 @pytest.fixture(scope="package")
+def executable():
+    """Prometheus. A game day without it has rehearsed nothing, and shall not look as if it had."""
+    found = shutil.which("prometheus")
+    if found is None:
+        pytest.fail("no prometheus on PATH (Debian: apt-get install prometheus)")
+    return found
+
+
+@pytest.fixture(scope="package")
 def models(exports, repository, tmp_path_factory):
     """`minilm` in its versions, a cascade `topics` of `small` and `large`, and `t5`, which generates."""
     folder = tmp_path_factory.mktemp("gameday")
@@ -44,10 +53,7 @@ def models(exports, repository, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def site(models, tmp_path_factory):
-    executable = shutil.which("prometheus")
-    if executable is None:
-        pytest.skip("no prometheus on PATH (Debian: apt-get install prometheus)")
+def site(executable, models, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", str(PLACES))
         site = Site(models)

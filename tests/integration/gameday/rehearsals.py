@@ -86,6 +86,7 @@ REHEARSALS = {
             Do("The log says before each start what was stopped or hung", breaks.read_what_died),
             Do("refuse the text there", breaks.stop_asking),
             ROLLBACK,
+            Do("The version before answers that text", breaks.ask_what_it_died_of),
         ),
     ),
     "a version gives NaN": Rehearsal(

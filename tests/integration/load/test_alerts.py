@@ -100,6 +100,8 @@ async def test_overload_raises_its_own(server, watching):
 
 
 def test_death_raises_its_own(server, watching, models):
+    while watching.value("max(encserve_restarts)") != 0:  # else it sees no increase
+        time.sleep(0.2)
     for starts in (2, 3):
         os.kill(server.step("encode"), signal.SIGKILL)
         server.wait_for_starts(starts)

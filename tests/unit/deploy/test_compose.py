@@ -124,6 +124,13 @@ def test_the_gateway_is_closed_but_for_what_it_needs(compose):
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_S
 
 
+def test_the_gateway_is_told_of_traces_what_the_servers_are(compose):
+    """But for the name of the service: it would have theirs."""
+    environment, of_servers = (compose["services"][name]["environment"] for name in ("gateway", "triton"))
+    assert environment.keys() == {gateway.IDS_VARIABLE} | OF_OPENTELEMETRY - {"OTEL_SERVICE_NAME"}
+    assert environment.items() <= of_servers.items()
+
+
 def test_the_gateway_takes_the_access_that_the_example_names(compose_text):
     (access,) = re.findall(r"GATEWAY_ACCESS=(--keys=\S+)", (ROOT / ".env.example").read_text())
     parser = argparse.ArgumentParser()

@@ -27,7 +27,7 @@ def test_the_defaults_are_those_of_the_classes():
 def test_all_options():
     where = "--url a:1,b:2 --host 0.0.0.0 --allow-anonymous --port 81 --workers 3 --timeout-s 7"
     what = "--model m,o --model n --alias a=m --alias b=n,dimensions=8 --max-body-mib 1 --max-requests 2 --max-texts 3"
-    what += " --otlp http://collector:4318"
+    what += " --otlp http://collector:4318 --trace-request-ids"
     serving, gateway = parsed(*where.split(), *what.split())
     assert (serving.url, serving.host, serving.port, serving.workers, serving.timeout_s) == (
         "a:1,b:2",
@@ -40,6 +40,7 @@ def test_all_options():
         models=("m", "o", "n"),
         aliases=(Alias(name="a", pipeline="m"), Alias(name="b", pipeline="n", dimensions=8)),
         otlp="http://collector:4318",
+        trace_request_ids=True,
         max_body_bytes=1 << 20,
         max_requests=2,
         max_texts=3,
@@ -118,6 +119,17 @@ def test_wrong_aliases(text):
 def test_impossible_values(words):
     with pytest.raises(InvalidInput):
         parsed(*words)
+
+
+def test_whether_ids_are_told_may_stand_in_the_environment(monkeypatch):
+    monkeypatch.setenv(command.IDS_VARIABLE, "1")
+    assert parsed()[1].trace_request_ids
+    assert not parsed("--no-trace-request-ids")[1].trace_request_ids
+    monkeypatch.setenv(command.IDS_VARIABLE, "")
+    assert not parsed()[1].trace_request_ids
+    monkeypatch.setenv(command.IDS_VARIABLE, "yes")
+    with pytest.raises(InvalidInput, match="ENCSERVE_TRACE_REQUEST_IDS is 'yes', expected 0 or 1"):
+        parsed()
 
 
 def test_workers_can_be_told_what_to_run():

@@ -46,8 +46,8 @@ async def test_a_request_and_its_question_are_one_trace(fake, collector):
         "http.route": "/v1/embeddings",
         "http.response.status_code": 200,
         "encserve.dialect": "openai",
-        "encserve.request_id": "mine",
     }
+    assert b"mine" not in collector.bodies
     told_of_question = attributes(question)
     assert told_of_question.pop("encserve.version")
     assert told_of_question == {
@@ -81,7 +81,16 @@ async def test_a_caller_s_trace_goes_on_through_the_gateway_to_the_pipeline(
     assert request.trace_id.hex() == question.trace_id.hex() == TRACE
     assert request.parent_span_id.hex() == SPAN
     assert traceparents == [f"00-{TRACE}-{question.span_id.hex()}-01"]
-    assert attributes(request)["encserve.key"] == "may"
+    assert attributes(request).keys().isdisjoint({"encserve.key", "encserve.request_id"})
+
+
+async def test_who_asked_is_told_where_that_is_wanted(fake, collector, tracing_keys):
+    gateway = fake(otlp=collector.url, keys=tracing_keys, trace_request_ids=True)
+    await post(gateway.gateway, "/v1/embeddings", GOOD, x_api_key="may", x_request_id="mine")
+    await told(gateway)
+    (request,) = collector.named("POST /v1/embeddings")
+    asked = attributes(request)
+    assert (asked["encserve.request_id"], asked["encserve.key"]) == ("mine", "may")
 
 
 @pytest.mark.parametrize(("key", "parent"), [("may-not", SAMPLED), ("may", SAMPLED[:-1] + "0"), ("may", "")])

@@ -167,11 +167,21 @@ def test_servers_tell_a_collector_of_requests_and_which_pod_they_are():
         "ENCSERVE_OTLP": "http://collector:4318",
         "ENCSERVE_TRACE_SHARE": "0.05",
         "ENCSERVE_TRACE_REQUEST_IDS": "1",
+        "OTEL_SERVICE_NAME": "texts",
+        "OTEL_EXPORTER_OTLP_HEADERS": None,
         "POD_NAME": None,
         "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=$(POD_NAME)",
     }
     settings = trace_settings({name: value.replace("$(POD_NAME)", "a") for name, value in environment.items() if value})
     assert (settings.share, settings.request_ids, settings.resource["k8s.pod.name"]) == (0.05, True, "a")
+
+
+def test_servers_and_gateways_send_a_collector_the_headers_of_a_secret():
+    manifests = render(VALUE_SETS["traces"])
+    for part in ("server", "gateway"):
+        (container,) = the(manifests, "Deployment", f"encserve-{part}")["spec"]["template"]["spec"]["containers"]
+        (headers,) = (each for each in container["env"] if each["name"] == "OTEL_EXPORTER_OTLP_HEADERS")
+        assert headers["valueFrom"] == {"secretKeyRef": {"name": "collector", "key": "headers"}}
 
 
 def test_no_server_traces_until_somebody_says_where_to():

@@ -48,7 +48,16 @@ VALUE_SETS = {
         "network": {"serverTargets": CACHE},
     },
     "traces": {
-        "server": {"traces": {"otlp": "http://collector:4318", "share": 0.05, "requestIds": True}},
+        "server": {
+            "traces": {
+                "otlp": "http://collector:4318",
+                "share": 0.05,
+                "requestIds": True,
+                "serviceName": "texts",
+                "headersSecret": "collector",
+            }
+        },
+        "gateway": {"options": ["--otlp=http://collector:4318"], "traceHeadersSecret": "collector"},
         "network": {"serverTargets": [{"podSelector": {"matchLabels": {"app": "collector"}}}]},
     },
     "monitored": {"monitoring": MONITORED},
@@ -97,6 +106,9 @@ REFUSED = [
     ({"server": {"traces": {"otlp": "http://collector:4318"}}}, "server.traces needs network.serverTargets"),
     ({"server": {"traces": {"otlp": "collector:4318"}}}, "/server/traces/otlp"),
     ({"server": {"traces": {"share": 2}}}, "/server/traces/share"),
+    ({"server": {"traces": {"share": "5"}}}, "/server/traces/share"),
+    ({"server": {"traces": {"share": "1.2.3"}}}, "/server/traces/share"),
+    ({"server": {"traces": {"headersSecret": "A b"}}}, "/server/traces/headersSecret"),
     ({"server": {"sharedRows": {"budgetMs": 0}}}, "/server/sharedRows/budgetMs"),
     ({"models": {"serve": []}}, "/models/serve"),
     ({"models": {"source": "nfs"}}, "/models/source"),

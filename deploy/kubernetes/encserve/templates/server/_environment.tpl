@@ -1,3 +1,14 @@
+{{/* What a collector is sent beside spans, from a Secret. */}}
+{{- define "encserve.traceHeaders" -}}
+{{- if . }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: headers
+{{- end }}
+{{- end }}
+
 {{/* The environment of the server, from its values. Numbers are written out: Helm itself would make a million 1e+06. */}}
 {{- define "encserve.serverEnvironment" -}}
 {{- with .adminSecret }}
@@ -50,6 +61,11 @@
 - name: ENCSERVE_TRACE_REQUEST_IDS
   value: "1"
 {{- end }}
+{{- with .serviceName }}
+- name: OTEL_SERVICE_NAME
+  value: {{ . | quote }}
+{{- end }}
+{{- include "encserve.traceHeaders" .headersSecret }}
 - name: POD_NAME
   valueFrom:
     fieldRef:
