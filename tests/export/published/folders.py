@@ -28,8 +28,6 @@ def write_folder(folder, published):
     """Write the checkpoint into `folder`, which is made."""
     folder.mkdir(parents=True)
     network = _modules(folder, published) if "modules" in published else folder
-    if published.get("foreign_module"):
-        _list(folder, [(published["foreign_module"], "")])
     for name, stated in (published.get("files") or {}).items():
         _write(folder / name, stated)
     if published["config"] is not None:
@@ -89,11 +87,11 @@ def _modules(folder, published):
     for index, module in enumerate(listed):
         kind, _, how = module.partition("-")
         path = "" if index == 0 else f"{index}_{kind}"
-        types.append((_PYLATE if kind == "pylate" else _SENTENCE + kind, path))
+        types.append((_TYPES.get(kind, _SENTENCE + kind), path))
         stated.append((kind, how, path))
     for kind, how, path in stated:
         (folder / path).mkdir(exist_ok=True)
-        _module(folder / path, kind, how, width, published)
+        width = _module(folder / path, kind, how, width, published)
     _list(folder, types)
     settings = {"prompts": published.get("prompts", {})} if "prompts" in published else {}
     if "kind" in published:
@@ -105,12 +103,15 @@ def _modules(folder, published):
     return folder
 
 
-_PYLATE = "pylate.models.Dense.Dense"
+_OWN = "custom_st.Transformer"
+"""The class of jina-embeddings-v3, which takes the name of a task."""
+_TYPES = {"pylate": "pylate.models.Dense.Dense", _OWN: _OWN}
 
 
 def _module(folder, kind, how, width, published):
+    """Write a module, of which `how` says more, behind `width` numbers; returns how many numbers it gives itself."""
     match kind:
-        case "Transformer" | "MLMTransformer":
+        case "Transformer" | "MLMTransformer" | "custom_st.Transformer":
             stated = {"max_seq_length": published["max_length"], "do_lower_case": False}
             _write(folder / "sentence_bert_config.json", stated)
         case "Pooling":
@@ -121,18 +122,22 @@ def _module(folder, kind, how, width, published):
         case "SpladePooling":
             _write(folder / "config.json", {"pooling_strategy": "max", "activation_function": how})
         case "Dense" | "pylate":
-            made = 1 if how == "scores" else int(how.rpartition("-")[2]) if kind == "pylate" else width
-            activation = _ACTIVATIONS.get(how, "linear.Identity")
+            activated, _, made = how.rpartition("-")
+            if not made.isdecimal():
+                raise ValueError(f"{published['id']}: {kind}-{how} says no width, as Dense-768 and Dense-Tanh-512 do")
+            made, activation = int(made), _ACTIVATIONS.get(activated, "linear.Identity")
             stated = {"in_features": width, "out_features": made, "bias": False}
             stated["activation_function"] = f"torch.nn.modules.{activation}"
-            if how == "scores":
+            if activated == "scores":
                 stated |= {"module_input_name": "sentence_embedding", "module_output_name": "scores"}
             _write(folder / "config.json", stated | ({"use_residual": False} if kind == "pylate" else {}))
             save_file({"linear.weight": torch.zeros(made, width)}, folder / "model.safetensors")
+            return made
         case "LayerNorm":
             _write(folder / "config.json", {"dimension": width})
             weights = {"norm.weight": torch.zeros(width), "norm.bias": torch.zeros(width)}
             save_file(weights, folder / "model.safetensors")
+    return width
 
 
 def _router(folder, published, listed):
@@ -179,7 +184,8 @@ def _width(published):
 
 def _list(folder, types):
     listed = [
-        {"idx": index, "name": str(index), "path": path, "type": kind} for index, (kind, path) in enumerate(types)
+        {"idx": index, "name": str(index), "path": path, "type": kind} | ({"kwargs": ["task"]} if kind == _OWN else {})
+        for index, (kind, path) in enumerate(types)
     ]
     _write(folder / "modules.json", listed)
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from encserve_export.adapters.parametrized import has_tasks
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import ExportError
@@ -19,6 +20,7 @@ _ROOMS = {
     "jina_bert_v2": "foreign",
 }
 """Task or family -> the folder of `tests/export` whose tests prove it, where the matrix has no cell for it."""
+_AGAIN = "published code, written down again"
 _CUT_AT = re.compile(r"; supported are |: nothing here reads it| A checkpoint folder")
 
 _HEADING = """\
@@ -29,12 +31,16 @@ kind of tokenizer of {count} published checkpoints. It asked for each what `encs
 weights; so this is what an export of that configuration does today. `encserve inspect CHECKPOINT` says the same of any
 folder or hub id, and more.
 
-- **proof**: the answers of small networks of random weights, of the same family, task and kind of tokenizer, beside
-  those of the library that the checkpoint is made for. A number is the largest difference in the
-  [matrix](models.md), through a Triton server; else it is the folder of the tests that show it. None of these
-  checkpoints was exported with its own weights here: that is what the certificate of *your* export is for.
+- **proof**: the answers of small networks of random weights, of the same family and task, beside those of the library
+  that the checkpoint is made for. A number is the largest difference in the [matrix](models.md), through a Triton
+  server, with the same kind of tokenizer but where it says *other tokenizer*. Else it is the folder of the tests that
+  show it, whose tokenizers may be of another kind. *Published code, written down again*: no library has that network,
+  or it has it under another name, and the tests compare with the published code as a test writes it down. None of
+  these checkpoints was exported with its own weights here: that is what the certificate of *your* export is for.
 - **config**: *seen*, where the configuration was read in a public repository that quotes it; *recalled*, where it was
   written down from what is known of the checkpoint, and may differ from what is published.
+- *For its weights*: an export refuses such a checkpoint, and so does `encserve inspect` where it reads weights, as it
+  does of a folder, and of a hub id with `--weights`. Without them, as for this page, it does not see that.
 - Pooling and normalisation are those of the checkpoint's files. `--task` is what must be given, since the files of the
   checkpoint do not say it.
 
@@ -76,7 +82,7 @@ def _said(checkpoint, published):
         vectors = f"{checkpoint.dimensions}, {modules.pooling}{', normalised' if modules.normalize else ''}"
     elif task.name == "late-interaction":
         vectors = f"{checkpoint.dimensions} a token, normalised"
-    return stated, case_of(checkpoint), vectors, f"{checkpoint.max_length:,}", proof_of(checkpoint)
+    return stated, case_of(checkpoint), vectors, f"{checkpoint.max_length:,}", proof_of(checkpoint, published)
 
 
 def case_of(checkpoint):
@@ -91,28 +97,42 @@ def case_of(checkpoint):
     return f"{family} both ways" if causal and family in ("gemma3_text", "qwen2", "qwen3") else family
 
 
-def proof_of(checkpoint):
+def proof_of(checkpoint, published):
     """What shows that such a checkpoint is answered as its library does."""
-    task = checkpoint.task.name
-    room = _ROOMS.get(task) or _ROOMS.get(str(checkpoint.config.model_type))
+    task, family = checkpoint.task.name, str(checkpoint.config.model_type)
+    room = _ROOMS.get(task) or _ROOMS.get(family)
     if checkpoint.modules.table:
         room = "sparse"
     elif checkpoint.template or checkpoint.modules.scores:
         room = "rerankers"
-    if checkpoint.folder != checkpoint.original and checkpoint.config.model_type == "gte":
-        return f"{_cells()[case_of(checkpoint), task]}; `tests/export/foreign`"
-    return f"`tests/export/{room}`" if room else _cells()[case_of(checkpoint), task]
+    if room == "foreign":
+        return f"{_AGAIN}: {_tests_in(room)}"
+    if room:
+        return _tests_in(room)
+    tokenizer, difference = _cells()[case_of(checkpoint), task]
+    shown = [difference if tokenizer == published["tokenizer"] else f"{difference}, other tokenizer"]
+    if has_tasks(checkpoint.original):
+        shown.append(f"its tasks: {_tests_in('adapters')}")
+    elif checkpoint.folder != checkpoint.original:
+        shown.append(f"{_AGAIN}: {_tests_in('foreign')}")
+    if checkpoint.leaves_out_prompts:
+        shown.append(f"prompts that are not pooled: {_tests_in('checkpoints')}")
+    return "; ".join(shown)
+
+
+def _tests_in(room):
+    return f"`tests/export/{room}`"
 
 
 def _cells():
-    """The matrix as it was measured: (case, task) -> difference."""
+    """The matrix as it was measured: (case, task) -> kind of tokenizer and difference."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in _MATRIX.read_text(encoding="utf-8").splitlines()
         if line.startswith("| ")
     ]
     tasks = rows[0][3:]
-    return {(row[0], task): cell for row in rows[2:] for task, cell in zip(tasks, row[3:], strict=True)}
+    return {(row[0], task): (row[1], cell) for row in rows[2:] for task, cell in zip(tasks, row[3:], strict=True)}
 
 
 def _reason(error, folder):
