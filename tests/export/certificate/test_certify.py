@@ -10,7 +10,8 @@ from encserve_export.errors import WayFailed
 from .staged import TorchEncoder
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+# Several outputs of one pass are certified where they are exported, in tests/export/hybrid.
+@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "hybrid-m3"])
 def test_a_pipeline_that_reads_its_checkpoint_rightly_is_certified(name, staged_of):
     parity = staged_of(name).certify()
     assert parity["texts"] == 200, "each once, however often it was asked with options"

@@ -102,7 +102,8 @@ def asked(monkeypatch):
 
             return call
 
-    modules = {name: f"encserve._commands.{name.replace('-', '_')}" for name in COMMANDS}
+    vectors = {"embed-sparse": "embedding.sparse", "embed-tokens": "embedding.tokens"}
+    modules = {name: f"encserve._commands.{vectors.get(name, name.replace('-', '_'))}" for name in COMMANDS}
     entries = [EntryPoint(name, module, "encserve.commands") for name, module in modules.items()]
     monkeypatch.setattr("encserve._cli.entry_points", lambda group: entries)
     monkeypatch.setattr("encserve._commands.server_arguments.Client", Recorder)

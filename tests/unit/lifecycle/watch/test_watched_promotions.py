@@ -61,7 +61,7 @@ def test_a_version_that_only_everybody_sees_is_rolled_back_from_there():
     """Nobody who embeds without a name is in the share of a canary."""
     server = SimulatedServer(candidate=BAD["NaN on one text in fifty"])
     canary = server.canary
-    server.canary = lambda version, share: canary(version, 1e-9)
+    server.canary = lambda version, share, **_: canary(version, 1e-9)
     outcome = server.watched().run(**HALF_AN_HOUR)
     assert outcome.verdict == ROLLED_BACK
     assert [each for each in server.done if each in ("canary", "end canary", "promote", "rollback")] == [
@@ -102,7 +102,7 @@ def test_versions_of_other_checkpoints_are_not_compared_by_their_vectors():
 def test_answers_that_take_longer_under_more_load_are_not_held_against_a_version():
     server = SimulatedServer(candidate=BAD["twice as slow"], before=Behaviour(median_s=0.012))
     canary, promote = server.canary, server.promote
-    server.canary = lambda version, share: canary(version, 1e-9)
+    server.canary = lambda version, share, **_: canary(version, 1e-9)
 
     def promote_into_rush_hour(version):
         server.rate *= 3
@@ -120,7 +120,7 @@ def test_answers_that_take_longer_under_more_load_are_not_held_against_a_version
 def test_callers_of_another_hour_are_not_held_against_a_version_that_agreed_with_the_one_before(agreed):
     server = SimulatedServer(candidate=GOOD, rate=40.0)
     canary, promote = server.canary, server.promote
-    server.canary = lambda version, share: canary(version, share if agreed else 1e-9)
+    server.canary = lambda version, share, **_: canary(version, share if agreed else 1e-9)
 
     def promote_into_another_hour(version):
         server.candidate = Behaviour(labels=(0.3, 0.3, 0.4))
