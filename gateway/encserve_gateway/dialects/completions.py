@@ -125,7 +125,8 @@ def read_options(fields: Fields, served: Served) -> dict[str, Any]:
     """The options of the verb `generate` that a request asks for. Raises Fault.
 
     A `temperature` of 0 takes the likeliest token each time, a higher one, or a `top_p` below 1, draws it. Where
-    nothing is drawn `top_p`, `top_k` and `seed` change nothing, and are let pass.
+    nothing is drawn `top_p`, `top_k` and `seed` change nothing, and are let pass; and so are `length_penalty` and
+    `early_stopping` where there is one beam.
     """
     temperature, top_p = fields.number("temperature"), fields.number("top_p")
     top_k, seed = fields.whole("top_k", least=-1), fields.whole("seed", least=0)
@@ -142,13 +143,16 @@ def read_options(fields: Fields, served: Served) -> dict[str, Any]:
     if draws:
         how |= {"temperature": temperature, "top_p": top_p, "seed": seed}
         how["top_k"] = None if top_k is None else max(top_k, 0)  # vLLM writes -1 for all
+    search, default = search_of(fields), _default_beams(served)
+    search["num_beams"] = beams = beams_of(fields, default=default)
+    if (beams or default) == 1:
+        search |= {"length_penalty": None, "early_stopping": None}
     return {
         "max_new_tokens": fields.whole("max_tokens", least=1),
         "min_new_tokens": fields.whole("min_tokens", least=0),
         "stop": fields.text_or_texts("stop", most=MOST_STOPS) if says_stop else None,
         "prompt_name": None,
-        **search_of(fields),
-        "num_beams": beams_of(fields, default=_default_beams(served)),
+        **search,
         **how,
     }
 

@@ -7,10 +7,14 @@ import pytest
 
 from encserve import InferenceFailed
 from encserve.testing import FakeTransport, fake_pipeline
+from encserve_export.certificate.limits import GENERATION_LIMITS
+from encserve_export.certificate.verification.found_manifest import find_manifest
 from encserve_export.certificate.verification.reference_file import read_reference
 from encserve_export.commands.publishing import _report
 from encserve_export.commands.verify_command import _as_text
+from encserve_export.config import Precision
 from encserve_export.errors import CertificateFailed
+from encserve_export.generation.certificate.verify import verify_generation
 from encserve_export.publication.siblings import published_of
 from encserve_export.report.page import render_report
 from encserve_export.texts.calibration_file import OwnTexts
@@ -86,9 +90,12 @@ def server_that_says(reference, published, change=lambda number, text, count: (t
             "token_count": np.array([[count]], np.int32),
         }
 
+    return FakeTransport(answer, pipelines=[pipeline_of(published)])
+
+
+def pipeline_of(published):
     digest = sha256_of(published / "t5" / "1" / "manifest.json")
-    pipeline = fake_pipeline(name="t5", task="text2text-generation", certificate=digest)
-    return FakeTransport(answer, pipelines=[pipeline])
+    return fake_pipeline(name="t5", task="text2text-generation", certificate=digest)
 
 
 def verified(reference, published, **how):
@@ -105,6 +112,7 @@ def test_a_server_that_says_what_was_certified_has_not_drifted(reference, publis
         "texts_as_certified": 1,
         "tie_margin": 0,
         "beams_identical": 1,
+        "beams_as_certified": 1,
         "company_identical": 1,
     }
     shown = _as_text(found)
@@ -117,10 +125,39 @@ def test_other_texts_are_a_drift_that_names_the_worst(reference, published):
     assert found.drifted
     assert [complaint.split(" is ")[0] for complaint in found.complaints] == [
         "texts_identical",
-        "texts_as_certified",
         "tie_margin",
     ]
     assert "worst is text 9 of" in found.complaints[-1]
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+@pytest.mark.parametrize(("changed", "missed"), [({1, 2}, "texts_as_certified"), ({64}, "beams_as_certified")])
+def test_texts_that_the_certified_step_did_not_make_are_a_drift(reference, published, precision, changed, missed):
+    served = pipeline_of(published)
+    found = find_manifest(published, served)
+    limits = vars(GENERATION_LIMITS[precision])
+    figures = {name: {"measured": 1.0, "limit": limit} for name, limit in limits.items()}
+    found = replace(found, stated={**found.stated, "parity": {**found.stated["parity"], "figures": figures}})
+    server = server_that_says(
+        reference, published, lambda number, text, count: (text + "!" * (number in changed), count)
+    )
+    figures = {figure.name: figure for figure in verify_generation(server, served, found, 5).figures}
+    assert not figures[missed].holds
+    assert figures["beams_identical"].holds
+
+
+def test_beams_that_the_certificate_took_as_as_good_are_no_drift(reference, published, monkeypatch):
+    stored = read_reference(published / "t5" / "1" / "reference.npz")
+    beams = stored.sections["beams"]
+    keys, library, ours = beams.kept[0].answers[0]
+    as_good = [(keys, replace(library, keys=("another hypothesis",)), ours)]
+    other = replace(beams, kept=[replace(beams.kept[0], answers=as_good), *beams.kept[1:]])
+    changed = replace(stored, sections={**stored.sections, "beams": other})
+    monkeypatch.setattr("encserve_export.generation.certificate.verify.read_reference", lambda file: changed)
+    found = verified(reference, published)
+    assert not found.drifted
+    measured = {figure.name: figure.measured for figure in found.figures}
+    assert (measured["beams_identical"], measured["beams_as_certified"]) == (15 / 16, 1)
 
 
 def test_a_text_that_is_another_beside_others_is_a_drift(reference, published):

@@ -1,8 +1,10 @@
 """Asking a running server for the texts that a pipeline was certified with.
 
 An answer has the text and no token, so that texts are compared: with the library's, and with those of the very step
-that was certified. A text that is another one than the library's must have had two tokens that were all but equally
-likely somewhere; and no text may depend on who else asks.
+that was certified, which are to be the same in every precision, with beams and without. A text that is another one than
+the library's must have had two tokens that were all but equally likely somewhere; and no text may depend on who else
+asks. With beams the certificate lets other hypotheses than the library's through that are as good, which no text shows;
+so of those with beams that decides nothing here.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 
 from encserve import InferenceFailed, InferRequest, InvalidInput, PipelineInfo, Transport
 from encserve_export.certificate.figures.figure import Figure
-from encserve_export.certificate.limits import GenerationLimits
+from encserve_export.certificate.limits import TEXTS_AS_CERTIFIED, GenerationLimits
 from encserve_export.certificate.subject.composed import wire_options
 from encserve_export.certificate.verification.asked_server import answer_to
 from encserve_export.certificate.verification.found_manifest import FoundManifest
@@ -87,10 +89,12 @@ def verify_generation(
     alone = {place: server.said(asked[place].asked) for place in range(0, len(asked), _ALONE_EVERY)}
     counts = sections[LIKELIEST].token_counts + sections[SEARCHED].token_counts
     complaints = found.complaints + _faults(together, counts)
+    with_beams = together[len(likeliest) :]
     same = [together[place].text == each.text for place, each in alone.items()]
     figures = [
         *_figures(likeliest, together[: len(likeliest)], limits),
-        _share("beams_identical", _agree(searched, together[len(likeliest) :], _LIBRARY), limits.beams_as_good),
+        _share("beams_identical", _agree(searched, with_beams, _LIBRARY), _TOLD),
+        _share("beams_as_certified", _agree(searched, with_beams, _OURS), TEXTS_AS_CERTIFIED),
         _share("company_identical", same, limits.company_identical),
     ]
     missed = [figure.complaint(counts) for figure in figures if not figure.holds]
@@ -102,7 +106,8 @@ def verify_generation(
         certificate=served.certificate,
         asked={"corpus": len(likeliest), "beams": len(searched), "alone": len(alone)},
         figures=figures,
-        certified=certified | {"texts_identical": certified["tokens_identical"], "texts_as_certified": 1.0},
+        certified=certified
+        | {"texts_identical": certified["tokens_identical"], "texts_as_certified": 1.0, "beams_as_certified": 1.0},
         complaints=complaints + missed,
         left_out=[
             "logits_max_diff, argmax_agreement, divergence: of logits, which stay in the server; the texts that are "
@@ -113,6 +118,8 @@ def verify_generation(
 
 _LIBRARY, _OURS = 1, 2
 """Whose text it is, among the answers that were kept of each."""
+_TOLD = 0.0
+"""The limit of a share that decides nothing."""
 
 
 def _figures(kept: Sequence[Kept], said: Sequence[_Said], limits: GenerationLimits) -> list[Figure]:
@@ -122,7 +129,7 @@ def _figures(kept: Sequence[Kept], said: Sequence[_Said], limits: GenerationLimi
     worst = int(np.argmax(closest))
     return [
         _share("texts_identical", of_library, limits.tokens_identical),
-        _share("texts_as_certified", of_ours, limits.tokens_identical),
+        _share("texts_as_certified", of_ours, TEXTS_AS_CERTIFIED),
         Figure("tie_margin", closest[worst], limits.tie_margin, worst_text=worst, texts=len(kept)),
     ]
 

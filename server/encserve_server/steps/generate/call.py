@@ -20,10 +20,11 @@ from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 
 _NOT_WHOLE = (CANCELLED, DEADLINE)
 """How texts end that nobody waited for."""
-OUTCOMES = ANSWERED, _GIVEN_UP, _LATE, _REFUSED, _INVALID, _FAILED = (
+OUTCOMES = ANSWERED, _GIVEN_UP, LATE, _REFUSED, _INVALID, FAILED = (
     *("answered", "cancelled", "late", "refused", "invalid", "failed"),
 )
-"""What the last response to a request may be; `late` is a refusal of a request whose time was up."""
+"""What the last response to a request may be; `late` is that to a request whose time was up, or a stream that its time
+cut."""
 Over: TypeAlias = "Callable[[GenerateCall, str, float], None]"
 """Takes a call that has its last response, which of `OUTCOMES` that is, and the seconds since it came."""
 
@@ -46,6 +47,8 @@ class GenerateCall(Call):
         super().__init__(request, failures)
         self.keep()
         self._over: Over | None = over
+        self.outcome = ""
+        """Which of `OUTCOMES` its last response was; empty before that."""
         self.texts: list[GeneratedText] = []
         self._counts: Mapping[str, NDArray[Any]] = {}
         self.streamed = False
@@ -102,13 +105,18 @@ class GenerateCall(Call):
         self.give_up_texts()
         super().give_up(error)
 
+    def is_no_request(self) -> None:
+        """Leave it out where requests are counted: it is a message about another."""
+        self._over = None
+
     def answer(self, response: Any) -> None:
         """Answer the request, an error with its status in words before it: a stream of Triton's carries of an error no
         more than its words, where clients read the status. Raises nothing."""
         with self._changing:
             over, self._over = self._over, None
+            self.outcome = self.outcome or self._outcome(response)
         if over is not None:
-            over(self, self._outcome(response), time.monotonic() - self.arrived_s)
+            over(self, self.outcome, time.monotonic() - self.arrived_s)
         if response.has_error():
             error = response.error()
             words = f"{error_kind(response)}: {error.message()}"
@@ -119,15 +127,15 @@ class GenerateCall(Call):
         """Which of `OUTCOMES` a last response is."""
         finishes = {text.finish for text in self.texts}
         if not response.has_error():
-            return _GIVEN_UP if CANCELLED in finishes else ANSWERED
+            return LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else ANSWERED
         code, known = response.error().code(), pb_utils.TritonError
         if code == known.INVALID_ARG:
             return _INVALID
         if code == known.CANCELLED:
             return _GIVEN_UP
         if code == known.UNAVAILABLE:
-            return _LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else _REFUSED
-        return _FAILED
+            return LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else _REFUSED
+        return FAILED
 
     def send(self) -> None:
         """Send what is new. Raises nothing."""

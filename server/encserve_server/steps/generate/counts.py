@@ -9,13 +9,13 @@ import numpy as np
 from ..instance.histogram import Histogram
 from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
-from .call import ANSWERED, OUTCOMES, GenerateCall
+from .call import ANSWERED, FAILED, LATE, OUTCOMES, GenerateCall
 from .pace import LIMITS, QueueFull
 from .round import Round
-from .text import CANCELLED, DEADLINE, FINISHES, NotFinite
+from .text import CANCELLED, DEADLINE, FINISHES, GeneratedText, NotFinite
 
 ERROR = "error"
-"""Why a text ended where the network failed."""
+"""Why a text ended whose request failed."""
 FIRST_TOKEN_S = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 TOKEN_GAP_S = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 REQUEST_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
@@ -53,6 +53,9 @@ class GenerateCounts:
         self._requests = metrics.counter(
             "encserve_generate_requests", "Requests that came to their last response, by what that was"
         )
+        self._messages = metrics.counter(
+            "encserve_cancel_messages", "Requests that say of others that they are given up"
+        )
         self._nonfinite = metrics.counter(
             "encserve_nonfinite_texts", "Texts that failed because the network gave NaN or infinity for them"
         )
@@ -81,7 +84,8 @@ class GenerateCounts:
         self._expect()
 
     def _expect(self) -> None:
-        for counter in (self._steps, self._rows, self._nonfinite, self._token_gap, self._rows_per_step):
+        counters = (self._steps, self._rows, self._messages, self._nonfinite)
+        for counter in (*counters, self._token_gap, self._rows_per_step):
             counter.expect()
         for kind in ("source", "output"):
             self._tokens.expect(kind=kind)
@@ -106,6 +110,10 @@ class GenerateCounts:
             "encserve_generate_cache_bytes", "Bytes of the keys and values of texts", lambda: engine.cache_bytes
         )
 
+    def cancel_message(self) -> None:
+        """Count a message that another request is given up."""
+        self._messages.add()
+
     def refused(self, lane: str, why: QueueFull) -> None:
         """Count a request that may not wait."""
         self._refused.add(lane=lane, limit=why.limit)
@@ -123,12 +131,15 @@ class GenerateCounts:
                 observed.observe_all(np.array(values))
 
     def texts_ended(self, call: GenerateCall) -> None:
-        """Count the texts of a call, all of which have ended."""
+        """Count the texts of a call, all of which have ended, after its last response."""
         for text in call.texts:
-            self._finished.add(reason=text.finish or ERROR)
+            if text.first:
+                continue
+            reason = _reason(text, call.outcome)
+            self._finished.add(reason=reason)
             self._nonfinite.add(isinstance(text.error, NotFinite))
-            if text.finish in _NOT_WANTED:
-                self._unwanted.add(len(text.tokens), reason=text.finish)
+            if reason in _NOT_WANTED:
+                self._unwanted.add(len(text.tokens), reason=reason)
 
     def over(self, call: GenerateCall, outcome: str, took_s: float) -> None:
         """Count a call that has its last response, so many seconds after it came."""
@@ -137,3 +148,11 @@ class GenerateCounts:
         self._requests.add(outcome=outcome, streamed="true" if call.streamed else "false")
         if outcome == ANSWERED and call.texts:
             self._request.observe(took_s, lane=call.texts[0].lane)
+
+
+def _reason(text: GeneratedText, outcome: str) -> str:
+    """Why a text ended. One that was given up because its request came to nothing by another of its texts ended by what
+    that came to, and by no caller."""
+    if text.finish == CANCELLED:
+        return {FAILED: ERROR, LATE: DEADLINE}.get(outcome, CANCELLED)
+    return text.finish or ERROR

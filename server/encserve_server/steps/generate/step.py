@@ -104,6 +104,8 @@ class TritonPythonModel:
         options = self._rules.check(call.parameters)
         if options["cancel"]:
             call.trace = None
+            call.is_no_request()
+            self._counts.cancel_message()
             for other in list(self._open):
                 if other.id == options["cancel"]:
                     other.give_up_texts()

@@ -136,6 +136,8 @@ BEAMS = fake_pipeline(name="generate", task=GENERATE.task, max_length=8, option_
         ({"num_beams": 1, "use_beam_search": False}, (1, None, None)),
         ({"num_beams": 1, "stream": True}, (1, None, None)),
         ({"use_beam_search": False, "stream": True}, (1, None, None)),
+        ({"num_beams": 1, "length_penalty": 0.5, "early_stopping": True}, (1, None, None)),
+        ({"length_penalty": 0.5, "early_stopping": True}, (None, "0.5", "true")),
     ],
     ids=str,
 )
@@ -144,6 +146,16 @@ async def test_beams_are_asked_for_as_transformers_and_as_vllm_do(fake, fields, 
     await completed(gateway, **fields)
     asked = gateway.requests[-1].parameters
     assert tuple(asked.get(name) for name in ("num_beams", "length_penalty", "early_stopping")) == sent
+
+
+VLLM = {"best_of": 1, "use_beam_search": False, "length_penalty": 1.0, "early_stopping": False}
+"""What its clients send of beams who ask for none."""
+
+
+async def test_what_vllm_says_of_beams_where_there_are_none_changes_nothing(fake):
+    gateway = fake()
+    await completed(gateway, **VLLM)
+    assert not {"num_beams", "length_penalty", "early_stopping"} & gateway.requests[-1].parameters.keys()
 
 
 async def test_no_beams_are_asked_of_a_model_that_has_none(fake):

@@ -82,6 +82,7 @@ def test_a_stream_that_has_begun_ends_with_its_time(ask):
         call.told(text, "one" if tokens else "")
     call.send()
     assert pieces_of(answers) == [([b"one", b""], [b"deadline", b"deadline"], True)]
+    assert call.outcome == "late"  # which the alerts look for
 
 
 def test_where_one_text_fails_nothing_more_is_made_of_the_others(ask):

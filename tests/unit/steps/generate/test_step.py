@@ -14,6 +14,8 @@ from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.instance.load_page import tokens_in
+from encserve_server.steps.request.health import PARAMETER as HEALTH
+from encserve_server.steps.request.health import TOKEN_VARIABLE
 
 WORDS = {"</s>": 0, "a": 1, "b": 2, "nan": 3}
 ARGS = {"model_name": "t5_generate", "model_version": "1", "model_instance_name": "t5_generate_0_0"}
@@ -151,7 +153,8 @@ def test_texts_for_which_the_network_gives_nan_are_counted_where_the_alert_looks
         "INTERNAL: the network gave NaN or infinity for token 0 of a text, for texts [1] of this request"
     )
     assert last_of(ask("b")).error is None
-    wait_until(lambda: (counted(step._counts._nonfinite), counted(step._counts._finished, reason="error")) == (1, 1))
+    wait_until(lambda: texts_counted(step) == {"error": 2, "length": 1})
+    assert (counted(step._counts._nonfinite), counted(step._counts._unwanted, reason="cancelled")) == (1, 0)
 
 
 def test_who_has_gone_and_who_says_so_of_another_frees_the_places(step, ask):
@@ -241,6 +244,11 @@ def requests_counted(step):
     return {tuple(dict(labels).values()): count for labels, count in step._counts._requests._counts.items() if count}
 
 
+def texts_counted(step):
+    """How many texts ended for which reason."""
+    return {dict(labels)["reason"]: count for labels, count in step._counts._finished._counts.items() if count}
+
+
 def observed(histogram, **labels):
     histogram.tell()
     return counted(histogram._count, **labels)
@@ -280,6 +288,29 @@ def test_tokens_that_nobody_waited_for_are_counted(step, ask):
     made = last_of(request).tensors["output_token_count"].item()
     wait_until(lambda: counted(step._counts._unwanted, reason="cancelled"))
     assert counted(step._counts._unwanted, reason="cancelled") == made > 0
+    assert requests_counted(step) == {("cancelled", "true"): 1}  # and none for the message
+    assert counted(step._counts._messages) == 1
+
+
+def test_texts_beside_one_that_is_late_are_late(step, ask):
+    Says.goes_on.clear()
+    request = ask("b", "b")
+    wait_until(lambda: len(step._engine._active) == 2)
+    step._engine._active[1].deadline_s = 0.0
+    Says.goes_on.set()
+    assert last_of(request).error.message.startswith("UNAVAILABLE")
+    wait_until(lambda: texts_counted(step) == {"deadline": 2})
+    assert counted(step._counts._unwanted, reason="cancelled") == 0
+
+
+def test_questions_of_health_are_no_texts_and_no_requests(monkeypatch, request):
+    monkeypatch.setenv(TOKEN_VARIABLE, "secret")
+    ask, step = request.getfixturevalue("ask"), request.getfixturevalue("step")
+    last_of(ask("nan", **{HEALTH: "secret"}))
+    assert last_of(ask("b")).error is None
+    wait_until(lambda: texts_counted(step) == {"length": 1})
+    assert counted(step._counts._nonfinite) == 0
+    assert requests_counted(step) == {("answered", "false"): 1}
 
 
 def test_times_and_sizes_are_counted(step, ask):
