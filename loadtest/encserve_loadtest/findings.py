@@ -14,7 +14,7 @@ from encserve_loadtest.fleet.scaling import SimulatedDay
 from encserve_loadtest.fleet.sizing import Cost, Sizing
 from encserve_loadtest.fleet.waiting import WaitCurve
 from encserve_loadtest.measurement.bottleneck import Bottleneck
-from encserve_loadtest.measurement.served import ServedStep
+from encserve_loadtest.measurement.served import SHARED, ServedStep
 from encserve_loadtest.measurement.window import Window, repeated_share
 from encserve_loadtest.traffic.trace import Trace
 from encserve_loadtest.traffic.workload import Workload
@@ -69,11 +69,13 @@ class Findings:
     @property
     def large_share(self) -> float:
         """Share of the time that the steps of a cascade's pipelines computed which the large one had, in all windows; 0
-        where no step of it was seen."""
+        where no step of it was seen, or where both share a step."""
         busy_s = {"small": 0.0, "large": 0.0}
         for window in self.windows:
             for name, step in window.steps.items():
                 role = name.partition(" ")[0]
+                if role == SHARED:
+                    return 0.0
                 if role in busy_s:
                     busy_s[role] += step.compute_s * step.batches
         total_s = sum(busy_s.values())

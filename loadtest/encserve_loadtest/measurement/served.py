@@ -11,6 +11,8 @@ from encserve._commands.access import Access
 ASK_TIMEOUT_S = 5.0
 CASCADE = "cascade"
 """The parameter of a configuration that makes its pipeline a cascade."""
+SHARED = "shared"
+"""What a step is named after that both pipelines of a cascade have: nobody can tell for which of them it computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +21,8 @@ class ServedStep:
 
     name: str
     """What it does: "tokenize", "encode", "head"; of the pipelines that a cascade asks "small tokenize" and so on. The
-    pipelines of several heads share the encode step of the first; where both pipelines of a cascade do, it stands as
-    "small encode", with what it computed for the large one, which nobody can tell apart."""
+    pipelines of several heads share the encode step of the first; where both pipelines of a cascade do, it is
+    "shared encode"."""
     model: str
     """Its name in Triton."""
     instances: int
@@ -56,11 +58,17 @@ def served_steps(url: str, pipeline: str, access: Access) -> tuple[ServedStep, .
         found = _steps(server, config)
         if CASCADE in config.parameters:
             stated = Cascade.from_text(config.parameters[CASCADE].string_value)
-            for role, name in (("small", stated.small), ("large", stated.large)):
-                known = {step.model for step in found}  # both may have one body
-                steps = (each for each in _steps(server, server.config(name)) if each.model not in known)
-                found += tuple(replace(step, name=f"{role} {step.name}") for step in steps)
+            found += _of_both(*(_steps(server, server.config(name)) for name in (stated.small, stated.large)))
         return found
+
+
+def _of_both(small: tuple[ServedStep, ...], large: tuple[ServedStep, ...]) -> tuple[ServedStep, ...]:
+    """The steps of the pipelines of a cascade, each once and named by whose it is."""
+    ours, theirs = ({step.model for step in steps} for steps in (small, large))
+    return (
+        *(replace(step, name=f"{SHARED if step.model in theirs else 'small'} {step.name}") for step in small),
+        *(replace(step, name=f"large {step.name}") for step in large if step.model not in ours),
+    )
 
 
 def _steps(server: _Configurations, config: model_config_pb2.ModelConfig) -> tuple[ServedStep, ...]:

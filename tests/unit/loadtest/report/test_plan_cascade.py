@@ -60,6 +60,13 @@ def test_texts_of_another_kind_are_a_caution(decisions):
     assert said.endswith("send them with --corpus FILE.jsonl --keep-texts")
 
 
+def test_of_a_step_that_both_share_nobody_knows_for_which_it_computed():
+    plan = found(small=930, large=70)
+    plan.windows = [window(steps={"shared encode": step(compute_s=0.03), "large head": step(compute_s=0.01)})]
+    assert "computed" not in render_text(plan).partition("goes on to maxi")[2].partition("\n")[0]
+    assert plan.large_share == 0
+
+
 def test_who_sends_texts_of_their_own_is_not_told_to_send_them():
     plan = replace(found(small=500, large=500), config=replace(CONFIG, corpus="texts.jsonl", keep_texts=True))
     (said,) = cautions(plan)
@@ -113,8 +120,8 @@ def test_the_steps_are_those_of_both_pipelines_too(monkeypatch):
             config = served.model_config_pb2.ModelConfig(name=model)
             steps = {
                 "both": ["both_cascade"],
-                "mini": ["mini_tokenize", "mini_encode"],
-                "maxi": ["maxi_encode_tensorrt"],
+                "mini": ["mini_tokenize", "mini_encode", "body_encode"],
+                "maxi": ["body_encode", "maxi_encode_tensorrt"],
             }
             for step_model in steps.get(model, ()):
                 config.ensemble_scheduling.step.add(model_name=step_model)
@@ -128,6 +135,7 @@ def test_the_steps_are_those_of_both_pipelines_too(monkeypatch):
         ("cascade", "both_cascade"),
         ("small tokenize", "mini_tokenize"),
         ("small encode", "mini_encode"),
+        ("shared encode", "body_encode"),
         ("large encode", "maxi_encode_tensorrt"),
     ]
 
