@@ -99,7 +99,10 @@ def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
     if option.kind is float:
         return fields.number(option.name)
     if option.kind is tuple:
-        return exchange.fields.get(option.name)  # of which the SDK says what is wrong
+        of_each = fields.get(option.name)
+        if of_each == []:
+            raise fields.wrong(option.name, "is empty, expected a list for each text")
+        return of_each  # of which the SDK says what else is wrong
     if option.kind is list or (option.by_text and isinstance(fields.get(option.name), list)):
         values = fields.texts(option.name, most=exchange.services.config.max_texts)
         if "" in values:
