@@ -11,8 +11,8 @@ from encserve_export.config import Precision
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.generation.asked_step import AskedStep, Made
 from encserve_export.generation.certificate import requests
-from encserve_export.generation.certificate.certify import certify
-from encserve_export.generation.certificate.compared import Likeliest, Searched
+from encserve_export.generation.certificate.certify import _figures, certify
+from encserve_export.generation.certificate.compared import Difference, Likeliest, Searched
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Answer, Answered, Asked, Library, Row
 from encserve_server.steps.generate.network import GenerateNetwork
@@ -73,6 +73,7 @@ def test_logits_are_compared_along_the_librarys_tokens_over_their_deviation():
     seen = Likeliest()
     seen.add(made([4, 3]), answered([4, 3], right), Step(ours))
     assert seen.largest == [pytest.approx(0.5 / right[1].std(), rel=1e-4)]
+    assert seen.rms == [pytest.approx(seen.largest[0] / np.sqrt(2 * ROOM), rel=1e-4)]  # one of so many is off
     assert seen.divergence > 0
     assert seen.identical == [True]
 
@@ -148,6 +149,92 @@ def test_nan_is_counted_and_refused(step_folder, library, defaults, tmp_path, mo
     monkeypatch.setattr(GenerateNetwork, "step", step)
     with pytest.raises(WayFailed, match=r"nonfinite is [0-9]+, must be at most 0; worst is text [0-9]+ of 64 tokens"):
         certify(step_folder, library, defaults, LIMITS, keep_in=tmp_path)
+
+
+def test_nan_along_the_librarys_tokens_names_its_text(step_folder, library, defaults, tmp_path, monkeypatch):
+    genuine, compared = AskedStep.logits, []
+
+    def logits(self, source, tokens):
+        compared.append(len(source))
+        return genuine(self, source, tokens) * (np.nan if len(compared) == 4 else 1)
+
+    monkeypatch.setattr(AskedStep, "logits", logits)
+    monkeypatch.setattr(requests, "TEXTS", 8)
+    with pytest.raises(WayFailed) as raised:
+        certify(step_folder, library, defaults, LIMITS, keep_in=tmp_path)
+    worst = f"worst is text 3 of {compared[3]} tokens"
+    assert f"nonfinite is 1, must be at most 0; {worst}" in str(raised.value)
+    assert f"logits_max_diff is nan, must be at most 0.0001; {worst}" in str(raised.value)
+
+
+def test_requests_have_the_numbers_of_their_texts(defaults):
+    asked = requests.requests_for(defaults, [], 64)
+    texts = [each.inputs for each in asked.likeliest]
+    assert [texts[number] for number in asked.numbers] == [each.inputs for each in asked.all]
+
+
+def figures_of(limits, **measured):
+    """What holds of 200 texts and 50 with beams, all of them perfect but for what is `measured`."""
+    least = {
+        "identical": [True] * 200,
+        "largest": [0.0] * 200,
+        "rms": [0.0] * 200,
+        "agreed": 20_000,
+        "tokens": 20_000,
+    }
+    beams, same = measured.pop("shortfalls", [0.0] * 50), measured.pop("same", 1.0)
+    found = _figures(Likeliest(**(least | measured)), Searched(shortfalls=beams, identical=[True] * 50), same, limits)
+    return {figure.name: figure.holds for figure in found}
+
+
+def apart(number):
+    return [0.0] * 7 + [number] + [0.0] * 192
+
+
+def first_differences(*margins):
+    return [
+        Difference(text=number, token=0, margin=margin, ours="a", library="b") for number, margin in enumerate(margins)
+    ]
+
+
+MEASURED = {
+    "tokens_identical": lambda limit: {"identical": [number < limit * 200 for number in range(200)]},
+    "tie_margin": lambda limit: {"differences": first_differences(0.0, limit)},
+    "logits_max_diff": lambda limit: {"largest": apart(limit)},
+    "logits_rms_diff": lambda limit: {"rms": apart(limit)},
+    "argmax_agreement": lambda limit: {"agreed": limit * 20_000},
+    "divergence": lambda limit: {"divergence": limit * 20_000},
+    "beams_as_good": lambda limit: {"shortfalls": [0.0 if number < limit * 50 else 1.0 for number in range(50)]},
+    "company_identical": lambda limit: {"same": limit},
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("precision", GENERATION_LIMITS)
+def test_each_figure_holds_up_to_its_limit_and_not_beyond(precision, name):
+    limits = GENERATION_LIMITS[precision]
+    limit = getattr(limits, name)
+    share = name.endswith(("identical", "agreement", "as_good"))
+    holds = dict.fromkeys(MEASURED, True)
+    assert figures_of(limits, **MEASURED[name](limit)) == holds
+    if limit or not share:  # a share of 0 is told alone
+        beyond = limit - 0.02 if share else limit * 1.01
+        assert figures_of(limits, **MEASURED[name](beyond)) == holds | {name: False}
+
+
+@pytest.mark.parametrize(("lead", "holds"), [(2e-4, True), (2e-3, False)])
+def test_one_text_of_64_may_differ_in_fp32_by_a_tie_and_no_more(lead, holds):
+    right = logits_for([4, 3])
+    theirs, ours = right.copy(), right.copy()
+    theirs[1], ours[1] = [0, 0, 1, 1 + lead, 0, 0], [0, 0, 1 + lead, 1, 0, 0]
+    seen = Likeliest()
+    for _ in range(63):
+        seen.add(made([4, 3]), answered([4, 3], right), Step(right))
+    seen.add(made([4, 2]), answered([4, 3], theirs), Step(ours))
+    found = {
+        each.name: each.holds for each in _figures(seen, Searched(shortfalls=[0.0], identical=[True]), 1.0, LIMITS)
+    }
+    assert [found[name] for name in ("tokens_identical", "tie_margin", "argmax_agreement")] == [True, holds, holds]
 
 
 def test_a_text_that_depends_on_its_neighbours_is_refused(step_folder, library, defaults, tmp_path, monkeypatch):

@@ -116,7 +116,9 @@ def check_integers(folder, full, first, random):
     tokens = random.integers(3, TOKENS, (len(together), 8))
     rows = logits_along(integers, together, tokens)
     exact = logits_along(full, full.encode(texts[128:]), tokens)
-    assert np.abs(rows - exact).max() > 1e-5  # by how much says nothing: random weights blow rounding up as they like
+    assert np.abs(rows - exact).max() > 1e-5
+    # Random weights blow rounding up, but to no other logits.
+    assert np.corrcoef(rows.ravel(), exact.ravel())[0, 1] > 0.8
     for row in range(0, len(together), 8):
         source = integers.encode([texts[128 + row]])
         assert np.array_equal(source[0], together[row])

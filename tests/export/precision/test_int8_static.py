@@ -123,6 +123,17 @@ def test_rows_that_one_scale_cannot_hold_stay_as_they_are(graph, sources):
         choose(full, [sources["wild"]], with_integers, [PACK])
 
 
+def test_the_worst_output_decides_however_few_rows_it_has(graph, sources):
+    """As the logits of a step beside the keys and values of all layers."""
+    full = onnx.load(graph)
+    full.graph.initializer.append(numpy_helper.from_array(np.array([5_000, 1]), "often"))
+    full.graph.node.append(helper.make_node("Tile", ["key", "often"], ["keys"], name="keys"))
+    full.graph.output.append(helper.make_tensor_value_info("keys", TensorProto.FLOAT, ["R", 8]))
+    choice = choose(full, list(sources.values()), with_integers, [PACK])
+    assert [source.name for source in choice.taken] == ["tame"]
+    assert choice.left_out["wild"] > 0.1
+
+
 def test_columns_far_from_zero_are_moved():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(200, WIDTH)).astype(np.float32)

@@ -8,7 +8,7 @@ that must make no difference at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class _OwnTexts:
 
     @property
     def nonfinite(self) -> list[int]:
-        """The numbers of the texts that failed in any of the three."""
+        """The places of the requests that failed in any of the three."""
         runs = zip(self.together, self.among_few, self.alone, strict=True)
         return [number for number, each in enumerate(runs) if any(made.failed for made in each)]
 
@@ -69,11 +69,12 @@ def certify(
     with AskedStep(folder) as step:
         requests = requests_for(defaults, step.languages, library.max_length or 0)
         own = _made(step, requests)
-        counts = [len(made.source) for made in own.together]
-        nonfinite = _nonfinite(own.nonfinite, len(requests.all), limits)
-        if not nonfinite.holds:
-            raise WayFailed(nonfinite.complaint(counts))
         by_request = dict(zip(map(id, requests.all), own.together, strict=True))
+        made = [by_request[id(asked)] for asked in requests.likeliest]
+        counts = [len(each.source) for each in made]
+        failed = {requests.numbers[place] for place in own.nonfinite}
+        if not (nonfinite := _nonfinite(failed, counts, limits)).holds:
+            raise WayFailed(nonfinite.complaint(counts))
         likeliest, searched, kept, by = Likeliest(), Searched(), Kept(), ""
         for part in _parts(requests):
             answers = reference_process().ask(library, part)
@@ -87,9 +88,8 @@ def certify(
                 _compare(likeliest, searched, asked, ours, theirs, step)
                 beams = asked.options["num_beams"] > 1
                 kept.add(asked, ours, theirs, None if beams else likeliest.margins[-1], beams=beams)
-    figures = [*_figures(likeliest, searched, own.same, limits), _nonfinite([0] * likeliest.nonfinite, counts, limits)]
-    made = [by_request[id(asked)] for asked in requests.likeliest]
-    counts = [len(each.source) for each in made]
+    nonfinite = _nonfinite(failed | set(likeliest.nonfinite), counts, limits)
+    figures = [*_figures(likeliest, searched, own.same, limits), nonfinite]
     if missed := [figure.complaint(counts) for figure in figures if not figure.holds]:
         raise WayFailed("; ".join(missed))
     kept.write(keep_in)
@@ -134,23 +134,27 @@ def _compare(
         likeliest.add(ours, theirs, step)
 
 
-def _nonfinite(numbers: Sequence[int], texts: Sequence[int] | int, limits: GenerationLimits) -> Figure:
-    count = texts if isinstance(texts, int) else len(texts)
-    return Figure("nonfinite", len(numbers), limits.nonfinite, worst_text=numbers[0] if numbers else None, texts=count)
+def _nonfinite(numbers: Collection[int], counts: Sequence[int], limits: GenerationLimits) -> Figure:
+    first = min(numbers, default=None)
+    return Figure("nonfinite", len(numbers), limits.nonfinite, worst_text=first, texts=len(counts))
 
 
 def _figures(likeliest: Likeliest, searched: Searched, same: float, limits: GenerationLimits) -> list[Figure]:
-    texts, worst = len(likeliest.identical), int(np.argmax(likeliest.largest))
-    with_beams = len(searched.identical)
+    texts, with_beams = len(likeliest.identical), len(searched.identical)
 
     def share(name: str, measured: float, limit: float, count: int = texts) -> Figure:
         return Figure(name, measured, limit, at_least=True, texts=count)
+
+    def worst(name: str, by_text: Sequence[float], limit: float) -> Figure:
+        number = int(np.argmax(by_text))
+        return Figure(name, by_text[number], limit, worst_text=number, texts=texts)
 
     margins = [each.margin for each in likeliest.differences]
     return [
         share("tokens_identical", float(np.mean(likeliest.identical)), limits.tokens_identical),
         Figure("tie_margin", max(margins, default=0.0), limits.tie_margin, texts=texts),
-        Figure("logits_max_diff", likeliest.largest[worst], limits.logits_max_diff, worst_text=worst, texts=texts),
+        worst("logits_max_diff", likeliest.largest, limits.logits_max_diff),
+        worst("logits_rms_diff", likeliest.rms, limits.logits_rms_diff),
         share("argmax_agreement", likeliest.agreed / likeliest.tokens, limits.argmax_agreement),
         Figure("divergence", likeliest.divergence / likeliest.tokens, limits.divergence, texts=texts),
         share("beams_as_good", searched.as_good, limits.beams_as_good, with_beams),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from encserve_export.certificate.limits import TIE
 from encserve_export.errors import CertificateFailed
 from encserve_export.generation.asked_step import AskedStep, Made
 from encserve_export.reference.messages import Answered, Asked
@@ -37,13 +38,16 @@ class Likeliest:
     differences: list[Difference] = field(default_factory=list)
     largest: list[float] = field(default_factory=list)
     """Of each text the largest difference of any logit, over the standard deviation of the library's there."""
+    rms: list[float] = field(default_factory=list)
+    """Of each text the root of the mean of the squares of all its differences, over the same."""
     margins: list[NDArray[np.float64]] = field(default_factory=list)
     """Of each text, at each of its tokens (r,), by how much the library's likeliest leads, over the same."""
     agreed: int = 0
+    """Tokens at which our highest logit is the library's highest, too, or tied with it."""
     tokens: int = 0
     divergence: float = 0.0
-    nonfinite: int = 0
-    """Texts with NaN or infinity among our logits."""
+    nonfinite: list[int] = field(default_factory=list)
+    """The numbers of the texts with NaN or infinity among our logits."""
 
     def add(self, ours: Made, theirs: Answered, step: AskedStep) -> None:
         """Compare one text. Raises CertificateFailed: both differ in more than numbers."""
@@ -55,11 +59,15 @@ class Likeliest:
         logits = step.logits(ours.source, tokens).astype(np.float64)  # (r, V)
         right = row.logits[:, : logits.shape[1]].astype(np.float64)  # a vocabulary may be padded
         spread = right.std(axis=1)
-        self.nonfinite += not np.isfinite(logits).all()
-        self.largest.append(float((np.abs(logits - right).max(axis=1) / spread).max()))
+        if not np.isfinite(logits).all():
+            self.nonfinite.append(number)
+        apart = np.abs(logits - right) / spread[:, None]  # (r, V)
+        self.largest.append(float(apart.max()))
+        self.rms.append(float(np.sqrt(np.square(apart).mean())))
         two = np.partition(right, -2, axis=1)[:, -2:]
         self.margins.append((two[:, 1] - two[:, 0]) / spread)
-        self.agreed += int((logits.argmax(axis=1) == right.argmax(axis=1)).sum())
+        found = np.take_along_axis(right, logits.argmax(axis=1)[:, None], axis=1)[:, 0]
+        self.agreed += int(((two[:, 1] - found) / spread <= TIE).sum())
         self.tokens += len(tokens)
         self.divergence += float(_divergence(right, logits).sum())
         self.identical.append(list(made.keys) == ours.tokens)
@@ -117,5 +125,6 @@ def _check_source(ours: Made, theirs: NDArray[np.int64]) -> None:
 
 def _divergence(reference: NDArray[np.float64], ours: NDArray[np.float64]) -> NDArray[np.float64]:
     """The Kullback-Leibler divergence at each token, in nats: (r,), out of logits (r, V)."""
-    p, q = (each - np.logaddexp.reduce(each, axis=1, keepdims=True) for each in (reference, ours))
+    with np.errstate(invalid="ignore"):  # NaN stays NaN, which a figure of its own tells
+        p, q = (each - np.logaddexp.reduce(each, axis=1, keepdims=True) for each in (reference, ours))
     return (np.exp(p) * (p - q)).sum(axis=1)  # type: ignore[no-any-return]

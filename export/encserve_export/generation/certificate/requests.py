@@ -37,6 +37,13 @@ class Requests:
             mixed.insert(place * (SEARCHED_EVERY + 1), asked)
         return mixed
 
+    @property
+    def numbers(self) -> list[int]:
+        """Of each of `all` the number of its text, among those of `likeliest`."""
+        numbers = {id(asked): number for number, asked in enumerate(self.likeliest)}
+        numbers |= {id(asked): SEARCHED_EVERY * place for place, asked in enumerate(self.searched)}
+        return [numbers[id(asked)] for asked in self.all]
+
 
 def requests_for(defaults: GenerationDefaults, languages: Sequence[str], max_length: int) -> Requests:
     """The requests for a checkpoint: with its prompts and languages in turn, of up to about `max_length` tokens."""

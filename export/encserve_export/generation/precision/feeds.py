@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from encserve_export.errors import Unsupported
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.network.graph_file import Pack
 from encserve_server.steps.generate.cache import Cache
@@ -33,13 +34,23 @@ class StepFeeds:
             yield from self._decoded(self._sources[begin : begin + TOGETHER])
 
     def some(self, count: int) -> list[Pack]:
-        """About `count` of them, evenly from all steps of all texts, copied so that they stay."""
-        groups = -(-len(self._sources) // TOGETHER)
-        every = max(1, groups * self._most // count)
+        """So many of them, or all where there are fewer, evenly from all steps of all texts, copied so that they stay.
+
+        Raises:
+            Unsupported: there is none.
+        """
+        steps = sum(1 for _ in self)  # which nobody knows before: texts end when they like
+        if not steps:
+            raise Unsupported(
+                f"int8: the texts by which layers are chosen give no step of the decoder; they are "
+                f"{len(self._sources)}, of {self._most} new tokens at most"
+            )
+        parts = min(count, steps)
+        middles = {(2 * part + 1) * steps // (2 * parts) for part in range(parts)}
         return [
             {name: array.copy() for name, array in feed.items()}
             for number, feed in enumerate(self)
-            if number % every == every // 2
+            if number in middles
         ]
 
     def _decoded(self, sources: Sequence[Source]) -> Iterator[Pack]:
