@@ -99,16 +99,25 @@ def _value(fields: Fields, option: Option, exchange: Exchange) -> Any:
     if option.kind is float:
         return fields.number(option.name)
     if option.kind is tuple:
-        of_each = fields.get(option.name)
-        if of_each == []:
-            raise fields.wrong(option.name, "is empty, expected a list for each text")
-        return of_each  # of which the SDK says what else is wrong
+        return _pairs_of_each(fields, option.name)
     if option.kind is list or (option.by_text and isinstance(fields.get(option.name), list)):
         values = fields.texts(option.name, most=exchange.services.config.max_texts)
         if "" in values:
             raise fields.wrong(option.name, f"has an empty text at {values.index('')}, expected one that is not empty")
         return values
     return fields.flag(option.name, False) if option.kind is bool else fields.text(option.name)
+
+
+def _pairs_of_each(fields: Fields, name: str) -> list[list[list[int]]]:
+    """For each text its pairs of whole numbers; the SDK knows whether they are of the text. Raises Fault."""
+    given = fields.get(name)
+
+    def is_pair(pair: object) -> bool:
+        return isinstance(pair, list) and len(pair) == 2 and all(type(each) is int and each >= 0 for each in pair)
+
+    if isinstance(given, list) and given and all(isinstance(each, list) and all(map(is_pair, each)) for each in given):
+        return given
+    raise fields.wrong(name, "is not for each text a list of pairs of whole numbers, such as [[[0, 5], [5, 9]]]")
 
 
 def _as_list(array: object) -> list[Any]:

@@ -72,6 +72,8 @@ VALUES = {
     "repetition_penalty": 1.5,
     "no_repeat_ngram_size": 3,
 }
+BESIDE = {"span_tokens": {"span_by": "tokens"}}
+"""Option -> what it is refused without."""
 SENT = {
     "temperature": "0.5",
     "length_penalty": "2.0",
@@ -107,7 +109,7 @@ async def test_each_verb_gives_the_fields_of_the_sdk_s_result(fake, name):
 async def test_each_option_reaches_the_pipeline(fake, name):
     for option in VERBS[name].options:
         gateway = fake()
-        body = ARGUMENTS[name] | {option: VALUES[option]}
+        body = ARGUMENTS[name] | BESIDE.get(option, {}) | {option: VALUES[option]}
         assert Draft202012Validator(request_schema(VERBS[name])).is_valid(body)
         await post(gateway.gateway, path_of(VERBS[name]), body)
         assert gateway.requests[0].parameters[option] == SENT.get(option, VALUES[option])
