@@ -29,12 +29,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 class ByFile(LoadScopeScheduling):
-    """For several processes: tests of real servers stay together by folder, which share servers, and others by file,
-    which share what they prepare. The folders come first, as they take longest."""
+    """For several processes: tests of real servers stay together by folder of `integration`, with its rooms, which
+    share servers, and others by file, which share what they prepare. The folders come first, as they take longest."""
 
     def _split_scope(self, nodeid):
         file = PurePath(nodeid.partition("::")[0])
-        return str(file.parent if "integration" in file.parts else file)
+        if "integration" not in file.parts:
+            return str(file)
+        return str(PurePath(*file.parts[: file.parts.index("integration") + 2]))
 
     def remove_node(self, node):
         """Where a process has died, xdist hands out again all that it had. Of what was whole nothing is left to run,
