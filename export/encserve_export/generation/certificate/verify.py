@@ -110,8 +110,8 @@ def verify_generation(
         | {"texts_identical": certified["tokens_identical"], "texts_as_certified": 1.0, "beams_as_certified": 1.0},
         complaints=complaints + missed,
         left_out=[
-            "logits_max_diff, argmax_agreement, divergence: of logits, which stay in the server; the texts that are "
-            "made by them are asked"
+            "logits_max_diff, logits_rms_diff, argmax_agreement, divergence: of logits, which stay in the server; the "
+            "texts that are made by them are asked"
         ],
     )
 
