@@ -6,11 +6,12 @@
 A T5 of the size of t5-small with random weights, since a run downloads nothing: they end no text, so every text has the
 length that is asked for. All systems make the same texts on the same cores, in turns within each round, the others
 standing still meanwhile; what is compared is the ratio to transformers in the same round, of which the table has the
-median and the ends. Peers get the texts as tokens in their own process, in batches of 16 of similar lengths, which
-they know beforehand; encserve gets them over gRPC as texts, 32 at a time, and reads and writes text for them. A peer
-that cannot be installed or does not start is named with its reason. Then every system makes what a trained T5 of 0.2
-million parameters makes of 48 texts, which end by themselves: how many have transformers' tokens. Last texts come
-one by one, at 60 % of the rate of CTranslate2's closed set, to CTranslate2, which takes all that wait, and to encserve.
+median and the ends. int8 is held to no limit but that texts do not move each other. Peers get the texts as tokens in
+their own process, in batches of 16 of similar lengths, which they know beforehand; encserve gets them over gRPC as
+texts, 32 at a time, and reads and writes text for them. A peer that cannot be installed or does not start is named
+with its reason. Then every system makes what a trained T5 of 0.2 million parameters makes of 48 texts, which end by
+themselves: how many have transformers' tokens. Last texts come one by one, at 60 % of the rate of CTranslate2's
+closed set, to CTranslate2, which takes all that wait, and to encserve.
 """
 
 from __future__ import annotations
@@ -28,17 +29,16 @@ from typing import Any
 
 from benchmarks.generation.arrivals import SHARE, Waited, waited
 from benchmarks.generation.checkpoint import requests, write_checkpoint
+from benchmarks.generation.exported import export_precisions
 from benchmarks.generation.identity import identical
-from benchmarks.generation.systems import PEERS, Peer, Served, System, served
+from benchmarks.generation.systems import PEERS, REFERENCE, Peer, Served, System, served
 from benchmarks.machine import describe_machine
 from benchmarks.written import Marks, table
-from encserve_export.config import ExportConfig
-from encserve_export.export import export
 from encserve_server.steps.encode.host.cores import usable_cores
 
 MARKS = Marks("<!-- figures: benchmarks/generation writes this -->", "<!-- end of figures -->")
-REFERENCE, COMPARED, STREAMED = "transformers", "ctranslate2-float32", "encserve-fp32, 16 streams"
-"""By what tokens a second are divided; beside whom waits are measured; and who of encserve's."""
+COMPARED, STREAMED = "ctranslate2-float32", "encserve-fp32, 16 streams"
+"""Beside whom waits are measured, and who of encserve's."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ def measure(arguments: argparse.Namespace) -> Measured:
         work = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="encserve-generation-")))
         checkpoint = write_checkpoint(work / "checkpoint", tiny=arguments.tiny)
         say("exporting")
-        export(ExportConfig(checkpoint=str(checkpoint), name="t5", repository=work / "models"))
+        export_precisions(checkpoint, work / "models")
         systems: dict[str, System] = {}
         peers: dict[str, Peer] = {}
         for name in arguments.systems:
@@ -101,6 +101,8 @@ def measure(arguments: argparse.Namespace) -> Measured:
                 measured.missing[name] = str(ended)
             else:
                 cleanup.callback(peers[name].close)
+        if REFERENCE not in peers:
+            raise SystemExit(f"all figures are ratios to {REFERENCE}: {measured.missing[REFERENCE]}")
         systems |= peers | cleanup.enter_context(served(work / "models"))
         asked = requests(checkpoint, arguments.texts, seed=0)
         for name, system in systems.items():
@@ -124,7 +126,8 @@ def measure(arguments: argparse.Namespace) -> Measured:
             measured.waited = waited({COMPARED: peers[COMPARED], STREAMED: ours}, come, rate_per_s=measured.rate_per_s)
     with tempfile.TemporaryDirectory(prefix="encserve-identity-") as folder:
         say("the trained T5")
-        measured.identical = identical(Path(folder), list(peers))
+        measured.identical, missing = identical(Path(folder), list(peers))
+    measured.missing |= {f"{name}, trained T5": why for name, why in missing.items()}
     return measured
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from benchmarks.generation.systems import Peer
+from benchmarks.generation.exported import PRECISIONS, export_precisions, name_in
+from benchmarks.generation.systems import REFERENCE, Peer
 from benchmarks.places import REPOSITORY_ROOT
-from encserve_export.config import ExportConfig
-from encserve_export.export import export
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.reference.messages import Asked
 from encserve_server.steps.encode.host.cores import usable_cores
@@ -20,9 +20,9 @@ from encserve_server.steps.encode.host.cores import usable_cores
 TEXTS = 48
 
 
-def identical(folder: Path, peers: Sequence[str]) -> dict[str, str]:
-    """System -> how many of the texts have transformers' tokens. encserve's engine is asked in this process, as its
-    certificate does: over gRPC there are texts, and no tokens."""
+def identical(folder: Path, peers: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """System -> how many of the texts have transformers' tokens, and of peers that did not start, or ended: why.
+    encserve's engine is asked in this process, as its certificate does: over gRPC there are texts, and no tokens."""
     sys.path.insert(0, str(REPOSITORY_ROOT / "tests"))
     try:
         passages, trained = import_module("passages"), import_module("trained_t5")
@@ -34,18 +34,34 @@ def identical(folder: Path, peers: Sequence[str]) -> dict[str, str]:
     ]
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     ids = [tokenizer.encode(text).ids for text in texts]
-    made = {}
-    for name in peers:
-        peer = Peer(name, checkpoint, folder, threads=usable_cores())
-        try:
-            made[name] = peer.until_end(ids, end=trained.END)
-        finally:
-            peer.close()
-    export(ExportConfig(checkpoint=str(checkpoint), name="t5", repository=folder / "models"))
-    with AskedStep(folder / "models" / "t5_generate" / "1") as step:
-        made["encserve-fp32"] = [each.tokens for each in step.make([Asked({"text": [text]}) for text in texts])]
-    right = made["transformers"]
-    return {
+    made, missing = tokens_of(peers, checkpoint, folder, ids, end=trained.END)
+    if REFERENCE not in made:
+        return {}, missing
+    export_precisions(checkpoint, folder / "models")
+    for precision in PRECISIONS:
+        with AskedStep(folder / "models" / f"{name_in(precision)}_generate" / "1") as step:
+            answers = step.make([Asked({"text": [text]}) for text in texts])
+        made[f"encserve-{precision.value}"] = [each.tokens for each in answers]
+    right = made[REFERENCE]
+    shares = {
         name: f"{sum(own == of for own, of in zip(each, right, strict=True))} of {len(texts)}"
         for name, each in made.items()
     }
+    return shares, missing
+
+
+def tokens_of(
+    peers: Sequence[str], checkpoint: Path, work: Path, ids: Sequence[Sequence[int]], *, end: int
+) -> tuple[dict[str, list[list[int]]], dict[str, str]]:
+    """Peer -> its tokens of each text, which end with the token `end`; and why others have none."""
+    made: dict[str, list[list[int]]] = {}
+    missing: dict[str, str] = {}
+    for name in peers:
+        with ExitStack() as cleanup:
+            try:
+                peer = Peer(name, checkpoint, work, threads=usable_cores())
+                cleanup.callback(peer.close)
+                made[name] = peer.until_end(ids, end=end)
+            except SystemExit as ended:
+                missing[name] = str(ended)
+    return made, missing

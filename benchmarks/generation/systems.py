@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.generation.checkpoint import Request
+from benchmarks.generation.exported import name_in
 from benchmarks.places import interpreter
 from benchmarks.processes import pause, resume
 from encserve import AsyncClient
 from encserve._verbs.generate import GenerateOptions
+from encserve_export.config import Precision
 from encserve_server.config import ServeConfig
 from encserve_server.launcher.ports import free_ports
 from encserve_server.launcher.server import TritonServer
@@ -26,8 +28,10 @@ SCRIPT = Path(__file__).parents[1] / "servers" / "seq2seq.py"
 IN_FLIGHT = 32
 """Requests that encserve has at a time; the others take batches of 16."""
 STREAMS = 16
+REFERENCE = "transformers"
+"""By whose tokens a second those of all are divided, and whose tokens are the right ones."""
 PEERS = {
-    "transformers": "",
+    REFERENCE: "",
     "ctranslate2-float32": "ctranslate2",
     "ctranslate2-int8": "ctranslate2",
     "optimum": "seq2seq",
@@ -134,8 +138,9 @@ class Peer:
 class Served:
     """encserve over gRPC, so many requests at a time, each of one text; `streamed` takes them piece by piece."""
 
-    def __init__(self, url: str, pid: int, *, in_flight: int, streamed: bool) -> None:
-        self._url, self._pid, self._in_flight, self._streamed = url, pid, in_flight, streamed
+    def __init__(self, url: str, pid: int, model: str, *, in_flight: int, streamed: bool) -> None:
+        self._url, self._pid, self._model = url, pid, model
+        self._in_flight, self._streamed = in_flight, streamed
 
     def make(self, asked: Sequence[Request]) -> Took:
         """Make them, each of its length."""
@@ -155,14 +160,17 @@ class Served:
 
     async def _as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
         async with AsyncClient(self._url, timeout_s=600, concurrency=len(asked)) as client:
-            await client.generate([asked[0].text], model="t5", max_new_tokens=2)
+            await client.generate([asked[0].text], model=self._model, max_new_tokens=2)
             begun_s = time.perf_counter()
 
             async def one(request: Request, at_s: float) -> tuple[float, float]:
                 await asyncio.sleep(max(at_s - (time.perf_counter() - begun_s), 0.0))
                 first_s = 0.0
                 async with client.generate_stream(
-                    request.text, model="t5", min_new_tokens=request.new_tokens, max_new_tokens=request.new_tokens
+                    request.text,
+                    model=self._model,
+                    min_new_tokens=request.new_tokens,
+                    max_new_tokens=request.new_tokens,
                 ) as stream:
                     async for _ in stream:
                         first_s = first_s or time.perf_counter() - begun_s - at_s
@@ -182,9 +190,9 @@ class Served:
                 }
                 async with gate:
                     if not self._streamed:
-                        answer = await client.generate([request.text], model="t5", **lengths)
+                        answer = await client.generate([request.text], model=self._model, **lengths)
                         return int(answer.output_token_counts.sum())
-                    async with client.generate_stream(request.text, model="t5", **lengths) as stream:
+                    async with client.generate_stream(request.text, model=self._model, **lengths) as stream:
                         async for _ in stream:
                             pass
                     assert stream.last is not None
@@ -205,8 +213,13 @@ def served(repository: Path) -> Iterator[dict[str, System]]:
         server = cleanup.enter_context(TritonServer(config))
         cleanup.callback(resume, server.pid)
         pause(server.pid)
+
+        def asked(precision: Precision, *, in_flight: int, streamed: bool = False) -> Served:
+            return Served(server.grpc_url, server.pid, name_in(precision), in_flight=in_flight, streamed=streamed)
+
         yield {
-            "encserve-fp32": Served(server.grpc_url, server.pid, in_flight=IN_FLIGHT, streamed=False),
-            "encserve-fp32, 16 in flight": Served(server.grpc_url, server.pid, in_flight=STREAMS, streamed=False),
-            "encserve-fp32, 16 streams": Served(server.grpc_url, server.pid, in_flight=STREAMS, streamed=True),
+            "encserve-fp32": asked(Precision.FP32, in_flight=IN_FLIGHT),
+            "encserve-int8": asked(Precision.INT8, in_flight=IN_FLIGHT),
+            "encserve-fp32, 16 in flight": asked(Precision.FP32, in_flight=STREAMS),
+            "encserve-fp32, 16 streams": asked(Precision.FP32, in_flight=STREAMS, streamed=True),
         }

@@ -3,6 +3,7 @@
 import argparse
 
 import pytest
+from benchmarks.generation import identity
 from benchmarks.generation.__main__ import Measured, report
 from benchmarks.generation.arrivals import Waited, waited
 from benchmarks.generation.checkpoint import LEAST_NEW, MOST_NEW, Request, _tokenizer, requests
@@ -60,6 +61,33 @@ def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
     assert "a processor, 2 cores" in text
     assert "12.3 a second, 60% of what ctranslate2-float32" in text
     assert "| encserve-fp32, 16 streams | 33 ms | 151 ms | 545 ms |" in text
+
+
+class Failing:
+    """A peer that does not start, or ends when it is asked, by its name."""
+
+    closed = 0
+
+    def __init__(self, name, checkpoint, work, *, threads):
+        self.name = name
+        if name == "absent":
+            raise SystemExit("it is not installed")
+
+    def until_end(self, ids, *, end):
+        if self.name == "ends":
+            raise SystemExit("it ended: out of memory")
+        return [[end] for _ in ids]
+
+    def close(self):
+        Failing.closed += 1
+
+
+def test_a_peer_that_does_not_start_loses_no_round_of_the_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(identity, "Peer", Failing)
+    made, missing = identity.tokens_of(["absent", "transformers", "ends"], tmp_path, tmp_path, [[4], [5]], end=1)
+    assert made == {"transformers": [[1], [1]]}
+    assert missing == {"absent": "it is not installed", "ends": "it ended: out of memory"}
+    assert Failing.closed == 2
 
 
 class Instant:
