@@ -74,11 +74,13 @@ def certify(
     own = examinations["held_out"].figures(limits) if texts.own else []
     complaints = _complaints(figures, corpus) + _complaints(of_lengths, lengths)
     by_output = corpus.output_figures(limits)
-    for name, of_output in by_output.items():
-        complaints += [f"of the output {name}, {each}" for each in _complaints(of_output, corpus)]
+    complaints += complaints_by_output(by_output, corpus)
+    lengths_by_output = {name: length_figures(each) for name, each in lengths.output_figures(limits).items()}
+    complaints += complaints_by_output(lengths_by_output, lengths)
     if texts.own:
-        on = "on the held-out texts of --calibration, "
-        complaints += [on + each for each in _complaints(own, examinations["held_out"])]
+        held_out = examinations["held_out"]
+        complained = _complaints(own, held_out) + complaints_by_output(held_out.output_figures(limits), held_out)
+        complaints += [f"on the held-out texts of --calibration, {each}" for each in complained]
     for name, examined in of_adapters.items():
         complained = _complaints(examined.figures(limits), examined)
         complaints += [f"with the adapter {name}, {each}" for each in complained]
@@ -152,6 +154,15 @@ def _records(examinations: Mapping[str, Examination], limits: ParityLimits) -> d
 
 def _by_text(examination: Examination) -> list[float]:
     return [float(f"{value:.3g}") for value in examination.differences()]
+
+
+def complaints_by_output(by_output: Mapping[str, Sequence[Figure]], examination: Examination) -> list[str]:
+    """What the figures of each output by itself miss, each with the option that asks for the output."""
+    return [
+        f"of the output {name}, {complaint}"
+        for name, figures in by_output.items()
+        for complaint in _complaints(figures, examination)
+    ]
 
 
 def _complaints(figures: Sequence[Figure], examination: Examination) -> list[str]:

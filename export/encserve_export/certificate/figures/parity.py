@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encserve_export.certificate.limits import ParityLimits
+from encserve_export.checkpoint.tasks.task import Task
 from encserve_export.errors import CertificateFailed
 from encserve_export.reference.messages import Answer
 
@@ -155,6 +156,25 @@ class AnswerParity:
     def stated(self) -> dict[str, Any]:
         """What the manifest says of decisions."""
         return self._agreement.stated(self._largest)
+
+
+class OutputParity:
+    """The answers of each output by itself, of tasks that have several: beside vectors of thousands of tokens a wrong
+    weight would be lost."""
+
+    def __init__(self, task: Task) -> None:
+        several = task.outputs if len(task.outputs) > 1 else ()
+        self._parities = {output.option: AnswerParity() for output in several}
+
+    def add(self, first: int, ours: OfTexts, theirs: OfTexts) -> None:
+        """Compare the answers for each text of a request from text `first` on, which has one for each output, in their
+        order. Raises CertificateFailed."""
+        for place, parity in enumerate(self._parities.values()):
+            parity.add(first, [(each[place],) for each in ours], [(each[place],) for each in theirs], vectors=True)
+
+    def figures(self, limits: ParityLimits, variants: Collection[int] = ()) -> dict[str, list[Figure]]:
+        """What was measured of each output, by the option that asks for it. `variants` are texts of others again."""
+        return {output: parity.figures(limits, variants) for output, parity in self._parities.items()}
 
 
 LOGIT_FIGURES = ("argmax_agreement", "max_abs_diff")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from encserve_export.certificate.figures.figure import Figure
-from encserve_export.certificate.figures.parity import AnswerParity, LogitParity, OfTexts, Text
+from encserve_export.certificate.figures.parity import AnswerParity, LogitParity, OutputParity, Text
 from encserve_export.certificate.limits import ParityLimits
 from encserve_export.checkpoint.tasks.task import Task
 from encserve_export.errors import CertificateFailed
@@ -39,8 +40,11 @@ class Examination:
     """The pipeline's answers, of tasks with one vector for each text."""
     answers: AnswerParity = field(default_factory=AnswerParity)
     logits: LogitParity = field(default_factory=LogitParity)
-    by_output: dict[str, AnswerParity] = field(default_factory=dict)
-    """Of tasks with several outputs the answers of each by itself, by the option that asks for it."""
+
+    @cached_property
+    def by_output(self) -> OutputParity:
+        """The answers of each output by itself."""
+        return OutputParity(self.task)
 
     @property
     def distinct(self) -> int:
@@ -64,8 +68,7 @@ class Examination:
         shown = [repr(text[:_SHOWN]) for text in texts_of_request(request)]
         check_tokens(said.texts, answered.rows, [shown[owner] for owner in said.owners])
         self.answers.add(first, said.answers, answered.answers, vectors=not self.task.logits)
-        if len(self.task.outputs) > 1:
-            self._add_by_output(first, said.answers, answered.answers)
+        self.by_output.add(first, said.answers, answered.answers)
         for owner, ours_rows, theirs_row in self._logits(owners, said, answered.rows):
             self.logits.add(owner, ours_rows, theirs_row)
         if not self.task.logits and self.task.follows == "lengths":
@@ -86,9 +89,8 @@ class Examination:
         return [*logits, *self.answers.figures(limits, self.variants)]
 
     def output_figures(self, limits: ParityLimits) -> dict[str, list[Figure]]:
-        """What was measured of each output by itself, where there are several: beside vectors of thousands of tokens a
-        wrong weight would be lost."""
-        return {name: parity.figures(limits, self.variants) for name, parity in self.by_output.items()}
+        """What was measured of each output by itself, by the option that asks for it, where there are several."""
+        return self.by_output.figures(limits, self.variants)
 
     def differences(self) -> list[float]:
         """The largest difference of each text: of vectors scaled to length 1, or of logits over the largest of them."""
@@ -103,12 +105,6 @@ class Examination:
     def stated(self) -> dict[str, Any]:
         """What the manifest says of decisions that changed."""
         return {"answers": self.answers.stated(), **({"labels": self.logits.stated()} if self.task.logits else {})}
-
-    def _add_by_output(self, first: int, ours: OfTexts, theirs: OfTexts) -> None:
-        """Each text has an answer for each output, in their order."""
-        for place, output in enumerate(self.task.outputs):
-            parity = self.by_output.setdefault(output.option, AnswerParity())
-            parity.add(first, [(each[place],) for each in ours], [(each[place],) for each in theirs], vectors=True)
 
     def _logits(self, owners: Sequence[int], said: Said, rows: Sequence[Row]) -> Iterator[tuple[int, Any, Any]]:
         if not self.task.logits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from encserve import (
     Unavailable,
 )
 from encserve_export.certificate.figures.figure import Figure
-from encserve_export.certificate.figures.parity import AnswerParity, OfTexts
+from encserve_export.certificate.figures.parity import AnswerParity, OfTexts, OutputParity
 from encserve_export.certificate.limits import ParityLimits
 from encserve_export.certificate.subject.composed import wire_options
 from encserve_export.certificate.subject.examination import texts_of_request
@@ -112,6 +113,10 @@ class AskedSection:
     _parity: AnswerParity = field(default_factory=AnswerParity)
     _company: AnswerParity = field(default_factory=AnswerParity)
 
+    @cached_property
+    def _by_output(self) -> OutputParity:
+        return OutputParity(task_of(self.server.task, pairs=False))
+
     @property
     def _vectors(self) -> bool:
         return not task_of(self.server.task, pairs=False).logits
@@ -137,6 +142,10 @@ class AskedSection:
         return self._parity.figures(limits, self.variants) + [
             replace(figure, name="company_max_abs_diff", limit=limits.company_max_abs_diff) for figure in company
         ]
+
+    def output_figures(self, limits: ParityLimits) -> dict[str, list[Figure]]:
+        """What was measured of each output by itself, by the option that asks for it, where there are several."""
+        return self._by_output.figures(limits, self.variants)
 
     def differences(self) -> dict[int, float]:
         """The largest difference of each text's vector, scaled to length 1; none of tasks without vectors."""
@@ -168,6 +177,7 @@ class AskedSection:
         ours = self._answers_of(tensors)
         try:
             self._parity.add(kept.first, ours, kept.answers, vectors=self._vectors)
+            self._by_output.add(kept.first, ours, kept.answers)
         except CertificateFailed as error:
             self.complaints.append(str(error))
             return

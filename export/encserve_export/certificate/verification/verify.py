@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -85,9 +85,22 @@ def verify_encoder(
 
 
 def _complaints(section: AskedSection, limits: ParityLimits) -> list[str]:
+    by_output = section.output_figures(limits)
+    return section.complaints + _missed(section.figures(limits), section) + missed_by_output(by_output, section)
+
+
+def missed_by_output(by_output: Mapping[str, Sequence[Figure]], section: AskedSection) -> list[str]:
+    """What the figures of each output by itself miss, each with the option that asks for the output."""
+    return [
+        f"of the output {name}, {complaint}"
+        for name, figures in by_output.items()
+        for complaint in _missed(figures, section)
+    ]
+
+
+def _missed(figures: Sequence[Figure], section: AskedSection) -> list[str]:
     counts = section.section.token_counts
-    missed = [figure for figure in section.figures(limits) if not figure.holds]
-    return section.complaints + [figure.complaint(counts, section.shown) for figure in missed]
+    return [figure.complaint(counts, section.shown) for figure in figures if not figure.holds]
 
 
 def _lengths(server: AskedServer, reference: Reference, limits: ParityLimits) -> tuple[list[Figure], list[str]]:
@@ -102,16 +115,17 @@ def _lengths(server: AskedServer, reference: Reference, limits: ParityLimits) ->
     figures += length_growth(texts.differences(), section.token_counts, limits)
     if reasons:
         return [nonfinite, *figures], [f"{nonfinite.complaint()}: {reasons[0]}"]
-    missed = [figure for figure in figures if not figure.holds]
-    return [nonfinite, *figures], [figure.complaint(section.token_counts, texts.shown) for figure in missed]
+    by_output = {name: length_figures(each) for name, each in texts.output_figures(limits).items()}
+    return [nonfinite, *figures], _missed(figures, texts) + missed_by_output(by_output, texts)
 
 
 def _neighbours(related: AskedSection, limits: ParityLimits) -> list[Figure]:
-    """Whether the nearest texts of a text are still its nearest; nothing where not every text was answered."""
+    """Whether the nearest texts of a text are still its nearest, by the first of its answers, its vector; nothing where
+    not every text was answered."""
     related.together()
     if len(related.answers) < len(related.section.token_counts):
         return []
-    ours, theirs = zip(*((mine, right) for (mine,), (right,) in related.answers.values()), strict=True)
+    ours, theirs = zip(*((mine[0], right[0]) for mine, right in related.answers.values()), strict=True)
     return [neighbours_figure(ours, theirs, limits.neighbours)]
 
 

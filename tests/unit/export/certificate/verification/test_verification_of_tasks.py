@@ -10,6 +10,7 @@ from encserve_export.certificate.limits import PARITY_LIMITS
 from encserve_export.certificate.subject.final_answers import answers_of
 from encserve_export.certificate.verification.asked_server import AskedSection, AskedServer
 from encserve_export.certificate.verification.reference_file import Kept, Section
+from encserve_export.certificate.verification.verify import missed_by_output
 from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import Precision
 from encserve_export.reference.messages import Asked
@@ -36,6 +37,18 @@ def weights(texts, pairs):
     ids = np.array([index for text in texts for index in range(len(text))], np.int32)
     numbers = np.array([1 + number_of(text) for text in texts for _ in text], np.float32)
     return {"token_id": ids, "weight": numbers, "term_count": np.array([len(text) for text in texts], np.int32)}
+
+
+def three_outputs(texts, pairs):
+    """The vectors have much larger numbers than the weights."""
+    of_tokens = token_vectors(texts, pairs)
+    return {
+        **weights(texts, pairs),
+        "embedding": 1_000 * vectors(texts, pairs)["embedding"],
+        "token_embedding": of_tokens["embedding"],
+        "offsets": of_tokens["offsets"],
+        "vector_count": np.array([len(text) for text in texts], np.int32),
+    }
 
 
 def labels(texts, pairs):
@@ -85,6 +98,7 @@ SERVED = {
     "feature-extraction": vectors,
     "token-embedding": token_vectors,
     "sparse-embedding": weights,
+    "hybrid-embedding": three_outputs,
     "text-classification": labels,
     "text-ranking": ranking,
     "token-classification": entities,
@@ -131,8 +145,8 @@ def server(request):
     return Server(request.param)
 
 
-def verified(server):
-    """The figures and the complaints of a server's answers to one request of its task."""
+def asked_section(server):
+    """A section of one request of the server's task, with what the library says, asked of the server."""
     asked = asked_of(server.task)
     wire = type(
         "Wire", (), {"inputs": {name: [text.encode() for text in texts] for name, texts in asked.inputs.items()}}
@@ -141,6 +155,12 @@ def verified(server):
     counts = [len(text) for text in asked.inputs.get("text_pair", asked.inputs["text"])]
     run = AskedSection(AskedServer(server, "name", "1", server.task, 1.0), Section([kept], counts))
     run.together()
+    return run
+
+
+def verified(server):
+    """The figures and the complaints of a server's answers to one request of its task."""
+    run = asked_section(server)
     run.alone()
     return {figure.name: figure for figure in run.figures(PARITY_LIMITS[Precision.FP32])}, run.complaints
 
@@ -209,3 +229,13 @@ def test_documents_that_are_lost_are_found():
     server.change = lambda request, tensors: {**tensors, "index": tensors["index"][:3], "score": tensors["score"][:3]}
     figures, _ = verified(server)
     assert not figures["answers_max_abs_diff"].holds
+
+
+def test_a_wrong_weight_is_found_beside_vectors_of_larger_numbers():
+    server, limits = Server("hybrid-embedding"), PARITY_LIMITS[Precision.FP32]
+    assert missed_by_output(asked_section(server).output_figures(limits), asked_section(server)) == []
+    server.change = lambda request, tensors: {**tensors, "weight": np.float32(1.01) * tensors["weight"]}
+    section = asked_section(server)
+    assert all(figure.holds for figure in section.figures(limits)), "of all outputs together"
+    (complaint,) = missed_by_output(section.output_figures(limits), section)
+    assert complaint.startswith("of the output sparse, answers_max_abs_diff")
