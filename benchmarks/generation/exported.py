@@ -15,6 +15,7 @@ HELD_TO_NOTHING: Mapping[str, float] = {
     "tokens_identical": 0.0,
     "tie_margin": 1e9,
     "logits_max_diff": 1e9,
+    "logits_rms_diff": 1e9,
     "argmax_agreement": 0.0,
     "divergence": 1e9,
 }

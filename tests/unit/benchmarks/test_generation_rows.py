@@ -7,8 +7,12 @@ from benchmarks.generation import identity
 from benchmarks.generation.__main__ import Measured, report
 from benchmarks.generation.arrivals import Waited, waited
 from benchmarks.generation.checkpoint import LEAST_NEW, MOST_NEW, Request, _tokenizer, requests
+from benchmarks.generation.exported import HELD_TO_NOTHING
 from benchmarks.generation.systems import Waits
 from benchmarks.servers.seq2seq import BATCH, answer
+
+from encserve_export.certificate.limits import generation_limits_for
+from encserve_export.config import Precision
 
 
 class Counting:
@@ -61,6 +65,11 @@ def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
     assert "a processor, 2 cores" in text
     assert "12.3 a second, 60% of what ctranslate2-float32" in text
     assert "| encserve-fp32, 16 streams | 33 ms | 151 ms | 545 ms |" in text
+
+
+def test_int8_is_held_to_nothing_but_that_texts_do_not_move_each_other():
+    held = generation_limits_for(Precision.INT8, HELD_TO_NOTHING)
+    assert {name for name, limit in vars(held).items() if 0 < limit < 1e9} == {"company_identical"}
 
 
 class Failing:
