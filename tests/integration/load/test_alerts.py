@@ -100,17 +100,23 @@ async def test_overload_raises_its_own(server, watching):
 
 
 def test_death_raises_its_own(server, watching, models):
-    while watching.value("max(encserve_restarts)") != 0:  # else it sees no increase
-        time.sleep(0.2)
+    wait_for_restarts(watching, 0)  # without which Prometheus sees no increase
     for starts in (2, 3):
         os.kill(server.step("encode"), signal.SIGKILL)
         server.wait_for_starts(starts)
     watching.wait_for("Restarting")
-    assert watching.value("max(encserve_restarts)") == 2
+    wait_for_restarts(watching, 2)  # which nobody tells while the server starts
     promote = ["promote", "minilm", "2", "--url", server.url, "--repository", str(models)]
     assert main(promote) == 0, "which what follows undoes"
     server.stop()
     watching.wait_for("NoServer")
+
+
+def wait_for_restarts(watching, number):
+    deadline_s = time.monotonic() + 120
+    while (told := watching.value("max(encserve_restarts)")) != number:
+        assert time.monotonic() < deadline_s, f"{told} restarts are told, not {number}"
+        time.sleep(0.2)
 
 
 def test_its_runbook_brings_the_server_back(server, watching, models):
