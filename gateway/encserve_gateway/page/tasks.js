@@ -25,11 +25,12 @@ export const TASKS = {
   "feature-extraction": {
     about: "Vectors, and how similar the texts are by them.",
     fields: [lines("texts", "Texts", `${STORY}\nI was charged twice this month`), prompt],
-    draw: (answer, { texts }) => [
-      similarityMap(texts.slice(0, MAPPED), answer.vectors.slice(0, MAPPED)),
-      element("p", { class: "soft" }, `${texts.length} vectors of ${answer.vectors[0].length} numbers`
-        + (texts.length > MAPPED ? `; the map has the first ${MAPPED}.` : ".")),
-    ],
+    draw: mapped,
+  },
+  "hybrid-embedding": {
+    about: "Vectors, and weighted terms of the vocabulary, of one pass.",
+    fields: [lines("texts", "Texts", STORY)],
+    draw: (answer, given) => [...mapped(answer, given), ...weighted(answer, given)],
   },
   "token-embedding": {
     about: "A vector for each token. The first line is a question; the parts of the others that meet it are shaded.",
@@ -46,8 +47,7 @@ export const TASKS = {
   "sparse-embedding": {
     about: "Each text as weighted terms of the vocabulary, by their ids.",
     fields: [lines("texts", "Texts", STORY)],
-    draw: (answer, { texts }) => texts.map((each, index) =>
-      group(each, bars(zip(answer.token_ids[index], answer.weights[index]).slice(0, 10).map(([id, weight]) => [`term ${id}`, weight])))),
+    draw: weighted,
   },
   "text-classification": {
     about: "Labels and their scores.",
@@ -103,6 +103,19 @@ function zip(ones, others) {
 
 function group(title, ...children) {
   return element("section", { class: "group" }, element("h3", {}, title), ...children);
+}
+
+function mapped(answer, { texts }) {
+  return [
+    similarityMap(texts.slice(0, MAPPED), answer.vectors.slice(0, MAPPED)),
+    element("p", { class: "soft" }, `${texts.length} vectors of ${answer.vectors[0].length} numbers`
+      + (texts.length > MAPPED ? `; the map has the first ${MAPPED}.` : ".")),
+  ];
+}
+
+function weighted(answer, { texts }) {
+  return texts.map((each, index) => group(each, bars(
+    zip(answer.token_ids[index], answer.weights[index]).slice(0, 10).map(([id, weight]) => [`term ${id}`, weight]))));
 }
 
 function labelled(answer, index) {
