@@ -8,9 +8,9 @@ from typing import Any
 
 from ..head.answer_counts import LabelCounts, Tensors
 from ..head.answer_times import AnswerTimes
-from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
 from ..tokenize.door.admission_queue import LIMITS
+from ..tokenize.door.counts import DoorCounts
 from .decisions import DECISIONS, LARGE, SMALL
 
 
@@ -24,19 +24,7 @@ class CascadeCounts:
     """
 
     def __init__(self, metrics: Metrics, settings: Mapping[str, Any], pipeline: str) -> None:
-        self.refused = metrics.counter(
-            "encserve_refused_requests", "Requests that were refused because too much waits already"
-        )
-        self.late = metrics.counter(
-            "encserve_late_requests", "Requests whose timeout passed while they waited, and that were not computed"
-        )
-        self.cancelled = metrics.counter(
-            "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
-        )
-        self.messages = metrics.counter(
-            "encserve_cancel_messages", "Requests that say of others that they are given up"
-        )
-        self.messages.expect()
+        self.door = DoorCounts(metrics, (*LIMITS, SMALL, LARGE))  # the last two are refused by a pipeline
         self.unfit = metrics.counter(
             "encserve_cascade_unfit_requests",
             "Requests that were refused because a pipeline is not what the cascade was fitted to",
@@ -45,11 +33,6 @@ class CascadeCounts:
         self._texts = metrics.counter("encserve_cascade_texts", "Texts by who decided about them")
         for decision in DECISIONS:
             self._texts.expect(decision=decision)
-        for lane in LANES:
-            for counter in (self.late, self.cancelled):
-                counter.expect(lane=lane)
-            for limit in (*LIMITS, SMALL, LARGE):  # the last two are refused by a pipeline
-                self.refused.expect(lane=lane, limit=limit)
         self._times = AnswerTimes(metrics, pipeline)
         self._labels = LabelCounts({"labels": settings["labels"], "activation": "softmax"}, metrics)
 

@@ -161,15 +161,15 @@ class TritonPythonModel:
             self._waiting.put(request)
         except Overloaded as error:
             self._under_way.end(asked)
-            self._counts.refused.add(lane=lane, limit=error.limit)
+            self._counts.door.refused.add(lane=lane, limit=error.limit)
             call.answer(unavailable(str(error)))
 
     def _cancel(self, request_id: str) -> None:
-        self._counts.messages.add()
+        self._counts.door.messages.add()
         self._under_way.give_up(request_id)
         for request in self._waiting.cancel(request_id):
             self._under_way.end(request.work)
-            self._counts.cancelled.add(lane=request.lane)
+            self._counts.door.cancelled.add(lane=request.lane)
             request.work.call.answer(cancelled("the caller gave the request up while it waited"))
         self._given_up.put(request_id)
 
@@ -188,7 +188,7 @@ class TritonPythonModel:
 
     def _answer(self, request: QueuedRequest, asked: Asked) -> None:
         if request.is_late(time.monotonic()):
-            self._counts.late.add(lane=request.lane)
+            self._counts.door.late.add(lane=request.lane)
             asked.call.answer(unavailable(f"timeout of {request.timeout_s:g} s was used up while the request waited"))
             return
         began_s = time.monotonic()
@@ -259,12 +259,12 @@ class TritonPythonModel:
         match error.kind:
             case Refusal.UNAVAILABLE:
                 if error.role:
-                    self._counts.refused.add(lane=lane, limit=error.role)
+                    self._counts.door.refused.add(lane=lane, limit=error.role)
                 else:
-                    self._counts.late.add(lane=lane)
+                    self._counts.door.late.add(lane=lane)
                 call.answer(unavailable(message))
             case Refusal.CANCELLED:
-                self._counts.cancelled.add(lane=lane)
+                self._counts.door.cancelled.add(lane=lane)
                 call.answer(cancelled(message))
             case Refusal.INVALID:
                 call.answer(invalid(InvalidArgument(message)))

@@ -29,6 +29,7 @@ from ..request.options import InvalidArgument, OptionRules, Options
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
 from ..trace.tracing import Tracing, open_tracing
 from .door.admission_queue import LIMITS, POLL_S, AdmissionQueue, Overloaded, Released, estimate_tokens
+from .door.counts import DoorCounts
 from .door.encode_load import EncodeLoad
 from .door.lane_queue import QueuedRequest
 from .door.marker import Marker
@@ -94,24 +95,7 @@ class TritonPythonModel:
         self._metrics.start(self._failures.report)
 
     def _count(self, metrics: Metrics) -> None:
-        self._refused = metrics.counter(
-            "encserve_refused_requests", "Requests that were refused because too much waits already"
-        )
-        self._late = metrics.counter(
-            "encserve_late_requests", "Requests whose timeout passed while they waited, and that were not computed"
-        )
-        self._cancelled = metrics.counter(
-            "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
-        )
-        self._messages = metrics.counter(
-            "encserve_cancel_messages", "Requests that say of others that they are given up"
-        )
-        self._messages.expect()
-        for lane in LANES:
-            for counter in (self._late, self._cancelled):
-                counter.expect(lane=lane)
-            for limit in LIMITS:
-                self._refused.expect(lane=lane, limit=limit)
+        self._door = DoorCounts(metrics, LIMITS)
         self._times = BatchTimes(metrics)
 
     def _load(self, lane: str) -> Load:
@@ -159,7 +143,7 @@ class TritonPythonModel:
         options = self._rules.check(call.parameters)
         if options["cancel"]:
             call.trace = None
-            self._messages.add()
+            self._door.messages.add()
             self._forget({options["cancel"]})
             call.answer(cancelled(f"request {options['cancel']} is given up"))
             return []
@@ -171,7 +155,7 @@ class TritonPythonModel:
             if self._queue.enter(request, before_waiting=call.keep):
                 return [request]
         except Overloaded as error:
-            self._refused.add(lane=request.lane, limit=error.limit)
+            self._door.refused.add(lane=request.lane, limit=error.limit)
             raise
         return []
 
@@ -192,15 +176,15 @@ class TritonPythonModel:
 
     def _forget(self, request_ids: Set[str]) -> None:
         for request in self._queue.cancel(request_ids):
-            self._cancelled.add(lane=request.lane)
+            self._door.cancelled.add(lane=request.lane)
             request.work.call.answer(cancelled("the caller gave the request up while it waited"))
 
     def _serve(self, released: Released) -> None:
         for request, error in released.refused:
-            self._refused.add(lane=request.lane, limit=error.limit)
+            self._door.refused.add(lane=request.lane, limit=error.limit)
             request.work.call.answer(unavailable(str(error)))
         for request in released.late:
-            self._late.add(lane=request.lane)
+            self._door.late.add(lane=request.lane)
             request.work.call.answer(
                 unavailable(f"timeout of {request.timeout_s:g} s was used up while the request waited")
             )

@@ -192,7 +192,7 @@ def test_an_error_of_a_pipeline_is_passed_on_with_its_name(triton, make, pipelin
     answer = answer_of(asked(triton, step, "0.9 0.1", "0.3 0.8"))
     assert (answer.error.code, answer.error.message) == (code, f"large pipeline large: {message}")
     refused = {(("lane", "interactive"), ("limit", "large")): 1} if code == "later" else {}
-    assert counts(step._counts.refused) == refused, "so that an alert tells refusals from failures"
+    assert counts(step._counts.door.refused) == refused, "so that an alert tells refusals from failures"
 
 
 def test_the_time_that_is_left_is_passed_on(triton, make, pipelines):
@@ -228,7 +228,7 @@ def test_giving_up_is_passed_on_to_both(triton, make, pipelines):
     step = make()
     answer = answer_of(asked(triton, step, "", parameters={"cancel": "x"}))
     assert answer.error.code == "cancelled"
-    assert counts(step._counts.messages) == {(): 1}
+    assert counts(step._counts.door.messages) == {(): 1}
     wait_until(lambda: len(pipelines.asked) == 2)
     assert [(each.model_name, each.parameters) for each in pipelines.asked] == [
         ("small", {"cancel": "x"}),
@@ -249,7 +249,7 @@ def test_the_large_pipeline_is_not_asked_for_one_who_gives_up_while_the_small_on
     wait_until(lambda: sum("cancel" in each.parameters for each in pipelines.asked) == 2)
     questions = [each for each in pipelines.asked if "cancel" not in each.parameters]
     assert [each.request_id for each in questions if each.model_name == "large"] == ["y"]
-    assert counts(step._counts.cancelled) == {(("lane", "interactive"),): 2}
+    assert counts(step._counts.door.cancelled) == {(("lane", "interactive"),): 2}
 
 
 def test_an_id_may_be_used_again_after_it_was_given_up(triton, make, pipelines):
@@ -303,7 +303,7 @@ def test_too_much_for_a_timeout_is_refused(triton, make, pipelines):
     answer = answer_of(asked(triton, step, "0.9 0.1", timeout_us=60_000_000))
     assert answer.error.code == "later"
     assert "of its timeout of 60 s it may wait 30 s" in answer.error.message
-    assert counts(step._counts.refused) == {(("lane", "interactive"), ("limit", "timeout")): 1}
+    assert counts(step._counts.door.refused) == {(("lane", "interactive"), ("limit", "timeout")): 1}
     assert step._waiting.load("interactive").tokens == 3
     pipelines.goes_on.set()
     assert not any(answer_of(each).has_error() for each in (*taken, waiting))

@@ -46,7 +46,7 @@ def test_a_text_at_which_the_tokenizer_fails_fails_alone_and_is_not_logged(trito
 
 
 BROKEN = {
-    "a counter of late requests": lambda step: setattr(step._late, "add", fail),
+    "a counter of late requests": lambda step: setattr(step._door.late, "add", fail),
     "a counter of times": lambda step: setattr(step._times, "add", fail),
     "a tokenizer": lambda step: setattr(step._tokenization, "tokenize", fail),
     "the requests that were sent": lambda step: setattr(step, "_sent", Sent()),
@@ -95,7 +95,7 @@ def test_every_caller_is_answered_whatever_breaks_in_the_thread_of_the_queue(bro
         answer_of(request)
     assert "nobody may see" not in " ".join(triton.logged)
     assert sum(step._failures._errors._counts.values()) >= 1
-    for counter in (step._late, step._times):
+    for counter in (step._door.late, step._times):
         counter.__dict__.pop("add", None)
     step._tokenization.__dict__.pop("tokenize", None)
     step._sent = None

@@ -1,0 +1,38 @@
+"""What every door counts: the requests that it refused, that came too late, and that were given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...instance.lanes import LANES
+from ...instance.metrics import Metrics
+
+
+class DoorCounts:
+    """The counters of a door.
+
+    Args:
+        metrics: Of the instance.
+        limits: The names of what a request may be refused by.
+    """
+
+    def __init__(self, metrics: Metrics, limits: Iterable[str]) -> None:
+        self.refused = metrics.counter(
+            "encserve_refused_requests", "Requests that were refused because too much waits already"
+        )
+        self.late = metrics.counter(
+            "encserve_late_requests", "Requests whose timeout passed while they waited, and that were not computed"
+        )
+        self.cancelled = metrics.counter(
+            "encserve_cancelled_requests", "Requests whose callers gave them up while they waited"
+        )
+        self.messages = metrics.counter(
+            "encserve_cancel_messages", "Requests that say of others that they are given up"
+        )
+        self.messages.expect()
+        limits = tuple(limits)
+        for lane in LANES:
+            for counter in (self.late, self.cancelled):
+                counter.expect(lane=lane)
+            for limit in limits:
+                self.refused.expect(lane=lane, limit=limit)
