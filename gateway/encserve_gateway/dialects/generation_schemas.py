@@ -164,8 +164,13 @@ def pipeline_operation(failed: Schema) -> Schema:
     request: Schema = {
         "inputs": {"anyOf": [TEXT, TEXTS], "description": "A text, or several."},
         "parameters": {
-            "anyOf": [{"type": "object", "properties": parameters, "additionalProperties": False}, {"type": "null"}],
-            "description": "How texts are made of them.",
+            "anyOf": [
+                {"type": "object", "properties": parameters, "additionalProperties": False},
+                {"type": "null"},
+                {"description": "What a model of another task is told: whether it is right depends on that task."},
+            ],
+            "description": "How texts are made of them. A model that makes texts refuses all that the first form does "
+            "not have.",
         },
     }
     named = _object(dict.fromkeys(("generated_text", "summary_text", "translation_text"), TEXT))
