@@ -6,15 +6,20 @@ Triton's readiness endpoints are not asked: on 2.51 they go on saying "ready" fo
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeAlias
 
 from encserve import PipelineInfo, TransportError
 from encserve_server.errors import StartFailed
 from encserve_server.processes.interruption import interruption
 from encserve_server.processes.process import TritonProcess
+from encserve_server.processes.steps import StepProcesses, in_words
 
 POLL_S = 0.05
 FIRST_REPORT_S = 2.0
+TOLD_S = 2.0
+"""Seconds that Triton has, where the process of a step has died, to end and say why, as where it could not be loaded.
+Of one that dies after that Triton says nothing, and goes on."""
 
 Probe: TypeAlias = Callable[[PipelineInfo], None]
 """A function that asks a pipeline one question. Raises TransportError where it may be asked again."""
@@ -23,7 +28,7 @@ Probe: TypeAlias = Callable[[PipelineInfo], None]
 class Startup:
     """The start of a server, from when this is made.
 
-    Its methods raise `StartFailed` where Triton ends, or `timeout_s` is over.
+    Its methods raise `StartFailed` where Triton ends, the process of a step dies, or `timeout_s` is over.
 
     Args:
         process: the server.
@@ -35,6 +40,7 @@ class Startup:
         self._process = process
         self._timeout_s = timeout_s
         self._report = report
+        self._steps = StepProcesses(process.stub_pids)
         self._started_s = time.monotonic()
         self._next_report_s = FIRST_REPORT_S
 
@@ -46,19 +52,42 @@ class Startup:
 
     def wait_for_answers(self, pipelines: Sequence[PipelineInfo], *, probe: Probe) -> None:
         """Return once every pipeline has answered."""
-        for pipeline in pipelines:
-            while True:
-                try:
-                    probe(pipeline)
-                    break
-                except TransportError:
+        questions = ThreadPoolExecutor(1, thread_name_prefix="first-question")
+        try:
+            for pipeline in pipelines:
+                while not self._answers(pipeline, probe, questions):
                     self._pause(f"waiting for {pipeline.name}")
+        finally:  # a dead step may owe an answer, which comes when the server has ended
+            questions.shutdown(wait=False)
+
+    def _answers(self, pipeline: PipelineInfo, probe: Probe, questions: ThreadPoolExecutor) -> bool:
+        """Return whether a pipeline has answered; where it has not it may be asked again."""
+        question = questions.submit(probe, pipeline)
+        while not wait([question], POLL_S).done:
+            interruption.check()
+            self._check_alive()
+        try:
+            question.result()
+        except TransportError:
+            return False
+        return True
+
+    def _check_alive(self) -> None:
+        if not self._process.is_alive:
+            raise StartFailed(self._process.describe_end())
+        self._steps.see()
+        if self._steps.have_ended() and (died := self._steps.died()):
+            self._process.wait(TOLD_S)
+            if not self._process.is_alive:
+                raise StartFailed(self._process.describe_end())
+            raise StartFailed(
+                f"{in_words(died)} while the server started. Triton's last lines:\n{self._process.log.reason()}"
+            )
 
     def _pause(self, activity: str) -> None:
         interruption.check()
         waited_s = time.monotonic() - self._started_s
-        if not self._process.is_alive:
-            raise StartFailed(self._process.describe_end())
+        self._check_alive()
         if waited_s > self._timeout_s:
             raise StartFailed(
                 f"{activity} took more than --startup-timeout-s {self._timeout_s:g}. Triton's last lines:\n"

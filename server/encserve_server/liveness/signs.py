@@ -6,9 +6,6 @@ from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
-CODE = "model.py"
-"""The file of a version that the Python backend runs; its command line has the path."""
-
 
 def metrics_of(url: str) -> Sequence[str]:
     """Return the lines of a page of metrics; none where the server does not give a whole one."""
@@ -28,18 +25,6 @@ def total(lines: Iterable[str], metric: str, model: str) -> float:
             with suppress(ValueError):
                 found += float(line.rpartition(" ")[2])
     return found
-
-
-def step_of(stub_pid: int) -> tuple[str, int] | None:
-    """Return the model and the version that a process of the Python backend runs; None where it has ended."""
-    try:
-        words = Path(f"/proc/{stub_pid}/cmdline").read_text().split("\0")
-    except (OSError, UnicodeDecodeError):
-        return None
-    for code in map(Path, words):
-        if code.name == CODE and code.parent.name.isdecimal():
-            return code.parent.parent.name, int(code.parent.name)
-    return None
 
 
 def wanted_cpu_s(pids: Iterable[int]) -> float:

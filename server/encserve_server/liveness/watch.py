@@ -10,8 +10,9 @@ from encserve_repository.config_text import steps_of
 from encserve_repository.versions import active_config
 from encserve_server.launcher.server import TritonServer
 from encserve_server.liveness.judgement import Judgement, Signs
-from encserve_server.liveness.signs import metrics_of, step_of, total, wanted_cpu_s
+from encserve_server.liveness.signs import metrics_of, total, wanted_cpu_s
 from encserve_server.processes.interruption import interruption
+from encserve_server.processes.steps import StepProcesses, in_words
 from encserve_server.questions import ask
 from encserve_server.steps.instance.load_page import process_state
 
@@ -19,8 +20,6 @@ CHECK_S = 0.5
 """Seconds between two rounds of questions."""
 LOOK_S = 0.05
 """Seconds between two looks whether a process has died, also while a question waits for its answer."""
-ENDING_S = 0.1
-"""Seconds after which a process of a step that Triton ends itself is gone; one that died stays where it is."""
 PROBE_TIMEOUT_S = 2.0
 UNKNOWN = "unknown"
 """The state of a pipeline that nobody can look after for now."""
@@ -42,15 +41,12 @@ class Watch:
         self._pipelines: Sequence[PipelineInfo] = server.pipelines
         self._report = report
         self._stopped_before: set[int] = set()
-        self._steps: dict[int, tuple[str, int] | None] = {}
-        """Which step each process runs, and which version of it."""
+        self._steps = StepProcesses(server.process.stub_pids)
         self._doors: dict[str, str] = {}
         """Pipeline -> the step that lets its requests in, as far as that has been read."""
-        self._ended_before: set[int] = set()
-        """The processes of steps that had ended when this last looked what has died."""
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="question")
         with suppress(OSError):  # each round looks again
-            self._see_steps()
+            self._steps.see()
         self._looked_s = time.monotonic()
         self._is_blind = False
         self.judgement = Judgement([pipeline.name for pipeline in server.pipelines])
@@ -80,7 +76,7 @@ class Watch:
         while True:
             time.sleep(LOOK_S)
             interruption.check()
-            if time.monotonic() >= until_s or not self._server.process.is_alive or self._ended() - self._ended_before:
+            if time.monotonic() >= until_s or not self._server.process.is_alive or self._steps.have_ended():
                 return
 
     def _guarded_round(self, asker: Client) -> str:
@@ -103,7 +99,7 @@ class Watch:
             return process.describe_end()
         if died := self._died():
             return died
-        stubs = self._see_steps()
+        stubs = self._steps.see()
         stopped = {pid for pid in (process.pid, *stubs) if process_state(pid) == "T"}
         if still := stopped & self._stopped_before:
             return f"processes {sorted(still)} are stopped"
@@ -152,31 +148,17 @@ class Watch:
         question = self._questions.submit(ask, asker, pipeline)
         while not wait([question], LOOK_S).done:
             interruption.check()
-            if self._ended() - self._ended_before and (died := self._died()):
+            if self._steps.have_ended() and (died := self._died()):
                 return died
         question.result()
         return ""
 
-    def _see_steps(self) -> tuple[int, ...]:
-        stubs = self._server.process.stub_pids()
-        ended = {pid: self._steps[pid] for pid in self._ended()}
-        self._steps = {pid: step_of(pid) for pid in stubs} | ended
-        return stubs
-
-    def _ended(self) -> set[int]:
-        """Return the processes of steps that have ended, and that Triton has not waited for. It waits at once for one
-        that it ends itself, and takes no notice of one that dies."""
-        return {pid for pid in self._steps if process_state(pid) == "Z"}
-
     def _died(self) -> str:
         """Return what has died of the pipelines; empty where nothing has. What a promotion tries beside them may die:
         it sees that by itself."""
-        if self._ended():
-            time.sleep(ENDING_S)
-        self._ended_before = self._ended()
-        if not self._ended_before:
+        died = self._steps.died()
+        if not died:
             return ""
         served = [active_config(self._server.config.repository, each.name) for each in self._pipelines]
         steps = {step for config in served if config is not None for step in steps_of(config).items()}
-        died = sorted(step for each in self._ended_before if (step := self._steps[each]) in steps)
-        return "; ".join(f"the process of {model} version {version} has died" for model, version in died)
+        return in_words([step for step in died if step in steps])

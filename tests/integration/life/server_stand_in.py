@@ -2,7 +2,7 @@
 
 It has a child process for each step, under the name of the Python backend's stubs, speaks gRPC and has a page of
 metrics. When a step has died it answers as Triton does, and goes on. A file `answers_nobody` in its model repository
-hangs it, and one called `does_not_start` ends the next start.
+hangs it, one called `does_not_start` ends the next start, and `encode_dies` ends that step at the next text.
 """
 
 import os
@@ -56,6 +56,9 @@ class Service(service_pb2_grpc.GRPCInferenceServiceServicer):
 
         while (self.repository / "answers_nobody").exists():
             time.sleep(0.01)
+        if (self.repository / "encode_dies").exists():
+            self.steps["encode"].kill()
+            os.waitid(os.P_PID, self.steps["encode"].pid, os.WEXITED | os.WNOWAIT)
         for step, process in self.steps.items():
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):  # which nobody waits for
                 context.abort(grpc.StatusCode.INTERNAL, f"Stub process 'toy_{step}_0_0' is not healthy.")

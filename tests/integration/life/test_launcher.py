@@ -91,6 +91,15 @@ def test_says_why_a_model_did_not_load(tmp_path, traces):
     assert traces(os.getpid()) == set()
 
 
+def test_a_step_that_dies_once_it_is_loaded_ends_the_start_at_once(tmp_path, traces):
+    later = "import os, threading; threading.Timer(0.5, os._exit, [1]).start()"
+    write_toy(tmp_path, initialize=later)
+    write_toy(tmp_path, "slow", initialize="time.sleep(2)")
+    with pytest.raises(StartFailed, match="the process of toy_encode version 1 has died while the server started"):
+        TritonServer(make_config(tmp_path), probe=ask).__enter__()
+    assert traces(os.getpid()) == set()
+
+
 def test_gives_up_after_the_startup_timeout(tmp_path, traces):
     write_toy(tmp_path, initialize="time.sleep(3)")
     server = TritonServer(make_config(tmp_path, startup_timeout_s=0.5), probe=ask)

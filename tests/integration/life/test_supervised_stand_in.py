@@ -114,6 +114,18 @@ def test_starts_that_fail_are_tried_again_and_the_page_says_so(served):
     assert served.health() == (200, {"toy": "answers"})
 
 
+def test_a_step_that_dies_of_the_first_text_ends_a_start_at_once_with_the_reason(served):
+    """A start may take two minutes, and longer where an operator says so; Triton goes on without the step."""
+    (served.folder / "encode_dies").touch()
+    os.kill(served.server, signal.SIGKILL)
+    served.wait_for(
+        "starting the server again: the server did not start again: the process of toy_encode version 1 has died while"
+    )
+    (served.folder / "encode_dies").unlink()
+    served.wait_for_starts(2)
+    assert served.health() == (200, {"toy": "answers"})
+
+
 def test_a_server_that_never_starts_again_ends_the_command_with_a_code_of_its_own(served, monkeypatch):
     (served.folder / "does_not_start").touch()
     os.kill(served.server, signal.SIGKILL)

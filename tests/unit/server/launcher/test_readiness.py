@@ -26,6 +26,8 @@ def fake_process(*, is_alive=True):
         is_alive=is_alive,
         describe_end=lambda: "Triton ended with exit code 1:\nthe weights are bad",
         log=SimpleNamespace(reason=lambda: "loading the weights"),
+        stub_pids=lambda: (),
+        wait=lambda timeout_s: None,
     )
 
 

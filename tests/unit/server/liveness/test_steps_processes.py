@@ -117,7 +117,7 @@ def test_a_step_that_has_died_ends_the_pause_between_two_rounds(watching, monkey
 def test_a_step_that_dies_after_a_look_is_seen_by_the_next(watching):
     watch_, (first, _) = watching
     kill(first)
-    watch_._see_steps()
+    watch_._steps.see()
     assert watch_._round(None) == "the process of toy_encode version 1 has died"
 
 
