@@ -70,6 +70,12 @@ def laid_out(folder: Path, *, weights: bool) -> Path:
     atexit.register(shutil.rmtree, target, ignore_errors=True)
     stated = read_needed_object(folder / _CONFIG)
     tasks = _tasks(folder / _CONFIG, stated)
+    for task in tasks:
+        if (folder / task).exists():
+            raise CheckpointError(
+                f"{folder} has an entry named {task} beside the weights of the task {task} in {_WEIGHTS}, which are "
+                "laid out in a folder of that name: rename the entry, or leave it out"
+            )
     written: dict[str, Callable[[], Any]] = {
         _CONFIG: lambda: _config(folder / _CONFIG, stated),
         _MODULES: lambda: _modules(folder / _MODULES),

@@ -97,6 +97,15 @@ def test_the_manifest_names_the_files_as_they_were(exported, tensors):
     assert {*load_file(tensors[0] / "model.safetensors")} == {*tensors[1]}  # untouched
 
 
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_folder_named_like_a_task_is_refused_by_name(tensors, tmp_path, weights):
+    copied = tmp_path / "copied"
+    shutil.copytree(tensors[0], copied)
+    (copied / "text-matching").mkdir()
+    with pytest.raises(CheckpointError, match="copied has an entry named text-matching beside the weights of"):
+        load_checkpoint(config_of(copied), weights=weights)
+
+
 def test_other_precisions_serve_the_base_when_they_are_told_to(tensors):
     folder, _ = tensors
     with pytest.raises(Unsupported, match=r"--precision fp32.* brings the adapters retrieval.passage, .*adapter none"):

@@ -6,7 +6,7 @@ At export the steps run in this process; `encserve verify` asks a running server
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -100,6 +100,8 @@ class AnswerParity:
         self._differences, self._directions, self._cosines = _Worst(), _Worst(), _Worst()
         self._sums: list[float] = []
         self._agreement = Agreement()
+        self._weighs = False
+        """Whether there were weights, whose sizes count beside their direction."""
 
     def add(self, first: int, ours: OfTexts, theirs: OfTexts, *, vectors: bool) -> None:
         """Compare the answers for each text of a request from text `first` on; `vectors` where directions count.
@@ -120,6 +122,7 @@ class AnswerParity:
 
     def _compare(self, text: int, ours: Answer, theirs: Answer, *, vectors: bool) -> None:
         self._largest = max(self._largest, float(np.abs(theirs.numbers).max(initial=0.0)))
+        self._weighs |= theirs.kind == "weights"
         difference = difference_of(ours, theirs)
         self._differences.add(text, difference.largest)
         self._agreement.add(text, difference.decided, difference.lost_leads)
@@ -149,6 +152,18 @@ class AnswerParity:
             self._differences.figure("answers_max_abs_diff", limits.answers_max_abs_diff, variants, self._largest),
         ]
 
+    def in_company(self, limits: ParityLimits, *, vectors: bool) -> list[Figure]:
+        """The largest difference, where the answers compared are those to texts alone and in company; nothing where
+        there were none. `vectors` where directions count."""
+        names = {"max_abs_diff"} if vectors else {"answers_max_abs_diff"}
+        if self._weighs:
+            names = {"max_abs_diff", "answers_max_abs_diff"}
+        measured = [figure for figure in self.figures(limits) if figure.name in names]
+        if not measured:
+            return []
+        worst = max(measured, key=lambda figure: np.nan_to_num(figure.measured, nan=np.inf))
+        return [replace(worst, name="company_max_abs_diff", limit=limits.company_max_abs_diff)]
+
     def by_text(self) -> dict[int, float]:
         """The largest difference of each text's vectors, scaled to length 1."""
         return self._directions.by_text
@@ -175,6 +190,10 @@ class OutputParity:
     def figures(self, limits: ParityLimits, variants: Collection[int] = ()) -> dict[str, list[Figure]]:
         """What was measured of each output, by the option that asks for it. `variants` are texts of others again."""
         return {output: parity.figures(limits, variants) for output, parity in self._parities.items()}
+
+    def in_company(self, limits: ParityLimits) -> dict[str, list[Figure]]:
+        """The largest difference of each output, as that of `AnswerParity`, by the option that asks for it."""
+        return {output: parity.in_company(limits, vectors=True) for output, parity in self._parities.items()}
 
 
 LOGIT_FIGURES = ("argmax_agreement", "max_abs_diff")

@@ -117,6 +117,10 @@ class AskedSection:
     def _by_output(self) -> OutputParity:
         return OutputParity(task_of(self.server.task, pairs=False))
 
+    @cached_property
+    def _company_by_output(self) -> OutputParity:
+        return OutputParity(task_of(self.server.task, pairs=False))
+
     @property
     def _vectors(self) -> bool:
         return not task_of(self.server.task, pairs=False).logits
@@ -137,15 +141,15 @@ class AskedSection:
         """What was measured; nothing where no request was answered."""
         if not self.shown:
             return []
-        name = "max_abs_diff" if self._vectors else "answers_max_abs_diff"
-        company = [figure for figure in self._company.figures(limits) if figure.name == name]
-        return self._parity.figures(limits, self.variants) + [
-            replace(figure, name="company_max_abs_diff", limit=limits.company_max_abs_diff) for figure in company
-        ]
+        company = self._company.in_company(limits, vectors=self._vectors)
+        return self._parity.figures(limits, self.variants) + company
 
     def output_figures(self, limits: ParityLimits) -> dict[str, list[Figure]]:
         """What was measured of each output by itself, by the option that asks for it, where there are several."""
-        return self._by_output.figures(limits, self.variants)
+        company = self._company_by_output.in_company(limits)
+        return {
+            name: figures + company[name] for name, figures in self._by_output.figures(limits, self.variants).items()
+        }
 
     def differences(self) -> dict[int, float]:
         """The largest difference of each text's vector, scaled to length 1; none of tasks without vectors."""
@@ -196,6 +200,7 @@ class AskedSection:
         try:
             alone = self._answers_of(self.server.ask(kept.asked))
             self._company.add(kept.first, alone, [together], vectors=self._vectors)
+            self._company_by_output.add(kept.first, alone, [together])
         except (InferenceFailed, InvalidInput, CertificateFailed) as error:
             self.complaints.append(f"text {kept.first} alone, which was answered beside others: {error}")
 

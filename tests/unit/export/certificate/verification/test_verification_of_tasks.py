@@ -239,3 +239,29 @@ def test_a_wrong_weight_is_found_beside_vectors_of_larger_numbers():
     assert all(figure.holds for figure in section.figures(limits)), "of all outputs together"
     (complaint,) = missed_by_output(section.output_figures(limits), section)
     assert complaint.startswith("of the output sparse, answers_max_abs_diff")
+
+
+def heavier_alone(request, tensors):
+    """All weights of a text are larger by the same share, so that their direction is the same."""
+    return {**tensors, "weight": tensors["weight"] * np.float32(1 + 1e-4 * (len(request.inputs["text"]) == 1))}
+
+
+def test_a_weight_that_neighbours_change_is_found_beside_vectors_of_larger_numbers():
+    server, limits = Server("hybrid-embedding"), PARITY_LIMITS[Precision.FP32]
+
+    section = asked_section(server)
+    server.change = heavier_alone
+    section.alone()
+    assert all(figure.holds for figure in section.figures(limits)), "of all outputs together"
+    (complaint,) = missed_by_output(section.output_figures(limits), section)
+    assert complaint.startswith("of the output sparse, company_max_abs_diff")
+
+
+def test_weights_that_neighbours_change_all_alike_are_found():
+    server, limits = Server("sparse-embedding"), PARITY_LIMITS[Precision.FP32]
+
+    section = asked_section(server)
+    server.change = heavier_alone
+    section.alone()
+    (missed,) = [figure for figure in section.figures(limits) if not figure.holds]
+    assert missed.name == "company_max_abs_diff"
