@@ -158,7 +158,10 @@ REHEARSALS = {
     ),
     "a pipeline that generates is asked more at once than it answers in time": Rehearsal(
         section="TextsWait",
-        alerts={"SlowFirstTokens": "If [TextsWait](#textswait) fires too, there is no room"},
+        alerts={
+            "SlowFirstTokens": "If [TextsWait](#textswait) fires too, there is no room",
+            "WorkWaits": "do as for [TextsWait](#textswait)",
+        },
         broken=breaks.much_to_generate,
         steps=(Do("send work without haste in the lane `bulk`", breaks.move_to_bulk),),
         pipeline="t5",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from passages import PASSAGES
-from told_metrics import metric
+from told_metrics import metric, wait_for_more
 
 from encserve import AsyncClient, Overloaded, Retry
 from encserve_gateway.config import GatewayConfig
@@ -25,6 +25,7 @@ def test_who_would_wait_for_too_long_is_told_at_once_and_health_tells_it_from_de
             while not tokens_in(small.folder):
                 await asyncio.sleep(0.05)
             await asyncio.sleep(1)  # in which rounds show what they take
+            await asyncio.to_thread(work_waits, small)
             with pytest.raises(Overloaded, match=r"would wait about .* try again later"):
                 await client.generate(["a"], model="t5", timeout_s=10)
             upstream = Upstream(lambda: AsyncClient(small.grpc_url, retry=ONCE), GatewayConfig(models=("t5",)))
@@ -38,6 +39,14 @@ def test_who_would_wait_for_too_long_is_told_at_once_and_health_tells_it_from_de
     report = asyncio.run(ask())
     assert (report.lives, report.pipelines) == (True, {"t5": State.OVERLOADED})
     assert asyncio.run(answered(small)) == ["eos"]
+
+
+def work_waits(server):
+    """Of texts without room, and of none that asks in the other lane."""
+    for name in ("encserve_tokens_per_second", "encserve_waiting_tokens"):
+        wait_for_more(server, name, 0, model="t5_generate", lane="interactive")
+    assert metric(server, "encserve_waiting_tokens", model="t5_generate", lane="bulk") == 0
+    assert metric(server, "encserve_generate_waiting_texts", lane="interactive") > 0
 
 
 async def answered(server):

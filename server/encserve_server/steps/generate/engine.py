@@ -127,6 +127,11 @@ class Engine:
             texts = [*self._waiting.of(lane), *(text for text in self._active if text.lane == lane)]
         return Load(tokens=sum(text.left for text in texts), rate=0.0, room=0.0)
 
+    def work(self, lane: str) -> Load:
+        """Return the work of a lane that waits for room, by what its texts will probably get."""
+        with self._changed:
+            return self._pace.work(self._waiting.left_behind(lane))
+
     def decoded(self, lane: str) -> int:
         """Return how many texts of a lane are decoded."""
         with self._changed:
@@ -169,13 +174,14 @@ class Engine:
     def _round(self) -> None:
         begun_s = time.monotonic()
         self._drop()
-        done = Round(source_tokens=self._admit())
+        done = Round()
+        self._admit(done)
         for beams in list(self._decoded):
             self._drop()  # what came before in this round may have taken long
             if rows := self._decoded.get(beams):
                 self._step(rows, done)
         if done.rows:
-            self._pace.round_took(time.monotonic() - begun_s)
+            self._pace.round_took(time.monotonic() - begun_s, done)
         self._count(done)
 
     def _drop(self) -> None:
@@ -194,10 +200,9 @@ class Engine:
         with self._alone(text):
             text.end(finish)
 
-    def _admit(self) -> int:
-        """Encode the texts whose turn it is and for which there is room. Returns their tokens."""
-        admitted: list[GeneratedText] = []
-        tokens = 0
+    def _admit(self, done: Round) -> None:
+        """Encode the texts whose turn it is and for which there is room."""
+        admitted, tokens = list[GeneratedText](), 0
         with self._changed:
             self._waiting.begin_round()
 
@@ -211,15 +216,16 @@ class Engine:
                     break  # and nothing behind it takes the room that it waits for
                 admitted.append(self._waiting.take(text))
                 tokens += len(text.source)
+            done.is_full = self._waiting.leave_behind()
         if not admitted:
-            return 0
+            return
         try:
             sources = self._network.encode_apart([text.source for text in admitted])
         except BaseException as error:  # of which the texts in the cache know nothing
             self._report("engine", error)
             for text in admitted:
                 text.fail(error)
-            return 0
+            return
         try:
             for text, source in zip(admitted, sources, strict=True):
                 beams = text.choice.beams
@@ -229,11 +235,10 @@ class Engine:
                     rows.texts.append(text)
                     self._decoded[beams] = rows
         except BaseException as error:
-            for text in admitted:
-                if text not in self._active:  # those are answered with all that are being decoded
-                    text.fail(error)
+            for text in set(admitted).difference(self._active):  # which are answered with all that are being decoded
+                text.fail(error)
             raise
-        return tokens
+        done.source_tokens = tokens
 
     def _step(self, rows: Rows, done: Round) -> None:
         done.rows.append(len(rows.texts))

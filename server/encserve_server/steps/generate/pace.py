@@ -6,6 +6,8 @@ import heapq
 import time
 from collections.abc import Sequence
 
+from ..instance.load_page import Load
+from .round import Round
 from .text import GeneratedText
 
 NEWEST = 0.2
@@ -13,6 +15,8 @@ NEWEST = 0.2
 SHARE_OF_TIMEOUT = 0.5
 """The share of the time that its caller waits which a text may wait for its first token; a request that would wait
 longer is refused."""
+KEPT_OF_FULL = 0.95
+"""The weight of all full rounds before beside each next one, in how many tokens a second texts get."""
 KEPT = 0.9999
 """The weight of all texts that ended before in how long texts become, for each token that one more could have had."""
 
@@ -37,14 +41,27 @@ class Pace:
         self.round_s = 0.0
         """Seconds that a round lately took; 0 where there was none since the engine had nothing to do."""
         self._made, self._most = 0.0, 0.0
+        self._full_tokens, self._full_s = 0.0, 0.0
 
     def was_idle(self) -> None:
         """Forget what rounds took: the next ones have other texts."""
         self.round_s = 0.0
 
-    def round_took(self, seconds: float) -> None:
-        """Learn from a round."""
+    def round_took(self, seconds: float, done: Round) -> None:
+        """Learn from a round, of which the tokens a second say what the engine can do only where it was full."""
         self.round_s += (seconds - self.round_s) * (NEWEST if self.round_s else 1.0)
+        if done.is_full:
+            self._full_tokens = KEPT_OF_FULL * self._full_tokens + done.tokens
+            self._full_s = KEPT_OF_FULL * self._full_s + seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens that all texts together lately got each second in full rounds; 0 where none was full yet."""
+        return self._full_tokens / self._full_s if self._full_s else 0.0
+
+    def work(self, waiting: Sequence[GeneratedText]) -> Load:
+        """The work that texts are which wait for room: the tokens that they will get, as `tokens_left` says."""
+        return Load(tokens=sum(map(self.tokens_left, waiting)), rate=self.tokens_per_second, room=0.0)
 
     def has_ended(self, text: GeneratedText) -> None:
         """Learn from a text that came to its end: of the rounds that it need not have had, how many it had. A text that

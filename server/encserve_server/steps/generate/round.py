@@ -13,6 +13,8 @@ class Round:
 
     source_tokens: int = 0
     """Tokens that were encoded."""
+    is_full: bool = False
+    """Whether texts wait for which there was no room in it."""
     rows: list[int] = field(default_factory=list)
     """The texts of each step of the decoder."""
     tokens: int = 0

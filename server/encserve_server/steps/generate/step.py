@@ -82,7 +82,7 @@ class TritonPythonModel:
             give_up=lambda call, error: call.give_up(error) if isinstance(call, GenerateCall) else None,
             report=self._failures.report,
         ).start()
-        self._metrics.work(self._engine.load)
+        self._metrics.work(self._engine.work)
         self._counts.watch(self._metrics, self._engine)
         self._metrics.start(self._failures.report)
 

@@ -60,6 +60,17 @@ class Turns:
         if self._is_turn_of_bulk():
             self._rounds += 1
 
+    def leave_behind(self) -> bool:
+        """Take note that a round begins without the texts that wait. Returns whether any do."""
+        for queue in self._queues.values():
+            for text in queue:
+                text.left_behind = True
+        return bool(self)
+
+    def left_behind(self, lane: str) -> list[GeneratedText]:
+        """The texts of a lane without which a round has begun, in their order."""
+        return [text for text in self._queues[lane] if text.left_behind]
+
     def next(self, fits: Fits = lambda text: True) -> GeneratedText | None:
         """The text whose turn it is; None where none waits."""
         heads = [queue[0] for queue in self._queues.values() if queue]

@@ -35,6 +35,10 @@ def answered(per_minute, **labels):
     return series("encserve_request_duration_seconds_count", f"0+{per_minute}x10", **labels)
 
 
+def generated(per_minute, **labels):
+    return series("encserve_generate_request_seconds_count", f"0+{per_minute}x10", model="t5_generate", **labels)
+
+
 BUSY = [waiting(300), waiting(700, pod="two"), rate(500), rate(500, pod="two")]
 OTHERS = [
     waiting(10**6, lane="bulk"),
@@ -55,6 +59,7 @@ IDLE = [waiting(0), rate(0), refused(0), answered(0)]
         ("work", [*BUSY, *OTHERS], 1.0),
         ("work", [*BUSY, waiting(1_000, model="minilm_encode")], 2.0),  # at the door, and in the encode step
         ("work", [*BUSY, *RANKER], 3.0),
+        ("work", [*BUSY, waiting(900, model="t5_generate"), rate(300, model="t5_generate")], 3.0),
         ("work", IDLE, 0.0),
         ("work", [], None),
         ("work", [rate(1_000)], None),
@@ -62,6 +67,8 @@ IDLE = [waiting(0), rate(0), refused(0), answered(0)]
         ("refusals", [waiting(0), refused(5), answered(95), *OTHERS], 0.05),
         ("refusals", [waiting(0), refused(15), refused(15, pod="two"), answered(90, pod="two")], 0.25),
         ("refusals", [waiting(0), refused(5), answered(0)], 1.0),
+        ("refusals", [waiting(0), refused(5), generated(95)], 0.05),  # of servers that only generate
+        ("refusals", [waiting(0), refused(10, model="t5_generate"), answered(80), generated(110)], 0.05),
         ("refusals", IDLE, 0.0),
         ("refusals", [], None),
     ],

@@ -16,7 +16,9 @@ from encserve_server.steps.generate.engine import Engine
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pace import QueueFull
 from encserve_server.steps.generate.pieces import Pieces
+from encserve_server.steps.generate.round import Round
 from encserve_server.steps.generate.text import GeneratedText, NotFinite
+from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.request.options import InvalidArgument
 
 END, VOCABULARY, LEAKS, UNREADABLE, NAN, BREAKS = 0, 60, 56, 57, 58, 59
@@ -244,7 +246,7 @@ def test_who_would_wait_for_too_long_is_told_at_once(make):
     engine.put([running.text])
     while not networks[0].encoded:
         threading.Event().wait(0.001)
-    engine._pace.round_took(0.1)
+    engine._pace.round_took(0.1, Round())
     complaint = r"lane interactive would wait about 3\.1 s .* timeout it may wait 2 s: try again later"
     with pytest.raises(QueueFull, match=complaint) as refused:
         engine.put([Asked(2, deadline_s=time.monotonic() + 4).text])
@@ -258,6 +260,28 @@ def test_who_would_wait_for_too_long_is_told_at_once(make):
         assert asked.ended()[1] == "eos"
 
 
+def test_work_that_waits_is_that_of_texts_for_which_a_round_had_no_room(make):
+    told = []
+
+    def tell(done):
+        told.append((*(engine.work(lane).tokens for lane in LANES), engine.work("interactive").rate))
+
+    engine = make(count=tell, cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    running, waiting, bulk = Asked(40, least=30), Asked(12, least=10), Asked(2, lane="bulk")
+    engine.put([running.text])
+    while not engine._active:  # a text that is encoded is not yet among them
+        threading.Event().wait(0.001)
+    for each in (waiting, bulk):
+        engine.put([each.text])
+    threading_gate.set()
+    for each in (running, waiting, bulk):
+        each.ended()
+    assert told[0] == (0, 0, 0)  # they came when the round had begun, and the next one may have room
+    assert told[1][:2] == (10, 1)
+    assert told[1][2] > 0
+    assert told[-1][:2] == (0, 0)
+
+
 def test_who_has_room_beside_a_text_with_beams_does_not_wait_for_its_end(make):
     rows = {"wide": 9, "narrow": 3}  # in blocks: of the source, and for each hypothesis two
     engine = make(cache_bytes=(rows["wide"] + 2 * rows["narrow"]) * BLOCK * BYTES_PER_TOKEN)
@@ -265,7 +289,7 @@ def test_who_has_room_beside_a_text_with_beams_does_not_wait_for_its_end(make):
     engine.put([wide.text])
     while not networks[0].encoded:
         threading.Event().wait(0.001)
-    engine._pace.round_took(0.1)
+    engine._pace.round_took(0.1, Round())
     deadline_s = time.monotonic() + 4
     first, second, third = (Asked(12, least=9, deadline_s=deadline_s) for _ in range(3))
     with pytest.raises(QueueFull, match=r"would wait about \d\.\d s"):
@@ -283,7 +307,7 @@ def test_a_request_waits_for_the_last_of_its_texts(make):
     engine.put([running.text])
     while not networks[0].encoded:
         threading.Event().wait(0.001)
-    engine._pace.round_took(0.1)
+    engine._pace.round_took(0.1, Round())
     deadline_s = time.monotonic() + 8
     first, last = Asked(30, least=10, deadline_s=deadline_s), Asked(2, deadline_s=deadline_s)
     with pytest.raises(QueueFull, match=r"lane interactive would wait about 4\.1 s"):
@@ -295,7 +319,7 @@ def test_a_request_waits_for_the_last_of_its_texts(make):
 
 def test_the_pace_of_texts_that_are_gone_refuses_nobody(make):
     engine, first = make(), Asked(3)
-    engine._pace.round_took(60.0)
+    engine._pace.round_took(60.0, Round())
     threading_gate.set()
     engine.put([first.text])
     first.ended()

@@ -5,6 +5,7 @@ import pytest
 
 from encserve_server.steps.generate.choice import Choice
 from encserve_server.steps.generate.pace import Pace
+from encserve_server.steps.generate.round import Round
 from encserve_server.steps.generate.text import GeneratedText
 
 
@@ -24,7 +25,7 @@ def text(*, made=0, most=50, least=0, source=4):
 def pace():
     """One whose rounds take a second."""
     made = Pace()
-    made.round_took(1.0)
+    made.round_took(1.0, Round())
     return made
 
 
@@ -33,10 +34,10 @@ def wait_s(pace, active, before, *, rows=1_000_000, prefill_tokens=8):
 
 
 def test_rounds_take_what_they_lately_took(pace):
-    pace.round_took(2.0)
+    pace.round_took(2.0, Round())
     assert pace.round_s == pytest.approx(1.2)
     pace.was_idle()
-    pace.round_took(3.0)
+    pace.round_took(3.0, Round())
     assert pace.round_s == 3.0
 
 
@@ -69,3 +70,23 @@ def test_short_texts_push_out_less_of_what_was_learnt(pace):
     for _ in range(200):
         pace.has_ended(text(made=2, most=2))
     assert pace.tokens_left(text(most=100)) < 40
+
+
+def test_tokens_a_second_are_those_of_full_rounds(pace):
+    assert pace.tokens_per_second == 0  # as long as everybody had room, nobody knows what the engine can do
+    for _ in range(100):
+        pace.round_took(2.0, Round(tokens=40, is_full=True))
+    pace.was_idle()
+    pace.round_took(1.0, Round(tokens=1))
+    assert pace.tokens_per_second == pytest.approx(20)
+    for _ in range(100):
+        pace.round_took(1.0, Round(tokens=40, is_full=True))
+    assert pace.tokens_per_second == pytest.approx(40, rel=0.02)
+
+
+def test_the_work_of_texts_that_wait_is_what_they_will_probably_get(pace):
+    pace.has_ended(text(made=10, most=40))
+    pace.round_took(0.5, Round(tokens=10, is_full=True))
+    work = pace.work([text(most=40), text(most=40, least=20)])
+    assert (work.tokens, work.rate) == (10 + 25, 20)
+    assert pace.work([]).tokens == 0

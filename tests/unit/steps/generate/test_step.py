@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
+from encserve_server.steps.generate.round import Round
 from encserve_server.steps.instance.load_page import tokens_in
 from encserve_server.steps.request.health import PARAMETER as HEALTH
 from encserve_server.steps.request.health import TOKEN_VARIABLE
@@ -208,7 +209,7 @@ def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
     Says.goes_on.clear()
     running = ask("b")
     wait_until(lambda: step._engine._active)
-    step._engine._pace.round_took(60.0)
+    step._engine._pace.round_took(60.0, Round())
     refused = last_of(ask("b", timeout_us=2_000_000))
     assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 60.0 s")
     assert counted(step._counts._refused, lane="interactive", limit="timeout") == 1

@@ -22,7 +22,10 @@ its length alone would say "enough" of any flood. */}}
 sum(rate(encserve_refused_requests{{ $interactive }}[2m]))
 / (
   sum(rate(encserve_refused_requests{{ $interactive }}[2m]))
-  + sum(rate(encserve_request_duration_seconds_count{{ $interactive }}[2m])) > 0
+  + sum(
+    rate(encserve_request_duration_seconds_count{{ $interactive }}[2m])
+    or rate(encserve_generate_request_seconds_count{{ $interactive }}[2m])
+  ) > 0
 ) or 0 * max(encserve_waiting_tokens{{ $interactive }})
 {{- end }}
 
