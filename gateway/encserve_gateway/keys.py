@@ -191,6 +191,19 @@ class Keys:
 
     def admit(self, request: Request) -> Key:
         """The key of a request, which then counts against its rate. Raises Fault: `NO_KEY`, `RATE_LIMITED`."""
+        key = self._of(request)
+        self._take(key)
+        return key
+
+    def shown(self, request: Request) -> Key | None:
+        """The key that a request shows, which counts against nothing; None where it shows none that is valid."""
+        try:
+            return self._of(request)
+        except Fault:
+            return None
+
+    def _of(self, request: Request) -> Key:
+        """The valid key of a request. Raises Fault: `NO_KEY`."""
         if self._file is None:
             return EVERYBODY
         self._look(self._file)
@@ -201,7 +214,6 @@ class Keys:
             raise Fault(Kind.NO_KEY, "the API key is missing" if not secret else "the API key is not valid")
         if key.expires_unix_s is not None and self._now() >= key.expires_unix_s:
             raise Fault(Kind.NO_KEY, "the API key has expired")
-        self._take(key)
         return key
 
     def _take(self, key: Key) -> None:

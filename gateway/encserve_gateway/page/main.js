@@ -110,7 +110,7 @@ async function refresh() {
     models = (await (await ask("v1/models")).json()).data;
     looks.push(lookAt(await (await ask("metrics")).text(), performance.now() / 1000));
     looks.splice(0, looks.length - KEPT);
-    showPipelines(health.pipelines);
+    showPipelines(health.pipelines ?? {}); // without a key it has none
     problem(models.length ? "" : "No pipeline answers.");
   } catch (error) {
     if (error.status === 0) $("state").replaceChildren(state("silent"));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -74,9 +74,13 @@ class Report:
         states = set(self.pipelines.values())
         return next((state for state in State if state in states), State.SILENT)
 
-    def as_json(self) -> dict[str, Any]:
-        """The report as the body of a response."""
-        return {"status": self.state.value, "pipelines": {name: state.value for name, state in self.pipelines.items()}}
+    def as_json(self, named: Container[str] | None) -> dict[str, Any]:
+        """The report as the body of a response; of pipelines it has those that are `named`, of None not even how many
+        there are."""
+        if named is None:
+            return {"status": self.state.value}
+        pipelines = {name: state.value for name, state in self.pipelines.items() if name in named}
+        return {"status": self.state.value, "pipelines": pipelines}
 
 
 class Health:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from encserve import InvalidInput
+from encserve import InvalidInput, Unavailable
+from encserve_gateway.aliases import Alias
 from encserve_gateway.faults import Fault, Kind
 from encserve_gateway.http.request import Request
 from encserve_gateway.keys import EVERYBODY, Keys, read_keys
@@ -99,6 +100,37 @@ async def test_what_needs_no_key(fake, alice):
             assert (await get(gateway, path)).status == status
         for path in ("/metrics", "/info"):
             assert (await get(gateway, path)).status == 401
+
+
+async def test_health_names_pipelines_to_those_who_may_ask_them(fake, alice):
+    body = {"status": "ready"}
+    states = {each.name: "ready" for each in PIPELINES}
+    key = {"x_api_key": SECRET}
+    gateway = fake(keys=alice(requests_per_second=0.001)).gateway
+    for path in ("/health", "/ping"):
+        for headers in ({}, {"x_api_key": "other"}):
+            answered = await get(gateway, path, **headers)
+            assert (answered.status, answered.json) == (200, body)
+        for _ in range(3):  # which counts against no rate
+            assert (await get(gateway, path, **key)).json == body | {"pipelines": states}
+    assert (await get(gateway, "/v1/models", **key)).status == 200
+    other = Alias(name="other name", pipeline="classify")
+    some = fake(keys=alice(models=["plain", "other name"]), aliases=(other,)).gateway
+    of_some = {"plain": "ready", "classify": "ready"}
+    assert (await get(some, "/health", **key)).json == body | {"pipelines": of_some}
+    public = fake(keys=alice(), public_models=True).gateway
+    assert (await get(public, "/health")).json == body | {"pipelines": states}
+
+
+async def test_health_of_pipelines_that_do_not_answer_wants_no_key(fake, alice, monkeypatch):
+    def silent(transport):
+        raise Unavailable("nobody listens")
+
+    monkeypatch.setattr("encserve.testing.AsyncFakeTransport._models", silent)
+    gateway = fake(keys=alice(models=["plain"])).gateway
+    answered = await get(gateway, "/health")
+    assert (answered.status, answered.json) == (503, {"status": "silent"})
+    assert (await get(gateway, "/health", x_api_key=SECRET)).json == {"status": "silent", "pipelines": {}}
 
 
 async def test_the_models_of_a_key(fake, alice):
