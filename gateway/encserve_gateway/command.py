@@ -93,9 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     samples = parser.add_argument_group("texts that keys ask to be kept")
     samples.add_argument(
         "--sampled-log",
-        type=Path,
+        type=lambda folder: Path(folder) if folder else None,  # what a compose file says that has none
         metavar="FOLDER",
-        help="keep a share of the texts of keys with log_share and log_until here, scrubbed; see docs/gateway.md",
+        help="keep a share of the texts of keys with log_share and log_until here, scrubbed; see docs/gateway.md "
+        "(default: nowhere)",
     )
     kept = SampleConfig(folder=Path())
     samples.add_argument(

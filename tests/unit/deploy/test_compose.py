@@ -12,6 +12,7 @@ import yaml
 from deploy_files import ROOT, VARIABLE
 
 from encserve_gateway import command as gateway
+from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.serving import STOP_S
 from encserve_server import command, steps
 from encserve_server.config import ServeConfig
@@ -131,6 +132,18 @@ def test_the_gateway_is_told_of_traces_what_the_servers_are(compose):
     assert environment.items() <= of_servers.items()
 
 
+def test_the_gateway_keeps_no_texts_until_somebody_says_where(compose, compose_text):
+    parser = argparse.ArgumentParser()
+    gateway.add_arguments(parser)
+    assert gateway.gateway_of(parser.parse_args(compose["services"]["gateway"]["command"])).samples is None
+    assert "/dev/null:/samples" in compose["services"]["gateway"]["volumes"]
+    settings = {"SAMPLED_LOG": "/samples/texts", "SAMPLED_LOG_MIB": "9", "SAMPLED_LOG_DAYS": "2", "SCRUB_MODEL": "pii"}
+    settings = {f"GATEWAY_{name}": value for name, value in settings.items()} | {"GATEWAY_ACCESS": "--keys=keys.json"}
+    told = VARIABLE.sub(lambda match: settings.get(match["name"], match["default"]), compose_text)
+    samples = gateway.gateway_of(parser.parse_args(yaml.safe_load(told)["services"]["gateway"]["command"])).samples
+    assert samples == SampleConfig(folder=Path("/samples/texts"), max_bytes=9 << 20, days=2, scrub_model="pii")
+
+
 def test_the_gateway_takes_the_access_that_the_example_names(compose_text):
     (access,) = re.findall(r"GATEWAY_ACCESS=(--keys=\S+)", (ROOT / ".env.example").read_text())
     parser = argparse.ArgumentParser()
@@ -210,7 +223,7 @@ def test_every_network_and_volume_is_declared(compose):
         assert set(service.get("networks", [])) <= set(compose["networks"])
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            assert source.startswith("./") or source in compose["volumes"]
+            assert source.startswith(("./", "/dev/null")) or source in compose["volumes"]
 
 
 def test_one_image_serves_with_and_without_a_gpu(compose):

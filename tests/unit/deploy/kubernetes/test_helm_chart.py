@@ -1,11 +1,14 @@
 """The chart as Helm reads it: what it renders, what it refuses in which words, and the manifests that are committed."""
 
+import argparse
+
 import pytest
 import yaml
 from helm_chart import CHART, KUBERNETES, OLDEST, Refused, helm, of_kind, render, render_text, the
 from value_sets import MONITORED, OF_NEW_CLUSTERS, REFUSED, VALUE_SETS, certificate
 
 import encserve
+from encserve_gateway import command as gateway
 from encserve_server.steps.trace.settings import trace_settings
 
 
@@ -182,6 +185,30 @@ def test_servers_and_gateways_send_a_collector_the_headers_of_a_secret():
         (container,) = the(manifests, "Deployment", f"encserve-{part}")["spec"]["template"]["spec"]["containers"]
         (headers,) = (each for each in container["env"] if each["name"] == "OTEL_EXPORTER_OTLP_HEADERS")
         assert headers["valueFrom"] == {"secretKeyRef": {"name": "collector", "key": "headers"}}
+
+
+def gateway_of(values):
+    """What `encserve gateway` makes of the arguments of its container."""
+    (container,) = the(render(values), "Deployment", "encserve-gateway")["spec"]["template"]["spec"]["containers"]
+    parser = argparse.ArgumentParser()
+    gateway.add_arguments(parser)
+    return gateway.gateway_of(parser.parse_args(container["args"]))
+
+
+def test_gateways_tell_the_collector_of_requests():
+    config = gateway_of(VALUE_SETS["traces"])
+    assert (config.otlp, config.trace_request_ids) == ("http://collector:4318", True)
+
+
+def test_gateways_keep_the_texts_of_keys_that_ask_for_it():
+    samples = gateway_of(VALUE_SETS["sampled texts"]).samples
+    assert (str(samples.folder), samples.max_bytes, samples.days) == ("/samples/texts", 100 << 20, 30)
+    assert samples.scrub_model == "pii"
+
+
+def test_no_gateway_traces_or_keeps_texts_until_somebody_says_so():
+    config = gateway_of(VALUE_SETS["default"])
+    assert (config.otlp, config.trace_request_ids, config.samples) == ("", False, None)
 
 
 def test_no_server_traces_until_somebody_says_where_to():

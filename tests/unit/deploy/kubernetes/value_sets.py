@@ -5,6 +5,7 @@ import json
 MONITORED = {"enabled": True, "labels": {"release": "prometheus"}, "gatewayKey": {"name": "encserve-prometheus"}}
 EDGE = [{"name": "edge", "namespace": "gateways"}]
 GATEWAYS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]
+COLLECTOR = [{"podSelector": {"matchLabels": {"app": "collector"}}}]
 CACHE = [{"podSelector": {"matchLabels": {"app": "valkey"}}}]
 OPEN = {"network": {"enabled": False}}
 SHARED = {"enabled": True, "hostnames": ["texts.example.org"]}
@@ -33,8 +34,8 @@ VALUE_SETS = {
     },
     "no gateway": {"gateway": {"enabled": False}},
     "a gateway for everyone": {
-        "gateway": {"keysSecret": "", "allowAnonymous": True, "options": ["--otlp=http://collector:4318"]},
-        "network": {"gatewayTargets": [{"podSelector": {"matchLabels": {"app": "collector"}}}]},
+        "gateway": {"keysSecret": "", "allowAnonymous": True, "options": ["--max-texts=64"]},
+        "network": {"gatewayTargets": COLLECTOR},
     },
     "secrets and settings": {
         "server": {
@@ -57,9 +58,10 @@ VALUE_SETS = {
                 "headersSecret": "collector",
             }
         },
-        "gateway": {"options": ["--otlp=http://collector:4318"], "traceHeadersSecret": "collector"},
-        "network": {"serverTargets": [{"podSelector": {"matchLabels": {"app": "collector"}}}]},
+        "gateway": {"traces": {"otlp": "http://collector:4318", "requestIds": True, "headersSecret": "collector"}},
+        "network": {"serverTargets": COLLECTOR, "gatewayTargets": COLLECTOR},
     },
+    "sampled texts": {"gateway": {"sampledLog": {"enabled": True, "mib": 100, "days": 30, "scrubModel": "pii"}}},
     "monitored": {"monitoring": MONITORED},
     "servers alone are monitored": {"monitoring": {"enabled": True}},
     "the rules are those of another release": {"monitoring": MONITORED | {"rules": False}},
@@ -118,6 +120,16 @@ REFUSED = [
     ({"models": {"certificates": {"minilm": certificate("sm_90")}}}, "a plan for a GPU of sm_90"),
     ({"gateway": {"keysSecret": ""}}, "who may ask the gateway?"),
     ({"gateway": {"allowAnonymous": True}}, "exclude each other"),
+    ({"gateway": {"traces": {"otlp": "http://collector:4318"}}}, "gateway.traces needs network.gatewayTargets"),
+    ({"gateway": {"traces": {"otlp": "collector"}}}, "/gateway/traces/otlp"),
+    ({"gateway": {"traces": {"share": 0.1}}}, "'share' not allowed"),
+    (
+        {"gateway": {"keysSecret": "", "allowAnonymous": True, "sampledLog": {"enabled": True}}},
+        "gateway.sampledLog needs gateway.keysSecret",
+    ),
+    ({"gateway": {"sampledLog": {"mib": 0}}}, "/gateway/sampledLog/mib"),
+    ({"gateway": {"sampledLog": {"days": 0}}}, "/gateway/sampledLog/days"),
+    ({"gateway": {"sampledLog": {"scrubModel": "a b"}}}, "/gateway/sampledLog/scrubModel"),
     ({"monitoring": {"enabled": True, "interval": "1m"}}, "/monitoring/interval"),
     ({"autoscaling": {"kind": "keda"}}, "monitoring.enabled"),
     (

@@ -2,7 +2,7 @@
 
 from helm_chart import of_kind
 
-from .parts import argument, containers, main_container, mebibytes, pods, probes
+from .parts import argument, containers, has, main_container, mebibytes, pods, probes
 from .rule import rule
 
 SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD")
@@ -95,6 +95,30 @@ def memory_holds_the_volumes_in_it(manifests):
         memory = mebibytes(pod["containers"][0]["resources"]["limits"]["memory"])
         if in_memory * 2 > memory:
             yield f"{name} has {in_memory} MiB of volumes in {memory} MiB of memory"
+
+
+def volume_of(all_, part, path):
+    """The volume in which a path of a part's container lies; None where it lies in the container itself."""
+    mounts = {each["mountPath"]: each["name"] for each in main_container(all_, part)["volumeMounts"]}
+    name = next((mounts[folder] for folder in mounts if f"{path}/".startswith(f"{folder}/")), None)
+    (pod,) = (pod for of, pod in pods(all_).items() if of.endswith(f"-{part}"))
+    return next((each for each in pod["volumes"] if each["name"] == name), None)
+
+
+@rule(
+    of="sampled texts",
+    breaks=lambda all_: volume_of(all_, "gateway", "/samples")["emptyDir"].update(sizeLimit="64Mi"),
+)
+def sampled_texts_fit_into_their_volume(manifests):
+    """A pod whose volume is larger than it may be is ended, and the gateway with it."""
+    if not has(manifests, "gateway"):
+        return
+    gateway = main_container(manifests, "gateway")
+    if folder := argument(gateway, "--sampled-log"):
+        volume = volume_of(manifests, "gateway", folder) or {}
+        room = mebibytes(volume.get("emptyDir", {}).get("sizeLimit", "0Mi"))
+        if room <= int(argument(gateway, "--sampled-log-mib")):
+            yield f"the gateway keeps texts in {folder}, where there are {room} MiB"
 
 
 @rule(breaks=lambda all_: main_container(all_, "server")["volumeMounts"][0].pop("readOnly"))
