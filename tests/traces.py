@@ -35,6 +35,8 @@ LARGEST = 200_000_000
 PLAIN = (bool, int, float, str, type(None))
 UNSEEN = ("_name_or_path", "id2label", "label2id", "problem_type")
 """What a configuration says that no network looks at while it is traced; how many labels there are is its own field."""
+KEPT_BY_TRANSFORMERS = "_cached_value"
+"""How names end under which it keeps on a class of a network, ours too, what it has found out about its code."""
 MANY = 16
 """Numbers of a tensor that are its own and could be any. Fewer, or all the same, may be folded into the graph."""
 
@@ -198,7 +200,8 @@ def stands_for(value):
     if isinstance(value, list | tuple | set | frozenset):
         return [id(held) for held in value]
     if isinstance(value, type) and value.__module__.startswith("encserve_export"):
-        return id(value), [(name, id(held)) for name, held in vars(value).items() if not name.startswith("__")]
+        own = {name: held for name, held in vars(value).items() if not name.endswith(KEPT_BY_TRANSFORMERS)}
+        return id(value), [(name, id(held)) for name, held in own.items() if not name.startswith("__")]
     return id(value)
 
 

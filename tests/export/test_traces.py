@@ -11,6 +11,7 @@ from traces import describe, places_of, stands_for
 
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.checkpoint.static.network import StaticConfig, StaticModel
 from encserve_export.config import ExportConfig
 from encserve_export.network import packed_graph
 from encserve_export.publication.steps import packed_network
@@ -177,3 +178,14 @@ def test_a_table_that_a_test_adds_to_is_other_code(held, add):
     before = stands_for(held)
     add(held, "new")
     assert stands_for(held) != before
+
+
+def test_a_network_of_ours_that_was_made_once_is_no_other_code():
+    """transformers keeps on its class what it has found out: all that came after was traced anew."""
+    before = stands_for(StaticModel)
+    StaticModel._from_config(StaticConfig(vocab_size=2, hidden_size=2))
+    assert StaticModel._can_set_experts_implementation_cached_value is False
+    assert stands_for(StaticModel) == before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StaticModel, "forward", None)
+        assert stands_for(StaticModel) != before
