@@ -23,7 +23,7 @@ def fail_in_place_of_ending():
 
 loops.end_process = fail_in_place_of_ending
 
-# All that is imported and collected stays: looking through it for garbage again and again took a sixth of the collection.
+# What is imported and collected stays: to look through it for garbage again and again took a sixth of the collection.
 gc.disable()
 
 # With a process for each core, threads of torch would only wait for each other.
