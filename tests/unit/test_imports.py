@@ -82,11 +82,11 @@ def test_the_exporter_imports_no_network_and_no_statistics_before_it_needs_them(
         if imported.startswith(WAITED_FOR)
     }
     tokenizer = "transformers.models.bert.tokenization_bert_legacy"  # of a few lines, and of no network
-    own = (
-        "encserve_export.reference.networks.jina_bert",
-        "transformers.models.bert.modeling_bert",
-    )
-    assert early == {("encserve_export.checkpoint.reference_tokenizers", tokenizer), own}
+    own = {  # each imported for its checkpoints alone, by name
+        ("encserve_export.reference.networks.jina_bert", "transformers.models.bert.modeling_bert"),
+        ("encserve_export.reference.networks.nomic_moe", "transformers.models.nomic_bert.modeling_nomic_bert"),
+    }
+    assert early == {("encserve_export.checkpoint.reference_tokenizers", tokenizer), *own}
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)

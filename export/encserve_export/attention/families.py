@@ -194,10 +194,11 @@ _TABLE = Family(first_position=None, longest=_without_end, own_attention=True)
 _WRITTEN_DOWN = {
     STATIC: _TABLE,
     "jina_bert_v2": replace(_BERT, first_position=None, longest=_without_end, while_packed=alibi_packed),
+    "nomic_bert_moe": replace(_ROTARY, token_types=True),
 }
 """Networks that transformers does not have, and encserve has itself."""
 
-_IN_OTHER_TERMS = ("JinaBERT v2 (bert with alibi)", "new", "static embeddings")
+_IN_OTHER_TERMS = ("JinaBERT v2 (bert with alibi)", "Nomic BERT with experts", "new", "static embeddings")
 """What configurations are called that are read in the terms of a network that is there: of another, or of our own."""
 
 _BROUGHT = Family(first_position=None, longest=_as_stated, padded=True)

@@ -17,7 +17,7 @@ from .labels import Labels, Ranking, ZeroShot
 from .late_interaction import LateInteraction
 from .masks import Masks
 from .messages import Answered, Asked, Library
-from .networks import own_network
+from .networks import make_known, own_network
 from .spans import Spans
 from .static import StaticVectors, is_static
 from .vectors import SparseVectors, TokenVectors, Vectors
@@ -64,11 +64,13 @@ class Asker:
     """A checkpoint that the library has loaded."""
 
     def __init__(self, library: Library) -> None:
+        if (own := own_network(library.folder)) is not None:
+            make_known(own)
         self._asker = TASKS[library.task](library)
         self.by = f"{self._asker.by} of {self._asker.package} {version(self._asker.package)}"
         if library.translated_from is not None:
             self.by += f", with a configuration that encserve translated from model type {library.translated_from}"
-        if (own := own_network(library.folder)) is not None:
+        if own is not None:
             self.by += f", around encserve's own network for {own}"
         self.prompts: dict[str, str] | None = getattr(self._asker, "prompts", None)
         """Named prompts, where the task has them."""

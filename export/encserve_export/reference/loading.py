@@ -12,7 +12,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .merging import merge, merge_task
 from .messages import Library
-from .networks import jina_bert  # noqa: F401
 from .reach import reach_of
 
 _UNBOUNDED = 10**9  # transformers gives 1e30 where a tokenizer states no length

@@ -121,7 +121,7 @@ def test_relative_positions_of_bert_are_refused(kind, tmp_path):
     [
         ({"rotary_emb_base": 10000}, "states 'rotary_emb_base': 10000, .*; supported is 1000"),
         ({"rotary_scaling_factor": 2}, "states 'rotary_scaling_factor': 2, .*; supported is None"),
-        ({"moe_every_n_layers": 2}, "states 'moe_every_n_layers': 2, .*; supported is 0"),
+        ({"moe_every_n_layers": 2}, "states 'activation_function': 'swiglu' beside experts"),
         ({"n_embd": 64}, "states 'n_embd': 64, .*; supported is 32"),
         ({"activation_function": "geglu"}, "states 'activation_function': 'geglu', .*; supported is 'swiglu'"),
         ({"prenorm": True}, "states 'prenorm': True, .*; supported is False"),

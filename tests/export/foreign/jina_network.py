@@ -1,5 +1,6 @@
 """JinaBERT v2 written down from its published code a second time, in plain torch functions: one text, no masks, no
-classes of transformers. It works on the tensors under the names of the published files."""
+classes of transformers. It works on the tensors under the names of the published files. Of its two kinds, that of
+jina-embeddings-v2-base-code has `jina-bert-v2-qk-post-norm` in its configuration."""
 
 import json
 import math
@@ -35,6 +36,12 @@ CONFIG = {
     "emb_pooler": "mean",
 }
 
+OF_CODE = {
+    "_name_or_path": "jinaai/jina-bert-v2-qk-post-norm",
+    "auto_map": {"AutoModel": "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel"},
+}
+"""What the configuration of jina-embeddings-v2-base-code has in their place."""
+
 
 def states_of(tensors, config, ids, prefix="", types=0):
     """States (t, H) of one text, or of a pair with its token types (t,)."""
@@ -48,20 +55,27 @@ def states_of(tensors, config, ids, prefix="", types=0):
 
     words, table = (tensors[f"{prefix}embeddings.{name}_embeddings.weight"] for name in ("word", "token_type"))
     states = norm(f"{prefix}embeddings.LayerNorm", words[ids] + table[types])
-    heads = config["num_attention_heads"]
+    of_code = config["_name_or_path"] == OF_CODE["_name_or_path"]
+    heads, inner = config["num_attention_heads"], config["intermediate_size"]
     places = torch.arange(len(ids))
     falls = torch.tensor(_slopes(heads))[:, None, None] * (places[:, None] - places[None, :]).abs()
     for number in range(config["num_hidden_layers"]):
         layer = f"{prefix}encoder.layer.{number}"
-        q, k, v = (
-            linear(f"{layer}.attention.self.{name}", states).view(len(ids), heads, -1).transpose(0, 1)
-            for name in ("query", "key", "value")
-        )
+        q, k, v = (linear(f"{layer}.attention.self.{name}", states) for name in ("query", "key", "value"))
+        if of_code:
+            q, k = norm(f"{layer}.attention.self.layer_norm_q", q), norm(f"{layer}.attention.self.layer_norm_k", k)
+        q, k, v = (each.view(len(ids), heads, -1).transpose(0, 1) for each in (q, k, v))
         weights = (q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]) - falls).softmax(-1)
         mixed = (weights @ v).transpose(0, 1).reshape(len(ids), -1)
-        states = norm(f"{layer}.attention.output.LayerNorm", linear(f"{layer}.attention.output.dense", mixed) + states)
+        added = norm(f"{layer}.attention.output.LayerNorm", linear(f"{layer}.attention.output.dense", mixed) + states)
+        if of_code:
+            states = norm(f"{layer}.layer_norm_1", states + added)
+            wide = linear(f"{layer}.mlp.up_gated_layer", states)
+            gated = wide[:, :inner] * functional.gelu(wide[:, inner:])
+            states = norm(f"{layer}.layer_norm_2", states + linear(f"{layer}.mlp.down_layer", gated))
+            continue
+        states = added
         wide = linear(f"{layer}.mlp.gated_layers", states)
-        inner = config["intermediate_size"]
         gated = functional.gelu(wide[:, :inner]) * wide[:, inner:]
         states = norm(f"{layer}.mlp.layernorm", linear(f"{layer}.mlp.wo", gated) + states)
     return states
@@ -103,6 +117,14 @@ def write_jina(folder, tokenizer_from, *, labels=0, masked=False, **changes):
         layer = f"encoder.layer.{number}."
         shapes |= {f"{layer}attention.self.{name}": (hidden, hidden) for name in ("query", "key", "value")}
         shapes |= {f"{layer}attention.output.dense": (hidden, hidden), f"{layer}attention.output.LayerNorm": (hidden,)}
+        if config["_name_or_path"] == OF_CODE["_name_or_path"]:
+            shapes |= {f"{layer}attention.self.layer_norm_{name}": (hidden,) for name in "qk"}
+            shapes |= {f"{layer}layer_norm_{number}": (hidden,) for number in (1, 2)}
+            shapes |= {
+                f"{layer}mlp.up_gated_layer.weight": (2 * inner, hidden),
+                f"{layer}mlp.down_layer": (hidden, inner),
+            }
+            continue
         shapes |= {f"{layer}mlp.gated_layers.weight": (2 * inner, hidden), f"{layer}mlp.wo": (hidden, inner)}
         shapes[f"{layer}mlp.layernorm"] = (hidden,)
     prefix = "bert." if labels or masked else ""

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from encserve_export.config import ExportConfig
-from encserve_export.errors import Unsupported
+from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.export import export
 from encserve_local import Encoder
 from export.checkpoints.in_process import answers, load
@@ -17,7 +17,7 @@ from export.checkpoints.misread_layouts import add_tensors
 from export.checkpoints.test_misread_layouts import TEXTS
 from export.small_checkpoints import make_checkpoint, write_modules
 
-from .jina_network import CONFIG, logits_of, states_of, write_jina
+from .jina_network import CONFIG, OF_CODE, logits_of, states_of, write_jina
 from .test_gte_new import ids_of
 
 MEAN = [("Transformer", "", {"max_seq_length": 64}), ("Pooling", "1_Pooling", {"pooling_mode_mean_tokens": True})]
@@ -32,9 +32,10 @@ def vectors_of(tensors, config, tokenizer, prefix=""):
     return np.stack([states_of(tensors, config, ids_of(tokenizer, text), prefix).mean(0).numpy() for text in TEXTS])
 
 
-@pytest.mark.parametrize("changes", [{}, {"num_attention_heads": 6}, {"masked": True}])
+@pytest.mark.parametrize("changes", [{}, {"num_attention_heads": 6}, {"masked": True}, OF_CODE])
 def test_vectors_are_those_of_the_published_code(changes, tokenizer, tmp_path):
-    """Six heads are no power of two, for which slopes are chosen otherwise; a head of training is passed over."""
+    """Six heads are no power of two, for which slopes are chosen otherwise; a head of training is passed over; and
+    jina-embeddings-v2-base-code has layers of its own."""
     tensors, config = write_jina(tmp_path / "jina", tokenizer, **changes)
     write_modules(tmp_path / "jina", MEAN, 48)
     ours = answers(tmp_path / "jina", tmp_path, text=TEXTS)["embedding"]
@@ -56,9 +57,10 @@ def test_a_reranker(tokenizer, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_export_is_certified(tokenizer, tmp_path):
+@pytest.mark.parametrize("changes", [{}, OF_CODE])
+def test_an_export_is_certified(changes, tokenizer, tmp_path):
     """Packed, beside the same network text by text in the library's process; and beside the published code."""
-    tensors, config = write_jina(tmp_path / "jina", tokenizer)
+    tensors, config = write_jina(tmp_path / "jina", tokenizer, **changes)
     write_modules(tmp_path / "jina", MEAN, 48)
     repository = tmp_path / "repository"
     manifest = export(ExportConfig(checkpoint=str(tmp_path / "jina"), name="tiny", repository=repository))
@@ -79,7 +81,13 @@ def test_what_it_is_not(tokenizer, tmp_path):
     (tmp_path / "jina/config.json").write_text(json.dumps(CONFIG | {"feed_forward_type": "reglu"}))
     with pytest.raises(Unsupported, match="states 'feed_forward_type': 'reglu' beside ALiBi"):
         load(tmp_path / "jina")
-    named = {"_name_or_path": "jinaai/jina-bert-v2-qk-post-norm"}
-    (tmp_path / "jina/config.json").write_text(json.dumps(CONFIG | named))
-    with pytest.raises(Unsupported, match="norms its queries and keys"):
-        load(tmp_path / "jina")
+
+
+@pytest.mark.parametrize(("written", "stated"), [({}, OF_CODE), (OF_CODE, {})])
+def test_neither_kind_reads_the_weights_of_the_other(written, stated, tokenizer, tmp_path):
+    _, config = write_jina(tmp_path / "jina", tokenizer, **written)
+    (tmp_path / "jina/config.json").write_text(json.dumps(config | CONFIG | stated))
+    with pytest.raises(
+        CheckpointError, match=r"lack \d+ tensors that feature-extraction needs, such as encoder\.layer\.0"
+    ):
+        load(tmp_path / "jina", task="feature-extraction")

@@ -18,6 +18,7 @@ _ROOMS = {
     "text2text-generation": "generation",
     "static_embedding": "static",
     "jina_bert_v2": "foreign",
+    "nomic_bert_moe": "foreign",
 }
 """Task or family -> the folder of `tests/export` whose tests prove it, where the matrix has no cell for it."""
 _AGAIN = "published code, written down again"

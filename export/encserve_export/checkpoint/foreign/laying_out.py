@@ -15,12 +15,14 @@ from encserve_export.json_file import read_needed_object, read_object
 
 from .gte_new import in_terms_of_gte, is_new
 from .jina_bert import in_terms_of_jina_bert, is_jina_bert
+from .nomic_moe import in_terms_of_nomic_moe, is_nomic_moe
 
 _CONFIG = "config.json"
 _Reading: TypeAlias = Callable[[Path, Mapping[str, Any]], dict[str, Any]]
 _READINGS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _Reading], ...] = (
     (is_new, in_terms_of_gte),
     (is_jina_bert, in_terms_of_jina_bert),
+    (is_nomic_moe, in_terms_of_nomic_moe),
 )
 """Which configurations are meant, and how each is written down in the terms of a network that is there."""
 

@@ -19,6 +19,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import Pack, session_of
 from encserve_export.network.tensor_types import types_of
+from encserve_export.precision.layers.routers import routers
 
 from .full_nodes import KEPT_OPERATORS, full_nodes
 from .gpu_rounding import strictly_rounded
@@ -99,6 +100,12 @@ class _Plan:
             large = [name for name in node.input if name in self._weights and self._exceeds(name)]
             if large and node.op_type not in KEPT_OPERATORS:
                 self.kept[node.name] = f"its constant {large[0]} is beyond the largest number of fp16"
+        deciding = routers(self._model.graph)
+        self.kept |= {
+            node.name: "decides which experts a token has"
+            for node in floats
+            if node.output[0] in deciding and node.op_type not in KEPT_OPERATORS
+        }
         full = full_nodes(floats, self.kept)
         return [node.name for node in floats if node.name not in full]
 

@@ -17,6 +17,8 @@ from encserve_export.attention.fused_attention import written_out
 from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import Pack
 
+from .routers import routers
+
 _FLOAT = onnx.TensorProto.FLOAT
 _SAMPLED_ROWS = 64  # of those that are looked at together
 _LOOKED_AT = 512
@@ -70,12 +72,17 @@ class InputStatistics:
 
 
 def linear_layers(graph: onnx.GraphProto) -> list[LinearLayer]:
-    """The products with a constant matrix, in the order in which they are computed."""
+    """The products with a constant matrix, in the order in which they are computed; but for routers, which no precision
+    rounds."""
+    exact = routers(graph)
     matrices = {each.name for each in graph.initializer if len(each.dims) == 2 and each.data_type == _FLOAT}
     return [
         LinearLayer(node=node, source=node.input[0], weight=node.input[1])
         for node in graph.node
-        if node.op_type == "MatMul" and node.input[1] in matrices and node.input[0] not in matrices
+        if node.op_type == "MatMul"
+        and node.input[1] in matrices
+        and node.input[0] not in matrices
+        and node.output[0] not in exact
     ]
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 JINA_BERT_V2 = "jina_bert_v2"
 """The model type of `jina_bert`."""
-_OWN = (JINA_BERT_V2,)
+NOMIC_MOE = "nomic_bert_moe"
+"""The model type of `nomic_moe`."""
+_MODULES = {JINA_BERT_V2: "jina_bert", NOMIC_MOE: "nomic_moe"}
 
 
 def own_network(folder: Path) -> str | None:
     """The model type of the checkpoint in `folder` where its network is one of these; None where a library has it."""
     file = folder / "config.json"
     stated = json.loads(file.read_text(encoding="utf-8")).get("model_type") if file.is_file() else None
-    return stated if stated in _OWN else None
+    return stated if stated in _MODULES else None
+
+
+def make_known(model_type: str) -> None:
+    """Let transformers' Auto classes have the network of `model_type`: it is imported, for its checkpoints alone."""
+    import_module(f"{__package__}.{_MODULES[model_type]}")

@@ -32,6 +32,10 @@ class JinaBertV2Config(BertConfig):  # type: ignore[no-untyped-call]
 
     model_type = JINA_BERT_V2
 
+    qk_norm: bool = False
+    """Whether it is the kind of jina-embeddings-v2-base-code: queries and keys are normed, as wide as all heads
+    together, a layer has one norm more, and its gate is the second half of the wide layer."""
+
 
 def slopes_of(heads: int) -> list[float]:
     """How fast the scores of each head fall with distance (Press et al. 2022); where `heads` is no power of two, those
@@ -59,18 +63,21 @@ def _eager(
     return (scores.softmax(-1) @ value).transpose(1, 2), None
 
 
+def _norm(config: JinaBertV2Config) -> nn.LayerNorm:
+    return nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+
+
 class _SelfAttention(nn.Module):
     def __init__(self, config: JinaBertV2Config) -> None:
         super().__init__()
         self.config, self.heads = config, config.num_attention_heads
         self.query, self.key, self.value = (nn.Linear(config.hidden_size, config.hidden_size) for _ in range(3))
+        self.layer_norm_q, self.layer_norm_k = (_norm(config) if config.qk_norm else nn.Identity() for _ in range(2))
 
     def forward(self, states: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
         """States (n, t, H) to what the heads took, (n, t, H)."""
-        q, k, v = (
-            layer(states).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
-        )
+        rows = (self.layer_norm_q(self.query(states)), self.layer_norm_k(self.key(states)), self.value(states))
+        q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in rows)
         attend: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, _eager)
         taken, _weights = attend(self, q, k, v, mask, scaling=q.shape[-1] ** -0.5, position_bias=bias)
         return taken.flatten(2)  # type: ignore[no-any-return]
@@ -80,7 +87,7 @@ class _Added(nn.Module):
     def __init__(self, config: JinaBertV2Config) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.LayerNorm = _norm(config)
 
 
 class _Gated(nn.Module):
@@ -88,7 +95,7 @@ class _Gated(nn.Module):
         super().__init__()
         self.gated_layers = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
         self.wo = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.layernorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.layernorm = _norm(config)
 
     def forward(self, states: Tensor) -> Tensor:
         """States (n, t, H) to states of the same shape, the first half of the wide layer through GELU."""
@@ -110,12 +117,40 @@ class _Layer(nn.Module):
         return self.mlp(output.LayerNorm(mixed + states))  # type: ignore[no-any-return]
 
 
+class _GatedBySecond(nn.Module):
+    def __init__(self, config: JinaBertV2Config) -> None:
+        super().__init__()
+        self.up_gated_layer = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.down_layer = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States (n, t, H) to what is added to them, the second half of the wide layer through GELU."""
+        plain, gate = self.up_gated_layer(states).chunk(2, dim=-1)
+        changed: Tensor = self.down_layer(plain * nn.functional.gelu(gate))
+        return changed
+
+
+class _LayerOfCode(nn.Module):
+    def __init__(self, config: JinaBertV2Config) -> None:
+        super().__init__()
+        self.attention = nn.ModuleDict({"self": _SelfAttention(config), "output": _Added(config)})
+        self.layer_norm_1, self.layer_norm_2 = _norm(config), _norm(config)
+        self.mlp = _GatedBySecond(config)
+
+    def forward(self, states: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
+        """States (n, t, H) to the next ones. What attention gives is added to the states twice, with a norm each."""
+        output: Any = self.attention["output"]
+        mixed = output.LayerNorm(output.dense(self.attention["self"](states, mask, bias)) + states)
+        states = self.layer_norm_1(states + mixed)
+        return self.layer_norm_2(states + self.mlp(states))  # type: ignore[no-any-return]
+
+
 class _Embeddings(nn.Module):
     def __init__(self, config: JinaBertV2Config) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.LayerNorm = _norm(config)
 
 
 class JinaBertV2PreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call]
@@ -133,7 +168,8 @@ class JinaBertV2Model(JinaBertV2PreTrainedModel):  # type: ignore[no-untyped-cal
     def __init__(self, config: JinaBertV2Config, add_pooling_layer: bool = False) -> None:
         super().__init__(config)
         self.embeddings = _Embeddings(config)
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))})
+        kind = _LayerOfCode if config.qk_norm else _Layer
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(kind(config) for _ in range(config.num_hidden_layers))})
         self.pooler = BertPooler(config) if add_pooling_layer else None  # type: ignore[no-untyped-call]
         self.post_init()  # type: ignore[no-untyped-call]
 
