@@ -1,7 +1,7 @@
 """Promotions in a repository of small versions, of which nobody is asked anything.
 
 The server is a stand-in that does what Triton does with a repository: it loads what the disk says when it is told to.
-`tests/integration/life/test_promotion.py` asks a real one.
+`tests/integration/life/versions/test_promotion.py` asks a real one.
 """
 
 from toy_versions import write_version
