@@ -1,13 +1,13 @@
 """Going back where no server answers: what the next start serves."""
 
 import pytest
-from promotions import Server, promotion_on
+from promotions import Server, candidacy_on, promotion_on, two_versions
 from stated_cascades import of, state_cascade
 from toy_versions import check_loadable, write_version
 
 from encserve import Overloaded, Unavailable
 from encserve._cli import main
-from encserve_repository.activation import rollback_version, surplus
+from encserve_repository.activation import active_candidate, rollback_version, surplus
 from encserve_repository.serving import marked_as_served
 from encserve_server.administration.promotion import Promotion
 from encserve_server.errors import PromotionFailed
@@ -48,6 +48,31 @@ def test_a_server_that_is_there_and_silent_keeps_what_it_serves(stopped):
     with marked_as_served(stopped.repository), pytest.raises(PromotionFailed, match=r"does not answer: stop it first"):
         promotion_on(stopped).rollback_stopped()
     assert check_loadable(stopped.repository) == 2
+
+
+def test_the_candidate_of_a_server_that_is_gone_ends_for_the_next_start(memory, answers):
+    server = two_versions(memory / "models")
+    repository, versions = server.repository, candidacy_on(server)
+    versions.canary(2, 0.1)
+    assert not versions.is_gone()
+    server.version = None
+    with marked_as_served(repository), pytest.raises(PromotionFailed, match="does not answer: stop it first"):
+        versions.end_canary_stopped()
+    assert active_candidate(repository, "minilm") == 2
+    versions.end_canary_stopped()
+    assert (active_candidate(repository, "minilm"), check_loadable(repository)) == (None, 1)
+
+
+@pytest.mark.parametrize(("error", "gone"), [(Unavailable("gone"), True), (Overloaded("busy"), False)])
+def test_a_server_is_gone_where_nobody_answers_and_nobody_has_the_repository(stopped, error, gone):
+    def models():
+        raise error
+
+    stopped.models = models
+    versions = promotion_on(stopped)
+    assert versions.is_gone() == gone
+    with marked_as_served(stopped.repository):
+        assert not versions.is_gone()
 
 
 def test_a_damaged_version_is_not_gone_back_to(stopped):

@@ -16,6 +16,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve import Candidate, PipelineInfo
 from encserve._conversation.information import CANDIDATES_S
 from encserve._pipeline import CANDIDATE_KEY
+from encserve_repository.activation import state_candidate
 from encserve_repository.config_text import parameters_of, steps_of
 from encserve_repository.errors import Damaged
 from encserve_repository.versions import active_config, active_version
@@ -55,6 +56,22 @@ class Candidacy(VersionBeside):
             PromotionFailed: the server does not answer.
         """
         self._end(lambda stated: replace(stated, share=0.0) if stated.shadow else None)
+
+    def end_canary_stopped(self) -> None:
+        """Let the active version answer all callers from the next start on, where no server runs on the repository.
+
+        Raises:
+            PromotionFailed: a server runs on the repository, or it cannot be written.
+        """
+        with self._locked() as work, self._said(f"the version of {self._name} that serves"):
+            self._check_stopped(work)
+            stated = self._stated()
+            kept = replace(stated, share=0.0) if stated and stated.shadow else None
+            state_candidate(work, self._name, kept.to_text() if kept else None)
+            self._report(
+                f"no server answers: from the next start on {work.repository} on, the active version of {self._name} "
+                "answers all callers"
+            )
 
     def end_shadow(self) -> None:
         """Let nobody ask the candidate again what the active version was asked. Raises as `end_canary`."""

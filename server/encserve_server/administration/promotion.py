@@ -14,7 +14,6 @@ from encserve_repository.activation import activate, active_candidate, narrow, r
 from encserve_repository.cascades import cascades_asking
 from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
-from encserve_repository.serving import is_served
 from encserve_repository.work_folder import WorkFolder
 from encserve_server.administration.version_beside import VersionBeside
 from encserve_server.errors import PromotionFailed
@@ -55,8 +54,7 @@ class Promotion(VersionBeside):
         """
         with self._locked() as work:
             before = self._before(work)
-            if is_served(work.repository):
-                raise PromotionFailed(f"a server runs on {work.repository}, and does not answer: stop it first")
+            self._check_stopped(work)
             self._config_of(before)
             with self._bodies_locked(work, before, before):
                 activate(work, self._name, before)

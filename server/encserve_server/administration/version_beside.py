@@ -9,12 +9,13 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve import Client, EncserveError, TransportError
+from encserve import Client, EncserveError, Overloaded, TransportError, Unavailable
 from encserve_repository.activation import active_candidate, narrow, offer, state_candidate
 from encserve_repository.config_text import steps_of
 from encserve_repository.errors import RepositoryError
 from encserve_repository.journal import recover
 from encserve_repository.layout import CONFIG_FILE, candidate_model
+from encserve_repository.serving import is_served
 from encserve_repository.versions import certified_manifest, manifest_of, version_config
 from encserve_repository.work_folder import WorkFolder, open_work_folder
 from encserve_server.administration.candidate_ensemble import load_candidate
@@ -48,6 +49,22 @@ class VersionBeside:
         self._administration = administration
         self._client = client
         self._report = report
+
+    def is_gone(self) -> bool:
+        """Return whether no server answers, and none runs on the repository."""
+        try:
+            if is_served(self._repository):
+                return False
+            self._client.models()
+        except (EncserveError, OSError) as error:
+            # One that is there and busy says so.
+            return isinstance(error, Unavailable) and not isinstance(error, Overloaded)
+        return False
+
+    def _check_stopped(self, work: WorkFolder) -> None:
+        """Raise PromotionFailed where a server runs on the repository."""
+        if is_served(work.repository):
+            raise PromotionFailed(f"a server runs on {work.repository}, and does not answer: stop it first")
 
     def _end_candidacy(self, work: WorkFolder) -> None:
         self._tell_callers(work, None)

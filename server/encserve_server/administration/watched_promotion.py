@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from encserve import EncserveError, Overloaded, Unavailable
@@ -20,7 +21,8 @@ LOOK_S = 2.0
 """Seconds between looks: the server tells its counts once a second."""
 GRACE_S = 60.0
 """For which it is looked again where the last look of a phase was not the last word, and gone back again where that
-fails and changes nothing, as while an export has the lock, or a server that died starts again."""
+fails and changes nothing, as while an export has the lock, or a server that died starts again. A server that is not
+there for longer is gone."""
 DEATHS = 2
 """Of the server during a watch, with which a version is taken back: one may have come from anywhere."""
 KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
@@ -46,6 +48,12 @@ class Versions(Protocol):
     def rollback_stopped(self) -> int:
         """Let the version that was promoted away last be the one that the next start serves, where no server runs."""
 
+    def end_canary_stopped(self) -> None:
+        """Let the active version answer all callers of the next start, where no server runs."""
+
+    def is_gone(self) -> bool:
+        """Whether no server answers, and none runs on the repository; raises nothing."""
+
 
 @dataclass(frozen=True)
 class Bad:
@@ -55,6 +63,8 @@ class Bad:
     """What is worse."""
     because: str
     """What was seen of it."""
+    is_gone: bool = False
+    """Whether the server is, so that the version can only be taken back for its next start."""
 
 
 class ChangedByOthers(Exception):
@@ -94,7 +104,7 @@ class WatchedPromotion:
             self._abandon(error)
             raise
         if bad:
-            return self._back(bad, as_canary, self.versions.end_canary)
+            return self._back(bad, as_canary, self.versions.end_canary, stopped=self.versions.end_canary_stopped)
         self.watch.begin(ALL)
         try:
             bad = self._watched(duration_s * (1 - CANARY_PART), as_active)
@@ -104,9 +114,8 @@ class WatchedPromotion:
             self.report(f"version {version} goes on answering everybody, and nobody watches it any more")
             raise
         if bad:
-            return self._back(
-                bad, as_active, lambda: self.versions.rollback(of=version), stopped=self.versions.rollback_stopped
-            )
+            roll_back = partial(self.versions.rollback, of=version)
+            return self._back(bad, as_active, roll_back, stopped=self.versions.rollback_stopped)
         return self._kept()
 
     def _promote(self) -> None:
@@ -133,7 +142,7 @@ class WatchedPromotion:
     def _watched(self, duration_s: float, expected: tuple[int, int | None]) -> Bad | None:
         """Look until the time is over, and a little longer where the last look is not the last word. Returns what the
         version is rolled back for: what two looks in a row show, as a step may be stopped in the middle of telling its
-        counts; or that the server died again.
+        counts; that the server died again; or that it is gone, and nobody starts it.
 
         Raises:
             ChangedByOthers: active version and candidate are not the expected ones.
@@ -141,6 +150,7 @@ class WatchedPromotion:
         """
         end_s, died = self.clock() + duration_s, self.watch.deaths
         suspected: Finding | None = None
+        seen_s = self.clock()
         while (left_s := end_s - self.clock()) > 0 or (
             left_s > -GRACE_S and (suspected is not None or not self.watch.sees)
         ):
@@ -150,7 +160,10 @@ class WatchedPromotion:
                 findings = self.watch.look()
             except OSError as error:
                 self.report(f"the metrics, or the repository, cannot be read, and are asked again: {error}")
+                if self.clock() - seen_s > GRACE_S and self.versions.is_gone():
+                    return self._gone()
                 continue
+            seen_s = self.clock()
             if self.watch.deaths > died:
                 died = self.watch.deaths
                 self.report(f"the server began anew: {_times(died)} since the watch began")
@@ -160,7 +173,14 @@ class WatchedPromotion:
             if (bad := worse(findings)) and suspected:
                 return Bad(bad.signal.name, in_a_sentence(bad))
             suspected = bad
-        return Bad(suspected.signal.name, in_a_sentence(suspected)) if suspected else None
+        if suspected:
+            return Bad(suspected.signal.name, in_a_sentence(suspected))
+        return self._gone() if not self.watch.sees and self.versions.is_gone() else None
+
+    def _gone(self) -> Bad:
+        version = self.watch.candidate.version
+        because = f"it is gone since version {version} answers callers, and nobody started it again for {GRACE_S:.0f} s"
+        return Bad("server", because, is_gone=True)
 
     def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
         if (found := self.stated()) != expected:
@@ -176,15 +196,17 @@ class WatchedPromotion:
         expected: tuple[int, int | None],
         back: Callable[[], object],
         *,
-        stopped: Callable[[], object] | None = None,
+        stopped: Callable[[], object],
     ) -> Outcome:
         """Go `back`, and try again where that fails as long as the repository states the `expected` versions; in the
-        end, where no server answers, by what is done while it is `stopped`."""
+        end, where no server answers, by what is done while it is `stopped`, and at once where it is gone."""
         began_s = self.clock()
         because = bad.because
         self.report(f"version {self.watch.candidate.version} is worse by its {bad.name}: {because}")
         try:
             while True:
+                if bad.is_gone and self.versions.is_gone():
+                    return self._back_at_next_start(because, stopped)
                 try:
                     back()
                     break
@@ -193,10 +215,8 @@ class WatchedPromotion:
                     if unchanged and self.clock() - began_s <= GRACE_S:
                         self.report(f"it is tried again: {error}")
                         self.sleep(LOOK_S)
-                    elif unchanged and stopped and _is_gone(error):
-                        stopped()
-                        next_ = f"no server answers, and its next start serves version {self.watch.before.version}"
-                        return Outcome(verdict=ROLLED_BACK, because=f"{because}; {next_}")
+                    elif unchanged and _is_gone(error):
+                        return self._back_at_next_start(because, stopped)
                     else:
                         raise
         except EncserveError as error:
@@ -205,6 +225,11 @@ class WatchedPromotion:
         took_s = self.clock() - began_s
         self.report(f"version {self.watch.before.version} answers everybody again, after {took_s:.1f} s")
         return Outcome(verdict=ROLLED_BACK, because=because, took_s=took_s)
+
+    def _back_at_next_start(self, because: str, stopped: Callable[[], object]) -> Outcome:
+        stopped()
+        next_ = f"no server answers, and its next start serves version {self.watch.before.version}"
+        return Outcome(verdict=ROLLED_BACK, because=f"{because}; {next_}")
 
     def _states(self, expected: tuple[int, int | None]) -> bool:
         try:

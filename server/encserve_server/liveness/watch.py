@@ -9,6 +9,7 @@ from encserve import Client, EncserveError, InvalidInput, PipelineInfo, Transpor
 from encserve_repository.config_text import steps_of
 from encserve_repository.versions import active_config
 from encserve_server.launcher.server import TritonServer
+from encserve_server.liveness.changed_files import ChangedFiles
 from encserve_server.liveness.judgement import Judgement, Signs
 from encserve_server.liveness.signs import metrics_of, total, wanted_cpu_s
 from encserve_server.processes.interruption import interruption
@@ -44,6 +45,9 @@ class Watch:
         self._steps = StepProcesses(server.process.stub_pids)
         self._doors: dict[str, str] = {}
         """Pipeline -> the step that lets its requests in, as far as that has been read."""
+        self._files = ChangedFiles(
+            server.config.repository, [pipeline.name for pipeline in server.pipelines], report=report
+        )
         self._questions = ThreadPoolExecutor(1, thread_name_prefix="question")
         with suppress(OSError):  # each round looks again
             self._steps.see()
@@ -69,6 +73,7 @@ class Watch:
                     return problem
         finally:
             self._questions.shutdown(wait=False)
+            self._files.close()
 
     def _rest(self) -> None:
         """Wait until the next round is due, or a process has ended."""
@@ -100,6 +105,7 @@ class Watch:
         if died := self._died():
             return died
         stubs = self._steps.see()
+        self._files.begin_to_look()
         stopped = {pid for pid in (process.pid, *stubs) if process_state(pid) == "T"}
         if still := stopped & self._stopped_before:
             return f"processes {sorted(still)} are stopped"

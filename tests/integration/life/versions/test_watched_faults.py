@@ -19,6 +19,7 @@ from encserve import Client, EncserveError
 from encserve_repository.activation import active_candidate
 from encserve_repository.versions import active_version
 from encserve_server import promote
+from encserve_server.administration import watched_promotion
 from encserve_server.launcher.server import TritonServer
 
 pytestmark = pytest.mark.slow
@@ -143,6 +144,39 @@ def test_a_version_under_which_the_server_dies_twice(tmp_path, capsys):
         dying.join()
         servers[-1].stop()
     assert "it died twice since version 2 answers callers" in told
+
+
+@pytest.mark.parametrize("phase", ["canary", "all"])
+def test_a_version_under_which_the_server_goes_for_good(phase, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(watched_promotion, "GRACE_S", 10.0)
+    models = tmp_path / "models"
+    export(make_checkpoint(tmp_path / "tiny"), "minilm", models)
+    copy_version(models, "minilm", 1, 2)
+    config = serve_config(models)
+    server = TritonServer(config)
+    server.__enter__()
+
+    def go():
+        until(
+            lambda: active_candidate(models, "minilm") if phase == "canary" else active_version(models, "minilm") == 2
+        )
+        time.sleep(5)
+        server.stop(at_once=True)
+
+    going = threading.Thread(target=go)
+    going.start()
+    parser = argparse.ArgumentParser()
+    promote.add_arguments(parser)
+    given = [f"--watch={'10m' if phase == 'canary' else '1m'}", f"--report={tmp_path / 'watch.html'}"]
+    where = [f"--url={server.grpc_url}", f"--metrics-url={server.metrics_url}", f"--repository={models}"]
+    try:
+        assert promote.run(parser.parse_args(["minilm", "2", *given, *where])) == 1
+    finally:
+        going.join()
+    assert "no server answers, and its next start serves version 1" in capsys.readouterr().out
+    assert (active_version(models, "minilm"), active_candidate(models, "minilm")) == (1, None)
+    with TritonServer(config) as again, Client(again.grpc_url) as client:
+        assert client.embed(["a"], model="minilm").version == "1"
 
 
 def stated_candidate(models):

@@ -48,6 +48,7 @@ class SimulatedServer:
     """Of the callers whom version 2 answers beside version 1."""
     done: list[str] = field(default_factory=list)
     blind: bool = False
+    gone: bool = False
 
     def __post_init__(self):
         self.rng = np.random.default_rng(self.seed)
@@ -91,6 +92,13 @@ class SimulatedServer:
         self.active = 1
         self.done.append("rollback, stopped")
         return 1
+
+    def end_canary_stopped(self):
+        self.share = 0.0
+        self.done.append("end canary, stopped")
+
+    def is_gone(self):
+        return self.gone
 
     def stated(self):
         return self.active, 2 if self.share else None

@@ -1,12 +1,13 @@
 """Promotions with a watch in which a step fails, nothing can be read, or somebody else acts: what is left of them."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from encserve import Overloaded, Unavailable
 from encserve_lifecycle.watch.page import watch_page
-from encserve_server.administration.watched_promotion import LEFT, LOOK_S, ROLLED_BACK, UNSEEN
+from encserve_server.administration.watched_promotion import GRACE_S, LEFT, LOOK_S, ROLLED_BACK, UNSEEN
 from encserve_server.errors import PromotionFailed
 
 from .simulated import BAD, GOOD, SimulatedServer, dying
@@ -129,6 +130,51 @@ def test_where_no_server_is_left_its_next_start_serves_the_version_before():
     assert (outcome.verdict, outcome.took_s, server.stated()) == (ROLLED_BACK, None, (1, None))
     assert outcome.because.endswith("; no server answers, and its next start serves version 1")
     assert "version 1 answers everybody again" not in " ".join(server.done)
+
+
+def gone_from(server, at_s, until_s=math.inf):
+    """The server ends at some seconds, and is started again by others at some."""
+    sleep = server.sleep
+
+    def sleeping(seconds):
+        sleep(seconds)
+        server.blind = server.gone = at_s < server.now_s < until_s
+
+    server.sleep = sleeping
+    return server
+
+
+@pytest.mark.parametrize(
+    ("at_s", "stopped"), [(10, "end canary, stopped"), (100, "rollback, stopped"), (599, "rollback, stopped")]
+)
+def test_a_version_whose_server_is_gone_is_taken_back_for_the_next_start(at_s, stopped):
+    server = gone_from(SimulatedServer(candidate=GOOD), at_s)
+    server.rollback = server.end_canary = lambda **given: pytest.fail("nobody would answer")
+    outcome = server.watched().run(duration_s=600.0, share=0.2)
+    assert (outcome.verdict, server.stated()) == (ROLLED_BACK, (1, None))
+    assert server.done[-1] == stopped
+    assert outcome.because == (
+        "it is gone since version 2 answers callers, and nobody started it again for 60 s; "
+        "no server answers, and its next start serves version 1"
+    )
+    assert server.now_s < at_s + GRACE_S + 10
+
+
+def test_a_server_that_comes_back_within_a_minute_is_watched_on():
+    server = gone_from(SimulatedServer(candidate=GOOD, rate=200.0), 150, until_s=200)
+    assert server.watched().run(duration_s=600.0, share=0.5).verdict not in (ROLLED_BACK, UNSEEN)
+    assert server.stated() == (2, None)
+
+
+def test_a_server_that_comes_back_while_it_is_gone_back_is_told_to():
+    server = SimulatedServer(candidate=GOOD)
+    blind_from(server, "promote")
+    gone = [True]
+    server.is_gone = lambda: bool(gone and gone.pop())
+    outcome = server.watched().run(duration_s=600.0, share=0.2)
+    assert (outcome.verdict, server.stated()) == (ROLLED_BACK, (1, None))
+    assert "rollback" in server.done
+    assert "rollback, stopped" not in server.done
 
 
 def test_a_server_that_is_there_and_busy_is_not_taken_for_one_that_is_gone():

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -251,6 +252,7 @@ class Watched:
 
     def __init__(self, error):
         self.pipelines, self.metrics_url, self.error = (), "", error
+        self.config = SimpleNamespace(repository=Path("nowhere"))
         self.process = SimpleNamespace(is_alive=True, pid=0, stub_pids=self.stub_pids, wait=lambda timeout_s: None)
 
     def stub_pids(self):

@@ -1,6 +1,7 @@
 """A signal that asks a command to stop is never lost."""
 
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -78,6 +79,7 @@ class FakeServer:
 
     def __init__(self):
         self.process = self
+        self.config = SimpleNamespace(repository=Path("nowhere"))
         self.looks = 0
 
     def open_asker(self, *, timeout_s):

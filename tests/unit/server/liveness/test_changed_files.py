@@ -1,0 +1,153 @@
+"""Files of what is served that are changed in place."""
+
+import json
+import os
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from toy_versions import write_version
+
+from encserve_repository.activation import activate
+from encserve_repository.manifest import sha256_of
+from encserve_repository.serving import marked_as_served
+from encserve_repository.work_folder import open_work_folder
+from encserve_server.liveness import watch
+from encserve_server.liveness.changed_files import ChangedFiles
+
+
+def add_table(repository, step, engine, version=1):
+    """A table in the folder of a step's version, which its manifest lists."""
+    file = repository / step / str(version) / "model.onnx.data"
+    file.write_bytes(b"the certified table")
+    os.utime(file, (1, 1))
+    manifest = repository / "minilm" / str(version) / "manifest.json"
+    stated = json.loads(manifest.read_text())
+    stated["files"][str(file.relative_to(repository))] = sha256_of(file)
+    manifest.write_text(json.dumps(stated | {"engine": engine}))
+    return file
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table that a C++ backend reads where it lies."""
+    write_version(tmp_path / "models", engine="onnxruntime")
+    return add_table(tmp_path / "models", "minilm_encode", "onnxruntime")
+
+
+@pytest.fixture
+def watching(table):
+    """What looks after it, and what that says."""
+    said = []
+    files = ChangedFiles(table.parents[2], ["minilm"], report=said.append)
+    yield files, said
+    files.close()
+
+
+def test_a_table_that_is_written_over_is_told_of_once(watching, table):
+    files, said = watching
+    files.look()
+    assert said == []
+    for content in (b"another table, mine", b"and another one"):
+        table.write_bytes(content)
+        files.look()
+    (line,) = said
+    assert line.startswith(f"{table} was changed while it is served")
+
+
+def test_a_touched_a_renamed_and_a_removed_file_change_nothing(watching, table):
+    files, said = watching
+    table.touch()
+    files.look()
+    other = table.with_name("new")
+    other.write_bytes(b"of the next start")
+    other.rename(table)
+    files.look()
+    table.unlink()
+    files.look()
+    assert said == []
+
+
+def test_what_is_in_memory_since_the_start_is_not_told(watching, table):
+    files, said = watching
+    (table.parents[2] / "minilm_head" / "1" / "model.py").write_text("pass")
+    files.look()
+    assert said == []
+
+
+@pytest.mark.parametrize(("step", "told"), [("minilm_encode", False), ("minilm_head", True)])
+def test_the_encode_step_of_our_engine_looks_after_its_own_files(tmp_path, step, told):
+    write_version(tmp_path / "models")
+    file = add_table(tmp_path / "models", step, "python")
+    said = []
+    files = ChangedFiles(tmp_path / "models", ["minilm"], report=said.append)
+    file.write_bytes(b"another")
+    files.look()
+    files.close()
+    assert bool(said) == told
+
+
+def test_a_version_that_becomes_active_is_looked_after(watching, table):
+    files, said = watching
+    repository = table.parents[2]
+    with marked_as_served(repository):
+        write_version(repository, engine="onnxruntime")
+    second = add_table(repository, "minilm_encode", "onnxruntime", version=2)
+    work = open_work_folder(repository)
+    with work.locked("minilm"):
+        activate(work, "minilm", 2)
+    files.look()
+    second.write_bytes(b"another")
+    table.write_bytes(b"nobody is served this any more")
+    files.look()
+    assert [line.partition(" was")[0] for line in said] == [str(second)]
+
+
+def test_a_repository_that_cannot_be_read_for_a_while_is_looked_at_again(watching, table):
+    files, said = watching
+    config = table.parents[2] / "minilm" / "config.pbtxt"
+    text = config.read_text()
+    config.write_text("damaged {")
+    files.look()
+    config.write_text(text)
+    table.write_bytes(b"another")
+    files.look()
+    assert len(said) == 1
+
+
+def test_a_look_waits_for_nobody_and_comes_once_at_a_time(watching, table, monkeypatch):
+    files, _ = watching
+    begun, goes_on, looks = threading.Event(), threading.Event(), []
+
+    def look():
+        looks.append(1)
+        begun.set()
+        goes_on.wait(60)
+
+    monkeypatch.setattr(files, "look", look)
+    for _ in range(3):
+        files.begin_to_look()
+    assert begun.wait(60)
+    goes_on.set()
+    assert looks == [1]
+
+
+def test_supervision_looks_in_its_rounds(table, monkeypatch):
+    monkeypatch.setattr(watch, "ask", lambda asker, pipeline: None)
+    process = SimpleNamespace(is_alive=True, pid=0, stub_pids=tuple)
+    server = SimpleNamespace(
+        process=process,
+        config=SimpleNamespace(repository=table.parents[2]),
+        pipelines=[SimpleNamespace(name="minilm")],
+        metrics_url="http://127.0.0.1:9",
+    )
+    said = []
+    watching = watch.Watch(server, report=said.append)
+    table.write_bytes(b"another")
+    deadline_s = time.monotonic() + 60
+    while not said:
+        assert watching._round(None) == ""
+        assert time.monotonic() < deadline_s
+    assert "was changed while it is served" in said[0]
+    watching._files.close()
