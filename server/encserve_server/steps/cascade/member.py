@@ -12,7 +12,8 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from .refusals import Refusal, refusal_in
+from ..request.replies import error_kind
+from .refusals import Refusal, refusal_of
 
 _ANY_VERSION = -1
 _MANIFEST = "manifest.json"
@@ -109,7 +110,7 @@ class Member:
         if response.has_error():
             message = response.error().message()
             words = f"{self.role} pipeline {self.model}: {self._plain(message)}"
-            raise MemberRefused(refusal_in(message), words, role=self.role)
+            raise MemberRefused(refusal_of(error_kind(response), message), words, role=self.role)
         return {tensor.name(): tensor.as_numpy()[0] for tensor in response.output_tensors()}
 
     def _exec(self, version: int, question: Question) -> Any:

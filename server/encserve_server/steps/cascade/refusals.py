@@ -1,7 +1,8 @@
 """What a pipeline means that answers the cascade with an error.
 
-The Python backend hands one model the words of another's error, and calls all of them INTERNAL. The words are those of
-our own steps; of the backends that are not ours only a full queue is known.
+The Python backend of 2024 hands one model the words of another's error, and calls all of them INTERNAL; a newer one
+hands on what kind it is, too. The words are those of our own steps; of the backends that are not ours only a full queue
+is known.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ class Refusal(Enum):
     """The pipeline failed, or says what is not known here."""
 
 
+_STATUSES = {
+    "UNAVAILABLE": Refusal.UNAVAILABLE,
+    "CANCELLED": Refusal.CANCELLED,
+    "INVALID_ARGUMENT": Refusal.INVALID,
+}
 _WORDS = {
     Refusal.UNAVAILABLE: (
         "try again later",
@@ -47,8 +53,13 @@ _WORDS = {
 }
 
 
+def refusal_of(status: str, message: str) -> Refusal:
+    """Return the kind of an error of a pipeline, by its status where that says one, and else by its words."""
+    return _STATUSES.get(status) or refusal_in(message)
+
+
 def refusal_in(message: str) -> Refusal:
-    """Return the kind of an error of a pipeline."""
+    """Return the kind of an error of a pipeline by its words."""
     for kind, words in _WORDS.items():
         if any(each in message for each in words):
             return kind

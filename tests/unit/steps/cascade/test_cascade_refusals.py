@@ -1,9 +1,13 @@
 """The words by which the errors of the steps are told apart are those that the steps have."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from encserve_server.steps import tokenize
 from encserve_server.steps.cascade.refusals import Refusal, refusal_in
 from encserve_server.steps.cascade.waiting import WaitingRequests
 from encserve_server.steps.instance.load_page import Load
@@ -99,6 +103,29 @@ def test_pairs_that_are_none(layout, own):
     with pytest.raises(InvalidArgument, match="2 texts and 3 text_pairs") as wrong:
         tokenization.read({"text": np.array([b"a"] * 2), "text_pair": np.array([b"a"] * 3)}, {})
     assert refusal_in(str(wrong.value)) is Refusal.INVALID
+
+
+REFUSING = ("limits.py", "layouts/single_texts.py", "layouts/text_pairs.py", "layouts/packed_rows.py")
+"""The files in which the tokenize step of a classifier refuses texts."""
+OF_VECTORS_ALONE = "does not go with a prompt in this pipeline, whose vectors leave it out"
+
+
+def refusals_in(file):
+    """What the source of a step refuses requests with, without the values."""
+    for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Name) and call.func.id == "InvalidArgument":
+            parts = (
+                node.value for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Constant)
+            )
+            yield "".join(part for part in parts if isinstance(part, str))
+
+
+@pytest.mark.parametrize("name", REFUSING)
+def test_each_refusal_of_a_text_has_words_that_tell_it(name):
+    refusals = list(refusals_in(Path(tokenize.__file__).parent / name))
+    assert refusals
+    told = [each for each in refusals if OF_VECTORS_ALONE not in each]
+    assert {refusal_in(each) for each in told} == {Refusal.INVALID}, told
 
 
 def test_limits_of_a_text_that_is_read_whole():

@@ -69,6 +69,12 @@ def test_an_error_of_a_pipeline_is_passed_on_with_its_name(triton, make, pipelin
     assert counts(step._counts.door.refused) == refused, "so that an alert tells refusals from failures"
 
 
+@pytest.mark.parametrize("code", ["later", "invalid", "internal"])
+def test_what_kind_of_error_it_is_says_the_backend_where_it_can(triton, make, pipelines, code):
+    pipelines.errors["large"], pipelines.codes["large"] = "in words that nobody knows", code
+    assert answer_of(asked(triton, make(), "0.3 0.8")).error.code == code
+
+
 @pytest.mark.parametrize("role", ["small", "large"])
 def test_another_version_is_refused_and_that_version_again_is_not(triton, make, pipelines, role):
     pipelines.ready -= {(role, "1")}

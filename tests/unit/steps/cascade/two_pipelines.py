@@ -29,6 +29,12 @@ SETTINGS = {
 }
 
 
+def failed(message, code="internal"):
+    """A response with an error."""
+    error = SimpleNamespace(message=lambda: message, code=lambda: code)
+    return SimpleNamespace(has_error=lambda: True, error=lambda: error)
+
+
 class Pipelines:
     """What the two pipelines say: of a text "0.3 0.9" the small one says that score, and then the large one that."""
 
@@ -36,6 +42,8 @@ class Pipelines:
         self.asked = []
         self.errors = {}
         """Model -> the message of its error."""
+        self.codes = {}
+        """Model -> the code that comes with it; the Python backend of 2024 calls all of them "internal"."""
         self.ready = {("small", "1"), ("large", "1")}
         self.goes_on = threading.Event()
         self.goes_on.set()
@@ -43,13 +51,13 @@ class Pipelines:
     def ask(self, request):
         self.asked.append(request)
         if "cancel" in request.parameters:
-            return SimpleNamespace(has_error=lambda: True, error=lambda: SimpleNamespace(message=lambda: "given up"))
+            return failed("given up")
         assert self.goes_on.wait(60)
         message = self.errors.get(request.model_name)
         if request.model_version != -1 and (request.model_name, str(request.model_version)) not in self.ready:
             message = "is not ready"
         if message:
-            return SimpleNamespace(has_error=lambda: True, error=lambda: SimpleNamespace(message=lambda: message))
+            return failed(message, self.codes.get(request.model_name, "internal"))
         texts = [text.decode().split() for text in request.inputs["text"][0]]
         scores = np.array([[float(text[request.model_name == "large"]), 0] for text in texts], np.float32)
         tensors = {
