@@ -8,10 +8,11 @@ length that is asked for. All systems make the same texts on the same cores, in 
 standing still meanwhile; what is compared is the ratio to transformers in the same round, of which the table has the
 median and the ends. int8 is held to no limit but that texts do not move each other. Peers get the texts as tokens in
 their own process, in batches of 16 of similar lengths, which they know beforehand; encserve gets them over gRPC as
-texts, 32 at a time, and reads and writes text for them. A peer that cannot be installed or does not start is named
-with its reason. Then every system makes what a trained T5 of 0.2 million parameters makes of 48 texts, which end by
-themselves: how many have transformers' tokens. Last texts come one by one, at 60 % of the rate of CTranslate2's
-closed set, to CTranslate2, which takes all that wait, and to encserve.
+texts, 32 at a time, and reads and writes text for them; `in process` is its engine without Triton. With beams every
+system makes half of the texts, and is compared with transformers with as many. A peer that cannot be installed or does
+not start is named with its reason. Then every system makes what a trained T5 of 0.2 million parameters makes of 48
+texts, which end by themselves: how many have transformers' tokens. Last texts come one by one, at 60 % of the rate of
+CTranslate2's closed set, to CTranslate2, which takes all that wait, and to encserve.
 """
 
 from __future__ import annotations
@@ -29,14 +30,29 @@ from typing import Any
 
 from benchmarks.generation.arrivals import SHARE, Waited, waited
 from benchmarks.generation.checkpoint import requests, write_checkpoint
-from benchmarks.generation.exported import export_precisions
+from benchmarks.generation.exported import export_precisions, name_in
 from benchmarks.generation.identity import identical
-from benchmarks.generation.systems import PEERS, REFERENCE, Peer, Served, System, served
+from benchmarks.generation.in_process import InProcess
+from benchmarks.generation.systems import (
+    BEAMS,
+    PEERS,
+    REFERENCE,
+    SEARCHING,
+    Peer,
+    Served,
+    System,
+    WithBeams,
+    reference_of,
+    served,
+    with_beams,
+)
 from benchmarks.machine import describe_machine
 from benchmarks.written import Marks, table
+from encserve_export.config import Precision
 from encserve_server.steps.encode.host.cores import usable_cores
 
 MARKS = Marks("<!-- figures: benchmarks/generation writes this -->", "<!-- end of figures -->")
+IN_PROCESS = "encserve-fp32, in process"
 COMPARED, STREAMED = "ctranslate2-float32", "encserve-fp32, 16 streams"
 """Beside whom waits are measured, and who of encserve's."""
 
@@ -59,7 +75,7 @@ class Measured:
 
     def ratios(self, system: str) -> list[float]:
         """Of each round."""
-        return [own / of for own, of in zip(self.per_s[system], self.per_s[REFERENCE], strict=True)]
+        return [own / of for own, of in zip(self.per_s[system], self.per_s[reference_of(system)], strict=True)]
 
 
 def main() -> None:
@@ -103,7 +119,11 @@ def measure(arguments: argparse.Namespace) -> Measured:
                 cleanup.callback(peers[name].close)
         if REFERENCE not in peers:
             raise SystemExit(f"all figures are ratios to {REFERENCE}: {measured.missing[REFERENCE]}")
-        systems |= peers | cleanup.enter_context(served(work / "models"))
+        systems |= peers | {with_beams(name): WithBeams(peers[name]) for name in SEARCHING if name in peers}
+        systems |= cleanup.enter_context(served(work / "models"))
+        systems[IN_PROCESS] = cleanup.enter_context(
+            InProcess(work / "models" / f"{name_in(Precision.FP32)}_generate" / "1")
+        )
         asked = requests(checkpoint, arguments.texts, seed=0)
         for name, system in systems.items():
             say(f"warming {name}")
@@ -112,7 +132,7 @@ def measure(arguments: argparse.Namespace) -> Measured:
         for number in range(arguments.rounds):
             order = list(systems.items())
             for name, system in order[number % len(order) :] + order[: number % len(order)]:
-                measured.per_s[name].append(system.make(asked).per_s)
+                measured.per_s[name].append(system.make(asked[: _texts_of(name, len(asked))]).per_s)
                 say(f"round {number + 1}: {name} {measured.per_s[name][-1]:.0f} tokens/s")
         if COMPARED in peers:
             seconds = statistics.median(
@@ -131,6 +151,11 @@ def measure(arguments: argparse.Namespace) -> Measured:
     return measured
 
 
+def _texts_of(system: str, texts: int) -> int:
+    """How many texts of a round a system makes: with beams, which take longer, a half."""
+    return texts if reference_of(system) == REFERENCE else -(-texts // 2)
+
+
 def say(line: str) -> None:
     """Tell how far the run is."""
     print(line, file=sys.stderr, flush=True)
@@ -141,17 +166,25 @@ def report(measured: Measured, arguments: argparse.Namespace) -> str:
     rows: list[Sequence[str]] = []
     for name, per_s in measured.per_s.items():
         ratios = sorted(measured.ratios(name))
-        spread = "1" if name == REFERENCE else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        spread = (
+            "1"
+            if name == reference_of(name)
+            else f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
         rows.append([name, f"{statistics.median(per_s):,.0f}", spread, measured.identical.get(name, "")])
     rows += [[name, "", f"not measured: {why}", ""] for name, why in measured.missing.items()]
     waits = [
-        [name, *(f"{figure:,.0f} ms" for figure in (each.first_p95, each.whole_p50, each.whole_p95))]
+        [
+            name,
+            *(f"{figure:,.0f} ms" for figure in (each.first_p95, each.whole_p50, each.whole_p95)),
+            f"{each.gap_spread:.2f}",
+        ]
         for name, each in measured.waited.items()
     ]
     come = (
         f"\n\nTexts that come one by one, as those of independent callers, {measured.rate_per_s:.1f} a second, "
         f"{SHARE:.0%} of what {COMPARED} makes of a closed set:\n\n"
-        + table(["system", "first token, p95", "whole, p50", "whole, p95"], waits)
+        + table(["system", "first token, p95", "whole, p50", "whole, p95", "mean gap of tokens, p95 by p50"], waits)
         if waits
         else ""
     )
@@ -160,7 +193,8 @@ def report(measured: Measured, arguments: argparse.Namespace) -> str:
     return (
         table(["system", "tokens/s", f"times {REFERENCE}, median and ends", "texts identical, trained T5"], rows)
         + come
-        + f"\n\n{network} with random weights, {arguments.texts} texts a round, {arguments.rounds} rounds; "
+        + f"\n\n{network} with random weights, {arguments.texts} texts a round, with {BEAMS} beams half of them, "
+        f"as for transformers; {arguments.rounds} rounds; "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['load_before']} programs beside it when it began."
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from benchmarks.generation.exported import PRECISIONS, export_precisions, name_in
-from benchmarks.generation.systems import REFERENCE, Peer
+from benchmarks.generation.systems import BEAMS, REFERENCE, SEARCHING, Peer, reference_of, with_beams
 from benchmarks.places import REPOSITORY_ROOT
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.reference.messages import Asked
@@ -35,23 +35,32 @@ def identical(folder: Path, peers: Sequence[str]) -> tuple[dict[str, str], dict[
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     ids = [tokenizer.encode(text).ids for text in texts]
     made, missing = tokens_of(peers, checkpoint, folder, ids, end=trained.END)
+    searched, unsearched = tokens_of(
+        [name for name in peers if name in SEARCHING], checkpoint, folder, ids, end=trained.END, beams=BEAMS
+    )
+    made |= {with_beams(name): tokens for name, tokens in searched.items()}
+    missing |= {with_beams(name): why for name, why in unsearched.items()}
     if REFERENCE not in made:
         return {}, missing
     export_precisions(checkpoint, folder / "models")
     for precision in PRECISIONS:
         with AskedStep(folder / "models" / f"{name_in(precision)}_generate" / "1") as step:
-            answers = step.make([Asked({"text": [text]}) for text in texts])
-        made[f"encserve-{precision.value}"] = [each.tokens for each in answers]
-    right = made[REFERENCE]
+            for name, options in (
+                (f"encserve-{precision.value}", {}),
+                (with_beams(f"encserve-{precision.value}"), {"num_beams": BEAMS}),
+            ):
+                answers = step.make([Asked({"text": [text]}, options) for text in texts])
+                made[name] = [each.tokens for each in answers]
     shares = {
-        name: f"{sum(own == of for own, of in zip(each, right, strict=True))} of {len(texts)}"
+        name: f"{sum(own == of for own, of in zip(each, made[reference_of(name)], strict=True))} of {len(texts)}"
         for name, each in made.items()
+        if reference_of(name) in made
     }
     return shares, missing
 
 
 def tokens_of(
-    peers: Sequence[str], checkpoint: Path, work: Path, ids: Sequence[Sequence[int]], *, end: int
+    peers: Sequence[str], checkpoint: Path, work: Path, ids: Sequence[Sequence[int]], *, end: int, beams: int = 1
 ) -> tuple[dict[str, list[list[int]]], dict[str, str]]:
     """Peer -> its tokens of each text, which end with the token `end`; and why others have none."""
     made: dict[str, list[list[int]]] = {}
@@ -61,7 +70,7 @@ def tokens_of(
             try:
                 peer = Peer(name, checkpoint, work, threads=usable_cores())
                 cleanup.callback(peer.close)
-                made[name] = peer.until_end(ids, end=end)
+                made[name] = peer.until_end(ids, end=end, beams=beams)
             except SystemExit as ended:
                 missing[name] = str(ended)
     return made, missing

@@ -28,6 +28,7 @@ SCRIPT = Path(__file__).parents[1] / "servers" / "seq2seq.py"
 IN_FLIGHT = 32
 """Requests that encserve has at a time; the others take batches of 16."""
 STREAMS = 16
+BEAMS = 4
 REFERENCE = "transformers"
 """By whose tokens a second those of all are divided, and whose tokens are the right ones."""
 PEERS = {
@@ -38,6 +39,18 @@ PEERS = {
     "openvino": "seq2seq",
 }
 """System -> the environment in which it runs; "" is our own."""
+SEARCHING = (REFERENCE, "ctranslate2-float32")
+"""Those that are measured with beams, too."""
+
+
+def with_beams(system: str) -> str:
+    """The name of a system with beams."""
+    return f"{system}, {BEAMS} beams"
+
+
+def reference_of(system: str) -> str:
+    """By whose tokens a second those of a system are divided: of transformers, with beams where the system has them."""
+    return with_beams(REFERENCE) if system.endswith(with_beams("")) else REFERENCE
 
 
 @dataclass(frozen=True)
@@ -89,9 +102,9 @@ class Peer:
         self._line()
         pause(self._process.pid)
 
-    def make(self, asked: Sequence[Request]) -> Took:
+    def make(self, asked: Sequence[Request], *, beams: int = 1) -> Took:
         """Make them, each of its length."""
-        return self._make([each.ids for each in asked], [each.new_tokens for each in asked], end=1)
+        return self._make([each.ids for each in asked], [each.new_tokens for each in asked], end=1, beams=beams)
 
     def as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
         """Make texts that come at moments, seconds from the beginning; only of CTranslate2."""
@@ -100,14 +113,14 @@ class Peer:
         )
         return Waits(answer["first"], answer["whole"])
 
-    def until_end(self, ids: Sequence[Sequence[int]], *, end: int) -> list[list[int]]:
+    def until_end(self, ids: Sequence[Sequence[int]], *, end: int, beams: int) -> list[list[int]]:
         """The tokens of texts that end by themselves."""
-        made = self._make(ids, None, end=end).made
+        made = self._make(ids, None, end=end, beams=beams).made
         assert made is not None
         return made
 
-    def _make(self, ids: Sequence[Sequence[int]], new: Sequence[int] | None, *, end: int) -> Took:
-        answer = self._ask({"ids": ids, "new": new, "end": end})
+    def _make(self, ids: Sequence[Sequence[int]], new: Sequence[int] | None, *, end: int, beams: int) -> Took:
+        answer = self._ask({"ids": ids, "new": new, "end": end, "beams": beams})
         return Took(answer["seconds"], sum(map(len, answer["tokens"])), answer["tokens"])
 
     def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,12 +148,23 @@ class Peer:
         self._process.wait()
 
 
+class WithBeams:
+    """A peer that looks for the best hypothesis by beams, in the process that it has."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def make(self, asked: Sequence[Request]) -> Took:
+        """Make them, each of its length."""
+        return self._peer.make(asked, beams=BEAMS)
+
+
 class Served:
     """encserve over gRPC, so many requests at a time, each of one text; `streamed` takes them piece by piece."""
 
-    def __init__(self, url: str, pid: int, model: str, *, in_flight: int, streamed: bool) -> None:
+    def __init__(self, url: str, pid: int, model: str, *, in_flight: int, streamed: bool, beams: int) -> None:
         self._url, self._pid, self._model = url, pid, model
-        self._in_flight, self._streamed = in_flight, streamed
+        self._in_flight, self._streamed, self._beams = in_flight, streamed, beams
 
     def make(self, asked: Sequence[Request]) -> Took:
         """Make them, each of its length."""
@@ -187,6 +211,7 @@ class Served:
                 lengths: GenerateOptions = {
                     "min_new_tokens": request.new_tokens,
                     "max_new_tokens": request.new_tokens,
+                    "num_beams": self._beams,
                 }
                 async with gate:
                     if not self._streamed:
@@ -214,12 +239,14 @@ def served(repository: Path) -> Iterator[dict[str, System]]:
         cleanup.callback(resume, server.pid)
         pause(server.pid)
 
-        def asked(precision: Precision, *, in_flight: int, streamed: bool = False) -> Served:
-            return Served(server.grpc_url, server.pid, name_in(precision), in_flight=in_flight, streamed=streamed)
+        def asked(precision: Precision, *, in_flight: int, streamed: bool = False, beams: int = 1) -> Served:
+            model = name_in(precision)
+            return Served(server.grpc_url, server.pid, model, in_flight=in_flight, streamed=streamed, beams=beams)
 
         yield {
             "encserve-fp32": asked(Precision.FP32, in_flight=IN_FLIGHT),
             "encserve-int8": asked(Precision.INT8, in_flight=IN_FLIGHT),
+            with_beams("encserve-fp32"): asked(Precision.FP32, in_flight=IN_FLIGHT, beams=BEAMS),
             "encserve-fp32, 16 in flight": asked(Precision.FP32, in_flight=STREAMS),
             "encserve-fp32, 16 streams": asked(Precision.FP32, in_flight=STREAMS, streamed=True),
         }

@@ -3,9 +3,9 @@ of this repository.
 
     python seq2seq.py SYSTEM CHECKPOINT WORK THREADS
 
-It prints a line when it is ready, then answers each line of JSON, `{"ids": [[...]], "new": [...], "end": 1}`, with
-one: the seconds that it took, and the tokens of each text in their order. Where `new` is null texts end with the token
-`end`, after 24 tokens at most.
+It prints a line when it is ready, then answers each line of JSON with one. To
+`{"ids": [[...]], "new": [...], "end": 1, "beams": 1}` it says the seconds that it took, and the tokens of each text in
+their order. Where `new` is null texts end with the token `end`, after 24 tokens at most.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Transformers:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def make(self, ids: list[list[int]], new: int | None) -> list[list[int]]:
+    def make(self, ids: list[list[int]], new: int | None, beams: int) -> list[list[int]]:
         import torch
 
         longest = max(map(len, ids))
@@ -36,7 +36,7 @@ class Transformers:
         least = {} if new is None else {"min_new_tokens": new}
         with torch.inference_mode():
             made = self._model.generate(
-                padded, attention_mask=mask, max_new_tokens=new or MOST, do_sample=False, num_beams=1, **least
+                padded, attention_mask=mask, max_new_tokens=new or MOST, do_sample=False, num_beams=beams, **least
             )
         return [row[1:] for row in made.tolist()]
 
@@ -93,17 +93,17 @@ class CTranslate2:
             str(target), device="cpu", compute_type=kind, inter_threads=1, intra_threads=threads
         )
 
-    def make(self, ids: list[list[int]], new: int | None) -> list[list[int]]:
+    def make(self, ids: list[list[int]], new: int | None, beams: int) -> list[list[int]]:
         texts = [[self._tokenizer.id_to_token(each) for each in text] for text in ids]
         least = {} if new is None else {"min_decoding_length": new}
         answers = self._model.translate_batch(
             texts,
-            beam_size=1,
+            beam_size=beams,
             max_decoding_length=new or MOST,
             max_batch_size=0,
             max_input_length=0,
             return_end_token=True,
-            callback=self._ends,
+            **({"callback": self._ends} if beams == 1 else {}),  # it has none for beams, whose texts leave together
             **least,
         )
         return [[self._tokenizer.token_to_id(piece) for piece in answer.hypotheses[0]] for answer in answers]
@@ -128,7 +128,7 @@ class CTranslate2:
             self._tell = lambda row, step, taken=taken, lengths=lengths: _note(
                 first, whole, taken[row], step, lengths[row], time.perf_counter() - begun_s - due[taken[row]]
             )
-            self.make([ids[place] for place in taken], max(lengths))
+            self.make([ids[place] for place in taken], max(lengths), 1)
         self._tell = None
         return {"first": first, "whole": whole}
 
@@ -147,7 +147,7 @@ SYSTEMS = {
 }
 
 
-def answer(system: Any, ids: list[list[int]], new: list[int] | None, end: int) -> list[list[int]]:
+def answer(system: Any, ids: list[list[int]], new: list[int] | None, end: int, beams: int) -> list[list[int]]:
     """The tokens of each text, made in batches of similar lengths, each text cut to its own."""
     order = sorted(range(len(ids)), key=lambda place: -(new[place] if new else len(ids[place])))
     made: dict[int, list[int]] = {}
@@ -156,7 +156,7 @@ def answer(system: Any, ids: list[list[int]], new: list[int] | None, end: int) -
         lengths = [new[place] for place in places] if new else None
         if isinstance(system, CTranslate2):
             system.stops(lengths)
-        batch = system.make([ids[place] for place in places], max(lengths) if lengths else None)
+        batch = system.make([ids[place] for place in places], max(lengths) if lengths else None, beams)
         for place, tokens in zip(places, batch, strict=True):
             made[place] = tokens[: new[place]] if new else _until(tokens, end)
     return [made[place] for place in range(len(ids))]
@@ -186,7 +186,7 @@ def main() -> None:
             print(json.dumps(system.as_they_come(asked["ids"], asked["new"], asked["due"])), file=out, flush=True)
             continue
         begun_s, cpu_s = time.perf_counter(), time.process_time()
-        tokens = answer(system, asked["ids"], asked["new"], asked["end"])
+        tokens = answer(system, asked["ids"], asked["new"], asked["end"], asked["beams"])
         took = {"seconds": time.perf_counter() - begun_s, "cpu_s": time.process_time() - cpu_s}
         print(json.dumps({**took, "tokens": tokens}), file=out, flush=True)
 

@@ -24,7 +24,7 @@ from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.rules import rules_in
-from encserve_server.steps.generate.text import GeneratedText, NotFinite
+from encserve_server.steps.generate.text import GeneratedText, NotFinite, Told
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
 from encserve_server.steps.tokenize.tokenization import Tokenization
@@ -85,7 +85,7 @@ class AskedStep:
                 if not left[0]:
                     ended.set()
 
-        texts = [self._text(each, tell) for each in asked]
+        texts = [self.text(each, tell) for each in asked]
         with Engine(self._folder, limits=limits) as engine:
             for text in texts:
                 engine.put([text])
@@ -119,7 +119,12 @@ class AskedStep:
         (choice,) = choices_of(given, options, 1, rules=rules, chance=0)
         return choice
 
-    def _text(self, asked: Asked, tell: Any) -> GeneratedText:
+    def text(self, asked: Asked, tell: Told) -> GeneratedText:
+        """The text of a request, as an engine takes it, of which `tell` hears.
+
+        Raises:
+            CertificateFailed: it is refused.
+        """
         options = self._rules.check(asked.options)
         raw = [text.encode() for text in asked.inputs["text"]]
         (tensors,) = self._tokenization.tokenize([(self._tokenization.read({"text": raw}, options), options)])

@@ -21,8 +21,8 @@ class Counting:
     def __init__(self):
         self.batches = []
 
-    def make(self, ids, new):
-        self.batches.append((len(ids), new))
+    def make(self, ids, new, beams):
+        self.batches.append((len(ids), new, beams))
         if new is None:
             return [[9] * len(text) + [1, 5, 5] for text in ids]
         return [list(range(10, 10 + new)) for _ in ids]
@@ -30,13 +30,13 @@ class Counting:
 
 def test_texts_of_similar_lengths_share_a_batch_and_each_is_cut_to_its_own():
     system, new = Counting(), [3 + number % 7 for number in range(BATCH + 4)]
-    made = answer(system, [[1]] * len(new), new, 1)
+    made = answer(system, [[1]] * len(new), new, 1, 4)
     assert [len(tokens) for tokens in made] == new
-    assert system.batches == [(BATCH, 9), (4, sorted(new)[3])]
+    assert system.batches == [(BATCH, 9, 4), (4, sorted(new)[3], 4)]
 
 
 def test_texts_that_end_by_themselves_end_with_the_token():
-    assert answer(Counting(), [[4, 4], [4]], None, 1) == [[9, 9, 1], [9, 1]]
+    assert answer(Counting(), [[4, 4], [4]], None, 1, 1) == [[9, 9, 1], [9, 1]]
 
 
 def test_requests_are_of_words_that_are_a_token_each(tmp_path):
@@ -52,19 +52,26 @@ def test_the_table_has_ratios_within_a_round_and_names_what_is_missing():
     machine = {"cpu": "a processor", "cores": 2, "load_before": 0.1}
     measured = Measured(
         machine,
-        per_s={"transformers": [100.0, 50.0, 80.0], "encserve-fp32": [300.0, 200.0, 200.0]},
+        per_s={
+            "transformers": [100.0, 50.0, 80.0],
+            "transformers, 4 beams": [20.0, 20.0, 20.0],
+            "encserve-fp32": [300.0, 200.0, 200.0],
+            "encserve-fp32, 4 beams": [60.0, 50.0, 40.0],
+        },
         identical={"encserve-fp32": "48 of 48"},
         rate_per_s=12.34,
-        waited={"encserve-fp32, 16 streams": Waited(33.4, 151.0, 545.0)},
+        waited={"encserve-fp32, 16 streams": Waited(33.4, 151.0, 545.0, 1.5)},
         missing={"openvino": "it is not installed"},
     )
     assert measured.ratios("encserve-fp32") == pytest.approx([3.0, 4.0, 2.5])
     text = report(measured, argparse.Namespace(tiny=False, texts=64, rounds=3))
     assert "| encserve-fp32 | 200 | 3.00 (2.50 to 4.00) | 48 of 48 |" in text
+    assert "| encserve-fp32, 4 beams | 50 | 2.50 (2.00 to 3.00) |" in text
+    assert "| transformers, 4 beams | 20 | 1 |" in text
     assert "| openvino |  | not measured: it is not installed |  |" in text
     assert "a processor, 2 cores" in text
     assert "12.3 a second, 60% of what ctranslate2-float32" in text
-    assert "| encserve-fp32, 16 streams | 33 ms | 151 ms | 545 ms |" in text
+    assert "| encserve-fp32, 16 streams | 33 ms | 151 ms | 545 ms | 1.50 |" in text
 
 
 def test_int8_is_held_to_nothing_but_that_texts_do_not_move_each_other():
@@ -82,7 +89,7 @@ class Failing:
         if name == "absent":
             raise SystemExit("it is not installed")
 
-    def until_end(self, ids, *, end):
+    def until_end(self, ids, *, end, beams):
         if self.name == "ends":
             raise SystemExit("it ended: out of memory")
         return [[end] for _ in ids]
@@ -112,4 +119,4 @@ def test_all_systems_get_the_same_texts_at_the_same_moments():
     found = waited(systems, [Request("a", [1], 5)] * 400, rate_per_s=20.0)
     assert systems["one"].due_s == systems["other"].due_s
     assert systems["one"].due_s[-1] == pytest.approx(400 / 20, rel=0.2)
-    assert found["one"] == found["other"] == Waited(10.0, 1_010.0, 1_010.0)
+    assert found["one"] == found["other"] == Waited(10.0, 1_010.0, 1_010.0, 1.0)
