@@ -9,6 +9,7 @@ import numpy as np
 from ..instance.histogram import Histogram
 from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
+from ..tokenize.door.counts import EntryCounts
 from .call import ANSWERED, FAILED, LATE, OUTCOMES, GenerateCall
 from .pace import LIMITS, QueueFull
 from .round import Round
@@ -53,14 +54,10 @@ class GenerateCounts:
         self._requests = metrics.counter(
             "encserve_generate_requests", "Requests that came to their last response, by what that was"
         )
-        self._messages = metrics.counter(
-            "encserve_cancel_messages", "Requests that say of others that they are given up"
-        )
+        # Who waits is late or given up as any other request is, by its outcome: its time goes on while it is decoded.
+        self._door = EntryCounts(metrics, LIMITS)
         self._nonfinite = metrics.counter(
             "encserve_nonfinite_texts", "Texts that failed because the network gave NaN or infinity for them"
-        )
-        self._refused = metrics.counter(
-            "encserve_refused_requests", "Requests that were refused because too much waits already"
         )
         self._first_token = Histogram(
             metrics,
@@ -84,7 +81,7 @@ class GenerateCounts:
         self._expect()
 
     def _expect(self) -> None:
-        counters = (self._steps, self._rows, self._messages, self._nonfinite)
+        counters = (self._steps, self._rows, self._nonfinite)
         for counter in (*counters, self._token_gap, self._rows_per_step):
             counter.expect()
         for kind in ("source", "output"):
@@ -99,8 +96,6 @@ class GenerateCounts:
         for lane in LANES:
             self._first_token.expect(lane=lane)
             self._request.expect(lane=lane)
-            for limit in LIMITS:
-                self._refused.expect(lane=lane, limit=limit)
 
     def watch(self, metrics: Metrics, engine: Working) -> None:
         """Tell what an engine has under way at any moment."""
@@ -112,11 +107,11 @@ class GenerateCounts:
 
     def cancel_message(self) -> None:
         """Count a message that another request is given up."""
-        self._messages.add()
+        self._door.messages.add()
 
     def refused(self, lane: str, why: QueueFull) -> None:
         """Count a request that may not wait."""
-        self._refused.add(lane=lane, limit=why.limit)
+        self._door.refused.add(lane=lane, limit=why.limit)
 
     def round(self, done: Round) -> None:
         """Count what an engine did."""

@@ -212,7 +212,7 @@ def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
     step._engine._pace.round_took(60.0, Round())
     refused = last_of(ask("b", timeout_us=2_000_000))
     assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 60.0 s")
-    assert counted(step._counts._refused, lane="interactive", limit="timeout") == 1
+    assert counted(step._counts._door.refused, lane="interactive", limit="timeout") == 1
     assert len(step._open) == 1
     Says.goes_on.set()
     assert last_of(running).error is None
@@ -225,7 +225,7 @@ def test_who_may_not_wait_is_told_and_nothing_is_left_of_the_request(step, ask):
     waiting = ask("b", "b")
     assert last_of(ask("b")).error.message.startswith("UNAVAILABLE: 2 texts wait in lane interactive")
     assert len(step._open) == 2
-    assert counted(step._counts._refused, lane="interactive", limit="max_queued_texts") == 1
+    assert counted(step._counts._door.refused, lane="interactive", limit="max_queued_texts") == 1
     Says.goes_on.set()
     for request in (running, waiting):
         assert last_of(request).error is None
@@ -290,7 +290,7 @@ def test_tokens_that_nobody_waited_for_are_counted(step, ask):
     wait_until(lambda: counted(step._counts._unwanted, reason="cancelled"))
     assert counted(step._counts._unwanted, reason="cancelled") == made > 0
     assert requests_counted(step) == {("cancelled", "true"): 1}  # and none for the message
-    assert counted(step._counts._messages) == 1
+    assert counted(step._counts._door.messages) == 1
 
 
 def test_texts_beside_one_that_is_late_are_late(step, ask):
