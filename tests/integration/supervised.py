@@ -76,6 +76,11 @@ class Supervised:
         """What it has printed."""
         return [line for _, line in self.said]
 
+    @property
+    def starts(self):
+        """How often a server has begun to answer."""
+        return sum(line.startswith("Ctrl-C") for line in self.lines)
+
     def health(self):
         """What its page says: the status, and the state of each pipeline."""
         try:

@@ -19,16 +19,16 @@ from encserve_server.launcher.server import TritonServer
 from encserve_server.steps.instance.load_page import LoadReader, tokens_in
 
 ONCE = Retry(attempts=1)
-TOLD_S = 2.0
-"""Seconds in which a step has told its counts: it does that once a second."""
+TOLD_S = 1.3
+"""Seconds in which a step has told its counts: it does that once a second. Each test waits for it before it begins."""
 
 
 @contextmanager
-def of_short_queues(repository):
+def of_short_queues(repository, exit_timeout_s=5):
     """A server whose queues hold 200 texts in each lane."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", "200")
-        with TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=5)) as running:
+        with TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=exit_timeout_s)) as running:
             yield running
 
 
@@ -42,8 +42,8 @@ def unasked(repository):
 
 @pytest.fixture(scope="module")
 def flooded(repository):
-    """The server that all others flood."""
-    with of_short_queues(repository) as running:
+    """The server that all others flood, and that the last of them stops while it computes."""
+    with of_short_queues(repository, exit_timeout_s=30) as running:
         yield running
 
 
@@ -243,19 +243,17 @@ def test_a_hundred_thousand_texts_do_not_take_the_service_from_others(server):
     assert meanwhile < 30 * 8 * 16
 
 
-async def test_closing_drains(repository):
-    """What was accepted is answered, what comes later is refused, nothing stays."""
-    server = TritonServer(serve_config(repository, models=("minilm",), exit_timeout_s=60))
-    with server:
-        async with AsyncClient(server.grpc_url, timeout_s=60, retry=ONCE) as client:
-            await client.embed(["warm"], model="minilm")
-            texts = [f"{number} " + "drain " * 50 for number in range(100)]
-            requests = [texts[begin : begin + 20] for begin in range(0, 100, 20)]
-            calls = [asyncio.create_task(client.embed(request, model="minilm")) for request in requests]
-            await asyncio.sleep(1)
-            stopping = asyncio.create_task(asyncio.to_thread(server.stop))
-            answers = await asyncio.gather(*calls)
-            await stopping
-            assert [answer.vectors.shape for answer in answers] == [(20, 384)] * 5
-            with pytest.raises(Unavailable):
-                await client.embed(["too late"], model="minilm")
+async def test_closing_drains(server):
+    """What was accepted is answered, what comes later is refused, nothing stays. It is the last of this server."""
+    async with AsyncClient(server.grpc_url, timeout_s=60, retry=ONCE) as client:
+        await client.embed(["warm"], model="minilm")
+        texts = [f"{number} " + "drain " * 50 for number in range(100)]
+        requests = [texts[begin : begin + 20] for begin in range(0, 100, 20)]
+        calls = [asyncio.create_task(client.embed(request, model="minilm")) for request in requests]
+        await asyncio.sleep(1)
+        stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+        answers = await asyncio.gather(*calls)
+        await stopping
+        assert [answer.vectors.shape for answer in answers] == [(20, 384)] * 5
+        with pytest.raises(Unavailable):
+            await client.embed(["too late"], model="minilm")
