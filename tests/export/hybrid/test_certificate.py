@@ -5,10 +5,11 @@ import pytest
 
 from encserve import InvalidInput
 from encserve.local import Encoder
-from encserve_export.config import ExportConfig
+from encserve_export.config import Device, Engine, ExportConfig
 from encserve_export.errors import Unsupported, WayFailed
 from encserve_export.export import export
 from encserve_export.network.packed_heads import PackedHybrid
+from encserve_repository.config_text import from_text
 
 from .layouts import MADE, WIDTH, m3
 from .test_outputs import ASKED, GOLDEN, QUERY, TEXTS, WEIGHTS
@@ -46,6 +47,20 @@ def test_the_certificate_has_figures_of_each_output(published):
         assert set(of_output["figures"]) >= FIGURES, name
     assert "neighbours" in manifest.parity["figures"], "of the vectors of texts"
     assert manifest.option_defaults["dense"] is True
+
+
+@pytest.mark.slow
+def test_a_cpp_engine_gives_all_outputs_each_by_its_texts_or_tokens(folder, tmp_path):
+    """Triton cuts what a batch gave into the answers of requests: a vector for each text, the others for each token."""
+    manifest = export(config(folder, tmp_path, engine=Engine.ONNXRUNTIME, device=Device.CPU))
+    assert {*manifest.parity["outputs"]} == {"dense", "sparse", "tokens"}
+    worst = [each["figures"]["max_abs_diff"]["measured"] for each in manifest.parity["outputs"].values()]
+    assert 0 < max(worst) < 1e-5
+    step = from_text((tmp_path / "m3_encode/config.pbtxt").read_text())
+    assert (step.backend, [(each.target_name[0], each.source_input[0]) for each in step.batch_output]) == (
+        "onnxruntime",
+        [("sentence_embedding", "lengths"), ("token_weight", "input_ids"), ("token_vector", "input_ids")],
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""What is measured of an export: the memory of all of its processes, and that it ends before the machine has none."""
+
+import sys
+
+import pytest
+from benchmarks.large import memory
+from benchmarks.large.memory import available_bytes, run
+
+HOLDS = "import subprocess, sys, time; held = bytearray(b'x' * {mib} * 2**20); time.sleep(1.2)"
+CHILD = HOLDS.format(mib=60)
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}], check=True)"
+
+
+def test_what_a_child_of_the_program_holds_counts(monkeypatch):
+    monkeypatch.setattr(memory, "PERIOD_S", 0.05)
+    assert run([sys.executable, "-c", PARENT], leave_bytes=0).most_bytes > 60 * 2**20
+
+
+def test_it_is_ended_before_the_machine_has_less_than_is_to_be_left(monkeypatch):
+    monkeypatch.setattr(memory, "PERIOD_S", 0.05)
+    with pytest.raises(
+        SystemExit, match=r"was ended: it held 0\.\d GiB, and the machine had less than 1024\.0 GiB left"
+    ):
+        run([sys.executable, "-c", "import time; time.sleep(600)"], leave_bytes=2**40)
+    assert 0 < available_bytes() < 2**40
+
+
+def test_why_a_program_failed_is_said():
+    with pytest.raises(SystemExit, match="failed: no such precision"):
+        run([sys.executable, "-c", "raise SystemExit('no such precision')"], leave_bytes=0)
