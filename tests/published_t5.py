@@ -13,6 +13,11 @@ from encserve_server.steps.encode.host.cpu_flags import BF16, lacks, read_cpu_fl
 
 PRECISIONS = [Precision.INT8, *([] if lacks(read_cpu_flags(), BF16) else [Precision.BF16])]
 """Those beside FP32 that this processor can compute in."""
+SLOW_BUT_INT8 = [
+    pytest.param(precision, marks=[] if precision is Precision.INT8 else [pytest.mark.slow], id=precision.value)
+    for precision in PRECISIONS
+]
+"""The same for tests, of which `make test` has int8: another precision is an export of its own."""
 FEW = 32
 """Texts of their certificates; that of FP32 has as many as a user's."""
 

@@ -48,14 +48,10 @@ def write(tmp_path):
     return write
 
 
-def test_the_same_network_is_traced_once(write, traced):
-    assert write() == write()
+def test_the_same_network_is_traced_once_and_with_other_weights_its_graph_is_what_that_one_gives(write, traced, traces):
+    plain, again, other_weights = write(), write(), write(seed=1)
     assert len(traced) == 1
-
-
-def test_a_graph_with_other_weights_is_what_the_network_with_those_gives(write, traced, traces):
-    plain, other_weights = write(), write(seed=1)
-    assert len(traced) == 1
+    assert plain == again
     assert plain != other_weights
     with traces.anew():
         assert write(seed=1) == other_weights

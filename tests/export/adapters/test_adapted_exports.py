@@ -114,6 +114,7 @@ def test_every_adapter_is_certified_beside_the_library_with_it_merged(exported):
         assert {each.asked.options["adapter"] for each in kept} == {name}
 
 
+@pytest.mark.slow
 def test_an_adapter_that_computes_something_else_is_not_published(base, adapters, tmp_path, monkeypatch):
     monkeypatch.setattr(LoraConfig, "scale", lambda config, rank: config.alpha / rank / 2)
     with pytest.raises(WayFailed, match=r"with the adapter legal, .*; with the adapter medical, "):

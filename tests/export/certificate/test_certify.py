@@ -2,16 +2,20 @@
 
 import numpy as np
 import pytest
-from tests.integration.tasks.pipelines import PIPELINES
+from tests.integration.tasks.pipelines import BREADTH, PIPELINES
 
 from encserve_export.certificate.limits import BY_JUDGEMENT
 from encserve_export.errors import WayFailed
 
 from .staged import TorchEncoder
 
-
 # Several outputs of one pass are certified where they are exported, in tests/export/hybrid.
-@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "hybrid-m3"])
+READ = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in BREADTH else []) for name in PIPELINES if name != "hybrid-m3"
+]
+
+
+@pytest.mark.parametrize("name", READ)
 def test_a_pipeline_that_reads_its_checkpoint_rightly_is_certified(name, staged_of):
     parity = staged_of(name).certify()
     assert parity["texts"] == 200, "each once, however often it was asked with options"

@@ -10,7 +10,8 @@ from export.small_checkpoints import write_modules
 from .checkpoints import write_checkpoint
 
 
-@pytest.mark.parametrize("case", ["t5", pytest.param("big_bird", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["t5", "big_bird"])
 def test_an_export_is_certified(case, tmp_path):
     """Unigram tokenizers both; one attends packed and has no positions, the other pads inside the graph."""
     checkpoint = write_checkpoint(tmp_path / "checkpoint", case, max_length=64)

@@ -17,6 +17,7 @@ from export.certificate.staged import stage
 
 from .checkpoints import load, write_checkpoint
 
+pytestmark = pytest.mark.slow  # a graph for each, and texts of up to 8,192 tokens
 LONGEST = 8_192
 SMALL = {
     "hidden_size": 16,
@@ -29,10 +30,9 @@ OF_ITS_OWN = {"eurobert": {"num_key_value_heads": 1}, "modernbert": {"layer_type
 
 
 FAMILIES = ("eurobert", "gte", "jina_embeddings_v3", "modernbert", "nomic_bert")
-GRAPHS = [pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES]
 
 
-@pytest.fixture(params=GRAPHS, scope="module")
+@pytest.fixture(params=FAMILIES, scope="module")
 def graphs(request, tmp_path_factory):
     """The FP32 graph of a family, and the fp16 one as a GPU rounds it."""
     folder = tmp_path_factory.mktemp("long")
@@ -72,7 +72,7 @@ def test_angles_are_exact_at_every_position(graphs):
         assert np.abs(ours.astype(np.float32) - exact).max() < 1e-3, name
 
 
-@pytest.mark.parametrize("length", [1, 511, 2_047, pytest.param(LONGEST, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("length", [1, 511, 2_047, LONGEST])
 def test_vectors_of_every_length_are_those_of_fp32(graphs, length):
     (exact,), (ours,) = (session_of(model).run(None, feed_of(graphs[0], length)) for model in graphs)
     assert np.isfinite(ours).all()
@@ -107,7 +107,6 @@ def certify_in_fp16(staged):
         return pipeline.certify(encoder, precision=Precision.FP16)
 
 
-@pytest.mark.slow
 def test_every_length_class_is_held_against_the_library(staged):
     parity = certify_in_fp16(staged)
     assert max(parity["lengths"]["token_counts"]) == 1_024

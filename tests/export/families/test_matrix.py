@@ -11,6 +11,8 @@ from encserve_export.attention.families import FAMILIES
 from encserve_export.attention.packing import packing_of
 from encserve_export.certificate.alone import vector_alone
 from encserve_export.certificate.guard import check_texts_are_apart
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.config import ExportConfig
 from encserve_export.network.cuts import Cuts
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.network.micro_batched_graph import Interface, in_micro_batches
@@ -26,11 +28,6 @@ CUTS = Cuts(tokens=120, places=200, padding=600, pairs=9_000)
 MOST_SCORES = 2_000
 MAX_DIFFERENCE = 1e-4
 MAX_DIFFERENCE_IN_COMPANY = 1e-5
-
-FEW = ("deberta-v2 like v3",)
-GRAPHS = [case if case in FEW else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-"""An ONNX export takes seconds. What else is peculiar to a family is served by those of
-`tests/integration/matrix/cells.py`."""
 
 
 def packs(checkpoint):
@@ -82,7 +79,8 @@ def test_nothing_is_as_large_as_a_pack_squared(case, checkpoint_of):
     assert 0 < largest.elements < len(input_ids) ** 2
 
 
-@pytest.mark.parametrize("case", GRAPHS)
+@pytest.mark.slow  # an ONNX export takes seconds; what is peculiar to families is served by the sample of the matrix
+@pytest.mark.parametrize("case", CASES)
 def test_graph_agrees_with_each_text_alone(case, checkpoint_of, tmp_path):
     """As it is traced; and as it cuts batches into micro-batches by itself, and the queries of each into blocks."""
     checkpoint = checkpoint_of(case)
@@ -120,7 +118,7 @@ def check_graph(checkpoint, file):
     assert np.stack(seen).std(0).mean() > 0.1, "the texts have all but the same vector, which proves nothing"
 
 
-def test_the_graph_names_no_file_of_the_machine_that_made_it(checkpoint_of, tmp_path):
-    checkpoint = checkpoint_of("bert")
+def test_the_graph_names_no_file_of_the_machine_that_made_it(checkpoint_folder, tmp_path):
+    checkpoint = load_checkpoint(ExportConfig(checkpoint=str(checkpoint_folder), name="tiny"))
     write_graph(checkpoint, packed_network(checkpoint), tmp_path / "model.onnx")
     assert b".py" not in (tmp_path / "model.onnx").read_bytes()

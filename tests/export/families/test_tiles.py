@@ -110,7 +110,8 @@ def vectors_of(model, lengths):
     return rows[np.array(lengths) > 0]
 
 
-@pytest.mark.parametrize("case", slow_but(("bert",), TILED))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TILED)
 def test_a_graph_of_operators_that_tensorrt_has_gives_the_numbers_of_the_ordinary_one(case, graphs_of):
     ordinary, tiled, _ = graphs_of(case)
     check_operators(tiled)
@@ -118,7 +119,8 @@ def test_a_graph_of_operators_that_tensorrt_has_gives_the_numbers_of_the_ordinar
         assert np.abs(vectors_of(tiled, lengths) - vectors_of(ordinary, lengths)).max() < 2e-5, lengths
 
 
-@pytest.mark.parametrize("case", slow_but(("bert",), ("bert", "modernbert")))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["bert", "modernbert"])
 def test_in_fp16_it_gives_the_numbers_of_the_ordinary_graph_in_fp32(case, graphs_of):
     ordinary, tiled, _ = graphs_of(case)
     half = strictly_rounded(halve(tiled, []).model)
@@ -129,6 +131,7 @@ def test_in_fp16_it_gives_the_numbers_of_the_ordinary_graph_in_fp32(case, graphs
         assert cosines.min() > 0.999, lengths
 
 
+@pytest.mark.slow
 def test_a_process_takes_the_memory_of_tiles(graphs_of):
     """2,000 texts, one of them as long as there may be. Padded to it, the scores of 4 heads take 819 MB in each array,
     of which two live at once at the least; those of tiles take 338 MB."""

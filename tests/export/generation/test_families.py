@@ -15,10 +15,9 @@ from encserve_export.export import export
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.reference.messages import Asked
 
-FAMILIES = [family if family == "bart" else pytest.param(family, marks=pytest.mark.slow) for family in CONFIGS]
 
-
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", CONFIGS)
 def test_texts_are_those_of_transformers_with_the_beams_of_the_checkpoint(tmp_path, family):
     checkpoint = write_generator(tmp_path / "checkpoint", family, **SUMMARIES)
     manifest = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import onnx
+import pytest
 import torch
 
 from encserve_export.attention.fused_attention import fused_layers, fusing
@@ -24,6 +25,7 @@ LENGTHS = [5, 16, 1, TILE + 9, 16]
 CUTS = Cuts(tokens=60, places=100, padding=300, pairs=6_000)
 
 
+@pytest.mark.slow
 def test_every_graph_leaves_them_out_of_what_others_see(tmp_path):
     checkpoint = load(layouts.stanford(tmp_path / "checkpoint", doc_maxlen=TILE + 9))
     network, graphs = packed_network(checkpoint), {}

@@ -155,7 +155,7 @@ def test_too_little_calibration_text_is_refused(export_config, tmp_path, lines, 
 @pytest.mark.parametrize(
     ("precision", "engine", "runtime"),
     [
-        (Precision.FP32, Engine.PYTHON, Runtime.OPENVINO),
+        pytest.param(Precision.FP32, Engine.PYTHON, Runtime.OPENVINO, marks=pytest.mark.slow),
         (Precision.INT8, Engine.PYTHON, Runtime.ONNXRUNTIME),
         (Precision.FP16, Engine.ONNXRUNTIME, None),
         (Precision.FP32, Engine.ONNXRUNTIME, None),

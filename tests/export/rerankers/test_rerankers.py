@@ -56,6 +56,7 @@ def test_a_reranker_is_certified_against_the_library(name, tmp_path):
     assert figures["answers_max_abs_diff"]["measured"] < 1e-4
 
 
+@pytest.mark.slow
 def test_a_served_reranker_judges_by_the_instruction_of_the_call(tmp_path):
     folder = CHECKPOINTS["two words"](tmp_path / "checkpoint")
     config = ExportConfig(checkpoint=str(folder), name="tiny", repository=tmp_path / "repository")

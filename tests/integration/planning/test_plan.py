@@ -143,6 +143,7 @@ def test_locust_says_that_there_is_no_server():
     assert "127.0.0.1:9 is down" in done.stderr
 
 
+@pytest.mark.slow
 def test_locust_runs_on_a_master_and_workers(known_url):
     port = "25571"
     workers = [

@@ -26,7 +26,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.export import export, export_heads
 from encserve_server.launcher.server import TritonServer
 
-from .pipelines import ADAPTERS, CASCADE, CASCADE_TEXTS, HEADS, LABELS, PIPELINES
+from .pipelines import ADAPTERS, BREADTH, CASCADE, CASCADE_TEXTS, HEADS, LABELS, PIPELINES
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,9 @@ def adapters(checkpoints, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def repository(checkpoints, adapters, tmp_path_factory):
+def repository(request, checkpoints, adapters, tmp_path_factory):
+    """All pipelines; those of `BREADTH` where a test asks for them."""
+    asked = " ".join(item.nodeid for item in request.session.items)
     repository = tmp_path_factory.mktemp("repository")
     labelled = tmp_path_factory.mktemp("labels") / "labels.jsonl"
     labels = tuple(LABELS["label2id"])
@@ -76,6 +78,8 @@ def repository(checkpoints, adapters, tmp_path_factory):
     labelled.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     own = {"classify-calibrated": {"labels": labelled}}
     for name, made in PIPELINES.items():
+        if name in BREADTH and name not in asked:
+            continue
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
         config["adapters"] = adapters.get(name, {})
         export(ExportConfig(**config, **made.get("export", {}), **own.get(name, {})))

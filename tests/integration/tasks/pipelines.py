@@ -53,6 +53,9 @@ PIPELINES = {
     "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
+BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta"}
+"""Of those, what only slow tests ask: its trace and its server are no other task's. `make test` asks RoBERTa and its
+tokenizer for labels and for answers."""
 HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}
 """Pipelines that share one encode step -> the head of each."""
 ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}

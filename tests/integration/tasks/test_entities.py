@@ -18,7 +18,7 @@ from .pipelines import SCORES
 
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 @pytest.mark.parametrize("aggregation", ["none", "simple", "first", "average", "max"])
-@pytest.mark.parametrize("name", ["tokens-bert", "tokens-roberta", "shared-tags"])
+@pytest.mark.parametrize("name", ["tokens-bert", pytest.param("tokens-roberta", marks=pytest.mark.slow), "shared-tags"])
 def test_classify_tokens(client, reference, name, aggregation):
     pipeline = reference(name, "token-classification", aggregation_strategy=aggregation)
     answer = client.classify_tokens(TEXTS, model=name, aggregation=aggregation)

@@ -11,7 +11,7 @@ from encserve import Client
 from .pipelines import SCORES
 
 
-@pytest.mark.parametrize("name", ["mask-bert", "mask-roberta", "shared-words"])
+@pytest.mark.parametrize("name", ["mask-bert", pytest.param("mask-roberta", marks=pytest.mark.slow), "shared-words"])
 def test_fill_mask(client, reference, name):
     pipeline = reference(name, "fill-mask")
     texts = [f"<mask> {text[:40]} <mask>." if index % 2 else f"{text[:40]}<mask>" for index, text in enumerate(TEXTS)]
@@ -39,7 +39,7 @@ def score_by_hand(folder, text):
     return total, len(ids) - 2
 
 
-@pytest.mark.parametrize("name", ["mask-bert", "mask-roberta", "shared-words"])
+@pytest.mark.parametrize("name", ["mask-bert", pytest.param("mask-roberta", marks=pytest.mark.slow), "shared-words"])
 def test_score(server, checkpoints, name):
     expected = [score_by_hand(checkpoints[name], text) for text in TEXTS]
     with Client(server.grpc_url) as client:

@@ -8,7 +8,9 @@ from sentence_transformers import CrossEncoder
 from .pipelines import SCORES
 
 
-@pytest.mark.parametrize("name", ["rank-bert", "rank-roberta", "rank-modular-bert"])
+@pytest.mark.parametrize(
+    "name", ["rank-bert", pytest.param("rank-roberta", marks=pytest.mark.slow), "rank-modular-bert"]
+)
 def test_rerank(client, checkpoints, name):
     encoder = CrossEncoder(str(checkpoints[name]), device="cpu", max_length=64)
     for query in ("storm in the harbour", "", TEXTS[-1]):

@@ -20,8 +20,10 @@ def distinct(value_sets, release):
 
 @pytest.mark.parametrize(
     ("release", "value_sets"),
-    [(OLDEST, VALUE_SETS), (NEWEST, {**VALUE_SETS, **OF_NEW_CLUSTERS})],
-    ids=["oldest", "newest"],
+    [
+        pytest.param(OLDEST, VALUE_SETS, id="oldest", marks=pytest.mark.slow),
+        pytest.param(NEWEST, {**VALUE_SETS, **OF_NEW_CLUSTERS}, id="newest"),
+    ],
 )
 def test_every_manifest_keeps_to_the_schemas(release, value_sets):
     manifests = distinct(value_sets.values(), release)
