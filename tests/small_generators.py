@@ -39,14 +39,16 @@ SUMMARIES = {
 """What the generation_config.json of a BART for summaries says."""
 
 
-def write_generator(folder: Path, family: str, pieces: Any = None, **generation: Any) -> Path:
+def write_generator(
+    folder: Path, family: str, pieces: Any = None, *, vocabulary: int | None = None, **generation: Any
+) -> Path:
     """Write a checkpoint of a family; `generation` is what its generation_config.json says, beside that no padding
-    is made, as a Marian's does; `pieces` is its tokenizer."""
+    is made, as a Marian's does; `pieces` is its tokenizer, of so many tokens."""
     torch.manual_seed(0)
     pieces = pieces or tokenizer()
     end, pad = pieces.eos_token_id, pieces.pad_token_id
     about = {"decoder_start_token_id": end, "eos_token_id": end, "pad_token_id": pad}
-    config = CONFIGS[family](vocab_size=len(pieces), **SIZES, **about)
+    config = CONFIGS[family](vocab_size=vocabulary or len(pieces), **SIZES, **about)
     model = transformers.AutoModelForSeq2SeqLM.from_config(config)
     if (bias := getattr(model, "final_logits_bias", None)) is not None:
         bias.normal_()

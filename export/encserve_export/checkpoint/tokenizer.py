@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, normalizers
-from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    ByT5Tokenizer,
+    M2M100Tokenizer,
+    MarianTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .byte_tokens import fast_byte_tokenizer
+from .listed.tokenizer import fast_listed_tokenizer
 from .reference_tokenizers import check_conversion
 from .sentence.transformer_settings import TransformerSettings
 
@@ -27,13 +36,17 @@ def load_tokenizer(folder: Path, settings: TransformerSettings, code: str | None
         Unsupported: it has no fast form, its fast form gives other tokens, or it takes special tokens apart.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, use_fast=True, trust_remote_code=code is not None, code_revision=code
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")  # reads no text of Marian
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, use_fast=True, trust_remote_code=code is not None, code_revision=code
+            )
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if isinstance(tokenizer, ByT5Tokenizer):
         tokenizer = fast_byte_tokenizer(tokenizer)
+    if isinstance(tokenizer, MarianTokenizer | M2M100Tokenizer) and not settings.lowercase:
+        return fast_listed_tokenizer(tokenizer)
     if not tokenizer.is_fast:
         raise Unsupported(f"{type(tokenizer).__name__} has no fast form, which serving needs")
     if getattr(tokenizer, "split_special_tokens", False):

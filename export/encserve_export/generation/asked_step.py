@@ -27,6 +27,7 @@ from encserve_server.steps.generate.rules import rules_in
 from encserve_server.steps.generate.text import GeneratedText, NotFinite, Told
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
+from encserve_server.steps.tokenize.listed.pieces import ListedPieces
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 
@@ -52,7 +53,8 @@ class AskedStep:
         self._folder, self._settings = folder, settings
         self._rules = OptionRules.from_settings(settings)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenization = Tokenization(self._tokenizer, settings)
+        pieces = ListedPieces.in_folder(folder, settings)
+        self._tokenization = Tokenization(self._tokenizer, settings, pieces=pieces)
         self._languages = Languages.in_settings(settings)
         self._shape = Shape(**settings["shape"])
         self._limits = EngineLimits(**settings["engine"])

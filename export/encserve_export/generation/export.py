@@ -28,6 +28,7 @@ from .decoders.table import DECODERS
 from .defaults import GenerationDefaults, defaults_of
 from .files import configs_of, limits_of, options_of, runtime_of, write_step
 from .graphs import write_graphs
+from .languages import codes_of
 from .precision.making import make_precision
 
 
@@ -47,6 +48,7 @@ def export_generator(config: ExportConfig, stage: Stage, say: Say) -> Manifest:
             checkpoint = load_checkpoint(replace(config, task=GENERATION.name))
             _check_network(checkpoint)
             defaults = defaults_of(checkpoint.model, checkpoint.source)
+            defaults = replace(defaults, prompts=codes_of(checkpoint.tokenizer) | defaults.prompts)
         manifest = _manifest(config, staged, checkpoint, defaults, way)
         check_fits(staged, [manifest], configs_of)
         folder = staged.step_folders()["generate"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
+from encserve_export.checkpoint.listed.tokenizer import pieces_file
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.engines.step_sources import copy_sources, sources_of
@@ -23,6 +24,7 @@ from encserve_server.steps.generate.limits import EngineLimits
 from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits
+from encserve_server.steps.tokenize.listed.pieces import FILE as PIECES_FILE
 
 from .defaults import MOST_LENGTH_PENALTY, MOST_NEW_TOKENS, GenerationDefaults, most_new_tokens
 from .graphs import shape_of
@@ -99,6 +101,9 @@ def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, way: Way, f
     assert {ENCODER_FILE, STEP_FILE} <= graphs.keys(), "both graphs are there, with their weights"
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
+    pieces = folder / PIECES_FILE
+    if (read := pieces_file(checkpoint.tokenizer)) is not None:
+        pieces.write_text(read, encoding="utf-8")
     copy_sources(sources_of("generate", f"tokenize.layouts.{GENERATION.layout}"), folder)
     write_settings(
         folder,
@@ -109,6 +114,7 @@ def write_step(checkpoint: Checkpoint, defaults: GenerationDefaults, way: Way, f
             "limits": asdict(limits_of(checkpoint)),
             "prompts": defaults.prompts,
             "tokenizer_sha256": sha256_of(tokenizer),
+            "pieces_sha256": sha256_of(pieces) if read is not None else None,
             "start_token": defaults.start_token,
             "end_tokens": list(defaults.end_tokens),
             "first_token": defaults.first_token,

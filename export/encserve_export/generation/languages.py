@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from encserve_export.checkpoint.listed.tokenizer import ListedTokenizer
 from encserve_export.errors import Unsupported
 from encserve_server.steps.generate.languages import Languages
 
@@ -31,6 +32,9 @@ def languages_of(tokenizer: PreTrainedTokenizerBase) -> KnownLanguages | None:
         Unsupported: it puts it neither first nor last.
     """
     known: Any = tokenizer
+    if isinstance(known, ListedTokenizer):
+        listed = dict(known.language_ids)
+        return KnownLanguages(Languages(at=0, ids=listed), known.src_lang) if listed else None
     if not hasattr(known, "set_src_lang_special_tokens"):
         return None
     names = sys.modules[type(known).__module__].FAIRSEQ_LANGUAGE_CODES
@@ -44,3 +48,9 @@ def languages_of(tokenizer: PreTrainedTokenizerBase) -> KnownLanguages | None:
     raise Unsupported(
         f"{type(known).__name__} puts the token of {source}, the language of a text, neither first nor last"
     )
+
+
+def codes_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """The prompts that say into which language a Marian of several translates, by its code: none of others."""
+    codes = tokenizer.codes if isinstance(tokenizer, ListedTokenizer) else ()
+    return {code.removeprefix(">>").removesuffix("<<"): f"{code} " for code in codes}

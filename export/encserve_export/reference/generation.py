@@ -23,7 +23,10 @@ class Generation:
         self._tokenizer = tokenizer_of(library, encoder)
         self.watched = Watched(encoder)
         tasks: dict[str, Any] = getattr(self._model.config, "task_specific_params", None) or {}
-        self.prompts = {name: task["prefix"] for name, task in tasks.items() if task.get("prefix")}
+        codes: list[str] = getattr(self._tokenizer, "supported_language_codes", [])  # of a Marian of several languages
+        self.prompts = {code[2:-2]: f"{code} " for code in sorted(codes)}
+        self.prompts |= {name: task["prefix"] for name, task in tasks.items() if task.get("prefix")}
+        self._languages: dict[str, int] = getattr(self._tokenizer, "lang_code_to_id", {})  # of M2M100
 
     def answer(self, asked: Asked) -> Answered:
         """Of each text the tokens that were made, with the one that ends it, and their text; and as its row what the
@@ -33,7 +36,8 @@ class Generation:
         if language := options.pop("source_language", None):
             self._tokenizer.src_lang = language
         if language := options.pop("target_language", None):
-            options["forced_bos_token_id"] = self._tokenizer.convert_tokens_to_ids(language)
+            named = self._languages.get(language)
+            options["forced_bos_token_id"] = named or self._tokenizer.convert_tokens_to_ids(language)
         answers, rows = [], []
         for text in asked.inputs["text"]:
             cut = {"truncation": True, "max_length": self._tokenizer.model_max_length}
@@ -42,7 +46,9 @@ class Generation:
             made = self._model.generate(**source, **options)  # (1, 1 + r): the token before the first one leads
             logits = self._model(**source, decoder_input_ids=made[:, :-1]).logits[0].float().numpy()
             tokens = made[0, 1:].tolist()
-            said = str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+            spoken = set(self._languages.values())  # which are no text, also where the checkpoint does not say it
+            written = [token for token in tokens if token not in spoken]
+            said = str(self._tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False))
             numbers = np.zeros(0, np.float32)
             answers.append((Answer("found", numbers, tuple(tokens)), Answer("found", numbers, (said,))))
             self.watched.rows()

@@ -24,6 +24,7 @@ from ..instance.settings import check_sha256, instance_of, read_settings, versio
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules
 from ..request.replies import cancelled, invalid, unavailable
+from ..tokenize.listed.pieces import ListedPieces
 from ..tokenize.tokenization import Tokenization
 from ..trace.tracing import open_tracing
 from .call import GenerateCall
@@ -60,7 +61,8 @@ class TritonPythonModel:
         check_sha256(folder / "tokenizer.json", settings["tokenizer_sha256"])
         self._rules = OptionRules.from_settings(settings)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenization = Tokenization(self._tokenizer, settings)
+        pieces = ListedPieces.in_folder(folder, settings)
+        self._tokenization = Tokenization(self._tokenizer, settings, pieces=pieces)
         self._fixed, self._languages = rules_in(settings), Languages.in_settings(settings)
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)

@@ -17,6 +17,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from .listed.pieces import ListedPieces
+
 _BLOCK = 1024  # characters that are searched at a time
 _BESIDE_SPACE = r"(?<=[^\W_])(?<![\u0d4e\U00010000-\U0010ffff])(?= [^\W_])"  # letters that join what follows left out
 _CHINESE = "[\u4e00-\u9fff]"
@@ -40,7 +42,7 @@ _WORDS = {
 class SafeCuts:
     """The safe places of one tokenizer."""
 
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | ListedPieces
     places: re.Pattern[str]
     """A pattern that matches, without any characters, at a place that may be safe."""
 
@@ -91,6 +93,11 @@ def safe_cuts_of(tokenizer: Tokenizer) -> SafeCuts | None:
     if chinese and not any(re.search(_CHINESE, token.content) for token in _added_tokens(tokenizer)):
         return SafeCuts(tokenizer, re.compile(f"{_BESIDE_SPACE}|(?<={_CHINESE})(?={_CHINESE})"))
     return SafeCuts(tokenizer, re.compile(_BESIDE_SPACE))
+
+
+def safe_cuts_of_pieces(pieces: ListedPieces) -> SafeCuts | None:
+    """Return the safe places of pieces that are looked up in a list; None where a piece goes on behind a space."""
+    return SafeCuts(pieces, re.compile(_BESIDE_SPACE)) if pieces.words_stay_apart else None
 
 
 def _parts(step: Any, name: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import chain, islice, repeat
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from tokenizers import Encoding, Tokenizer
 from ..request.options import InvalidArgument, Options
 from .adapter_ids import adapter_ids
 from .kept_tokens import Tokens, Wanted, keep_tokens
-from .safe_cuts import safe_cuts_of
+from .listed.pieces import ListedPieces
+from .safe_cuts import safe_cuts_of, safe_cuts_of_pieces
 
 
 class Layout(Protocol):
@@ -42,13 +43,22 @@ class Layout(Protocol):
 
 
 class Tokenization:
-    """A tokenizer with the layout of its task."""
+    """A tokenizer with the layout of its task.
 
-    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+    Args:
+        tokenizer: knows the special tokens around a text, and reads it.
+        settings: of the step.
+        pieces: read texts in place of the tokenizer, where theirs is a list of its own.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, settings: Mapping[str, Any], *, pieces: ListedPieces | None = None
+    ) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer = tokenizer
-        self._cuts = safe_cuts_of(tokenizer)
+        self._pieces = pieces
+        self._cuts = safe_cuts_of(tokenizer) if pieces is None else safe_cuts_of_pieces(pieces)
         self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
         self._mask_id: int | None = settings.get("mask_id")
         """The token id of a mask, whose places are told; None where the network does not ask for them."""
@@ -98,6 +108,9 @@ class Tokenization:
                 yield Wanted(text, room, from_end, f"{name} {index}")
 
     def _encode(self, texts: list[str]) -> Sequence[Encoding]:
+        if self._pieces is not None:
+            # They have no offsets, for which no layout of texts that are generated asks.
+            return cast("Sequence[Encoding]", self._pieces.encode(texts))
         encode = self._tokenizer.encode_batch if self._layout.TRACKS_OFFSETS else self._tokenizer.encode_batch_fast
         encodings: Sequence[Encoding] = encode(texts, add_special_tokens=False)
         return encodings
