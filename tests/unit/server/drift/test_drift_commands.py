@@ -1,119 +1,22 @@
-"""`encserve baseline` and `encserve drift`: from texts to a baseline, and from counters to a verdict."""
+"""`encserve drift`: from counters to a verdict."""
 
 import argparse
 import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from frozen_baselines import PIPELINE, TEXTS, client, frozen, vector_of
 from toy_manifest import toy_manifest
 from toy_versions import write_version
 
-from encserve import Client, EncserveError, InvalidInput
-from encserve.testing import FakeTransport, fake_pipeline
+from encserve import EncserveError, InvalidInput
 from encserve_lifecycle.watch import settled
-from encserve_repository.baseline import read_baseline
-from encserve_repository.errors import Damaged
 from encserve_repository.layout import MANIFEST_FILE
 from encserve_repository.versions import manifest_of
-from encserve_server import baseline, drift
+from encserve_server import drift
 from encserve_server.administration import drift_command
 from encserve_server.steps.head.projection import DIRECTIONS, projected
-
-WIDTH = 48
-PIPELINE = fake_pipeline(name="minilm", dimensions=WIDTH, version="1", certificate="c" * 64)
-
-
-def vector_of(text):
-    """Of each text another one, around one of two middles: of texts that begin with "other" and of all others."""
-    draws = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-    middle = np.random.default_rng(text.startswith("other")).normal(size=WIDTH)
-    return (middle + draws.normal(size=WIDTH)).astype(np.float32)
-
-
-def client(*_, pipeline=PIPELINE):
-    def answer(request):
-        texts = [text.decode() for text in request.inputs["text"]]
-        counts = np.ones((1, len(texts)), np.int32)
-        vectors = np.array([[vector_of(text) for text in texts]])
-        return {"token_count": counts, "dropped_count": counts * 0, "window_count": counts, "embedding": vectors}
-
-    return Client(transport=FakeTransport(answer, pipelines=[pipeline]))
-
-
-@pytest.fixture(autouse=True)
-def server(monkeypatch):
-    for module in (baseline, drift_command):
-        monkeypatch.setattr(module, "open_client", client)
-
-
-def frozen(tmp_path, texts, *words):
-    file = tmp_path / "texts.txt"
-    file.write_text("\n".join(texts))
-    parser = argparse.ArgumentParser()
-    baseline.add_arguments(parser)
-    given = ["minilm", "--texts", file, "--output", tmp_path / "baseline.json", *words]
-    assert baseline.run(parser.parse_args([*map(str, given)])) == 0
-    return tmp_path / "baseline.json"
-
-
-TEXTS = [f"text {number}" for number in range(400)]
-
-
-def test_a_baseline_has_the_mean_and_the_covariance_of_the_vectors_and_no_text(tmp_path):
-    file = frozen(tmp_path, [*TEXTS, TEXTS[0]])
-    made = read_baseline(file)
-    along = projected(np.array([vector_of(text) for text in [*TEXTS, TEXTS[0]]]))
-    np.testing.assert_allclose(made.mean, along.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(made.covariance, np.cov(along.T), atol=1e-6)
-    assert (made.texts, made.version, made.certificate) == (401, 1, "c" * 64)
-    assert made.source == "texts of texts.txt"
-    assert "text 7" not in file.read_text()
-
-
-def test_a_baseline_of_few_texts_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match=r"has 99 texts; 100 are the least"):
-        frozen(tmp_path, TEXTS[:99])
-
-
-def test_a_baseline_of_labels_is_refused(tmp_path, monkeypatch):
-    labels = fake_pipeline(name="minilm", task="text-classification", labels=("a", "b"))
-    monkeypatch.setattr(baseline, "open_client", lambda arguments: client(pipeline=labels))
-    with pytest.raises(InvalidInput, match="'minilm' does text-classification; a baseline is of vectors"):
-        frozen(tmp_path, TEXTS)
-
-
-def test_a_baseline_that_cannot_be_written_is_refused_before_anything_is_asked(tmp_path):
-    with pytest.raises(InvalidInput, match="cannot be written"):
-        frozen(tmp_path, TEXTS, f"--output={tmp_path}")
-
-
-@pytest.mark.parametrize(
-    ("changes", "wrong"),
-    [
-        ({"texts": 99}, "it is of 99 texts, and 100 are the least"),
-        ({"texts": True}, "texts is no whole number"),
-        ({"mean": [0.0, "x"]}, "mean is no list of numbers"),
-        ({"mean": []}, "mean is no list of numbers"),
-        ({"mean": [float("nan")]}, "mean is no list of numbers"),
-        ({"covariance": [[1.0]]}, f"covariance has not {DIRECTIONS} times {DIRECTIONS} numbers"),
-        ({"source": 7}, "source is no text"),
-        (None, "no JSON object"),
-    ],
-)
-def test_a_damaged_baseline_is_refused(tmp_path, changes, wrong):
-    file = frozen(tmp_path, TEXTS)
-    stated = json.loads(file.read_text())
-    file.write_text("[]" if changes is None else json.dumps({**stated, **changes}))
-    with pytest.raises(Damaged, match=wrong):
-        read_baseline(file)
-
-
-def test_a_baseline_that_lacks_something_is_refused(tmp_path):
-    (tmp_path / "baseline.json").write_text('{"pipeline": "minilm"}')
-    with pytest.raises(Damaged, match="it has no 'version'"):
-        read_baseline(tmp_path / "baseline.json")
 
 
 class Counters:
