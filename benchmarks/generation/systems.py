@@ -174,6 +174,10 @@ class Served:
         finally:
             pause(self._pid)
 
+    def resume(self) -> None:
+        """Let the server go on, which stands still behind each round."""
+        resume(self._pid)
+
     def as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
         """Make texts that come at moments, seconds from the beginning, each in a stream."""
         resume(self._pid)

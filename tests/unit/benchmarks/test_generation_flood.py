@@ -1,0 +1,62 @@
+"""What the flood of texts to text notes of each text."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from benchmarks.generation.checkpoint import Request
+from benchmarks.generation.flood import Flood, one
+
+from encserve import DeadlineExceeded, InferenceFailed, Overloaded
+
+
+class Client:
+    """Its streams have so many pieces, and then end, or fail."""
+
+    def __init__(self, pieces, end):
+        self.pieces, self.end = pieces, end
+
+    @asynccontextmanager
+    async def generate_stream(self, text, **options):
+        yield self
+        if isinstance(self.end, Exception):
+            raise self.end
+
+    @property
+    def finish(self):
+        return self.end
+
+    async def __aiter__(self):
+        for piece in self.pieces:
+            yield piece
+
+
+def noted(*clients, timeout_s=60.0):
+    flood = Flood()
+    for client in clients:
+        asyncio.run(one(client, Request("a", [1], 5), timeout_s, flood))
+    return flood
+
+
+def test_each_text_is_whole_late_refused_or_broken():
+    whole, late = Client(["a", "b"], "length"), Client(["a"], "deadline")
+    refused, broken = Client([], Overloaded("try again later")), Client(["a"], InferenceFailed("NaN"))
+    flood = noted(whole, late, refused, broken)
+    assert [len(each) for each in (flood.whole_s, flood.refused_s, flood.broken, flood.first_s)] == [1, 1, 1, 3]
+    assert flood.late == 1
+    assert flood.broken == ["InferenceFailed: NaN"]
+
+
+def test_who_is_told_that_the_time_is_up_is_late_and_who_is_told_so_before_is_broken():
+    ended = Client([], DeadlineExceeded("the time is up"))
+    assert noted(ended, timeout_s=0.0).late == 1
+    assert noted(ended).late == 0
+    assert noted(ended).broken
+
+
+def test_figures_name_what_went_beyond():
+    flood = Flood(refused_s=[0.01, 0.03], first_s=[0.1], whole_s=[1.0, 5.0], late=2)
+    figures = flood.figures(4.0)
+    assert figures["of these beyond their timeout"] == 1
+    assert figures["refusal, p50 / p99, ms"] == "20 / 30"
+    assert Flood().figures(4.0)["first piece of those let in, p50 / p95 / longest, ms"] == "none"
+    assert figures["let in and late"] == 2
