@@ -10,12 +10,13 @@ from encserve._conversation.call import Call, Texts
 from encserve._conversation.deadline import Deadline, check_timeout
 from encserve._conversation.settings import Settings, check_caller
 from encserve._errors import InvalidInput
-from encserve._results import Answers, Classifications, Part, Ranking
+from encserve._results import Answers, Classifications, Part, Ranking, TokenClassifications
 from encserve._texts import as_pairs, as_sequence
 from encserve._trace import trace_metadata
 from encserve._verbs.answer import ANSWER
 from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_zero_shot import CLASSIFY_ZERO_SHOT, labels_parameter
+from encserve._verbs.entities.extract import EXTRACT_ENTITIES
 from encserve._verbs.options import CallOptions, options_of
 from encserve._verbs.rerank import RERANK
 from encserve._verbs.table import VERBS
@@ -76,6 +77,13 @@ class Calls:
         """A call about texts and the labels that they may get."""
         given = {"labels": labels_parameter(labels), **CLASSIFY_ZERO_SHOT.given(keywords)}
         return self.about(CLASSIFY_ZERO_SHOT, as_sequence(texts), model, keywords, given=given)
+
+    def extract_entities(
+        self, texts: Iterable[str], labels: Iterable[str], model: str, keywords: Mapping[str, Any]
+    ) -> Call[TokenClassifications]:
+        """A call about texts and the labels that parts of them may get."""
+        given = {"labels": labels_parameter(labels), **EXTRACT_ENTITIES.given(keywords)}
+        return self.about(EXTRACT_ENTITIES, as_sequence(texts), model, keywords, given=given)
 
     def rerank(self, query: str, documents: Iterable[str], model: str, keywords: Mapping[str, Any]) -> Call[Ranking]:
         """A call about documents, each with the query before it."""

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from encserve._verbs.embedding.spans import EmbedSpansOptions
     from encserve._verbs.embedding.sparse import EmbedSparseOptions
     from encserve._verbs.embedding.tokens import EmbedTokensOptions
+    from encserve._verbs.entities.extract import ExtractEntitiesOptions
     from encserve._verbs.fill_mask import FillMaskOptions
     from encserve._verbs.generate import GenerateOptions
     from encserve._verbs.rerank import RerankOptions
@@ -204,6 +205,12 @@ class Client:
     ) -> TokenClassifications:
         """Find the entities of texts, with their places as Python string indices."""
         return self._whole(self._calls.about_list(CLASSIFY_TOKENS, texts, model, options))
+
+    def extract_entities(
+        self, texts: Iterable[str], labels: Iterable[str], *, model: str, **options: Unpack[ExtractEntitiesOptions]
+    ) -> TokenClassifications:
+        """Find entities of labels that the model was not trained for, with their places as Python string indices."""
+        return self._whole(self._calls.extract_entities(texts, labels, model, options))
 
     def rerank(self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]) -> Ranking:
         """Order documents by how well they answer a query, best first."""

@@ -28,7 +28,7 @@ from .confidence.labelled import LabelledTexts
 from .config import ExportConfig
 from .drafts import Drafts
 from .engines.engine import EncodeStep, Say, Stage, Tracing
-from .engines.table import check_heads, check_queries
+from .engines.table import check_entities, check_heads, check_queries
 from .engines.ways import Way, by_speed, chooses, speed_in_words, ways_for
 from .errors import InvalidConfig, Unsupported, UnsupportedHost, WayFailed
 from .generation.asked import generates
@@ -77,6 +77,7 @@ def export_heads(
             checkpoints = load_heads(config)
         check_heads(config, checkpoints)
         check_queries(config, checkpoints)
+        check_entities(config, checkpoints)
         calibration, labelled = calibrate(config, checkpoints[""]), labelled_texts(config, checkpoints[""])
         with stage("checking that texts of a pack stay apart"):
             check_texts_are_apart(checkpoints[""])

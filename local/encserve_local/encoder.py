@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from encserve._verbs.embedding.spans import EmbedSpansOptions
     from encserve._verbs.embedding.sparse import EmbedSparseOptions
     from encserve._verbs.embedding.tokens import EmbedTokensOptions
+    from encserve._verbs.entities.extract import ExtractEntitiesOptions
     from encserve._verbs.fill_mask import FillMaskOptions
     from encserve._verbs.rerank import RerankOptions
     from encserve._verbs.score import ScoreOptions
@@ -154,6 +155,12 @@ class Encoder:
     def classify_tokens(self, texts: Iterable[str], **options: Unpack[ClassifyTokensOptions]) -> TokenClassifications:
         """Find the entities of texts, as `Client.classify_tokens` does."""
         return self._client.classify_tokens(texts, model=self._name, **options)
+
+    def extract_entities(
+        self, texts: Iterable[str], labels: Iterable[str], **options: Unpack[ExtractEntitiesOptions]
+    ) -> TokenClassifications:
+        """Find entities of labels that the model was not trained for, as `Client.extract_entities` does."""
+        return self._client.extract_entities(texts, labels, model=self._name, **options)
 
     def rerank(self, query: str, documents: Iterable[str], **options: Unpack[RerankOptions]) -> Ranking:
         """Order documents by how well they answer a query, as `Client.rerank` does."""

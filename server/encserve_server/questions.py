@@ -48,6 +48,9 @@ QUESTIONS: dict[str, Callable[[Client, PipelineInfo, str], object]] = {
     "zero-shot-classification": lambda client, pipeline, text: client.classify_zero_shot(
         [text], ["ready"], model=pipeline.name, version="active"
     ),
+    "zero-shot-token-classification": lambda client, pipeline, text: client.extract_entities(
+        [text], ["ready"], model=pipeline.name, version="active"
+    ),
     "text2text-generation": lambda client, pipeline, text: client.generate(
         [text], model=pipeline.name, version="active", max_new_tokens=1, min_new_tokens=0
     ),

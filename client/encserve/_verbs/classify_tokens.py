@@ -21,7 +21,8 @@ class ClassifyTokensOptions(TruncateOption, WindowOptions, TextAdapterOption, Ca
     neighbours. "simple" without it."""
 
 
-def _decode(answer: AnswerReader) -> TokenClassifications:
+def decode_entities(answer: AnswerReader) -> TokenClassifications:
+    """The entities of each text. Raises ContractError."""
     counts = answer.array("entity_count", np.int32, (answer.rows,))
     total = int(counts.sum())
     columns = zip(
@@ -47,5 +48,5 @@ CLASSIFY_TOKENS = Verb(
     arguments=TEXTS,
     keywords=ClassifyTokensOptions,
     outputs=lambda given: ("entity_count", "label", "entity", "score", "start", "end"),
-    decode=_decode,
+    decode=decode_entities,
 )

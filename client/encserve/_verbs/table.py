@@ -14,6 +14,7 @@ from encserve._verbs.embedding.hybrid import EMBED_HYBRID
 from encserve._verbs.embedding.spans import EMBED_SPANS
 from encserve._verbs.embedding.sparse import EMBED_SPARSE
 from encserve._verbs.embedding.tokens import EMBED_TOKENS
+from encserve._verbs.entities.extract import EXTRACT_ENTITIES
 from encserve._verbs.fill_mask import FILL_MASK
 from encserve._verbs.generate import GENERATE
 from encserve._verbs.rerank import RERANK
@@ -32,6 +33,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         EMBED_SPARSE,
         EMBED_TOKENS,
         EMBED_SPANS,
+        EXTRACT_ENTITIES,
         FILL_MASK,
         GENERATE,
         RERANK,

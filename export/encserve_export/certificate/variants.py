@@ -7,6 +7,8 @@ from typing import Any
 from encserve_export.checkpoint.loading import Checkpoint
 
 _PROMPT = "Find what is said of a place: "
+_THRESHOLD = 0.2
+"""Of entities, where the default is 0.5."""
 _INSTRUCTION = "Which document names a place?"
 
 
@@ -38,6 +40,8 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
             return [{"aggregation": each} for each in ("none", "first", "average", "max")]
         case "question-answering":
             return [{"top_k": 3}]
+        case "zero-shot-token-classification":
+            return [{"nested": True}, {"multi_label": True, "threshold": _THRESHOLD}]
         case "zero-shot-classification":
             return [{"multi_label": True}]
         case "text-ranking" if checkpoint.template and checkpoint.template.instructed:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import transformers
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -19,6 +23,11 @@ from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
 from .foreign.laying_out import is_foreign, laid_out_natively
+from .gliner.head import EntityHead, load_head
+from .gliner.laying_out import encoder_laid_out
+from .gliner.layout import ENTITIES, GLINER, is_gliner, read_gliner
+from .gliner.prompt import length_of, roles_of, row_of
+from .gliner.prompt import settings_of as entity_settings_of
 from .hybrid_layers import HYBRID, HybridLayers, pooled_as_m3, read_hybrid_layers
 from .late.interaction import LateInteraction, settings_of
 from .late.stanford import PROJECTION, check_beside, is_stanford
@@ -72,6 +81,8 @@ class Checkpoint:
     """Of late interaction, tokens of the longest query and of the longest document."""
     hybrid: HybridLayers | None = None
     """What gives each token a weight and a vector beside the vector of its text; None of other tasks."""
+    entities: EntityHead | None = None
+    """What gives spans of words scores for the labels of a request; None of other tasks."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
     adapters: tuple[Adapter, ...] = ()
@@ -93,6 +104,20 @@ class Checkpoint:
         return settings_of(self.late, self.tokenizer, *self.side_lengths) if self.late else {}
 
     @property
+    def entity_settings(self) -> dict[str, Any]:
+        """What the steps know of entities whose labels a request brings; empty of other tasks."""
+        return entity_settings_of(self.entities.settings, self.tokenizer) if self.entities else {}
+
+    def labelled_row(self, text: str, labels: Sequence[str]) -> list[int]:
+        """The tokens of a text with labels before it."""
+        return row_of(self.tokenizer, self.entity_settings, labels, text, self.max_length)
+
+    def guessed_roles(self, input_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the tokens (t,) of a row may be to the head of entities; 0 of other tasks."""
+        ids = np.asarray(input_ids, np.int64)
+        return roles_of(ids, self.entity_settings) if self.entities else np.zeros_like(ids)
+
+    @property
     def added_tokens(self) -> int:
         """The most tokens that a text gets beside its own and those that the tokenizer puts around it: a marker, a
         prompt, and those that fill it up."""
@@ -110,6 +135,8 @@ class Checkpoint:
         """Columns of the graph's output: components of a sentence embedding, labels, tokens of the vocabulary."""
         if self.task.name == "question-answering":
             return 2
+        if self.entities:
+            return self.entities.columns
         if self.task.network is transformers.AutoModelForMaskedLM:
             return int(self.config.vocab_size)
         if self.task.logits and not self.modules.scores:
@@ -171,8 +198,17 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
     original = checkpoint_folder(config, weights=weights)
-    in_one = config.trust_remote_code is None and has_tasks(original)
-    whole = laid_out(original, weights=weights) if in_one else original
+    gliner = read_gliner(original) if is_gliner(original) else None
+    if gliner and config.task not in (None, ENTITIES):
+        raise Unsupported(f"--task {config.task}: {original} has {GLINER}, and is served for {ENTITIES} alone")
+    if config.task == ENTITIES and not gliner:
+        raise Unsupported(f"{original} has no {GLINER}, which {ENTITIES} needs")
+    if gliner:
+        laid_out_encoder, head_tensors = encoder_laid_out(
+            original, gliner, allow_pickle=config.allow_pickle, weights=weights
+        )
+    in_one = config.trust_remote_code is None and not gliner and has_tasks(original)
+    whole = laid_out(original, weights=weights) if in_one else laid_out_encoder if gliner else original
     if is_foreign(whole, config):
         whole = laid_out_natively(whole)
     folder = network_folder(whole)
@@ -182,7 +218,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
     model_config = static.config if static else load_config(folder, config)
     family = family_of(model_config)
-    task = task_of(task_name(config.task, whole, model_config), pairs=config.pairs)
+    named = ENTITIES if gliner else task_name(config.task, whole, model_config)
+    task = task_of(named, pairs=config.pairs)
     if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
     if not task.generates and model_config.model_type in GENERATORS:
@@ -230,7 +267,15 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         model = network_without_weights(folder, stated_config, family, task, config)
     model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
-    max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
+    entities = None
+    if gliner:
+        entity_settings_of(gliner, tokenizer)  # refuses a tokenizer that does not fit
+        max_length = length_of(config.max_length, gliner, tokenizer, model_config, family)
+        with torch.device("cpu" if weights else "meta"):
+            width = family.width(model_config)
+            entities = load_head(gliner, width, head_tensors) if weights else EntityHead(gliner, width)
+    else:
+        max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
     side_lengths = (0, 0)
     if modules.late:
         modules.late.check(family, model_config, tokenizer)
@@ -264,6 +309,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         template=reranker.template if reranker else None,
         side_lengths=side_lengths,
         hybrid=hybrid,
+        entities=entities,
         adapters=_adapters(config, whole, task, model, modules) if weights else (),
     )
 

@@ -111,6 +111,10 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
         yield "query_expansion", asdict(late.expansion) if late.expansion else None
         yield "score", "maxsim, over the query's vectors" if late.mean else "maxsim"
         yield "normalized", modules.token_normalize
+    if checkpoint.entities:
+        stated = checkpoint.entities.settings
+        yield "labels", f"of each request, at most {checkpoint.entity_settings['most_labels']}"
+        yield "entities", f"spans of 1 to {stated.max_width} words; {stated.max_words} words of a text count"
     if checkpoint.template:
         yield "template", checkpoint.template.render("QUERY", "DOCUMENT")
     if task.generates:

@@ -104,6 +104,20 @@ def check_heads(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> 
             engine.check_heads(longest, masks=masks)
 
 
+def check_entities(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Refuse entities of labels that a request brings where the engine, or the one that follows, is TensorRT, which
+    nothing here has shown to compute their LSTM.
+
+    Raises:
+        Unsupported: and why.
+    """
+    for head, checkpoint in checkpoints.items():
+        if checkpoint.entities and len(checkpoints) > 1:
+            raise Unsupported(f"--head {head}: {checkpoint.task.name} shares its encoder with no other head")
+        if checkpoint.entities and any(engine is TENSORRT for engine in engines_of(config)):
+            raise Unsupported(f"--engine tensorrt is not served for {checkpoint.task.name}, whose head has an LSTM")
+
+
 def check_queries(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:
     """Refuse queries that a table answers where the engine, or the one that follows, takes no request without a text
     for its network.

@@ -30,6 +30,7 @@ _DIMS = {
     "token_type_ids": _TOKENS,
     "attention_mask": _TOKENS,
     "pooling_mask": _TOKENS,
+    "entity_roles": _TOKENS,
     "adapter_ids": _TOKENS,
     "lengths": _TEXTS,
     "mask_at": _MASKS,
@@ -90,6 +91,7 @@ def sample_inputs(checkpoint: Checkpoint) -> dict[str, Tensor]:
         "token_type_ids": torch.zeros_like(tokens),
         "attention_mask": torch.ones_like(tokens),
         "pooling_mask": torch.ones_like(tokens),
+        "entity_roles": torch.ones_like(tokens),
         "adapter_ids": torch.ones_like(tokens),
         "mask_at": torch.tensor([0, 3, 7]),
     }

@@ -14,6 +14,7 @@ from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from encserve_export.attention.packing import Packing, packing_of
+from encserve_export.checkpoint.gliner.layout import ENTITIES
 from encserve_export.checkpoint.loading import Checkpoint
 
 from .packed_graph import PackedEncoder
@@ -104,6 +105,23 @@ class PackedHybrid(nn.Module):
         packing = packing_of(lengths, input_ids.shape[0])
         states = self.encoder.states(input_ids, packing)  # (T, H)
         return self.encoder.head(states, packing, input_ids), self.sparse(states).relu(), self.tokens(states)
+
+
+class PackedEntities(nn.Module):
+    """Of each token that begins a word a row of logits: of the spans that begin there, for each label of its text."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        assert checkpoint.entities is not None
+        self.encoder = PackedEncoder(checkpoint)
+        self.entities = checkpoint.entities
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, entity_roles: Tensor) -> Tensor:
+        """Token ids int64 (T,) of n texts end to end, their lengths int64 (n,), and what each token is to the head,
+        int64 (T,), to logits float32 (T, C)."""
+        packing = packing_of(lengths, input_ids.shape[0])
+        states = self.encoder.states(input_ids, packing)  # (T, H)
+        return self.entities(states, packing, entity_roles)  # type: ignore[no-any-return]
 
 
 class PackedScores(PackedHead):
@@ -239,6 +257,7 @@ _BY_TASK: dict[str, type[nn.Module]] = {
     "late-interaction": PackedTokenVectors,
     "sparse-embedding": PackedSparseHead,
     "hybrid-embedding": PackedHybrid,
+    ENTITIES: PackedEntities,
 }
 _BY_ROWS = {"lengths": PackedTextHead, "input_ids": PackedTokenHead, "mask_at": PackedMaskHead}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from encserve_export.adapters.lora import NONE
+from encserve_export.checkpoint.gliner.head import MOST_LABELS
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import ADAPTED_BY_TEXT, BY_TABLE
 from encserve_server.steps.instance.lanes import LANES
@@ -91,6 +92,14 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
         case "fill-mask":
             offered["top_k"] = _whole(5, 1, min(1000, checkpoint.dimensions))
             offered["score_texts"] = {"kind": "flag", "default": False}
+        case "zero-shot-token-classification":
+            offered["truncate"] = _choice(
+                "end", ["end", "start", "error"]
+            )  # as the library, whatever its tokenizer says
+            offered["labels"] = {"kind": "labels", "default": None, "most": MOST_LABELS, "required": True}
+            offered["threshold"] = {"kind": "number", "default": 0.5, "above": 0, "most": 1}
+            offered["nested"] = {"kind": "flag", "default": False}
+            offered["multi_label"] = {"kind": "flag", "default": False}
         case "zero-shot-classification":
             offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
             offered["multi_label"] = {"kind": "flag", "default": False}

@@ -128,6 +128,7 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
         "token_type_ids": types,
         "attention_mask": 2,
         "pooling_mask": 2,
+        "entity_roles": 3,
         "adapter_ids": adapters,
     }
     limits = limits_by_head(checkpoints, config).values()
@@ -188,6 +189,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     template = {"template": asdict(checkpoint.template)} if checkpoint.template else {}
     late = {"late_interaction": checkpoint.late_settings} if checkpoint.late else {}
     table = {"query_table": _query_table(checkpoint)} if checkpoint.modules.table else {}
+    entities = {"entities": checkpoint.entity_settings} if checkpoint.entities else {}
 
     tokenizer = folders["tokenize"] / "tokenizer.json"
     tokenizer.write_text(checkpoint.tokenizer_file(), encoding="utf-8")
@@ -203,6 +205,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
             **template,
             **late,
             **table,
+            **entities,
             **({"leaves_out_prompt": True} if checkpoint.leaves_out_prompts else {}),
             "layout": task.layout,
             "tensors": tokenize_outputs(task, checkpoint.graph_inputs),
@@ -219,7 +222,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     head = {"head": task.head, "tensors": head_inputs(task)}
     bounds = {"limits": asdict(limits)} if checkpoint.late else {}
     names = _names_of_columns(checkpoint)
-    write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **bounds, **names})
+    write_settings(folders["head"], {**options, **own, **head, **arrival, **late, **entities, **bounds, **names})
 
 
 def _prompts_of_adapters(checkpoint: Checkpoint) -> dict[str, dict[str, str]]:

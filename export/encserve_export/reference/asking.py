@@ -13,6 +13,7 @@ import torch
 from .entities import Entities
 from .generation import Generation
 from .hybrid import Hybrid
+from .labelled_entities import LabelledEntities
 from .labels import Labels, Ranking, ZeroShot
 from .late_interaction import LateInteraction
 from .masks import Masks
@@ -56,6 +57,7 @@ TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "question-answering": Spans,
     "fill-mask": Masks,
     "zero-shot-classification": ZeroShot,
+    "zero-shot-token-classification": LabelledEntities,
     "text2text-generation": Generation,
 }
 

@@ -121,6 +121,8 @@ def _pack(checkpoint: Checkpoint, group: list[Tokens]) -> dict[str, NDArray[np.i
     for name in ("attention_mask", "pooling_mask"):
         if name in checkpoint.graph_inputs:
             known[name] = np.ones_like(input_ids)
+    if "entity_roles" in checkpoint.graph_inputs:
+        known["entity_roles"] = np.concatenate([checkpoint.guessed_roles(ids) for ids, _ in group])
     if "adapter_ids" in checkpoint.graph_inputs:
         known["adapter_ids"] = np.zeros_like(input_ids)
     if "mask_at" in checkpoint.graph_inputs:

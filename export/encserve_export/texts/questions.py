@@ -138,6 +138,10 @@ def _hypotheses(form: Form, texts: list[str]) -> Asked:
     return Asked({"text": [text or "a" for text in texts]}, options)
 
 
+def _labelled_words(form: Form, texts: list[str]) -> Asked:
+    return Asked({"text": [text if text.strip() else "a" for text in texts]}, {"labels": list(form.labels)})
+
+
 def _beginnings(form: Form, texts: list[str]) -> list[str]:
     """For each text the beginning of another: a question that belongs to the same part of the corpus."""
     others = texts[len(texts) // 2 :] + texts[: len(texts) // 2]
@@ -158,6 +162,7 @@ ALONE_IN_ITS_ROW = (
 _LAYOUTS = {
     "context_windows": _Layout(_context_windows, rows=16),
     "hypotheses": _Layout(_hypotheses, rows=2),
+    "labelled_words": _Layout(_labelled_words),
     "masked_texts": _Layout(_masked_texts),
     "queries_by_table": _Layout(_single_texts, ask_third=_queries),
     "queries_and_documents": _Layout(_single_texts, ask_third=_queries),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def _pack(
     if "mask_at" in checkpoint.graph_inputs and not (input_ids == checkpoint.tokenizer.mask_token_id).any():
         input_ids = np.concatenate([input_ids[:-1], [checkpoint.tokenizer.mask_token_id]])
     places = np.arange(len(input_ids))
-    known: Mapping[str, NDArray[np.int64]] = {
+    known: dict[str, NDArray[np.int64]] = {
         "input_ids": input_ids,
         "lengths": np.array([len(input_ids)], np.int64),
         "token_type_ids": np.array(types if types is not None else places >= len(input_ids) // 2, np.int64),
@@ -68,4 +68,6 @@ def _pack(
         "adapter_ids": np.full_like(input_ids, len(input_ids) % (len(checkpoint.adapters) + 1)),
         "mask_at": np.flatnonzero(input_ids == checkpoint.tokenizer.mask_token_id),
     }
+    if "entity_roles" in checkpoint.graph_inputs:
+        known["entity_roles"] = checkpoint.guessed_roles(input_ids)
     return {name: known[name] for name in checkpoint.graph_inputs}

@@ -73,6 +73,14 @@ export const TASKS = {
     fields: [oneText("texts", "Text", "Ada Lovelace met Charles Babbage in London. 😀 She wrote to him from Turin.")],
     draw: (answer, { texts }) => [entities(texts[0], answer.entities[0])],
   },
+  "zero-shot-token-classification": {
+    about: "Entities of your own labels, marked in the text.",
+    fields: [
+      oneText("texts", "Text", "Ada Lovelace met Charles Babbage in London. 😀 She wrote to him from Turin."),
+      words("labels", "Labels", "person, city"),
+    ],
+    draw: (answer, { texts }) => [entities(texts[0], answer.entities[0])],
+  },
   "question-answering": {
     about: "The part of a context that answers a question.",
     fields: [

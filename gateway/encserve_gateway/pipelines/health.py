@@ -39,6 +39,9 @@ QUESTIONS: Mapping[str, Callable[[AsyncClient, PipelineInfo], Awaitable[object]]
     "zero-shot-classification": lambda client, about: client.classify_zero_shot(
         [TEXT], [TEXT], model=about.name, **ASKED
     ),
+    "zero-shot-token-classification": lambda client, about: client.extract_entities(
+        [TEXT], [TEXT], model=about.name, **ASKED
+    ),
     "text2text-generation": lambda client, about: client.generate(
         [TEXT], model=about.name, max_new_tokens=1, min_new_tokens=0, **ASKED
     ),

@@ -46,4 +46,5 @@ def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
         rows = [each.numpy() for each in (given if isinstance(given, tuple) else (given,))]
     head = load_head(read_settings(folders["head"]))
     encoded = {output.name: own for output, own in zip(checkpoint.task.outputs, rows, strict=True)}
-    return tensors | head.answer({**tensors, **encoded}, chosen)
+    raw = {name: np.array(texts, object) for name, texts in inputs.items()}
+    return tensors | head.answer({**raw, **tensors, **encoded}, chosen)

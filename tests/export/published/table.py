@@ -16,6 +16,7 @@ _MATRIX = DOCS / "models.md"
 _ROOMS = {
     "late-interaction": "late_interaction",
     "text2text-generation": "generation",
+    "zero-shot-token-classification": "gliner",
     "static_embedding": "static",
     "jina_bert_v2": "foreign",
     "nomic_bert_moe": "foreign",

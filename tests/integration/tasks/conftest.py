@@ -9,6 +9,7 @@ import transformers
 from cascades import publish_cascade
 from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
+from export.gliner.checkpoints import gliner
 from export.hybrid.layouts import m3
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
@@ -49,6 +50,7 @@ def checkpoints(tmp_path_factory):
     made["embed-instructed-bert"] = pooled(folder / "instructed")
     made["rank-modular-bert"] = modular(folder / "rank-modular")
     made["hybrid-m3"] = m3(folder / "hybrid-m3-layout")
+    made["entities-gliner"] = gliner(folder / "entities-gliner-layout")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     heads = make_heads(folder / "heads", [*HEADS.values()])
     return made | {name: heads[head] for name, head in HEADS.items()}

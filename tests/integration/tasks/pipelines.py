@@ -20,6 +20,7 @@ PIPELINES = {
     "sparse-routed-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
     "late-bert": {"family": "bert"},
     "hybrid-m3": {"family": "bert", "export": {"task": "hybrid-embedding", "allow_pickle": True}},
+    "entities-gliner": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,

@@ -56,6 +56,7 @@ VERBS = {
     "embed_spans",
     "embed_sparse",
     "embed_tokens",
+    "extract_entities",
     "fill_mask",
     "generate",
     "rerank",

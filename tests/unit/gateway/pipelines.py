@@ -33,10 +33,14 @@ ENTAIL = fake_pipeline(
 )
 TAG = fake_pipeline(name="tag", task="token-classification", dimensions=2, labels=("O", "LOC"), max_length=MAX_LENGTH)
 ZERO_SHOT = fake_pipeline(name="zero-shot", task="zero-shot-classification", dimensions=3, max_length=MAX_LENGTH)
+ENTITIES = fake_pipeline(name="entities", task="zero-shot-token-classification", dimensions=256, max_length=MAX_LENGTH)
 MASK = fake_pipeline(name="mask", task="fill-mask", dimensions=9, mask_token="[MASK]", max_length=MAX_LENGTH)
 QUESTION = fake_pipeline(name="question", task="question-answering", dimensions=2, pairs=True, max_length=MAX_LENGTH)
 GENERATE = fake_pipeline(name="generate", task="text2text-generation", dimensions=9, max_length=MAX_LENGTH)
-PIPELINES = (EMBED, PLAIN, RERANK, TOKENS, SPARSE, HYBRID, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, MASK, QUESTION, GENERATE)
+PIPELINES = (
+    *(EMBED, PLAIN, RERANK, TOKENS, SPARSE, HYBRID, CLASSIFY, ENTAIL, TAG, ZERO_SHOT, ENTITIES, MASK, QUESTION),
+    GENERATE,
+)
 
 
 def vector_of(text, *, normalize=True, dimensions=None, prompt_name=None, truncate=None):
@@ -184,6 +188,21 @@ def classified_by_its_labels(request, texts):
     return {"label": strings(labels * len(texts), shape), "score": np.tile(scores, len(texts)).reshape(shape)}
 
 
+def tagged_with_its_first_label(request, texts):
+    """The first word of each text, with the first label of the request."""
+    label, *_ = json.loads(request.parameters["labels"])
+    words = [text.partition(" ")[0] for text in texts]
+    ends = np.array([[len(word) for word in words]], np.int32)
+    return {
+        "entity_count": np.ones((1, len(texts)), np.int32),
+        "label": strings([label] * len(texts), (1, len(texts))),
+        "entity": strings(words, (1, len(texts))),
+        "score": np.full((1, len(texts)), 0.75, np.float32),
+        "start": np.zeros_like(ends),
+        "end": ends,
+    }
+
+
 def filled(request, texts):
     """The tokens are " red", " green" and so on, of which there are five."""
     masks = [text.count("[MASK]") for text in texts]
@@ -261,6 +280,7 @@ ANSWERS = {
     "text-classification": classified,
     "token-classification": tagged,
     "zero-shot-classification": classified_by_its_labels,
+    "zero-shot-token-classification": tagged_with_its_first_label,
     "fill-mask": filled,
     "question-answering": answered_question,
     "text2text-generation": generated,

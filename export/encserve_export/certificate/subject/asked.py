@@ -57,6 +57,13 @@ class Subject:
 
 def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
     """What the library is told: where the checkpoint lies, what it is asked for, and what the user has chosen."""
+    if checkpoint.entities:  # which reads the files of the checkpoint, and no length in them
+        return Library(
+            folder=checkpoint.original,
+            task=checkpoint.task.name,
+            max_length=checkpoint.max_length,
+            allow_pickle=config.allow_pickle,
+        )
     stated, read = (
         str(read_object(folder / "config.json").get("model_type"))
         for folder in (checkpoint.original, checkpoint.folder)

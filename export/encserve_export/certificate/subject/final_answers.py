@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from encserve_export.checkpoint.gliner.layout import ENTITIES
 from encserve_export.reference.messages import Answer
 from encserve_server.steps.head.answers.spans import NO_SPAN
 
@@ -107,6 +108,7 @@ _OF_TASK: dict[str, Callable[[Tensors], Sequence[tuple[Answer, ...]]]] = {
     "text-classification": _labels,
     "text-ranking": _ranking,
     "token-classification": _entities,
+    ENTITIES: _entities,
     "question-answering": _spans,
     "fill-mask": _fills,
     "zero-shot-classification": _labels,

@@ -8,6 +8,7 @@ from typing import Any
 
 import transformers
 
+from encserve_export.checkpoint.gliner.layout import ENTITIES
 from encserve_export.errors import Unsupported
 
 from . import settings as task_settings
@@ -26,6 +27,8 @@ _TEXT_CLASSIFICATION = Task(
     labelled=True,
     settings=task_settings.classification,
 )
+
+ENTITY_OUTPUTS = ("entity_count", "label", "entity", "score", "start", "end")
 
 _VECTORS = {"embedding": (FP32, 2), "embedding_int8": (INT8, 2), "embedding_binary": (UINT8, 2)}
 """Vectors in each of their types, of which a request chooses one."""
@@ -102,7 +105,7 @@ TASKS: dict[str, Task] = {
                 "start": (INT32, 1),
                 "end": (INT32, 1),
             },
-            answers=("entity_count", "label", "entity", "score", "start", "end"),
+            answers=ENTITY_OUTPUTS,
             labelled=True,
             settings=task_settings.token_classification,
         ),
@@ -228,6 +231,24 @@ HYBRID_EMBEDDING = Task(
 pass. A request chooses among them."""
 
 
+ZERO_SHOT_ENTITIES = Task(
+    name=ENTITIES,
+    network=transformers.AutoModel,
+    outputs=(GraphOutput("logits", follows="input_ids"),),
+    graph_extra=("entity_roles",),
+    layout="labelled_words",
+    head="labelled_entities",
+    head_inputs=("lengths", "entity_roles", "word_count", "word_offsets", "text"),
+    tensors={
+        "word_count": (INT32, 1),
+        "word_offsets": (INT32, 2),
+        **{name: TASKS["token-classification"].tensors[name] for name in ENTITY_OUTPUTS},
+    },
+    answers=ENTITY_OUTPUTS,
+)
+"""The task of GLiNER: entities of labels that a request brings."""
+
+
 _BY_TABLE = replace(
     TASKS["sparse-embedding"],
     layout="queries_by_table",
@@ -259,7 +280,7 @@ _IN_SPANS = replace(
 """Vectors of tokens of which a request may have the means over spans: of checkpoints whose texts are such means."""
 
 
-OFFERED = (*TASKS, LATE_INTERACTION.name, HYBRID_EMBEDDING.name, GENERATION.name)
+OFFERED = (*TASKS, LATE_INTERACTION.name, HYBRID_EMBEDDING.name, ENTITIES, GENERATION.name)
 """The names of all tasks."""
 
 WITH_HEADS = (
@@ -287,7 +308,7 @@ IN_SPANS = "spans"
 BY_TABLE = "input_type"
 """The option by whose default a manifest shows that a pipeline of sparse vectors answers queries by a table."""
 
-_OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, HYBRID_EMBEDDING, GENERATION)}
+_OF_THEIR_OWN = {task.name: task for task in (LATE_INTERACTION, HYBRID_EMBEDDING, ZERO_SHOT_ENTITIES, GENERATION)}
 
 
 def stated_task_of(stated: Mapping[str, Any]) -> Task:

@@ -21,6 +21,7 @@ TENSORS: dict[str, tuple[str, int]] = {
     "token_type_ids": (INT64, 1),
     "attention_mask": (INT64, 1),
     "pooling_mask": (INT64, 1),
+    "entity_roles": (INT64, 1),
     "adapter_ids": (INT64, 1),
     "mask_at": (INT64, 1),
     "token_count": (INT32, 1),
@@ -31,7 +32,10 @@ TENSORS: dict[str, tuple[str, int]] = {
 """Tensor between client and steps -> its type and its dimensions beside the leading one. What only one task has stands
 in the task."""
 
-GRAPH_INPUTS = ("input_ids", "lengths", "token_type_ids", "attention_mask", "pooling_mask", "adapter_ids", "mask_at")
+GRAPH_INPUTS = (
+    *("input_ids", "lengths", "token_type_ids", "attention_mask", "pooling_mask", "entity_roles", "adapter_ids"),
+    "mask_at",
+)
 """All that a graph may take, in the order in which it does."""
 
 COUNTS = ("token_count", "dropped_count")

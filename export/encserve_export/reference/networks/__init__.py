@@ -11,10 +11,14 @@ JINA_BERT_V2 = "jina_bert_v2"
 NOMIC_MOE = "nomic_bert_moe"
 """The model type of `nomic_moe`."""
 _MODULES = {JINA_BERT_V2: "jina_bert", NOMIC_MOE: "nomic_moe"}
+GLINER = "GLiNER"
+"""What stands on an encoder of transformers in the checkpoints of the library of that name."""
 
 
 def own_network(folder: Path) -> str | None:
     """The model type of the checkpoint in `folder` where its network is one of these; None where a library has it."""
+    if (folder / "gliner_config.json").is_file():
+        return GLINER
     file = folder / "config.json"
     stated = json.loads(file.read_text(encoding="utf-8")).get("model_type") if file.is_file() else None
     return stated if stated in _MODULES else None

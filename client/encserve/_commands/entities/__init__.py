@@ -1,0 +1,1 @@
+"""Commands about entities whose labels a call brings."""

@@ -1,0 +1,1 @@
+"""Entities whose labels a call brings."""

@@ -1,0 +1,37 @@
+"""`extract_entities`: the entities of texts, of labels that the caller chooses."""
+
+from __future__ import annotations
+
+from encserve._verbs.classify_tokens import decode_entities
+from encserve._verbs.options import CallOptions, TruncateOption
+from encserve._verbs.verb import TEXTS, Verb
+
+
+class ExtractEntitiesOptions(TruncateOption, CallOptions, total=False):
+    """The keywords of `extract_entities`."""
+
+    threshold: float | None
+    """What the score of an entity must be above, from 0 to 1; 0.5 without it."""
+    nested: bool | None
+    """Whether entities may lie within each other; otherwise none overlaps another."""
+    multi_label: bool | None
+    """Whether a span may have several labels; otherwise it has its surest."""
+
+
+EXTRACT_ENTITIES = Verb(
+    name="extract_entities",
+    task="zero-shot-token-classification",
+    about="""Find entities of labels that the model was not trained for, with their places as Python string indices.
+
+    Entities come in the order in which they begin. All labels of a call are read before each text, and count against
+    its tokens.
+    """,
+    arguments={
+        "texts": TEXTS["texts"],
+        "labels": "At most 64 labels, each once.",
+        "model": TEXTS["model"],
+    },
+    keywords=ExtractEntitiesOptions,
+    outputs=lambda given: ("entity_count", "label", "entity", "score", "start", "end"),
+    decode=decode_entities,
+)

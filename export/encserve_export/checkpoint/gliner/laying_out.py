@@ -1,0 +1,86 @@
+"""The encoder of a GLiNER checkpoint as transformers reads it, in a folder of its own."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+
+from encserve_export.checkpoint.sentence.layers import read_raw_weights
+from encserve_export.errors import CheckpointError, Unsupported
+
+from .layout import GLINER, GlinerSettings
+
+BODY = "token_rep_layer.bert_layer.model."
+"""What stands before the names of the encoder's tensors."""
+_ADDED = "[FLERT]"
+"""A token that the library adds before its own two, and never uses."""
+_CARD = "README.md"
+
+
+def encoder_laid_out(
+    folder: Path, settings: GlinerSettings, *, allow_pickle: bool, weights: bool
+) -> tuple[Path, dict[str, Tensor]]:
+    """A folder with the encoder of the checkpoint in `folder`, which is taken away when this process ends; and the
+    tensors of what stands on it, by their names. Without `weights` there are none of either.
+
+    Raises:
+        CheckpointError: weights, the encoder's configuration or its tokenizer are missing, or a pickle is not allowed.
+        Unsupported: the family of the encoder is none of transformers.
+    """
+    tokenizer = _tokenizer_of(folder, settings)
+    config = _config_of(folder, settings)
+    tensors = read_raw_weights(folder, allow_pickle=allow_pickle) if weights else {}
+    body = {name.removeprefix(BODY): tensor for name, tensor in tensors.items() if name.startswith(BODY)}
+    if weights and not body:
+        raise CheckpointError(f"the weights of {folder} have no tensor {BODY}*, as GLiNER saves those of its encoder")
+    embeddings = [tensor for name, tensor in body.items() if name.endswith("word_embeddings.weight")]
+    embeddings += [tensor for name, tensor in body.items() if name.endswith("tok_embeddings.weight")]
+    config.vocab_size = embeddings[0].shape[0] if embeddings else max(len(tokenizer), config.vocab_size)
+    target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
+    config.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    if body:
+        save_file({name: tensor.clone().contiguous() for name, tensor in body.items()}, target / "model.safetensors")
+    if (folder / _CARD).is_file():
+        (target / _CARD).symlink_to((folder / _CARD).resolve())
+    return target, {name: tensor for name, tensor in tensors.items() if not name.startswith(BODY)}
+
+
+def _config_of(folder: Path, settings: GlinerSettings) -> PreTrainedConfig:
+    if settings.encoder is None:
+        try:
+            found: PreTrainedConfig = AutoConfig.from_pretrained(settings.encoder_name)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{folder / GLINER} has no encoder_config, and its model_name, {settings.encoder_name!r}, "
+                f"is not there: {error}"
+            ) from error
+        return found
+    kind = settings.encoder.get("model_type", "deberta-v2")
+    if kind not in CONFIG_MAPPING:
+        raise Unsupported(f"{folder / GLINER} has an encoder of model type {kind!r}, which transformers does not have")
+    return CONFIG_MAPPING[kind](**settings.encoder)
+
+
+def _tokenizer_of(folder: Path, settings: GlinerSettings) -> PreTrainedTokenizerBase:
+    """The tokenizer with the tokens that the library adds to it, and with the special tokens that it asks for."""
+    source = folder if (folder / "tokenizer_config.json").is_file() else settings.encoder_name
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except (ImportError, KeyError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the tokenizer of {folder} cannot be loaded from {source}, which its {GLINER} names: {error}"
+        ) from error
+    for name in ("bos", "eos"):
+        if hasattr(tokenizer, f"add_{name}_token") and getattr(tokenizer, f"{name}_token_id") is not None:
+            setattr(tokenizer, f"add_{name}_token", True)
+    if settings.adds_tokens:
+        tokenizer.add_tokens([_ADDED, settings.marker, settings.separator], special_tokens=True)
+    return tokenizer

@@ -1,0 +1,145 @@
+"""GLiNER with spans, the network of urchade/gliner_*-v2.1 and its kin, written down from its published code: one text
+at a time, a vector for each span, and nothing shared with the graph that is served.
+
+The library itself wants an older transformers than encserve has. The modules have the names of the published tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+
+_WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
+
+
+class _Named(nn.Module):
+    """Modules below a name."""
+
+    def __init__(self, **modules: nn.Module) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+
+class SpanNetwork(nn.Module):
+    """The published modules, in inference."""
+
+    def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
+        super().__init__()
+        width, layers = stated.get("hidden_size", 512), stated.get("num_rnn_layers", 1)
+        self.widths = stated.get("max_width", 12)
+        self.token_rep_layer = _Named(bert_layer=_Named(model=encoder))
+        if encoder.config.hidden_size != width:  # type: ignore[union-attr]
+            self.token_rep_layer.projection = nn.Linear(encoder.config.hidden_size, width)  # type: ignore[union-attr,arg-type]
+        if layers:
+            lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True)
+            self.rnn = _Named(lstm=lstm)
+        marker = _Named(
+            project_start=_projection(width), project_end=_projection(width), out_project=_projection(2 * width, width)
+        )
+        self.span_rep_layer = _Named(span_rep_layer=marker)
+        self.prompt_rep_layer = _projection(width)
+
+    def forward(self, input_ids: Tensor, word_at: Sequence[int], label_at: Sequence[int]) -> Tensor:
+        """The tokens of one text, int64 (t,), and which of them are its w words and its c labels, to logits (w, K, c)
+        of the spans of 1 to K words; those that end behind the text have no meaning."""
+        encoder: Any = self.token_rep_layer.bert_layer.model  # type: ignore[union-attr]
+        mask = torch.ones_like(input_ids)[None]
+        states = encoder(input_ids=input_ids[None], attention_mask=mask).last_hidden_state[0]
+        if hasattr(self.token_rep_layer, "projection"):
+            states = self.token_rep_layer.projection(states)  # type: ignore[operator]
+        words, labels = states[list(word_at)], states[list(label_at)]
+        if hasattr(self, "rnn"):
+            words = self.rnn.lstm(words[None])[0][0]  # type: ignore[operator]
+        layers: Any = self.span_rep_layer.span_rep_layer
+        count = len(word_at)
+        last = torch.arange(count)[:, None] + torch.arange(self.widths)
+        ends = layers.project_end(words)[last.clamp(max=count - 1)]  # (w, K, H)
+        starts = layers.project_start(words)[:, None].expand_as(ends)
+        spans = layers.out_project(torch.cat([starts, ends], -1).relu())  # (w, K, H)
+        return torch.einsum("wkh,ch->wkc", spans, self.prompt_rep_layer(labels))
+
+
+def _projection(taken: int, given: int | None = None) -> nn.Sequential:
+    given = taken if given is None else given
+    return nn.Sequential(nn.Linear(taken, 4 * given), nn.ReLU(), nn.Dropout(), nn.Linear(4 * given, given))
+
+
+class Gliner:
+    """A checkpoint of the library, with the prompt that it makes of labels."""
+
+    def __init__(self, folder: Path) -> None:
+        stated = json.loads((folder / "gliner_config.json").read_text(encoding="utf-8"))
+        self.max_words: int = stated.get("max_len", 384)
+        self._of_marker = stated.get("embed_ent_token", True)
+        self._marker = stated.get("ent_token", "<<ENT>>")
+        self._separator = stated.get("sep_token", "<<SEP>>")
+        source = folder if (folder / "tokenizer_config.json").is_file() else stated["model_name"]
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        for name in ("bos", "eos"):
+            if (
+                hasattr(self._tokenizer, f"add_{name}_token")
+                and getattr(self._tokenizer, f"{name}_token_id") is not None
+            ):
+                setattr(self._tokenizer, f"add_{name}_token", True)
+        self._marker_id: int = stated.get("class_token_index", -1)
+        if -1 in (self._marker_id, stated.get("vocab_size", -1)):
+            self._tokenizer.add_tokens(["[FLERT]", self._marker, self._separator], special_tokens=True)
+            self._marker_id = len(self._tokenizer) - 2
+        encoder = stated.get("encoder_config")
+        if encoder is None:
+            config = AutoConfig.from_pretrained(stated["model_name"])
+        else:
+            config = CONFIG_MAPPING[encoder.get("model_type", "deberta-v2")](**encoder)
+        tensors = _tensors(folder)
+        config.vocab_size = next(
+            len(tensor) for name, tensor in tensors.items() if re.search(r"\.(word|tok)_embeddings\.weight$", name)
+        )
+        make: Any = AutoModel.from_config
+        model = make(config, attn_implementation="eager", dtype=torch.float32)
+        self.network = SpanNetwork(stated, model)
+        self.network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
+        missing = {*self.network.state_dict()} - {*tensors}
+        if missing:
+            raise ValueError(f"the weights lack {sorted(missing)[0]}")
+        self.network.eval()
+
+    def read(self, text: str, labels: Sequence[str], most: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+        """The tokens of a text behind its labels, at most so many; which of them begin its words; and where these
+        stand. A word of which the tokenizer makes nothing is none, and so is one that is not there whole."""
+        prompt = [word for label in labels for word in (self._marker, label)] + [self._separator]
+        found = [*_WORD.finditer(text)][: self.max_words]
+        encoded = self._tokenizer([*prompt, *(each.group() for each in found)], is_split_into_words=True)
+        ids, of_words = encoded["input_ids"], encoded.word_ids()
+        if len(ids) > most:
+            behind = next(place for place, word in enumerate(reversed(of_words)) if word is not None)
+            cut = most - behind
+            while cut and of_words[cut] == of_words[cut - 1]:
+                cut -= 1
+            ids, of_words = ids[:cut] + ids[len(ids) - behind :], of_words[:cut] + [None] * behind
+        firsts: dict[int, int] = {}
+        for place, word in enumerate(of_words):
+            if word is not None and word >= len(prompt):
+                firsts.setdefault(word - len(prompt), place)
+        return ids, [*firsts.values()], [found[word].span() for word in firsts]
+
+    def logits(self, ids: list[int], word_at: Sequence[int]) -> Tensor:
+        """Of the spans that begin at each word, for each label: (w, K, c)."""
+        label_at = [place + (not self._of_marker) for place, id_ in enumerate(ids) if id_ == self._marker_id]
+        logits: Tensor = self.network(torch.tensor(ids), word_at, label_at)
+        return logits
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    file = folder / "model.safetensors"
+    if file.is_file():
+        return load_file(file)
+    return dict(torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True))

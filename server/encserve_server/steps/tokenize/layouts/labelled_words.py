@@ -1,0 +1,128 @@
+"""The layout of entities of labels that a request brings: one row for each text, the labels before its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from ...request.options import InvalidArgument, Options
+from ..kept_tokens import Tokens
+from ..limits import Limits
+from .packed_rows import Row, pack
+from .special_tokens import special_tokens_of_text
+from .words import words_of
+
+WORD, LABEL = 1, 2
+"""What a token is to the network: the first of a word, or the marker of a label; others are 0."""
+
+
+class _Words(list[str]):
+    """The words of one text, and how many there were before they were cut."""
+
+    def __init__(self, text: str) -> None:
+        found = list(words_of(text))
+        super().__init__(word for word, _, _ in found)
+        self.places = [(begin, end) for _, begin, end in found]
+
+
+class Layout:
+    """Texts in words, of which each is tokenized by itself, as the library does it."""
+
+    INPUTS = ("text",)
+    TRACKS_OFFSETS = False
+    NAMES = ("label",)
+
+    def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self._limits = Limits.from_settings(settings)
+        self._special = special_tokens_of_text(tokenizer)
+        stated = settings["entities"]
+        self._marker: list[int] = stated["marker"]
+        self._separator: list[int] = stated["separator"]
+        self._max_words: int = stated["max_words"]
+
+    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
+        """Return what to tokenize: the labels, and then the words of each text in a group of its own. Raises
+        InvalidArgument."""
+        texts = self._limits.decode(inputs["text"], whole=True)
+        return [list(options["labels"]), *map(_Words, texts)]
+
+    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
+        """Return None for all: labels and words are read whole."""
+        return [None] * len(groups)
+
+    def packed_tensors(
+        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
+    ) -> dict[str, NDArray[Any]]:
+        """Return the rows of all n texts, with `entity_roles` (T,), what each token is; `word_count` (n,), the words
+        of each text that the network sees, and `word_offsets` (W, 2), where those of all texts stand. A word of which
+        the tokenizer makes no token is none.
+
+        Raises:
+            InvalidArgument: the labels leave no room for a text, one of them or a word is a marker of labels, a text is
+                too long and may not be cut, or the request has too many tokens.
+        """
+        labels, *texts = encodings
+        prompt, roles = self._prompt(labels)
+        rows, counts, dropped, offsets = [], [], [], []
+        room = self._limits.max_length - self._special.size - len(prompt)
+        if room < 1:
+            raise InvalidArgument(
+                f"the {len(labels)} labels have {len(prompt)} tokens with their markers, which leaves no room for a "
+                f"text: max_length is {self._limits.max_length}"
+            )
+        before, after = [0] * len(self._special.before), [0] * len(self._special.after)
+        for index, (words, own) in enumerate(zip(groups[1:], texts, strict=True)):
+            assert isinstance(words, _Words)
+            kept, all_tokens = self._kept(own, room, options["truncate"]), sum(map(len, own))
+            ids = [id_ for word in kept for id_ in own[word].ids]
+            if len(ids) < all_tokens and options["truncate"] == "error":
+                raise InvalidArgument(
+                    f"text {index} has {len(words)} words, and {all_tokens + len(prompt) + self._special.size} tokens "
+                    f"with its labels; {self._max_words} words and max_length {self._limits.max_length} are the most, "
+                    "and truncate is 'error'"
+                )
+            if self._marker[0] in ids:
+                raise InvalidArgument(f"text {index} has a word that is the marker of labels")
+            rows.append(Row([*prompt, *ids]))
+            roles_of_words = [role for word in kept for role in (WORD, *[0] * (len(own[word]) - 1))]
+            counts.append(([*before, *roles, *roles_of_words, *after], len(kept)))
+            dropped.append(all_tokens - len(ids))
+            offsets += [words.places[word] for word in kept]
+        packed = pack(rows, self._special, self._limits, token_types=False)
+        return {
+            **packed,
+            "entity_roles": np.array([role for of_row, _ in counts for role in of_row], np.int64),
+            "word_count": np.array([count for _, count in counts], np.int32),
+            "word_offsets": np.array(offsets, np.int32).reshape(-1, 2),
+            "token_count": packed["lengths"].astype(np.int32),
+            "dropped_count": np.array(dropped, np.int32),
+        }
+
+    def _prompt(self, labels: Sequence[Tokens]) -> tuple[list[int], list[int]]:
+        """Return the tokens before the words of each text, and what they are. Raises InvalidArgument."""
+        prompt, roles = [], []
+        for index, label in enumerate(labels):
+            ids = label.ids
+            if self._marker[0] in ids:
+                raise InvalidArgument(f"label {index} has the marker of labels in it, which stands before each of them")
+            prompt += [*self._marker, *ids]
+            roles += [LABEL, *[0] * len(ids)]
+        return prompt + self._separator, roles + [0] * len(self._separator)
+
+    def _kept(self, words: Sequence[Tokens], room: int, truncate: str) -> list[int]:
+        """Return which words of a text the network sees: those with tokens among its first, or where it is cut at its
+        "start" among its last, as many as there is room for."""
+        kept: list[int] = []
+        places = range(len(words))
+        for index in islice(reversed(places) if truncate == "start" else places, self._max_words):
+            room -= len(words[index])
+            if room < 0:
+                break
+            if len(words[index]):
+                kept.append(index)
+        return sorted(kept)

@@ -1,0 +1,103 @@
+"""What is read of a GLiNER checkpoint, and what is refused by its name before anything is made."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from encserve_export.checkpoint.loading import load_checkpoint
+from encserve_export.config import Engine, ExportConfig
+from encserve_export.engines.table import check_entities
+from encserve_export.errors import CheckpointError, Unsupported
+from export.checkpoints.in_process import load
+
+from .checkpoints import ADDED, gliner
+
+
+def test_its_task_is_its_own(tmp_path):
+    checkpoint = load(gliner(tmp_path / "checkpoint"))
+    assert checkpoint.task.name == "zero-shot-token-classification"
+    assert checkpoint.graph_inputs == ("input_ids", "lengths", "entity_roles")
+    assert checkpoint.columns == {"logits": 4 * 64}
+    assert checkpoint.config.vocab_size == len(checkpoint.tokenizer)
+    (marker,) = checkpoint.entity_settings["marker"]
+    assert marker == len(checkpoint.tokenizer) - ADDED + 1
+    assert checkpoint.max_length == 2 * 40 + 256
+
+
+def test_without_weights(tmp_path):
+    folder = gliner(tmp_path / "checkpoint")
+    (folder / "model.safetensors").unlink()
+    asked = ExportConfig(checkpoint=str(folder), name="tiny")
+    assert load_checkpoint(asked, weights=False).dimensions == 4 * 64
+
+
+def test_a_pickle_is_read_as_tensors_where_it_is_allowed(tmp_path):
+    folder = gliner(tmp_path / "checkpoint", pickled=True)
+    with pytest.raises(CheckpointError, match="give --allow-pickle"):
+        load(folder)
+    read = load(folder, allow_pickle=True).entities.state_dict()
+    other = load(gliner(tmp_path / "other")).entities.state_dict()
+    assert all(torch.equal(read[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"span_mode": "token_level"}, "span_mode 'token_level'; of GLiNER uni-encoders of spans are served"),
+        ({"span_mode": "markerV1"}, "span_mode 'markerV1'"),
+        ({"model_type": "gliner_bi_encoder_span"}, "model_type 'gliner_bi_encoder_span'"),
+        ({"labels_encoder": "BAAI/bge-small-en-v1.5"}, "states 'labels_encoder'"),
+        ({"subtoken_pooling": "mean"}, "states 'subtoken_pooling': 'mean'.*supported is 'first'"),
+        ({"words_splitter_type": "spacy"}, "states 'words_splitter_type'"),
+        ({"post_fusion_schema": "l2l-l2t"}, "states 'post_fusion_schema'"),
+        ({"fuse_layers": True}, "states 'fuse_layers'"),
+        ({"something_new": 3}, "states 'something_new': 3"),
+    ],
+)
+def test_what_is_not_served_is_refused_by_its_name(tmp_path, changes, message):
+    with pytest.raises(Unsupported, match=message):
+        load(gliner(tmp_path / "checkpoint", **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_width": 0}, "states max_width 0; a whole number from 1 on"),
+        ({"class_token_index": 7, "vocab_size": 345}, "which gliner_config.json names as one token, 7"),
+    ],
+)
+def test_numbers_that_do_not_fit(tmp_path, changes, message):
+    with pytest.raises(CheckpointError, match=message):
+        load(gliner(tmp_path / "checkpoint", **changes))
+
+
+def test_tensors_that_lack_or_are_too_many(tmp_path):
+    folder = gliner(tmp_path / "checkpoint")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"scorer.proj_token.bias": torch.zeros(3)}, folder / "model.safetensors")
+    with pytest.raises(Unsupported, match=r"nothing reads, such as scorer\.proj_token\.bias"):
+        load(folder)
+    del tensors["rnn.lstm.bias_ih_l0_reverse"]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"lack 1 tensors .* such as rnn\.lstm\.bias_ih_l0_reverse"):
+        load(folder)
+
+
+def test_other_tasks_and_other_checkpoints(tmp_path):
+    folder = gliner(tmp_path / "checkpoint")
+    with pytest.raises(Unsupported, match=r"--task feature-extraction: .* served for zero-shot-token-classification"):
+        load(folder, task="feature-extraction")
+    stated = json.loads((folder / "gliner_config.json").read_text())
+    (folder / "gliner_config.json").unlink()
+    (folder / "config.json").write_text(json.dumps(stated["encoder_config"]))
+    with pytest.raises(Unsupported, match=r"has no gliner_config\.json"):
+        load(folder, task="zero-shot-token-classification")
+
+
+def test_engines_that_do_not_serve_it(tmp_path):
+    folder = gliner(tmp_path / "checkpoint")
+    asked = ExportConfig(checkpoint=str(folder), name="tiny", engine=Engine.TENSORRT)
+    with pytest.raises(Unsupported, match="--engine tensorrt is not served"):
+        check_entities(asked, {"": load(folder)})

@@ -1,0 +1,92 @@
+"""Which spans of words become entities, beside a search that looks at every pair of spans."""
+
+import numpy as np
+import pytest
+
+from encserve_server.steps.head.answers.labelled_entities import Head, find_spans
+from encserve_server.steps.request.options import InvalidArgument
+
+WIDTHS, PLACES = 3, 4
+OPTIONS = {"labels": ["x", "y"], "threshold": 0.5, "nested": False, "multi_label": False}
+
+
+def searched(scores, threshold, nested, multi_label):
+    """The surest first, each held against all that were taken."""
+    words, widths, labels = scores.shape
+    spans = [
+        (first, first + length, label, float(scores[first, length, label]))
+        for first in range(words)
+        for length in range(min(widths, words - first))
+        for label in range(labels)
+        if scores[first, length, label] > np.float32(threshold)
+    ]
+    taken = []
+    for span in sorted(spans, key=lambda each: -each[3]):
+        if all(beside(span, other, nested, multi_label) for other in taken):
+            taken.append(span)
+    return sorted(taken, key=lambda each: each[0])
+
+
+def beside(span, other, nested, multi_label):
+    if span[:2] == other[:2]:
+        return multi_label
+    apart = span[0] > other[1] or other[0] > span[1]
+    within = (span[0] <= other[0] and span[1] >= other[1]) or (other[0] <= span[0] and other[1] >= span[1])
+    return apart or (nested and within)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("threshold", [0.1, 0.6])
+def test_the_greedy_choice(nested, multi_label, threshold):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        words, widths, labels = rng.integers(1, 9), rng.integers(1, 6), rng.integers(1, 4)
+        scores = (rng.integers(0, 12, (words, widths, labels)) / 11).astype(np.float32)  # many of them equal
+        found = find_spans(scores, threshold=threshold, nested=nested, multi_label=multi_label)
+        assert [tuple(each) for each in found] == searched(scores, threshold, nested, multi_label)
+
+
+def asked(**changes):
+    """Two texts, of two words and of none, in five tokens."""
+    logits = np.zeros((5, WIDTHS, PLACES), np.float32)
+    logits[1] = -3
+    logits[2] = -3
+    logits[1, 1, 1] = 2
+    logits[1, 0, 3] = 9  # of a label that the request does not have
+    logits[2, 1, 0] = 9  # of a span that ends behind the text
+    return {
+        "logits": logits.reshape(5, -1),
+        "entity_roles": np.array([2, 1, 1, 2, 0]),
+        "lengths": np.array([3, 2]),
+        "text": np.array(["né Ada".encode(), b""], object),
+        "word_count": np.array([2, 0], np.int32),
+        "word_offsets": np.array([[0, 2], [3, 6]], np.int32),
+    } | changes
+
+
+@pytest.fixture
+def head():
+    return Head({"entities": {"max_width": WIDTHS, "most_labels": PLACES}})
+
+
+def test_an_entity_has_its_characters(head):
+    head.fit.check(asked())
+    given = head.answer(asked(), OPTIONS)
+    assert given["entity_count"].tolist() == [1, 0]
+    assert (given["label"].tolist(), given["entity"].tolist()) == ([b"y"], ["né Ada".encode()])
+    assert (given["start"].tolist(), given["end"].tolist()) == ([0], [6])
+    assert given["score"].tolist() == pytest.approx([1 / (1 + np.exp(-2))])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"entity_roles": np.array([2, 1, 0, 2, 0])},
+        {"word_count": np.array([1, 0], np.int32)},
+        {"word_count": np.array([3, -1], np.int32)},
+    ],
+)
+def test_words_that_do_not_fit_together_are_a_mistake_of_the_caller(head, wrong):
+    with pytest.raises(InvalidArgument, match="as many of each are expected"):
+        head.answer(asked(**wrong), OPTIONS)
