@@ -160,14 +160,15 @@ class ComposedPipeline:
 
 
 def parameters_of(request: Asked) -> str:
-    """The options of a request as they go over the wire: a JSON object, in which lists are texts of JSON."""
+    """The options of a request as they go over the wire: a JSON object, in which lists and fractions are texts."""
     return json.dumps(wire_options(request))
 
 
 def wire_options(request: Asked) -> dict[str, Any]:
-    """The options of a request as Triton's parameters, which have no lists."""
+    """The options of a request as Triton's parameters, which have no lists, and no numbers but whole ones."""
     return {
-        name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in request.options.items()
+        name: json.dumps(value) if isinstance(value, list | dict | float) else value
+        for name, value in request.options.items()
     }
 
 
