@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from encserve_export.reference.asking import Asker
+from encserve_export.reference.messages import Asked, Library
 from export.checkpoints.in_process import answers
 
 from .checkpoints import gliner
@@ -53,3 +55,14 @@ def test_the_entities_are_those_of_the_library(case, asked, tmp_path):
             (each["start"], each["end"], each["text"], each["label"]) for each in theirs
         ]
         assert [each[4] for each in ours] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_certificates_compare_with_says_the_same(case, asked):
+    made, folder = case
+    asker = Asker(Library(folder=folder, task="zero-shot-token-classification", max_length=336))
+    options = {**options_of(ASKED[asked]), "labels": LABELS}
+    answered = asker.answer(Asked({"text": TEXTS}, options))
+    for (ours,), theirs in zip(answered.answers, made["answers"][asked], strict=True):
+        assert [*ours.keys] == [(each["label"], each["start"], each["end"], each["text"]) for each in theirs]
+        assert ours.numbers.tolist() == pytest.approx([each["score"] for each in theirs], abs=1e-5)

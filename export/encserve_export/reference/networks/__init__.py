@@ -10,9 +10,9 @@ JINA_BERT_V2 = "jina_bert_v2"
 """The model type of `jina_bert`."""
 NOMIC_MOE = "nomic_bert_moe"
 """The model type of `nomic_moe`."""
-_MODULES = {JINA_BERT_V2: "jina_bert", NOMIC_MOE: "nomic_moe"}
 GLINER = "GLiNER"
-"""What stands on an encoder of transformers in the checkpoints of the library of that name."""
+"""What stands on an encoder of transformers in the checkpoints of the library of that name: `gliner`."""
+_MODULES = {JINA_BERT_V2: "jina_bert", NOMIC_MOE: "nomic_moe", GLINER: "gliner"}
 
 
 def own_network(folder: Path) -> str | None:
