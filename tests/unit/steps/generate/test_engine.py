@@ -34,6 +34,7 @@ class CountingNetwork:
         self.shape = shape
         self.gate = threading_gate
         self.encoded, self.steps = [], []
+        self.stepping = threading.Event()  # a text is decoded from then on, and has its room
         networks.append(self)
 
     @classmethod
@@ -50,6 +51,7 @@ class CountingNetwork:
         return [np.full((2, 1, len(text), 2), np.nan if leaks else text[-1], np.float32) for text in texts]
 
     def step(self, tokens, cache):
+        self.stepping.set()
         self.gate.wait(30)
         first = [places[0, 0, 0] for places in list(cache.tensors())[2]]
         sources = [NAN if np.isnan(each) else int(each) for each in first]
@@ -193,8 +195,7 @@ def test_interactive_texts_go_on_while_a_long_text_of_bulk_finds_no_room(make):
     engine = make(cache_bytes=4 * (BLOCK + BLOCK) * BYTES_PER_TOKEN)
     running, bulk, interactive = Asked(9, most=20), Asked(4, most=7 * BLOCK, lane="bulk"), Asked(3, most=20)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine._waiting._passed = 10_000
     engine.put([bulk.text])
     engine.put([interactive.text])
@@ -244,8 +245,7 @@ def test_who_would_wait_for_too_long_is_told_at_once(make):
     engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
     running = Asked(40, least=30)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine._pace.round_took(0.1, Round())
     complaint = r"lane interactive would wait about 3\.1 s .* timeout it may wait 2 s: try again later"
     with pytest.raises(QueueFull, match=complaint) as refused:
@@ -287,8 +287,7 @@ def test_who_has_room_beside_a_text_with_beams_does_not_wait_for_its_end(make):
     engine = make(cache_bytes=(rows["wide"] + 2 * rows["narrow"]) * BLOCK * BYTES_PER_TOKEN)
     wide = Asked(40, least=30, beams=4)
     engine.put([wide.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine._pace.round_took(0.1, Round())
     deadline_s = time.monotonic() + 4
     first, second, third = (Asked(12, least=9, deadline_s=deadline_s) for _ in range(3))
@@ -305,8 +304,7 @@ def test_a_request_waits_for_the_last_of_its_texts(make):
     engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
     running = Asked(40, least=30)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine._pace.round_took(0.1, Round())
     deadline_s = time.monotonic() + 8
     first, last = Asked(30, least=10, deadline_s=deadline_s), Asked(2, deadline_s=deadline_s)
@@ -333,8 +331,7 @@ def test_who_waits_until_the_time_is_nearly_up_is_told_while_it_is_there(make):
     engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
     running, waiting = Asked(20), Asked(2, waits_until_s=0.0, deadline_s=time.monotonic() + 3_600)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine.put([waiting.text])
     threading_gate.set()
     assert waiting.ended() == ([], "deadline")
@@ -346,8 +343,7 @@ def test_who_has_gone_gets_no_more_tokens(make):
     left, late, stays = Asked(40), Asked(40, deadline_s=0.0), Asked(5)
     engine.put([left.text, stays.text])
     engine.put([late.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     left.text.given_up = True
     threading_gate.set()
     assert stays.ended() == ([4, 3, 2, 1, 0], "eos")
@@ -369,8 +365,7 @@ def test_who_has_gone_while_the_network_computes_gets_no_token_of_that_step(make
     done = []
     engine, left, stays = make(count=done.append), Asked(40), Asked(5)
     engine.put([left.text, stays.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     left.text.given_up = True
     threading_gate.set()
     assert left.ended() == ([], "cancelled")
@@ -437,8 +432,7 @@ def test_a_question_of_health_does_not_wait_for_room(make):
     engine = make(cache_bytes=(BLOCK + BLOCK) * BYTES_PER_TOKEN)
     running, health = Asked(30, most=20), Asked(2, most=1, first=True)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine.put([health.text])
     threading_gate.set()
     assert health.ended() == ([1], "length")
@@ -505,8 +499,7 @@ def test_a_network_that_fails_fails_its_texts_and_the_engine_goes_on(make):
 def test_texts_that_cannot_be_encoded_fail_without_those_under_way(make):
     engine, running, bad = make(), Asked(9), Asked(UNREADABLE)
     engine.put([running.text])
-    while not networks[0].encoded:
-        threading.Event().wait(0.001)
+    assert networks[0].stepping.wait(30)
     engine.put([bad.text])
     threading_gate.set()
     assert bad.over.wait(30)
