@@ -113,7 +113,10 @@ def grpc_requests(draw):
 counts = st.lists(mostly(st.integers(0, 4), sizes), min_size=1, max_size=5)
 arrivals = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=2)
 token_ids = st.lists(mostly(st.integers(0, 30_521), sizes), max_size=12)
-vectors = st.lists(st.floats(width=32), max_size=3).map(lambda values: np.repeat(np.array(values, np.float32), 384))
+# NaN and infinity are faults of the network to the head: INTERNAL, and no refusal.
+vectors = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=3).map(
+    lambda values: np.repeat(np.array(values, np.float32), 384)
+)
 
 
 @st.composite

@@ -15,10 +15,10 @@ DOCUMENT = ("document", "passage", "corpus", "search_document", "retrieval.passa
 _CLUSTERING = ("clustering", "separation")
 
 MEANT: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("query", "search_query", "retrieval.query"), QUERY),
-    **dict.fromkeys(("document", "passage", "search_document", "retrieval.passage"), DOCUMENT),
+    **dict.fromkeys(("query", "search_query", "retrieval_query"), QUERY),
+    **dict.fromkeys(("document", "passage", "search_document", "retrieval_passage"), DOCUMENT),
 }
-"""What a client says -> the prompts that mean it, the first that a checkpoint has."""
+"""What a client says, plainly -> the prompts that mean it, the first that a checkpoint has."""
 
 _PLAIN = str.maketrans(".-", "__")
 _TASKS = {
@@ -40,9 +40,10 @@ class Meant:
 def read_meant(fields: Fields, pipeline: PipelineInfo, *names: str) -> Meant:
     """What the first of the fields `names` that says something means, such as "search_query" or "text-matching".
 
-    Names are compared plainly: `retrieval_query` is `retrieval.query`. Where there is no such prompt it is "", none:
-    Cohere's SDK always says something, and most encoders have no prompts. The checkpoint's default does not take its
-    place, as it may be the prompt of the other side. With an adapter it is None, as that may have a prompt of its own.
+    Names are compared plainly: `retrieval_query` and `RETRIEVAL-QUERY` are `retrieval.query`. Where there is no such
+    prompt it is "", none: Cohere's SDK always says something, and most encoders have no prompts. The checkpoint's
+    default does not take its place, as it may be the prompt of the other side. With an adapter it is None, as that may
+    have a prompt of its own.
 
     Raises:
         Fault: the pipeline has adapters for tasks, and what is said is none of them, and no prompt.
@@ -51,9 +52,9 @@ def read_meant(fields: Fields, pipeline: PipelineInfo, *names: str) -> Meant:
     said = fields.text(name)
     if said is None:
         return Meant()
-    meant = MEANT.get(said, (said,))
+    meant = MEANT.get(_plain(said), (said,))
     prompt = _first(meant, pipeline.prompt_names)
-    adapter = _first(_CLUSTERING if said in _CLUSTERING else meant, pipeline.adapters)
+    adapter = _first(_CLUSTERING if _plain(said) in _CLUSTERING else meant, pipeline.adapters)
     if adapter is not None:
         return Meant(prompt, adapter)
     if said and prompt is None and any(_plain(each) in _TASKS for each in pipeline.adapters):

@@ -25,6 +25,8 @@ class Fit:
     tensors share."""
     sums: Mapping[str, str] = field(default_factory=dict)
     """Tensor of counts, each 1 or more -> the axis that they add up to."""
+    wanted_by: Mapping[str, str] = field(default_factory=dict)
+    """Tensor that not every request wants -> the option that is true where it does."""
 
     def check(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Refuse tensors that do not fit together. Raises InvalidArgument, which names the tensor."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..request.options import Options
@@ -29,14 +30,26 @@ class Head(Protocol):
 
 
 class CheckedHead:
-    """A head that is asked only about tensors that fit together."""
+    """A head that is asked only about tensors that fit together, and about numbers that are finite."""
 
     def __init__(self, head: Head) -> None:
         self._head = head
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
-        """Return the answer's tensors. Raises InvalidArgument."""
-        self._head.fit.check(inputs)
+        """Return the answer's tensors.
+
+        Raises:
+            InvalidArgument: the tensors do not fit together.
+            FloatingPointError: one that the answer is made of holds NaN or infinity. An encode step in a C++ backend
+                does not look, and afterwards it may not show: running sums carry one NaN into other texts' spans, a
+                weight that is NaN is not above zero, and shorter forms of vectors have numbers for both.
+        """
+        fit = self._head.fit
+        fit.check(inputs)
+        wanted = [name for name in fit.shapes if options.get(fit.wanted_by.get(name, ""), True)]
+        for name in wanted:
+            if inputs[name].dtype.kind == "f" and not np.isfinite(inputs[name]).all():
+                raise FloatingPointError(f"what the network gave as {name} holds NaN or infinity")
         return self._head.answer(inputs, options)
 
 

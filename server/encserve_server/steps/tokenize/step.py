@@ -160,14 +160,15 @@ class TritonPythonModel:
         return []
 
     def _queued_request(self, asked: Asked) -> QueuedRequest:
-        lane, texts = asked.options["lane"], sum(map(len, asked.groups))
+        lane, groups = asked.options["lane"], self._tokenization.texts(asked.groups)
+        texts = sum(map(len, groups))
         if isinstance(trace := asked.call.trace, DoorTrace):
             trace.asked = {"encserve.lane": lane, "encserve.texts": texts}
         return QueuedRequest(
             lane=lane,
             texts=texts,
             size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
-            tokens=estimate_tokens(asked.groups, self._max_length),
+            tokens=estimate_tokens(groups, self._max_length, repeated=self._tokenization.repeated(asked.groups)),
             request_id=asked.call.id,
             timeout_s=asked.call.timeout_s,
             arrived_s=asked.call.arrived_s,
@@ -238,13 +239,13 @@ class TritonPythonModel:
         try:
             for each, answer in zip(asked, answers, strict=True):
                 if not isinstance(answer, Exception) and not self._health.shows_token(each.call.health_token):
-                    self._texts.add(each.groups, answer)
+                    self._texts.add(self._tokenization.texts(each.groups), answer)
         except BaseException as error:
             self._failures.report("execute", error)
 
     def _reply(self, asked: Asked, tensors: Mapping[str, NDArray[Any]], together: int) -> Any:
         if isinstance(trace := asked.call.trace, DoorTrace):
-            trace.tokenized = tokenized(asked.groups, tensors, together)
+            trace.tokenized = tokenized(self._tokenization.texts(asked.groups), tensors, together)
         arrival = {ARRIVED_NS: arrival_tensor(asked.call.arrived_s)} if self._tells_arrival else {}
         return reply(**{name: tensors[name][None] for name in self._tensors}, **arrival)  # (1, ...)
 

@@ -92,9 +92,9 @@ class TextCounts:
             self._scripts.expect(script=script)
 
     def add(self, groups: Sequence[Sequence[str]], tensors: Mapping[str, NDArray[Any]]) -> None:
-        """Count the texts of a request, in groups as the layout has them, and the tensors made of them, without their
-        leading dimension: `token_count` and `dropped_count` (n,), `input_ids` (T,), `lengths` (rows,), and what says
-        of how many rows a text is, where there is that."""
+        """Count the texts of a request, in groups as the layout has them but without labels, and the tensors made of
+        them, without their leading dimension: `token_count` and `dropped_count` (n,), `input_ids` (T,), `lengths`
+        (rows,), and what says of how many rows a text is, where there is that."""
         self._tokens.observe_all(tensors["token_count"].astype(np.int64) + tensors["dropped_count"])
         self._cut.add(int(np.count_nonzero(tensors["dropped_count"])))
         if self._unknown_id is not None and (unknown := tensors["input_ids"] == self._unknown_id).any():

@@ -20,7 +20,9 @@ from .safe_cuts import safe_cuts_of, safe_cuts_of_pieces
 
 class Layout(Protocol):
     """Makes rows of a pack out of the texts of a task. Each layout is a module of `layouts` with a class of this
-    name. One whose groups are no inputs has `NAMES`, what errors call the texts of each group."""
+    name. One whose groups are no inputs has `NAMES`, what errors call the texts of each group; one that puts texts of a
+    request before each of the others has `REPEATED`, how many groups of them come first; and one that tokenizes parts
+    of texts has `split`, which makes groups of these out of what was read."""
 
     INPUTS: tuple[str, ...]
     """The names of the BYTES inputs of a request."""
@@ -65,17 +67,28 @@ class Tokenization:
         self._masks = [name for name in ("attention_mask", "pooling_mask") if name in settings["tensors"]]
         adapted = settings["options"]["adapter"]["allowed"] if "adapter_ids" in settings["tensors"] else []
         self._adapters: dict[str, int] = {name: number for number, name in enumerate(adapted)}
+        self._repeated: int = getattr(self._layout, "REPEATED", 0)
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the texts of a request, after checking them as they came over the wire. Raises InvalidArgument."""
         return self._layout.read(inputs, options)
 
+    def repeated(self, groups: list[list[str]]) -> list[list[str]]:
+        """Return of what was read the groups that stand before each text, such as labels, and are no texts."""
+        return groups[: self._repeated]
+
+    def texts(self, groups: list[list[str]]) -> list[list[str]]:
+        """Return of what was read the groups of texts."""
+        return groups[self._repeated :]
+
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]
     ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:
         """Return the tensors of each request that was read, or the error that refuses it; all texts are tokenized
         together."""
+        if split := getattr(self._layout, "split", None):
+            requests = [(split(groups, options), options) for groups, options in requests]
         wanted = [each for groups, options in requests for each in self._wanted(groups, options)]
         kept = iter(keep_tokens(wanted, self._encode, self._cuts))
         answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []

@@ -12,7 +12,11 @@ from encserve_gateway.aliases import Alias
 
 async def test_what_a_client_says_of_its_texts_chooses_the_prompt(fake):
     gateway = fake().gateway
-    for said, prompt in (("search_query", "query"), ("retrieval.passage", "document"), ("clustering", "")):
+    cases = (
+        *(("search_query", "query"), ("retrieval.passage", "document"), ("clustering", "")),
+        *(("retrieval_query", "query"), ("SEARCH-QUERY", "query"), ("Retrieval-Passage", "document")),
+    )
+    for said, prompt in cases:
         for field in ("input_type", "task"):
             answered = await post(gateway, "/v1/embeddings", {"input": "a", "model": "embed", field: said})
             np.testing.assert_array_equal(rows(answered)[0], vector_of("a", prompt_name=prompt))
@@ -36,6 +40,8 @@ async def test_what_a_client_says_of_its_texts_chooses_the_adapter_with_its_prom
         ("embed", "retrieval.passage", "retrieval.passage", "document"),
         ("embed", "search_query", "retrieval.query", "query"),
         ("embed", "clustering", "separation", None),
+        ("embed", "CLUSTERING", "separation", None),
+        ("embed", "RETRIEVAL_QUERY", "retrieval.query", "query"),
         ("embed", "text-matching", "text-matching", None),
         ("embed", None, None, None),
         ("plain", "query", "retrieval_query", "retrieval_query"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from encserve_server.steps.head.answers.hybrid import Head
+from encserve_server.steps.head.loading import CheckedHead
 
 OPTIONS = {"dense": True, "sparse": True, "tokens": True, "normalize": True, "output_dtype": "float32", "top_k": None}
 OUTPUTS = {"sentence_embedding": "dense", "token_weight": "sparse", "token_vector": "tokens"}
@@ -24,7 +25,7 @@ def inputs():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_what_is_wanted_and_not_finite_is_no_answer(output, value):
-    head, given = Head({"no_terms": [0]}), inputs()
+    head, given = CheckedHead(Head({"no_terms": [0]})), inputs()
     assert head.answer(given, OPTIONS)["token_id"].tolist() == [5, 6]
     given[output][0, 0] = value
     with pytest.raises(FloatingPointError, match=f"the network gave as {output} holds NaN or infinity"):

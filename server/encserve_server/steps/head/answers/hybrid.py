@@ -31,6 +31,7 @@ class Head:
                 "token_vector": ("tokens with a vector", "token width"),
             },
             {"lengths": "tokens"},
+            wanted_by={"sentence_embedding": "dense", "token_weight": "sparse", "token_vector": "tokens"},
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
@@ -38,7 +39,7 @@ class Head:
         `weight` (E,) of the terms of all texts, heaviest first; and `token_embedding` (V, D), or one of its shorter
         forms, of the V tokens that have a vector. What is not wanted has no elements.
 
-        Raises InvalidArgument, and FloatingPointError where something that is wanted holds NaN or infinity.
+        Raises InvalidArgument.
         """
         dense = _wanted(inputs, "sentence_embedding", len(inputs["lengths"]), options["dense"])
         weights = _wanted(inputs, "token_weight", len(inputs["input_ids"]), options["sparse"])
@@ -87,18 +88,11 @@ class Head:
 
 def _wanted(inputs: Mapping[str, NDArray[Any]], name: str, count: int, is_wanted: bool) -> Floats:
     """Return the rows of an output, `count` of them where it is wanted, and none where it is not: engines differ in
-    whether they leave them out.
-
-    Raises:
-        InvalidArgument: there are more or fewer rows.
-        FloatingPointError: they hold NaN or infinity, at which an encode step in a C++ backend does not look. A weight
-            that is NaN is not above zero: its term would be missing, and nothing would say so.
+    whether they leave them out. Raises InvalidArgument where there are more or fewer.
     """
     rows = inputs[name]
     if not is_wanted:
         return rows[:0]
     if len(rows) != count:
         raise InvalidArgument(f"input {name} has {len(rows)} rows; {count} are expected")
-    if not np.isfinite(rows).all():
-        raise FloatingPointError(f"what the network gave as {name} holds NaN or infinity")
     return rows

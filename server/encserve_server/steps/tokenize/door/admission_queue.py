@@ -231,6 +231,12 @@ def check_wait(request: QueuedRequest, queue: LaneQueue, load: Load | None, now_
             )
 
 
-def estimate_tokens(groups: Sequence[Sequence[str]], max_length: int) -> int:
-    """Return roughly how many tokens the network will see of texts that were not tokenized yet."""
-    return sum(min(max_length, len(text) // 4 + 2) for group in groups for text in group)
+def estimate_tokens(groups: Sequence[Sequence[str]], max_length: int, *, repeated: Sequence[Sequence[str]] = ()) -> int:
+    """Return roughly how many tokens the network will see of texts that were not tokenized yet, with what is `repeated`
+    before each of them."""
+    ahead = sum(_tokens(text) for group in repeated for text in group)
+    return sum(min(max_length, ahead + _tokens(text)) for group in groups for text in group)
+
+
+def _tokens(text: str) -> int:
+    return len(text) // 4 + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -19,25 +20,35 @@ from .words import words_of
 
 WORD, LABEL = 1, 2
 """What a token is to the network: the first of a word, or the marker of a label; others are 0."""
+_COUNTED_WORDS = 4_096
+"""So many words that the network does not see are tokenized at once, to be counted: a text may have 131,072."""
 
 
 class _Words(list[str]):
-    """The words of one text, and how many there were before they were cut."""
+    """The words of one text that may be kept, at most so many of its first, or of its last."""
 
-    def __init__(self, text: str) -> None:
-        found = list(words_of(text))
+    def __init__(self, text: str, most: int, *, from_end: bool) -> None:
+        found = [*deque(words_of(text), most)] if from_end else [*words_of(text, most)]
         super().__init__(word for word, _, _ in found)
         self.places = [(begin, end) for _, begin, end in found]
+        """Where each begins and ends in the text."""
+        self.rest = ""
+        """The part of the text that has the other words."""
+        if found:
+            self.rest = text[: self.places[0][0]] if from_end else text[self.places[-1][1] :]
 
 
 class Layout:
-    """Texts in words, of which each is tokenized by itself, as the library does it."""
+    """Texts in words, of which each is tokenized by itself, as the library does it. Of a text with more words than the
+    network sees, the others are only counted, some at a time."""
 
     INPUTS = ("text",)
     TRACKS_OFFSETS = False
     NAMES = ("label",)
+    REPEATED = 1
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
+        self._tokenizer = tokenizer
         self._limits = Limits.from_settings(settings)
         self._special = special_tokens_of_text(tokenizer)
         stated = settings["entities"]
@@ -46,10 +57,14 @@ class Layout:
         self._max_words: int = stated["max_words"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """Return what to tokenize: the labels, and then the words of each text in a group of its own. Raises
-        InvalidArgument."""
-        texts = self._limits.decode(inputs["text"], whole=True)
-        return [list(options["labels"]), *map(_Words, texts)]
+        """Return the labels, and the texts. Raises InvalidArgument."""
+        return [list(options["labels"]), self._limits.decode(inputs["text"], whole=True)]
+
+    def split(self, groups: Sequence[Sequence[str]], options: Options) -> list[list[str]]:
+        """Return what to tokenize: the labels, and then the words of each text in a group of its own."""
+        labels, texts = groups
+        from_end = options["truncate"] == "start"
+        return [[*labels], *(_Words(text, self._max_words, from_end=from_end) for text in texts)]
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return None for all: labels and words are read whole."""
@@ -78,13 +93,14 @@ class Layout:
         before, after = [0] * len(self._special.before), [0] * len(self._special.after)
         for index, (words, own) in enumerate(zip(groups[1:], texts, strict=True)):
             assert isinstance(words, _Words)
-            kept, all_tokens = self._kept(own, room, options["truncate"]), sum(map(len, own))
-            ids = [id_ for word in kept for id_ in own[word].ids]
+            kept, (other_words, other_tokens) = self._kept(own, room, options["truncate"]), self._count(words.rest)
+            ids, all_tokens = [id_ for word in kept for id_ in own[word].ids], sum(map(len, own)) + other_tokens
             if len(ids) < all_tokens and options["truncate"] == "error":
+                size = all_tokens + len(prompt) + self._special.size
                 raise InvalidArgument(
-                    f"text {index} has {len(words)} words, and {all_tokens + len(prompt) + self._special.size} tokens "
-                    f"with its labels; {self._max_words} words and max_length {self._limits.max_length} are the most, "
-                    "and truncate is 'error'"
+                    f"text {index} has {len(words) + other_words} words, and {size} tokens with its labels; "
+                    f"{self._max_words} words and max_length {self._limits.max_length} are the most, and truncate is "
+                    "'error'"
                 )
             if self._marker[0] in ids:
                 raise InvalidArgument(f"text {index} has a word that is the marker of labels")
@@ -114,12 +130,21 @@ class Layout:
             roles += [LABEL, *[0] * len(ids)]
         return prompt + self._separator, roles + [0] * len(self._separator)
 
+    def _count(self, text: str) -> tuple[int, int]:
+        """Return how many words a text has, and how many tokens those have."""
+        found, words, tokens = words_of(text), 0, 0
+        while counts := Counter(word for word, _, _ in islice(found, _COUNTED_WORDS)):
+            encodings = self._tokenizer.encode_batch_fast([*counts], add_special_tokens=False)
+            words += counts.total()
+            tokens += sum(len(own) * count for own, count in zip(encodings, counts.values(), strict=True))
+        return words, tokens
+
     def _kept(self, words: Sequence[Tokens], room: int, truncate: str) -> list[int]:
-        """Return which words of a text the network sees: those with tokens among its first, or where it is cut at its
-        "start" among its last, as many as there is room for."""
+        """Return which of the words that may be kept the network sees: those with tokens, from the first on, or where a
+        text is cut at its "start" from the last, as many as there is room for."""
         kept: list[int] = []
         places = range(len(words))
-        for index in islice(reversed(places) if truncate == "start" else places, self._max_words):
+        for index in reversed(places) if truncate == "start" else places:
             room -= len(words[index])
             if room < 0:
                 break

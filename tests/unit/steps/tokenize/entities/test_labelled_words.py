@@ -1,6 +1,7 @@
 """Labels before the words of each text, and which token begins a word."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ MARKER, SEPARATOR = len(WORDS), len(WORDS) + 1
 LIMITS = {"max_length": 14, "max_texts_per_request": 4, "max_tokens_per_request": 40, "max_bytes_per_text": 100}
 
 
-def lay(texts, labels=("x", "y"), truncate="end"):
+def tokenization_of(**limits):
     """Each of the letters w, x, y and hyphens is a token."""
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Replace("~", "")
@@ -25,8 +26,12 @@ def lay(texts, labels=("x", "y"), truncate="end"):
     )
     tokenizer.add_special_tokens([AddedToken("<E>"), AddedToken("<S>")])
     stated = {"marker": [MARKER], "separator": [SEPARATOR], "max_words": 5}
-    settings = {"layout": "labelled_words", "limits": LIMITS, "tensors": [], "entities": stated}
-    tokenization = Tokenization(tokenizer, settings)
+    settings = {"layout": "labelled_words", "limits": LIMITS | limits, "tensors": [], "entities": stated}
+    return Tokenization(tokenizer, settings)
+
+
+def lay(texts, labels=("x", "y"), truncate="end", **limits):
+    tokenization = tokenization_of(**limits)
     options = {"truncate": truncate, "labels": list(labels)}
     (answer,) = tokenization.tokenize([(tokenization.read({"text": [t.encode() for t in texts]}, options), options)])
     if isinstance(answer, InvalidArgument):
@@ -102,3 +107,35 @@ def test_what_the_words_are_is_in_the_order_of_the_tokens():
     answer = lay(["w x", "y"])
     begins = np.flatnonzero(answer["entity_roles"] == 1)
     assert answer["input_ids"][begins].tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(("truncate", "words", "tokens"), [("end", 5, 7), ("start", 4, 6)])
+def test_words_that_no_network_sees_are_counted_and_not_kept(truncate, words, tokens):
+    text = "w xy " * 10_000
+    tracemalloc.start()
+    answer = lay([text], truncate=truncate, max_bytes_per_text=len(text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer["word_count"].tolist() == [words]
+    assert answer["dropped_count"].tolist() == [30_000 - tokens]
+    assert peak < 1_500_000, "all words are more than three MB"
+
+
+def test_the_door_and_the_counts_of_drift_know_labels_from_texts(triton, step):
+    from encserve_server.steps.tokenize.door_trace import tokenized
+    from encserve_server.steps.tokenize.step import Asked
+
+    step._tokenization, step._max_length = tokenization_of(max_bytes_per_text=4_000), 300
+    texts, options = ["w x " * 500, "y", "w x y"], {"truncate": "end", "labels": ["x", "y"], "lane": "bulk"}
+    groups = step._tokenization.read({"text": [text.encode() for text in texts]}, options)
+    call = type("Call", (), {"id": "", "timeout_s": 0.0, "arrived_s": 0.0, "trace": None, "health_token": ""})
+    asked = Asked(call, groups, options)
+    queued = step._queued_request(asked)
+    assert (queued.texts, queued.size) == (3, 2_000 + 1 + 5 + 2)
+    assert queued.tokens == 300 + (2 + 2 + 2) + (2 + 2 + 3), "at most max_length each, and the labels before each"
+    (tensors,) = step._tokenization.tokenize([(groups, options)])
+    assert tokenized(step._tokenization.texts(groups), tensors, 1)["encserve.texts"] == 3
+    step._count_texts([asked], [tensors])
+    step._metrics.tell(pytest.fail)
+    scripts = {dict(key)["script"]: metric.value() for key, metric in step._texts._scripts._metrics.items()}
+    assert (scripts["Latin"], sum(scripts.values())) == (3, 3)
