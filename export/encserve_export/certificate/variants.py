@@ -41,10 +41,18 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
         case "question-answering":
             return [{"top_k": 3}]
         case "zero-shot-token-classification":
-            return [{"nested": True}, {"multi_label": True, "threshold": _THRESHOLD}]
+            return [{"nested": True}, {"multi_label": True, "threshold": _THRESHOLD}, *_of_many_labels(checkpoint)]
         case "zero-shot-classification":
             return [{"multi_label": True}]
         case "text-ranking" if checkpoint.template and checkpoint.template.instructed:
             return [{"instruction": _INSTRUCTION}]
         case _:
             return []
+
+
+def _of_many_labels(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """As many labels as a request may have, or as leave half of a row to the text."""
+    labels = list(map(str, range(1, checkpoint.entity_settings["most_labels"] + 1)))
+    while labels and len(checkpoint.labelled_row("", labels)) > checkpoint.max_length // 2:
+        labels.pop()
+    return [{"labels": labels}] if labels else []

@@ -53,27 +53,28 @@ class Agreement:
     """Decisions, and by how much those led that were lost."""
 
     def __init__(self) -> None:
-        self._decided, self._lost = 0, 0
+        self.decided = 0
+        """How many there are."""
         self._leads: list[float] = []
         self._worst = _Worst()
 
     def add(self, text: int, decided: int, lost_leads: Sequence[float]) -> None:
         """Add the decisions of a text."""
-        self._decided += decided
+        self.decided += decided
         self._leads += lost_leads
         if decided:
             self._worst.add(text, len(lost_leads) / decided)
 
     def figure(self, name: str, limit: float, variants: Collection[int] = ()) -> list[Figure]:
         """The share that agrees; none where nothing was decided."""
-        if not self._decided:
+        if not self.decided:
             return []
-        agreed = self._decided - len(self._leads)
-        bounds = agreement_bounds(agreed, self._decided)
+        agreed = self.decided - len(self._leads)
+        bounds = agreement_bounds(agreed, self.decided)
         return [
             Figure(
                 name,
-                agreed / self._decided,
+                agreed / self.decided,
                 limit,
                 at_least=True,
                 worst_text=self._worst.text,
@@ -86,7 +87,7 @@ class Agreement:
         """What the manifest says beside the share; leads over `scale`."""
         leads = {"smallest_lost_lead": min(self._leads), "largest_lost_lead": max(self._leads)} if self._leads else {}
         return {
-            "decided": self._decided,
+            "decided": self.decided,
             "changed": len(self._leads),
             **{name: float(f"{lead / scale:.3g}") for name, lead in leads.items() if np.isfinite(lead)},
         }
@@ -207,13 +208,26 @@ class LogitParity:
         self.largest = 1e-12
         self._differences = _Worst()
         self._agreement = Agreement()
+        self._surest = Agreement()
+        """Which of a text's spans has the highest logit: what is decided where no span of any text is an entity."""
 
-    def add(self, text: int, ours: Rows, theirs: Rows) -> None:
-        """Compare the rows (r, W) of a text."""
+    def add(self, text: int, ours: Rows, theirs: Rows, cut: float = 0.0) -> None:
+        """Compare the rows (r, W) of a text; or the logits (s,) of its spans, each of which is an entity by itself
+        where it is above `cut`. Of these, those decide that are entities on either side: beside all others, which are
+        far below, no wrong one would be seen."""
         wide = wide_of(ours)
         self.largest = max(self.largest, float(np.abs(theirs).max(initial=0.0)))
         self._differences.add(text, float(np.abs(wide - theirs).max(initial=0.0)))
-        if len(theirs) and theirs.shape[1] > 1:
+        if not len(theirs):
+            return
+        if theirs.ndim == 1:
+            tie = TIE * float(np.abs(theirs).max())
+            found = (wide > cut) | (theirs > cut)
+            leads = np.abs(theirs - cut)[((wide > cut) != (theirs > cut))]
+            self._agreement.add(text, int(found.sum()), [float(lead) for lead in leads if lead > tie])
+            lead = float(theirs.max() - theirs[wide.argmax()])
+            self._surest.add(text, 1, [lead] if lead > tie else [])
+        elif theirs.shape[1] > 1:
             chosen = np.take_along_axis(theirs, wide.argmax(1)[:, None], 1)[:, 0]
             leads = theirs.max(1) - chosen  # (r,)
             tie = TIE * float(np.abs(theirs).max())
@@ -223,7 +237,7 @@ class LogitParity:
         """What was measured. `variants` are texts of others again."""
         agreement, difference = LOGIT_FIGURES
         return [
-            *self._agreement.figure(agreement, limits.argmax_agreement, variants),
+            *self._decisions.figure(agreement, limits.argmax_agreement, variants),
             self._differences.figure(difference, limits.max_abs_diff, variants, self.largest),
         ]
 
@@ -233,7 +247,11 @@ class LogitParity:
 
     def stated(self) -> dict[str, Any]:
         """What the manifest says of labels that changed."""
-        return self._agreement.stated(self.largest)
+        return self._decisions.stated(self.largest)
+
+    @property
+    def _decisions(self) -> Agreement:
+        return self._agreement if self._agreement.decided else self._surest
 
 
 def _directions(ours: Answer, theirs: Answer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

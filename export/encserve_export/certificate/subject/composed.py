@@ -20,6 +20,7 @@ from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Answer, Asked
 from encserve_server.steps.encode.request import NonFiniteRows
+from encserve_server.steps.head.answers.labelled_entities import WORD
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
@@ -39,9 +40,10 @@ class Said:
     """Of each of them, which text or pair of the request it is of."""
     rows: list[Rows]
     """What the encode step gives for each of them, (r, W)."""
-    read: list[NDArray[np.intp]] | None
+    read: list[NDArray[np.intp]] | list[NDArray[np.bool_]] | None
     """Of each of them, the rows that the head looks at; None for all of all. transformers takes a million from
-    BigBird's logits of a question, where no answer can be: beside that no difference would be seen."""
+    BigBird's logits of a question, where no answer can be: beside that no difference would be seen. Of spans with
+    labels which numbers (r, W) are those of one that is there."""
     answers: Sequence[tuple[Answer, ...]]
     """For each text or pair."""
     counts: list[int] | None = None
@@ -68,6 +70,7 @@ class ComposedPipeline:
         self._output = next(iter(outputs))
         """The one whose rows are told of."""
         self._head, self._head_inputs = load_head(head), head["tensors"]
+        self._entities: dict[str, Any] = head.get("entities", {})
         self._head_rules = OptionRules.from_settings(head)
 
     def ask(self, requests: Sequence[Asked], graph_inputs: Sequence[str]) -> list[Said]:
@@ -143,7 +146,19 @@ class ComposedPipeline:
             raise CertificateFailed(f"the head step does not answer {_shown(request)}: {error!r}") from error
         owners = np.repeat(np.arange(request.count), per_text).tolist()
         counts = None if texts else tensors["token_count"].tolist()
-        return Said(texts, owners, rows, _read(tensors) if in_windows else None, answers, counts)
+        return Said(texts, owners, rows, self._read(request, tensors, texts), answers, counts)
+
+    def _read(
+        self, request: Asked, tensors: Mapping[str, NDArray[Any]], texts: Sequence[Text]
+    ) -> list[NDArray[np.intp]] | list[NDArray[np.bool_]] | None:
+        """What the head looks at of the rows of each row of tokens."""
+        if self._task.layout == "context_windows":
+            return _of_contexts(tensors)
+        if self._task.layout == "labelled_words":
+            widths, most = self._entities["max_width"], self._entities["most_labels"]
+            labels = len(request.options["labels"])
+            return [spans_there(text["entity_roles"], widths, most, labels) for text in texts]
+        return None
 
     def _rows_of(self, answer: Mapping[str, Rows] | Exception, sizes: Sequence[int]) -> list[Rows]:
         """The rows of each text of a request, of which the step gives so many."""
@@ -172,7 +187,16 @@ def wire_options(request: Asked) -> dict[str, Any]:
     }
 
 
-def _read(tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[np.intp]]:
+def spans_there(roles: NDArray[np.int64], widths: int, most: int, labels: int) -> NDArray[np.bool_]:
+    """Which of the numbers (t, widths * most) of a text's tokens are those of a span that does not end behind the text,
+    and of one of its labels; `roles` (t,) say which tokens begin words."""
+    there = np.zeros((len(roles), widths, most), bool)
+    at_words = np.flatnonzero(roles == WORD)
+    there[at_words, :, :labels] = (np.arange(len(at_words))[:, None] + np.arange(widths) < len(at_words))[..., None]
+    return there.reshape(len(roles), -1)
+
+
+def _of_contexts(tensors: Mapping[str, NDArray[Any]]) -> list[NDArray[np.intp]]:
     """The tokens of a context, and the first one, of each window."""
     ends = np.cumsum(tensors["lengths"])[:-1]
     return [np.unique(np.append(np.flatnonzero(places[:, 0] >= 0), 0)) for places in np.split(tensors["offsets"], ends)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,8 @@ from encserve_export.reference.messages import Answer, Answered, Asked, Row
 
 from .composed import Said
 
+DEFAULT_THRESHOLD = 0.5
+"""Of the score of an entity."""
 _SHOWN = 60
 """Characters of a text that a message names."""
 
@@ -69,8 +72,9 @@ class Examination:
         check_tokens(said.texts, answered.rows, [shown[owner] for owner in said.owners])
         self.answers.add(first, said.answers, answered.answers, vectors=not self.task.logits)
         self.by_output.add(first, said.answers, answered.answers)
+        threshold = request.options.get("threshold", DEFAULT_THRESHOLD)
         for owner, ours_rows, theirs_row in self._logits(owners, said, answered.rows):
-            self.logits.add(owner, ours_rows, theirs_row)
+            self.logits.add(owner, ours_rows, theirs_row, math.log(threshold / (1 - threshold)))
         if not self.task.logits and self.task.follows == "lengths":
             self.own += [answers[0] for answers in said.answers]
         counts = said.counts or [0] * request.count
