@@ -162,7 +162,7 @@ class Call(Generic[Part]):
             max_length=pipeline.max_length,
             max_bytes_per_text=pipeline.max_bytes_per_text,
             shared_bytes=shared,
-            added_tokens=pipeline.added_tokens,
+            added_tokens=pipeline.added_tokens + verb.tokens_ahead(self.given),
             prompt_tokens=self._prompt_tokens(pipeline),
             rows_per_text=rows,
             in_windows=self._in_windows,

@@ -64,6 +64,8 @@ class Verb(Generic[Part]):
     these too."""
     rows_per_text: Callable[[Given], int] = lambda given: 1
     """How many rows of the server's limits a text takes."""
+    tokens_ahead: Callable[[Given], int] = lambda given: 0
+    """No fewer tokens than the server puts before each text because of what a call gives."""
     gather: Callable[[int, Given], Gather[Part]] = lambda rows, given: Rows(rows)
     """Makes what joins the parts of a call about so many texts."""
 

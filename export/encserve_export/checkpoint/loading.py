@@ -25,7 +25,7 @@ from .configuration import load_config
 from .foreign.laying_out import is_foreign, laid_out_natively
 from .gliner.head import EntityHead, load_head
 from .gliner.laying_out import encoder_laid_out
-from .gliner.layout import ENTITIES, GLINER, is_gliner, read_gliner
+from .gliner.layout import ENTITIES, GLINER, is_gliner, read_gliner, refuse_gliner2
 from .gliner.prompt import length_of, roles_of, row_of
 from .gliner.prompt import settings_of as entity_settings_of
 from .hybrid_layers import HYBRID, HybridLayers, pooled_as_m3, read_hybrid_layers
@@ -201,6 +201,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     gliner = read_gliner(original) if is_gliner(original) else None
     if gliner and config.task not in (None, ENTITIES):
         raise Unsupported(f"--task {config.task}: {original} has {GLINER}, and is served for {ENTITIES} alone")
+    refuse_gliner2(original)
     if config.task == ENTITIES and not gliner:
         raise Unsupported(f"{original} has no {GLINER}, which {ENTITIES} needs")
     if gliner:

@@ -10,6 +10,7 @@ from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import Engine, ExportConfig
 from encserve_export.engines.table import check_entities
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import load
 
 from .checkpoints import ADDED, gliner
@@ -71,6 +72,50 @@ def test_what_is_not_served_is_refused_by_its_name(tmp_path, changes, message):
 def test_numbers_that_do_not_fit(tmp_path, changes, message):
     with pytest.raises(CheckpointError, match=message):
         load(gliner(tmp_path / "checkpoint", **changes))
+
+
+def test_gliner2_is_refused_by_its_name(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "extractor", "counting_layer": "count_lstm"}))
+    for task in ("zero-shot-token-classification", None):
+        with pytest.raises(Unsupported, match="states model_type 'extractor', that of GLiNER2, which is not served"):
+            load(tmp_path, **({"task": task} if task else {}))
+
+
+@pytest.mark.parametrize("weights", [True, False])
+@pytest.mark.parametrize("kind", ["t5", "qwen2"])
+def test_encoders_of_another_kind_are_refused_by_their_name(tmp_path, kind, weights):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    others = {"d_model": 16, "d_kv": 8, "num_layers": 1, "num_heads": 2, "d_ff": 16, "intermediate_size": 16}
+    folder = gliner(tmp_path / "checkpoint")
+    stated = json.loads((folder / "gliner_config.json").read_text())
+    body = {"model_type": kind, "vocab_size": 300, **({} if kind == "t5" else small), **others}
+    (folder / "gliner_config.json").write_text(json.dumps(stated | {"encoder_config": body}))
+    with pytest.raises(Unsupported, match=f"has an encoder of model type '{kind}'; of GLiNER those are served"):
+        load_checkpoint(ExportConfig(checkpoint=str(folder), name="tiny"), weights=weights)
+
+
+def test_code_that_a_tokenizer_or_an_encoder_names_is_not_run(tmp_path, monkeypatch):
+    """transformers asks at a terminal whether to run it, where nobody told it not to."""
+    monkeypatch.setattr("builtins.input", lambda *question: "y")
+    own, named = gliner(tmp_path / "own"), gliner(tmp_path / "named")
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    (encoder / "config.json").write_text(
+        json.dumps({"model_type": "foreign", "auto_map": {"AutoConfig": "foreign.Foreign"}})
+    )
+    for place in (own, encoder):
+        (place / "foreign.py").write_text("raise SystemExit('it ran')")
+    stated = json.loads((own / "tokenizer_config.json").read_text())
+    stated |= {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["foreign.Foreign", "foreign.Foreign"]}}
+    (own / "tokenizer_config.json").write_text(json.dumps(stated))
+    stated = json.loads((named / "gliner_config.json").read_text()) | {"model_name": str(encoder)}
+    del stated["encoder_config"]
+    (named / "gliner_config.json").write_text(json.dumps(stated))
+    for folder in (own, named):
+        with pytest.raises(CheckpointError, match="trust_remote_code"):
+            load(folder)
+        with pytest.raises(ValueError, match="trust_remote_code"):
+            Gliner(folder)
 
 
 def test_tensors_that_lack_or_are_too_many(tmp_path):

@@ -1,7 +1,7 @@
 """Write entities.json: what GLiNER 0.2.29 itself says of the checkpoint of `tests/export/gliner`.
 
 In an environment of its own, since it wants an older transformers: `pip install gliner==0.2.29`, then, in this folder,
-`PYTHONPATH=../..:../../export python make.py`.
+`PYTHONPATH=../.. python make.py`.
 """
 
 import importlib.util

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+
 from encserve._verbs.classify_tokens import decode_entities
 from encserve._verbs.options import CallOptions, TruncateOption
-from encserve._verbs.verb import TEXTS, Verb
+from encserve._verbs.verb import TEXTS, Given, Verb
 
 
 class ExtractEntitiesOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `extract_entities`."""
 
     threshold: float | None
-    """What the score of an entity must be above, from 0 to 1; 0.5 without it."""
+    """What the score of an entity must be above, a number above 0 and at most 1; 0.5 without it."""
     nested: bool | None
     """Whether entities may lie within each other; otherwise none overlaps another."""
     multi_label: bool | None
     """Whether a span may have several labels; otherwise it has its surest."""
+
+
+def _tokens_of_labels(given: Given) -> int:
+    """Before each text stand all labels, each behind a marker, and a separator."""
+    return sum(1 + len(label.encode()) for label in json.loads(str(given["labels"]))) + 1
 
 
 EXTRACT_ENTITIES = Verb(
@@ -34,4 +41,5 @@ EXTRACT_ENTITIES = Verb(
     keywords=ExtractEntitiesOptions,
     outputs=lambda given: ("entity_count", "label", "entity", "score", "start", "end"),
     decode=decode_entities,
+    tokens_ahead=_tokens_of_labels,
 )

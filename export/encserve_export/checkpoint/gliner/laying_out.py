@@ -5,11 +5,22 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from encserve_export.checkpoint.sentence.layers import read_raw_weights
 from encserve_export.errors import CheckpointError, Unsupported
@@ -18,6 +29,8 @@ from .layout import GLINER, GlinerSettings
 
 BODY = "token_rep_layer.bert_layer.model."
 """What stands before the names of the encoder's tensors."""
+_TABLES_OF_WORDS = ("word_embeddings.weight", "tok_embeddings.weight")
+"""How the names of the tensor end that has a row for each token, which says how many there are."""
 _ADDED = "[FLERT]"
 """A token that the library adds before its own two, and never uses."""
 _CARD = "README.md"
@@ -31,16 +44,17 @@ def encoder_laid_out(
 
     Raises:
         CheckpointError: weights, the encoder's configuration or its tokenizer are missing, or a pickle is not allowed.
-        Unsupported: the family of the encoder is none of transformers.
+        Unsupported: the family of the encoder is none of transformers, or its table of words has another name than that
+            of BERT or ModernBERT.
     """
-    tokenizer = _tokenizer_of(folder, settings)
     config = _config_of(folder, settings)
+    _check_table_of_words(folder, config)
+    tokenizer = _tokenizer_of(folder, settings)
     tensors = read_raw_weights(folder, allow_pickle=allow_pickle) if weights else {}
     body = {name.removeprefix(BODY): tensor for name, tensor in tensors.items() if name.startswith(BODY)}
     if weights and not body:
         raise CheckpointError(f"the weights of {folder} have no tensor {BODY}*, as GLiNER saves those of its encoder")
-    embeddings = [tensor for name, tensor in body.items() if name.endswith("word_embeddings.weight")]
-    embeddings += [tensor for name, tensor in body.items() if name.endswith("tok_embeddings.weight")]
+    embeddings = [tensor for name, tensor in body.items() if name.endswith(_TABLES_OF_WORDS)]
     config.vocab_size = embeddings[0].shape[0] if embeddings else max(len(tokenizer), config.vocab_size)
     target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
@@ -56,7 +70,7 @@ def encoder_laid_out(
 def _config_of(folder: Path, settings: GlinerSettings) -> PreTrainedConfig:
     if settings.encoder is None:
         try:
-            found: PreTrainedConfig = AutoConfig.from_pretrained(settings.encoder_name)
+            found: PreTrainedConfig = AutoConfig.from_pretrained(settings.encoder_name, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{folder / GLINER} has no encoder_config, and its model_name, {settings.encoder_name!r}, "
@@ -69,11 +83,24 @@ def _config_of(folder: Path, settings: GlinerSettings) -> PreTrainedConfig:
     return CONFIG_MAPPING[kind](**settings.encoder)
 
 
+def _check_table_of_words(folder: Path, config: PreTrainedConfig) -> None:
+    make: Any = AutoModel.from_config
+    names: Iterable[str] = ()
+    if type(config) in MODEL_MAPPING:
+        with torch.device("meta"):
+            names = make(config, trust_remote_code=False).state_dict()
+    if not any(name.endswith(_TABLES_OF_WORDS) for name in names):
+        raise Unsupported(
+            f"{folder / GLINER} has an encoder of model type {config.model_type!r}; of GLiNER those are served that "
+            f"name the table of their tokens as BERT, DeBERTa or ModernBERT do, {' or '.join(_TABLES_OF_WORDS)}"
+        )
+
+
 def _tokenizer_of(folder: Path, settings: GlinerSettings) -> PreTrainedTokenizerBase:
     """The tokenizer with the tokens that the library adds to it, and with the special tokens that it asks for."""
     source = folder if (folder / "tokenizer_config.json").is_file() else settings.encoder_name
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(
             f"the tokenizer of {folder} cannot be loaded from {source}, which its {GLINER} names: {error}"

@@ -18,6 +18,8 @@ ENTITIES = "zero-shot-token-classification"
 SPANS = "markerV0"
 """The `span_mode` of networks that give each span of words a score for each label."""
 
+_GLINER2 = "extractor"
+"""The `model_type` of the library GLiNER2."""
 _READ = (
     *("model_type", "model_name", "encoder_config", "hidden_size", "span_mode", "max_width", "max_len"),
     *("num_rnn_layers", "class_token_index", "vocab_size", "ent_token", "sep_token", "embed_ent_token"),
@@ -32,12 +34,16 @@ _TRAINING = (
 _LISTED = (
     Unread("names the checkpoint", _NAMES),
     Unread("is of training", _TRAINING),
-    Unread("is of networks that find the words of labels by themselves", ("labels_encoder", "labels_decoder"), (None,)),
+    Unread(
+        "is of networks that read labels apart from the text, or write them",
+        ("labels_encoder", "labels_decoder"),
+        (None,),
+    ),
     Unread("is of networks that find relations, too", ("relations_layer", "triples_layer"), (None,)),
     Unread("chooses the vector of a word", ("subtoken_pooling",), ("first",)),
     Unread("chooses how words are found", ("words_splitter_type",), ("whitespace",)),
     Unread("puts layers between the encoder and its head", ("post_fusion_schema",), ("", None)),
-    Unread("are those of them", ("num_post_fusion_layers",)),
+    Unread("says how many layers are between the encoder and its head", ("num_post_fusion_layers",)),
     Unread("mixes the layers of the encoder", ("fuse_layers", "precomputed_prompts_mode"), (False, None)),
     Unread("puts an encoder before the spans", ("span_encoder_config", "id_to_classes"), (None,)),
     Unread("gives tokens vectors of spans, too", ("represent_spans",), (False,)),
@@ -90,6 +96,13 @@ class GlinerSettings:
 def is_gliner(folder: Path) -> bool:
     """Whether the checkpoint in `folder` is one of the library GLiNER."""
     return (folder / GLINER).is_file()
+
+
+def refuse_gliner2(folder: Path) -> None:
+    """Raise Unsupported where the checkpoint in `folder` is one of the library GLiNER2, which has another network."""
+    file = folder / "config.json"
+    if file.is_file() and read_needed_object(file).get("model_type") == _GLINER2:
+        raise Unsupported(f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; GLiNER is")
 
 
 def read_gliner(folder: Path) -> GlinerSettings:

@@ -83,7 +83,7 @@ class Gliner:
         self._marker = stated.get("ent_token", "<<ENT>>")
         self._separator = stated.get("sep_token", "<<SEP>>")
         source = folder if (folder / "tokenizer_config.json").is_file() else stated["model_name"]
-        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         for name in ("bos", "eos"):
             if (
                 hasattr(self._tokenizer, f"add_{name}_token")
@@ -96,7 +96,7 @@ class Gliner:
             self._marker_id = len(self._tokenizer) - 2
         encoder = stated.get("encoder_config")
         if encoder is None:
-            config = AutoConfig.from_pretrained(stated["model_name"])
+            config = AutoConfig.from_pretrained(stated["model_name"], trust_remote_code=False)
         else:
             config = CONFIG_MAPPING[encoder.get("model_type", "deberta-v2")](**encoder)
         tensors = _tensors(folder)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def test_labels_travel_with_each_request(ask):  # noqa: F811
     assert result.entities == [[Entity("ä", 0.5, "Ada", 0, 3)], [], [Entity("ä", 0.5, "né", 0, 2)]]
     for request in requests:
         assert request.parameters == {"labels": '["x", "ä"]', "threshold": "0.25", "nested": True, "multi_label": True}
+
+
+def test_labels_count_against_the_tokens_of_each_text(ask):  # noqa: F811
+    """Each of four texts has three tokens, and before them 1 + 20 of the label and its marker, and a separator."""
+    pipeline = replace(PIPELINE, max_tokens_per_request=60, max_length=50)
+    _, requests = ask(pipeline, entities, "extract_entities", ["Ada"] * 4, ["x" * 20])
+    assert [len(request.inputs["text"]) for request in requests] == [2, 2]
 
 
 @pytest.mark.parametrize(
