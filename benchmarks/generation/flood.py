@@ -38,6 +38,8 @@ from encserve_server.launcher.server import TritonServer
 MODEL = name_in(Precision.FP32)
 WHOLE = ("eos", "length")
 """How a text ends that is whole."""
+_TIME_IS_UP = "its timeout passed"
+"""What a server says, shortly before its caller goes, of a text that it had let in, with the status of a refusal."""
 
 
 @dataclass
@@ -93,9 +95,11 @@ def measure(server: TritonServer, checkpoint: Path, arguments: argparse.Namespac
     """The figures, by name."""
     asked = requests(checkpoint, 256, seed=2)
     closed = Served(server.grpc_url, server.pid, MODEL, in_flight=IN_FLIGHT, streamed=False, beams=1)
-    closed.make(asked[:IN_FLIGHT])
-    rate_per_s = len(asked) / closed.make(asked).seconds
-    closed.resume()
+    try:
+        closed.make(asked[:IN_FLIGHT])
+        rate_per_s = len(asked) / closed.make(asked).seconds
+    finally:
+        closed.resume()  # also where it failed: a server that stands still could not be ended
     flood, after_s = asyncio.run(_flood(server.grpc_url, asked, arguments.factor * rate_per_s, arguments))
     return {
         **describe_machine(),
@@ -131,8 +135,11 @@ async def one(client: AsyncClient, request: Request, timeout_s: float, flood: Fl
         async with client.generate_stream(request.text, model=MODEL, **options) as stream:
             async for _ in stream:
                 first_s = first_s or time.perf_counter() - begun_s
-    except Overloaded:
-        flood.refused_s.append(time.perf_counter() - begun_s)
+    except Overloaded as error:
+        if _TIME_IS_UP in str(error):
+            flood.late += 1
+        else:
+            flood.refused_s.append(time.perf_counter() - begun_s)
     except (EncserveError, TimeoutError) as error:
         if time.perf_counter() - begun_s >= timeout_s:
             flood.late += 1

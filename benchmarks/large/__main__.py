@@ -6,7 +6,7 @@ The checkpoint has random weights, and is made first. Each precision is exported
 of every export, served by a Triton server, and asked for sixteen texts. Memory is what all processes hold together,
 seconds are by the clock and of processors. An export is ended where the machine has less than `--leave-mib` left.
 `--write` puts the table into docs/performance.md, and `--tiny` is a rehearsal with a small network, whose figures say
-nothing.
+nothing. `--keep` keeps the checkpoint for the next run, and the repositories, in which no run exports a second time.
 """
 
 from __future__ import annotations
@@ -61,12 +61,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with ExitStack() as cleanup:
         work = arguments.keep or Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
-        checkpoint = work / "checkpoint"
-        if not checkpoint.exists():
-            write_checkpoint(checkpoint, tiny=arguments.tiny)
+        repositories = {name: free_place(in_folder(work, name, tiny=arguments.tiny)) for name in arguments.precision}
+        checkpoint = made_checkpoint(work, tiny=arguments.tiny)
         rows = [
-            measured(precision, checkpoint, work / precision, leave_bytes=arguments.leave_mib * 2**20)
-            for precision in arguments.precision
+            measured(precision, checkpoint, repository, leave_bytes=arguments.leave_mib * 2**20)
+            for precision, repository in repositories.items()
         ]
     machine = describe_machine()
     text = (
@@ -76,6 +75,28 @@ def main() -> None:
     print(text)
     if arguments.write and not arguments.tiny:
         MARKS.put(PAGE, f"\n{text}\n")
+
+
+def in_folder(work: Path, name: str, *, tiny: bool) -> Path:
+    """Where something is made, that of a rehearsal beside that of a run."""
+    return work / (f"{name}-tiny" if tiny else name)
+
+
+def free_place(repository: Path) -> Path:
+    """Where nothing was exported yet. Raises SystemExit: there was, and its files would count beside the new ones."""
+    if repository.exists():
+        raise SystemExit(f"{repository} is there already; remove it, or let --keep name another folder")
+    return repository
+
+
+def made_checkpoint(work: Path, *, tiny: bool) -> Path:
+    """The checkpoint, which an earlier run may have left: whole, as it has its name only then."""
+    checkpoint = in_folder(work, "checkpoint", tiny=tiny)
+    if not checkpoint.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=work) as unfinished:
+            write_checkpoint(Path(unfinished) / "checkpoint", tiny=tiny).rename(checkpoint)
+    return checkpoint
 
 
 def measured(precision: str, checkpoint: Path, repository: Path, *, leave_bytes: int) -> list[str]:

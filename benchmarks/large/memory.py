@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.cost.started import memory_of
@@ -47,35 +50,45 @@ def looking(pids: Callable[[], Sequence[int]]) -> Iterator[Held]:
 
 
 def run(command: Sequence[str], *, leave_bytes: int) -> Held:
-    """Run a program; returns the most that it and all that it starts hold together.
+    """Run a program; returns the most that it and all that it starts hold together. Nothing that it starts outlives it.
 
     Raises:
         SystemExit: it failed, or it was ended as the machine had less than `leave_bytes` left, which others need.
     """
     held, short = Held(), False
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        errors: list[str] = []
-        assert process.stderr is not None
-        reader = threading.Thread(target=errors.extend, args=(process.stderr,))
-        reader.start()
-        while True:
-            try:
-                process.wait(PERIOD_S)
-                break
-            except subprocess.TimeoutExpired:
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:  # the end of a pipe comes when all have closed it
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+        try:
+            while not short and not _has_ended(process):
                 held.look([process.pid, *descendants(process.pid)])
-                if available_bytes() < leave_bytes:
-                    short = True
-                    kill(process.pid)
-        reader.join()
+                short = available_bytes() < leave_bytes
+        finally:
+            _end(process)
+        errors.seek(0)
+        said = "".join(errors.readlines()[-5:]).strip()
     if short:
         raise SystemExit(
             f"{' '.join(command)} was ended: it held {held.most_bytes / 2**30:.1f} GiB, and the machine had less than "
             f"{leave_bytes / 2**30:.1f} GiB left"
         )
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed: {''.join(errors[-5:]).strip()}")
+        raise SystemExit(f"{' '.join(command)} failed: {said}")
     return held
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(PERIOD_S)
+    return process.returncode is not None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program where it still runs, and those of its session, whoever started them."""
+    if process.returncode is None:
+        kill(process.pid)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def available_bytes() -> int:

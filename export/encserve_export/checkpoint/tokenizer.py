@@ -21,7 +21,7 @@ from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .byte_tokens import fast_byte_tokenizer
-from .listed.tokenizer import fast_listed_tokenizer
+from .listed.tokenizer import ListedTokenizer, fast_listed_tokenizer
 from .reference_tokenizers import check_conversion
 from .sentence.transformer_settings import TransformerSettings
 
@@ -68,9 +68,17 @@ def drop_strangers(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary:
     place of an image in the tokenizers of Gemma 3: a text that spells one out is then read as the text that it is.
 
     Raises:
-        CheckpointError: another token is too many, so that the two do not belong together.
+        CheckpointError: another token is too many, so that the two do not belong together; or any, of a tokenizer that
+            looks pieces up in a list, which would go on giving its number.
     """
     known = len(tokenizer)
+    if isinstance(tokenizer, ListedTokenizer):
+        token, last = max(tokenizer.pieces["ids"].items(), key=lambda each: each[1])
+        if last >= vocabulary:
+            raise CheckpointError(
+                f"the tokenizer of {folder} gives {token!r} the number {last}, the network knows only {vocabulary} "
+                "tokens: they do not belong together"
+            )
     if known <= vocabulary:
         return
     stated = json.loads(tokenizer.backend_tokenizer.to_str())

@@ -9,7 +9,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from encserve_export.checkpoint.listed.tokenizer import pieces_file
+from encserve_export.checkpoint.listed.tokenizer import ListedTokenizer, pieces_file
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.engines.step_sources import copy_sources, sources_of
@@ -31,6 +31,9 @@ from .graphs import shape_of
 from .languages import languages_of
 
 ENGINE = EngineLimits(cache_bytes=1 << 30, logits_bytes=1 << 26, prefill_tokens=512, max_queued_texts=1_024)
+MAX_BYTES_PER_TEXT = 1 << 20
+MAX_LISTED_BYTES = 1 << 16
+"""Of a text that is cut into pieces in Python, in the process whose engine computes for others meanwhile."""
 _MOST_STOPS = 16
 _MOST_SEED = 2**63 - 1
 _MOST_TEMPERATURE = 100.0
@@ -40,11 +43,12 @@ _MOST_REPETITION_PENALTY = 100.0
 
 def limits_of(checkpoint: Checkpoint) -> Limits:
     """What one request may ask for."""
+    listed = isinstance(checkpoint.tokenizer, ListedTokenizer)
     return Limits(
         max_length=checkpoint.max_length,
         max_texts_per_request=MAX_TEXTS_PER_REQUEST,
         max_tokens_per_request=max(16_384, checkpoint.max_length),
-        max_bytes_per_text=1 << 20,
+        max_bytes_per_text=MAX_LISTED_BYTES if listed else MAX_BYTES_PER_TEXT,
     )
 
 

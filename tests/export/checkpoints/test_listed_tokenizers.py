@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 import transformers
@@ -10,8 +11,9 @@ from listed_tokenizers import STRANGERS, trained, write_m2m100, write_marian
 from encserve_export.checkpoint.listed.tokenizer import fast_listed_tokenizer, pieces_file
 from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS
 from encserve_export.checkpoint.sentence.transformer_settings import TransformerSettings
-from encserve_export.checkpoint.tokenizer import load_tokenizer
-from encserve_export.errors import Unsupported
+from encserve_export.checkpoint.tokenizer import drop_strangers, load_tokenizer
+from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.generation.files import limits_of
 from encserve_export.texts.parts import Part, corpus_of
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.tokenize.listed.pieces import ListedPieces
@@ -100,6 +102,33 @@ def test_a_list_with_gaps_is_refused(tmp_path):
     del slow.encoder["中文"]
     with pytest.raises(Unsupported, match="M2M100Tokenizer has gaps"):
         fast_listed_tokenizer(slow)
+
+
+@pytest.mark.parametrize(
+    ("stated", "complaint"),
+    [
+        ({"split_special_tokens": True}, "MarianTokenizer with split_special_tokens"),
+        ({"sp_model_kwargs": {"enable_sampling": True}}, r"MarianTokenizer with sp_model_kwargs \(enable_sampling\)"),
+    ],
+)
+def test_settings_that_give_other_tokens_are_refused(tmp_path, stated, complaint):
+    write_marian(tmp_path, trained(CORPUS[:50], "unigram"), **stated).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "marian"}))
+    with pytest.raises(Unsupported, match=complaint):
+        load_tokenizer(tmp_path, TransformerSettings(), None)
+
+
+def test_tokens_beyond_those_of_the_network_are_refused(tmp_path):
+    fast = fast_listed_tokenizer(write_m2m100(tmp_path, trained(CORPUS[:50], "unigram")))
+    drop_strangers(tmp_path, fast, len(fast))
+    with pytest.raises(CheckpointError, match=rf"gives '__zu__' the number {len(fast) - 1}, the network knows only"):
+        drop_strangers(tmp_path, fast, len(fast) - 1)
+
+
+def test_a_text_may_be_no_longer_than_python_cuts_in_a_moment(both):
+    _, fast = both
+    assert limits_of(SimpleNamespace(tokenizer=fast, max_length=64)).max_bytes_per_text == 65_536
+    assert limits_of(SimpleNamespace(tokenizer=object(), max_length=64)).max_bytes_per_text == 2**20
 
 
 def test_a_checkpoint_with_it_is_read_and_a_step_reads_texts_as_it_does(both, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from encserve_export.checkpoint.foreign.nomic_moe import in_terms_of_nomic_moe
 from encserve_export.config import Engine, ExportConfig, Precision
 from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.export import export
@@ -130,6 +131,11 @@ def test_an_export_is_certified_in(precision, engine, limits, tokenizer, tmp_pat
         ({"moe_top_k": 9}, "moe_top_k: 9"),
         ({"moe_top_k": None}, "lacks moe_every_n_layers, num_experts or moe_top_k"),
         ({"n_embd": 32, "hidden_size": 48}, "states n_embd and hidden_size with different values"),
+        ({"n_embd": None}, "lacks n_embd"),
+        ({"n_layer": "2"}, r"states n_layer: '2', which is no integer above 0"),
+        ({"n_head": 2.5}, r"states n_head: 2\.5, which is no integer above 0"),
+        ({"n_positions": 0}, "states n_positions: 0, which is no integer above 0"),
+        ({"layer_norm_epsilon": True}, "states layer_norm_epsilon: True, which is no number above 0"),
         ({"architectures": ["NomicBertForSequenceClassification"]}, "'NomicBertForSequenceClassification' beside"),
         ({"something_else": 2}, "states 'something_else': 2"),
     ],
@@ -139,3 +145,9 @@ def test_what_it_does_not_do(changes, message, tokenizer, tmp_path):
     (tmp_path / "moe/config.json").write_text(json.dumps(CONFIG | {"vocab_size": 400} | changes))
     with pytest.raises((CheckpointError, Unsupported), match=message):
         load(tmp_path / "moe", task="feature-extraction")
+
+
+def test_an_inner_size_that_is_not_stated_is_four_times_the_width(tmp_path):
+    assert in_terms_of_nomic_moe(tmp_path, CONFIG | {"n_inner": None})["intermediate_size"] == 4 * CONFIG["n_embd"]
+    twice = CONFIG | {"layer_norm_eps": CONFIG["layer_norm_epsilon"], "hidden_size": CONFIG["n_embd"]}
+    assert in_terms_of_nomic_moe(tmp_path, twice)["hidden_size"] == CONFIG["n_embd"]

@@ -2,9 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
+import pytest
+from benchmarks.generation import flood as flooding
 from benchmarks.generation.checkpoint import Request
-from benchmarks.generation.flood import Flood, one
+from benchmarks.generation.flood import Flood, measure, one
 
 from encserve import DeadlineExceeded, InferenceFailed, Overloaded
 
@@ -51,6 +54,29 @@ def test_who_is_told_that_the_time_is_up_is_late_and_who_is_told_so_before_is_br
     assert noted(ended, timeout_s=0.0).late == 1
     assert noted(ended).late == 0
     assert noted(ended).broken
+
+
+def test_who_was_let_in_and_is_told_shortly_before_the_time_is_up_was_not_refused():
+    told = Overloaded("the request was cancelled, or its timeout passed, before all its texts had ended")
+    flood = noted(Client([], told))
+    assert (flood.late, flood.refused_s, flood.broken) == (1, [], [])
+
+
+def test_a_server_goes_on_where_its_closed_set_fails(monkeypatch):
+    resumed = []
+
+    class Served:
+        def __init__(self, url, pid, *rest, **options):
+            self.resume = lambda: resumed.append(pid)
+
+        def make(self, asked):
+            raise Overloaded("no room")
+
+    monkeypatch.setattr(flooding, "Served", Served)
+    monkeypatch.setattr(flooding, "requests", lambda *rest, **options: [])
+    with pytest.raises(Overloaded):
+        measure(SimpleNamespace(grpc_url="", pid=7), None, None)
+    assert resumed == [7]
 
 
 def test_figures_name_what_went_beyond():

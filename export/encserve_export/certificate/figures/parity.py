@@ -101,8 +101,8 @@ class AnswerParity:
         self._differences, self._directions, self._cosines = _Worst(), _Worst(), _Worst()
         self._sums: list[float] = []
         self._agreement = Agreement()
-        self._weighs = False
-        """Whether there were weights, whose sizes count beside their direction."""
+        self._sizes_count = False
+        """Whether there were answers of which more than a direction counts: weights, or scores beside vectors."""
 
     def add(self, first: int, ours: OfTexts, theirs: OfTexts, *, vectors: bool) -> None:
         """Compare the answers for each text of a request from text `first` on; `vectors` where directions count.
@@ -123,7 +123,7 @@ class AnswerParity:
 
     def _compare(self, text: int, ours: Answer, theirs: Answer, *, vectors: bool) -> None:
         self._largest = max(self._largest, float(np.abs(theirs.numbers).max(initial=0.0)))
-        self._weighs |= theirs.kind == "weights"
+        self._sizes_count |= theirs.kind in ("weights", "ranked")
         difference = difference_of(ours, theirs)
         self._differences.add(text, difference.largest)
         self._agreement.add(text, difference.decided, difference.lost_leads)
@@ -157,7 +157,7 @@ class AnswerParity:
         """The largest difference, where the answers compared are those to texts alone and in company; nothing where
         there were none. `vectors` where directions count."""
         names = {"max_abs_diff"} if vectors else {"answers_max_abs_diff"}
-        if self._weighs:
+        if self._sizes_count:
             names = {"max_abs_diff", "answers_max_abs_diff"}
         measured = [figure for figure in self.figures(limits) if figure.name in names]
         if not measured:

@@ -56,7 +56,7 @@ def in_terms_of_nomic_moe(file: Path, stated: Mapping[str, Any]) -> dict[str, An
 
     Raises:
         Unsupported: a setting of which the network does another value, or a head.
-        CheckpointError: a size is missing, or stated twice with different values.
+        CheckpointError: a size is missing, is no number, or is stated twice with different values.
     """
     for key, values in _ONLY.items():
         value = stated.get(key, _UNLESS_STATED.get(key, values[0]))
@@ -93,8 +93,16 @@ def in_terms_of_nomic_moe(file: Path, stated: Mapping[str, Any]) -> dict[str, An
 
 
 def _size(file: Path, stated: Mapping[str, Any], key: str, name: str) -> Any:
-    values = {str(stated[each]): stated[each] for each in (key, name) if each in stated}
-    if len(values) != 1:
-        said = f"states {key} and {name} with different values" if values else f"lacks {key}"
-        raise CheckpointError(f"{file} {said}")
+    values = {each: stated[each] for each in (key, name) if stated.get(each) is not None}
+    if not values and key == "n_inner":  # as GPT-2 reads it, whose keys these are
+        return 4 * _size(file, stated, "n_embd", _SIZES["n_embd"])
+    if not values:
+        raise CheckpointError(f"{file} lacks {key}")
+    kinds = (int, float) if key == "layer_norm_epsilon" else (int,)
+    for each, value in values.items():
+        if type(value) not in kinds or value <= 0:
+            wanted = "number" if float in kinds else "integer"
+            raise CheckpointError(f"{file} states {each}: {value!r}, which is no {wanted} above 0")
+    if len({*values.values()}) > 1:
+        raise CheckpointError(f"{file} states {key} and {name} with different values")
     return next(iter(values.values()))

@@ -71,9 +71,14 @@ def fast_listed_tokenizer(slow: Slow) -> ListedTokenizer:
 
     Raises:
         Unsupported: it has a list for each side, or one with gaps, a token that takes spaces beside it away or stands
-            for whole words, or a model of SentencePiece that is not offered.
+            for whole words, takes special tokens apart, draws pieces by chance or cuts by another setting of
+            SentencePiece, or has a model of SentencePiece that is not offered.
     """
     name = type(slow).__name__
+    if slow.split_special_tokens:
+        raise Unsupported(f"{name} with split_special_tokens is not supported: tokens that are spelled out stay whole")
+    if slow.sp_model_kwargs:
+        raise Unsupported(f"{name} with sp_model_kwargs ({', '.join(slow.sp_model_kwargs)}) is not supported")
     listed: dict[str, int] = dict(slow.encoder)
     languages: dict[str, int] = {}
     ahead: list[str] = []

@@ -213,10 +213,10 @@ class Engine:
                 if tokens and tokens + len(text.source) > self.limits.prefill_tokens:
                     break
                 if not text.first and not fits(text):
-                    break  # and nothing behind it takes the room that it waits for
+                    done.is_full = self._waiting.leave_behind()  # nothing takes the room that it waits for
+                    break
                 admitted.append(self._waiting.take(text))
                 tokens += len(text.source)
-            done.is_full = self._waiting.leave_behind()
         if not admitted:
             return
         try:

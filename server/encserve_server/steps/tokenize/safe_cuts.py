@@ -45,6 +45,8 @@ class SafeCuts:
     tokenizer: Tokenizer | ListedPieces
     places: re.Pattern[str]
     """A pattern that matches, without any characters, at a place that may be safe."""
+    from_end: bool = True
+    """Whether what stands behind a place has the tokens of the whole, too, and not only what stands before it."""
 
     def first(self, text: str, begin: int, end: int) -> int | None:
         """Return the first safe place from `begin` to `end`, as an index into `text`."""
@@ -54,7 +56,9 @@ class SafeCuts:
         return None
 
     def last(self, text: str, begin: int, end: int) -> int | None:
-        """Return the last safe place from `begin` to `end`, as an index into `text`."""
+        """Return the last place from `begin` to `end` behind which a text can be read alone, as an index into it."""
+        if not self.from_end:
+            return None
         for block in range(end, begin, -_BLOCK):
             found = list(self._places(text, max(begin, block - _BLOCK), block))
             if found:
@@ -96,8 +100,14 @@ def safe_cuts_of(tokenizer: Tokenizer) -> SafeCuts | None:
 
 
 def safe_cuts_of_pieces(pieces: ListedPieces) -> SafeCuts | None:
-    """Return the safe places of pieces that are looked up in a list; None where a piece goes on behind a space."""
-    return SafeCuts(pieces, re.compile(_BESIDE_SPACE)) if pieces.words_stay_apart else None
+    """Return the safe places of pieces that are looked up in a list; None where none is known.
+
+    The likeliest pieces of the end of a text are no others than those of the whole but for rounding: sums from the
+    beginning on are rounded to 32 bits, and of two ways to cut a word that are nearly as likely another one is taken.
+    """
+    if not pieces.words_stay_apart:
+        return None
+    return SafeCuts(pieces, re.compile(_BESIDE_SPACE), from_end=not pieces.adds_up)
 
 
 def _parts(step: Any, name: str) -> list[dict[str, Any]]:

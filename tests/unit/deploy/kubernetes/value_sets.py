@@ -61,7 +61,10 @@ VALUE_SETS = {
         "gateway": {"traces": {"otlp": "http://collector:4318", "requestIds": True, "headersSecret": "collector"}},
         "network": {"serverTargets": COLLECTOR, "gatewayTargets": COLLECTOR},
     },
-    "sampled texts": {"gateway": {"sampledLog": {"enabled": True, "mib": 100, "days": 30, "scrubModel": "pii"}}},
+    "sampled texts": {
+        "models": {"serve": ["minilm", "pii"]},
+        "gateway": {"sampledLog": {"enabled": True, "mib": 100, "days": 30, "scrubModel": "pii"}},
+    },
     "monitored": {"monitoring": MONITORED},
     "servers alone are monitored": {"monitoring": {"enabled": True}},
     "the rules are those of another release": {"monitoring": MONITORED | {"rules": False}},
@@ -123,6 +126,12 @@ REFUSED = [
     ({"gateway": {"traces": {"otlp": "http://collector:4318"}}}, "gateway.traces needs network.gatewayTargets"),
     ({"gateway": {"traces": {"otlp": "collector"}}}, "/gateway/traces/otlp"),
     ({"gateway": {"traces": {"share": 0.1}}}, "'share' not allowed"),
+    ({"gateway": {"traces": {"requestIds": True}}}, "gateway.traces.headersSecret need gateway.traces.otlp"),
+    ({"gateway": {"traces": {"headersSecret": "collector"}}}, "gateway.traces.headersSecret need gateway.traces.otlp"),
+    (
+        {"gateway": {"sampledLog": {"enabled": True, "scrubModel": "pii"}}},
+        "gateway.sampledLog.scrubModel is pii, which models.serve does not have: minilm",
+    ),
     (
         {"gateway": {"keysSecret": "", "allowAnonymous": True, "sampledLog": {"enabled": True}}},
         "gateway.sampledLog needs gateway.keysSecret",

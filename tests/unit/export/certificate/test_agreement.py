@@ -93,6 +93,22 @@ def test_no_decision_makes_no_figure_and_a_nan_keeps_no_limit():
     assert {figure.name for figure in parity.figures(LIMITS) if figure.holds} == set()
 
 
+@pytest.mark.parametrize("moved", ["score", "vector"])
+def test_vectors_and_the_scores_beside_them_are_both_compared_in_company(moved):
+    """As late interaction answers: what tokens are, and what documents are worth beside a query."""
+    alone, together = (
+        (answer("numbers", [0.6, right]), answer("ranked", [20 * score, 10], keys=[0, 1]))
+        for right, score in ((0.8, 1.0), (0.9, 1.0) if moved == "vector" else (0.8, 1.01))
+    )
+    parity, same = AnswerParity(), AnswerParity()
+    parity.add(0, [alone], [together], vectors=True)
+    same.add(0, [alone], [alone], vectors=True)
+    (figure,) = parity.in_company(LIMITS, vectors=True)
+    assert figure.name == "company_max_abs_diff"
+    assert not figure.holds
+    assert all(figure.holds for figure in same.in_company(LIMITS, vectors=True))
+
+
 def test_a_label_that_changes_is_counted_unless_the_logits_are_tied():
     parity = LogitParity()
     parity.add(0, np.array([[1, 2], [2, 1]], np.float32), np.array([[2, 1], [2, 1]], np.float32))

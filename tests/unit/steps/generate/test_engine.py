@@ -282,6 +282,24 @@ def test_work_that_waits_is_that_of_texts_for_which_a_round_had_no_room(make):
     assert told[-1][:2] == (0, 0)
 
 
+def test_texts_that_only_wait_to_be_encoded_find_the_engine_not_full(make):
+    done, work = [], []
+
+    def tell(this):
+        done.append(this)
+        work.append(engine.work("interactive").tokens)
+
+    engine = make(count=tell, prefill_tokens=1)
+    asked = [Asked(9) for _ in range(3)]
+    engine.put([each.text for each in asked])
+    threading_gate.set()
+    for each in asked:
+        each.ended()
+    assert networks[0].encoded == [[[9]]] * 3
+    assert not any(this.is_full for this in done)
+    assert not any(work)
+
+
 def test_who_has_room_beside_a_text_with_beams_does_not_wait_for_its_end(make):
     rows = {"wide": 9, "narrow": 3}  # in blocks: of the source, and for each hypothesis two
     engine = make(cache_bytes=(rows["wide"] + 2 * rows["narrow"]) * BLOCK * BYTES_PER_TOKEN)

@@ -26,6 +26,11 @@ class Normalization:
         self._adds_space, self._drops_spaces = adds_space, drops_spaces
         self._begins = re.compile(f"[{re.escape(''.join(self._longest))}]") if self._longest else None
 
+    @property
+    def puts_one_space(self) -> bool:
+        """Whether the first word of a text has one space before it, however many the text begins with."""
+        return self._adds_space and self._drops_spaces
+
     def normalize_str(self, text: str) -> str:
         """Return a text with its replacements alone."""
         if self._begins is None:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ...instance.settings import check_sha256
 from .cutting import Cut, Joined, Likeliest
-from .normalization import Normalization
+from .normalization import SPACE, Normalization
 
 FILE = "pieces.json"
 _CUTS: Mapping[str, Any] = {"unigram": Likeliest, "bpe": Joined}
@@ -66,8 +67,16 @@ class ListedPieces:
 
     @cached_property
     def words_stay_apart(self) -> bool:
-        """Whether no piece goes on behind a space in it, so that a text may be cut before a word."""
-        return not any("\u2581" in piece.lstrip("\u2581") for piece in self._scores)
+        """Whether a text may be cut before a word: no piece and no token goes on behind a space in it, a word has one
+        space before it wherever it stands, and nothing far behind decides how a text begins, as `<<` after `>>` does.
+        """
+        reach = any(SPACE in piece.lstrip(SPACE) for piece in self._scores) or any(" " in each for each in self._apart)
+        return not reach and self.normalizer.puts_one_space and not self._codes
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the pieces of a word hang on the sums of scores before it, which are rounded."""
+        return isinstance(self._cut, Likeliest)
 
     def encode(self, texts: Sequence[str]) -> list[Listed]:
         """Return the tokens of texts, without special ones around them."""
@@ -87,12 +96,8 @@ class ListedPieces:
         if self._codes and text.startswith(">>") and (end := text.find("<<")) != -1:
             code, text = [text[: end + 2]], text[end + 2 :]
         pieces = code
-        unknown = False
-        for piece in self._cut(self.normalizer.apply(text)):
-            is_unknown = piece not in self._scores
-            if is_unknown and unknown:
-                pieces[-1] += piece
-            else:
-                pieces.append(piece)
-            unknown = is_unknown
+        cut = self._cut(self.normalizer.apply(text))
+        for is_known, run in groupby(cut, key=self._scores.__contains__):
+            found = list(run)
+            pieces += found if is_known else ["".join(found)]
         return pieces
