@@ -23,7 +23,7 @@ def load(folder, **config):
 
 
 def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
-    """The outputs of the head for one request about the checkpoint in `folder`; `options` are those of the request."""
+    """The outputs of all steps for one request about the checkpoint in `folder`; `options` are those of the request."""
     asked = ExportConfig(checkpoint=str(folder), name="tiny", repository=tmp_path, **config)
     checkpoint = load_checkpoint(asked)
     folders = {step: tmp_path / "steps" / step / "1" for step in ("tokenize", "encode", "head")}
@@ -47,4 +47,4 @@ def answers(folder, tmp_path, options=(), *, text, text_pair=None, **config):
     head = load_head(read_settings(folders["head"]))
     encoded = {output.name: own for output, own in zip(checkpoint.task.outputs, rows, strict=True)}
     raw = {name: np.array(texts, object) for name, texts in inputs.items()}
-    return tensors | head.answer({**raw, **tensors, **encoded}, chosen)
+    return encoded | tensors | head.answer({**raw, **tensors, **encoded}, chosen)

@@ -7,10 +7,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from encserve_export.reference.asking import Asker
 from encserve_export.reference.messages import Asked, Library
+from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import answers
 
 from .checkpoints import gliner
@@ -55,6 +57,24 @@ def test_the_entities_are_those_of_the_library(case, asked, tmp_path):
             (each["start"], each["end"], each["text"], each["label"]) for each in theirs
         ]
         assert [each[4] for each in ours] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
+
+
+def test_logits_are_those_of_the_library(case, tmp_path):
+    """Those of spans that end within the text; others have no meaning. It has those of the first texts."""
+    made, folder = case
+    theirs = [np.array(each) for each in made["logits"]]
+    there = [np.add.outer(np.arange(len(each)), np.arange(each.shape[1])) < len(each) for each in theirs]
+    assert max(np.abs(each).max() for each in theirs) < 4, "scores are nearly 0 or 1"
+    gliner = Gliner(folder)
+    given = answers(folder, tmp_path, options_of({}), text=TEXTS)
+    rows = given["logits"][given["entity_roles"] == 1].reshape(-1, gliner.network.widths, 64)[..., : len(LABELS)]
+    graph = np.split(rows, np.cumsum(given["word_count"])[:-1])
+    for text, right, real, ours in zip(TEXTS, theirs, there, graph, strict=False):
+        ids, word_at, _ = gliner.read(text, LABELS, 336)
+        reference = gliner.logits(ids, word_at).detach().numpy()
+        tolerance = 1e-5 * np.abs(right).max() + 1e-5  # they are kept with five digits
+        np.testing.assert_allclose(reference[real], right[real], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(ours[real], right[real], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("asked", ASKED)

@@ -31,8 +31,8 @@ ASKED = {
     "flat": {},
     "nested": {"flat_ner": False},
     "several labels": {"multi_label": True},
-    "nested, several labels, a low threshold": {"flat_ner": False, "multi_label": True, "threshold": 0.2},
-    "a high threshold": {"threshold": 0.9},
+    "nested, several labels, a low threshold": {"flat_ner": False, "multi_label": True, "threshold": 0.4},
+    "a high threshold": {"threshold": 0.75},
 }
 CASES = {"projected": {}, "plain": {"projected": False, "num_rnn_layers": 2, "embed_ent_token": False}}
 
@@ -47,6 +47,8 @@ for case, how in CASES.items():
         answers = {
             name: [model.predict_entities(text, LABELS, **options) for text in TEXTS] for name, options in ASKED.items()
         }
+    for entity in (entity for found in answers.values() for of_text in found for entity in of_text):
+        entity["score"] = round(entity["score"], 6)
     shown = [each.logits[0].numpy().round(5).tolist() for each in logits[: len(TEXTS) - 1]]
     golden["cases"][case] = {"how": how, "answers": answers, "logits": shown}
 (HERE / "entities.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
