@@ -94,6 +94,20 @@ def test_encoders_of_another_kind_are_refused_by_their_name(tmp_path, kind, weig
         load_checkpoint(ExportConfig(checkpoint=str(folder), name="tiny"), weights=weights)
 
 
+def test_an_encoder_is_no_folder_that_is_there_by_chance(tmp_path, monkeypatch):
+    folder = gliner(tmp_path / "checkpoint")
+    encoder = tmp_path / "organisation" / "encoder"
+    encoder.mkdir(parents=True)
+    stated = json.loads((folder / "gliner_config.json").read_text())
+    (encoder / "config.json").write_text(json.dumps(stated.pop("encoder_config")))
+    monkeypatch.chdir(tmp_path)
+    (folder / "gliner_config.json").write_text(json.dumps(stated | {"model_name": "organisation/encoder"}))
+    with pytest.raises(CheckpointError, match="names 'organisation/encoder' as its encoder, and where this runs"):
+        load(folder)
+    (folder / "gliner_config.json").write_text(json.dumps(stated | {"model_name": str(encoder)}))
+    assert load(folder).config.model_type == "deberta-v2"
+
+
 def test_code_that_a_tokenizer_or_an_encoder_names_is_not_run(tmp_path, monkeypatch):
     """transformers asks at a terminal whether to run it, where nobody told it not to."""
     monkeypatch.setattr("builtins.input", lambda *question: "y")

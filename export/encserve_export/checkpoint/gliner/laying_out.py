@@ -67,10 +67,21 @@ def encoder_laid_out(
     return target, {name: tensor for name, tensor in tensors.items() if not name.startswith(BODY)}
 
 
+def _named(folder: Path, settings: GlinerSettings) -> str:
+    """What the checkpoint names as its encoder. Raises CheckpointError where that would be a folder by chance."""
+    named = Path(settings.encoder_name)
+    if not named.is_absolute() and named.is_dir():
+        raise CheckpointError(
+            f"{folder / GLINER} names {settings.encoder_name!r} as its encoder, and where this runs there is a folder "
+            "of that name, which would be taken for it: run it elsewhere, or state the whole path"
+        )
+    return settings.encoder_name
+
+
 def _config_of(folder: Path, settings: GlinerSettings) -> PreTrainedConfig:
     if settings.encoder is None:
         try:
-            found: PreTrainedConfig = AutoConfig.from_pretrained(settings.encoder_name, trust_remote_code=False)
+            found: PreTrainedConfig = AutoConfig.from_pretrained(_named(folder, settings), trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{folder / GLINER} has no encoder_config, and its model_name, {settings.encoder_name!r}, "
@@ -98,7 +109,7 @@ def _check_table_of_words(folder: Path, config: PreTrainedConfig) -> None:
 
 def _tokenizer_of(folder: Path, settings: GlinerSettings) -> PreTrainedTokenizerBase:
     """The tokenizer with the tokens that the library adds to it, and with the special tokens that it asks for."""
-    source = folder if (folder / "tokenizer_config.json").is_file() else settings.encoder_name
+    source = folder if (folder / "tokenizer_config.json").is_file() else _named(folder, settings)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (ImportError, KeyError, OSError, ValueError) as error:
