@@ -75,8 +75,8 @@ lint: $(VENV)/installed  ## linters and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-check: lint  ## linters, types and unit tests
-	$(BIN)/pytest -q tests/unit
+check: lint  ## linters, types and unit tests but the slow ones
+	$(BIN)/pytest -q -m "not slow" tests/unit
 
 audit:  ## known holes of the pinned dependencies; asks pypi.org, so it needs the network; what it cannot look up fails it
 	$(PYTHON) -m venv .audit

@@ -210,6 +210,17 @@ def traces(exports):
     """The traces of this run, which its processes share."""
     folder = exports / "traces"
     folder.mkdir(exist_ok=True)
+    with traces_in(folder) as kept:
+        yield kept
+
+
+@contextmanager
+def traces_in(folder):
+    """Traces that are kept in `folder`; where this process keeps some already, as for the tests of another folder that
+    have the fixture, those."""
+    if isinstance(torch.onnx.export, Traces):
+        yield torch.onnx.export
+        return
     with pytest.MonkeyPatch.context() as patch:
         kept = Traces(folder)
         patch.setattr(torch.onnx, "export", kept)

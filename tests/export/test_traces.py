@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from traces import describe, places_of, stands_for
+from traces import describe, places_of, stands_for, traces_in
 
 from encserve_export.attention.packing import constant_longest
 from encserve_export.checkpoint.loading import load_checkpoint
@@ -18,6 +18,9 @@ from encserve_export.publication.steps import packed_network
 
 from .families.checkpoints import CASES, load, write_checkpoint
 from .small_checkpoints import make_checkpoint
+
+FOUND_OUT = "_can_set_experts_implementation_cached_value"
+"""What transformers keeps on the class of a network that was made."""
 
 
 @pytest.fixture
@@ -178,10 +181,17 @@ def test_a_table_that_a_test_adds_to_is_other_code(held, add):
 
 def test_a_network_of_ours_that_was_made_once_is_no_other_code():
     """transformers keeps on its class what it has found out: all that came after was traced anew."""
-    before = stands_for(StaticModel)
-    StaticModel._from_config(StaticConfig(vocab_size=2, hidden_size=2))
-    assert StaticModel._can_set_experts_implementation_cached_value is False
-    assert stands_for(StaticModel) == before
     with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(StaticModel, FOUND_OUT, raising=False)  # as in a process that has made none yet
+        before = stands_for(StaticModel)
+        StaticModel._from_config(StaticConfig(vocab_size=2, hidden_size=2))
+        assert vars(StaticModel)[FOUND_OUT] is False
+        assert stands_for(StaticModel) == before
         patch.setattr(StaticModel, "forward", None)
         assert stands_for(StaticModel) != before
+
+
+def test_two_folders_of_tests_in_one_process_share_their_traces(traces, tmp_path):
+    """Of two, `anew` of the one would be for networks that the other traces."""
+    with traces_in(tmp_path) as others:
+        assert others is traces is torch.onnx.export

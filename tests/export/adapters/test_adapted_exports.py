@@ -12,8 +12,11 @@ from encserve_export.config import ExportConfig
 from encserve_export.errors import WayFailed
 from encserve_export.export import export
 from encserve_export.network import adapted_network
+from encserve_export.verify import verify
 from encserve_server.steps.encode.encoder import Encoder
 from encserve_server.steps.encode.recent_rows import SETTING
+from export.certificate.in_process import served_in_process
+from export.certificate.staged import stage
 from export.small_checkpoints import make_checkpoint
 
 from .lora_files import write_adapter
@@ -114,20 +117,33 @@ def test_every_adapter_is_certified_beside_the_library_with_it_merged(exported):
         assert {each.asked.options["adapter"] for each in kept} == {name}
 
 
-@pytest.mark.slow
-def test_an_adapter_that_computes_something_else_is_not_published(base, adapters, tmp_path, monkeypatch):
+def test_an_adapter_that_computes_something_else_is_refused(base, adapters, tmp_path, monkeypatch):
     monkeypatch.setattr(LoraConfig, "scale", lambda config, rank: config.alpha / rank / 2)
-    with pytest.raises(WayFailed, match=r"with the adapter legal, .*; with the adapter medical, "):
-        export(config_of(base, tmp_path, adapters=adapters))
-    assert not (tmp_path / "tiny").exists()
+    with pytest.raises(WayFailed, match=r"^with the adapter legal, .*; with the adapter medical, "):
+        stage(tmp_path, base, adapters=adapters).certify()
 
 
-@pytest.mark.slow  # another graph, which is traced for this alone
 def test_texts_that_get_the_adapters_of_others_are_noticed(base, adapters, tmp_path, monkeypatch):
     def shifted(self):
         chosen = adapted_network._chosen.get()
         return self.table[chosen.of_texts if self.of_texts else chosen.of_tokens.roll(5)]
 
     monkeypatch.setattr(adapted_network.AdaptedLinear, "_mask", shifted)
-    with pytest.raises(WayFailed, match="mixed_adapters_max_abs_diff"):
-        export(config_of(base, tmp_path, adapters=adapters))
+    with pytest.raises(WayFailed, match=r"^mixed_adapters_max_abs_diff is [^;]*$"):
+        stage(tmp_path, base, adapters=adapters).certify()
+
+
+def test_what_one_adapter_gives_is_verified_by_itself(exported):
+    manifest, repository = exported
+
+    def complaints(spoilt=None):
+        def spoil(tensors):
+            return tensors | {"embedding": tensors["embedding"] * (1.01 if spoilt in tensors["adapter_ids"] else 1)}
+
+        with served_in_process(repository, manifest, spoil) as transport:
+            return verify(transport, "tiny", repository, timeout_s=60).complaints
+
+    assert complaints() == []
+    spoilt = complaints(spoilt=2)
+    assert spoilt
+    assert all(each.startswith("with the adapter medical, ") for each in spoilt)

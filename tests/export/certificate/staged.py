@@ -14,6 +14,7 @@ from encserve_export.certificate.limits import limits_for
 from encserve_export.certificate.subject.asked import Subject, library_of
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig, Precision
+from encserve_export.network.adapted_network import adapted
 from encserve_export.network.packed_heads import packed_network
 from encserve_export.publication.request_limits import limits_by_head
 from encserve_export.publication.steps import write_steps
@@ -27,15 +28,16 @@ class TorchEncoder:
         self.network = packed_network(checkpoint)
 
     def encode(self, requests, outputs):
-        with attention(self.checkpoint.model), torch.inference_mode():
-            return [self._rows(pack, outputs) for pack in requests]
+        checkpoint = self.checkpoint
+        with adapted(checkpoint, self.network) as network, attention(checkpoint.model), torch.inference_mode():
+            return [self._rows(network, pack, outputs) for pack in requests]
 
-    def _rows(self, pack, outputs):
+    def _rows(self, network, pack, outputs):
         """The rows of a request, or what went wrong with it, as an encode step tells it."""
         if not len(pack["lengths"]):
             return dict.fromkeys(outputs, np.empty((0, self.checkpoint.dimensions), np.float32))
         try:
-            rows = self.network(**{name: torch.as_tensor(pack[name]) for name in self.checkpoint.graph_inputs})
+            rows = network(**{name: torch.as_tensor(pack[name]) for name in self.checkpoint.graph_inputs})
         except (IndexError, RuntimeError) as error:
             return error
         return dict.fromkeys(outputs, rows.numpy())

@@ -31,8 +31,8 @@ class Leaking(TorchEncoder):
     """Lets a text's rows depend on whether others are in its request; each request is a batch of its own, as where one
     takes all the memory that a batch may have."""
 
-    def _rows(self, pack, outputs):
-        rows = super()._rows(pack, outputs)
+    def _rows(self, network, pack, outputs):
+        rows = super()._rows(network, pack, outputs)
         return {name: each * np.float32(1 + 3e-5 * (len(pack["lengths"]) > 1)) for name, each in rows.items()}
 
 

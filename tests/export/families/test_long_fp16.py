@@ -17,7 +17,6 @@ from export.certificate.staged import stage
 
 from .checkpoints import load, write_checkpoint
 
-pytestmark = pytest.mark.slow  # a graph for each, and texts of up to 8,192 tokens
 LONGEST = 8_192
 SMALL = {
     "hidden_size": 16,
@@ -53,6 +52,7 @@ def feed_of(model, length):
     return {each.name: known[each.name] for each in model.graph.input}
 
 
+@pytest.mark.slow  # a graph for each family, and texts of up to 8,192 tokens
 def test_angles_are_exact_at_every_position(graphs):
     """Sines and cosines of one text of 8,192 tokens, in fp16 as in FP32 but for the rounding of their own values."""
     full, half = graphs
@@ -72,6 +72,7 @@ def test_angles_are_exact_at_every_position(graphs):
         assert np.abs(ours.astype(np.float32) - exact).max() < 1e-3, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 511, 2_047, LONGEST])
 def test_vectors_of_every_length_are_those_of_fp32(graphs, length):
     (exact,), (ours,) = (session_of(model).run(None, feed_of(graphs[0], length)) for model in graphs)
@@ -107,6 +108,7 @@ def certify_in_fp16(staged):
         return pipeline.certify(encoder, precision=Precision.FP16)
 
 
+@pytest.mark.slow
 def test_every_length_class_is_held_against_the_library(staged):
     parity = certify_in_fp16(staged)
     assert max(parity["lengths"]["token_counts"]) == 1_024

@@ -5,8 +5,10 @@ import pytest
 import torch
 import transformers
 
+from encserve_export.attention.encoding import attention
+from encserve_export.generation.decoders.table import decoder_of
 from encserve_export.generation.defaults import GenerationDefaults
-from encserve_export.generation.graphs import shape_of, write_graphs
+from encserve_export.generation.graphs import DecoderStep, SourceEncoder, shape_of, write_graphs
 from encserve_export.generation.precision.making import to_integer_graphs
 from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.network import GenerateNetwork
@@ -60,17 +62,41 @@ BART_CASES = {
 CASES |= {case: (kind, BART_SIZES | changes) for case, (kind, changes) in BART_CASES.items()}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_logits_are_those_of_transformers_and_of_integers_too(tmp_path, case):
+def model_of(case):
     kind, changes = CASES[case]
     torch.manual_seed(0)
     sizes = changes if case in BART_CASES else SIZES | changes
     model = transformers.AutoModelForSeq2SeqLM.from_config(kind(**sizes)).eval().requires_grad_(False)
     if (bias := getattr(model, "final_logits_bias", None)) is not None:
         bias.normal_()
-    first = model.config.decoder_start_token_id
     model.set_attn_implementation("eager")
+    return model
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits_of_every_step_are_those_of_transformers_before_it_is_traced(case):
+    model = model_of(case)
+    source = torch.randint(3, TOKENS, (1, 9))
+    tokens = torch.randint(3, TOKENS, (1, 6))
+    tokens[0, 0] = model.config.decoder_start_token_id
+    right = model(input_ids=source, decoder_input_ids=tokens).logits[0, :, :TOKENS]
+    decoder, shape = decoder_of(model, TOKENS), shape_of(model, TOKENS)
+    encoder, step = SourceEncoder(model.get_encoder(), decoder), DecoderStep(decoder)
+    with attention(encoder.encoder):
+        of_source = encoder(source[0], torch.tensor([source.shape[1]]))  # (2 L, H, S, D)
+    past = torch.zeros(2 * shape.layers, 1, 1, shape.heads, tokens.shape[1], shape.size)
+    for at, expected in enumerate(right):
+        kept = [each for layer in range(0, len(past), 2) for each in (*past[layer:][:2], *of_source[layer:][:2, None])]
+        logits, keys, values = step(tokens[:, [at]], torch.tensor([at]), torch.tensor([source.shape[1]]), kept)
+        past[::2, ..., at, :], past[1::2, ..., at, :] = keys, values
+        assert (logits[0, 0] - expected).abs().max() / expected.std() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_logits_are_those_of_transformers_and_of_integers_too(tmp_path, case):
+    model = model_of(case)
+    first = model.config.decoder_start_token_id
     write_graphs(model, TOKENS, tmp_path)
     shape = shape_of(model, TOKENS)
     network = GenerateNetwork(tmp_path, shape, threads=1)

@@ -55,8 +55,8 @@ PIPELINES = {
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
 BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta"}
-"""Of those, what only slow tests ask: its trace and its server are no other task's. `make test` asks RoBERTa and its
-tokenizer for labels and for answers."""
+"""Of those, what only slow tests ask: for each a network is traced, and a server has three steps more. `make test` asks
+RoBERTa and its tokenizer for labels and for answers."""
 HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}
 """Pipelines that share one encode step -> the head of each."""
 ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}

@@ -21,7 +21,7 @@ def distinct(value_sets, release):
 @pytest.mark.parametrize(
     ("release", "value_sets"),
     [
-        pytest.param(OLDEST, VALUE_SETS, id="oldest", marks=pytest.mark.slow),
+        pytest.param(OLDEST, VALUE_SETS, id="oldest"),
         pytest.param(NEWEST, {**VALUE_SETS, **OF_NEW_CLUSTERS}, id="newest"),
     ],
 )

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from trained_tokenizers import byte_level_tokenizer
 
 from encserve_server.steps.request.options import InvalidArgument
 from encserve_server.steps.tokenize.layouts.windows import count_windows, windows_of
@@ -106,6 +107,10 @@ class TestTaggedTexts:
         answer = lay(tokenizer, "tagged_texts", {}, text=["💰 w1  w2", ""])
         assert answer["offsets"].tolist() == [[-1, -1], [0, 1], [2, 4], [6, 8], [-1, -1], [-1, -1], [-1, -1]]
         assert answer["continues"].tolist() == [0] * 7
+
+    def test_pieces_of_a_byte_level_vocabulary_continue_a_word_unless_a_space_is_before_them(self):
+        answer = lay(byte_level_tokenizer(), "tagged_texts", {}, text=["the zebra"])  # t he Ġ z e b ra
+        assert answer["continues"].tolist() == [0, 1, 0, 0, 1, 1, 1]
 
     def test_places_are_of_the_whole_text_whichever_end_is_cut(self, tokenizer):
         text = " ".join(f"w{number}" for number in range(10))
