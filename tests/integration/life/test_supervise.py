@@ -5,7 +5,7 @@ import shutil
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -40,10 +40,27 @@ def supervising(models):
 
 
 @pytest.fixture(scope="module")
-def supervised(models):
-    """For all tests that have a server started again once."""
-    with supervising(models) as command:
-        yield command
+def command_that_runs(models):
+    """Gives all tests that have a server started again once the same command, and another when that has given up."""
+    with ExitStack() as commands:
+        started = []
+
+        def running():
+            if not started or started[-1].launcher.poll() is not None:
+                started.append(commands.enter_context(supervising(models)))
+            return started[-1]
+
+        yield running
+
+
+@pytest.fixture
+def supervised(command_that_runs):
+    """The command when its server answers: after some ends in a row it waits before it starts the next."""
+    command, deadline_s = command_that_runs(), time.monotonic() + 120
+    while (page := command.health()) != (200, {"minilm": "answers"}):
+        assert time.monotonic() < deadline_s, (page, command.lines)
+        time.sleep(0.1)
+    return command
 
 
 def ask_for_ever(url, done, answers, failures):
