@@ -57,16 +57,19 @@ class Candidacy(VersionBeside):
         """
         self._end(lambda stated: replace(stated, share=0.0) if stated.shadow else None)
 
-    def end_canary_stopped(self) -> None:
-        """Let the active version answer all callers from the next start on, where no server runs on the repository.
+    def end_canary_stopped(self, *, of: int) -> None:
+        """Let the active version answer all callers from the next start on, where no server runs on the repository and
+        the candidate is version `of`.
 
         Raises:
-            PromotionFailed: a server runs on the repository, or it cannot be written.
+            PromotionFailed: a server runs on the repository, there is no such candidate, or it cannot be written.
         """
         with self._locked() as work, self._said(f"the version of {self._name} that serves"):
             self._check_stopped(work)
             stated = self._stated()
-            kept = replace(stated, share=0.0) if stated and stated.shadow else None
+            if stated is None or stated.version != str(of):
+                raise PromotionFailed(f"version {of} of {self._name} is no candidate any more: nothing is changed")
+            kept = replace(stated, share=0.0) if stated.shadow else None
             state_candidate(work, self._name, kept.to_text() if kept else None)
             self._report(
                 f"no server answers: from the next start on {work.repository} on, the active version of {self._name} "

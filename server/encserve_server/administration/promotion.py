@@ -14,6 +14,7 @@ from encserve_repository.activation import activate, active_candidate, narrow, r
 from encserve_repository.cascades import cascades_asking
 from encserve_repository.config_text import steps_of
 from encserve_repository.layout import CONFIG_FILE
+from encserve_repository.versions import active_version
 from encserve_repository.work_folder import WorkFolder
 from encserve_server.administration.version_beside import VersionBeside
 from encserve_server.errors import PromotionFailed
@@ -45,14 +46,21 @@ class Promotion(VersionBeside):
             self._replace(work, before)
             return before
 
-    def rollback_stopped(self) -> int:
+    def rollback_stopped(self, *, of: int | None = None) -> int:
         """Make the version that was promoted away last the one that the next start serves, where no server runs on the
-        repository. Returns it. Its files are compared with its certificate; nobody can ask it.
+        repository. Returns it. With `of` only where that is the version which the next start would serve. Its files are
+        compared with its certificate; nobody can ask it.
 
         Raises:
-            PromotionFailed: there is none, it is damaged, or a server runs on the repository.
+            PromotionFailed: there is none, it is damaged, another than `of` is active, or a server runs on the
+                repository.
         """
         with self._locked() as work:
+            active = active_version(work.repository, self._name)
+            if of not in (None, active):
+                raise PromotionFailed(
+                    f"the next start serves version {active} of {self._name}, and not {of}: nothing is rolled back"
+                )
             before = self._before(work)
             self._check_stopped(work)
             self._config_of(before)

@@ -17,6 +17,7 @@ from encserve_lifecycle.watch.watch import Watch
 from encserve_repository.activation import active_candidate
 from encserve_repository.errors import RepositoryError
 from encserve_repository.layout import candidate_model, step_models
+from encserve_repository.serving import is_served
 from encserve_repository.versions import active_version, manifest_of
 from encserve_server.administration.administered import administered, tell
 from encserve_server.administration.candidacy import Candidacy
@@ -58,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             watch=_watch_of(arguments),
             versions=versions,
             stated=partial(_stated, arguments.repository, arguments.name),
+            is_held=is_served(arguments.repository),
             report=tell,
             sleep=_sleep,
         )

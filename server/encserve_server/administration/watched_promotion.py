@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from encserve import EncserveError, Overloaded, Unavailable
+from encserve import EncserveError
 from encserve_lifecycle.watch.judgement import Finding, State, enough, worse
 from encserve_lifecycle.watch.page import Outcome
 from encserve_lifecycle.watch.watch import ALL, CANARY, Watch
@@ -22,7 +22,7 @@ LOOK_S = 2.0
 GRACE_S = 60.0
 """For which it is looked again where the last look of a phase was not the last word, and gone back again where that
 fails and changes nothing, as while an export has the lock, or a server that died starts again. A server that is not
-there for longer is gone."""
+there at any look for as long is gone."""
 DEATHS = 2
 """Of the server during a watch, with which a version is taken back: one may have come from anywhere."""
 KEPT, ROLLED_BACK, UNKNOWN, LEFT = "kept", "rolled back", "kept, not enough traffic", "left as others made it"
@@ -45,11 +45,12 @@ class Versions(Protocol):
     def rollback(self, *, of: int | None = None) -> int:
         """Let the version before `of` answer all callers."""
 
-    def rollback_stopped(self) -> int:
-        """Let the version that was promoted away last be the one that the next start serves, where no server runs."""
+    def rollback_stopped(self, *, of: int | None = None) -> int:
+        """Let the version before `of` be the one that the next start serves, where no server runs. Returns it."""
 
-    def end_canary_stopped(self) -> None:
-        """Let the active version answer all callers of the next start, where no server runs."""
+    def end_canary_stopped(self, *, of: int) -> None:
+        """Let the active version answer all callers of the next start, and the candidate `of` none, where no server
+        runs."""
 
     def is_gone(self) -> bool:
         """Whether no server answers, and none runs on the repository; raises nothing."""
@@ -63,8 +64,8 @@ class Bad:
     """What is worse."""
     because: str
     """What was seen of it."""
-    is_gone: bool = False
-    """Whether the server is, so that the version can only be taken back for its next start."""
+    without_server: bool = False
+    """Whether the server is gone, so that the version can only be taken back for its next start."""
 
 
 class ChangedByOthers(Exception):
@@ -79,6 +80,9 @@ class WatchedPromotion:
     versions: Versions
     stated: Callable[[], tuple[int | None, int | None]]
     """Gives the active version and the candidate that the repository states."""
+    is_held: bool
+    """Whether the server holds the repository, as `encserve serve` does, so that it is known when it is gone. Of one
+    that does not nobody knows: the network may be broken."""
     report: Callable[[str], None]
     """Takes what is done, line by line."""
     clock: Callable[[], float] = time.monotonic
@@ -90,6 +94,13 @@ class WatchedPromotion:
         Raises:
             PromotionFailed: a step failed, and its message says which version answers.
         """
+        try:
+            return self._run(duration_s, share)
+        except ChangedByOthers as error:
+            self.report(str(error))
+            return Outcome(verdict=LEFT, because=str(error))
+
+    def _run(self, duration_s: float, share: float) -> Outcome:
         version, before = self.watch.candidate.version, self.watch.before.version
         as_canary, as_active = (before, version), (version, None)
         self.versions.canary(version, share, at_least=True)  # who has the version already keeps it
@@ -98,24 +109,24 @@ class WatchedPromotion:
             bad = self._watched(duration_s * CANARY_PART, as_canary)
             if not bad:
                 self._promote()
-        except ChangedByOthers as error:
-            return self._left(error)
+        except ChangedByOthers:
+            raise
         except BaseException as error:  # Ctrl-C, too: nobody would watch the candidate any more
             self._abandon(error)
             raise
         if bad:
-            return self._back(bad, as_canary, self.versions.end_canary, stopped=self.versions.end_canary_stopped)
+            return self._back(bad, as_canary, self.versions.end_canary, stopped=self._end_canary_stopped)
         self.watch.begin(ALL)
         try:
             bad = self._watched(duration_s * (1 - CANARY_PART), as_active)
-        except ChangedByOthers as error:
-            return self._left(error)
         except KeyboardInterrupt:
             self.report(f"version {version} goes on answering everybody, and nobody watches it any more")
             raise
         if bad:
-            roll_back = partial(self.versions.rollback, of=version)
-            return self._back(bad, as_active, roll_back, stopped=self.versions.rollback_stopped)
+            roll_back, stopped = (
+                partial(each, of=version) for each in (self.versions.rollback, self.versions.rollback_stopped)
+            )
+            return self._back(bad, as_active, roll_back, stopped=stopped)
         return self._kept()
 
     def _promote(self) -> None:
@@ -132,7 +143,10 @@ class WatchedPromotion:
         version = self.watch.candidate.version
         try:
             if self.stated()[1] == version:
-                self.versions.end_canary()
+                if self._is_gone():
+                    self._end_canary_stopped()
+                else:
+                    self.versions.end_canary()
         except (EncserveError, OSError) as error:
             raise PromotionFailed(
                 f"version {version} may still answer a share of the callers, and nobody watches it; `encserve canary "
@@ -150,9 +164,11 @@ class WatchedPromotion:
         """
         end_s, died = self.clock() + duration_s, self.watch.deaths
         suspected: Finding | None = None
-        seen_s = self.clock()
-        while (left_s := end_s - self.clock()) > 0 or (
-            left_s > -GRACE_S and (suspected is not None or not self.watch.sees)
+        gone_s: float | None = None  # when the server was found gone, since which it was at every look
+        while (
+            (left_s := end_s - self.clock()) > 0
+            or gone_s is not None
+            or (left_s > -GRACE_S and (suspected is not None or not self.watch.sees))
         ):
             self.sleep(min(LOOK_S, left_s) if left_s > 0 else LOOK_S)
             try:
@@ -160,10 +176,14 @@ class WatchedPromotion:
                 findings = self.watch.look()
             except OSError as error:
                 self.report(f"the metrics, or the repository, cannot be read, and are asked again: {error}")
-                if self.clock() - seen_s > GRACE_S and self.versions.is_gone():
+                if not self._is_gone():
+                    gone_s = None
+                elif gone_s is None:
+                    gone_s = self.clock()
+                elif self.clock() - gone_s > GRACE_S:
                     return self._gone()
                 continue
-            seen_s = self.clock()
+            gone_s = None
             if self.watch.deaths > died:
                 died = self.watch.deaths
                 self.report(f"the server began anew: {_times(died)} since the watch began")
@@ -173,14 +193,15 @@ class WatchedPromotion:
             if (bad := worse(findings)) and suspected:
                 return Bad(bad.signal.name, in_a_sentence(bad))
             suspected = bad
-        if suspected:
-            return Bad(suspected.signal.name, in_a_sentence(suspected))
-        return self._gone() if not self.watch.sees and self.versions.is_gone() else None
+        return Bad(suspected.signal.name, in_a_sentence(suspected)) if suspected else None
+
+    def _is_gone(self) -> bool:
+        return self.is_held and self.versions.is_gone()
 
     def _gone(self) -> Bad:
         version = self.watch.candidate.version
         because = f"it is gone since version {version} answers callers, and nobody started it again for {GRACE_S:.0f} s"
-        return Bad("server", because, is_gone=True)
+        return Bad("server", because, without_server=True)
 
     def _check_unchanged(self, expected: tuple[int, int | None]) -> None:
         if (found := self.stated()) != expected:
@@ -196,50 +217,46 @@ class WatchedPromotion:
         expected: tuple[int, int | None],
         back: Callable[[], object],
         *,
-        stopped: Callable[[], object],
+        stopped: Callable[[], int],
     ) -> Outcome:
-        """Go `back`, and try again where that fails as long as the repository states the `expected` versions; in the
-        end, where no server answers, by what is done while it is `stopped`, and at once where it is gone."""
+        """Go `back`, or, where the server is gone, do what is done while it is `stopped`. What fails is tried again for
+        a while, as long as the repository states the `expected` versions.
+
+        Raises:
+            ChangedByOthers: it states others, and the server is gone.
+            PromotionFailed: it failed to the last.
+        """
         began_s = self.clock()
-        because = bad.because
-        self.report(f"version {self.watch.candidate.version} is worse by its {bad.name}: {because}")
-        try:
-            while True:
-                if bad.is_gone and self.versions.is_gone():
-                    return self._back_at_next_start(because, stopped)
-                try:
-                    back()
-                    break
-                except EncserveError as error:
-                    unchanged = self._states(expected)
-                    if unchanged and self.clock() - began_s <= GRACE_S:
-                        self.report(f"it is tried again: {error}")
-                        self.sleep(LOOK_S)
-                    elif unchanged and _is_gone(error):
-                        return self._back_at_next_start(because, stopped)
-                    else:
-                        raise
-        except EncserveError as error:
-            worse_ = f"version {self.watch.candidate.version} is worse ({because})"
-            raise PromotionFailed(f"{worse_}: {error}") from error
+        self.report(f"version {self.watch.candidate.version} is worse by its {bad.name}: {bad.because}")
+        while True:
+            is_last = self.clock() - began_s > GRACE_S
+            try:
+                if (bad.without_server or is_last) and self._is_gone():
+                    self._check_unchanged(expected)
+                    next_ = f"no server answers, and its next start serves version {stopped()}"
+                    return Outcome(verdict=ROLLED_BACK, because=f"{bad.because}; {next_}")
+                back()
+                break
+            except (EncserveError, OSError) as error:
+                if is_last or not self._states(expected):
+                    worse_ = f"version {self.watch.candidate.version} is worse ({bad.because})"
+                    raise PromotionFailed(f"{worse_}: {error}") from error
+                self.report(f"it is tried again: {error}")
+                self.sleep(LOOK_S)
         took_s = self.clock() - began_s
         self.report(f"version {self.watch.before.version} answers everybody again, after {took_s:.1f} s")
-        return Outcome(verdict=ROLLED_BACK, because=because, took_s=took_s)
+        return Outcome(verdict=ROLLED_BACK, because=bad.because, took_s=took_s)
 
-    def _back_at_next_start(self, because: str, stopped: Callable[[], object]) -> Outcome:
-        stopped()
-        next_ = f"no server answers, and its next start serves version {self.watch.before.version}"
-        return Outcome(verdict=ROLLED_BACK, because=f"{because}; {next_}")
+    def _end_canary_stopped(self) -> int:
+        """Let the candidate answer nobody at the next start. Returns the version that does."""
+        self.versions.end_canary_stopped(of=self.watch.candidate.version)
+        return self.watch.before.version
 
     def _states(self, expected: tuple[int, int | None]) -> bool:
         try:
             return self.stated() == expected
         except (PromotionFailed, OSError):
             return False
-
-    def _left(self, error: ChangedByOthers) -> Outcome:
-        self.report(str(error))
-        return Outcome(verdict=LEFT, because=str(error))
 
     def _kept(self) -> Outcome:
         if not self.watch.sees:
@@ -255,11 +272,6 @@ class WatchedPromotion:
         open_ = ", ".join(each.signal.name for each in findings if each.state is State.UNKNOWN)
         because = f"nothing speaks against it, and there was not enough traffic to say that it is no worse: {open_}"
         return Outcome(verdict=UNKNOWN, because=because)
-
-
-def _is_gone(error: EncserveError) -> bool:
-    """Whether no server is there; one that is there and busy says so."""
-    return isinstance(error, Unavailable) and not isinstance(error, Overloaded)
 
 
 def _times(number: int) -> str:

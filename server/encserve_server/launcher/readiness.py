@@ -20,6 +20,8 @@ FIRST_REPORT_S = 2.0
 TOLD_S = 2.0
 """Seconds that Triton has, where the process of a step has died, to end and say why, as where it could not be loaded.
 Of one that dies after that Triton says nothing, and goes on."""
+SEE_S = 0.5
+"""Seconds between two looks which processes there are: each asks all threads of Triton for theirs."""
 
 Probe: TypeAlias = Callable[[PipelineInfo], None]
 """A function that asks a pipeline one question. Raises TransportError where it may be asked again."""
@@ -42,6 +44,7 @@ class Startup:
         self._report = report
         self._steps = StepProcesses(process.stub_pids)
         self._started_s = time.monotonic()
+        self._see_again_s = self._started_s
         self._next_report_s = FIRST_REPORT_S
 
     def wait_for_port(self, address: tuple[str, int]) -> None:
@@ -75,11 +78,15 @@ class Startup:
     def _check_alive(self) -> None:
         if not self._process.is_alive:
             raise StartFailed(self._process.describe_end())
-        self._steps.see()
-        if self._steps.have_ended() and (died := self._steps.died()):
-            self._process.wait(TOLD_S)
-            if not self._process.is_alive:
-                raise StartFailed(self._process.describe_end())
+        if (now_s := time.monotonic()) >= self._see_again_s:
+            self._steps.see()
+            self._see_again_s = now_s + SEE_S
+        if not (self._steps.have_ended() and self._steps.died()):
+            return
+        self._process.wait(TOLD_S)
+        if not self._process.is_alive:
+            raise StartFailed(self._process.describe_end())
+        if died := self._steps.died():  # Triton waits late for one that it ends itself
             raise StartFailed(
                 f"{in_words(died)} while the server started. Triton's last lines:\n{self._process.log.reason()}"
             )

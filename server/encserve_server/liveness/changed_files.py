@@ -4,9 +4,9 @@ lie, and look after none of them; the encode step of engine `python` looks after
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TypeAlias
 
 from encserve_repository.config_text import candidate_version
@@ -29,7 +29,8 @@ class ChangedFiles:
     """Says of each file of what is served that was changed in place, once, that it was.
 
     A new file that is renamed over it changes nothing of what is served, and is not told. Files are compared with their
-    digests only where size or time have changed, in a thread of its own: a large one takes seconds.
+    digests only where size or time have changed, in a thread of its own, for which no end of this process waits: a
+    large one takes seconds.
 
     Args:
         repository: the folder that is served.
@@ -45,18 +46,26 @@ class ChangedFiles:
         """Pipeline -> its configuration as it was when it was last read, and the versions that it states."""
         self._seen: dict[Version, dict[Path, State]] = {}
         self._certified: dict[Path, str] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="changed-files")
-        self._looking: Future[None] | None = None
+        self._thread: Thread | None = None
+        self._fault = ""
+        """What the last look failed at, which is told once."""
         self.look()
 
     def begin_to_look(self) -> None:
-        """Look in the thread, unless it still does."""
-        if self._looking is None or self._looking.done():
-            self._looking = self._thread.submit(self.look)
+        """Look in the thread, unless it still does. What that fails at is reported."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = Thread(target=self._look_and_tell, name="changed-files", daemon=True)
+            self._thread.start()
 
-    def close(self) -> None:
-        """Look no more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    def _look_and_tell(self) -> None:
+        fault = ""
+        try:
+            self.look()
+        except Exception as error:  # of which nobody would hear in this thread
+            fault = repr(error)
+        if fault and fault != self._fault:
+            self._report(f"whether files of what is served are changed in place is not known now: {fault}")
+        self._fault = fault
 
     def look(self) -> None:
         """Look at the files of the versions that are active or candidates now. What cannot be read is looked at again,
@@ -64,28 +73,26 @@ class ChangedFiles:
         served = self._served()
         self._seen = {version: files for version, files in self._seen.items() if version in served}
         for version in served:
-            if version not in self._seen:
-                self._seen[version] = self._begin(version)
-                continue
-            for file, before in list(self._seen[version].items()):
-                self._compare(self._seen[version], file, before)
+            with suppress(RepositoryError, OSError):
+                if version not in self._seen:
+                    self._seen[version] = self._begin(version)
+            for file, before in list(self._seen.get(version, {}).items()):
+                with suppress(OSError):
+                    self._compare(self._seen[version], file, before)
 
     def _served(self) -> set[Version]:
         for name in self._pipelines:
-            state = _state(self._repository / name / CONFIG_FILE)
-            if name in self._stated and self._stated[name][0] == state:  # to read one takes a millisecond
-                continue
             with suppress(RepositoryError, OSError):
+                state = _state(self._repository / name / CONFIG_FILE)
+                if name in self._stated and self._stated[name][0] == state:  # to read one takes a millisecond
+                    continue
                 config = active_config(self._repository, name)
                 versions = (only_version(config), candidate_version(config)) if config else ()
                 self._stated[name] = state, {(name, version) for version in versions if version is not None}
         return {version for _, versions in self._stated.values() for version in versions}
 
     def _begin(self, version: Version) -> dict[Path, State]:
-        try:
-            digests = _watched(manifest_of(self._repository, *version))
-        except (RepositoryError, OSError):
-            return {}
+        digests = _watched(manifest_of(self._repository, *version))
         files = {self._repository / name: digest for name, digest in digests.items()}
         self._certified |= files
         return {file: state for file in files if (state := _state(file))}
@@ -97,17 +104,14 @@ class ChangedFiles:
         if now is None or now[:2] != before[:2]:  # the server goes on with the file that it has
             del files[file]
             return
-        files[file] = now
-        try:
-            changed = sha256_of(file) != self._certified[file]
-        except OSError:
+        if sha256_of(file) == self._certified[file]:
+            files[file] = now
             return
-        if changed:
-            del files[file]
-            self._report(
-                f"{file} was changed while it is served: answers may no longer be the certified ones. Restore it, "
-                "start the server anew, and copy to a new file that is renamed"
-            )
+        del files[file]
+        self._report(
+            f"{file} was changed while it is served: answers may no longer be the certified ones. Restore it, start "
+            "the server anew, and copy to a new file that is renamed"
+        )
 
 
 def _watched(manifest: Manifest) -> Mapping[str, str]:
@@ -120,8 +124,9 @@ def _watched(manifest: Manifest) -> Mapping[str, str]:
 
 
 def _state(file: Path) -> State | None:
+    """Return the state of a file; None where there is none. Raises OSError where that cannot be told."""
     try:
         found = file.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -73,7 +73,6 @@ class Watch:
                     return problem
         finally:
             self._questions.shutdown(wait=False)
-            self._files.close()
 
     def _rest(self) -> None:
         """Wait until the next round is due, or a process has ended."""

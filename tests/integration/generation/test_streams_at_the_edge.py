@@ -75,22 +75,27 @@ def test_without_a_key_no_stream_opens(edge, opened):
     assert opened(key="x" * 64).status == 401
 
 
-def requests(count):
+def test_streams_over_http_reach_what_generates_alone(edge):
+    status, _, answer = edge.http("POST", PATH.replace("t5_generate", "t5"), key=edge.key, body="{}")
+    assert (status, "does not pass" in answer["error"]) == (403, True)
+
+
+def requests(count, size=1_000):
     for _ in range(count):
         request = pb.ModelInferRequest(model_name="t5_generate")
-        request.inputs.add(name="text", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(b"a" * 1_000)
+        request.inputs.add(name="text", datatype="BYTES", shape=[1, 1]).contents.bytes_contents.append(b"a" * size)
         request.parameters["max_new_tokens"].int64_param = 1
         yield request
 
 
-def refused_by(edge, count):
+def refused_by(edge, count, **each):
     """The error that ends a stream of so many requests; None where all are answered."""
     credentials = grpc.ssl_channel_credentials(edge.authority.cert.read_bytes())
     with grpc.secure_channel(edge.url, credentials) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        metadata = (("authorization", f"Bearer {edge.key}"), ("triton_grpc_error", "true"))
+        metadata = (("authorization", f"Bearer {edge.key}"),)
         try:
-            assert len(list(stub.ModelStreamInfer(requests(count), timeout=60, metadata=metadata))) >= count
+            assert len(list(stub.ModelStreamInfer(requests(count, **each), timeout=60, metadata=metadata))) >= count
         except grpc.RpcError as error:
             return error
     return None
@@ -98,7 +103,11 @@ def refused_by(edge, count):
 
 def test_what_a_stream_carries_is_limited(edge, opened):
     assert refused_by(edge, 8) is None
-    assert refused_by(edge, 40) is not None
+    refused = refused_by(edge, 1, size=20_000)
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.details() == "the requests of a stream are larger than the gateway lets through: 16 KiB"
+    broken_off = refused_by(edge, 40)  # when answers have begun there is no other way left
+    assert broken_off.code() is grpc.StatusCode.INTERNAL or broken_off.details() == refused.details()
     answer = opened(text="a" * 10_000)
     assert (answer.status, "9999 bytes" in json.loads(answer.read())["error"]) == (413, True)
 

@@ -35,6 +35,17 @@ def test_the_next_start_serves_the_version_before(stopped):
     assert said == [f"no server answers: the next start on {stopped.repository} serves version 1 of minilm"]
 
 
+def test_a_version_that_is_not_active_any_more_is_not_gone_back_from(stopped):
+    """The version before the active one would be the bad one."""
+    versions = promotion_on(stopped)
+    assert versions.rollback_stopped(of=2) == 1
+    with pytest.raises(
+        PromotionFailed, match="the next start serves version 1 of minilm, and not 2: nothing is rolled"
+    ):
+        versions.rollback_stopped(of=2)
+    assert check_loadable(stopped.repository) == 1
+
+
 def test_it_is_said_which_cascades_the_next_start_refuses(stopped):
     state_cascade(stopped.repository, "both", of("minilm", "other"))
     state_cascade(stopped.repository, "turned", of("other", "minilm"))
@@ -57,9 +68,12 @@ def test_the_candidate_of_a_server_that_is_gone_ends_for_the_next_start(memory, 
     assert not versions.is_gone()
     server.version = None
     with marked_as_served(repository), pytest.raises(PromotionFailed, match="does not answer: stop it first"):
-        versions.end_canary_stopped()
+        versions.end_canary_stopped(of=2)
     assert active_candidate(repository, "minilm") == 2
-    versions.end_canary_stopped()
+    with pytest.raises(PromotionFailed, match="version 3 of minilm is no candidate any more: nothing is changed"):
+        versions.end_canary_stopped(of=3)
+    assert active_candidate(repository, "minilm") == 2
+    versions.end_canary_stopped(of=2)
     assert (active_candidate(repository, "minilm"), check_loadable(repository)) == (None, 1)
 
 

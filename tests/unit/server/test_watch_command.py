@@ -15,6 +15,7 @@ from toy_versions import write_version
 from encserve import InvalidInput, Unavailable
 from encserve_lifecycle.watch import settled
 from encserve_lifecycle.watch.page import Outcome
+from encserve_repository.serving import marked_as_served
 from encserve_repository.versions import active_version, manifest_of
 from encserve_server import promote
 from encserve_server.administration import watch_command
@@ -174,6 +175,19 @@ def test_a_repository_that_is_damaged_meanwhile_ends_the_watch(repository, tmp_p
 
     with pytest.raises(PromotionFailed, match="the watch of minilm ends, and changes nothing"):
         promoted(repository, tmp_path, monkeypatch, damaged)
+
+
+def test_a_watch_knows_whether_its_server_holds_the_repository(repository, tmp_path, monkeypatch):
+    held = []
+
+    def noted(promotion):
+        held.append(promotion.is_held)
+        return kept(promotion)
+
+    promoted(repository, tmp_path, monkeypatch, noted)
+    with marked_as_served(repository):
+        promoted(repository, tmp_path, monkeypatch, noted)
+    assert held == [False, True]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

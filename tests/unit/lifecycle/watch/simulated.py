@@ -49,6 +49,8 @@ class SimulatedServer:
     done: list[str] = field(default_factory=list)
     blind: bool = False
     gone: bool = False
+    held: bool = True
+    """Whether it holds the repository."""
 
     def __post_init__(self):
         self.rng = np.random.default_rng(self.seed)
@@ -88,12 +90,14 @@ class SimulatedServer:
         self.done.append("rollback")
         return 1
 
-    def rollback_stopped(self):
+    def rollback_stopped(self, *, of=None):
+        assert of == self.active
         self.active = 1
         self.done.append("rollback, stopped")
         return 1
 
-    def end_canary_stopped(self):
+    def end_canary_stopped(self, *, of):
+        assert (of, bool(self.share)) == (2, True)
         self.share = 0.0
         self.done.append("end canary, stopped")
 
@@ -111,6 +115,7 @@ class SimulatedServer:
             watch=watch,
             versions=self,
             stated=lambda: self.stated(),
+            is_held=self.held,
             report=self.done.append,
             clock=lambda: self.now_s,
             sleep=self.sleep,

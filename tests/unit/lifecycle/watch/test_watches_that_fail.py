@@ -126,6 +126,7 @@ def test_a_server_that_died_is_waited_for():
 
 def test_where_no_server_is_left_its_next_start_serves_the_version_before():
     server, watched = after_two_deaths([Unavailable("nobody answers")] * 1_000)
+    server.gone = True
     outcome = watched.run(duration_s=120.0, share=0.2)
     assert (outcome.verdict, outcome.took_s, server.stated()) == (ROLLED_BACK, None, (1, None))
     assert outcome.because.endswith("; no server answers, and its next start serves version 1")
@@ -166,11 +167,73 @@ def test_a_server_that_comes_back_within_a_minute_is_watched_on():
     assert server.stated() == (2, None)
 
 
+def test_a_server_that_is_seen_at_one_look_is_not_gone():
+    server = gone_from(SimulatedServer(candidate=GOOD), 150)
+    server.is_gone = lambda: server.gone and not 200 < server.now_s < 204
+    outcome = server.watched().run(duration_s=600.0, share=0.2)
+    assert outcome.verdict == ROLLED_BACK
+    assert 204 + GRACE_S < server.now_s < 204 + GRACE_S + 10
+
+
+def test_a_server_that_takes_long_to_be_found_gone_is_looked_for_again():
+    """As where a network swallows what is sent."""
+    server, looks = gone_from(SimulatedServer(candidate=GOOD), 150), []
+
+    def swallowed():
+        looks.append(server.now_s)
+        server.now_s += GRACE_S + 1
+        return len(looks) == 1
+
+    server.is_gone = swallowed
+    assert server.watched().run(duration_s=600.0, share=0.2).verdict == UNSEEN
+    assert len(looks) > 1
+
+
+def test_of_a_server_that_holds_no_repository_nobody_knows_whether_it_is_gone():
+    server = gone_from(SimulatedServer(candidate=GOOD, held=False), 150)
+    assert server.watched().run(duration_s=600.0, share=0.2).verdict == UNSEEN
+    assert server.stated() == (2, None)
+
+
+def test_what_others_make_active_while_the_server_is_gone_stays():
+    server = gone_from(SimulatedServer(candidate=GOOD), 150)
+
+    def takes_a_minute():
+        if any("is worse" in line for line in server.done):
+            server.stated = lambda: (1, None)
+        return server.gone
+
+    server.is_gone = takes_a_minute
+    assert server.watched().run(duration_s=600.0, share=0.2).verdict == LEFT
+    assert "rollback, stopped" not in server.done
+
+
+def test_a_next_start_that_an_export_is_in_the_way_of_is_tried_again():
+    server = gone_from(SimulatedServer(candidate=GOOD), 150)
+    stopped, busy = server.rollback_stopped, [PromotionFailed("another export is running")] * 3
+
+    def tried(*, of=None):
+        if busy:
+            raise busy.pop()
+        return stopped(of=of)
+
+    server.rollback_stopped = tried
+    assert server.watched().run(duration_s=600.0, share=0.2).verdict == ROLLED_BACK
+    assert server.done.count("it is tried again: another export is running") == 3
+    assert server.stated() == (1, None)
+
+
+def test_the_version_that_the_next_start_serves_is_the_one_that_was_gone_back_to():
+    server = gone_from(SimulatedServer(candidate=GOOD), 150)
+    server.rollback_stopped = lambda *, of: 7
+    outcome = server.watched().run(duration_s=600.0, share=0.2)
+    assert outcome.because.endswith("; no server answers, and its next start serves version 7")
+
+
 def test_a_server_that_comes_back_while_it_is_gone_back_is_told_to():
     server = SimulatedServer(candidate=GOOD)
     blind_from(server, "promote")
-    gone = [True]
-    server.is_gone = lambda: bool(gone and gone.pop())
+    server.is_gone = lambda: not any("is worse" in line for line in server.done)
     outcome = server.watched().run(duration_s=600.0, share=0.2)
     assert (outcome.verdict, server.stated()) == (ROLLED_BACK, (1, None))
     assert "rollback" in server.done
@@ -211,6 +274,19 @@ def test_a_promotion_that_fails_ends_the_canary(lost):
     with pytest.raises(type(lost), match=str(lost)):
         server.watched().run(duration_s=60.0, share=0.2)
     assert server.stated() == (1, None)
+
+
+def test_a_server_that_is_gone_in_the_promotion_has_no_canary_at_its_next_start():
+    server = SimulatedServer(candidate=GOOD)
+
+    def dies(version):
+        server.gone = True
+        raise Unavailable("nobody answers")
+
+    server.promote, server.end_canary = dies, refuses
+    with pytest.raises(Unavailable):
+        server.watched().run(duration_s=60.0, share=0.2)
+    assert (server.done[-1], server.stated()) == ("end canary, stopped", (1, None))
 
 
 def test_a_canary_that_cannot_be_ended_is_named():

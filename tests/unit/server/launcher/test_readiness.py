@@ -1,4 +1,5 @@
 import socket
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -21,12 +22,12 @@ def address():
         yield listening.getsockname()
 
 
-def fake_process(*, is_alive=True):
+def fake_process(*, is_alive=True, stub_pids=lambda: ()):
     return SimpleNamespace(
         is_alive=is_alive,
         describe_end=lambda: "Triton ended with exit code 1:\nthe weights are bad",
         log=SimpleNamespace(reason=lambda: "loading the weights"),
-        stub_pids=lambda: (),
+        stub_pids=stub_pids,
         wait=lambda timeout_s: None,
     )
 
@@ -37,6 +38,27 @@ def wait(address, *, process=None, probe=lambda pipeline: None, timeout_s=5.0):
     startup.wait_for_port(address)
     startup.wait_for_answers([PIPELINE], probe=probe)
     return lines
+
+
+def pass_time(monkeypatch, seconds):
+    """Let each pause take so long, and nothing else."""
+    now_s = [0.0]
+
+    def sleep(_):
+        now_s[0] += seconds
+
+    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: now_s[0], sleep=sleep))
+
+
+def answers_after(refusals):
+    """A question that is answered after so many refusals."""
+    answers = iter([Unavailable("not yet")] * refusals + [None])
+
+    def probe(pipeline):
+        if error := next(answers):
+            raise error
+
+    return probe
 
 
 def test_a_pipeline_is_asked_until_it_answers(address):
@@ -53,16 +75,28 @@ def test_a_pipeline_is_asked_until_it_answers(address):
 
 
 def test_waiting_is_reported_at_growing_intervals(address, monkeypatch):
-    clock_s = iter(range(100))
-    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: next(clock_s), sleep=lambda _: None))
-    answers = iter([Unavailable("not yet")] * 9 + [None])
-
-    def probe(pipeline):
-        if error := next(answers):
-            raise error
-
-    lines = wait(address, probe=probe, timeout_s=60)
+    pass_time(monkeypatch, 1.0)
+    lines = wait(address, probe=answers_after(9), timeout_s=60)
     assert lines == ["waiting for minilm ... 2 s", "waiting for minilm ... 4 s", "waiting for minilm ... 8 s"]
+
+
+def test_the_processes_of_steps_are_looked_for_less_often_than_their_deaths(address, monkeypatch):
+    looks = []
+    pass_time(monkeypatch, readiness.POLL_S)
+    process = fake_process(stub_pids=lambda: looks.append(1) or ())
+    wait(address, process=process, probe=answers_after(40))
+    assert 2 < len(looks) <= 1 + 40 * readiness.POLL_S / readiness.SEE_S
+
+
+@pytest.mark.parametrize("again", [[("toy", 1)], []])
+def test_a_process_that_triton_waits_late_for_has_not_died(address, monkeypatch, again):
+    found = [[("toy", 1)], again]
+    steps = SimpleNamespace(see=lambda: (), have_ended=lambda: bool(found), died=lambda: found.pop(0))
+    monkeypatch.setattr(readiness, "StepProcesses", lambda stub_pids: steps)
+    expected = pytest.raises(StartFailed, match="the process of toy version 1 has died") if again else nullcontext()
+    with expected:
+        wait(address, probe=answers_after(1))
+    assert found == []
 
 
 def test_an_error_of_the_pipeline_is_not_waited_out(address):

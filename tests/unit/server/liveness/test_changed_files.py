@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from encserve_repository.activation import activate
 from encserve_repository.manifest import sha256_of
 from encserve_repository.serving import marked_as_served
 from encserve_repository.work_folder import open_work_folder
-from encserve_server.liveness import watch
+from encserve_server.liveness import changed_files, watch
 from encserve_server.liveness.changed_files import ChangedFiles
 
 
@@ -40,9 +41,7 @@ def table(tmp_path):
 def watching(table):
     """What looks after it, and what that says."""
     said = []
-    files = ChangedFiles(table.parents[2], ["minilm"], report=said.append)
-    yield files, said
-    files.close()
+    return ChangedFiles(table.parents[2], ["minilm"], report=said.append), said
 
 
 def test_a_table_that_is_written_over_is_told_of_once(watching, table):
@@ -84,7 +83,6 @@ def test_the_encode_step_of_our_engine_looks_after_its_own_files(tmp_path, step,
     files = ChangedFiles(tmp_path / "models", ["minilm"], report=said.append)
     file.write_bytes(b"another")
     files.look()
-    files.close()
     assert bool(said) == told
 
 
@@ -129,8 +127,57 @@ def test_a_look_waits_for_nobody_and_comes_once_at_a_time(watching, table, monke
     for _ in range(3):
         files.begin_to_look()
     assert begun.wait(60)
+    assert files._thread.daemon, "and no end of the process waits for it"
     goes_on.set()
     assert looks == [1]
+
+
+def test_a_manifest_that_cannot_be_read_at_first_is_read_again(table, monkeypatch):
+    said, manifest_of = [], changed_files.manifest_of
+
+    def stale(*given):
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(changed_files, "manifest_of", stale)
+    files = ChangedFiles(table.parents[2], ["minilm"], report=said.append)
+    monkeypatch.setattr(changed_files, "manifest_of", manifest_of)
+    files.look()
+    table.write_bytes(b"another")
+    files.look()
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(("where", "failing"), [(changed_files, "sha256_of"), (Path, "stat")])
+def test_a_file_that_cannot_be_read_for_a_while_is_looked_at_again(watching, table, monkeypatch, where, failing):
+    files, said = watching
+    table.write_bytes(b"another")
+    works = getattr(where, failing)
+
+    def stale(file, **how):
+        if file == table:
+            raise OSError("stale file handle")
+        return works(file, **how)
+
+    monkeypatch.setattr(where, failing, stale)
+    files.look()
+    assert said == []
+    monkeypatch.setattr(where, failing, works)
+    files.look()
+    assert len(said) == 1
+
+
+def test_a_look_that_fails_is_told_of_once(watching, monkeypatch):
+    files, said = watching
+
+    def fails():
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(files, "look", fails)
+    for _ in range(2):
+        files.begin_to_look()
+        files._thread.join()
+    (line,) = said
+    assert line.endswith("is not known now: RuntimeError('no such thing')")
 
 
 def test_supervision_looks_in_its_rounds(table, monkeypatch):
@@ -150,4 +197,3 @@ def test_supervision_looks_in_its_rounds(table, monkeypatch):
         assert watching._round(None) == ""
         assert time.monotonic() < deadline_s
     assert "was changed while it is served" in said[0]
-    watching._files.close()
