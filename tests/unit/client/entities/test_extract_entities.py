@@ -45,7 +45,8 @@ def test_labels_travel_with_each_request(ask):  # noqa: F811
 def test_labels_count_against_the_tokens_of_each_text(ask):  # noqa: F811
     """Each of four texts has three tokens, and before them 1 + 20 of the label and its marker, and a separator."""
     pipeline = replace(PIPELINE, max_tokens_per_request=60, max_length=50)
-    _, requests = ask(pipeline, entities, "extract_entities", ["Ada"] * 4, ["x" * 20])
+    settings = {"texts_per_request": 8}
+    _, requests = ask(pipeline, entities, "extract_entities", ["Ada"] * 4, ["x" * 20], settings=settings)
     assert [len(request.inputs["text"]) for request in requests] == [2, 2]
 
 
