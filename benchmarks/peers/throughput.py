@@ -19,7 +19,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -65,10 +65,10 @@ def main() -> None:
     with served() as server:
         model = load_reference()
         systems = {
-            BEST_CASE: in_process(model, workload, size=len(workload.texts)),
-            f"{REFERENCE}, 1 text a call": in_process(model, workload, size=1),
+            BEST_CASE: in_process(model.encode, workload, size=len(workload.texts)),
+            f"{REFERENCE}, 1 text a call": in_process(model.encode, workload, size=1),
             f"{SERVED}, 32 concurrent requests of 1 text": end_to_end(server.grpc_url, workload, streams=32, size=1),
-            f"{REFERENCE}, 32 texts a call": in_process(model, workload, size=32),
+            f"{REFERENCE}, 32 texts a call": in_process(model.encode, workload, size=32),
             f"{SERVED}, 4 concurrent requests of 32 texts": end_to_end(server.grpc_url, workload, streams=4, size=32),
         }
         rounds = measure(systems, arguments.rounds)
@@ -107,18 +107,30 @@ def load_reference() -> SentenceTransformer:
         return SentenceTransformer(str(CHECKPOINT), device="cpu")
 
 
-def in_process(model: SentenceTransformer, workload: Workload, *, size: int) -> Callable[[], None]:
-    """Requests of `size` texts, one after the other: each is sorted by length, cut into batches of 32 and padded to the
-    longest text of its batch."""
+def in_process(encode: Callable[..., object], workload: Workload, *, size: int) -> Callable[[], None]:
+    """Requests of `size` texts, one after the other: `encode` of the library sorts each by length, cuts it into batches
+    of 32 and pads these to the longest text of the batch."""
 
     def run() -> None:
         for begin in range(0, len(workload.texts), size):
-            model.encode(workload.texts[begin : begin + size], batch_size=32, show_progress_bar=False)
+            encode(workload.texts[begin : begin + size], batch_size=32, show_progress_bar=False)
 
     return run
 
 
-def end_to_end(url: str, workload: Workload, *, streams: int, size: int) -> Callable[[], None]:
+async def embed(client: AsyncClient, texts: list[str]) -> object:
+    """What a caller asks."""
+    return await client.embed(texts, model=MODEL)
+
+
+def end_to_end(
+    url: str,
+    workload: Workload,
+    *,
+    streams: int,
+    size: int,
+    ask: Callable[[AsyncClient, list[str]], Awaitable[object]] = embed,
+) -> Callable[[], None]:
     """`streams` callers, each sending its next request of `size` texts when the last was answered."""
 
     async def call() -> None:
@@ -126,7 +138,7 @@ def end_to_end(url: str, workload: Workload, *, streams: int, size: int) -> Call
 
         async def stream(client: AsyncClient) -> None:
             for texts in requests:
-                await client.embed(texts, model=MODEL)
+                await ask(client, texts)
 
         async with AsyncClient(url) as client:
             await asyncio.gather(*(stream(client) for _ in range(streams)))
