@@ -78,6 +78,7 @@ class _Request:
         return self._timeout_us
 
     def is_cancelled(self):
+        assert not any(answer.is_last for answer in self.answers), "Triton ends with signal 11 here"
         return self._cancelled
 
     def get_response_sender(self):

@@ -102,8 +102,13 @@ class Call:
         return tensor[0]  # type: ignore[no-any-return]
 
     def is_given_up(self) -> bool:
-        """Return whether its caller has cancelled it."""
-        return bool(self._request.is_cancelled())
+        """Return whether nobody waits for an answer: its caller has cancelled it, or has one.
+
+        Triton is not asked about a request after its last response, nor while that is sent: it takes what it would
+        look at away then, and the whole server ends with signal 11.
+        """
+        with self._answering:
+            return self._is_answered or bool(self._request.is_cancelled())
 
     def keep(self) -> None:
         """Have the answer sent from now on, so that `execute` may return before."""
