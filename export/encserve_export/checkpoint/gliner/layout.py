@@ -102,7 +102,10 @@ def refuse_gliner2(folder: Path) -> None:
     """Raise Unsupported where the checkpoint in `folder` is one of the library GLiNER2, which has another network."""
     file = folder / "config.json"
     if file.is_file() and read_needed_object(file).get("model_type") == _GLINER2:
-        raise Unsupported(f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; GLiNER is")
+        raise Unsupported(
+            f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; "
+            "models of GLiNER v2.1 with spans are"
+        )
 
 
 def read_gliner(folder: Path) -> GlinerSettings:
