@@ -98,6 +98,8 @@ class ExportConfig:
     """Tokens of a micro-batch of the encode step, of engine python; None takes the default."""
     revision: str | None = None
     """Commit or tag of a hub checkpoint."""
+    base_revision: str | None = None
+    """Commit or tag of the encoder that a checkpoint of GLiNER names, where its own files do not have all of it."""
     allow_pickle: bool = False
     """Whether weights may come from a pickle, which can run code when it is read."""
 

@@ -44,8 +44,8 @@ class Manifest:
     calibration: dict[str, Any] = field(default_factory=dict)
     """The texts of the calibration, where there was one: source, sha256, texts, tokens."""
     checkpoint: dict[str, Any]
-    """The checkpoint: source, revision, licence, architecture, and where it ran code of its own, `code`, the state of
-    it."""
+    """The checkpoint: source, revision, licence, architecture; where it ran code of its own, `code`, the state of it;
+    and where it names an encoder that is read beside it, `base`, the source and the revision of that."""
     head: str = ""
     """The name of the head of a shared encoder; empty for the first or only one."""
     body: str = ""

@@ -23,6 +23,7 @@ from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
 from .foreign.laying_out import is_foreign, laid_out_natively
+from .gliner.base import Base, base_of
 from .gliner.head import EntityHead, load_head
 from .gliner.laying_out import encoder_laid_out
 from .gliner.layout import ENTITIES, GLINER, is_gliner, read_gliner, refuse_gliner2
@@ -83,6 +84,8 @@ class Checkpoint:
     """What gives each token a weight and a vector beside the vector of its text; None of other tasks."""
     entities: EntityHead | None = None
     """What gives spans of words scores for the labels of a request; None of other tasks."""
+    base: Base | None = None
+    """The encoder that it names, where its own files do not have all that is read of one; None of other checkpoints."""
     shared_inputs: tuple[str, ...] = ()
     """What the graph takes for the sake of other heads on the same encoder."""
     adapters: tuple[Adapter, ...] = ()
@@ -204,10 +207,14 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     refuse_gliner2(original)
     if config.task == ENTITIES and not gliner:
         raise Unsupported(f"{original} has no {GLINER}, which {ENTITIES} needs")
+    base = None
     if gliner:
+        base = base_of(original, gliner, config.base_revision)
         laid_out_encoder, head_tensors = encoder_laid_out(
-            original, gliner, allow_pickle=config.allow_pickle, weights=weights
+            original, gliner, base, allow_pickle=config.allow_pickle, weights=weights
         )
+    elif config.base_revision is not None:
+        raise InvalidConfig(f"--base-revision {config.base_revision}: {original} is no checkpoint of GLiNER")
     in_one = config.trust_remote_code is None and not gliner and has_tasks(original)
     whole = laid_out(original, weights=weights) if in_one else laid_out_encoder if gliner else original
     if is_foreign(whole, config):
@@ -311,6 +318,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         side_lengths=side_lengths,
         hybrid=hybrid,
         entities=entities,
+        base=base,
         adapters=_adapters(config, whole, task, model, modules) if weights else (),
     )
 

@@ -24,7 +24,7 @@ def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:
     if config.heads:
         _check_without_adapters(checkpoints[""])
     for head, source in config.heads.items():
-        own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None)
+        own = replace(config, checkpoint=source, heads={}, task=None, pairs=False, revision=None, base_revision=None)
         checkpoints[head] = load_checkpoint(replace(own, trust_remote_code=None))
         _check_without_adapters(checkpoints[head])
         _check_shared(checkpoints[""], checkpoints[head])

@@ -18,7 +18,8 @@ from encserve_repository.manifest import sha256_of
 from .remote_code import check_commit
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_FILES = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
+FILES = ["*.json", "*.jinja", "*.txt", "*.model", "README.md"]
+"""What a checkpoint has beside weights and code."""
 _WEIGHTS, _OF_LAYERS = "*.safetensors", "*/*.safetensors"
 """Of the network with all that stands behind it; and of the layers behind it alone, each in a folder of its own."""
 _PICKLED_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
@@ -46,7 +47,7 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
         raise CheckpointError(f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)")
     check_commit(config)
     patterns = [
-        *_FILES,
+        *FILES,
         _WEIGHTS if weights else _OF_LAYERS,
         *([_PICKLES if weights else _PICKLES_OF_LAYERS] if config.allow_pickle else ()),
         *(_PICKLED_HEADS if config.allow_pickle else ()),

@@ -116,6 +116,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"tokens of a micro-batch of engine python; `encserve plan --tune` tries others (default: {TOKEN_BUDGET})",
     )
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
+    parser.add_argument(
+        "--base-revision",
+        metavar="SHA",
+        help="commit or tag of the encoder that a GLiNER checkpoint names, where it does not bring that one's "
+        "configuration and tokenizer (default: the newest; the manifest says which)",
+    )
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
     parser.add_argument(
         "--trust-remote-code",
@@ -176,6 +182,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_length=arguments.max_length,
             token_budget=arguments.token_budget,
             revision=arguments.revision,
+            base_revision=arguments.base_revision,
             allow_pickle=arguments.allow_pickle,
             trust_remote_code=arguments.trust_remote_code,
             activate=arguments.activate,

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", action="store_true", help="text-classification of pairs of texts")
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens of a text that count")
     parser.add_argument("--revision", metavar="SHA", help="commit or tag of a hub checkpoint")
+    parser.add_argument("--base-revision", metavar="SHA", help="as `encserve export` takes it")
     parser.add_argument("--allow-pickle", action="store_true", help="accept weights in a pickle, which can run code")
     parser.add_argument("--trust-remote-code", metavar="REVISION", help="as `encserve export` takes it")
     parser.add_argument(
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         pairs=arguments.pairs,
         max_length=arguments.max_length,
         revision=arguments.revision,
+        base_revision=arguments.base_revision,
         allow_pickle=arguments.allow_pickle,
         trust_remote_code=arguments.trust_remote_code,
     )
@@ -87,6 +89,8 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
     yield "checkpoint", checkpoint.source
     if checkpoint.revision:
         yield "revision", checkpoint.revision
+    if checkpoint.base:
+        yield "base", checkpoint.base.record
     yield "licence", checkpoint.licence or "not stated"
     yield "task", task.name
     yield "reads", "pairs of texts" if task.pairs else "single texts"
@@ -114,7 +118,8 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
     if checkpoint.entities:
         stated = checkpoint.entities.settings
         yield "labels", f"of each request, at most {checkpoint.entity_settings['most_labels']}"
-        yield "entities", f"spans of 1 to {stated.max_width} words; {stated.max_words} words of a text count"
+        found = "runs of words" if stated.of_words else f"spans of 1 to {stated.max_width} words"
+        yield "entities", f"{found}; {stated.max_words} words of a text count"
     if checkpoint.template:
         yield "template", checkpoint.template.render("QUERY", "DOCUMENT")
     if task.generates:

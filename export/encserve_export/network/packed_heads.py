@@ -108,7 +108,8 @@ class PackedHybrid(nn.Module):
 
 
 class PackedEntities(nn.Module):
-    """Of each token that begins a word a row of logits: of the spans that begin there, for each label of its text."""
+    """Of each token that begins a word a row of logits for each label of its text: of it, or of the spans that begin
+    there."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()

@@ -60,7 +60,7 @@ def sizes_of(checkpoints: Sequence[Checkpoint]) -> Sizes:
         inner=inner,
         heads=heads,
         of_each_pair=_of_each_pair(config, heads),
-        head=_VOCABULARY_ROWS * sum(sparse),
+        head=_VOCABULARY_ROWS * sum(sparse) + sum(each.entities.passing for each in checkpoints if each.entities),
         biased=_is_biased(config),
         adapted=max(_of_adapters(checkpoints[0]), default=0),
         padded=family_of(config).padded,

@@ -75,6 +75,7 @@ def manifest_of(config: ExportConfig, staged: StagedVersion, made: Made, pipelin
             "revision": checkpoint.revision,
             **({} if checkpoint.revision else {"weights": weights_digest(checkpoint.original)}),
             **({"code": checkpoint.code} if checkpoint.code else {}),
+            **({"base": checkpoint.base.record} if checkpoint.base else {}),
             "licence": checkpoint.licence,
             "architecture": type(checkpoint.model).__name__,
         },

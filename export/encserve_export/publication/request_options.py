@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from encserve_export.adapters.lora import NONE
-from encserve_export.checkpoint.gliner.head import MOST_LABELS
+from encserve_export.checkpoint.gliner.scores import MOST_LABELS
 from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import ADAPTED_BY_TEXT, BY_TABLE
 from encserve_server.steps.instance.lanes import LANES

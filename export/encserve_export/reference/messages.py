@@ -74,6 +74,8 @@ class Library:
     folder: Path
     """The untouched checkpoint, but for a configuration that was translated."""
     task: str
+    base: Path | None = None
+    """Where the encoder lies that the checkpoint names, of which it does not bring all itself."""
     translated_from: str | None = None
     """The model type that the checkpoint states, where its configuration was translated for a network that the library
     has under another one; None where it is untouched."""

@@ -34,13 +34,17 @@ def render_report(siblings: Sequence[Published]) -> str:
 
 def _about(manifest: Mapping[str, Any]) -> str:
     checkpoint = manifest["checkpoint"]
-    revision = f" at {checkpoint['revision'][:12]}" if checkpoint.get("revision") else ""
+    base = f", on {_source(checkpoint['base'])}" if "base" in checkpoint else ""
     return (
-        f"{checkpoint['source']}{revision}, {checkpoint['architecture']}, {manifest['task']}, "
+        f"{_source(checkpoint)}{base}, {checkpoint['architecture']}, {manifest['task']}, "
         f"{manifest['dimensions']} columns, {manifest['limits']['max_length']} tokens a text. "
         f"Against {manifest['parity']['library']}, each text alone in FP32; {measured_in_words(manifest['parity'])}. "
         f"encserve {__version__}"
     )
+
+
+def _source(stated: Mapping[str, Any]) -> str:
+    return f"{stated['source']} at {stated['revision'][:12]}" if stated.get("revision") else str(stated["source"])
 
 
 def _parity(parity: Mapping[str, Any]) -> Iterator[Table]:

@@ -10,7 +10,7 @@ from encserve_export.errors import WayFailed
 from encserve_export.export import export
 
 from .checkpoints import gliner
-from .test_entities import GOLDEN, LABELS, TEXTS
+from .test_entities import ASKED, GOLDEN, LABELS, TEXTS, chosen
 
 FIGURES = {"argmax_agreement", "max_abs_diff", "answers_agreement", "answers_max_abs_diff", "company_max_abs_diff"}
 
@@ -18,6 +18,22 @@ FIGURES = {"argmax_agreement", "max_abs_diff", "answers_agreement", "answers_max
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return gliner(tmp_path_factory.mktemp("gliner") / "checkpoint")
+
+
+def test_runs_of_words_are_certified_around_a_named_encoder(tmp_path):
+    """The LSTM is left out, and the vector of a label is that of its first token."""
+    base = tmp_path / "encoder"
+    made = GOLDEN["cases"]["words, plain"]
+    folder = gliner(tmp_path / "checkpoint", base=base, model_name=str(base), **made["how"])
+    manifest = export(ExportConfig(checkpoint=str(folder), name="people", repository=tmp_path / "repository"))
+    assert set(manifest.parity["figures"]) >= FIGURES
+    assert manifest.checkpoint["base"] == {"source": str(base), "revision": None}
+    with Encoder(tmp_path / "repository", "people") as encoder:
+        for asked, expected in made["answers"].items():
+            found = encoder.extract_entities(TEXTS, LABELS, **chosen(ASKED[asked]))
+            assert [[each.text for each in of_text] for of_text in found.entities] == [
+                [each["text"] for each in of_text] for of_text in expected
+            ], asked
 
 
 def test_it_is_certified_and_answers_in_process(folder, tmp_path):

@@ -10,21 +10,34 @@ from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import Engine, ExportConfig
 from encserve_export.engines.table import check_entities
 from encserve_export.errors import CheckpointError, Unsupported
+from encserve_export.network.sizes import sizes_of
 from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import load
 
 from .checkpoints import ADDED, gliner
 
 
+@pytest.mark.parametrize(("mode", "rows"), [("markerV0", 4), ("token_level", 3)])
+def test_scores_of_a_token(tmp_path, mode, rows):
+    checkpoint = load(gliner(tmp_path / "checkpoint", span_mode=mode))
+    assert checkpoint.columns == {"logits": rows * 64}
+    assert (sizes_of([checkpoint]).head > 0) == (mode == "token_level"), "pairs of a word and a label take memory"
+
+
 def test_its_task_is_its_own(tmp_path):
     checkpoint = load(gliner(tmp_path / "checkpoint"))
     assert checkpoint.task.name == "zero-shot-token-classification"
     assert checkpoint.graph_inputs == ("input_ids", "lengths", "entity_roles")
-    assert checkpoint.columns == {"logits": 4 * 64}
     assert checkpoint.config.vocab_size == len(checkpoint.tokenizer)
     (marker,) = checkpoint.entity_settings["marker"]
     assert marker == len(checkpoint.tokenizer) - ADDED + 1
     assert checkpoint.max_length == 2 * 40 + 256
+
+
+def test_keys_of_training_are_passed_over(tmp_path):
+    """As published checkpoints have them."""
+    stated = {"gpu": "a100", "run_time": "3:30:00", "scheduler_type": "cosine", "prev_path": "none", "log_dir": "logs"}
+    assert load(gliner(tmp_path / "checkpoint", **stated)).entities is not None
 
 
 def test_without_weights(tmp_path):
@@ -46,8 +59,10 @@ def test_a_pickle_is_read_as_tensors_where_it_is_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"span_mode": "token_level"}, "span_mode 'token_level'; of GLiNER uni-encoders of spans are served"),
-        ({"span_mode": "markerV1"}, "span_mode 'markerV1'"),
+        ({"span_mode": "token_level", "model_type": "gliner_uni_encoder_span"}, "span_mode 'token_level'; of GLiNER"),
+        ({"span_mode": "token_level", "represent_spans": True}, "states 'represent_spans'"),
+        ({"span_mode": "marker"}, "span_mode 'marker'; of GLiNER uni-encoders are served, with"),
+        ({"span_mode": ["markerV0"]}, "span_mode .*markerV0"),
         ({"model_type": "gliner_bi_encoder_span"}, "model_type 'gliner_bi_encoder_span'"),
         ({"labels_encoder": "BAAI/bge-small-en-v1.5"}, "states 'labels_encoder'"),
         ({"subtoken_pooling": "mean"}, "states 'subtoken_pooling': 'mean'.*supported is 'first'"),

@@ -51,6 +51,7 @@ def checkpoints(tmp_path_factory):
     made["rank-modular-bert"] = modular(folder / "rank-modular")
     made["hybrid-m3"] = m3(folder / "hybrid-m3-layout")
     made["entities-gliner"] = gliner(folder / "entities-gliner-layout")
+    made["entities-words"] = gliner(folder / "entities-words-layout", body="modernbert", span_mode="token_level")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     heads = make_heads(folder / "heads", [*HEADS.values()])
     return made | {name: heads[head] for name, head in HEADS.items()}

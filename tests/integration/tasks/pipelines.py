@@ -21,6 +21,7 @@ PIPELINES = {
     "late-bert": {"family": "bert"},
     "hybrid-m3": {"family": "bert", "export": {"task": "hybrid-embedding", "allow_pickle": True}},
     "entities-gliner": {"family": "bert"},
+    "entities-words": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -54,9 +55,9 @@ PIPELINES = {
     "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
-BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta"}
+BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta", "entities-words"}
 """Of those, what only slow tests ask: for each a network is traced, and a server has three steps more. `make test` asks
-RoBERTa and its tokenizer for labels and for answers."""
+RoBERTa and its tokenizer for labels and for answers, and a GLiNER of spans."""
 HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}
 """Pipelines that share one encode step -> the head of each."""
 ADAPTERS = {"embed-bert": {"legal": (), "medical": ()}, "classify-bert": {"polite": ("classifier",)}}

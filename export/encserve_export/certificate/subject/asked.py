@@ -61,6 +61,7 @@ def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
         return Library(
             folder=checkpoint.original,
             task=checkpoint.task.name,
+            base=checkpoint.base.folder if checkpoint.base else None,
             max_length=checkpoint.max_length,
             allow_pickle=config.allow_pickle,
         )

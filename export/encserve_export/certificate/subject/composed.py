@@ -20,7 +20,8 @@ from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Answer, Asked
 from encserve_server.steps.encode.request import NonFiniteRows
-from encserve_server.steps.head.answers.labelled_entities import WORD
+from encserve_server.steps.head.answers.chosen_runs import PARTS
+from encserve_server.steps.head.answers.labelled_entities import OF_WORDS, WORD
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
@@ -42,8 +43,8 @@ class Said:
     """What the encode step gives for each of them, (r, W)."""
     read: list[NDArray[np.intp]] | list[NDArray[np.bool_]] | None
     """Of each of them, the rows that the head looks at; None for all of all. transformers takes a million from
-    BigBird's logits of a question, where no answer can be: beside that no difference would be seen. Of spans with
-    labels which numbers (r, W) are those of one that is there."""
+    BigBird's logits of a question, where no answer can be: beside that no difference would be seen. Of spans
+    or words with labels which numbers (r, W) are those of one that is there."""
     answers: Sequence[tuple[Answer, ...]]
     """For each text or pair."""
     counts: list[int] | None = None
@@ -155,9 +156,8 @@ class ComposedPipeline:
         if self._task.layout == "context_windows":
             return _of_contexts(tensors)
         if self._task.layout == "labelled_words":
-            widths, most = self._entities["max_width"], self._entities["most_labels"]
             labels = len(request.options["labels"])
-            return [spans_there(text["entity_roles"], widths, most, labels) for text in texts]
+            return [scores_there(text["entity_roles"], self._entities, labels) for text in texts]
         return None
 
     def _rows_of(self, answer: Mapping[str, Rows] | Exception, sizes: Sequence[int]) -> list[Rows]:
@@ -187,12 +187,15 @@ def wire_options(request: Asked) -> dict[str, Any]:
     }
 
 
-def spans_there(roles: NDArray[np.int64], widths: int, most: int, labels: int) -> NDArray[np.bool_]:
-    """Which of the numbers (t, widths * most) of a text's tokens are those of a span that does not end behind the text,
-    and of one of its labels; `roles` (t,) say which tokens begin words."""
-    there = np.zeros((len(roles), widths, most), bool)
+def scores_there(roles: NDArray[np.int64], stated: Mapping[str, Any], labels: int) -> NDArray[np.bool_]:
+    """Which of the numbers (t, W) of a text's tokens are those of a word for one of its labels, or of a span that does
+    not end behind the text; `roles` (t,) say which tokens begin words."""
     at_words = np.flatnonzero(roles == WORD)
-    there[at_words, :, :labels] = (np.arange(len(at_words))[:, None] + np.arange(widths) < len(at_words))[..., None]
+    of_words = stated["scores"] == OF_WORDS
+    rows = PARTS if of_words else stated["max_width"]
+    there = np.zeros((len(roles), rows, stated["most_labels"]), bool)
+    inside = of_words | (np.arange(len(at_words))[:, None] + np.arange(rows) < len(at_words))
+    there[at_words, :, :labels] = inside[..., None]
     return there.reshape(len(roles), -1)
 
 

@@ -1,4 +1,4 @@
-"""What stands on the encoder of a GLiNER checkpoint: from vectors of tokens to scores of spans of words for labels."""
+"""What stands on the encoder of a GLiNER checkpoint: from vectors of tokens to scores for the labels of a request."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from encserve_export.errors import CheckpointError, Unsupported
 
 from .layout import GLINER, GlinerSettings
 from .recurrence import BothWays
+from .scores import MOST_LABELS, Part
+from .span_scores import SpanScores
+from .word_scores import WordScores
 
-MOST_LABELS = 64
-"""Of one request. Each row of scores has a place for as many."""
 WORD, LABEL = 1, 2
 """What a token is to the head: the first of a word, or the marker of a label; others are 0."""
 
 
 class EntityHead(nn.Module):
-    """Scores of spans: an LSTM over the vectors of words, two layers on the first and the last word of each span, and
-    the product with the vector of each label (Zaratiana et al. 2023, GLiNER, section 2.2).
-
-    The last layer of a span and the product with a label are both linear, so a label goes through that layer in the
-    place of each span: one product for each label where the library computes a vector for each span. The first layer of
-    a span is likewise the sum of what it makes of either word.
-    """
+    """An LSTM over the vectors of words, and scores of spans or of words for each label (Zaratiana et al. 2023, GLiNER,
+    section 2.2; Stepanov and Shtopko 2024, GLiNER multi-task)."""
 
     def __init__(self, settings: GlinerSettings, encoder_width: int) -> None:
         super().__init__()
@@ -34,48 +30,36 @@ class EntityHead(nn.Module):
         self.settings = settings
         self.projection = nn.Identity() if encoder_width == width else nn.Linear(encoder_width, width)
         self.layers = nn.ModuleList(BothWays(width) for _ in range(settings.rnn_layers))
-        self.start, self.end, self.prompt = (_two_layers(width, width) for _ in range(3))
-        self.out = _two_layers(2 * width, width)
+        self.scores: WordScores | SpanScores = (
+            WordScores(width) if settings.of_words else SpanScores(width, settings.max_width)
+        )
 
     @property
     def columns(self) -> int:
-        """Numbers of each token: of each width of a span, for each label."""
-        return self.settings.max_width * MOST_LABELS
+        """Numbers of each token."""
+        return self.scores.rows * MOST_LABELS
+
+    @property
+    def passing(self) -> int:
+        """Numbers of each place of a padded view that are computed on the way, at once."""
+        return self.scores.passing * self.settings.hidden_size
 
     def forward(self, states: Tensor, packing: Packing, roles: Tensor) -> Tensor:
-        """Vectors (T, H) of the tokens of n texts, and what they are, int64 (T,), to logits float32 (T, K * M): at the
-        first token of a word those of the spans of 1 to K words that begin there, for each of M labels. 0 where there
-        is no such span or label, and at other tokens."""
-        settings, most = self.settings, self.settings.max_width
+        """Vectors (T, H) of the tokens of n texts, and what they are, int64 (T,), to logits float32 (T, R * M): at the
+        first token of a word R for each of M labels. 0 where there is no such label, or no such span, and at other
+        tokens."""
         states = self.projection(states)
         n, longest = packing.is_token.shape
         word_at, slots, words = _collected(packing, roles == WORD, longest)
         label_at, _, labels = _collected(packing, roles == LABEL, MOST_LABELS)
-        if not settings.vector_of_marker:
+        if not self.settings.vector_of_marker:
             label_at = (label_at + 1).clamp(max=states.shape[0] - 1)
         vectors = states[word_at] * words[..., None]  # (n, L, H)
         for layer in self.layers:
             vectors = layer(vectors, words)
-
-        inner, outer = self.out[0], self.out[2]
-        assert isinstance(inner, nn.Linear)
-        assert isinstance(outer, nn.Linear)
-        of_both: Tensor = inner.weight  # (P, 2 H)
-        of_start, of_end = of_both[:, : settings.hidden_size], of_both[:, settings.hidden_size :]
-        begins = self.start(vectors).relu() @ of_start.T + inner.bias  # (n, L, P)
-        ends = self.end(vectors).relu() @ of_end.T  # (n, L, P)
-        ends = torch.cat([ends, ends.new_zeros(n, most - 1, ends.shape[2])], 1)  # (n, L + K - 1, P)
-        asked: Tensor = self.prompt(states[label_at])  # (n, M, H)
-        weights, bias = asked @ outer.weight, asked @ outer.bias  # (n, M, P), (n, M)
-        ended = torch.cat([words, words.new_zeros(n, most - 1)], 1)  # (n, L + K - 1)
-        scores = []
-        for width in range(most):
-            spans = (begins + ends[:, width : width + longest]).relu()  # (n, L, P)
-            real = words & ended[:, width : width + longest]  # (n, L)
-            of_width = spans @ weights.transpose(1, 2) + bias[:, None, :]  # (n, L, M)
-            scores.append(torch.where(real[..., None] & labels[:, None, :], of_width, 0.0))
-        rows = torch.stack(scores, 2).reshape(n * longest, self.columns)
-        return rows[slots] * (roles == WORD)[:, None]
+        logits = self.scores(vectors, words, states[label_at], labels)  # (n, L, R, M)
+        rows = logits.reshape(n * longest, self.columns)
+        return rows[slots] * (roles == WORD)[:, None]  # type: ignore[no-any-return]
 
 
 def guessed_roles(input_ids: Tensor, marker_id: int, separator_id: int) -> Tensor:
@@ -95,40 +79,33 @@ def load_head(settings: GlinerSettings, encoder_width: int, tensors: Mapping[str
     """
     head = EntityHead(settings, encoder_width)
     wanted = head.state_dict()
-    names = {name: _name_of(name) for name in wanted}
-    if missing := sorted({*names.values()} - {*tensors}):
+    parts = {name: _part_of(name, head.scores.parts) for name in wanted}
+    named = {part.name for part in parts.values()}
+    if missing := sorted(named - {*tensors}):
         raise CheckpointError(f"the weights lack {len(missing)} tensors that {GLINER} asks for, such as {missing[0]}")
-    if unread := sorted({*tensors} - {*names.values()}):
+    if unread := sorted({*tensors} - named):
         raise Unsupported(f"the weights have {len(unread)} tensors that nothing reads, such as {unread[0]}")
-    for own, name in names.items():
-        if tensors[name].shape != wanted[own].shape:
-            shapes = list(tensors[name].shape), list(wanted[own].shape)
-            raise CheckpointError(f"{name} has the shape {shapes[0]}, {GLINER} asks for {shapes[1]}")
-    head.load_state_dict({own: tensors[name].float() for own, name in names.items()})
+    for own, part in parts.items():
+        shapes = list(tensors[part.name].shape), part.whole(wanted[own].shape)
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(f"{part.name} has the shape {shapes[0]}, {GLINER} asks for {shapes[1]}")
+    head.load_state_dict({own: part.of(tensors[part.name].float()) for own, part in parts.items()})
+    for layer in head.layers:
+        assert isinstance(layer, BothWays)
+        layer.lay_out()
     return head.eval().requires_grad_(False)
 
 
-_PARTS = {
-    "projection": "token_rep_layer.projection",
-    "start": "span_rep_layer.span_rep_layer.project_start",
-    "end": "span_rep_layer.span_rep_layer.project_end",
-    "out": "span_rep_layer.span_rep_layer.out_project",
-    "prompt": "prompt_rep_layer",
-}
-_LAYERS = {"0": "0", "2": "3"}
-"""Of two layers: the library has a dropout between them, which has no tensors."""
-
-
-def _name_of(own: str) -> str:
-    """The library's name of a tensor of the head."""
+def _part_of(own: str, of_scores: Mapping[str, Part]) -> Part:
+    """Which tensor of the library, or which part of it, one of the head is."""
     part, *rest = own.split(".")
     if part == "layers":
         layer, direction, tensor = rest
         turned = "_reverse" if direction == "backwards" else ""
-        return f"rnn.lstm.{tensor.removesuffix('0')}{layer}{turned}"
-    if len(rest) == len(("layer", "tensor")):
-        rest[0] = _LAYERS[rest[0]]
-    return ".".join([_PARTS[part], *rest])
+        return Part(f"rnn.lstm.{tensor.removesuffix('0')}{layer}{turned}")
+    if part == "projection":
+        return Part(f"token_rep_layer.{own}")
+    return of_scores[".".join(rest)]
 
 
 def _collected(packing: Packing, wanted: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,7 +126,3 @@ def _collected(packing: Packing, wanted: Tensor, most: int) -> tuple[Tensor, Ten
         slots.clamp(max=n * most - 1),
         filled[: n * most].reshape(n, most) != 0,
     )
-
-
-def _two_layers(taken: int, given: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(taken, 4 * given), nn.ReLU(), nn.Linear(4 * given, given))

@@ -25,6 +25,7 @@ from transformers import (
 from encserve_export.checkpoint.sentence.layers import read_raw_weights
 from encserve_export.errors import CheckpointError, Unsupported
 
+from .base import TOKENIZER, Base
 from .layout import GLINER, GlinerSettings
 
 BODY = "token_rep_layer.bert_layer.model."
@@ -37,19 +38,20 @@ _CARD = "README.md"
 
 
 def encoder_laid_out(
-    folder: Path, settings: GlinerSettings, *, allow_pickle: bool, weights: bool
+    folder: Path, settings: GlinerSettings, base: Base | None, *, allow_pickle: bool, weights: bool
 ) -> tuple[Path, dict[str, Tensor]]:
     """A folder with the encoder of the checkpoint in `folder`, which is taken away when this process ends; and the
-    tensors of what stands on it, by their names. Without `weights` there are none of either.
+    tensors of what stands on it, by their names. Without `weights` there are none of either. What the files do not have
+    of configuration and tokenizer is that of `base`.
 
     Raises:
         CheckpointError: weights, the encoder's configuration or its tokenizer are missing, or a pickle is not allowed.
         Unsupported: the family of the encoder is none of transformers, or its table of words has another name than that
             of BERT or ModernBERT.
     """
-    config = _config_of(folder, settings)
+    config = _config_of(folder, settings, base)
     _check_table_of_words(folder, config)
-    tokenizer = _tokenizer_of(folder, settings)
+    tokenizer = _tokenizer_of(folder, settings, base)
     tensors = read_raw_weights(folder, allow_pickle=allow_pickle) if weights else {}
     body = {name.removeprefix(BODY): tensor for name, tensor in tensors.items() if name.startswith(BODY)}
     if weights and not body:
@@ -67,25 +69,15 @@ def encoder_laid_out(
     return target, {name: tensor for name, tensor in tensors.items() if not name.startswith(BODY)}
 
 
-def _named(folder: Path, settings: GlinerSettings) -> str:
-    """What the checkpoint names as its encoder. Raises CheckpointError where that would be a folder by chance."""
-    named = Path(settings.encoder_name)
-    if not named.is_absolute() and named.is_dir():
-        raise CheckpointError(
-            f"{folder / GLINER} names {settings.encoder_name!r} as its encoder, and where this runs there is a folder "
-            "of that name, which would be taken for it: run it elsewhere, or state the whole path"
-        )
-    return settings.encoder_name
-
-
-def _config_of(folder: Path, settings: GlinerSettings) -> PreTrainedConfig:
+def _config_of(folder: Path, settings: GlinerSettings, base: Base | None) -> PreTrainedConfig:
     if settings.encoder is None:
+        assert base is not None
         try:
-            found: PreTrainedConfig = AutoConfig.from_pretrained(_named(folder, settings), trust_remote_code=False)
+            found: PreTrainedConfig = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{folder / GLINER} has no encoder_config, and its model_name, {settings.encoder_name!r}, "
-                f"is not there: {error}"
+                f"cannot be read: {error}"
             ) from error
         return found
     kind = settings.encoder.get("model_type", "deberta-v2")
@@ -107,9 +99,9 @@ def _check_table_of_words(folder: Path, config: PreTrainedConfig) -> None:
         )
 
 
-def _tokenizer_of(folder: Path, settings: GlinerSettings) -> PreTrainedTokenizerBase:
+def _tokenizer_of(folder: Path, settings: GlinerSettings, base: Base | None) -> PreTrainedTokenizerBase:
     """The tokenizer with the tokens that the library adds to it, and with the special tokens that it asks for."""
-    source = folder if (folder / "tokenizer_config.json").is_file() else _named(folder, settings)
+    source = folder if base is None or (folder / TOKENIZER).is_file() else base.folder
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (ImportError, KeyError, OSError, ValueError) as error:

@@ -17,6 +17,9 @@ ENTITIES = "zero-shot-token-classification"
 """The task of such checkpoints: entities of labels that a request brings. transformers has no name for it."""
 SPANS = "markerV0"
 """The `span_mode` of networks that give each span of words a score for each label."""
+WORDS = "token_level"
+"""That of networks that give each word three: how likely an entity of the label begins there, ends there, and has the
+word in it."""
 
 _GLINER2 = "extractor"
 """The `model_type` of the library GLiNER2."""
@@ -29,7 +32,8 @@ _TRAINING = (
     *("dropout", "fine_tune", "max_types", "max_neg_type_ratio", "shuffle_types", "random_drop", "size_sup"),
     *("lr_*", "num_steps", "*_steps", "warmup_*", "*batch_size", "eval_*", "train_*", "val_*", "save_*", "log_*"),
     *("*_dir", "*_path", "*_data", "loss_*", "*_loss_coef", "neg_spans_ratio", "scheduler*", "weight_decay*"),
-    *("freeze_*", "label_smoothing", "root", "optimizer*", "max_grad_norm", "seed", "_attn_implementation"),
+    *("freeze_*", "label_smoothing", "root", "optimizer*", "max_grad_norm", "seed", "gpu", "run_time"),
+    "_attn_implementation",
 )
 _LISTED = (
     Unread("names the checkpoint", _NAMES),
@@ -46,7 +50,7 @@ _LISTED = (
     Unread("says how many layers are between the encoder and its head", ("num_post_fusion_layers",)),
     Unread("mixes the layers of the encoder", ("fuse_layers", "precomputed_prompts_mode"), (False, None)),
     Unread("puts an encoder before the spans", ("span_encoder_config", "id_to_classes"), (None,)),
-    Unread("gives tokens vectors of spans, too", ("represent_spans",), (False,)),
+    Unread("gives spans a vector where words have the scores", ("represent_spans",), (False,)),
     Unread(
         "is of networks that are not served, beside what names them",
         (
@@ -60,7 +64,11 @@ _LISTED = (
     ),
     Unread("says that there is an LSTM", ("has_rnn",), (True,)),
 )
-_KINDS = (None, "gliner", "gliner_uni_encoder_span")
+_KINDS = {
+    SPANS: (None, "gliner", "gliner_uni_encoder_span"),
+    WORDS: (None, "gliner", "gliner_uni_encoder_token"),
+}
+"""The `model_type` of each `span_mode`; the library goes by the second alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +81,10 @@ class GlinerSettings:
     """The hub id, or the folder, of the encoder that it was trained from."""
     hidden_size: int
     """Width of the head."""
+    of_words: bool
+    """Whether words have the scores, and not spans."""
     max_width: int
-    """Words of the longest entity."""
+    """Words of the longest entity, where spans have the scores."""
     max_words: int
     """Words of a text that count."""
     rnn_layers: int
@@ -103,8 +113,7 @@ def refuse_gliner2(folder: Path) -> None:
     file = folder / "config.json"
     if file.is_file() and read_needed_object(file).get("model_type") == _GLINER2:
         raise Unsupported(
-            f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; "
-            "models of GLiNER v2.1 with spans are"
+            f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; uni-encoders of GLiNER are"
         )
 
 
@@ -119,10 +128,10 @@ def read_gliner(folder: Path) -> GlinerSettings:
     stated = read_needed_object(file)
     kind = stated.get("model_type")
     mode = stated.get("span_mode", SPANS)
-    if kind not in _KINDS or mode != SPANS:
+    if kind not in _KINDS.get(str(mode), ()):
         raise Unsupported(
-            f"{file} states model_type {kind!r} and span_mode {mode!r}; of GLiNER uni-encoders of spans are served, "
-            f"span_mode {SPANS!r}"
+            f"{file} states model_type {kind!r} and span_mode {mode!r}; of GLiNER uni-encoders are served, with "
+            f"span_mode {SPANS!r} or {WORDS!r}"
         )
     check_keys(file, stated, _READ, _LISTED)
     encoder = stated.get("encoder_config")
@@ -133,6 +142,7 @@ def read_gliner(folder: Path) -> GlinerSettings:
         encoder=encoder,
         encoder_name=str(stated.get("model_name", "microsoft/deberta-v3-small")),
         hidden_size=_whole(file, stated, "hidden_size", 512),
+        of_words=mode == WORDS,
         max_width=_whole(file, stated, "max_width", 12),
         max_words=_whole(file, stated, "max_len", 384),
         rnn_layers=_whole(file, stated, "num_rnn_layers", 1, least=0),

@@ -12,10 +12,12 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig
+from encserve_server.steps.head.answers.labelled_entities import OF_SPANS, OF_WORDS
 from encserve_server.steps.tokenize.layouts.words import words_of
 
-from .head import MOST_LABELS, guessed_roles
+from .head import guessed_roles
 from .layout import GLINER, GlinerSettings
+from .scores import MOST_LABELS
 
 _UNSTATED = 10**9
 """transformers gives 1e30 where a tokenizer states no length."""
@@ -39,7 +41,8 @@ def settings_of(settings: GlinerSettings, tokenizer: PreTrainedTokenizerBase) ->
         "marker": markers,
         "separator": separators,
         "max_words": settings.max_words,
-        "max_width": settings.max_width,
+        "scores": OF_WORDS if settings.of_words else OF_SPANS,
+        **({} if settings.of_words else {"max_width": settings.max_width}),
         "most_labels": MOST_LABELS,
     }
 

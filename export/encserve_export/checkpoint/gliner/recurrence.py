@@ -13,9 +13,26 @@ _OPSET = 14
 class BothWays(nn.Module):
     """One layer. Each direction gives half of a vector."""
 
+    given: Tensor
+    """What the operator multiplies vectors with, of both directions: (2, 4 H/2, H)."""
+    kept: Tensor
+    """Likewise states: (2, 4 H/2, H/2)."""
+    biases: Tensor
+    """What it adds to either: (2, 8 H/2)."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.forwards, self.backwards = (nn.LSTM(width, width // 2, batch_first=True) for _ in range(2))
+
+    def lay_out(self) -> None:
+        """Put the weights in the order of the operator, before anything is traced: what a graph puts in order is no
+        constant there, and a precision would round it."""
+        both = (self.forwards, self.backwards)
+        given = torch.stack([_in_order(each.weight_ih_l0) for each in both])  # (2, 4 H/2, H)
+        kept = torch.stack([_in_order(each.weight_hh_l0) for each in both])  # (2, 4 H/2, H/2)
+        biases = torch.stack([torch.cat([_in_order(each.bias_ih_l0), _in_order(each.bias_hh_l0)]) for each in both])
+        for name, tensor in (("given", given), ("kept", kept), ("biases", biases)):
+            self.register_buffer(name, tensor.detach(), persistent=False)
 
     def forward(self, vectors: Tensor, words: Tensor) -> Tensor:
         """Vectors (n, L, H) of places, of which the first of each text are words, as `words` bool (n, L) says, to new
@@ -34,13 +51,9 @@ class BothWays(nn.Module):
 
     def _operator(self, vectors: Tensor, counts: Tensor) -> Tensor:
         n, longest, width = vectors.shape
-        both = (self.forwards, self.backwards)
-        given = torch.stack([_in_order(each.weight_ih_l0) for each in both])  # (2, 4 H/2, H)
-        kept = torch.stack([_in_order(each.weight_hh_l0) for each in both])  # (2, 4 H/2, H/2)
-        biases = torch.stack([torch.cat([_in_order(each.bias_ih_l0), _in_order(each.bias_hh_l0)]) for each in both])
         states = ops.symbolic(
             "LSTM",
-            [vectors.transpose(0, 1), given, kept, biases, counts.clamp(min=1).to(torch.int32)],
+            [vectors.transpose(0, 1), self.given, self.kept, self.biases, counts.clamp(min=1).to(torch.int32)],
             {"direction": "bidirectional", "hidden_size": width // 2},
             dtype=vectors.dtype,
             shape=(longest, 2, n, width // 2),

@@ -13,6 +13,7 @@ KEPT_OPERATORS = frozenset(
         "Div",
         "Exp",
         "InstanceNormalization",
+        "LSTM",
         "LayerNormalization",
         "Log",
         "LogSoftmax",
@@ -35,8 +36,8 @@ KEPT_OPERATORS = frozenset(
         "Where",
     )
 )
-"""Operators that stay FP32: norms and their parts, softmax and the mask before it, sums, the choice of experts. Linear
-layers are not among them; their kernels add up in FP32."""
+"""Operators that stay FP32: norms and their parts, softmax and the mask before it, sums, the choice of experts, and an
+LSTM, in which rounding goes on from word to word. Linear layers are not among them; their kernels add up in FP32."""
 _WAVES = frozenset(("Cos", "Sin"))
 """What makes a rotation out of an angle. The angles of position 8,191 are up to 8,191 radians, where fp16 counts in
 steps of 4: they stay FP32 up to here, and their sines and cosines may be fp16."""

@@ -1,5 +1,6 @@
-"""GLiNER with spans, the network of urchade/gliner_*-v2.1 and its kin, written down from its published code: one text
-at a time, a vector for each span, and nothing shared with the graph that is served.
+"""GLiNER, the networks of urchade/gliner_*-v2.1 with spans and of knowledgator's with words, written down from the
+published code: one text at a time, a vector for each span or for each pair of a word and a label, and nothing shared
+with the graph that is served.
 
 The library itself wants an older transformers than encserve has. The modules have the names of the published tensors.
 """
@@ -29,28 +30,25 @@ class _Named(nn.Module):
             self.add_module(name, module)
 
 
-class SpanNetwork(nn.Module):
+class Network(nn.Module):
     """The published modules, in inference."""
+
+    rows: int
+    """Numbers of each word for each label."""
 
     def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
         super().__init__()
         width, layers = stated.get("hidden_size", 512), stated.get("num_rnn_layers", 1)
-        self.widths = stated.get("max_width", 12)
         self.token_rep_layer = _Named(bert_layer=_Named(model=encoder))
         if encoder.config.hidden_size != width:  # type: ignore[union-attr]
             self.token_rep_layer.projection = nn.Linear(encoder.config.hidden_size, width)  # type: ignore[union-attr,arg-type]
         if layers:
             lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True)
             self.rnn = _Named(lstm=lstm)
-        marker = _Named(
-            project_start=_projection(width), project_end=_projection(width), out_project=_projection(2 * width, width)
-        )
-        self.span_rep_layer = _Named(span_rep_layer=marker)
-        self.prompt_rep_layer = _projection(width)
 
     def forward(self, input_ids: Tensor, word_at: Sequence[int], label_at: Sequence[int]) -> Tensor:
-        """The tokens of one text, int64 (t,), and which of them are its w words and its c labels, to logits (w, K, c)
-        of the spans of 1 to K words; those that end behind the text have no meaning."""
+        """The tokens of one text, int64 (t,), and which of them are its w words and its c labels, to logits
+        (w, rows, c)."""
         encoder: Any = self.token_rep_layer.bert_layer.model  # type: ignore[union-attr]
         mask = torch.ones_like(input_ids)[None]
         states = encoder(input_ids=input_ids[None], attention_mask=mask).last_hidden_state[0]
@@ -59,13 +57,58 @@ class SpanNetwork(nn.Module):
         words, labels = states[list(word_at)], states[list(label_at)]
         if hasattr(self, "rnn"):
             words = self.rnn.lstm(words[None])[0][0]  # type: ignore[operator]
+        return self.scored(words, labels)
+
+    def scored(self, words: Tensor, labels: Tensor) -> Tensor:
+        """Vectors of words (w, H) and of labels (c, H) to logits (w, rows, c)."""
+        raise NotImplementedError
+
+
+class SpanNetwork(Network):
+    """Scores of spans of 1 to K words, each with a vector; those that end behind the text have no meaning."""
+
+    def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
+        super().__init__(stated, encoder)
+        width = stated.get("hidden_size", 512)
+        self.rows = stated.get("max_width", 12)
+        marker = _Named(
+            project_start=_projection(width), project_end=_projection(width), out_project=_projection(2 * width, width)
+        )
+        self.span_rep_layer = _Named(span_rep_layer=marker)
+        self.prompt_rep_layer = _projection(width)
+
+    def scored(self, words: Tensor, labels: Tensor) -> Tensor:
+        """Vectors of words (w, H) and of labels (c, H) to logits (w, K, c) of the spans that begin at each word."""
         layers: Any = self.span_rep_layer.span_rep_layer
-        count = len(word_at)
-        last = torch.arange(count)[:, None] + torch.arange(self.widths)
+        count = len(words)
+        last = torch.arange(count)[:, None] + torch.arange(self.rows)
         ends = layers.project_end(words)[last.clamp(max=count - 1)]  # (w, K, H)
         starts = layers.project_start(words)[:, None].expand_as(ends)
         spans = layers.out_project(torch.cat([starts, ends], -1).relu())  # (w, K, H)
         return torch.einsum("wkh,ch->wkc", spans, self.prompt_rep_layer(labels))
+
+
+class WordNetwork(Network):
+    """Scores of words: that an entity begins there, that it ends there, and that the word is of it."""
+
+    rows = 3
+
+    def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
+        super().__init__(stated, encoder)
+        width = stated.get("hidden_size", 512)
+        self.scorer = _Named(
+            proj_token=nn.Linear(width, 2 * width),
+            proj_label=nn.Linear(width, 2 * width),
+            out_mlp=nn.Sequential(nn.Linear(3 * width, 4 * width), nn.Dropout(), nn.ReLU(), nn.Linear(4 * width, 3)),
+        )
+
+    def scored(self, words: Tensor, labels: Tensor) -> Tensor:
+        """Vectors of words (w, H) and of labels (c, H) to logits (w, 3, c)."""
+        layers: Any = self.scorer
+        word, of_word = layers.proj_token(words)[:, None].expand(-1, len(labels), -1).chunk(2, -1)  # (w, c, H)
+        label, of_label = layers.proj_label(labels)[None].expand(len(words), -1, -1).chunk(2, -1)
+        scores: Tensor = layers.out_mlp(torch.cat([word, label, of_word * of_label], -1))  # (w, c, 3)
+        return scores.transpose(1, 2)
 
 
 def _projection(taken: int, given: int | None = None) -> nn.Sequential:
@@ -76,13 +119,15 @@ def _projection(taken: int, given: int | None = None) -> nn.Sequential:
 class Gliner:
     """A checkpoint of the library, with the prompt that it makes of labels."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: Path | None = None) -> None:
+        """What the files in `folder` do not have is read from `base`, or where they say."""
         stated = json.loads((folder / "gliner_config.json").read_text(encoding="utf-8"))
         self.max_words: int = stated.get("max_len", 384)
         self._of_marker = stated.get("embed_ent_token", True)
         self._marker = stated.get("ent_token", "<<ENT>>")
         self._separator = stated.get("sep_token", "<<SEP>>")
-        source = folder if (folder / "tokenizer_config.json").is_file() else stated["model_name"]
+        named = base or stated["model_name"]
+        source = folder if (folder / "tokenizer_config.json").is_file() else named
         self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         for name in ("bos", "eos"):
             if (
@@ -96,7 +141,7 @@ class Gliner:
             self._marker_id = len(self._tokenizer) - 2
         encoder = stated.get("encoder_config")
         if encoder is None:
-            config = AutoConfig.from_pretrained(stated["model_name"], trust_remote_code=False)
+            config = AutoConfig.from_pretrained(named, trust_remote_code=False)
         else:
             config = CONFIG_MAPPING[encoder.get("model_type", "deberta-v2")](**encoder)
         tensors = _tensors(folder)
@@ -105,7 +150,8 @@ class Gliner:
         )
         make: Any = AutoModel.from_config
         model = make(config, attn_implementation="eager", dtype=torch.float32)
-        self.network = SpanNetwork(stated, model)
+        self.of_words = stated.get("span_mode", "markerV0") == "token_level"
+        self.network: Network = (WordNetwork if self.of_words else SpanNetwork)(stated, model)
         self.network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
         missing = {*self.network.state_dict()} - {*tensors}
         if missing:
@@ -132,7 +178,7 @@ class Gliner:
         return ids, [*firsts.values()], [found[word].span() for word in firsts]
 
     def logits(self, ids: list[int], word_at: Sequence[int]) -> Tensor:
-        """Of the spans that begin at each word, for each label: (w, K, c)."""
+        """Of each word, or of the spans that begin at each, for each label: (w, rows, c)."""
         label_at = [place + (not self._of_marker) for place, id_ in enumerate(ids) if id_ == self._marker_id]
         logits: Tensor = self.network(torch.tensor(ids), word_at, label_at)
         return logits

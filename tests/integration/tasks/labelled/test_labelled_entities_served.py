@@ -2,24 +2,23 @@
 
 import httpx2
 import pytest
-from export.gliner.test_entities import ASKED, GOLDEN, LABELS, LIBRARY, TEXTS
+from export.gliner.test_entities import ASKED, GOLDEN, LABELS, TEXTS, chosen
 
 from encserve import InvalidInput
 from encserve_export.verify import verify
 
 MODEL = "entities-gliner"
-SEEN = GOLDEN["cases"]["projected"]["answers"]
+CASES = {MODEL: "projected", "entities-words": "words of ModernBERT"}
+BOTH = [MODEL, pytest.param("entities-words", marks=pytest.mark.slow)]
+SEEN = GOLDEN["cases"][CASES[MODEL]]["answers"]
 
 
-def options_of(asked):
-    nested = {"nested": True} if asked.get("flat_ner") is False else {}
-    return nested | {name: value for name, value in asked.items() if name in LIBRARY}
-
-
+@pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("asked", ASKED)
-def test_the_entities_are_those_of_the_library(client, asked):
-    answer = client.extract_entities(TEXTS, LABELS, model=MODEL, **options_of(ASKED[asked]))
-    for ours, theirs in zip(answer.entities, SEEN[asked], strict=True):
+def test_the_entities_are_those_of_the_library(client, model, asked):
+    answer = client.extract_entities(TEXTS, LABELS, model=model, **chosen(ASKED[asked]))
+    seen = GOLDEN["cases"][CASES[model]]["answers"][asked]
+    for ours, theirs in zip(answer.entities, seen, strict=True):
         assert [vars(each) | {"score": None} for each in ours] == [each | {"score": None} for each in theirs]
         assert [each.score for each in ours] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
     assert answer.dropped_counts[:-1].tolist() == [0] * (len(TEXTS) - 1)
@@ -57,5 +56,6 @@ def test_the_gateway_has_the_same(gateway):
     assert [len(each) for each in found["entities"]] == [len(each) for each in SEEN["nested"][:2]]
 
 
-def test_a_server_answers_as_certified(client, repository):
-    assert verify(client._transport, MODEL, repository, timeout_s=300).complaints == []
+@pytest.mark.parametrize("model", BOTH)
+def test_a_server_answers_as_certified(client, repository, model):
+    assert verify(client._transport, model, repository, timeout_s=300).complaints == []

@@ -7,7 +7,7 @@ import pytest
 
 from encserve_export.certificate.figures.parity import LogitParity
 from encserve_export.certificate.limits import PARITY_LIMITS
-from encserve_export.certificate.subject.composed import spans_there
+from encserve_export.certificate.subject.composed import scores_there
 from encserve_export.certificate.variants import variants_of
 from encserve_export.config import Precision
 
@@ -22,8 +22,15 @@ def agreement_of(ours, theirs, cut=0.0):
 
 
 def test_spans_that_end_behind_the_text_and_labels_that_were_not_asked_for_are_not_there():
-    there = spans_there(np.array([0, 2, 0, 1, 0, 1, 0]), 3, 4, 2).reshape(7, 3, 4)
+    stated = {"scores": "spans", "max_width": 3, "most_labels": 4}
+    there = scores_there(np.array([0, 2, 0, 1, 0, 1, 0]), stated, 2).reshape(7, 3, 4)
     assert np.argwhere(there).tolist() == [[3, 0, 0], [3, 0, 1], [3, 1, 0], [3, 1, 1], [5, 0, 0], [5, 0, 1]]
+
+
+def test_all_scores_of_words_are_there_for_labels_that_were_asked_for():
+    there = scores_there(np.array([0, 2, 0, 1, 0, 1, 0]), {"scores": "words", "most_labels": 4}, 2).reshape(7, 3, 4)
+    assert there[[3, 5], :, :2].all()
+    assert there.sum() == 2 * 3 * 2
 
 
 def test_a_lost_entity_is_seen_beside_thousands_of_spans_that_are_none():

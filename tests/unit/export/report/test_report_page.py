@@ -91,6 +91,13 @@ def test_it_says_what_was_measured_on_what(published):
     )
 
 
+def test_an_encoder_that_a_checkpoint_names_is_named_too(published):
+    shown = published(1, [2, 3])
+    assert "a checkpoint, BertModel" in render_report([shown])
+    shown.manifest["checkpoint"]["base"] = {"source": "somebody/encoder", "revision": "0123456789abcdef"}
+    assert "a checkpoint, on somebody/encoder at 0123456789ab, BertModel" in render_report([shown])
+
+
 def test_figures_of_held_out_texts_are_shown(published):
     figures = {"cosine_mean": {"measured": 0.9876, "limit": 0.98, "at_least": True, "texts": 77}}
     page = render_report([published(1, [2, 3], held_out={"texts": 77, "figures": figures}, relaxed=["cosine_mean"])])

@@ -1,25 +1,44 @@
-"""Which spans of words become entities, beside a search that looks at every pair of spans."""
+"""Which spans and runs of words become entities, beside a search that looks at every pair of them."""
+
+from itertools import product
 
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.labelled_entities import Head, find_spans
+from encserve_server.steps.head.answers import chosen_runs
+from encserve_server.steps.head.answers.chosen_runs import find_runs
+from encserve_server.steps.head.answers.chosen_spans import find_spans
+from encserve_server.steps.head.answers.labelled_entities import Head
 from encserve_server.steps.request.options import InvalidArgument
 
 WIDTHS, PLACES = 3, 4
 OPTIONS = {"labels": ["x", "y"], "threshold": 0.5, "nested": False, "multi_label": False}
 
 
-def searched(scores, threshold, nested, multi_label):
-    """The surest first, each held against all that were taken."""
+def spans_of(scores, threshold):
     words, widths, labels = scores.shape
-    spans = [
+    return [
         (first, first + length, label, float(scores[first, length, label]))
         for first in range(words)
         for length in range(min(widths, words - first))
         for label in range(labels)
         if scores[first, length, label] > np.float32(threshold)
     ]
+
+
+def runs_of(scores, threshold):
+    words, _, labels = scores.shape
+    runs = []
+    for first, label, last in product(range(words), range(labels), range(words)):
+        start, end = scores[first, 0, label], scores[last, 1, label]
+        insides = [float(inside) for inside in scores[first : last + 1, 2, label]]
+        if first <= last and min(start, end) > np.float32(threshold) and min(insides) >= threshold:
+            runs.append((first, last, label, min(*insides, float(start), float(end))))
+    return runs
+
+
+def searched(spans, nested, multi_label):
+    """The surest first, each held against all that were taken."""
     taken = []
     for span in sorted(spans, key=lambda each: -each[3]):
         if all(beside(span, other, nested, multi_label) for other in taken):
@@ -44,7 +63,20 @@ def test_the_greedy_choice(nested, multi_label, threshold):
         words, widths, labels = rng.integers(1, 9), rng.integers(1, 6), rng.integers(1, 4)
         scores = (rng.integers(0, 12, (words, widths, labels)) / 11).astype(np.float32)  # many of them equal
         found = find_spans(scores, threshold=threshold, nested=nested, multi_label=multi_label)
-        assert [tuple(each) for each in found] == searched(scores, threshold, nested, multi_label)
+        assert [tuple(each) for each in found] == searched(spans_of(scores, threshold), nested, multi_label)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("threshold", [0.1, 0.4, 0.7])
+def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatch):
+    monkeypatch.setattr(chosen_runs, "_TOGETHER", 5)
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        words, labels = rng.integers(0, 9), rng.integers(1, 4)
+        scores = (rng.integers(3, 11, (words, 3, labels)) / 10).astype(np.float32)  # many of them equal
+        found = find_runs(scores, threshold=threshold, nested=nested, multi_label=multi_label)
+        assert [tuple(each) for each in found] == searched(runs_of(scores, threshold), nested, multi_label)
 
 
 def asked(**changes):
@@ -67,7 +99,7 @@ def asked(**changes):
 
 @pytest.fixture
 def head():
-    return Head({"entities": {"max_width": WIDTHS, "most_labels": PLACES}})
+    return Head({"entities": {"scores": "spans", "max_width": WIDTHS, "most_labels": PLACES}})
 
 
 def test_an_entity_has_its_characters(head):
