@@ -12,18 +12,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx.external_data_helper import set_external_data
 
-from encserve_export.attention.fused_attention import written_out
 from encserve_repository.manifest import sha256_of
-from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
-from encserve_server.steps.encode.network.onnxruntime_network import exact_integer_sums
 
 EXTERNAL_ABOVE_BYTES = 1_900_000_000  # a protobuf message ends at 2 GiB
 TABLE_BYTES = 4_000_000
@@ -52,7 +47,7 @@ def write_graph_file(graph: onnx.ModelProto, file: Path) -> None:
     """
     data = file.with_name(file.name + _DATA)
     data.unlink(missing_ok=True)  # onnx appends to it
-    large = _is_large(graph)
+    large = is_large(graph)
     if not large:
         for table in looked_up(graph.graph):
             if len(table.raw_data) >= TABLE_BYTES:
@@ -93,18 +88,6 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(body)
 
 
-def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
-    """A session of a graph in memory, on the CPU; a large one goes through a file for a while."""
-    graph, options = written_out(graph), options or onnxruntime.SessionOptions()
-    exact_integer_sums(options, read_cpu_flags())  # as served
-    if not _is_large(graph):
-        return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    with TemporaryDirectory(prefix="encserve-graph-") as folder:
-        file, copy = Path(folder) / "model.onnx", onnx.ModelProto()
-        copy.CopyFrom(graph)
-        write_graph_file(copy, file)
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-
-def _is_large(graph: onnx.ModelProto) -> bool:
+def is_large(graph: onnx.ModelProto) -> bool:
+    """Whether one message cannot hold the graph with its weights."""
     return sum(len(tensor.raw_data) for tensor in graph.graph.initializer) > EXTERNAL_ABOVE_BYTES

@@ -7,7 +7,7 @@ import pytest
 from encserve_export.config import Precision
 from encserve_export.engines.served_encoder import BatchedPacks
 from encserve_export.errors import WayFailed
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_session import session_of
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
 from encserve_export.precision.half import full_nodes

@@ -12,7 +12,8 @@ from encserve_export.attention.families import FAMILIES
 from encserve_export.attention.packing import constant_longest, packing_of
 from encserve_export.attention.pairs import TILE
 from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
-from encserve_export.network.graph_file import session_of, write_graph_file
+from encserve_export.network.graph_file import write_graph_file
+from encserve_export.network.graph_session import session_of
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network
 from encserve_export.precision.half.gpu_rounding import strictly_rounded

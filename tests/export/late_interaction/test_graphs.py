@@ -12,7 +12,7 @@ from encserve_export.attention.packing import constant_longest
 from encserve_export.attention.pairs import TILE
 from encserve_export.engines.tensorrt_backend.operators import check_operators, rewrite_integers
 from encserve_export.network.cuts import Cuts
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_session import session_of
 from encserve_export.network.micro_batched_graph import Interface, in_micro_batches
 from encserve_export.network.packed_graph import write_graph
 from encserve_export.network.packed_heads import packed_network

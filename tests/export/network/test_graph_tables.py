@@ -15,9 +15,9 @@ from encserve_export.network.graph_file import (
     looked_up,
     read_graph_file,
     remove_graph_file,
-    session_of,
     write_graph_file,
 )
+from encserve_export.network.graph_session import session_of
 
 WORDS, WIDTH = 50_000, 256  # 51 MB
 IDS = np.array([3, 1, WORDS - 1])

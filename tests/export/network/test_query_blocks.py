@@ -6,7 +6,7 @@ import pytest
 from onnx import parser
 
 from encserve_export.errors import Unsupported
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_session import session_of
 from encserve_export.network.query_blocks import in_query_blocks, try_query_blocks
 
 HEADS, DIM = 2, 4

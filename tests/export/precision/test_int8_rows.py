@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from encserve_export.network.graph_file import session_of
+from encserve_export.network.graph_session import session_of
 from encserve_export.precision.int8_rows import integer_rows, with_integer_rows
 from encserve_export.precision.layers.linear import statistics_of
 from encserve_export.precision.rounding import rows as row_rounding

@@ -17,7 +17,8 @@ import onnxruntime
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from encserve_export.errors import Unsupported
-from encserve_export.network.graph_file import Pack, session_of
+from encserve_export.network.graph_file import Pack
+from encserve_export.network.graph_session import session_of
 from encserve_export.network.tensor_types import types_of
 from encserve_export.precision.layers.routers import routers
 

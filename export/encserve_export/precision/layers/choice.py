@@ -11,7 +11,8 @@ import onnx
 from numpy.typing import NDArray
 
 from encserve_export.errors import Unsupported
-from encserve_export.network.graph_file import Pack, session_of
+from encserve_export.network.graph_file import Pack
+from encserve_export.network.graph_session import session_of
 
 MOST_ERROR = 1e-3
 """Of each output of the network, on texts that were not calibrated on: the mean over its rows of the squared difference

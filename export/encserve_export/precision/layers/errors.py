@@ -11,7 +11,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from encserve_export.network.graph_file import Pack, session_of
+from encserve_export.network.graph_file import Pack
+from encserve_export.network.graph_session import session_of
 
 _TYPES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
 
