@@ -41,7 +41,10 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
         case "question-answering":
             return [{"top_k": 3}]
         case "zero-shot-token-classification":
-            return [{"nested": True}, {"multi_label": True, "threshold": _THRESHOLD}, *_of_many_labels(checkpoint)]
+            own: dict[str, Any] = {"labels": ["person", "place"], "descriptions": ["somebody, by name", "where it is"]}
+            if checkpoint.entities and checkpoint.entities.LABELS_COMPETE:
+                own = {"multi_label": True}
+            return [{"nested": True}, {**own, "threshold": _THRESHOLD}, *_of_many_labels(checkpoint)]
         case "zero-shot-classification":
             return [{"multi_label": True}]
         case "text-ranking" if checkpoint.template and checkpoint.template.instructed:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import transformers
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -23,13 +22,11 @@ from encserve_export.errors import CheckpointError, InvalidConfig, Unsupported
 
 from .configuration import load_config
 from .foreign.laying_out import is_foreign, laid_out_natively
-from .gliner.base import Base, base_of
-from .gliner.head import EntityHead, load_head
-from .gliner.laying_out import encoder_laid_out
-from .gliner.layout import ENTITIES, GLINER, is_gliner, read_gliner, refuse_gliner2
-from .gliner.prompt import length_of, roles_of, row_of
-from .gliner.prompt import settings_of as entity_settings_of
+from .gliner.base import Base
+from .gliner.layout import ENTITIES
 from .hybrid_layers import HYBRID, HybridLayers, pooled_as_m3, read_hybrid_layers
+from .labelled_entities import LabelledHead, read_labelled_entities, roles_of, row_of
+from .labelled_entities import settings_of as entity_settings_of
 from .late.interaction import LateInteraction, settings_of
 from .late.stanford import PROJECTION, check_beside, is_stanford
 from .reranker import check_room, refuse_chat, reranker_of
@@ -82,7 +79,7 @@ class Checkpoint:
     """Of late interaction, tokens of the longest query and of the longest document."""
     hybrid: HybridLayers | None = None
     """What gives each token a weight and a vector beside the vector of its text; None of other tasks."""
-    entities: EntityHead | None = None
+    entities: LabelledHead | None = None
     """What gives spans of words scores for the labels of a request; None of other tasks."""
     base: Base | None = None
     """The encoder that it names, where its own files do not have all that is read of one; None of other checkpoints."""
@@ -113,12 +110,13 @@ class Checkpoint:
 
     def labelled_row(self, text: str, labels: Sequence[str]) -> list[int]:
         """The tokens of a text with labels before it."""
-        return row_of(self.tokenizer, self.entity_settings, labels, text, self.max_length)
+        assert self.entities is not None
+        return row_of(self.entities, self.tokenizer, labels, text, self.max_length)
 
     def guessed_roles(self, input_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """What the tokens (t,) of a row may be to the head of entities; 0 of other tasks."""
         ids = np.asarray(input_ids, np.int64)
-        return roles_of(ids, self.entity_settings) if self.entities else np.zeros_like(ids)
+        return roles_of(self.entities, self.tokenizer, ids) if self.entities else np.zeros_like(ids)
 
     @property
     def added_tokens(self) -> int:
@@ -201,22 +199,9 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         Unsupported: an architecture, a task, a pooling or a module that is not offered.
     """
     original = checkpoint_folder(config, weights=weights)
-    gliner = read_gliner(original) if is_gliner(original) else None
-    if gliner and config.task not in (None, ENTITIES):
-        raise Unsupported(f"--task {config.task}: {original} has {GLINER}, and is served for {ENTITIES} alone")
-    refuse_gliner2(original)
-    if config.task == ENTITIES and not gliner:
-        raise Unsupported(f"{original} has no {GLINER}, which {ENTITIES} needs")
-    base = None
-    if gliner:
-        base = base_of(original, gliner, config.base_revision)
-        laid_out_encoder, head_tensors = encoder_laid_out(
-            original, gliner, base, allow_pickle=config.allow_pickle, weights=weights
-        )
-    elif config.base_revision is not None:
-        raise InvalidConfig(f"--base-revision {config.base_revision}: {original} is no checkpoint of GLiNER")
-    in_one = config.trust_remote_code is None and not gliner and has_tasks(original)
-    whole = laid_out(original, weights=weights) if in_one else laid_out_encoder if gliner else original
+    labelled = read_labelled_entities(original, config, weights=weights)
+    in_one = config.trust_remote_code is None and not labelled and has_tasks(original)
+    whole = laid_out(original, weights=weights) if in_one else labelled.encoder if labelled else original
     if is_foreign(whole, config):
         whole = laid_out_natively(whole)
     folder = network_folder(whole)
@@ -226,8 +211,9 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         raise CheckpointError(f"{folder} has no config.json; a checkpoint folder as transformers saves it is expected")
     model_config = static.config if static else load_config(folder, config)
     family = family_of(model_config)
-    named = ENTITIES if gliner else task_name(config.task, whole, model_config)
+    named = ENTITIES if labelled else task_name(config.task, whole, model_config)
     task = task_of(named, pairs=config.pairs)
+    task = labelled.task(task) if labelled else task
     if task.generates and type(model_config) not in transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
         raise Unsupported(f"model type {model_config.model_type!r} has no decoder, which {task.name} needs")
     if not task.generates and model_config.model_type in GENERATORS:
@@ -276,12 +262,10 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     model = scoring(model, score) if score else model
     drop_strangers(folder, tokenizer, model_config.vocab_size)
     entities = None
-    if gliner:
-        entity_settings_of(gliner, tokenizer)  # refuses a tokenizer that does not fit
-        max_length = length_of(config.max_length, gliner, tokenizer, model_config, family)
-        with torch.device("cpu" if weights else "meta"):
-            width = family.width(model_config)
-            entities = load_head(gliner, width, head_tensors) if weights else EntityHead(gliner, width)
+    if labelled:
+        entity_settings_of(labelled.settings, tokenizer)  # refuses a tokenizer that does not fit
+        max_length = labelled.max_length(config.max_length, tokenizer, model_config, family)
+        entities = labelled.head(family.width(model_config), weights=weights)
     else:
         max_length = max_length_of(config.max_length, modules.transformer, tokenizer, model_config, family)
     side_lengths = (0, 0)
@@ -318,7 +302,7 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
         side_lengths=side_lengths,
         hybrid=hybrid,
         entities=entities,
-        base=base,
+        base=labelled.base if labelled else None,
         adapters=_adapters(config, whole, task, model, modules) if weights else (),
     )
 

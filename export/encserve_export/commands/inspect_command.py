@@ -118,8 +118,7 @@ def _described(checkpoint: Checkpoint, *, weights: bool) -> Iterator[tuple[str, 
     if checkpoint.entities:
         stated = checkpoint.entities.settings
         yield "labels", f"of each request, at most {checkpoint.entity_settings['most_labels']}"
-        found = "runs of words" if stated.of_words else f"spans of 1 to {stated.max_width} words"
-        yield "entities", f"{found}; {stated.max_words} words of a text count"
+        yield "entities", stated.found
     if checkpoint.template:
         yield "template", checkpoint.template.render("QUERY", "DOCUMENT")
     if task.generates:

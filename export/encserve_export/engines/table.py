@@ -105,8 +105,8 @@ def check_heads(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> 
 
 
 def check_entities(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:
-    """Refuse entities of labels that a request brings where the engine, or the one that follows, is TensorRT, which
-    nothing here has shown to compute their LSTM.
+    """Refuse entities of labels that a request brings where the engine, or the one that follows, is TensorRT, of which
+    nothing here has shown that it computes their heads.
 
     Raises:
         Unsupported: and why.
@@ -115,7 +115,7 @@ def check_entities(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) 
         if checkpoint.entities and len(checkpoints) > 1:
             raise Unsupported(f"--head {head}: {checkpoint.task.name} shares its encoder with no other head")
         if checkpoint.entities and any(engine is TENSORRT for engine in engines_of(config)):
-            raise Unsupported(f"--engine tensorrt is not served for {checkpoint.task.name}, whose head has an LSTM")
+            raise Unsupported(f"--engine tensorrt is not served for {checkpoint.task.name}: nobody tried its heads")
 
 
 def check_queries(config: ExportConfig, checkpoints: Mapping[str, Checkpoint]) -> None:

@@ -24,7 +24,7 @@ from .request_options import MAX_TEXTS_PER_REQUEST
 MAX_TOKENS_PER_REQUEST = 65_536
 MAX_BYTES_PER_TEXT = 16 * 1024 * 1024
 """Of a text that truncation cuts at a safe place, so that most of it is never tokenized; others are tokenized whole."""
-_READ_WHOLE = ("context_windows", "labelled_words", "masked_texts")
+_READ_WHOLE = ("context_windows", "gliner2_texts", "labelled_words", "masked_texts")
 """Layouts that need every token of a text."""
 
 

@@ -99,7 +99,10 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             offered["labels"] = {"kind": "labels", "default": None, "most": MOST_LABELS, "required": True}
             offered["threshold"] = {"kind": "number", "default": 0.5, "above": 0, "most": 1}
             offered["nested"] = {"kind": "flag", "default": False}
-            offered["multi_label"] = {"kind": "flag", "default": False}
+            if checkpoint.entities and checkpoint.entities.LABELS_COMPETE:
+                offered["multi_label"] = {"kind": "flag", "default": False}
+            else:
+                offered["descriptions"] = {"kind": "strings", "default": None, "most": MOST_LABELS}
         case "zero-shot-classification":
             offered["labels"] = {"kind": "labels", "default": None, "most": MAX_TEXTS_PER_REQUEST, "required": True}
             offered["multi_label"] = {"kind": "flag", "default": False}

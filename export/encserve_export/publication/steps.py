@@ -128,7 +128,7 @@ def encode_bounds(checkpoints: Mapping[str, Checkpoint], config: ExportConfig) -
         "token_type_ids": types,
         "attention_mask": 2,
         "pooling_mask": 2,
-        "entity_roles": 3,
+        "entity_roles": first.entities.ROLES if first.entities else 0,
         "adapter_ids": adapters,
     }
     limits = limits_by_head(checkpoints, config).values()

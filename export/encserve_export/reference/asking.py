@@ -12,13 +12,14 @@ import torch
 
 from .entities import Entities
 from .generation import Generation
+from .gliner2_entities import Gliner2Entities
 from .hybrid import Hybrid
 from .labelled_entities import LabelledEntities
 from .labels import Labels, Ranking, ZeroShot
 from .late_interaction import LateInteraction
 from .masks import Masks
 from .messages import Answered, Asked, Library
-from .networks import make_known, own_network
+from .networks import GLINER2, make_known, own_network
 from .spans import Spans
 from .static import StaticVectors, is_static
 from .vectors import SparseVectors, TokenVectors, Vectors
@@ -45,6 +46,10 @@ def _vectors(library: Library) -> TaskAsker:
     return StaticVectors(library) if is_static(library) else Vectors(library)
 
 
+def _labelled_entities(library: Library) -> TaskAsker:
+    return Gliner2Entities(library) if own_network(library.folder) == GLINER2 else LabelledEntities(library)
+
+
 TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "feature-extraction": _vectors,
     "token-embedding": TokenVectors,
@@ -57,7 +62,7 @@ TASKS: dict[str, Callable[[Library], TaskAsker]] = {
     "question-answering": Spans,
     "fill-mask": Masks,
     "zero-shot-classification": ZeroShot,
-    "zero-shot-token-classification": LabelledEntities,
+    "zero-shot-token-classification": _labelled_entities,
     "text2text-generation": Generation,
 }
 

@@ -162,6 +162,7 @@ ALONE_IN_ITS_ROW = (
 _LAYOUTS = {
     "context_windows": _Layout(_context_windows, rows=16),
     "hypotheses": _Layout(_hypotheses, rows=2),
+    "gliner2_texts": _Layout(_labelled_words),
     "labelled_words": _Layout(_labelled_words),
     "masked_texts": _Layout(_masked_texts),
     "queries_by_table": _Layout(_single_texts, ask_third=_queries),

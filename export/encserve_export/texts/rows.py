@@ -36,7 +36,7 @@ def rows_of(checkpoint: Checkpoint, request: Asked) -> list[Tokens]:
     """The rows of one request, in its order."""
     if checkpoint.modules.table and request.options.get("input_type") == "query":
         return []  # which the network never sees
-    if checkpoint.task.layout == "labelled_words":
+    if checkpoint.entities:
         labels = request.options["labels"]
         return [(checkpoint.labelled_row(text, labels), None) for text in request.inputs["text"]]
     if checkpoint.late:

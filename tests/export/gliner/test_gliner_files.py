@@ -89,13 +89,6 @@ def test_numbers_that_do_not_fit(tmp_path, changes, message):
         load(gliner(tmp_path / "checkpoint", **changes))
 
 
-def test_gliner2_is_refused_by_its_name(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "extractor", "counting_layer": "count_lstm"}))
-    for task in ("zero-shot-token-classification", None):
-        with pytest.raises(Unsupported, match="states model_type 'extractor', that of GLiNER2, which is not served"):
-            load(tmp_path, **({"task": task} if task else {}))
-
-
 @pytest.mark.parametrize("weights", [True, False])
 @pytest.mark.parametrize("kind", ["t5", "qwen2"])
 def test_encoders_of_another_kind_are_refused_by_their_name(tmp_path, kind, weights):

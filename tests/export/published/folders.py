@@ -29,6 +29,7 @@ def write_folder(folder, published):
     folder.mkdir(parents=True)
     network = _modules(folder, published) if "modules" in published else folder
     for name, stated in (published.get("files") or {}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
         _write(folder / name, stated)
     if published["config"] is not None:
         _write(network / "config.json", published["config"])

@@ -105,6 +105,8 @@ def proof_of(checkpoint, published):
     room = _ROOMS.get(task) or _ROOMS.get(family)
     if checkpoint.modules.table:
         room = "sparse"
+    elif checkpoint.task.layout == "gliner2_texts":
+        room = "gliner2"
     elif checkpoint.template or checkpoint.modules.scores:
         room = "rerankers"
     if room == "foreign":

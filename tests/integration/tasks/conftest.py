@@ -10,6 +10,7 @@ from cascades import publish_cascade
 from export.adapters.lora_files import write_adapter
 from export.checkpoints.pooled_prompts import pooled
 from export.gliner.checkpoints import gliner
+from export.gliner2.checkpoints import gliner2
 from export.hybrid.layouts import m3
 from export.late_interaction.layouts import stanford
 from export.rerankers.modular import modular
@@ -52,6 +53,7 @@ def checkpoints(tmp_path_factory):
     made["hybrid-m3"] = m3(folder / "hybrid-m3-layout")
     made["entities-gliner"] = gliner(folder / "entities-gliner-layout")
     made["entities-words"] = gliner(folder / "entities-words-layout", body="modernbert", span_mode="token_level")
+    made["entities-gliner2"] = gliner2(folder / "entities-gliner2-layout")
     made["late-bert"] = stanford(folder / "late-bert-stanford")
     heads = make_heads(folder / "heads", [*HEADS.values()])
     return made | {name: heads[head] for name, head in HEADS.items()}

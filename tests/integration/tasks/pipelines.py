@@ -22,6 +22,7 @@ PIPELINES = {
     "hybrid-m3": {"family": "bert", "export": {"task": "hybrid-embedding", "allow_pickle": True}},
     "entities-gliner": {"family": "bert"},
     "entities-words": {"family": "bert"},
+    "entities-gliner2": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -55,7 +56,7 @@ PIPELINES = {
     "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
 """Pipeline -> how its checkpoint is made, and how it is exported."""
-BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta", "entities-words"}
+BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta", "entities-words", "entities-gliner2"}
 """Of those, what only slow tests ask: for each a network is traced, and a server has three steps more. `make test` asks
 RoBERTa and its tokenizer for labels and for answers, and a GLiNER of spans."""
 HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from encserve._verbs.classify_tokens import decode_entities
 from encserve._verbs.options import CallOptions, TruncateOption
@@ -13,16 +14,25 @@ class ExtractEntitiesOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `extract_entities`."""
 
     threshold: float | None
-    """What the score of an entity must be above, a number above 0 and at most 1; 0.5 without it."""
+    """What the score of an entity must be above, of GLiNER2 at least, a number above 0, at most 1; 0.5 without it."""
     nested: bool | None
-    """Whether entities may lie within each other; otherwise none overlaps another."""
+    """Whether entities may lie within each other; otherwise none overlaps another, of GLiNER2 one of its own label."""
     multi_label: bool | None
-    """Whether a span may have several labels; otherwise it has its surest."""
+    """Whether a span may have several labels; otherwise it has its surest. No option of GLiNER2: there it may."""
+    descriptions: Sequence[str] | None
+    """What the labels mean, in words, one for each; of GLiNER2 alone."""
+
+
+_AROUND = 16
+"""Tokens before each text beside the labels and their markers: a separator, or the brackets of GLiNER2."""
 
 
 def _tokens_of_labels(given: Given) -> int:
-    """Before each text stand all labels, each behind a marker, and a separator."""
-    return sum(1 + len(label.encode()) for label in json.loads(str(given["labels"]))) + 1
+    """Before each text stand all labels, each behind a marker, what stands around them, and what is said of them."""
+    labels, descriptions = (json.loads(str(given.get(name, "[]"))) for name in ("labels", "descriptions"))
+    said = zip(labels, descriptions, strict=False)
+    about = sum(_AROUND + len(label.encode()) + len(text.encode()) for label, text in said)
+    return sum(1 + len(label.encode()) for label in labels) + _AROUND + about
 
 
 EXTRACT_ENTITIES = Verb(

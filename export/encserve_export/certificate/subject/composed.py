@@ -21,6 +21,7 @@ from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Answer, Asked
 from encserve_server.steps.encode.request import NonFiniteRows
 from encserve_server.steps.head.answers.chosen_runs import PARTS
+from encserve_server.steps.head.answers.gliner2_entities import GATE
 from encserve_server.steps.head.answers.labelled_entities import OF_WORDS, WORD
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings
@@ -155,7 +156,7 @@ class ComposedPipeline:
         """What the head looks at of the rows of each row of tokens."""
         if self._task.layout == "context_windows":
             return _of_contexts(tensors)
-        if self._task.layout == "labelled_words":
+        if self._entities:
             labels = len(request.options["labels"])
             return [scores_there(text["entity_roles"], self._entities, labels) for text in texts]
         return None
@@ -189,13 +190,14 @@ def wire_options(request: Asked) -> dict[str, Any]:
 
 def scores_there(roles: NDArray[np.int64], stated: Mapping[str, Any], labels: int) -> NDArray[np.bool_]:
     """Which of the numbers (t, W) of a text's tokens are those of a word for one of its labels, or of a span that does
-    not end behind the text; `roles` (t,) say which tokens begin words."""
+    not end behind the text, and of whether it has any; `roles` (t,) say which tokens begin words."""
     at_words = np.flatnonzero(roles == WORD)
     of_words = stated["scores"] == OF_WORDS
     rows = PARTS if of_words else stated["max_width"]
     there = np.zeros((len(roles), rows, stated["most_labels"]), bool)
     inside = of_words | (np.arange(len(at_words))[:, None] + np.arange(rows) < len(at_words))
     there[at_words, :, :labels] = inside[..., None]
+    there[roles == GATE, 0, 0] = True
     return there.reshape(len(roles), -1)
 
 

@@ -24,6 +24,11 @@ class EntityHead(nn.Module):
     """An LSTM over the vectors of words, and scores of spans or of words for each label (Zaratiana et al. 2023, GLiNER,
     section 2.2; Stepanov and Shtopko 2024, GLiNER multi-task)."""
 
+    ROLES = 3
+    """How many kinds of tokens there are to it."""
+    LABELS_COMPETE = True
+    """Whether a span that is an entity of one label bars others of other labels, where a request does not say."""
+
     def __init__(self, settings: GlinerSettings, encoder_width: int) -> None:
         super().__init__()
         width = settings.hidden_size
@@ -50,8 +55,8 @@ class EntityHead(nn.Module):
         tokens."""
         states = self.projection(states)
         n, longest = packing.is_token.shape
-        word_at, slots, words = _collected(packing, roles == WORD, longest)
-        label_at, _, labels = _collected(packing, roles == LABEL, MOST_LABELS)
+        word_at, slots, words = collected(packing, roles == WORD, longest)
+        label_at, _, labels = collected(packing, roles == LABEL, MOST_LABELS)
         if not self.settings.vector_of_marker:
             label_at = (label_at + 1).clamp(max=states.shape[0] - 1)
         vectors = states[word_at] * words[..., None]  # (n, L, H)
@@ -108,7 +113,7 @@ def _part_of(own: str, of_scores: Mapping[str, Part]) -> Part:
     return of_scores[".".join(rest)]
 
 
-def _collected(packing: Packing, wanted: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def collected(packing: Packing, wanted: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """The tokens of each text that are `wanted`, bool (T,), its first `most` of them side by side.
 
     Returns which token fills each place, int64 (n, most); the place of each token, int64 (T,), any for those that have

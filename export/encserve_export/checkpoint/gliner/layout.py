@@ -21,8 +21,6 @@ WORDS = "token_level"
 """That of networks that give each word three: how likely an entity of the label begins there, ends there, and has the
 word in it."""
 
-_GLINER2 = "extractor"
-"""The `model_type` of the library GLiNER2."""
 _READ = (
     *("model_type", "model_name", "encoder_config", "hidden_size", "span_mode", "max_width", "max_len"),
     *("num_rnn_layers", "class_token_index", "vocab_size", "ent_token", "sep_token", "embed_ent_token"),
@@ -102,19 +100,16 @@ class GlinerSettings:
         """Whether the tokenizer of the encoder gets tokens that it does not know."""
         return self.marker_id is None
 
+    @property
+    def found(self) -> str:
+        """What may be an entity, in words."""
+        runs = "runs of words" if self.of_words else f"spans of 1 to {self.max_width} words"
+        return f"{runs}; {self.max_words} words of a text count"
+
 
 def is_gliner(folder: Path) -> bool:
     """Whether the checkpoint in `folder` is one of the library GLiNER."""
     return (folder / GLINER).is_file()
-
-
-def refuse_gliner2(folder: Path) -> None:
-    """Raise Unsupported where the checkpoint in `folder` is one of the library GLiNER2, which has another network."""
-    file = folder / "config.json"
-    if file.is_file() and read_needed_object(file).get("model_type") == _GLINER2:
-        raise Unsupported(
-            f"{file} states model_type {_GLINER2!r}, that of GLiNER2, which is not served; uni-encoders of GLiNER are"
-        )
 
 
 def read_gliner(folder: Path) -> GlinerSettings:

@@ -49,7 +49,7 @@ def settings_of(settings: GlinerSettings, tokenizer: PreTrainedTokenizerBase) ->
 
 def length_of(
     asked: int | None,
-    settings: GlinerSettings,
+    max_words: int,
     tokenizer: PreTrainedTokenizerBase,
     config: PreTrainedConfig,
     family: Family,
@@ -66,7 +66,7 @@ def length_of(
             raise InvalidConfig(f"--max-length {asked}: the network takes {reach} tokens at most")
         return asked
     stated = int(tokenizer.model_max_length)
-    known = [_TOKENS_OF_WORD * settings.max_words + _TOKENS_OF_LABELS, reach, stated if stated < _UNSTATED else None]
+    known = [_TOKENS_OF_WORD * max_words + _TOKENS_OF_LABELS, reach, stated if stated < _UNSTATED else None]
     return min(each for each in known if each is not None)
 
 

@@ -43,8 +43,8 @@ def test_labels_travel_with_each_request(ask):  # noqa: F811
 
 
 def test_labels_count_against_the_tokens_of_each_text(ask):  # noqa: F811
-    """Each of four texts has three tokens, and before them 1 + 20 of the label and its marker, and a separator."""
-    pipeline = replace(PIPELINE, max_tokens_per_request=60, max_length=50)
+    """Each of four texts has three tokens, and before them 1 + 20 of the label and its marker, and 16 around."""
+    pipeline = replace(PIPELINE, max_tokens_per_request=90, max_length=50)
     settings = {"texts_per_request": 8}
     _, requests = ask(pipeline, entities, "extract_entities", ["Ada"] * 4, ["x" * 20], settings=settings)
     assert [len(request.inputs["text"]) for request in requests] == [2, 2]
@@ -78,3 +78,12 @@ def test_the_command_prints_a_line_for_each_text(monkeypatch, capsys):
     assert first["entities"] == [{"label": "y", "score": 0.5, "text": "Ada", "start": 0, "end": 3}]
     assert second["entities"] == []
     assert server.requests[0].parameters == {"labels": '["x", "y"]', "nested": True}
+
+
+def test_what_is_said_of_labels_counts_too(ask):  # noqa: F811
+    pipeline = replace(PIPELINE, max_tokens_per_request=90, max_length=50)
+    settings = {"texts_per_request": 8}
+    said = {"descriptions": ["y" * 10]}
+    _, requests = ask(pipeline, entities, "extract_entities", ["Ada"] * 2, ["x" * 20], settings=settings, **said)
+    assert [len(request.inputs["text"]) for request in requests] == [1, 1]
+    assert requests[0].parameters["descriptions"] == '["yyyyyyyyyy"]'

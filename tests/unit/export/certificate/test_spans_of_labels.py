@@ -59,6 +59,7 @@ def test_where_no_span_is_an_entity_the_surest_decides():
 def test_labels_are_as_many_as_a_request_may_have_or_as_leave_room(max_length, most):
     checkpoint = SimpleNamespace(
         task=SimpleNamespace(name="zero-shot-token-classification", prompts=False),
+        entities=SimpleNamespace(LABELS_COMPETE=True),
         entity_settings={"most_labels": 64},
         labelled_row=lambda text, labels: [0] * 2 * len(labels),
         max_length=max_length,

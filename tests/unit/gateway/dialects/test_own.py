@@ -67,6 +67,7 @@ VALUES = {
     "top_p": 0.9,
     "seed": 3,
     "stop": ["x"],
+    "descriptions": ["y"],
     "source_language": "deu_Latn",
     "target_language": "fra_Latn",
     "num_beams": 4,
@@ -84,6 +85,7 @@ SENT = {
     "top_p": "0.9",
     "threshold": "0.25",
     "stop": '["x"]',
+    "descriptions": '["y"]',
     "spans": "[[[0, 1]]]",
 }
 """What of VALUES reaches a pipeline in another form."""

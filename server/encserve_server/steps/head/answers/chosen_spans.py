@@ -37,7 +37,7 @@ def find_spans(scores: Floats, *, threshold: float, nested: bool, multi_label: b
     inside = np.arange(words)[:, None] + np.arange(widths) < words
     firsts, lengths = np.nonzero((best > np.float32(threshold)) & inside)
     order = np.argsort(-best[firsts, lengths], kind="stable")
-    taken = _Taken(words, widths, nested=nested)
+    taken = Taken(words, widths, nested=nested)
     found: list[Found] = []
     for first, length in zip(firsts[order].tolist(), lengths[order].tolist(), strict=True):
         if taken.takes(first, length):
@@ -48,7 +48,7 @@ def find_spans(scores: Floats, *, threshold: float, nested: bool, multi_label: b
     return sorted(found, key=lambda each: each.first)
 
 
-class _Taken:
+class Taken:
     """The spans of a text that are entities already. Asking costs no more than the words of the longest span."""
 
     def __init__(self, words: int, widths: int, *, nested: bool) -> None:

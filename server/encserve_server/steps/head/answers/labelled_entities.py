@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from ...request.options import InvalidArgument, Options
 from ..fit import Fit, text_of
 from .bytes_tensor import bytes_tensor
 from .chosen_runs import PARTS, find_runs
-from .chosen_spans import find_spans
-from .scores import sigmoid
+from .chosen_spans import Found, find_spans
+from .scores import Floats, sigmoid
 
 WORD = 1
 """The role of a token that begins a word, whose row has its scores."""
@@ -59,20 +60,19 @@ class Head:
             )
         logits = inputs["logits"][at_words].reshape(-1, self._rows, self._most)[..., : len(labels)]
         scores, ends = sigmoid(logits), np.cumsum(counts)
-        spans, places, texts, of_texts = [], [], [], []
-        for raw, begin, end in zip(inputs["text"], ends - counts, ends, strict=True):
-            found = self._find(
-                scores[begin:end],
-                threshold=options["threshold"],
-                nested=options["nested"],
-                multi_label=options["multi_label"],
-            )
-            text = text_of(raw) if found else ""
+        spans: list[Found] = []
+        places: list[tuple[int, int]] = []
+        texts, of_texts = [], []
+        having = self.having(inputs)
+        for raw, begin, end, has in zip(inputs["text"], ends - counts, ends, having, strict=True):
+            found = self.find(scores[begin:end], options) if has else []
             own = [(int(offsets[begin + each.first, 0]), int(offsets[begin + each.last, 1])) for each in found]
-            spans += found
-            places += own
-            texts += [text[first:last] for first, last in own]
-            of_texts.append(len(found))
+            there = [first < last for first, last in own]
+            text = text_of(raw) if any(there) else ""
+            spans += compress(found, there)
+            places += compress(own, there)
+            texts += [text[first:last] for first, last in compress(own, there)]
+            of_texts.append(sum(there))
         return {
             "entity_count": np.array(of_texts, np.int32),
             "label": bytes_tensor([labels[each.label] for each in spans]),
@@ -81,3 +81,13 @@ class Head:
             "start": np.array([first for first, _ in places], np.int32),
             "end": np.array([last for _, last in places], np.int32),
         }
+
+    def having(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Return of which texts the network says that they may have entities, (n,)."""
+        return np.ones(len(inputs["text"]), bool)
+
+    def find(self, scores: Floats, options: Options) -> list[Found]:
+        """Return the entities of one text, in the order in which they begin."""
+        return self._find(
+            scores, threshold=options["threshold"], nested=options["nested"], multi_label=options["multi_label"]
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,17 @@ from .words import words_of
 
 WORD, LABEL = 1, 2
 """What a token is to the network: the first of a word, or the marker of a label; others are 0."""
+Word: TypeAlias = tuple[str, int, int]
+"""A word, and where it begins and ends in its text."""
 _COUNTED_WORDS = 4_096
 """So many words that the network does not see are tokenized at once, to be counted: a text may have 131,072."""
 
 
-class _Words(list[str]):
+class Words(list[str]):
     """The words of one text that may be kept, at most so many of its first, or of its last."""
 
-    def __init__(self, text: str, most: int, *, from_end: bool) -> None:
-        found = [*deque(words_of(text), most)] if from_end else [*words_of(text, most)]
+    def __init__(self, text: str, words: Iterator[Word], most: int, *, from_end: bool) -> None:
+        found = [*deque(words, most)] if from_end else [*islice(words, most)]
         super().__init__(word for word, _, _ in found)
         self.places = [(begin, end) for _, begin, end in found]
         """Where each begins and ends in the text."""
@@ -54,7 +56,7 @@ class Layout:
         stated = settings["entities"]
         self._marker: list[int] = stated["marker"]
         self._separator: list[int] = stated["separator"]
-        self._max_words: int = stated["max_words"]
+        self._max_words: int = stated.get("max_words", self._limits.max_length)
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the labels, and the texts. Raises InvalidArgument."""
@@ -64,7 +66,11 @@ class Layout:
         """Return what to tokenize: the labels, and then the words of each text in a group of its own."""
         labels, texts = groups
         from_end = options["truncate"] == "start"
-        return [[*labels], *(_Words(text, self._max_words, from_end=from_end) for text in texts)]
+        return [[*labels], *(Words(text, self.words_of(text), self._max_words, from_end=from_end) for text in texts)]
+
+    def words_of(self, text: str) -> Iterator[Word]:
+        """Return the words of a text."""
+        return words_of(text)
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return None for all: labels and words are read whole."""
@@ -87,12 +93,12 @@ class Layout:
         room = self._limits.max_length - self._special.size - len(prompt)
         if room < 1:
             raise InvalidArgument(
-                f"the {len(labels)} labels have {len(prompt)} tokens with their markers, which leaves no room for a "
-                f"text: max_length is {self._limits.max_length}"
+                f"the {len(options['labels'])} labels have {len(prompt)} tokens with their markers, which leaves no "
+                f"room for a text: max_length is {self._limits.max_length}"
             )
         before, after = [0] * len(self._special.before), [0] * len(self._special.after)
         for index, (words, own) in enumerate(zip(groups[1:], texts, strict=True)):
-            assert isinstance(words, _Words)
+            assert isinstance(words, Words)
             kept, (other_words, other_tokens) = self._kept(own, room, options["truncate"]), self._count(words.rest)
             ids, all_tokens = [id_ for word in kept for id_ in own[word].ids], sum(map(len, own)) + other_tokens
             if len(ids) < all_tokens and options["truncate"] == "error":
@@ -132,7 +138,7 @@ class Layout:
 
     def _count(self, text: str) -> tuple[int, int]:
         """Return how many words a text has, and how many tokens those have."""
-        found, words, tokens = words_of(text), 0, 0
+        found, words, tokens = self.words_of(text), 0, 0
         while counts := Counter(word for word, _, _ in islice(found, _COUNTED_WORDS)):
             encodings = self._tokenizer.encode_batch_fast([*counts], add_special_tokens=False)
             words += counts.total()

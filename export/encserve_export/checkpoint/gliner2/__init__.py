@@ -1,0 +1,1 @@
+"""GLiNER2: of its networks the entities of labels that a request brings."""
