@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 
 def graph_name(settings: Mapping[str, Any]) -> bytes:
     """Return a digest of the graph that the settings of an encode step name, of the order of its inputs, and of what
     runs it."""
+    from importlib.metadata import version  # with the parser of e-mail, which no step has that shares nothing
+
     runtime = settings["runtime"]
     named = [sorted(settings["graph_sha256"].items()), list(settings["tensors"]), runtime, version(runtime)]
     named.append(sorted(settings["hints"].items()))
