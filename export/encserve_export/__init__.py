@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before any module imports ONNX Runtime; as in a step
 
 _NEEDED = (
     "onnx",

@@ -37,6 +37,10 @@ class _Session:
         return np.ones(len(columns["input_ids"]), np.int64)
 
 
+def load_network(*_, arena, **__):
+    assert not arena, "what is computed would be held several times over"
+
+
 @pytest.fixture
 def step(triton, monkeypatch, tmp_path):
     """The step on a version folder without a graph: the network is a stand-in."""
@@ -55,7 +59,7 @@ def step(triton, monkeypatch, tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     (tmp_path / "model.onnx.data").write_bytes(b"a table")
     session = _Session()
-    monkeypatch.setattr(encoder, "load_network", lambda *_, **__: None)
+    monkeypatch.setattr(encoder, "load_network", load_network)
     monkeypatch.setattr(encoder, "PackedSession", lambda *_, **__: session)
     monkeypatch.setattr(encoder, "usable_cores", lambda: 1)
     monkeypatch.setenv("ENCSERVE_RECENT_ROWS_MIB", "1")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""The environment variable without which ONNX Runtime 1.31 keeps a database of what it has loaded, and sends it to its
+maker. Whoever sets it to something else has said so."""
 
 
 class Network(Protocol):
@@ -18,18 +24,20 @@ class Network(Protocol):
 
 
 def load_network(
-    runtime: str, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1
+    runtime: str, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = True
 ) -> Network:
-    """Load `graph`, told `hints`, for so many calls `side_by_side`, whose operators share `threads` each.
+    """Load `graph`, told `hints`, for so many calls `side_by_side`, whose operators share `threads` each. Without an
+    `arena` the C library has the memory of what is computed, where the runtime leaves the choice.
 
     Raises:
         ValueError: There is no such runtime.
     """
     match runtime:
         case "onnxruntime":
+            os.environ.setdefault(NO_TELEMETRY, "1")  # it looks when it is imported
             from .onnxruntime_network import OnnxRuntimeNetwork
 
-            return OnnxRuntimeNetwork(graph, hints, side_by_side=side_by_side, threads=threads)
+            return OnnxRuntimeNetwork(graph, hints, side_by_side=side_by_side, threads=threads, arena=arena)
         case "openvino":
             from .openvino_network import OpenVinoNetwork
 

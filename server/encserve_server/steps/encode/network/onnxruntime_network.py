@@ -31,10 +31,18 @@ def exact_integer_sums(options: onnxruntime.SessionOptions, flags: frozenset[str
 class OnnxRuntimeNetwork:
     """One session, which any number of threads may run at the same time."""
 
-    def __init__(self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1) -> None:
+    def __init__(
+        self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = True
+    ) -> None:
         """Load `graph`, whose operators share `threads`, each on a core of its own where they need all. ONNX Runtime
-        takes no `hints`: its precision stands in the graph; and it takes any number of calls `side_by_side`."""
+        takes no `hints`: its precision stands in the graph; and it takes any number of calls `side_by_side`.
+
+        Without an `arena` it asks the C library for memory. An arena grows by doubling, is never given back, and each
+        session has one: where no two micro-batches are alike it comes to several times what is in use.
+        """
         options = onnxruntime.SessionOptions()
+        options.enable_cpu_mem_arena = arena
+        options.enable_mem_pattern = arena  # a plan of the memory for each shape that ever came
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         self._cores = own_cores(threads)
