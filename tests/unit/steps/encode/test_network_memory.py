@@ -20,7 +20,9 @@ def private():
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
 
 graph, arena = Path(sys.argv[1]), sys.argv[2] == "arena"
-networks = [load_network("onnxruntime", graph, {}, side_by_side=1, threads=threads, arena=arena) for threads in (1,) * 7 + (2,)]
+networks = [
+    load_network("onnxruntime", graph, {}, side_by_side=1, threads=threads, arena=arena) for threads in (1,) * 7 + (2,)
+]
 settle_heap()
 before = private()
 for tokens in np.random.default_rng(0).integers(100, 2_000, 30):
