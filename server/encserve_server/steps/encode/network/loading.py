@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
 NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 """The environment variable without which ONNX Runtime 1.31 keeps a database of what it has loaded, and sends it to its
 maker. Whoever sets it to something else has said so."""
