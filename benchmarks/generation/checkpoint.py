@@ -47,11 +47,14 @@ class Request:
 
 
 def write_checkpoint(folder: Path, *, tiny: bool) -> Path:
-    """Write the checkpoint, of random weights, which end no text: lengths are those that are asked for."""
+    """Write the checkpoint, of random weights, which end no text: lengths are those that are asked for. Such a network
+    says the token again that it has, and padding, with which it begins, has no pieces: so padding is never likely."""
     torch.manual_seed(0)
     shape, pieces = (TINY, TINY_PIECES) if tiny else (SMALL, PIECES)
     config = transformers.T5Config(vocab_size=pieces + 28, **{**shape, "decoder_start_token_id": 0})
     model = transformers.T5ForConditionalGeneration(config)
+    with torch.no_grad():
+        model.shared.weight[0] = 0.0
     model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]
         decoder_start_token_id=0, pad_token_id=0, eos_token_id=1
     )
