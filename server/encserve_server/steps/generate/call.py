@@ -191,7 +191,9 @@ class GenerateCall(Call):
 
 
 def _late() -> Any:
-    return unavailable("the request was cancelled, or its timeout passed, before all its texts had ended")
+    return unavailable(
+        "the request was cancelled, or its timeout passed, or would have, before all its texts had ended"
+    )
 
 
 def _bytes(texts: Any) -> NDArray[np.object_]:

@@ -11,7 +11,7 @@ from ..instance.lanes import LANES
 from ..instance.metrics import Metrics
 from ..tokenize.door.counts import EntryCounts
 from .call import ANSWERED, FAILED, LATE, OUTCOMES, GenerateCall
-from .pace import LIMITS, QueueFull
+from .door import LIMITS, QueueFull
 from .round import Round
 from .text import CANCELLED, DEADLINE, FINISHES, GeneratedText, NotFinite
 

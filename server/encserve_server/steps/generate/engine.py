@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +19,13 @@ from ..encode.host.requirements import HostRequirements, check_host, this_proces
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
-from ..request.options import InvalidArgument
+from .door import QueueFull, check_time
 from .limits import EngineLimits
 from .network import GenerateNetwork
-from .pace import Pace, QueueFull
+from .pace import Pace, hypotheses_of
+from .room import Room
 from .round import Round
-from .rows import Rows, tokens_of_cache
+from .rows import Rows
 from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 from .turns import Turns
 
@@ -59,12 +59,17 @@ class Engine:
             check_sha256(folder / file, digest)
         self.limits = limits or EngineLimits(**settings["engine"])
         self._network = GenerateNetwork.certified(folder, settings, threads=usable_cores())
+        self._room = Room(self._network.shape, self.limits)
         self._start: int = settings["start_token"]
         self._count, self._report = count, report
         self._decoded: dict[int, Rows] = {}
         """The texts that are decoded, by how many hypotheses each has."""
         self._waiting = Turns()
         self._pace = Pace()
+        self._round_ended_s: float | None = None
+        """When the last round ended, on the clock of `time.monotonic`; None where nothing was to do since."""
+        self._is_wanted = False
+        """Whether a request was refused since the last round: there is no room for all who come."""
         self._changed = threading.Condition()
         self._closed = False
         self._thread = Loop(
@@ -75,16 +80,6 @@ class Engine:
             report=report,
         ).start()
 
-    def check(self, text: GeneratedText) -> None:
-        """Refuse a text that could never be decoded here. Raises InvalidArgument."""
-        needed = self._bytes(tokens_of_cache([text]))
-        if needed > self.limits.cache_bytes:
-            beams = f" and num_beams {text.choice.beams}" if text.choice.beams > 1 else ""
-            raise InvalidArgument(
-                f"a text of {len(text.source)} tokens with max_new_tokens {text.max_new_tokens}{beams} needs {needed} "
-                f"bytes of cache; cache_bytes is {self.limits.cache_bytes}"
-            )
-
     def put(self, texts: Sequence[GeneratedText]) -> None:
         """Let the texts of a request, of which all or none come `first`, wait for their turn.
 
@@ -93,7 +88,14 @@ class Engine:
             QueueFull: too many wait, or for too long.
         """
         for text in texts:
-            self.check(text)
+            self._room.check(text)
+        try:
+            self._put(texts)
+        except QueueFull:
+            self._is_wanted = True
+            raise
+
+    def _put(self, texts: Sequence[GeneratedText]) -> None:
         if not texts[0].first:
             self._check_time(texts)
         with self._changed:
@@ -108,13 +110,13 @@ class Engine:
             self._changed.notify()
 
     def _check_time(self, texts: Sequence[GeneratedText]) -> None:
-        """Refuse a request of which the last text, behind its others, would wait for too long. Raises QueueFull."""
+        """Refuse a request of which the last text, behind its others, would come too late. Raises QueueFull."""
         *others, last = texts
         with self._changed:
             active, before = self._active, [*self._waiting.before(last.lane), *others]
         if active or before:
-            rows = len(active) + self._free(active, [*before, last])
-            self._pace.check_wait(last, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
+            rows = len(active) + self._room.free(active, [*before, last])
+            check_time(self._pace, last, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
 
     @property
     def _active(self) -> list[GeneratedText]:
@@ -168,11 +170,12 @@ class Engine:
                 if self._closed:
                     return None
                 self._pace.was_idle()
+                self._round_ended_s = None
                 self._changed.wait()
         return True
 
     def _round(self) -> None:
-        begun_s = time.monotonic()
+        begun_s = self._round_ended_s or time.monotonic()
         self._drop()
         done = Round()
         self._admit(done)
@@ -180,19 +183,29 @@ class Engine:
             self._drop()  # what came before in this round may have taken long
             if rows := self._decoded.get(beams):
                 self._step(rows, done)
-        if done.rows:
-            self._pace.round_took(time.monotonic() - begun_s, done)
+        self._round_ended_s = time.monotonic() if done.rows else None
+        if self._round_ended_s:
+            self._pace.round_took(self._round_ended_s - begun_s, done)
+        self._is_wanted = False
         self._count(done)
 
     def _drop(self) -> None:
-        """End the texts that nobody waits for any more."""
+        """End the texts that nobody waits for any more, and those that cannot be whole in time, where others want their
+        places."""
         now_s = time.monotonic()
         with self._changed:
-            gone = self._waiting.drop(lambda text: text.is_gone(now_s) or now_s > text.waits_until_s)
-        for rows in list(self._decoded.values()):
-            for row in reversed(range(len(rows.texts))):
-                if rows.texts[row].is_gone(now_s):
-                    gone.append(self._remove(rows, row))
+            rows, wanted = hypotheses_of(self._active), bool(self._waiting) or self._is_wanted
+
+            def is_too_late(text: GeneratedText) -> bool:
+                late = now_s > text.waits_until_s or self._pace.is_too_late(text, now_s, rows=rows)
+                return text.is_gone(now_s) or late
+
+            gone = self._waiting.drop(is_too_late)
+        for decoded in list(self._decoded.values()):
+            for row in reversed(range(len(decoded.texts))):
+                text = decoded.texts[row]
+                if text.is_gone(now_s) or (wanted and self._pace.is_lost(text, now_s)):
+                    gone.append(self._remove(decoded, row))
         for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
             self._end(text, finish)
 
@@ -207,7 +220,8 @@ class Engine:
             self._waiting.begin_round()
 
             def fits(text: GeneratedText) -> bool:
-                return self._fits([*self._active, *admitted, text])
+                texts = [*self._active, *admitted]
+                return self._room.fits([*texts, text]) and self._pace.has_time(text, texts)
 
             while (text := self._waiting.next(fits)) is not None:
                 if tokens and tokens + len(text.source) > self.limits.prefill_tokens:
@@ -219,6 +233,7 @@ class Engine:
                 tokens += len(text.source)
         if not admitted:
             return
+        begun_s = time.monotonic()
         try:
             sources = self._network.encode_apart([text.source for text in admitted])
         except BaseException as error:  # of which the texts in the cache know nothing
@@ -238,10 +253,11 @@ class Engine:
             for text in set(admitted).difference(self._active):  # which are answered with all that are being decoded
                 text.fail(error)
             raise
-        done.source_tokens = tokens
+        done.source_tokens, done.encoding_s = tokens, time.monotonic() - begun_s
 
     def _step(self, rows: Rows, done: Round) -> None:
         done.rows.append(len(rows.texts))
+        done.hypotheses += hypotheses_of(rows.texts)
         logits = rows.step(self._network, self._start)  # (T, K, V)
         finite = np.isfinite(logits).all(axis=(1, 2))
         for row in reversed(range(len(rows.texts))):
@@ -281,20 +297,7 @@ class Engine:
     def _fail(self, error: BaseException) -> None:
         """Answer that what is being decoded failed, and begin anew with an empty cache."""
         with self._changed:
-            failed, self._decoded = self._active, {}
+            failed, self._decoded, self._round_ended_s = self._active, {}, None
         for text in failed:
             text.fail(error)
         self._count(Round())
-
-    def _fits(self, texts: Sequence[GeneratedText]) -> bool:
-        logits = sum(text.choice.beams for text in texts) * self._network.shape.bytes_of_logits
-        fitting = self._bytes(tokens_of_cache(texts)) <= self.limits.cache_bytes and logits <= self.limits.logits_bytes
-        return len(texts) == 1 or (fitting and len(texts) <= self.limits.max_rows)
-
-    def _free(self, active: Sequence[GeneratedText], waiting: Sequence[GeneratedText]) -> int:
-        """Return how many of the texts that wait, in their order, have room beside those that are decoded."""
-        counts = range(1, len(waiting) + 1)  # where so many have no room, more have none
-        return bisect(counts, False, key=lambda count: not self._fits([*active, *waiting[:count]]))
-
-    def _bytes(self, tokens: int) -> int:
-        return tokens * self._network.shape.bytes_per_token

@@ -14,9 +14,13 @@ class Round:
     source_tokens: int = 0
     """Tokens that were encoded."""
     is_full: bool = False
-    """Whether texts wait for which there was no room in it."""
+    """Whether texts wait for which there was no room in it, or no time beside those under way."""
+    encoding_s: float = 0.0
+    """Seconds that it took to encode them, and to keep what was encoded."""
     rows: list[int] = field(default_factory=list)
     """The texts of each step of the decoder."""
+    hypotheses: int = 0
+    """The hypotheses of the texts in these steps."""
     tokens: int = 0
     """Tokens that texts got."""
     first_tokens: list[tuple[str, float]] = field(default_factory=list)

@@ -30,10 +30,10 @@ from ..trace.tracing import open_tracing
 from .call import GenerateCall
 from .choice import choices_of
 from .counts import GenerateCounts
+from .door import QueueFull
 from .engine import Engine
 from .generate_trace import GenerateTrace, generate_trace
 from .languages import Languages
-from .pace import QueueFull
 from .pieces import Pieces
 from .round import Round
 from .rules import rules_in

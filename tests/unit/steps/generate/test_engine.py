@@ -12,9 +12,9 @@ from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine as engine_module
 from encserve_server.steps.generate.cache import BLOCK, Cache
 from encserve_server.steps.generate.choice import Choice
+from encserve_server.steps.generate.door import QueueFull
 from encserve_server.steps.generate.engine import Engine
 from encserve_server.steps.generate.network import GenerateNetwork, Shape
-from encserve_server.steps.generate.pace import QueueFull
 from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.round import Round
 from encserve_server.steps.generate.text import GeneratedText, NotFinite
@@ -187,8 +187,8 @@ def test_only_so_many_hypotheses_get_logits_at_a_time(make):
     assert [each.ended()[1] for each in asked] == ["eos"] * 4
     (network,) = networks
     assert max(map(len, network.steps)) == 2
-    assert not engine._fits([Asked(3).text, Asked(3, beams=2).text])
-    assert engine._fits([Asked(3, beams=3).text])  # which waits until it is alone
+    assert not engine._room.fits([Asked(3).text, Asked(3, beams=2).text])
+    assert engine._room.fits([Asked(3, beams=3).text])  # which waits until it is alone
 
 
 def test_interactive_texts_go_on_while_a_long_text_of_bulk_finds_no_room(make):
@@ -354,6 +354,53 @@ def test_who_waits_until_the_time_is_nearly_up_is_told_while_it_is_there(make):
     threading_gate.set()
     assert waiting.ended() == ([], "deadline")
     assert running.ended()[1] == "eos"
+
+
+def test_a_text_that_cannot_be_whole_in_time_leaves_its_place_to_one_that_waits(make):
+    engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    lost, waiting = Asked(40, least=35, deadline_s=time.monotonic() + 3_600), Asked(2)
+    engine.put([lost.text])
+    assert networks[0].stepping.wait(30)
+    engine._pace.round_took(1_000.0, Round())
+    engine.put([waiting.text])
+    threading_gate.set()
+    assert waiting.ended() == ([1, 0], "eos")
+    assert lost.ended()[1] == "deadline"
+    assert len(lost.text.tokens) == 1
+
+
+def test_where_nobody_wants_its_place_a_text_is_made_until_its_time_is_up(make):
+    engine, lost = make(), Asked(40, least=35, deadline_s=time.monotonic() + 3_600)
+    engine.put([lost.text])
+    assert networks[0].stepping.wait(30)
+    engine._pace.round_took(1_000.0, Round())
+    threading_gate.set()
+    assert lost.ended()[1] == "eos"
+
+
+def test_who_waits_and_cannot_be_whole_in_time_any_more_is_told_so(make):
+    engine = make(cache_bytes=3 * BLOCK * BYTES_PER_TOKEN)
+    running, waiting = Asked(40, least=35), Asked(30, least=25, deadline_s=time.monotonic() + 3_600)
+    engine.put([running.text])
+    assert networks[0].stepping.wait(30)
+    engine.put([waiting.text])
+    engine._pace.round_took(1_000.0, Round())
+    threading_gate.set()
+    assert waiting.ended() == ([], "deadline")
+    assert running.ended()[1] == "eos"
+
+
+def test_nobody_is_let_in_beside_texts_that_would_be_late_for_it(make):
+    engine = make()
+    under_way, comes = Asked(40, least=35, deadline_s=time.monotonic() + 31_000), Asked(2)
+    engine.put([under_way.text])
+    assert networks[0].stepping.wait(30)
+    engine._pace.round_took(1_000.0, Round())  # of which, with one more text in each, too few fit
+    engine.put([comes.text])
+    threading_gate.set()
+    for asked in (under_way, comes):
+        assert asked.ended()[1] == "eos"
+    assert networks[0].steps[1] == [38]
 
 
 def test_who_has_gone_gets_no_more_tokens(make):

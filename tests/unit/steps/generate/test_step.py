@@ -211,7 +211,7 @@ def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
     wait_until(lambda: step._engine._active)
     step._engine._pace.round_took(60.0, Round())
     refused = last_of(ask("b", timeout_us=2_000_000))
-    assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 60.0 s")
+    assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about 66.0 s")
     assert counted(step._counts._door.refused, lane="interactive", limit="timeout") == 1
     assert len(step._open) == 1
     Says.goes_on.set()

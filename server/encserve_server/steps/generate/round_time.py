@@ -1,0 +1,66 @@
+"""What a round of an engine takes, by how many hypotheses are in it, as rounds lately took it."""
+
+from __future__ import annotations
+
+from .round import Round
+
+NEWEST = 0.2
+"""The weight of the newest round in what a step takes; of those before it the weights shrink by as much."""
+NEWEST_OF_LINE = 0.05
+"""The same in how much longer a step takes for each hypothesis more, as soon as there were twenty rounds."""
+LEAST_RISE = 0.1
+"""Such a part of what each hypothesis takes, if all take as much, one more takes at least; also where rounds were all
+of one size, and so say nothing of larger ones."""
+KEPT_OF_ENCODING = 0.95
+"""The weight of all rounds before beside each next one in which texts were encoded, in what a token of them takes."""
+
+
+class RoundTime:
+    """A line: the steps of a round take so long, and so much longer for each hypothesis more. One thread tells it;
+    others may read it meanwhile."""
+
+    def __init__(self) -> None:
+        self._encoding_s, self._encoded = 0.0, 0.0
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what steps took. What encoding a token takes stays."""
+        self.step_s = 0.0
+        """Seconds that the steps of a round lately took, with all that a round does but to encode; 0 where there was
+        none."""
+        self._rows = 1.0
+        """The hypotheses that rounds lately had."""
+        self._rounds, self._mean_rows, self._mean_s, self._variance, self._covariance = 0, 0.0, 0.0, 0.0, 0.0
+
+    def took(self, seconds: float, done: Round) -> None:
+        """Learn from a round."""
+        rows, step_s = float(max(done.hypotheses, 1)), max(seconds - done.encoding_s, 0.0)
+        if done.source_tokens:
+            self._encoding_s = KEPT_OF_ENCODING * self._encoding_s + done.encoding_s
+            self._encoded = KEPT_OF_ENCODING * self._encoded + done.source_tokens
+        newest = NEWEST if self._rounds else 1.0
+        self._rounds += 1
+        self._rows += newest * (rows - self._rows)
+        self.step_s += newest * (step_s - self.step_s)
+        weight = max(1 / self._rounds, NEWEST_OF_LINE)
+        more_rows, more_s = rows - self._mean_rows, step_s - self._mean_s
+        self._mean_rows += weight * more_rows
+        self._mean_s += weight * more_s
+        self._variance = (1 - weight) * (self._variance + weight * more_rows**2)
+        self._covariance = (1 - weight) * (self._covariance + weight * more_rows * more_s)
+
+    @property
+    def row_s(self) -> float:
+        """Seconds that one hypothesis more takes in a step."""
+        alike_s, variance = self.step_s / self._rows, self._variance
+        rise_s = self._covariance / variance if variance else 0.0
+        return min(max(rise_s, LEAST_RISE * alike_s), alike_s)
+
+    @property
+    def token_s(self) -> float:
+        """Seconds that encoding a token of a new text takes; 0 where none was encoded yet."""
+        return self._encoding_s / self._encoded if self._encoded else 0.0
+
+    def steps_s(self, rows: float) -> float:
+        """Seconds that the steps of a round with so many hypotheses take."""
+        return self.step_s + self.row_s * (rows - self._rows)
