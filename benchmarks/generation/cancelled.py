@@ -4,9 +4,9 @@
 
 A T5 of the size of t5-small with random weights, exported with as few slots as `SLOTS`. All are taken by long texts,
 and one text more waits. Then the caller of a text under way goes, by leaving a stream or by cancelling a call for the
-whole text, and what is measured is the time until the text that waited has its first piece: until the server knows, the step
-under way has ended, and the new text is encoded and has a token. The mean gap between two pieces says how long a step
-takes meanwhile.
+whole text, and what is measured is the time until the text that waited has its first piece: until the server knows, the
+step under way has ended, and the new text is encoded and has a token. The mean gap between two pieces says how long a
+step takes meanwhile.
 """
 
 from __future__ import annotations
