@@ -5,7 +5,7 @@ from string import ascii_letters
 
 import pytest
 import transformers
-from listed_tokenizers import trained, write_m2m100, write_marian
+from listed_generators import TRANSLATIONS, Library, write_listed_generator
 from passages import PASSAGES
 from small_generators import CONFIGS, SUMMARIES, write_generator
 from trained_tokenizers import unigram_tokenizer
@@ -80,39 +80,22 @@ def test_texts_are_translated_between_languages_as_by_transformers(tmp_path, fam
         assert each.tokens[0] == target
 
 
-LISTED = {
-    "marian": (write_marian, {"prompt_name": "fra"}, {}, ">>fra<< "),
-    "m2m_100": (write_m2m100, {"source_language": "fr", "target_language": "en"}, {"src_lang": "fr"}, ""),
-}
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
-@pytest.mark.parametrize("family", LISTED)
+@pytest.mark.parametrize("family", TRANSLATIONS)
 def test_tokenizers_that_look_pieces_up_in_a_list_are_served_as_by_transformers(tmp_path, family):
     """As checkpoints bring them, without a `tokenizer.json`."""
-    write, options, spoken, prompt = LISTED[family]
-    slow = write(tmp_path / "parts", trained(PASSAGES * 5, "unigram", vocab_size=300), model_max_length=64)
-    vocabulary = len(slow.encoder) + len(getattr(slow, "lang_code_to_id", ()))
-    checkpoint = write_generator(tmp_path / "checkpoint", family, slow, vocabulary=vocabulary, max_length=12)
+    translation, checkpoint = TRANSLATIONS[family], write_listed_generator(tmp_path, family)
     assert not (checkpoint / "tokenizer.json").exists()
     manifest = export(ExportConfig(checkpoint=str(checkpoint), name="tiny", repository=tmp_path / "models"))
     assert manifest.parity["figures"]["tokens_identical"]["measured"] == 1
 
-    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(checkpoint).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, **spoken)
-    texts = [*PASSAGES[:3], "中文 ß 🔑 zzz"]
+    library, texts = Library(checkpoint, translation), [*PASSAGES[:3], "中文 ß 🔑 zzz"]
     with AskedStep(tmp_path / "models" / "tiny_generate" / "1") as step:
-        made = step.make([Asked({"text": [text]}, options) for text in texts])
-    begin = {"forced_bos_token_id": tokenizer.get_lang_id("en")} if spoken else {}
+        made = step.make([Asked({"text": [text]}, translation.options) for text in texts])
     for text, each in zip(texts, made, strict=True):
-        source = tokenizer(prompt + text, return_tensors="pt", truncation=True, max_length=64).input_ids
-        assert each.source.tolist() == source[0].tolist()
-        right = model.generate(source, **begin)[0, 1:].tolist()
-        assert each.tokens == right
-        spoken_tokens = {*getattr(tokenizer, "lang_code_to_id", {}).values()}
-        written = [token for token in right if token not in spoken_tokens]
-        assert each.text == tokenizer.decode(written, skip_special_tokens=True)
+        assert each.source.tolist() == library.source(text)[0].tolist()
+        assert (each.tokens, each.text) == (library.tokens(text), library.text(text))
 
 
 def test_a_network_that_only_generates_is_refused_for_other_tasks(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 
 import onnx
 import pytest
+from listed_generators import TRANSLATIONS, published_listed
 from published_t5 import PRECISIONS, published_t5, published_t5_in
 from serving import certify_again, copy_version, serve_config, sha256_of
 from trained_t5 import MASK
@@ -45,12 +46,16 @@ def shrink_cache(models, name, version, *, rows):
 @pytest.fixture(scope="package")
 def generating(request, exports, tmp_path_factory):
     """The server. In its repository version 2 of `t5` waits, which decodes two long texts at a time, and gives NaN for
-    texts with `POISON`; beside it are `t5_int8` and, where the processor can, `t5_bf16`, if a test asks for them."""
+    texts with `POISON`; beside it are `t5_int8`, where the processor can `t5_bf16`, and translators, if a test asks for
+    them."""
     asked = " ".join(item.nodeid for item in request.session.items)
     models = tmp_path_factory.mktemp("generating") / "models"
     shutil.copytree(published_t5(exports)[0], models, ignore=shutil.ignore_patterns(".*"))
     for precision in (each for each in PRECISIONS if f"t5_{each.value}" in asked):
         other = published_t5_in(precision, exports)
+        shutil.copytree(other, models, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+    for family in (each for each in TRANSLATIONS if f"test_translations_are_those_of_transformers[{each}]" in asked):
+        other = published_listed(family, exports)[0]
         shutil.copytree(other, models, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
     copy_version(models, "t5", 1, 2, steps=("generate",))
     shrink_cache(models, "t5", 2, rows=2)
