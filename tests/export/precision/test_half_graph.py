@@ -109,6 +109,20 @@ def test_a_constant_that_fp16_cannot_hold_stays():
     assert types_of(half.model)["shift"][1] == [FULL, FULL]
 
 
+def test_zeros_that_a_graph_makes_without_saying_of_which_type_are_fp16_where_they_are_used():
+    """ConstantOfShape gives FP32 where it says nothing: the graph did not load."""
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["x"], name="read", to=FULL),
+        helper.make_node("MatMul", ["x", "w"], ["product"], name="matmul"),
+        helper.make_node("Shape", ["ids"], ["shape"], name="size"),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"], name="zeros"),
+        helper.make_node("Add", ["product", "zeros"], ["y"], name="add"),
+    ]
+    half = halve(small_graph(nodes=nodes), [PACK]).model
+    assert types_of(half)["zeros"][2] == [HALF]
+    np.testing.assert_array_equal(run(half), PACK["ids"])
+
+
 def test_norms_and_the_epsilon_inside_them_stay_fp32():
     nodes = [
         helper.make_node("Cast", ["ids"], ["x"], name="read", to=FULL),

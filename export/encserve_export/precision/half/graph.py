@@ -189,7 +189,10 @@ def _cast(tensor: str, name: str, to: int) -> NodeProto:
 
 
 def _give_half(node: NodeProto) -> None:
-    """Let a node that chooses its type by an attribute choose fp16."""
+    """Let a node that chooses its type by an attribute choose fp16. ConstantOfShape without one gives zeros in FP32."""
+    if node.op_type == "ConstantOfShape" and not node.attribute:
+        zero = numpy_helper.from_array(np.zeros(1, np.float16))
+        node.attribute.append(helper.make_attribute("value", zero))
     for attribute in node.attribute:
         if node.op_type == "Cast" and attribute.name == "to" and attribute.i == FULL:
             attribute.i = HALF
