@@ -8,7 +8,7 @@ import os
 import random
 import socket
 
-FIRST, EACH, SHARES = 12_000, 5_000, 4
+FIRST, EACH, SHARES = 12_000, 2_500, 8
 """Where they begin, and how many a process has: all below 32,768, from where on Linux gives ports to connections."""
 
 
