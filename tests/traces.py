@@ -205,15 +205,6 @@ def stands_for(value):
     return id(value)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def traces(exports):
-    """The traces of this run, which its processes share."""
-    folder = exports / "traces"
-    folder.mkdir(exist_ok=True)
-    with traces_in(folder) as kept:
-        yield kept
-
-
 @contextmanager
 def traces_in(folder):
     """Traces that are kept in `folder`; where this process keeps some already, as for the tests of another folder that
@@ -227,10 +218,3 @@ def traces_in(folder):
         # The table of operators is made anew by each trace, and always the same.
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
         yield kept
-
-
-@pytest.fixture
-def traced_anew(traces):
-    """For tests of tracing itself."""
-    with traces.anew():
-        yield

@@ -3,20 +3,16 @@
 from pathlib import Path
 
 import pytest
-import torch
-from traces import traced_anew, traces  # noqa: F401
+from traces_of_a_run import traced_anew, traces  # noqa: F401
 
 from encserve_export.certificate import certificate_texts
 from encserve_export.config import ExportConfig
 from encserve_export.engines import speed
 
-from .small_checkpoints import make_checkpoint
-
 HERE = Path(__file__).parent
 FEW = 32
 """Texts of most certificates of tests, of all lengths."""
 AS_A_USER = {HERE / "certificate" / file for file in ("test_certify.py", "test_verify.py")}
-torch.set_num_threads(1)  # networks this small gain nothing from threads
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,9 +33,19 @@ def pytest_runtest_protocol(item):
         return (yield)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Networks this small gain nothing from threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def checkpoint_folder(tmp_path):
     """A small BERT checkpoint."""
+    from .small_checkpoints import make_checkpoint
+
     return make_checkpoint(tmp_path / "checkpoint")
 
 

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cpp_stand_in import export_for_cpp
 from serving import MINILM, export, first_layers, prompted_checkpoint, sentence_transformer, serve_config
-from traces import traced_anew, traces  # noqa: F401
+from traces_of_a_run import traced_anew, traces  # noqa: F401
 
 from encserve import Client
 from encserve_export.certificate import certificate_texts
@@ -65,27 +66,36 @@ def prompted_folder(minilm_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def repository(exports, tmp_path_factory, minilm_folder, prompted_folder):
     """A model repository with the pipelines `minilm` and `prompted`."""
-    checkpoints = {"minilm": minilm_folder, "prompted": prompted_folder}
-    return exported_once(exports, "models", checkpoints, tmp_path_factory.mktemp("models"))
+
+    def both(kept):
+        export(minilm_folder, "minilm", kept)
+        export(prompted_folder, "prompted", kept)
+
+    return exported_once(exports, "models", both, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def whole_minilm(exports, tmp_path_factory):
     """A model repository with the whole of MiniLM as the pipeline `minilm`."""
-    return exported_once(exports, "whole", {"minilm": MINILM}, tmp_path_factory.mktemp("whole"))
+    return exported_once(exports, "whole", lambda kept: export(MINILM, "minilm", kept), tmp_path_factory)
 
 
-def exported_once(exports, name, checkpoints, folder):
-    """A repository of pipelines, copied into `folder` from what the first process of a run that asks has exported."""
+@pytest.fixture(scope="session")
+def cpp_repository(exports, tmp_path_factory):
+    """A model repository with the pipeline `tiny`, which has a stand-in for an encode step in C++."""
+    return exported_once(exports, "cpp", export_for_cpp, tmp_path_factory)
+
+
+def exported_once(exports, name, export_into, tmp_path_factory):
+    """A copy of a repository, into which the first process of a run that asks exports by `export_into`."""
     kept = exports / name
     with (exports / f"exporting-{name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (exports / f"{name}-exported").exists():
             shutil.rmtree(kept, ignore_errors=True)
-            for pipeline, checkpoint in checkpoints.items():
-                export(checkpoint, pipeline, kept)
+            export_into(kept)
             (exports / f"{name}-exported").touch()
-    return shutil.copytree(kept, folder / "models")
+    return shutil.copytree(kept, tmp_path_factory.mktemp(name) / "models")
 
 
 @pytest.fixture(scope="session")

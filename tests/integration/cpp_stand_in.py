@@ -6,11 +6,10 @@ The tensors, the batches that Triton forms, and the queue are those of the expor
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from serving import sha256_of
 
-from encserve_export.config import Device, Engine, ExportConfig
-from encserve_export.export import export
 from encserve_repository.config_text import from_text, to_text
 
 MODEL = """
@@ -57,17 +56,19 @@ class TritonPythonModel:
 `STAND_IN_FAILS`. To `STAND_IN_LOG` it writes when each batch began and ended, and how many requests were in it."""
 
 
-def export_for_cpp(checkpoint, name: str, repository: Path) -> None:
-    """Export for Triton's onnxruntime backend, and put the stand-in in the place of the step that it would run."""
-    export(
-        ExportConfig(
-            checkpoint=str(checkpoint),
-            name=name,
-            repository=repository,
-            engine=Engine.ONNXRUNTIME,
-            device=Device.CPU,
-        )
-    )
+def export_for_cpp(repository: Path) -> None:
+    """Export a small BERT as `tiny` for Triton's onnxruntime backend, and put the stand-in in the place of the step
+    that it would run."""
+    from export.small_checkpoints import make_checkpoint
+
+    from encserve_export.config import Device, Engine, ExportConfig
+    from encserve_export.export import export
+
+    name = "tiny"
+    with TemporaryDirectory() as folder:
+        checkpoint = make_checkpoint(Path(folder) / "checkpoint")
+        config = {"checkpoint": str(checkpoint), "name": name, "repository": repository}
+        export(ExportConfig(**config, engine=Engine.ONNXRUNTIME, device=Device.CPU))
     file = repository / f"{name}_encode" / "config.pbtxt"
     config = from_text(file.read_text())
     config.backend = "python"

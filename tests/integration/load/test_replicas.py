@@ -11,8 +11,6 @@ from functools import partial
 
 import pytest
 import steady_load
-from cpp_stand_in import export_for_cpp
-from export.small_checkpoints import make_checkpoint
 from serving import serve_config
 from steady_load import Load, wait_until
 
@@ -25,13 +23,12 @@ shares_under = partial(steady_load.shares_under, model="tiny", calls=300)
 
 
 @pytest.fixture
-def paced(tmp_path, monkeypatch):
+def paced(cpp_repository, tmp_path, monkeypatch):
     """A model repository with the pipeline `tiny`, whose network computes `TOKENS_PER_S`."""
     monkeypatch.setenv("STAND_IN_TOKENS_PER_S", str(TOKENS_PER_S))
     monkeypatch.setenv("STAND_IN_FAILS", str(tmp_path / "fails"))
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
-    export_for_cpp(make_checkpoint(tmp_path / "checkpoint"), "tiny", tmp_path / "models")
-    return tmp_path / "models"
+    return cpp_repository
 
 
 def test_no_call_fails_while_one_of_three_servers_dies_and_one_comes(paced):
