@@ -18,11 +18,12 @@ demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 TIMED := tests/integration/load
 EXPORTS := build/exports-of-tests
 RERUNS ?= 0
+PROCESSES ?= 4
 # A test that hangs says where, and fails.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so
 	rm -rf $(EXPORTS)
-	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder $(HANGS) -m "not slow" --durations=20 --reruns $(RERUNS) --exports $(EXPORTS) \
+	$(BIN)/pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder $(HANGS) -m "not slow" --durations=20 --reruns $(RERUNS) --exports $(EXPORTS) \
 		tests/integration --ignore $(TIMED) tests/export tests/repository tests/unit
 	$(BIN)/pytest $(HANGS) -m "not slow" --durations=10 --reruns $(RERUNS) --exports $(EXPORTS) $(TIMED)  # it wants all cores
 

@@ -81,6 +81,17 @@ def pytest_addoption(parser):
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
 
 
+LONGEST = ("life", "tasks", "planning", "answers")
+"""Folders of `integration` that begin first, so that no process is still at one when all others have ended."""
+
+
+def pytest_collection_modifyitems(items):
+    """Only where several processes share the work."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        places = {f"integration/{folder}": place for place, folder in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get("/".join(PurePath(item.nodeid).parts[1:3]), len(LONGEST)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """What was imported stays until the end, and need not be looked through for garbage again and again. A trace of a

@@ -41,9 +41,15 @@ def models(whole_minilm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(models):
+    """On one core: it has too much to do for as long as an alert waits, and other tests run beside these."""
+    cores = os.sched_getaffinity(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", str(PLACES))
-        command = Supervised(models)
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            command = Supervised(models)
+        finally:
+            os.sched_setaffinity(0, cores)
     yield command
     command.stop()
 
