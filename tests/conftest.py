@@ -31,12 +31,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+FIRST = ("life/versions", "life", "tasks", "planning", "answers")
+"""Folders of `integration` that take longest, so that no process is still at one when all others have ended; a room
+among them shares no server with the others of its folder."""
+
+
 class ByFile(LoadScopeScheduling):
-    """For several processes: tests of real servers stay together by folder of `integration`, with its rooms, which
-    share servers, and others by file, which share what they prepare. The folders come first, as they take longest."""
+    """For several processes: tests of real servers stay together by folder of `integration`, which share servers, and
+    others by file, which share what they prepare. The folders come first, as they take longest."""
 
     def _split_scope(self, nodeid):
-        file = PurePath(nodeid.partition("::")[0])
+        name = nodeid.partition("::")[0]
+        if (place := place_of(name)) < len(FIRST):
+            return FIRST[place]
+        file = PurePath(name)
         if "integration" not in file.parts:
             return str(file)
         return str(PurePath(*file.parts[: file.parts.index("integration") + 2]))
@@ -47,6 +55,17 @@ class ByFile(LoadScopeScheduling):
         had = self.assigned_work[node]
         self.assigned_work[node] = {scope: tests for scope, tests in had.items() if not all(tests.values())}
         return super().remove_node(node)
+
+
+def place_of(nodeid):
+    """Of the folder of a test in `FIRST`, and of others the place after the last."""
+    return next((place for place, folder in enumerate(FIRST) if f"integration/{folder}/" in nodeid), len(FIRST))
+
+
+def pytest_collection_modifyitems(items):
+    """Where several processes share the tests, those of `FIRST` begin."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: place_of(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,17 +98,6 @@ def pytest_addoption(parser):
     )
     parser.addoption("--require-gpu", action="store_true", help="a test that needs a GPU and finds none fails")
     parser.addoption("--update-models", action="store_true", help="write what --matrix measured into docs/models.md")
-
-
-LONGEST = ("life", "tasks", "planning", "answers")
-"""Folders of `integration` that begin first, so that no process is still at one when all others have ended."""
-
-
-def pytest_collection_modifyitems(items):
-    """Only where several processes share the work."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        places = {f"integration/{folder}": place for place, folder in enumerate(LONGEST)}
-        items.sort(key=lambda item: places.get("/".join(PurePath(item.nodeid).parts[1:3]), len(LONGEST)))
 
 
 @pytest.hookimpl(wrapper=True)
