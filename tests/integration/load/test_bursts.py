@@ -109,14 +109,16 @@ class Tasks:
             return outcomes, await call(CALLS)
 
 
-@pytest.fixture(params=[Threads, Tasks])
-def callers(request):
-    """On threads, and as tasks."""
-    return request.param()
+@pytest.fixture(params=[Threads, Tasks], scope="module")
+def callers(request, server):
+    """On threads, and as tasks; how many calls a second they have answered is measured once."""
+    callers = request.param()
+    callers.calls_per_s = callers.rate(server.grpc_url)
+    return callers
 
 
 def test_what_fits_into_its_deadline_is_answered(server, callers):
-    timeout_s = CALLS / callers.rate(server.grpc_url) / 0.6
+    timeout_s = CALLS / callers.calls_per_s / 0.6
     outcomes, _ = callers.burst(server.grpc_url, timeout_s)
     refused = [str(outcome) for outcome, _ in outcomes if isinstance(outcome, Exception)]
     assert not refused, f"{len(refused)} of {CALLS}: {refused[0]}"
@@ -124,7 +126,7 @@ def test_what_fits_into_its_deadline_is_answered(server, callers):
 
 
 def test_what_does_not_fit_is_refused_early_by_name_and_the_rest_is_answered(server, callers):
-    rate, answered_per_s = 0.0, callers.rate(server.grpc_url)
+    rate, answered_per_s = 0.0, callers.calls_per_s
     while answered_per_s > 1.2 * rate:  # a burst is answered faster than callers who ask one after the other, at times
         rate = answered_per_s
         timeout_s = CALLS / rate / 1.5
