@@ -32,6 +32,15 @@ def test_its_task_is_that_of_gliner(tmp_path):
     assert "multi_label" not in options_of(checkpoint)
 
 
+@pytest.mark.parametrize("key", ["extra_special_tokens", "additional_special_tokens"])
+def test_its_tokens_may_be_listed_as_older_files_do(tmp_path, key):
+    folder = gliner2(tmp_path / "checkpoint")
+    stated = json.loads((folder / "tokenizer_config.json").read_text()) | {key: ADDED}
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated))
+    checkpoint = load(folder)
+    assert checkpoint.tokenizer.convert_ids_to_tokens(checkpoint.entity_settings["reserved"]) == ADDED
+
+
 def test_rows_are_as_long_as_the_network_takes(tmp_path):
     assert load(gliner2(tmp_path / "checkpoint", encoder=BERT)).max_length == 160
 

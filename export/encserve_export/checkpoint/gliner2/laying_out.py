@@ -95,13 +95,9 @@ def _table_of_words(folder: Path, config: PreTrainedConfig) -> str:
 
 def _tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer with the tokens that the library adds to it."""
-    load: Any = AutoTokenizer.from_pretrained
     try:
-        try:
-            tokenizer: PreTrainedTokenizerBase = load(folder, trust_remote_code=False)
-        except AttributeError:  # of those that were saved with a list where transformers 5 has names
-            tokenizer = load(folder, trust_remote_code=False, extra_special_tokens={})
-    except (AttributeError, ImportError, KeyError, OSError, ValueError) as error:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     tokenizer.add_tokens([*SPECIAL_TOKENS], special_tokens=True)
     return tokenizer

@@ -149,11 +149,7 @@ class Gliner2:
 
     def __init__(self, folder: Path) -> None:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        load: Any = AutoTokenizer.from_pretrained
-        try:
-            self._tokenizer: PreTrainedTokenizerBase = load(folder, trust_remote_code=False)
-        except AttributeError:
-            self._tokenizer = load(folder, trust_remote_code=False, extra_special_tokens={})
+        self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self._tokenizer.add_tokens([*_TOKENS], special_tokens=True)
         config = AutoConfig.from_pretrained(folder / "encoder_config", trust_remote_code=False)
         tensors = _tensors(folder)
