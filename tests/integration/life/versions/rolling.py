@@ -12,7 +12,7 @@ from encserve_server import health
 NO_RETRIES = Retry(attempts=1)
 
 
-PAUSE_S = 0.02
+PAUSE_S = 0.06
 """Of a caller between two questions: without one the callers alone would keep both cores busy, and a version takes
 many times as long to come and go."""
 
