@@ -79,7 +79,6 @@ def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatc
         assert [tuple(each) for each in found] == searched(runs_of(scores, threshold), nested, multi_label)
 
 
-
 @pytest.mark.parametrize("nested", [False, True])
 def test_the_work_of_choosing_runs_grows_with_the_square_of_the_words(nested, monkeypatch):
     """However low the threshold is: each run is looked at once in its turn, and for each entity those that were taken
