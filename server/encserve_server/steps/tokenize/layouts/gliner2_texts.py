@@ -43,7 +43,8 @@ class Layout(LabelledWords):
         descriptions = options["descriptions"]
         if descriptions is not None and len(descriptions) != len(labels):
             raise InvalidArgument(
-                f"the request has {len(descriptions)} descriptions and {len(labels)} labels; one of each label is expected"
+                f"the request has {len(descriptions)} descriptions and {len(labels)} labels; one of each label is "
+                "expected"
             )
         return [[*labels, about(labels, descriptions)], texts]
 
