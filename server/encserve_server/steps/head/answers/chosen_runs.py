@@ -14,6 +14,8 @@ PARTS = 3
 """Start, end and inside."""
 _TOGETHER = 1_024
 """Runs that are looked at together, the surest first."""
+_ROWS = 32
+"""First words whose runs get their scores together, so that those of one label after the other stay near."""
 
 
 def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bool) -> list[Found]:
@@ -85,25 +87,26 @@ class Beside:
 def _surest(scores: Floats, starting: NDArray[np.intp], threshold: float) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the highest score of each run, 0 where it is none, and the label of that, both (s, w): by the number of
     its first word among the s `starting` ones, and by its last word."""
-    words, _, labels = scores.shape
+    words = len(scores)
     best = np.zeros((len(starting), words), np.float32)
     surest = np.zeros(best.shape, np.uint8)
-    for label in range(labels):
-        starts, ends, insides = scores[..., label].T
-        rows = np.flatnonzero(starts[starting] > np.float32(threshold))
-        if not len(rows):
-            continue
+    # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
+    may_be = scores > np.float32(threshold)
+    may_be[:, 2] = scores[:, 2].astype(np.float64) >= threshold
+    starts, ends, insides = np.ascontiguousarray(np.where(may_be, scores, np.float32(0)).transpose(1, 2, 0))  # (C, w)
+    for begin in range(0, len(starting), _ROWS):
+        rows, least = slice(begin, begin + _ROWS), starting[begin]
         firsts = starting[rows, None]  # (r, 1)
-        behind = np.arange(words) >= firsts  # (r, w)
-        # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
-        ends = np.where(ends > np.float32(threshold), ends, np.float32(0))
-        insides = np.where(insides.astype(np.float64) >= threshold, insides, np.float32(0))
-        own = np.minimum.accumulate(np.where(behind, insides, np.float32(np.inf)), 1)
-        np.minimum(own, ends, out=own)
-        np.minimum(own, starts[firsts], out=own)
-        surer = behind & (own > best[rows])
-        surest[rows] = np.where(surer, np.uint8(label), surest[rows])
-        best[rows] = np.where(surer, own, best[rows])
+        behind = np.arange(least, words) >= firsts  # (r, v), of the v words from the least of them on
+        of_rows, label_of_rows = best[rows, least:], surest[rows, least:]
+        for label in np.flatnonzero(starts[:, firsts[:, 0]].any(1)).tolist():
+            own = np.minimum.accumulate(np.where(behind, insides[label, least:], np.float32(np.inf)), 1)
+            np.minimum(own, ends[label, least:], out=own)
+            np.minimum(own, starts[label, firsts], out=own)
+            surer = own > of_rows
+            np.copyto(of_rows, own, where=surer)
+            np.copyto(label_of_rows, label, where=surer, casting="unsafe")
+        of_rows *= behind
     return best, surest
 
 

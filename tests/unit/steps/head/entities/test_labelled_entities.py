@@ -71,6 +71,7 @@ def test_the_greedy_choice(nested, multi_label, threshold):
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.7])
 def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatch):
     monkeypatch.setattr(chosen_runs, "_TOGETHER", 5)
+    monkeypatch.setattr(chosen_runs, "_ROWS", 3)
     rng = np.random.default_rng(0)
     for _ in range(200):
         words, labels = rng.integers(0, 9), rng.integers(1, 4)
