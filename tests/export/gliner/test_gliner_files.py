@@ -140,6 +140,17 @@ def test_code_that_a_tokenizer_or_an_encoder_names_is_not_run(tmp_path, monkeypa
             Gliner(folder)
 
 
+def test_a_tokenizer_that_cannot_be_read_is_of_the_checkpoint_or_of_its_base(tmp_path):
+    base = tmp_path / "encoder"
+    own, named = gliner(tmp_path / "own"), gliner(tmp_path / "named", base=base, model_name=str(base))
+    for folder in (own, base):
+        (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match=f"the tokenizer of {own} cannot be loaded: "):
+        load(own)
+    with pytest.raises(CheckpointError, match=f"the tokenizer of {named} cannot be loaded from {base}, which its"):
+        load(named)
+
+
 def test_tensors_that_lack_or_are_too_many(tmp_path):
     folder = gliner(tmp_path / "checkpoint")
     tensors = load_file(folder / "model.safetensors")
