@@ -14,7 +14,7 @@ from encserve_export.network.sizes import sizes_of
 from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import load
 
-from .checkpoints import ADDED, gliner
+from .checkpoints import ADDED, CLASSES, gliner
 
 
 @pytest.mark.parametrize(("mode", "rows"), [("markerV0", 4), ("token_level", 3)])
@@ -32,6 +32,11 @@ def test_its_task_is_its_own(tmp_path):
     (marker,) = checkpoint.entity_settings["marker"]
     assert marker == len(checkpoint.tokenizer) - ADDED + 1
     assert checkpoint.max_length == 2 * 40 + 256
+
+
+@pytest.mark.parametrize("body", CLASSES)
+def test_the_tokenizers_that_are_compared_with_the_library_are_of_their_own_class(tmp_path, body):
+    assert type(load(gliner(tmp_path / "checkpoint", body=body)).tokenizer).__name__ == CLASSES[body]
 
 
 def test_keys_of_training_are_passed_over(tmp_path):
