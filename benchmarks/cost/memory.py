@@ -3,7 +3,7 @@
     python -m benchmarks.cost.memory [--minutes 60] [--repository FOLDER] [--json FILE]
 
 No text comes twice. Recent rows are not kept, as by default; they would add what they are given. What is asked: at most
-900 MiB, and flat.
+450 MiB, and flat.
 """
 
 from __future__ import annotations

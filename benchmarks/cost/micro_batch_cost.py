@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks import exported
 from encserve_server.steps.encode.host.cores import usable_cores
+from encserve_server.steps.encode.host.heap import settle_heap
 from encserve_server.steps.encode.network.loading import load_network
 from encserve_server.steps.encode.network.packed_session import PackedSession
 from encserve_server.steps.encode.request import Columns
@@ -57,6 +58,7 @@ def session_of(repository: Path) -> PackedSession:
     settings = read_settings(folder)
     runtime, hints = settings["runtime"], settings["hints"]
     network = load_network(runtime, folder / "model.onnx", hints, side_by_side=usable_cores())
+    settle_heap()
     return PackedSession(network, follows=settings["follows"], token_budget=settings["token_budget"])
 
 

@@ -112,7 +112,7 @@ FIGURES_ASKED = (
     Asked("padding ratio in linear layers, all workloads", "0", _padding),
     Asked("long / in-process bound, 4 x 32", "0.95", _ratio("encserve", BOUND, "long", "4x32")),
     Asked("p99 at 70 % of the saturating rate / single-stream p50, open loop, mixed", "5 or less", _open_loop),
-    Asked("server peak memory, MiniLM FP32, after one hour", "900 MiB and flat", _peak),
+    Asked("server peak memory, MiniLM FP32, after one hour", "450 MiB and flat", _peak),
     Asked(
         "SDK CPU time per text at 32 texts a request",
         "20 us or less",

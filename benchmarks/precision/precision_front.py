@@ -42,6 +42,7 @@ from encserve_export.publication.steps import trace
 from encserve_export.publication.tools import tool_versions
 from encserve_export.texts.calibration import Calibration, calibrate
 from encserve_server.steps.encode.host.cpu_flags import BF16, VNNI, lacks, read_cpu_flags
+from encserve_server.steps.encode.host.heap import settle_heap
 from encserve_server.steps.encode.network.loading import load_network
 from encserve_server.steps.encode.network.packed_session import PackedSession
 
@@ -81,6 +82,7 @@ def main() -> None:
         traced = Path(folder) / "traced"
         trace({"": checkpoint}, Tracing(), traced)
         results, sessions = compare(chosen, traced / GRAPH_FILE, calibration, texts)
+        settle_heap()  # as a step does
         for name, (wall, processor) in time_in_turn(sessions, texts, arguments.rounds).items():
             results[name].speed, results[name].speed_by_processor_time = wall, processor
     report(results, texts, calibration, arguments)

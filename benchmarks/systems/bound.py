@@ -22,6 +22,7 @@ from benchmarks.closed_loop import Done, Load
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.systems.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
+from encserve_server.steps.encode.host.heap import settle_heap
 from encserve_server.steps.encode.network.loading import Network, load_network
 from encserve_server.steps.encode.network.micro_batches import Cost
 from encserve_server.steps.encode.network.packed_session import PackedSession
@@ -46,6 +47,7 @@ class System:
         self._padded = self._load(padded_graph(), side_by_side=self._cores)
         self._alone = self._packed_session(threads=self._cores)
         self._padded_alone = self._load(padded_graph(), threads=self._cores)
+        settle_heap()  # as a step does
         self._threads = ThreadPoolExecutor(self._cores)
         self._computed = self._real = 0
 

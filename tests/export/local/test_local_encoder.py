@@ -279,11 +279,28 @@ def test_a_fault_of_a_step_tells_no_text(exported, monkeypatch):
         assert "secret" not in str(failed.value)
 
 
-def test_the_process_needs_no_server_package(exported):
-    code = (
-        "import sys; from encserve.local import Encoder\n"
-        f"with Encoder({str(exported)!r}, 'tiny') as encoder: print(encoder.embed(['x', 'y']).vectors.shape)\n"
-        "print([name for name in ('torch', 'encserve_server', 'encserve_export') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "(2, 32)\n[]\n"
+IN_A_PROGRAM = """
+import ctypes, os, sys
+from encserve.local import Encoder
+
+opened = []
+
+class Opened(ctypes.CDLL):
+    def __init__(self, name, *rest, **options):
+        opened.append(name)
+        super().__init__(name, *rest, **options)
+
+ctypes.CDLL = Opened
+with Encoder(sys.argv[1], "tiny") as encoder:
+    print(encoder.embed(["x", "y"]).vectors.shape)
+print([name for name in ("torch", "encserve_server", "encserve_export") if name in sys.modules])
+print("heap" if None in opened else "", os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+"""Library None is the program itself, through which the settings of its heap are reached."""
+
+
+def test_a_program_needs_no_server_package_keeps_its_heap_and_tells_nobody(exported):
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", IN_A_PROGRAM, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    assert done.stdout == "(2, 32)\n[]\n 1\n"

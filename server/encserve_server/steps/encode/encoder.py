@@ -27,7 +27,6 @@ from .choice import OutputChoice
 from .columns import columns_of
 from .host.cores import usable_cores
 from .host.cpu_flags import read_cpu_flags
-from .host.heap import settle_heap
 from .host.requirements import HostRequirements, check_host, this_process
 from .lane import EncodeLane, LaneSize
 from .network.intra_op_threads import copied_bytes, intra_op_threads
@@ -110,7 +109,7 @@ class Encoder:
         """The rows that servers share; None where the environment names no cache."""
         self._threads = min(usable_cores(), cores or usable_cores())
         threads = intra_op_threads(environment, copied_bytes(folder, settings), self._threads)
-        load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"], arena=False)
+        load = partial(load_network, settings["runtime"], folder / "model.onnx", settings["hints"])
         session = PackedSession(
             load(side_by_side=self._threads),
             follows=settings["follows"],
@@ -118,7 +117,6 @@ class Encoder:
             cost=Cost(**settings["micro_batch_cost"]),
             intra_op=load(side_by_side=1, threads=threads) if threads > 1 else None,
         )
-        settle_heap()
         size = LaneSize(threads=self._threads, token_budget=settings["token_budget"])
         self._lanes = {
             lane: EncodeLane(

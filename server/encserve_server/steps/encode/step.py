@@ -25,6 +25,7 @@ from ..request.replies import failed, reply, unavailable
 from ..trace.tracing import open_tracing
 from .encode_trace import EncodeTrace, encode_trace
 from .encoder import Counted, Encoder
+from .host.heap import settle_heap
 from .request import EncodeRequest, NonFiniteRows, Rows
 from .served_files import PLACE, ServedFiles
 from .shared.shared_rows import EVENTS
@@ -55,6 +56,7 @@ class TritonPythonModel:
             warn=self._failures.warn,
             report=self._failures.report,
         )
+        settle_heap()
         if self._encoder.shared is not None:
             for event in EVENTS:
                 self._count_shared(event, 0)

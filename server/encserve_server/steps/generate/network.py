@@ -63,7 +63,7 @@ class GenerateNetwork:
         """Load them out of a version folder into `runtime`, which is told `hints`; their operators share `threads`."""
         self.shape = shape
         self._encoder, self._step = (
-            load_network(runtime, folder / file, hints or {}, side_by_side=1, threads=threads)
+            load_network(runtime, folder / file, hints or {}, side_by_side=1, threads=threads, arena=True)
             for file in (ENCODER_FILE, STEP_FILE)
         )
         self._kept = list(step_inputs(shape))[3:]

@@ -45,7 +45,7 @@ def networks():
 
 
 def opened(folder, monkeypatch, networks, settings):
-    def load(*_, side_by_side, arena, threads=1):
+    def load(*_, side_by_side, threads=1):
         return networks.setdefault(threads, Network())
 
     (folder / "settings.json").write_text(json.dumps(settings))

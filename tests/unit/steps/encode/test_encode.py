@@ -37,7 +37,7 @@ class _Session:
         return np.ones(len(columns["input_ids"]), np.int64)
 
 
-def load_network(*_, arena, **__):
+def load_network(*_, arena=False, **__):
     assert not arena, "what is computed would be held several times over"
 
 
@@ -65,6 +65,8 @@ def step(triton, monkeypatch, tmp_path):
     monkeypatch.setenv("ENCSERVE_RECENT_ROWS_MIB", "1")
     monkeypatch.setenv("ENCSERVE_RUNTIME_FOLDER", str(tmp_path))
     model = encode.TritonPythonModel()
+    model.loaded_when_settled = []
+    monkeypatch.setattr(encode, "settle_heap", lambda: model.loaded_when_settled.append(hasattr(model, "_encoder")))
     model.initialize(args_of(tmp_path))
     model.stand_in = session
     yield model
@@ -85,6 +87,10 @@ def answers(step, requests):
     step.finalize()
     assert all(len(request.answers) == 1 for request in requests)
     return [request.answers[0] for request in requests]
+
+
+def test_what_loading_leaves_is_given_back_once_the_graph_is_loaded(step):
+    assert step.loaded_when_settled == [True]
 
 
 def test_each_request_gets_its_own_rows(triton, step):

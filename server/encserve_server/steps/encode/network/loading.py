@@ -23,10 +23,10 @@ class Network(Protocol):
 
 
 def load_network(
-    runtime: str, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = True
+    runtime: str, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = False
 ) -> Network:
-    """Load `graph`, told `hints`, for so many calls `side_by_side`, whose operators share `threads` each. Without an
-    `arena` the C library has the memory of what is computed, where the runtime leaves the choice.
+    """Load `graph`, told `hints`, for so many calls `side_by_side`, whose operators share `threads` each. The C library
+    has the memory of what is computed, where the runtime leaves the choice and no `arena` is asked for.
 
     Raises:
         ValueError: There is no such runtime.

@@ -32,7 +32,7 @@ class OnnxRuntimeNetwork:
     """One session, which any number of threads may run at the same time."""
 
     def __init__(
-        self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = True
+        self, graph: Path, hints: Mapping[str, str], *, side_by_side: int, threads: int = 1, arena: bool = False
     ) -> None:
         """Load `graph`, whose operators share `threads`, each on a core of its own where they need all. ONNX Runtime
         takes no `hints`: its precision stands in the graph; and it takes any number of calls `side_by_side`.
