@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before any module imports ONNX Runtime; as in a step
+# Before any module imports ONNX Runtime, as in a step, of which the library's process may not import the name.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _NEEDED = (
     "onnx",

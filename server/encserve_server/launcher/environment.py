@@ -7,6 +7,7 @@ from pathlib import Path
 from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
 from encserve_server.questions import health_token
+from encserve_server.steps.encode.network.loading import NO_TELEMETRY
 from encserve_server.steps.instance.load_page import FOLDER_VARIABLE
 from encserve_server.steps.instance.restarts import RESTARTS_VARIABLE
 from encserve_server.steps.request.health import TOKEN_VARIABLE
@@ -29,10 +30,14 @@ def wheel_environment(inherited: Mapping[str, str], *, wheel: Wheel, libpython: 
     }
 
 
-def steps_environment(config: ServeConfig, *, folder: Path, admin_secret: str, restarts: int) -> dict[str, str]:
+def steps_environment(
+    config: ServeConfig, *, inherited: Mapping[str, str], folder: Path, admin_secret: str, restarts: int
+) -> dict[str, str]:
     """Return what the steps of a server are told: its runtime folder, how they know questions of health, how often it
-    was started again, and which collector is told of which requests."""
+    was started again, which collector is told of which requests, and, unless `inherited` has another word for it, that
+    ONNX Runtime is to tell its maker nothing: steps of versions from before they saw to it themselves do not."""
     return {
+        NO_TELEMETRY: inherited.get(NO_TELEMETRY, "1"),
         FOLDER_VARIABLE: str(folder),
         TOKEN_VARIABLE: health_token(admin_secret),
         RESTARTS_VARIABLE: str(restarts),

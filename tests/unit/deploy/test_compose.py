@@ -85,7 +85,7 @@ def test_the_secret_of_shared_rows_lies_where_the_steps_look_for_it(name, compos
 def test_what_the_steps_read_from_the_environment_can_be_set(name, compose):
     sources = (file.read_text() for file in Path(steps.__file__).parent.rglob("*.py"))
     read = {variable for source in sources for variable in re.findall(r'"(ENCSERVE_[A-Z_]+)"', source)}
-    told = steps_environment(ServeConfig(), folder=Path(), admin_secret="s", restarts=0)
+    told = steps_environment(ServeConfig(), inherited={}, folder=Path(), admin_secret="s", restarts=0)
     by_options = {COLLECTOR_VARIABLE, SHARE_VARIABLE, IDS_VARIABLE}
     environment = compose["services"][name]["environment"].keys()
     assert (read - told.keys()) | by_options == environment - {"ENCSERVE_ADMIN_SECRET"} - OF_OPENTELEMETRY

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from encserve_server.config import ServeConfig
 from encserve_server.host.locate import Wheel
 from encserve_server.launcher.environment import steps_environment, wheel_environment
@@ -83,11 +85,16 @@ def test_environment_leaves_a_libpython_of_the_system_to_the_linker():
     assert environment["LD_LIBRARY_PATH"] == "/wheel/libs"
 
 
-def test_the_steps_are_told_what_they_look_up():
+@pytest.mark.parametrize(("inherited", "telemetry"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_the_steps_are_told_what_they_look_up(inherited, telemetry):
+    """And ONNX Runtime is, for the steps of old versions, unless somebody wants it to tell its maker."""
     config = ServeConfig(otlp="http://collector:4318", trace_share=0.25)
-    environment = steps_environment(config, folder=Path("/tmp/server"), admin_secret="secret", restarts=2)
+    environment = steps_environment(
+        config, inherited=inherited, folder=Path("/tmp/server"), admin_secret="secret", restarts=2
+    )
     assert environment.pop("ENCSERVE_HEALTH_TOKEN") not in ("", "secret")
     assert environment == {
+        "ORT_DISABLE_TELEMETRY": telemetry,
         "ENCSERVE_RUNTIME_FOLDER": "/tmp/server",
         "ENCSERVE_RESTARTS": "2",
         "ENCSERVE_OTLP": "http://collector:4318",
