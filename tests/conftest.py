@@ -32,8 +32,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 FIRST = ("life/versions", "life", "tasks", "planning", "answers")
-"""Folders of `integration` that take longest, so that no process is still at one when all others have ended; a room
-among them shares no server with the others of its folder."""
+"""Folders of `integration` that take longest, so that no process is still at one when all others have ended. A room
+among them shares no server with the others of its folder, and stands before it: a test belongs to the first of these
+in which it lies."""
+TOGETHER = {"alerts": "planning"}
+"""Folders whose tests the process has that has those of another: it floods a server, and would take the cores on which
+plans are measured."""
 
 
 class ByFile(LoadScopeScheduling):
@@ -41,13 +45,7 @@ class ByFile(LoadScopeScheduling):
     others by file, which share what they prepare. The folders come first, as they take longest."""
 
     def _split_scope(self, nodeid):
-        name = nodeid.partition("::")[0]
-        if (place := place_of(name)) < len(FIRST):
-            return FIRST[place]
-        file = PurePath(name)
-        if "integration" not in file.parts:
-            return str(file)
-        return str(PurePath(*file.parts[: file.parts.index("integration") + 2]))
+        return folder_of(nodeid) or nodeid.partition("::")[0]
 
     def remove_node(self, node):
         """Where a process has died, xdist hands out again all that it had. Of what was whole nothing is left to run,
@@ -57,9 +55,22 @@ class ByFile(LoadScopeScheduling):
         return super().remove_node(node)
 
 
+def folder_of(nodeid):
+    """The folder of `integration` with which a test goes to a process; None of other tests."""
+    file = PurePath(nodeid.partition("::")[0])
+    if "integration" not in file.parts:
+        return None
+    within = file.parts[file.parts.index("integration") + 1 :]
+    for folder in map(PurePath, FIRST):
+        if within[: len(folder.parts)] == folder.parts:
+            return str(folder)
+    return TOGETHER.get(within[0], within[0])
+
+
 def place_of(nodeid):
     """Of the folder of a test in `FIRST`, and of others the place after the last."""
-    return next((place for place, folder in enumerate(FIRST) if f"integration/{folder}/" in nodeid), len(FIRST))
+    folder = folder_of(nodeid)
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
 
 
 def pytest_collection_modifyitems(items):

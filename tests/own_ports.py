@@ -13,9 +13,15 @@ FIRST, EACH, SHARES = 12_000, 2_500, 8
 
 
 def share_of(worker):
-    """The ports of a process of pytest-xdist, such as "gw0", or of a run without it."""
+    """The ports of a process of pytest-xdist, such as "gw0", or of a run without it.
+
+    Raises:
+        ValueError: there are more processes than shares.
+    """
     number = int(worker.removeprefix("gw")) + 1 if worker else 0
-    begin = FIRST + number % SHARES * EACH
+    if number >= SHARES:
+        raise ValueError(f"process {worker} would have the ports of another: at most {SHARES - 1} may share the tests")
+    begin = FIRST + number * EACH
     return range(begin, begin + EACH)
 
 

@@ -4,6 +4,7 @@ import socket
 from itertools import combinations
 
 import own_ports
+import pytest
 
 
 def test_processes_of_a_run_have_ports_of_their_own():
@@ -12,10 +13,20 @@ def test_processes_of_a_run_have_ports_of_their_own():
     assert all(share.start >= 1_024 and share.stop <= 32_768 for share in shares)
 
 
-def test_none_is_given_twice_or_to_who_finds_it_taken():
+def test_more_processes_than_have_ports_are_told_so():
+    with pytest.raises(ValueError, match="process gw7 would have the ports of another: at most 7"):
+        own_ports.share_of("gw7")
+
+
+@pytest.mark.parametrize("before_the_end", [1_000, 4])
+def test_none_is_given_twice_or_to_who_finds_it_taken(before_the_end, monkeypatch):
+    """Nor where the next are the first of the share again."""
+    share = list(own_ports._share)
+    monkeypatch.setattr(own_ports, "_place", len(share) - before_the_end)
     first = own_ports.own_ports(3)
+    place = share.index(first[-1]) + 1
     with socket.socket() as taken:
-        for port in range(first[-1] + 1, own_ports._share.stop):
+        for port in share[place:] + share[:place]:
             try:
                 taken.bind(("127.0.0.1", port))
             except OSError:

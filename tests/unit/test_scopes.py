@@ -21,10 +21,11 @@ def test_one_process_has_a_folder_of_real_servers_or_a_file(shared):
     assert scope("integration/life/test_faults.py") == scope("integration/life/test_deploy.py")
     assert scope("integration/life/test_faults.py") != scope("integration/life/versions/test_promotion.py")
     assert scope("integration/life/test_faults.py") != scope("integration/tasks/test_answers.py")
+    assert scope("integration/alerts/test_alerts.py") == scope("integration/planning/test_plan.py"), "not at once"
     assert scope("unit/docs/test_site.py") != scope("unit/docs/test_first_change.py")
 
 
 def test_the_folders_that_come_first_are_there_and_do_so(shared):
-    assert all((TESTS / "integration" / folder).is_dir() for folder in shared.FIRST)
+    assert all((TESTS / "integration" / folder).is_dir() for folder in {*shared.FIRST, *shared.TOGETHER})
     files = ["unit/test_scopes.py", "integration/life/test_faults.py", "integration/life/versions/test_promotion.py"]
     assert sorted(files, key=shared.place_of) == files[::-1]
