@@ -25,7 +25,8 @@ def serve_config(repository, **options):
 
 def export(checkpoint, name, repository):
     """Export in FP32 for the local server. Texts of 12 lengths are asked one by one: the certificate of
-    tests/export has 48 of a network that takes less time."""
+    tests/export has 48 of a network that takes less time. This stands here and not with what `conftest.py` changes for
+    all exports, as it imports scipy, for which no process is to wait before it needs it."""
     from encserve_export.certificate.figures import company
     from encserve_export.config import ExportConfig
     from encserve_export.export import export

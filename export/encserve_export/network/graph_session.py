@@ -19,7 +19,8 @@ _LEAST_BYTES = 1_024
 
 
 def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
-    """A session of a graph in memory, on the CPU, with sums of integers as they are where it is served."""
+    """A session of a graph in memory, on the CPU, with sums of integers as they are where it is served. The `options`
+    are the session's own from then on: what it needs besides is written into them."""
     graph, options = written_out(graph), options or onnxruntime.SessionOptions()
     exact_integer_sums(options, read_cpu_flags())  # as served
     if is_large(graph):

@@ -10,11 +10,9 @@ from encserve_lifecycle.comparison import command as compare
 from encserve_server import health
 
 NO_RETRIES = Retry(attempts=1)
-
-
 PAUSE_S = 0.06
-"""Of a caller between two questions: without one the callers alone would keep both cores busy, and a version takes
-many times as long to come and go."""
+"""Of a caller between two questions: without one they take the cores on which a version loads, which then takes many
+times as long to come and go. What waits for them counts answers, and no time."""
 
 
 def command(module, server, *words):

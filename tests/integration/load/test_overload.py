@@ -1,5 +1,4 @@
-"""More work than the server can do: what it refuses, what it drops, and what it still answers. It has the whole of
-MiniLM, so that floods find a network that is slower than who asks it."""
+"""More work than the server can do: what it refuses, what it drops, and what it still answers."""
 
 import asyncio
 import os
@@ -36,28 +35,28 @@ def of_short_queues(repository, exit_timeout_s=5):
 
 
 @pytest.fixture
-def unasked(whole_minilm):
+def unasked(repository):
     """A server that nobody has asked; what it asked itself at its start, a text, is counted."""
-    with of_short_queues(whole_minilm) as running:
+    with of_short_queues(repository) as running:
         wait_until(lambda: computed(running) == handed_on(running) >= 1)
         yield running
 
 
 @pytest.fixture(scope="module")
-def flooded(whole_minilm):
+def flooded(repository):
     """The server that all others flood, and that the last of them stops while it computes."""
-    with of_short_queues(whole_minilm, exit_timeout_s=30) as running:
+    with of_short_queues(repository, exit_timeout_s=30) as running:
         yield running, running.pid
 
 
 @pytest.fixture
-def server(flooded, whole_minilm):
+def server(flooded, repository):
     """The server when it has nothing to do, and all that it has done before is counted; a new one where that has ended,
     as for the second try of the test that stops it."""
     running, pid = flooded
     with ExitStack() as stack:
         if not exists(pid):
-            running = stack.enter_context(of_short_queues(whole_minilm, exit_timeout_s=30))
+            running = stack.enter_context(of_short_queues(repository, exit_timeout_s=30))
         wait_until(lambda: not tokens_in(running.folder))
         counts = None
         while counts != (counts := (computed(running), refused(running), handed_on(running))):
