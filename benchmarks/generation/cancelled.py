@@ -42,6 +42,8 @@ SLOTS, TINY_SLOTS = 16, 4
 NEW_TOKENS = 1_000
 PAUSE_S = 0.1
 """So long a text has waited, and has no piece, when a caller goes: there was no slot for it."""
+TIMEOUT_S = 600
+"""Of each text: so much more than it takes that none waits for time, and is refused or late."""
 FILLED_S = 0.5
 """In which calls for whole texts, of which nobody sees when they begin, have taken all slots."""
 STREAM, CALL = "a stream is left", "a call is cancelled"
@@ -110,12 +112,12 @@ def main() -> None:
 async def _measure(url: str, asked: Sequence[Request], slots: int, times: int) -> dict[str, Any]:
     """The figures, by name."""
     figures: dict[str, Any] = {**describe_machine(), "slots": slots}
-    async with AsyncClient(url, timeout_s=600, concurrency=4 * slots, coalesce=False) as client:
+    async with AsyncClient(url, timeout_s=TIMEOUT_S, concurrency=4 * slots, coalesce=False) as client:
         for kind in (STREAM, CALL):
             freed_s, gaps_s = list[float](), list[float]()
             while len(freed_s) < times:
                 await freed(client, asked, slots, kind, freed_s, gaps_s)
-                await client.generate([asked[0].text], model=MODEL, max_new_tokens=2)  # all others have gone by then
+                await client.generate([asked[0].text], model=MODEL, max_new_tokens=2)  # another has gone by then
             figures[f"{kind}, until another has its slot, p50 / p95 / longest, ms"] = _ms(freed_s)
             figures[f"gap between pieces meanwhile, mean, ms, {kind}"] = round(statistics.mean(gaps_s) * 1e3, 1)
     return figures

@@ -15,8 +15,8 @@ class _Streamed:
         self.text = ""
         """All pieces that came."""
         self.finish = ""
-        """Why the text ended, as in `Generations.finishes`, or "deadline" where its time was up; empty while it goes
-        on."""
+        """Why the text ended, as in `Generations.finishes`, or "deadline" where its time was up, or could not suffice
+        any more while others wanted its place; empty while it goes on."""
         self.last: Generations | None = None
         """The last part of the answer, with counts, version and certificate; None before the first."""
 

@@ -19,7 +19,9 @@ from ..encode.host.requirements import HostRequirements, check_host, this_proces
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
-from .door import QueueFull, check_time
+from .admission import admit
+from .door import QueueFull, check_count, check_time
+from .in_time import InTime
 from .limits import EngineLimits
 from .network import GenerateNetwork
 from .pace import Pace, hypotheses_of
@@ -68,8 +70,12 @@ class Engine:
         self._pace = Pace()
         self._round_ended_s: float | None = None
         """When the last round ended, on the clock of `time.monotonic`; None where nothing was to do since."""
-        self._is_wanted = False
-        """Whether a request was refused since the last round: there is no room for all who come."""
+        self._was_refused = False
+        """Whether a request was refused since the last round began."""
+        self._left_behind = False
+        """Whether the last round began without texts for which there was no room, or no time."""
+        self._passed_over = False
+        """Whether it began without any texts that had come: also those that wait to be encoded."""
         self._changed = threading.Condition()
         self._closed = False
         self._thread = Loop(
@@ -89,34 +95,28 @@ class Engine:
         """
         for text in texts:
             self._room.check(text)
-        try:
-            self._put(texts)
-        except QueueFull:
-            self._is_wanted = True
-            raise
-
-    def _put(self, texts: Sequence[GeneratedText]) -> None:
-        if not texts[0].first:
-            self._check_time(texts)
         with self._changed:
-            waiting = len(self._waiting.of(texts[0].lane))
-            if not texts[0].first and waiting + len(texts) > max(self.limits.max_queued_texts, len(texts)):
-                raise QueueFull(
-                    "max_queued_texts",
-                    f"{waiting} texts wait in lane {texts[0].lane}; max_queued_texts is "
-                    f"{self.limits.max_queued_texts}: try again later",
-                )
+            try:
+                self._check_queue(texts)
+            except QueueFull:
+                self._was_refused = True
+                raise
             self._waiting.put(texts)
             self._changed.notify()
 
-    def _check_time(self, texts: Sequence[GeneratedText]) -> None:
-        """Refuse a request of which the last text, behind its others, would come too late. Raises QueueFull."""
+    def _check_queue(self, texts: Sequence[GeneratedText]) -> None:
+        """Refuse a request where too many wait, or its last text, behind its others, would come too late. How late is
+        not asked as long as there is room for all of it, and nobody waits who was here when the last round began.
+        Raises QueueFull."""
         *others, last = texts
-        with self._changed:
-            active, before = self._active, [*self._waiting.before(last.lane), *others]
-        if active or before:
-            rows = len(active) + self._room.free(active, [*before, last])
-            check_time(self._pace, last, active, before, rows=rows, prefill_tokens=self.limits.prefill_tokens)
+        if last.first:
+            return
+        check_count(texts, len(self._waiting.of(last.lane)), max_queued_texts=self.limits.max_queued_texts)
+        active, before = self._active, [*self._waiting.before(last.lane), *others]
+        rows = len(active) + self._room.free(active, [*before, last])
+        if (self._passed_over and self._waiting) or rows <= len(active) + len(before):
+            now_s, prefill_tokens = time.monotonic(), self.limits.prefill_tokens
+            check_time(self._pace, last, active, before, now_s, rows=rows, prefill_tokens=prefill_tokens)
 
     @property
     def _active(self) -> list[GeneratedText]:
@@ -176,36 +176,47 @@ class Engine:
 
     def _round(self) -> None:
         begun_s = self._round_ended_s or time.monotonic()
-        self._drop()
+        with self._changed:
+            refused, self._was_refused = self._was_refused, False
+        wanted = self._left_behind or refused
+        self._drop_waiting(wanted=wanted)
+        self._drop_decoded(wanted=wanted)
         done = Round()
         self._admit(done)
         for beams in list(self._decoded):
-            self._drop()  # what came before in this round may have taken long
+            self._drop_decoded(wanted=self._left_behind or refused)  # what came before may have taken long
             if rows := self._decoded.get(beams):
                 self._step(rows, done)
         self._round_ended_s = time.monotonic() if done.rows else None
         if self._round_ended_s:
-            self._pace.round_took(self._round_ended_s - begun_s, done)
-        self._is_wanted = False
+            with self._changed:
+                self._pace.round_took(self._round_ended_s - begun_s, done)
         self._count(done)
 
-    def _drop(self) -> None:
-        """End the texts that nobody waits for any more, and those that cannot be whole in time, where others want their
-        places."""
+    def _drop_waiting(self, *, wanted: bool) -> None:
+        """End the texts that wait and that nobody waits for any more, or that cannot be whole in time where others want
+        their places."""
         now_s = time.monotonic()
+
+        def is_over(text: GeneratedText) -> bool:
+            lost = wanted and self._pace.is_lost(text, now_s)
+            return lost or text.is_gone(now_s) or now_s > text.waits_until_s
+
         with self._changed:
-            rows, wanted = hypotheses_of(self._active), bool(self._waiting) or self._is_wanted
+            gone = self._waiting.drop(is_over)
+        self._end_gone(gone)
 
-            def is_too_late(text: GeneratedText) -> bool:
-                late = now_s > text.waits_until_s or self._pace.is_too_late(text, now_s, rows=rows)
-                return text.is_gone(now_s) or late
-
-            gone = self._waiting.drop(is_too_late)
+    def _drop_decoded(self, *, wanted: bool) -> None:
+        """The same of those that are decoded."""
+        now_s, gone = time.monotonic(), list[GeneratedText]()
         for decoded in list(self._decoded.values()):
             for row in reversed(range(len(decoded.texts))):
                 text = decoded.texts[row]
                 if text.is_gone(now_s) or (wanted and self._pace.is_lost(text, now_s)):
                     gone.append(self._remove(decoded, row))
+        self._end_gone(gone)
+
+    def _end_gone(self, gone: Sequence[GeneratedText]) -> None:
         for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
             self._end(text, finish)
 
@@ -215,24 +226,15 @@ class Engine:
 
     def _admit(self, done: Round) -> None:
         """Encode the texts whose turn it is and for which there is room."""
-        admitted, tokens = list[GeneratedText](), 0
         with self._changed:
-            self._waiting.begin_round()
-
-            def fits(text: GeneratedText) -> bool:
-                texts = [*self._active, *admitted]
-                return self._room.fits([*texts, text]) and self._pace.has_time(text, texts)
-
-            while (text := self._waiting.next(fits)) is not None:
-                if tokens and tokens + len(text.source) > self.limits.prefill_tokens:
-                    break
-                if not text.first and not fits(text):
-                    done.is_full = self._waiting.leave_behind()  # nothing takes the room that it waits for
-                    break
-                admitted.append(self._waiting.take(text))
-                tokens += len(text.source)
+            active = self._active
+            in_time = InTime(self._pace, active, time.monotonic())
+            came = admit(self._waiting, active, self._room, in_time, prefill_tokens=self.limits.prefill_tokens)
+            self._left_behind, self._passed_over = came.left_behind, bool(self._waiting)
+        admitted, done.is_full = came.texts, came.is_full
         if not admitted:
             return
+        done.is_health = all(text.first for text in admitted)
         begun_s = time.monotonic()
         try:
             sources = self._network.encode_apart([text.source for text in admitted])
@@ -253,7 +255,7 @@ class Engine:
             for text in set(admitted).difference(self._active):  # which are answered with all that are being decoded
                 text.fail(error)
             raise
-        done.source_tokens, done.encoding_s = tokens, time.monotonic() - begun_s
+        done.source_tokens, done.encoding_s = came.source_tokens, time.monotonic() - begun_s
 
     def _step(self, rows: Rows, done: Round) -> None:
         done.rows.append(len(rows.texts))
@@ -275,7 +277,8 @@ class Engine:
             if text.ended:
                 self._remove(rows, row)
                 if text.error is None and not text.first and text.finish not in (CANCELLED, DEADLINE):
-                    self._pace.has_ended(text)
+                    with self._changed:
+                        self._pace.has_ended(text)
 
     @contextmanager
     def _alone(self, text: GeneratedText) -> Iterator[None]:

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from .text import GeneratedText
+from collections import deque
 
-KEPT = 0.9999
-"""The weight of all texts that ended before in how long texts become, for each token that one more could have had."""
+import numpy as np
+
+from .text import LENGTH, GeneratedText
+
+LATELY = 256
+"""Of so many texts that ended last it is known how long they became."""
 KEPT_OF_SOURCES = 0.99
 """The weight of all texts that ended before beside the next one, in how long sources are."""
-NINETEEN_OF_TWENTY = 1.8
-"""So many standard deviations above the mean is what nineteen of twenty texts do not exceed, about."""
+NINETEEN_OF_TWENTY = 95
+"""The percentile of lengths that texts hardly exceed."""
 
 
 class Lengths:
-    """What part of its `max_new_tokens` a text gets. A text that ends after one token, as questions of health do, says
-    nothing of how long others become. One thread tells it; others may read it meanwhile."""
+    """How many tokens texts get beyond those that they get in any case. Lengths carry over from one `max_new_tokens` to
+    another, and no shares of it do. One that was cut says that texts become so long at least, and nothing of longer
+    ones as long as others ended by themselves. Not for several threads at a time."""
 
     def __init__(self) -> None:
-        self._made, self._most, self._squares = 0.0, 0.0, 0.0
+        self._ended = deque[tuple[int, int, bool]](maxlen=LATELY)
+        """Of each text how many it had, how many it could have had, and whether it was cut."""
+        self._known: dict[int, tuple[float, float]] = {}
+        """By how many a text could have: the mean, and what hardly one exceeds."""
         self._source_tokens, self._rounds = 0.0, 0.0
 
     def has_ended(self, text: GeneratedText) -> None:
         """Learn from a text that came to its end: of the rounds that it need not have had, how many it had."""
         least = least_of(text)
-        could, had = text.max_new_tokens - least, max(text.rounds - least, 0)  # a string of `stop` may end it before
-        kept = KEPT**could
-        self._made = kept * self._made + had
-        self._squares = kept * self._squares + (had**2 / could if could else 0.0)
-        self._most = kept * self._most + could
+        if could := text.max_new_tokens - least:
+            had = max(text.rounds - least, 0)  # a string of `stop` may end it before
+            self._ended.append((had, could, text.finish == LENGTH))
+            self._known.clear()
         self._source_tokens = KEPT_OF_SOURCES * self._source_tokens + len(text.source)
         self._rounds = KEPT_OF_SOURCES * self._rounds + text.rounds
 
     def left(self, text: GeneratedText) -> int:
-        """About how many rounds a text will still have, one for each token: those that it must have, and such a part of
-        the others as texts before had of theirs; of these none, as long as none has ended."""
-        return self._left(text, self._part)
+        """About how many rounds a text will still have, one for each token: those that it must have, and as many of the
+        others as texts before had; of these none, as long as none has ended."""
+        return self._left(text, 0)
 
     def most_left(self, text: GeneratedText) -> int:
         """How many rounds it will have at most, if it is no longer than nineteen of twenty texts become."""
-        part = self._part
-        spread = max(self._squares / self._most - part**2, 0.0) ** 0.5 if self._most else 0.0
-        return self._left(text, min(part + NINETEEN_OF_TWENTY * spread, 1.0))
+        return self._left(text, 1)
 
     @property
     def new_tokens(self) -> float:
@@ -48,14 +53,19 @@ class Lengths:
         another such text."""
         return self._source_tokens / self._rounds if self._rounds else 0.0
 
-    @property
-    def _part(self) -> float:
-        return self._made / self._most if self._most else 0.0
-
-    @staticmethod
-    def _left(text: GeneratedText, part: float) -> int:
+    def _left(self, text: GeneratedText, which: int) -> int:
         least = least_of(text)
-        return max(least + round(part * (text.max_new_tokens - least)) - text.rounds, 1)
+        could = text.max_new_tokens - least
+        if could not in self._known:
+            self._known[could] = self._beyond(could)
+        return max(least + round(self._known[could][which]) - text.rounds, 1)
+
+    def _beyond(self, could: int) -> tuple[float, float]:
+        if not could or not self._ended:
+            return 0.0, 0.0
+        tell = [had for had, most, cut in self._ended if not cut or most >= could] or [had for had, *_ in self._ended]
+        lengths = np.minimum(tell, could)
+        return float(lengths.mean()), float(np.percentile(lengths, NINETEEN_OF_TWENTY))
 
 
 def least_of(text: GeneratedText) -> int:

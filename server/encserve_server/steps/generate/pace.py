@@ -1,9 +1,7 @@
-"""How fast an engine goes, by what it did lately, and with how many texts at a time those under way are whole in
-time."""
+"""How fast an engine goes, by what it did lately."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from ..instance.load_page import Load
@@ -12,21 +10,21 @@ from .round import Round
 from .round_time import RoundTime
 from .text import GeneratedText
 
-IN_TIME = 0.9
-"""The part of the time that is left of a text in which it is to be whole by the estimate; the rest is for what is not
-known of rounds and texts to come."""
 SOONER = 0.5
-"""Of what rounds lately took, they may come to take so much less: a text that would be late all the same is lost."""
-KEPT_OF_FULL = 0.95
-"""The weight of all full rounds before beside each next one, in how many tokens a second texts get."""
+"""Of the least that rounds lately took, they may come to take so much less: a text that would be late all the same is
+lost."""
+FASTER, SLOWER = 0.3, 0.05
+"""The weight of a round in which more tokens a second were made than in those before, and that of one with fewer."""
 
 
 class Pace:
-    """What is known of the speed of an engine, whose thread tells it; others may read it meanwhile."""
+    """What is known of the speed of an engine. Not for several threads at a time."""
 
     def __init__(self) -> None:
         self._time, self._lengths = RoundTime(), Lengths()
-        self._full_tokens, self._full_s = 0.0, 0.0
+        self.tokens_per_second = 0.0
+        """Tokens that all texts together get each second in rounds that have as many as lately had room; 0 where there
+        was no round yet."""
 
     @property
     def round_s(self) -> float:
@@ -39,16 +37,13 @@ class Pace:
         self._time.forget()
 
     def round_took(self, seconds: float, done: Round) -> None:
-        """Learn from a round, of which the tokens a second say what the engine can do only where it was full."""
+        """Learn from a round. One with fewer tokens a second than others says that the engine can do no more only where
+        it had no room for another text."""
         self._time.took(seconds, done)
-        if done.is_full:
-            self._full_tokens = KEPT_OF_FULL * self._full_tokens + done.tokens
-            self._full_s = KEPT_OF_FULL * self._full_s + seconds
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens that all texts together lately got each second in full rounds; 0 where none was full yet."""
-        return self._full_tokens / self._full_s if self._full_s else 0.0
+        rate = done.tokens / seconds if seconds else 0.0
+        if rate > self.tokens_per_second or done.is_full:
+            newest = FASTER if rate > self.tokens_per_second else SLOWER
+            self.tokens_per_second += (newest if self.tokens_per_second else 1.0) * (rate - self.tokens_per_second)
 
     def work(self, waiting: Sequence[GeneratedText]) -> Load:
         """The work that texts are which wait for room: the tokens that they will get, as `tokens_left` says."""
@@ -67,45 +62,31 @@ class Pace:
         return self._lengths.most_left(text)
 
     def encoding_s(self, tokens: int) -> float:
-        """About how many seconds it takes to encode so many tokens."""
+        """About how many seconds it takes to encode so many tokens, at least."""
         return tokens * self._time.token_s
+
+    def rounds_s(self, rounds: int, hypotheses: float) -> float:
+        """About how many seconds so many rounds take, without encoding, with so many hypotheses in all of them
+        together."""
+        return rounds * self._time.steps_s(0) + hypotheses * self._time.row_s
 
     def seconds_of_round(self, rows: float) -> float:
         """About how many seconds a round with so many hypotheses takes, where a text like those that ended comes in for
         each that ends; 0 where nothing is known."""
-        return self._time.steps_s(rows) + rows * self._encoding_s_of_row if self.round_s else 0.0
+        of_none_s, of_each_s = self.line()
+        return of_none_s + rows * of_each_s
 
-    def most_rows(self, texts: Iterable[GeneratedText]) -> float:
-        """With how many hypotheses in a round each of the texts that are decoded is whole in time. One that will be
-        late even with as many as there are asks for nothing."""
-        texts, now_s = list(texts), time.monotonic()
-        round_s = self.seconds_of_round(hypotheses_of(texts))
-        may_take_s = ((text.deadline_s - now_s) / self.most_left(text) for text in texts)
-        longest_s = IN_TIME * min((each for each in may_take_s if each >= round_s), default=float("inf"))
+    def line(self) -> tuple[float, float]:
+        """Seconds that a round takes with no hypothesis, and for each more, with the encoding of texts that come."""
         if not self.round_s:
-            return float("inf")
-        of_none_s = self._time.steps_s(0)
-        return max((longest_s - of_none_s) / (self._time.row_s + self._encoding_s_of_row), 0.0)
-
-    def has_time(self, text: GeneratedText, texts: Sequence[GeneratedText]) -> bool:
-        """Whether a text may be decoded beside others without any of these being late for it."""
-        return not texts or hypotheses_of(texts) + text.choice.beams <= self.most_rows(texts)
-
-    def is_too_late(self, text: GeneratedText, now_s: float, *, rows: float) -> bool:
-        """Whether a text that waits would not be whole in time even if its turn came now, in rounds with so many
-        hypotheses."""
-        whole_s = now_s + self.tokens_left(text) * self.seconds_of_round(rows)
-        return not text.first and whole_s > text.deadline_s
+            return 0.0, 0.0
+        return self._time.steps_s(0), self._time.row_s + self._lengths.new_tokens * self._time.token_s
 
     def is_lost(self, text: GeneratedText, now_s: float) -> bool:
-        """Whether a text under way cannot be whole in time, by the tokens that it gets in any case, even if rounds
-        become much shorter."""
+        """Whether a text cannot be whole in time, by the tokens that it gets in any case, even if rounds become much
+        shorter than each of the last several."""
         sure = least_of(text) - text.rounds
-        return sure > 1 and not text.first and now_s + SOONER * sure * self.round_s > text.deadline_s
-
-    @property
-    def _encoding_s_of_row(self) -> float:
-        return self._lengths.new_tokens * self._time.token_s
+        return sure > 1 and not text.first and now_s + SOONER * sure * self._time.least_s > text.deadline_s
 
 
 def hypotheses_of(texts: Iterable[GeneratedText]) -> int:

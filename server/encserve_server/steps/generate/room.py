@@ -37,8 +37,11 @@ class Room:
 
     def free(self, active: Sequence[GeneratedText], waiting: Sequence[GeneratedText]) -> int:
         """Return how many of the texts that wait, in their order, have room beside those that are decoded."""
-        counts = range(1, len(waiting) + 1)  # where so many have no room, more have none
-        return bisect(counts, False, key=lambda count: not self.fits([*active, *waiting[:count]]))
+        low, high = 0, 1
+        while high <= len(waiting) and self.fits([*active, *waiting[:high]]):
+            low, high = high, 2 * high
+        high = min(high, len(waiting) + 1)  # where so many have no room, more have none
+        return low + bisect(range(low + 1, high), False, key=lambda count: not self.fits([*active, *waiting[:count]]))
 
     def _bytes(self, texts: Sequence[GeneratedText]) -> int:
         return tokens_of_cache(texts) * self._shape.bytes_per_token

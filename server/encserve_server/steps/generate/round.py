@@ -13,8 +13,10 @@ class Round:
 
     source_tokens: int = 0
     """Tokens that were encoded."""
+    is_health: bool = False
+    """Whether these were of questions of health alone."""
     is_full: bool = False
-    """Whether texts wait for which there was no room in it, or no time beside those under way."""
+    """Whether texts wait for which there was no room in it; those that waited for time alone found room."""
     encoding_s: float = 0.0
     """Seconds that it took to encode them, and to keep what was encoded."""
     rows: list[int] = field(default_factory=list)

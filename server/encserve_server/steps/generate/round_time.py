@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from .round import Round
 
 NEWEST = 0.2
@@ -11,16 +13,19 @@ NEWEST_OF_LINE = 0.05
 LEAST_RISE = 0.1
 """Such a part of what each hypothesis takes, if all take as much, one more takes at least; also where rounds were all
 of one size, and so say nothing of larger ones."""
-KEPT_OF_ENCODING = 0.95
-"""The weight of all rounds before beside each next one in which texts were encoded, in what a token of them takes."""
+SEVERAL = 8
+"""The rounds of which the shortest says what a round takes at least: of fewer, one that stood still may be all."""
+ENCODED = 20
+"""The calls of the encoder of which the one that took least for a token says what a token takes: a call has a price of
+its own, which is most of a short one's."""
 
 
 class RoundTime:
-    """A line: the steps of a round take so long, and so much longer for each hypothesis more. One thread tells it;
-    others may read it meanwhile."""
+    """A line: the steps of a round take so long, and so much longer for each hypothesis more. Not for several threads
+    at a time."""
 
     def __init__(self) -> None:
-        self._encoding_s, self._encoded = 0.0, 0.0
+        self._token_s = deque[float](maxlen=ENCODED)
         self.forget()
 
     def forget(self) -> None:
@@ -28,6 +33,7 @@ class RoundTime:
         self.step_s = 0.0
         """Seconds that the steps of a round lately took, with all that a round does but to encode; 0 where there was
         none."""
+        self._lately = deque[float](maxlen=SEVERAL)
         self._rows = 1.0
         """The hypotheses that rounds lately had."""
         self._rounds, self._mean_rows, self._mean_s, self._variance, self._covariance = 0, 0.0, 0.0, 0.0, 0.0
@@ -35,11 +41,11 @@ class RoundTime:
     def took(self, seconds: float, done: Round) -> None:
         """Learn from a round."""
         rows, step_s = float(max(done.hypotheses, 1)), max(seconds - done.encoding_s, 0.0)
-        if done.source_tokens:
-            self._encoding_s = KEPT_OF_ENCODING * self._encoding_s + done.encoding_s
-            self._encoded = KEPT_OF_ENCODING * self._encoded + done.source_tokens
+        if done.source_tokens and not done.is_health:
+            self._token_s.append(done.encoding_s / done.source_tokens)
         newest = NEWEST if self._rounds else 1.0
         self._rounds += 1
+        self._lately.append(step_s)
         self._rows += newest * (rows - self._rows)
         self.step_s += newest * (step_s - self.step_s)
         weight = max(1 / self._rounds, NEWEST_OF_LINE)
@@ -48,6 +54,11 @@ class RoundTime:
         self._mean_s += weight * more_s
         self._variance = (1 - weight) * (self._variance + weight * more_rows**2)
         self._covariance = (1 - weight) * (self._covariance + weight * more_rows * more_s)
+
+    @property
+    def least_s(self) -> float:
+        """Seconds that the shortest of the last several rounds took; 0 where there were fewer."""
+        return min(self._lately) if len(self._lately) == SEVERAL else 0.0
 
     @property
     def row_s(self) -> float:
@@ -59,7 +70,7 @@ class RoundTime:
     @property
     def token_s(self) -> float:
         """Seconds that encoding a token of a new text takes; 0 where none was encoded yet."""
-        return self._encoding_s / self._encoded if self._encoded else 0.0
+        return min(self._token_s, default=0.0)
 
     def steps_s(self, rows: float) -> float:
         """Seconds that the steps of a round with so many hypotheses take."""

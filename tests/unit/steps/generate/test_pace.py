@@ -1,29 +1,28 @@
 """How long rounds take, how long texts become, and what follows for those that come and those that are there."""
 
-import time
-
 import numpy as np
 import pytest
 
 from encserve_server.steps.generate.choice import Choice
 from encserve_server.steps.generate.door import QueueFull, check_time, rounds_before
+from encserve_server.steps.generate.in_time import InTime
 from encserve_server.steps.generate.pace import Pace
 from encserve_server.steps.generate.round import Round
 from encserve_server.steps.generate.round_time import RoundTime
 from encserve_server.steps.generate.text import GeneratedText
 
 
-def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), beams=1, first=False):
+def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), **about):
+    about = {"beams": 1, "lane": "interactive", "first": False, "finish": ""} | about
     return GeneratedText(
         source=np.zeros(source, np.int64),
-        choice=Choice(ends=(0,), min_new_tokens=least, beams=beams),
+        choice=Choice(ends=(0,), min_new_tokens=least, beams=about.pop("beams")),
         max_new_tokens=most,
         pieces=None,
         tell=None,
-        lane="interactive",
-        first=first,
         tokens=[1] * made,
-        deadline_s=time.monotonic() + left_s,
+        deadline_s=left_s,
+        **about,
     )
 
 
@@ -42,10 +41,6 @@ def known():
     for rows in range(1, 60):
         made.round_took(0.01 + 0.001 * rows + 0.008, Round(hypotheses=rows, source_tokens=4, encoding_s=0.008))
     return made
-
-
-def rounds(pace, active, before, *, rows=1_000_000, prefill_tokens=8):
-    return rounds_before(pace, active, before, rows=rows, prefill_tokens=prefill_tokens)
 
 
 def test_rounds_take_what_they_lately_took(pace):
@@ -70,14 +65,15 @@ def test_rounds_of_one_size_say_that_larger_ones_take_no_less():
     assert time_of.steps_s(32) == pytest.approx(0.32)
 
 
-def test_texts_get_such_a_part_of_their_length_as_others_did(pace):
+def test_texts_get_as_many_tokens_as_others_did(pace):
     assert pace.tokens_left(text(least=30)) == 30
     assert pace.tokens_left(text()) == 1  # nothing is known, and so no more is said than is sure
     for _ in range(3):
         pace.has_ended(text(made=10, most=40))
     assert [pace.tokens_left(text(most=40, made=made)) for made in (0, 4, 30)] == [10, 6, 1]
-    assert pace.tokens_left(text(most=400)) == 1 + round(399 * 9 / 39)
-    assert pace.tokens_left(text(most=40, least=20)) == 20 + round(20 * 9 / 39)
+    assert pace.tokens_left(text(most=400)) == 10
+    assert pace.tokens_left(text(most=6)) == 6
+    assert pace.tokens_left(text(most=40, least=20)) == 29
     assert pace.most_left(text(most=40)) == 10  # as all were of one length
 
 
@@ -89,77 +85,121 @@ def test_nineteen_of_twenty_texts_are_no_longer_than_it_is_said(pace):
     assert pace.most_left(text(most=99, least=99)) == 99
 
 
-def test_where_there_is_room_the_first_token_comes_with_the_next_round(pace):
-    assert rounds(pace, [text(least=40)] * 3, []) == 0
-    assert rounds(pace, [text(least=40)] * 3, [text()] * 9) == 9 * 4 // 8  # since those before are encoded first
+def test_a_text_that_was_cut_says_that_texts_become_so_long_at_least(pace):
+    for _ in range(9):
+        pace.has_ended(text(made=8, most=8, finish="length"))
+    assert pace.tokens_left(text(most=500)) == pace.most_left(text(most=500)) == 8
+    for _ in range(3):
+        pace.has_ended(text(made=30, most=90, finish="eos"))
+    assert pace.tokens_left(text(most=500)) == 30
+    assert pace.tokens_left(text(most=8)) == 8
 
 
-def test_each_begins_where_another_ends(pace):
-    active = [text(least=10), text(least=4)]
-    assert rounds(pace, active, [], rows=2) == 4
-    assert rounds(pace, active, [text(least=5)], rows=2) == 9
-    assert rounds(pace, active, [text(least=5), text(least=20)], rows=2) == 10
-    assert rounds(pace, active, [text(least=5)], rows=3) == 4
-    assert rounds(pace, active, [], rows=1) == 10  # the first that ends makes no room
+def test_each_begins_where_another_ends():
+    assert rounds_before([40] * 3, [], rows=9) == 0
+    assert rounds_before([10, 4], [], rows=2) == 4
+    assert rounds_before([10, 4], [5], rows=2) == 9
+    assert rounds_before([10, 4], [5, 20], rows=2) == 10
+    assert rounds_before([10, 4], [5], rows=3) == 4
+    assert rounds_before([10, 4], [], rows=1) == 10  # the first that ends makes no room
 
 
-def test_short_texts_push_out_less_of_what_was_learnt(pace):
-    for _ in range(20):
-        pace.has_ended(text(made=10, most=100))
-    for _ in range(200):
-        pace.has_ended(text(made=2, most=2))
-    assert pace.tokens_left(text(most=100)) < 40
-
-
-def test_tokens_a_second_are_those_of_full_rounds(pace):
-    assert pace.tokens_per_second == 0  # as long as everybody had room, nobody knows what the engine can do
+def test_tokens_a_second_are_those_of_rounds_with_as_many_as_have_room(pace):
+    assert pace.tokens_per_second == 0
     for _ in range(100):
         pace.round_took(2.0, Round(tokens=40, is_full=True))
     pace.was_idle()
-    pace.round_took(1.0, Round(tokens=1))
+    pace.round_took(1.0, Round(tokens=1))  # there was room for more, whatever was the reason why no more came
     assert pace.tokens_per_second == pytest.approx(20)
-    for _ in range(100):
-        pace.round_took(1.0, Round(tokens=40, is_full=True))
+    for _ in range(20):
+        pace.round_took(1.0, Round(tokens=40))
     assert pace.tokens_per_second == pytest.approx(40, rel=0.02)
+    for _ in range(100):
+        pace.round_took(1.0, Round(tokens=30, is_full=True))
+    assert pace.tokens_per_second == pytest.approx(30, rel=0.02)
 
 
 def test_the_work_of_texts_that_wait_is_what_they_will_probably_get(pace):
     pace.has_ended(text(made=10, most=40))
     pace.round_took(0.5, Round(tokens=10, is_full=True))
     work = pace.work([text(most=40), text(most=40, least=20)])
-    assert (work.tokens, work.rate) == (10 + 25, 20)
+    assert (work.tokens, work.rate) == (10 + 29, 20)
     assert pace.work([]).tokens == 0
+
+
+def most(pace, texts, lane="interactive"):
+    return InTime(pace, texts, 0.0).most(lane)
 
 
 def test_no_more_texts_are_decoded_together_than_are_whole_in_time(known):
     under_way = [text(least=20, most=20, left_s=2.0) for _ in range(50)]  # 0.1 s a round, of which 0.9 are taken
-    assert known.most_rows(under_way) == pytest.approx(80, abs=3)
-    assert known.has_time(text(), under_way)
+    assert most(known, under_way) == pytest.approx(80, abs=3)
+    in_time = InTime(known, under_way, 0.0)
+    assert in_time.has(text())
+    in_time.take(text(least=20, most=20, left_s=1.3))
+    assert not in_time.has(text())
     lost = text(least=20, most=20, left_s=0.2)  # for which nothing can be done
-    assert known.most_rows([*under_way, lost]) == pytest.approx(80, abs=3)
-    assert known.most_rows([text()]) == float("inf")
-    tight = text(least=20, most=20, left_s=1.3)
-    assert not known.has_time(text(), [*under_way, tight])
-    assert known.has_time(text(), [])
+    assert most(known, [*under_way, lost]) == pytest.approx(80, abs=3)
+    assert most(known, [text()]) == float("inf")
+    assert InTime(known, [], 0.0).has(text())
+
+
+def test_a_text_that_may_become_too_long_leaves_room_for_a_few(known):
+    """A round takes 10 ms without any, and 1.3 ms for each with what is encoded; so with fewer than 7.5 it is mostly
+    what it takes without any."""
+    for length in (*[20] * 18, 60, 60):
+        known.has_ended(text(made=length, most=90))
+    others = [text() for _ in range(10)]
+    assert most(known, [text(most=90, left_s=2.0), *others]) == pytest.approx((0.9 * 2 / 60 - 0.01) / 0.00133, abs=1)
+    assert most(known, [text(most=90, left_s=1.0), *others]) == pytest.approx(7.5, abs=0.5)
+    assert most(known, [text(most=90, left_s=0.5), *others]) == float("inf")  # it will be late all the same
+
+
+def test_bulk_limits_bulk_alone(known):
+    under_way = [text(least=20, most=20, left_s=2.0, lane="bulk") for _ in range(50)]
+    assert most(known, under_way) == float("inf")
+    assert most(known, under_way, "bulk") == pytest.approx(80, abs=3)
+    assert most(known, [text(least=20, most=20, left_s=2.0)], "bulk") == pytest.approx(80, abs=3)
+    assert most(known, [text(least=20, most=20, left_s=2.0, first=True)]) == float("inf")
 
 
 def test_who_would_be_whole_too_late_is_refused_although_there_is_room(known):
     under_way = [text(least=20, most=20, left_s=9.0) for _ in range(50)]
 
     def check(asked):
-        check_time(known, asked, under_way, [], rows=500, prefill_tokens=512)
+        check_time(known, asked, under_way, [], 0.0, rows=500, prefill_tokens=512)
 
     check(text(least=20, most=20, left_s=2.0))
     with pytest.raises(QueueFull, match=r"would take about 2\.4 s until it is whole; of the 2 s .* it may take 1\.8 s"):
         check(text(least=40, most=40, left_s=2.0))
 
 
+def test_nobody_is_refused_by_what_encoding_takes_where_no_round_is_known(known):
+    known.was_idle()
+    check_time(known, text(source=4_000, left_s=1.0), [], [text(source=4_000)] * 9, 0.0, rows=1, prefill_tokens=512)
+
+
+def test_what_encoding_takes_is_learnt_of_calls_that_say_it(known):
+    known.round_took(0.02, Round(source_tokens=2, encoding_s=0.001, is_health=True))
+    assert known.encoding_s(100) == pytest.approx(0.2)
+    known.round_took(0.2, Round(source_tokens=100, encoding_s=0.1))  # a call has a price of its own
+    known.round_took(0.2, Round(source_tokens=4, encoding_s=0.02))
+    assert known.encoding_s(100) == pytest.approx(0.1)
+
+
 def test_texts_that_cannot_be_whole_in_time_are_known(known):
-    now_s = time.monotonic()
-    assert known.is_too_late(text(least=40, left_s=1.0), now_s, rows=50)
-    assert not known.is_too_late(text(least=40, left_s=4.0), now_s, rows=50)
-    assert not known.is_too_late(text(least=40, left_s=1.0, first=True), now_s, rows=50)
-    assert known.is_lost(text(least=40, left_s=0.5), now_s)
-    assert not known.is_lost(text(least=40, left_s=2.0), now_s)
-    assert not known.is_lost(text(left_s=0.5), now_s)  # it may end at any time
-    assert not known.is_lost(text(least=40, made=39, left_s=0.001), now_s)
+    assert known.is_lost(text(least=40, left_s=0.5), 0.0)
+    assert not known.is_lost(text(least=40, left_s=2.0), 0.0)
+    assert not known.is_lost(text(least=40, left_s=0.5, first=True), 0.0)
+    assert not known.is_lost(text(left_s=0.5), 0.0)  # it may end at any time
+    assert not known.is_lost(text(least=40, made=39, left_s=0.001), 0.0)
+
+
+def test_a_round_that_stood_still_says_of_no_text_that_it_is_lost(pace):
+    tight = text(least=40, left_s=10.0)
+    assert not pace.is_lost(tight, 0.0)
+    for _ in range(7):
+        pace.round_took(1.0, Round())
+    assert pace.is_lost(tight, 0.0)
+    pace.round_took(0.1, Round())
+    assert not pace.is_lost(tight, 0.0)

@@ -1,0 +1,53 @@
+"""Which of the texts that wait come in between two rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .in_time import InTime
+from .room import Room
+from .text import GeneratedText
+from .turns import Turns
+
+
+@dataclass
+class Admission:
+    """The texts whose turn it is, and what becomes of the others."""
+
+    texts: list[GeneratedText] = field(default_factory=list)
+    """Those that come in."""
+    source_tokens: int = 0
+    """The tokens of their sources."""
+    left_behind: bool = False
+    """Whether others stay behind for which there was no room, or no time beside those under way."""
+    is_full: bool = False
+    """Whether that was for want of room."""
+
+
+def admit(
+    waiting: Turns, active: Sequence[GeneratedText], room: Room, in_time: InTime, *, prefill_tokens: int
+) -> Admission:
+    """Take those out of the texts that wait whose turn it is, until there is no room or no time, or so many tokens are
+    to be encoded. Questions of health come in all the same."""
+    done, together = Admission(), list(active)
+
+    def has_room(text: GeneratedText) -> bool:
+        return room.fits([*together, text])
+
+    def fits(text: GeneratedText) -> bool:
+        return in_time.has(text) and has_room(text)
+
+    waiting.begin_round()
+    while (text := waiting.next(fits)) is not None:
+        if done.texts and done.source_tokens + len(text.source) > prefill_tokens:
+            break
+        if not text.first and not fits(text):
+            done.left_behind = waiting.leave_behind()  # nothing takes the room that it waits for
+            done.is_full = not has_room(text)
+            break
+        done.texts.append(waiting.take(text))
+        together.append(text)
+        in_time.take(text)
+        done.source_tokens += len(text.source)
+    return done
