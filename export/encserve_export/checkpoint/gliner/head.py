@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from encserve_export.attention.packing import Packing
-from encserve_export.errors import CheckpointError, Unsupported
 
+from .encoder_folder import fill_head
 from .layout import GLINER, GlinerSettings
 from .recurrence import BothWays
 from .scores import MOST_LABELS, Part
@@ -83,18 +83,8 @@ def load_head(settings: GlinerSettings, encoder_width: int, tensors: Mapping[str
         Unsupported: there is one that nothing reads.
     """
     head = EntityHead(settings, encoder_width)
-    wanted = head.state_dict()
-    parts = {name: _part_of(name, head.scores.parts) for name in wanted}
-    named = {part.name for part in parts.values()}
-    if missing := sorted(named - {*tensors}):
-        raise CheckpointError(f"the weights lack {len(missing)} tensors that {GLINER} asks for, such as {missing[0]}")
-    if unread := sorted({*tensors} - named):
-        raise Unsupported(f"the weights have {len(unread)} tensors that nothing reads, such as {unread[0]}")
-    for own, part in parts.items():
-        shapes = list(tensors[part.name].shape), part.whole(wanted[own].shape)
-        if shapes[0] != shapes[1]:
-            raise CheckpointError(f"{part.name} has the shape {shapes[0]}, {GLINER} asks for {shapes[1]}")
-    head.load_state_dict({own: part.of(tensors[part.name].float()) for own, part in parts.items()})
+    parts = {name: _part_of(name, head.scores.parts) for name in head.state_dict()}
+    fill_head(head, parts, tensors, asking=GLINER)
     for layer in head.layers:
         assert isinstance(layer, BothWays)
         layer.lay_out()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
     CONFIG_MAPPING,
@@ -26,15 +22,13 @@ from encserve_export.checkpoint.sentence.layers import read_raw_weights
 from encserve_export.errors import CheckpointError, Unsupported
 
 from .base import TOKENIZER, Base
+from .encoder_folder import TABLES_OF_WORDS, encoder_folder, parted
 from .layout import GLINER, GlinerSettings
 
 BODY = "token_rep_layer.bert_layer.model."
 """What stands before the names of the encoder's tensors."""
-_TABLES_OF_WORDS = ("word_embeddings.weight", "tok_embeddings.weight")
-"""How the names of the tensor end that has a row for each token, which says how many there are."""
 _ADDED = "[FLERT]"
 """A token that the library adds before its own two, and never uses."""
-_CARD = "README.md"
 
 
 def encoder_laid_out(
@@ -53,20 +47,12 @@ def encoder_laid_out(
     _check_table_of_words(folder, config)
     tokenizer = _tokenizer_of(folder, settings, base)
     tensors = read_raw_weights(folder, allow_pickle=allow_pickle) if weights else {}
-    body = {name.removeprefix(BODY): tensor for name, tensor in tensors.items() if name.startswith(BODY)}
+    body, of_head = parted(tensors, BODY)
     if weights and not body:
         raise CheckpointError(f"the weights of {folder} have no tensor {BODY}*, as GLiNER saves those of its encoder")
-    embeddings = [tensor for name, tensor in body.items() if name.endswith(_TABLES_OF_WORDS)]
+    embeddings = [tensor for name, tensor in body.items() if name.endswith(TABLES_OF_WORDS)]
     config.vocab_size = embeddings[0].shape[0] if embeddings else max(len(tokenizer), config.vocab_size)
-    target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
-    config.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    if body:
-        save_file({name: tensor.clone().contiguous() for name, tensor in body.items()}, target / "model.safetensors")
-    if (folder / _CARD).is_file():
-        (target / _CARD).symlink_to((folder / _CARD).resolve())
-    return target, {name: tensor for name, tensor in tensors.items() if not name.startswith(BODY)}
+    return encoder_folder(folder, config, tokenizer, body), of_head
 
 
 def _config_of(folder: Path, settings: GlinerSettings, base: Base | None) -> PreTrainedConfig:
@@ -92,10 +78,10 @@ def _check_table_of_words(folder: Path, config: PreTrainedConfig) -> None:
     if type(config) in MODEL_MAPPING:
         with torch.device("meta"):
             names = make(config, trust_remote_code=False).state_dict()
-    if not any(name.endswith(_TABLES_OF_WORDS) for name in names):
+    if not any(name.endswith(TABLES_OF_WORDS) for name in names):
         raise Unsupported(
             f"{folder / GLINER} has an encoder of model type {config.model_type!r}; of GLiNER those are served that "
-            f"name the table of their tokens as BERT, DeBERTa or ModernBERT do, {' or '.join(_TABLES_OF_WORDS)}"
+            f"name the table of their tokens as BERT, DeBERTa or ModernBERT do, {' or '.join(TABLES_OF_WORDS)}"
         )
 
 

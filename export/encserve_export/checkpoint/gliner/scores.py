@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from torch import Tensor
 
@@ -26,7 +27,8 @@ class Part:
 
     def whole(self, shape: Sequence[int]) -> list[int]:
         """The shape of the tensor of which a part has `shape`."""
-        return [size * blocks for size, blocks in zip(shape, (self.rows, self.columns), strict=False)]
+        blocks = chain((self.rows, self.columns), repeat(1))
+        return [size * of_axis for size, of_axis in zip(shape, blocks, strict=False)]
 
     def of(self, tensor: Tensor) -> Tensor:
         """The part of the whole tensor, (...) or (..., ...)."""

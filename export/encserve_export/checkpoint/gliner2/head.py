@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from encserve_export.attention.packing import Packing
+from encserve_export.checkpoint.gliner.encoder_folder import fill_head
 from encserve_export.checkpoint.gliner.head import LABEL, WORD, collected
 from encserve_export.checkpoint.gliner.scores import MOST_LABELS, Part
 from encserve_export.checkpoint.gliner.span_scores import SpanScores
-from encserve_export.errors import CheckpointError, Unsupported
 from encserve_server.steps.tokenize.layouts.gliner2_texts import GATE
 
 from .counting import Attending, Experts, Projected
-from .layout import Gliner2Settings
+from .layout import CONFIG, Gliner2Settings
 
 _COUNTING: dict[str, Callable[[int], nn.Module]] = {
     "count_lstm": Projected,
@@ -83,21 +83,8 @@ def load_head(settings: Gliner2Settings, width: int, tensors: Mapping[str, Tenso
         Unsupported: there is one that nothing reads.
     """
     head = Gliner2Head(settings, width)
-    wanted = head.state_dict()
-    of_scores = head.scores.parts
-    parts = {name: _part_of(name, of_scores) for name in wanted}
-    named = {part.name for part in parts.values()}
-    if missing := sorted(named - {*tensors}):
-        raise CheckpointError(f"the weights lack {len(missing)} tensors that GLiNER2 has, such as {missing[0]}")
-    unread = sorted(name for name in {*tensors} - named if not name.startswith(_OF_CLASSES))
-    if unread:
-        raise Unsupported(f"the weights have {len(unread)} tensors that nothing reads, such as {unread[0]}")
-    for own, part in parts.items():
-        whole = part.whole(wanted[own].shape) if own.startswith(_SCORES) else [*wanted[own].shape]
-        shapes = list(tensors[part.name].shape), whole
-        if shapes[0] != shapes[1]:
-            raise CheckpointError(f"{part.name} has the shape {shapes[0]}, GLiNER2 has {shapes[1]}")
-    head.load_state_dict({own: part.of(tensors[part.name].float()) for own, part in parts.items()})
+    parts = {name: _part_of(name, head.scores.parts) for name in head.state_dict()}
+    fill_head(head, parts, tensors, asking=CONFIG, left_out=_OF_CLASSES)
     return head.eval().requires_grad_(False)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from encserve_export.checkpoint.gliner.encoder_folder import TABLES_OF_WORDS, encoder_folder, parted
 from encserve_export.checkpoint.sentence.layers import read_raw_weights
 from encserve_export.errors import CheckpointError, Unsupported
 
@@ -20,12 +17,7 @@ _BODY = "encoder."
 """What stands before the names of the encoder's tensors."""
 _CONFIG = "encoder_config"
 """The folder of the encoder's configuration."""
-_TABLES_OF_WORDS = ("word_embeddings.weight", "tok_embeddings.weight")
-"""How the names of the tensor end that has a row for each token."""
-_CARD = "README.md"
-SPECIAL_TOKENS = (
-    *("[SEP_STRUCT]", "[SEP_TEXT]", "[P]", "[C]", "[E]", "[R]", "[L]", "[EXAMPLE]", "[OUTPUT]", "[DESCRIPTION]"),
-)
+ADDED = ("[SEP_STRUCT]", "[SEP_TEXT]", "[P]", "[C]", "[E]", "[R]", "[L]", "[EXAMPLE]", "[OUTPUT]", "[DESCRIPTION]")
 """What the library adds to a tokenizer, in its order, where it does not know them."""
 
 
@@ -42,25 +34,17 @@ def encoder_laid_out(folder: Path, *, allow_pickle: bool, weights: bool) -> tupl
     table = _table_of_words(folder, config)
     tokenizer = _tokenizer_of(folder)
     tensors = read_raw_weights(folder, allow_pickle=allow_pickle) if weights else {}
-    body = {name.removeprefix(_BODY): tensor for name, tensor in tensors.items() if name.startswith(_BODY)}
+    body, of_head = parted(tensors, _BODY)
     if weights and table not in body:
         raise CheckpointError(f"the weights of {folder} have no tensor {_BODY}{table}, as GLiNER2 saves it")
     config.vocab_size = body[table].shape[0] if weights else max(len(tokenizer), config.vocab_size)
-    own: Any = tokenizer.convert_tokens_to_ids([*SPECIAL_TOKENS])
+    own: Any = tokenizer.convert_tokens_to_ids([*ADDED])
     if max(own) >= config.vocab_size:
         raise CheckpointError(
             f"the tokenizer of {folder} knows {len(tokenizer)} tokens with those of GLiNER2, the network only "
             f"{config.vocab_size}: the library would draw the others at random"
         )
-    target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
-    config.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    if body:
-        save_file({name: tensor.clone().contiguous() for name, tensor in body.items()}, target / "model.safetensors")
-    if (folder / _CARD).is_file():
-        (target / _CARD).symlink_to((folder / _CARD).resolve())
-    return target, {name: tensor for name, tensor in tensors.items() if not name.startswith(_BODY)}
+    return encoder_folder(folder, config, tokenizer, body), of_head
 
 
 def _config_of(folder: Path) -> PreTrainedConfig:
@@ -85,10 +69,10 @@ def _table_of_words(folder: Path, config: PreTrainedConfig) -> str:
         model = make(config, trust_remote_code=False)
     table = model.get_input_embeddings().weight
     name: str = next(name for name, tensor in model.named_parameters() if tensor is table)
-    if not name.endswith(_TABLES_OF_WORDS):
+    if not name.endswith(TABLES_OF_WORDS):
         raise Unsupported(
             f"{folder / _CONFIG} has model type {config.model_type!r}; of GLiNER2 those are served that name the table "
-            f"of their tokens as BERT, DeBERTa or ModernBERT do, {' or '.join(_TABLES_OF_WORDS)}"
+            f"of their tokens as BERT, DeBERTa or ModernBERT do, {' or '.join(TABLES_OF_WORDS)}"
         )
     return name
 
@@ -99,5 +83,5 @@ def _tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
-    tokenizer.add_tokens([*SPECIAL_TOKENS], special_tokens=True)
+    tokenizer.add_tokens([*ADDED], special_tokens=True)
     return tokenizer

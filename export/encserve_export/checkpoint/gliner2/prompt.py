@@ -16,7 +16,7 @@ from encserve_server.steps.head.answers.labelled_entities import OF_SPANS
 from encserve_server.steps.tokenize.layouts.gliner2_texts import GATE, about, ended
 from encserve_server.steps.tokenize.layouts.gliner2_words import words_of
 
-from .laying_out import SPECIAL_TOKENS
+from .laying_out import ADDED
 from .layout import Gliner2Settings
 
 _OPENING, _BETWEEN = ("(", "[P]"), "("
@@ -30,7 +30,7 @@ def settings_of(settings: Gliner2Settings, tokenizer: PreTrainedTokenizerBase) -
     Raises:
         CheckpointError: the tokenizer takes one of the library's tokens apart.
     """
-    for token in SPECIAL_TOKENS:
+    for token in ADDED:
         if len(made := _ids(tokenizer, token)) != 1:
             raise CheckpointError(f"the tokenizer makes tokens {made} of {token!r}, which is one token of GLiNER2")
     opening = [(token, id_) for token in _OPENING for id_ in _ids(tokenizer, token)]
@@ -40,7 +40,7 @@ def settings_of(settings: Gliner2Settings, tokenizer: PreTrainedTokenizerBase) -
         "opening": [id_ for _, id_ in opening],
         "opening_roles": [GATE if token == _OF_ALL_LABELS else 0 for token, _ in opening],
         "between": _ids(tokenizer, _BETWEEN),
-        "reserved": [id_ for token in SPECIAL_TOKENS for id_ in _ids(tokenizer, token)],
+        "reserved": [id_ for token in ADDED for id_ in _ids(tokenizer, token)],
         "scores": OF_SPANS,
         "max_width": settings.max_width,
         "most_labels": MOST_LABELS,
