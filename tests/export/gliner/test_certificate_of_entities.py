@@ -20,6 +20,7 @@ def folder(tmp_path_factory):
     return gliner(tmp_path_factory.mktemp("gliner") / "checkpoint")
 
 
+@pytest.mark.slow  # an export of its own
 def test_runs_of_words_are_certified_around_a_named_encoder(tmp_path):
     """The LSTM is left out, and the vector of a label is that of its first token."""
     base = tmp_path / "encoder"
