@@ -30,13 +30,10 @@ def admit(
 ) -> Admission:
     """Take those out of the texts that wait whose turn it is, until there is no room or no time, or so many tokens are
     to be encoded. Questions of health come in all the same."""
-    done, together = Admission(), list(active)
-
-    def has_room(text: GeneratedText) -> bool:
-        return room.fits([*together, text])
+    done, together = Admission(), room.beside(active)
 
     def fits(text: GeneratedText) -> bool:
-        return in_time.has(text) and has_room(text)
+        return in_time.has(text) and together.fits(text)
 
     waiting.begin_round()
     while (text := waiting.next(fits)) is not None:
@@ -44,10 +41,10 @@ def admit(
             break
         if not text.first and not fits(text):
             done.left_behind = waiting.leave_behind()  # nothing takes the room that it waits for
-            done.is_full = not has_room(text)
+            done.is_full = not together.fits(text)
             break
         done.texts.append(waiting.take(text))
-        together.append(text)
+        together.take(text)
         in_time.take(text)
         done.source_tokens += len(text.source)
     return done

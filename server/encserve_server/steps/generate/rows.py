@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .cache import Cache, places_for
+from .cache import Cache
 from .network import GenerateNetwork, Shape
 from .text import GeneratedText
 
@@ -30,19 +28,3 @@ class Rows:
         self.texts[row] = self.texts[last]
         self.texts.pop()
         return text
-
-
-def tokens_of_cache(texts: Iterable[GeneratedText]) -> int:
-    """Return for how many tokens the rows of such texts have places, at most: in each cache as many as its longest
-    needs."""
-    alike: dict[int, list[GeneratedText]] = {}
-    for text in texts:
-        alike.setdefault(text.choice.beams, []).append(text)
-    return sum(len(group) * _places_of_row(group) for group in alike.values())
-
-
-def _places_of_row(texts: Sequence[GeneratedText]) -> int:
-    """Return for how many tokens each row has places, at most, where it stands beside the others of these texts, which
-    have as many hypotheses."""
-    longest, most = max(len(text.source) for text in texts), max(text.max_new_tokens for text in texts)
-    return places_for(longest) + texts[0].choice.beams * places_for(most)
