@@ -18,7 +18,8 @@ FASTER, SLOWER = 0.3, 0.05
 
 
 class Pace:
-    """What is known of the speed of an engine. Not for several threads at a time."""
+    """What is known of the speed of an engine. Not for several threads at a time: the engine asks under its lock, but
+    for its own thread, which alone tells it."""
 
     def __init__(self) -> None:
         self._time, self._lengths = RoundTime(), Lengths()

@@ -50,7 +50,7 @@ class GeneratedText:
     waits_until_s: float = float("inf")
     """Until when it may wait for its turn, on the same clock: after that its caller is told while it is still there."""
     left_behind: bool = False
-    """Whether a round began without it, for want of room: one that merely came while a round went on waits for none."""
+    """Whether a round began without it, for want of room or time: one that merely came meanwhile waits for none."""
     began_s: float | None = None
     """When its turn came, on the same clock; None while it waits for it."""
     given_up: bool = False
