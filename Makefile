@@ -18,7 +18,7 @@ demo: $(VENV)/installed  ## export MiniLM, serve it, ask it questions
 TIMED := tests/integration/load
 EXPORTS := build/exports-of-tests
 RERUNS ?= 0
-PROCESSES ?= 4
+PROCESSES ?= 6
 # A test that hangs says where, and fails.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so

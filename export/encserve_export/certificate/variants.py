@@ -9,6 +9,8 @@ from encserve_export.checkpoint.loading import Checkpoint
 _PROMPT = "Find what is said of a place: "
 _THRESHOLD = 0.2
 """Of entities, where the default is 0.5."""
+_DESCRIBED = {"person": "somebody, by name", "place": "where it is"}
+"""Labels, and what they mean."""
 _INSTRUCTION = "Which document names a place?"
 
 
@@ -41,9 +43,8 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
         case "question-answering":
             return [{"top_k": 3}]
         case "zero-shot-token-classification":
-            own: dict[str, Any] = {"labels": ["person", "place"], "descriptions": ["somebody, by name", "where it is"]}
-            if checkpoint.entities and checkpoint.entities.LABELS_COMPETE:
-                own = {"multi_label": True}
+            compete = checkpoint.entities is not None and checkpoint.entities.LABELS_COMPETE
+            own = {"multi_label": True} if compete else _described(checkpoint)
             return [{"nested": True}, {**own, "threshold": _THRESHOLD}, *_of_many_labels(checkpoint)]
         case "zero-shot-classification":
             return [{"multi_label": True}]
@@ -51,6 +52,14 @@ def _of_task(checkpoint: Checkpoint) -> list[dict[str, Any]]:
             return [{"instruction": _INSTRUCTION}]
         case _:
             return []
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Labels with what they mean, as many as leave half of a row to the text."""
+    labels, descriptions = [*_DESCRIBED], [*_DESCRIBED.values()]
+    while labels and len(checkpoint.labelled_row("", labels, descriptions)) > checkpoint.max_length // 2:
+        del labels[-1], descriptions[-1]
+    return {"labels": labels, "descriptions": descriptions} if labels else {}
 
 
 def _of_many_labels(checkpoint: Checkpoint) -> list[dict[str, Any]]:

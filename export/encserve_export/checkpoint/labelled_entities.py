@@ -104,12 +104,19 @@ def settings_of(settings: GlinerSettings | Gliner2Settings, tokenizer: PreTraine
 
 
 def row_of(
-    head: LabelledHead, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], text: str, max_length: int
+    head: LabelledHead,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str],
+    text: str,
+    max_length: int,
+    descriptions: Sequence[str] = (),
 ) -> list[int]:
-    """The tokens of a text with its labels before it: as many of its words as there is room for."""
+    """The tokens of a text with its labels before it, of GLiNER2 with what they mean: as many of its words as there is
+    room for."""
     stated = settings_of(head.settings, tokenizer)
-    row: list[int] = _PROMPTS[type(head.settings)].row_of(tokenizer, stated, labels, text, max_length)
-    return row
+    if isinstance(head.settings, Gliner2Settings):
+        return gliner2_prompt.row_of(tokenizer, stated, labels, text, max_length, descriptions)
+    return gliner_prompt.row_of(tokenizer, stated, labels, text, max_length)
 
 
 def roles_of(head: LabelledHead, tokenizer: PreTrainedTokenizerBase, input_ids: NDArray[np.int64]) -> NDArray[np.int64]:

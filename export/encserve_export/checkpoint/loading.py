@@ -108,10 +108,10 @@ class Checkpoint:
         """What the steps know of entities whose labels a request brings; empty of other tasks."""
         return entity_settings_of(self.entities.settings, self.tokenizer) if self.entities else {}
 
-    def labelled_row(self, text: str, labels: Sequence[str]) -> list[int]:
-        """The tokens of a text with labels before it."""
+    def labelled_row(self, text: str, labels: Sequence[str], descriptions: Sequence[str] = ()) -> list[int]:
+        """The tokens of a text with labels before it, and of GLiNER2 with what they mean."""
         assert self.entities is not None
-        return row_of(self.entities, self.tokenizer, labels, text, self.max_length)
+        return row_of(self.entities, self.tokenizer, labels, text, self.max_length, descriptions)
 
     def guessed_roles(self, input_ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """What the tokens (t,) of a row may be to the head of entities; 0 of other tasks."""

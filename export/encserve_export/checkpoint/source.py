@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -26,6 +27,11 @@ _PICKLED_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
 """Of BGE-M3, beside the network."""
 _PICKLES, _PICKLES_OF_LAYERS = "*pytorch_model*.bin", "*/pytorch_model.bin"
 """Likewise; of the network in one file or several."""
+_OF_READING = (
+    *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "*.model"),
+)
+"""The configuration, and what transformers makes a tokenizer of."""
 _NOT_OF_LAYERS = ["*Transformer/*.safetensors", "*Transformer/*.bin", "*adapter_model.safetensors", "checkpoint-*/*"]
 """What else lies in folders: a network of its own, adapters, states of a training on its way."""
 
@@ -88,6 +94,17 @@ def licence_of(folder: Path) -> str | None:
 def weights_digest(folder: Path) -> str:
     """Return the sha256 of the names and digests of the files of weights in a folder. Of local folders, whose name may
     be that of another training, it says whether they are of the same one."""
-    files = sorted({file for pattern in (_WEIGHTS, _PICKLES, *_PICKLED_HEADS) for file in folder.rglob(pattern)})
-    lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in files]
+    return _digest_of(
+        folder, (file for pattern in (_WEIGHTS, _PICKLES, *_PICKLED_HEADS) for file in folder.rglob(pattern))
+    )
+
+
+def reading_digest(folder: Path) -> str:
+    """Return the sha256 of the names and digests of the files in a folder that say what a network is made of and how it
+    reads texts."""
+    return _digest_of(folder, (file for pattern in _OF_READING for file in folder.glob(pattern)))
+
+
+def _digest_of(folder: Path, files: Iterable[Path]) -> str:
+    lines = [f"{sha256_of(file)}  ./{file.relative_to(folder).as_posix()}\n" for file in sorted({*files})]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

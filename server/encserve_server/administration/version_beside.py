@@ -11,6 +11,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve import Client, EncserveError, Overloaded, TransportError, Unavailable
 from encserve_repository.activation import active_candidate, narrow, offer, state_candidate
+from encserve_repository.compiled import drop_damaged
 from encserve_repository.config_text import steps_of
 from encserve_repository.errors import RepositoryError
 from encserve_repository.journal import recover
@@ -163,6 +164,7 @@ class VersionBeside:
         """Load the steps of a version beside those that any pipeline uses now."""
         changed = offer(work, self._name, version, besides=[before])
         loaded = {(each.name, each.version) for each in self._administration.pipelines(timeout_s=30)}
+        drop_damaged(self._repository, steps_of(config))
         for step, wanted in steps_of(config).items():
             if (step, str(wanted)) in loaded and not changed[step]:
                 continue

@@ -7,6 +7,7 @@ from pathlib import Path
 from encserve import PipelineInfo
 from encserve_repository import errors
 from encserve_repository.activation import narrow, pipelines_using, surplus
+from encserve_repository.compiled import drop_damaged
 from encserve_repository.config_text import is_pipeline, parameters_of, steps_of
 from encserve_repository.versions import active_config, certified_manifest, model_names, only_version
 from encserve_repository.work_folder import open_work_folder
@@ -79,3 +80,10 @@ def drop_what_is_not_active(repository: Path) -> None:
             work = open_work_folder(repository)
             with work.locked(*pipelines_using(repository, steps)):
                 narrow(work, steps)
+
+
+def drop_damaged_code(repository: Path, pipelines: Sequence[PipelineInfo]) -> None:
+    """See that the steps of `pipelines` can be loaded again after the disk was full while they were."""
+    for pipeline in pipelines:
+        if config := active_config(repository, pipeline.name):
+            drop_damaged(repository, steps_of(config))

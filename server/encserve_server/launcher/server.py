@@ -25,7 +25,7 @@ from encserve_server.launcher.flags import triton_flags, wheel_flags
 from encserve_server.launcher.live_code import LiveCode
 from encserve_server.launcher.ports import check_ports
 from encserve_server.launcher.readiness import Startup
-from encserve_server.launcher.repository import check_traces, drop_what_is_not_active, read_pipelines
+from encserve_server.launcher.repository import check_traces, drop_damaged_code, drop_what_is_not_active, read_pipelines
 from encserve_server.launcher.runtime_folder import RuntimeFolder, create_runtime_folder, sweep_stale
 from encserve_server.processes.log import HARMLESS_WITHOUT_DRIVER, OF_A_CANDIDATE, ORDINARY_END
 from encserve_server.processes.process import EXIT_MARGIN_S, TritonProcess
@@ -162,6 +162,7 @@ class TritonServer:
         for line in unfit_cascades(self.pipelines):
             self._report(line)
         drop_what_is_not_active(self.config.repository)
+        drop_damaged_code(self.config.repository, self.pipelines)
         environment = dict(os.environ)
         if installation.wheel is not None:
             host = read_host()

@@ -44,6 +44,9 @@ BODIES = {
 }
 """The encoders, of which one is chosen by its name."""
 TOKENIZERS = {"bert": wordpiece_tokenizer, "modernbert": byte_level_tokenizer, "roberta": byte_level_tokenizer}
+CLASSES = {"roberta": "RobertaTokenizer", "xlm-roberta": "XLMRobertaTokenizer"}
+"""The classes of transformers that load the tokenizers of these, as they do those of published checkpoints; those of
+the others are loaded by the general one."""
 SETTINGS = {
     "model_name": "microsoft/deberta-v3-small",
     "name": "span level gliner",
@@ -82,6 +85,10 @@ def gliner(folder, *, body="deberta-v2", base=None, pickled=False, projected=Tru
         **names,
     )
     fast.save_pretrained(base or folder)
+    if body in CLASSES:
+        of_tokenizer = (base or folder) / "tokenizer_config.json"
+        loaded_by = json.loads(of_tokenizer.read_text(encoding="utf-8")) | {"tokenizer_class": CLASSES[body]}
+        of_tokenizer.write_text(json.dumps(loaded_by), encoding="utf-8")
     encoder = {"model_type": body, **SIZES, **BODIES[body], "vocab_size": len(fast)}
     width = WIDTH if projected else encoder["hidden_size"]
     stated = SETTINGS | {"hidden_size": width, "encoder_config": encoder} | changes

@@ -69,7 +69,16 @@ def test_a_checkpoint_with_all_of_its_encoder_has_none(tmp_path, hub):
 def test_a_folder_has_no_revisions(tmp_path):
     own = tmp_path / "encoder"
     folder = gliner(tmp_path / "checkpoint", base=own, model_name=str(own))
-    assert load(folder).base.record == {"source": str(own), "revision": None}
+    record = load(folder).base.record
+    assert record == {"source": "encoder", "revision": None, "files": record["files"]}, "and not where it lies"
+    for name in ("config.json", "tokenizer.json"):
+        file = own / name
+        file.write_text(file.read_text() + "\n")
+        changed = load(folder).base.record
+        assert changed["files"] != record["files"], "its files may change, which nothing else says"
+        record = changed
+    (own / "README.md").write_text("# Of an encoder")
+    assert load(folder).base.record == record
     with pytest.raises(InvalidConfig, match="is a local folder, which has no revisions"):
         load(folder, base_revision=OLDER)
 
@@ -77,7 +86,8 @@ def test_a_folder_has_no_revisions(tmp_path):
 def test_inspect_says_what_is_found_and_on_what(tmp_path, capsys):
     own = tmp_path / "encoder"
     found = said(capsys, gliner(tmp_path / "checkpoint", base=own, model_name=str(own), span_mode="token_level"))
-    assert found["base"] == {"source": str(own), "revision": None}
+    assert (found["base"]["source"], found["base"]["revision"]) == ("encoder", None)
+    assert str(own) not in str(found)
     assert found["entities"] == "runs of words; 40 words of a text count"
 
 

@@ -14,7 +14,7 @@ from encserve_export.network.sizes import sizes_of
 from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import load
 
-from .checkpoints import ADDED, gliner
+from .checkpoints import ADDED, CLASSES, gliner
 
 
 @pytest.mark.parametrize(("mode", "rows"), [("markerV0", 4), ("token_level", 3)])
@@ -32,6 +32,11 @@ def test_its_task_is_its_own(tmp_path):
     (marker,) = checkpoint.entity_settings["marker"]
     assert marker == len(checkpoint.tokenizer) - ADDED + 1
     assert checkpoint.max_length == 2 * 40 + 256
+
+
+@pytest.mark.parametrize("body", CLASSES)
+def test_the_tokenizers_that_are_compared_with_the_library_are_of_their_own_class(tmp_path, body):
+    assert type(load(gliner(tmp_path / "checkpoint", body=body)).tokenizer).__name__ == CLASSES[body]
 
 
 def test_keys_of_training_are_passed_over(tmp_path):
@@ -138,6 +143,17 @@ def test_code_that_a_tokenizer_or_an_encoder_names_is_not_run(tmp_path, monkeypa
             load(folder)
         with pytest.raises(ValueError, match="trust_remote_code"):
             Gliner(folder)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_of_the_checkpoint_or_of_its_base(tmp_path):
+    base = tmp_path / "encoder"
+    own, named = gliner(tmp_path / "own"), gliner(tmp_path / "named", base=base, model_name=str(base))
+    for folder in (own, base):
+        (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match=f"the tokenizer of {own} cannot be loaded: "):
+        load(own)
+    with pytest.raises(CheckpointError, match=f"the tokenizer of {named} cannot be loaded from {base}, which its"):
+        load(named)
 
 
 def test_tensors_that_lack_or_are_too_many(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from encserve_export.certificate.variants import variants_of
 from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import Engine, ExportConfig
 from encserve_export.engines.table import check_entities
@@ -43,6 +44,15 @@ def test_its_tokens_may_be_listed_as_older_files_do(tmp_path, key):
 
 def test_rows_are_as_long_as_the_network_takes(tmp_path):
     assert load(gliner2(tmp_path / "checkpoint", encoder=BERT)).max_length == 160
+
+
+@pytest.mark.parametrize("most", [28, 336])
+def test_what_the_certificate_asks_fits_into_rows(tmp_path, most):
+    checkpoint = load(gliner2(tmp_path / "checkpoint"), max_length=most)
+    asked = [each for each in variants_of(checkpoint) if "labels" in each]
+    assert any("descriptions" in each for each in asked) == (most == 336)
+    for each in asked:
+        assert len(checkpoint.labelled_row("", each["labels"], each.get("descriptions", ()))) <= most // 2
 
 
 def test_without_weights(tmp_path, capsys):

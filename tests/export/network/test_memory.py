@@ -187,7 +187,7 @@ def test_a_network_that_gives_a_weight_to_each_token_of_its_vocabulary_is_cut_sm
 def test_sizes_are_read_by_the_names_that_families_give_them():
     t5 = transformers.T5Config(d_model=64, d_kv=32, num_heads=8, d_ff=300)
     task = SimpleNamespace(name="feature-extraction")
-    checkpoint = SimpleNamespace(config=t5, task=task, dimensions=64, adapters=())
+    checkpoint = SimpleNamespace(config=t5, task=task, dimensions=64, adapters=(), entities=None)
     sizes = sizes_of([checkpoint])
     assert (sizes.width, sizes.inner, sizes.heads) == (8 * 32, 300, 8)
     assert sizes.of_each_pair > 8, "its bias has a number for each head and pair"

@@ -68,12 +68,16 @@ def test_each_option_of_a_verb_is_offered(verb):
         template=None,
         leaves_out_prompts=False,
         adapters=(SimpleNamespace(name="legal"),),
+        entities=SimpleNamespace(LABELS_COMPETE=True),
     )
     generates = checkpoint.task is GENERATION
     offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint, calibrated=True)
     if verb.name == "rerank":
         in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
         offered |= {"instruction": options_of(in_words)["instruction"]}
+    if verb.name == "extract_entities":
+        as_gliner2 = SimpleNamespace(**vars(checkpoint) | {"entities": SimpleNamespace(LABELS_COMPETE=False)})
+        offered |= options_of(as_gliner2)
     for other in verb.also:
         of_another_task = SimpleNamespace(**vars(checkpoint) | {"task": task_of(other.task, pairs=False)})
         offered |= options_of(of_another_task) | offered

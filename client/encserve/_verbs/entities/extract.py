@@ -14,7 +14,9 @@ class ExtractEntitiesOptions(TruncateOption, CallOptions, total=False):
     """The keywords of `extract_entities`."""
 
     threshold: float | None
-    """What the score of an entity must be above, of GLiNER2 at least, a number above 0, at most 1; 0.5 without it."""
+    """What the score of an entity must be above; where words have the scores, those of its start and its end, and none
+    of its words may be in it with less; of GLiNER2 what it must be at least. A number above 0, at most 1; 0.5 without
+    it."""
     nested: bool | None
     """Whether entities may lie within each other; otherwise none overlaps another, of GLiNER2 one of its own label."""
     multi_label: bool | None

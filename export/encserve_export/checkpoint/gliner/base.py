@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from encserve_export.checkpoint.source import FILES
+from encserve_export.checkpoint.source import FILES, reading_digest
 from encserve_export.errors import CheckpointError, InvalidConfig
 
 from .layout import GLINER, GlinerSettings
@@ -22,7 +22,7 @@ class Base:
     """An encoder that a checkpoint names, of which the configuration or the tokenizer is read."""
 
     name: str
-    """The hub id, or the folder."""
+    """The hub id, or the name of the folder."""
     folder: Path
     """Where it lies."""
     revision: str | None
@@ -30,8 +30,10 @@ class Base:
 
     @property
     def record(self) -> dict[str, str | None]:
-        """What the manifest says of it."""
-        return {"source": self.name, "revision": self.revision}
+        """What the manifest says of it: of a folder, which may change, the digest of what is read, too; not where it
+        lies."""
+        files = {} if self.revision else {"files": reading_digest(self.folder)}
+        return {"source": self.name, "revision": self.revision, **files}
 
 
 def base_of(folder: Path, settings: GlinerSettings, revision: str | None) -> Base | None:
@@ -52,7 +54,7 @@ def base_of(folder: Path, settings: GlinerSettings, revision: str | None) -> Bas
     if named.is_absolute():
         if revision is not None:
             raise InvalidConfig(f"--base-revision {revision}: {named} is a local folder, which has no revisions")
-        return Base(str(named), named, None)
+        return Base(named.resolve().name, named, None)
     if named.is_dir():
         raise CheckpointError(
             f"{folder / GLINER} names {settings.encoder_name!r} as its encoder, and where this runs there is a folder "

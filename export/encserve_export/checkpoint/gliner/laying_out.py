@@ -91,9 +91,8 @@ def _tokenizer_of(folder: Path, settings: GlinerSettings, base: Base | None) -> 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (ImportError, KeyError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"the tokenizer of {folder} cannot be loaded from {source}, which its {GLINER} names: {error}"
-        ) from error
+        named = "" if source == folder else f" from {source}, which its {GLINER} names"
+        raise CheckpointError(f"the tokenizer of {folder} cannot be loaded{named}: {error}") from error
     for name in ("bos", "eos"):
         if hasattr(tokenizer, f"add_{name}_token") and getattr(tokenizer, f"{name}_token_id") is not None:
             setattr(tokenizer, f"add_{name}_token", True)

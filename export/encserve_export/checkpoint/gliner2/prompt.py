@@ -48,10 +48,15 @@ def settings_of(settings: Gliner2Settings, tokenizer: PreTrainedTokenizerBase) -
 
 
 def row_of(
-    tokenizer: PreTrainedTokenizerBase, stated: dict[str, Any], labels: Sequence[str], text: str, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    stated: dict[str, Any],
+    labels: Sequence[str],
+    text: str,
+    max_length: int,
+    descriptions: Sequence[str] = (),
 ) -> list[int]:
     """The tokens of a text with its labels before it: as many of its words as there is room for."""
-    row = [*stated["opening"], *_ids(tokenizer, about(labels)), *stated["between"]]
+    row = [*stated["opening"], *_ids(tokenizer, about(labels, descriptions)), *stated["between"]]
     for label in labels:
         row += [*stated["marker"], *_ids(tokenizer, label)]
     row += stated["separator"]

@@ -66,3 +66,17 @@ def test_labels_are_as_many_as_a_request_may_have_or_as_leave_room(max_length, m
     )
     asked = [each["labels"] for each in variants_of(checkpoint) if "labels" in each]
     assert [len(labels) for labels in asked] == [most] * bool(most)
+
+
+@pytest.mark.parametrize(("max_length", "described"), [(512, 2), (40, 1), (28, 0)])
+def test_labels_are_described_where_that_leaves_room(max_length, described):
+    checkpoint = SimpleNamespace(
+        task=SimpleNamespace(name="zero-shot-token-classification", prompts=False),
+        entities=SimpleNamespace(LABELS_COMPETE=False),
+        entity_settings={"most_labels": 1},
+        labelled_row=lambda text, labels, descriptions=(): [0] * (2 * len(labels) + 15 * len(descriptions)),
+        max_length=max_length,
+    )
+    _, asked, _ = variants_of(checkpoint)
+    assert asked["threshold"] == 0.2
+    assert [len(asked.get(name, ())) for name in ("labels", "descriptions")] == [described, described]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,18 +12,23 @@ from .scores import Floats
 
 PARTS = 3
 """Start, end and inside."""
-_TOGETHER = 4_096
-"""Runs that are looked at together, before each of those that are left is looked at by itself."""
+_TOGETHER = 1_024
+"""Runs that are looked at together, the surest first."""
+_ROWS = 32
+"""First words whose runs get their scores together, so that those of one label after the other stay near."""
 
 
 def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bool) -> list[Found]:
     """Return the entities of one text, in the order in which they begin.
 
     A run of words may be an entity of a label where the start of its first word and the end of its last one are above
-    the threshold and no inside of its words is below; its score is the smallest of all these. The surest run comes
-    first, and one that overlaps a surer one is left out; where `nested`, only one that overlaps it and lies neither
-    within nor around it. Of equal scores that comes first which begins first, then that of the first label, then the
-    shortest. A run has its surest label, or with `multi_label` each that it may have.
+    the threshold and no inside of its words, the first and the last among them, is below; its score is the smallest of
+    all these. The surest run comes first, and one that overlaps a surer one is left out; where `nested`, only one that
+    overlaps it and lies neither within nor around it. Of equal scores that comes first which begins first, then that of
+    the first label, then the shortest. A run has its surest label, or with `multi_label` each that it may have.
+
+    The work grows with the square of the words and with the labels, however many runs are above the threshold, which
+    the caller chooses.
 
     Args:
         scores: Of w words for each of C labels, (w, 3, C).
@@ -31,51 +38,75 @@ def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bo
     """
     starting = np.flatnonzero((scores[:, 0] > np.float32(threshold)).any(1))  # (s,) words
     best, surest = _surest(scores, starting, threshold)  # (s, w)
-    rows, lasts = np.nonzero(best)
-    order = np.lexsort((lasts, surest[rows, lasts], rows, -best[rows, lasts]))
+    rows, lasts = np.nonzero(best)  # in the order of lasts within each row, which sorting keeps
+    order = np.lexsort((surest[rows, lasts], rows, -best[rows, lasts]))
     rows, lasts = rows[order], lasts[order]
-    free = np.ones_like(best, bool)  # (s, w) runs that may still stand beside those that are entities
+    firsts = starting[rows]
+    beside = Beside(len(scores), nested=nested)
     found: list[Found] = []
     for begin in range(0, len(order), _TOGETHER):
-        some = slice(begin, begin + _TOGETHER)
-        left = begin + np.flatnonzero(free[rows[some], lasts[some]])
-        for row, last in zip(rows[left].tolist(), lasts[left].tolist(), strict=True):
-            if not free[row, last]:
-                continue
-            first, within = int(starting[row]), int(np.searchsorted(starting, last, "right"))
-            if nested:
-                free[:row, first:last] = False
-                free[row + 1 : within, last + 1 :] = False
-            else:
-                free[:within, first:] = False
+        left = np.arange(begin, min(begin + _TOGETHER, len(order)))
+        while len(left := left[beside.admits(firsts[left], lasts[left])]):
+            run, left = left[0], left[1:]
+            first, last = int(firsts[run]), int(lasts[run])
+            beside.add(first, last)
             if multi_label:
                 own = _scores_of(scores, first, last, threshold)
                 found += [Found(first, last, label, float(own[label])) for label in np.flatnonzero(own).tolist()]
             else:
-                found.append(Found(first, last, int(surest[row, last]), float(best[row, last])))
+                found.append(Found(first, last, int(surest[rows[run], last]), float(best[rows[run], last])))
     return sorted(found, key=lambda each: (each.first, -each.score, each.label, each.last))
+
+
+class Beside:
+    """Which runs of w words may stand beside those that are entities: two numbers for each word say it. With an entity
+    from f to l, a run from within it may not end behind l, nor one that ends within it begin before f; and where
+    entities may not be nested, none that begins at l or before it may reach f."""
+
+    def __init__(self, words: int, *, nested: bool) -> None:
+        self._nested = nested
+        self._most = np.full(words, words)
+        """The last word that a run from each word on may have."""
+        self._least = np.zeros(words, np.intp)
+        """The first word that a run up to each word may have."""
+
+    def admits(self, firsts: NDArray[Any], lasts: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which of r runs may still be entities, (r,)."""
+        may_be: NDArray[np.bool_] = (lasts <= self._most[firsts]) & (firsts >= self._least[lasts])
+        return may_be
+
+    def add(self, first: int, last: int) -> None:
+        """Take a run for an entity."""
+        if self._nested:
+            np.minimum(self._most[first + 1 : last + 1], last, out=self._most[first + 1 : last + 1])
+            np.maximum(self._least[first:last], first, out=self._least[first:last])
+        else:
+            np.minimum(self._most[: last + 1], first - 1, out=self._most[: last + 1])
 
 
 def _surest(scores: Floats, starting: NDArray[np.intp], threshold: float) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the highest score of each run, 0 where it is none, and the label of that, both (s, w): by the number of
     its first word among the s `starting` ones, and by its last word."""
-    words, _, labels = scores.shape
+    words = len(scores)
     best = np.zeros((len(starting), words), np.float32)
     surest = np.zeros(best.shape, np.uint8)
-    for label in range(labels):
-        starts, ends, insides = scores[..., label].T
-        rows = np.flatnonzero(starts[starting] > np.float32(threshold))
-        if not len(rows):
-            continue
+    # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
+    may_be = scores > np.float32(threshold)
+    may_be[:, 2] = scores[:, 2].astype(np.float64) >= threshold
+    starts, ends, insides = np.ascontiguousarray(np.where(may_be, scores, np.float32(0)).transpose(1, 2, 0))  # (C, w)
+    for begin in range(0, len(starting), _ROWS):
+        rows, least = slice(begin, begin + _ROWS), starting[begin]
         firsts = starting[rows, None]  # (r, 1)
-        behind = np.arange(words) >= firsts  # (r, w)
-        least = np.minimum.accumulate(np.where(behind, insides, np.float32(np.inf)), 1)
-        # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
-        may_be = behind & (least.astype(np.float64) >= threshold) & (ends > np.float32(threshold))
-        own = np.where(may_be, np.minimum(np.minimum(least, ends), starts[firsts]), np.float32(0))
-        surer = own > best[rows]
-        surest[rows] = np.where(surer, label, surest[rows])
-        best[rows] = np.where(surer, own, best[rows])
+        behind = np.arange(least, words) >= firsts  # (r, v), of the v words from the least of them on
+        of_rows, label_of_rows = best[rows, least:], surest[rows, least:]
+        for label in np.flatnonzero(starts[:, firsts[:, 0]].any(1)).tolist():
+            own = np.minimum.accumulate(np.where(behind, insides[label, least:], np.float32(np.inf)), 1)
+            np.minimum(own, ends[label, least:], out=own)
+            np.minimum(own, starts[label, firsts], out=own)
+            surer = own > of_rows
+            np.copyto(of_rows, own, where=surer)
+            np.copyto(label_of_rows, label, where=surer, casting="unsafe")
+        of_rows *= behind
     return best, surest
 
 

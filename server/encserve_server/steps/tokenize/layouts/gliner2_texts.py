@@ -17,14 +17,15 @@ from .special_tokens import SpecialTokens
 
 GATE = 3
 """The role of the token whose vector says whether there is anything of the labels in the text."""
-_ENDS = (".", "!", "?")
+_STOP, _ENDS = ".", (".", "!", "?")
 _NONE = SpecialTokens((), (), (), (), 0, (), 0, ())
 
 
 class Layout(LabelledWords):
     """Texts in words of lower case, behind `( [P] entities ( [E] label ... ) ) [SEP_TEXT]`, with no special tokens
-    around. What labels mean, where a request says it, stands behind the word `entities`. A text that ends with none of
-    `.!?` gets a full stop, which is a word of the network that stands nowhere in the text."""
+    around. What labels mean, where a request says it, stands behind the word `entities`. Where a text ends with none of
+    `.!?` and there is room behind its last word, the network reads a full stop there, which stands nowhere in the text:
+    none of its words gives way to it, and it is not counted as one of them."""
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         super().__init__(tokenizer, settings)
@@ -34,31 +35,36 @@ class Layout(LabelledWords):
         self._opening_roles: list[int] = stated["opening_roles"]
         self._between: list[int] = stated["between"]
         self._reserved = frozenset[int](stated["reserved"])
+        self._stop: list[int] = tokenizer.encode(_STOP, add_special_tokens=False).ids
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the labels with what is said of all of them behind, and the texts. Raises InvalidArgument."""
         labels, texts = super().read(inputs, options)
         descriptions = options["descriptions"]
-        if descriptions is not None and (len(descriptions) != len(labels) or "" in descriptions):
+        if descriptions is not None and len(descriptions) != len(labels):
             raise InvalidArgument(
-                f"the request has {sum(map(bool, descriptions))} descriptions and {len(labels)} labels; one of each "
-                "label is expected"
+                f"the request has {len(descriptions)} descriptions and {len(labels)} labels; one of each label is "
+                "expected"
             )
         return [[*labels, about(labels, descriptions)], texts]
 
     def split(self, groups: Sequence[Sequence[str]], options: Options) -> list[list[str]]:
         """Return what to tokenize: the labels, what is said of them, and then the words of each text in a group of its
         own."""
-        labels, texts = groups
-        split = super().split([labels, [*map(ended, texts)]], options)
-        for text, words in zip(texts, split[1:], strict=True):
+        split = super().split(groups, options)
+        for text, words in zip(groups[1], split[1:], strict=True):
             assert isinstance(words, Words)
-            words.places = [*_within(words.places, len(text))]
+            of_last = bool(words) and words.end == len(text) and words[-1].endswith(_STOP)
+            if ended(text) != text and not of_last:
+                words.closing = self._stop
         return split
 
     def words_of(self, text: str) -> Iterator[Word]:
-        """Return the words of a text, in lower case."""
-        return words_of(text)
+        """Return the words of a text, in lower case. A full stop that it gets is none, but of a link at its end, as the
+        library reads it, it is the last sign."""
+        for word, begin, end in words_of(ended(text)):
+            if begin < len(text):
+                yield word, begin, min(end, len(text))
 
     def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
@@ -88,13 +94,4 @@ def about(labels: Sequence[str], descriptions: Sequence[str] | None = None) -> s
 
 def ended(text: str) -> str:
     """Return a text with a full stop behind it where it ends with none of `.!?`, as the library reads it."""
-    return text if text.endswith(_ENDS) else f"{text}."
-
-
-def _within(places: Sequence[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
-    """Return the places of words within a text of `size` signs. That of the full stop behind it is empty, at the end of
-    the word before."""
-    last = 0
-    for begin, end in places:
-        yield (begin, min(end, size)) if begin < size else (last, last)
-        last = end
+    return text if text.endswith(_ENDS) else text + _STOP

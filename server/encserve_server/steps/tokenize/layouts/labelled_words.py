@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,6 +38,14 @@ class Words(list[str]):
         """The part of the text that has the other words."""
         if found:
             self.rest = text[: self.places[0][0]] if from_end else text[self.places[-1][1] :]
+        self.closing: list[int] = []
+        """The tokens of a word that is none of the text. The network reads it behind the last one of the text, where it
+        sees that one and there is room."""
+
+    @property
+    def end(self) -> int:
+        """Where the last of them ends in the text."""
+        return self.places[-1][1] if self.places else 0
 
 
 class Layout:
@@ -100,21 +108,26 @@ class Layout:
         for index, (words, own) in enumerate(zip(groups[1:], texts, strict=True)):
             assert isinstance(words, Words)
             kept, (other_words, other_tokens) = self._kept(own, room, options["truncate"]), self._count(words.rest)
-            ids, all_tokens = [id_ for word in kept for id_ in own[word].ids], sum(map(len, own)) + other_tokens
-            if len(ids) < all_tokens and options["truncate"] == "error":
+            ids, all_tokens = [own[word].ids for word in kept], sum(map(len, own)) + other_tokens
+            seen = sum(map(len, ids))
+            if seen < all_tokens and options["truncate"] == "error":
                 size = all_tokens + len(prompt) + self._special.size
                 raise InvalidArgument(
                     f"text {index} has {len(words) + other_words} words, and {size} tokens with its labels; "
                     f"{self._max_words} words and max_length {self._limits.max_length} are the most, and truncate is "
                     "'error'"
                 )
-            if self._marker[0] in ids:
+            if any(self._marker[0] in word for word in ids):
                 raise InvalidArgument(f"text {index} has a word that is the marker of labels")
-            rows.append(Row([*prompt, *ids]))
-            roles_of_words = [role for word in kept for role in (WORD, *[0] * (len(own[word]) - 1))]
-            counts.append(([*before, *roles, *roles_of_words, *after], len(kept)))
-            dropped.append(all_tokens - len(ids))
             offsets += [words.places[word] for word in kept]
+            dropped.append(all_tokens - seen)
+            sees_end = seen == all_tokens or (options["truncate"] == "start" and bool(kept))
+            if words.closing and sees_end and seen + len(words.closing) <= room:
+                ids.append(words.closing)
+                offsets.append((words.end, words.end))
+            rows.append(Row([*prompt, *chain.from_iterable(ids)]))
+            roles_of_words = [role for word in ids for role in (WORD, *[0] * (len(word) - 1))]
+            counts.append(([*before, *roles, *roles_of_words, *after], len(ids)))
         packed = pack(rows, self._special, self._limits, token_types=False)
         return {
             **packed,

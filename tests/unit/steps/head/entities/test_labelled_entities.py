@@ -71,12 +71,38 @@ def test_the_greedy_choice(nested, multi_label, threshold):
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.7])
 def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatch):
     monkeypatch.setattr(chosen_runs, "_TOGETHER", 5)
+    monkeypatch.setattr(chosen_runs, "_ROWS", 3)
     rng = np.random.default_rng(0)
     for _ in range(200):
         words, labels = rng.integers(0, 9), rng.integers(1, 4)
         scores = (rng.integers(3, 11, (words, 3, labels)) / 10).astype(np.float32)  # many of them equal
         found = find_runs(scores, threshold=threshold, nested=nested, multi_label=multi_label)
         assert [tuple(each) for each in found] == searched(runs_of(scores, threshold), nested, multi_label)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_work_of_choosing_runs_grows_with_the_square_of_the_words(nested, monkeypatch):
+    """However low the threshold is: each run is looked at once in its turn, and for each entity those that were taken
+    up together with it."""
+    monkeypatch.setattr(chosen_runs, "_TOGETHER", 4)
+    looked_at, kept = [], []
+
+    class Counted(chosen_runs.Beside):
+        def admits(self, firsts, lasts):
+            looked_at.append(len(firsts))
+            return super().admits(firsts, lasts)
+
+        def add(self, first, last):
+            kept.append(sum(np.size(each) for each in vars(self).values()))
+            super().add(first, last)
+
+    monkeypatch.setattr(chosen_runs, "Beside", Counted)
+    words = 60
+    scores = np.random.default_rng(0).uniform(0.5, 1, (words, 3, 2)).astype(np.float32)
+    find_runs(scores, threshold=0.1, nested=nested, multi_label=False)
+    assert len(kept) <= (2 if nested else 1) * words
+    assert sum(looked_at) <= words * (words + 1) / 2 + 4 * len(kept)
+    assert max(kept) <= 2 * words + 1, "what says which runs may still be has numbers for words, not for runs"
 
 
 def asked(**changes):

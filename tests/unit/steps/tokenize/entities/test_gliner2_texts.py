@@ -113,14 +113,33 @@ def test_places_are_within_the_text(text, places):
     ("truncate", "places"),
     [
         ("end", [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]),
-        ("start", [[4, 5], [6, 7], [8, 9], [10, 11], [11, 11]]),
+        ("start", [[2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]),
     ],
 )
 def test_words_that_do_not_fit_are_cut(truncate, places):
     answer = lay(["w x y w x y"], truncate=truncate)
     assert answer["lengths"].tolist() == [23]
     assert answer["word_offsets"].tolist() == places
-    assert answer["dropped_count"].tolist() == [2]
+    assert answer["dropped_count"].tolist() == [1]
+
+
+@pytest.mark.parametrize("truncate", ["end", "start", "error"])
+def test_the_full_stop_is_the_first_that_finds_no_room(truncate):
+    """As in the library, which cuts behind so many words and puts the full stop behind the text before. It is none of
+    the caller: where no word is cut, none is counted, and nothing refused."""
+    answer = lay(["w x y w x", "w x y w"], truncate=truncate)
+    assert answer["word_offsets"].tolist()[:6] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [0, 1]]
+    assert answer["word_offsets"].tolist()[-1] == [7, 7]
+    assert answer["word_count"].tolist() == [5, 5]
+    assert answer["dropped_count"].tolist() == [0, 0]
+    assert answer["input_ids"].tolist()[22] == 4, "the last word"
+
+
+def test_behind_the_last_words_of_a_text_stands_the_full_stop_where_there_is_room():
+    answer = lay(["wxyw xy", "wxywxyw"], truncate="start")
+    assert answer["word_offsets"].tolist() == [[5, 7], [7, 7]], "and not behind what the network does not see"
+    assert answer["word_count"].tolist() == [2, 0]
+    assert answer["dropped_count"].tolist() == [4, 7]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +148,7 @@ def test_words_that_do_not_fit_are_cut(truncate, places):
         (["x"], ["a [E] b"], "end", "label 0 has a token in it that stands around labels"),
         (["x"], ["x", "[SEP_TEXT]"], "end", "label 1 has a token in it"),
         (["x"], ["xxxxxxxx"], "end", "leaves no room for a text: max_length is 23"),
-        (["x " * 6], ["x", "y"], "error", "has 7 words, and 25 tokens with its labels"),
+        (["x " * 6], ["x", "y"], "error", "has 6 words, and 24 tokens with its labels"),
     ],
 )
 def test_what_cannot_be_read_is_named(texts, labels, truncate, message):
@@ -140,7 +159,7 @@ def test_what_cannot_be_read_is_named(texts, labels, truncate, message):
 def test_of_a_long_text_the_other_words_are_counted():
     answer = lay(["x " * 20_000])
     assert answer["lengths"].tolist() == [23]
-    assert answer["dropped_count"].tolist() == [20_001 - 5]
+    assert answer["dropped_count"].tolist() == [20_000 - 5]
 
 
 def test_what_labels_mean_stands_before_them():
@@ -154,7 +173,6 @@ def test_what_labels_mean_stands_before_them():
     ("descriptions", "message"),
     [
         (["w"], "the request has 1 descriptions and 2 labels; one of each label is expected"),
-        (["w", ""], "the request has 1 descriptions and 2 labels"),
         (["w", "[E]"], "a description has a token in it that stands around labels"),
         (["w", "[DESCRIPTION]"], "a description has a token in it"),
     ],

@@ -1,4 +1,5 @@
-"""More work than the server can do: what it refuses, what it drops, and what it still answers."""
+"""More work than the server can do: what it refuses, what it drops, and what it still answers. It has the whole of
+MiniLM, so that floods find a network that is slower than who asks it."""
 
 import asyncio
 import os
@@ -35,28 +36,28 @@ def of_short_queues(repository, exit_timeout_s=5):
 
 
 @pytest.fixture
-def unasked(repository):
+def unasked(whole_minilm):
     """A server that nobody has asked; what it asked itself at its start, a text, is counted."""
-    with of_short_queues(repository) as running:
+    with of_short_queues(whole_minilm) as running:
         wait_until(lambda: computed(running) == handed_on(running) >= 1)
         yield running
 
 
 @pytest.fixture(scope="module")
-def flooded(repository):
+def flooded(whole_minilm):
     """The server that all others flood, and that the last of them stops while it computes."""
-    with of_short_queues(repository, exit_timeout_s=30) as running:
+    with of_short_queues(whole_minilm, exit_timeout_s=30) as running:
         yield running, running.pid
 
 
 @pytest.fixture
-def server(flooded, repository):
+def server(flooded, whole_minilm):
     """The server when it has nothing to do, and all that it has done before is counted; a new one where that has ended,
     as for the second try of the test that stops it."""
     running, pid = flooded
     with ExitStack() as stack:
         if not exists(pid):
-            running = stack.enter_context(of_short_queues(repository, exit_timeout_s=30))
+            running = stack.enter_context(of_short_queues(whole_minilm, exit_timeout_s=30))
         wait_until(lambda: not tokens_in(running.folder))
         counts = None
         while counts != (counts := (computed(running), refused(running), handed_on(running))):
