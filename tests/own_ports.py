@@ -12,20 +12,23 @@ FIRST, EACH, SHARES = 12_000, 2_500, 8
 """Where they begin, and how many a process has: all below 32,768, from where on Linux gives ports to connections."""
 
 
-def share_of(worker):
-    """The ports of a process of pytest-xdist, such as "gw0", or of a run without it.
+def share_of(worker, processes=1):
+    """The ports of a process of pytest-xdist, such as "gw0", or of a run without it. One that replaces another has a
+    number of its own, beyond those of all before it, and the ports of one of the first.
 
     Raises:
         ValueError: there are more processes than shares.
     """
-    number = int(worker.removeprefix("gw")) + 1 if worker else 0
-    if number >= SHARES:
-        raise ValueError(f"process {worker} would have the ports of another: at most {SHARES - 1} may share the tests")
+    if processes >= SHARES:
+        raise ValueError(f"{processes} processes would have the ports of each other: at most {SHARES - 1} may share")
+    number = int(worker.removeprefix("gw")) % (SHARES - 1) + 1 if worker else 0
     begin = FIRST + number * EACH
     return range(begin, begin + EACH)
 
 
-_share = share_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+_share = share_of(
+    os.environ.get("PYTEST_XDIST_WORKER", ""), processes=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+)
 _place = random.randrange(EACH)  # another run on this host is elsewhere
 
 

@@ -14,8 +14,16 @@ def test_processes_of_a_run_have_ports_of_their_own():
 
 
 def test_more_processes_than_have_ports_are_told_so():
-    with pytest.raises(ValueError, match="process gw7 would have the ports of another: at most 7"):
-        own_ports.share_of("gw7")
+    with pytest.raises(ValueError, match="8 processes would have the ports of each other: at most 7"):
+        own_ports.share_of("gw0", processes=8)
+
+
+def test_a_process_that_replaces_another_has_ports():
+    """pytest-xdist gives it the next number, however many there were before."""
+    shares = [own_ports.share_of(f"gw{number}", processes=7) for number in (6, 7, 13)]
+    assert shares[1] == own_ports.share_of("gw0")
+    assert shares[2] == shares[0]
+    assert own_ports.share_of("") not in shares
 
 
 @pytest.mark.parametrize("before_the_end", [1_000, 4])
