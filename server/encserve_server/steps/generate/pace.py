@@ -24,8 +24,8 @@ class Pace:
     def __init__(self) -> None:
         self._time, self._lengths = RoundTime(), Lengths()
         self.tokens_per_second = 0.0
-        """Tokens that all texts together get each second in rounds that have as many as lately had room; 0 where there
-        was no round yet."""
+        """Tokens that all texts together get each second in rounds that have as many as had room; 0 where there was no
+        round yet. Where only time limits how many come in it is that of the fastest rounds, and never falls."""
 
     @property
     def round_s(self) -> float:
