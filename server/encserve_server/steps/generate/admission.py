@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..instance.lanes import INTERACTIVE
 from .in_time import InTime
 from .room import Room
 from .text import GeneratedText
@@ -32,14 +33,15 @@ def admit(
     to be encoded. Questions of health come in all the same."""
     done, together = Admission(), room.beside(active)
 
-    def fits(text: GeneratedText) -> bool:
-        return in_time.has(text) and together.fits(text)
+    def fits(text: GeneratedText, lane: str | None = None) -> bool:
+        return in_time.has(text, lane or text.lane) and together.fits(text)
 
     waiting.begin_round()
     while (text := waiting.next(fits)) is not None:
         if done.texts and done.source_tokens + len(text.source) > prefill_tokens:
             break
-        if not text.first and not fits(text):
+        # bulk that comes before interactive texts holds them off for none of bulk that would be late for it
+        if not text.first and not fits(text, INTERACTIVE if waiting.of(INTERACTIVE) else text.lane):
             done.left_behind = waiting.leave_behind()  # nothing takes the room that it waits for
             done.is_full = not together.fits(text)
             break

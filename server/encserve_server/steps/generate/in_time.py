@@ -58,9 +58,9 @@ class InTime:
             return float("inf")
         return max((may_take_s - self._of_none_s) / self._of_each_s, 0.0)
 
-    def has(self, text: GeneratedText) -> bool:
-        """Whether one more may be decoded without any of the others being late for it."""
-        return not self._rows or self._rows + text.choice.beams <= self._most[text.lane]
+    def has(self, text: GeneratedText, lane: str) -> bool:
+        """Whether one more may be decoded without any of the others that are not behind this lane being late for it."""
+        return not self._rows or self._rows + text.choice.beams <= self._most[lane]
 
     def take(self, text: GeneratedText) -> None:
         """Count one more among those that are decoded."""

@@ -22,6 +22,11 @@ class Pieces:
         self.stopped = False
         """Whether the text has reached one of the strings at which it stops."""
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether there are strings at which the text stops."""
+        return bool(self._stops)
+
     def add(self, token: int) -> str:
         """Return what may be told of the text now that it has one more token; empty where that is nothing new. A
         character whose bytes are not all there waits."""

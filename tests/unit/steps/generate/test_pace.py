@@ -1,24 +1,30 @@
 """How long rounds take, how long texts become, and what follows for those that come and those that are there."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from encserve_server.steps.generate.admission import admit
 from encserve_server.steps.generate.choice import Choice
 from encserve_server.steps.generate.door import QueueFull, check_time, rounds_before
 from encserve_server.steps.generate.in_time import InTime
+from encserve_server.steps.generate.lengths import Lengths
 from encserve_server.steps.generate.pace import Pace
+from encserve_server.steps.generate.pieces import Pieces
 from encserve_server.steps.generate.round import Round
 from encserve_server.steps.generate.round_time import RoundTime
 from encserve_server.steps.generate.text import GeneratedText
+from encserve_server.steps.generate.turns import INTERACTIVE_ROUNDS, Turns
 
 
-def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), **about):
+def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), stops=(), **about):
     about = {"beams": 1, "lane": "interactive", "first": False, "finish": ""} | about
     return GeneratedText(
         source=np.zeros(source, np.int64),
         choice=Choice(ends=(0,), min_new_tokens=least, beams=about.pop("beams")),
         max_new_tokens=most,
-        pieces=None,
+        pieces=Pieces(None, stops),
         tell=None,
         tokens=[1] * made,
         deadline_s=left_s,
@@ -95,6 +101,34 @@ def test_a_text_that_was_cut_says_that_texts_become_so_long_at_least(pace):
     assert pace.tokens_left(text(most=8)) == 8
 
 
+def test_many_that_were_cut_say_more_than_a_few_that_ended(pace):
+    for _ in range(13):
+        pace.has_ended(text(made=10, most=64, finish="eos"))
+    for _ in range(200):
+        pace.has_ended(text(made=64, most=64, finish="length"))
+    for _ in range(43):
+        pace.has_ended(text(made=4, most=4, finish="length"))  # as long as those that became longer
+    said = [[left(text(most=most)) for most in range(1, 99)] for left in (pace.tokens_left, pace.most_left)]
+    assert [each[63] for each in said] == [61, 64]
+    assert all(each == sorted(each) for each in said)  # who may have more has no less
+
+
+def test_estimates_are_not_made_anew_after_every_end(monkeypatch):
+    lengths, made, beyond = Lengths(), [], Lengths._beyond
+    monkeypatch.setattr(Lengths, "_beyond", lambda self, could: made.append(could) or beyond(self, could))
+    for number in range(64):
+        lengths.has_ended(text(made=10 if number < 32 else 40))
+        lengths.left(text())
+    assert len(made) <= 32 + 32 // 8
+    assert lengths.left(text()) == 25
+
+
+def test_a_text_that_a_string_may_end_gets_no_more_than_one_token_in_any_case(known):
+    assert known.tokens_left(text(least=40, stops=["."])) == 1
+    assert known.is_lost(text(least=40, left_s=0.1), 0.0)
+    assert not known.is_lost(text(least=40, left_s=0.1, stops=["."]), 0.0)
+
+
 def test_each_begins_where_another_ends():
     assert rounds_before([40] * 3, [], rows=9) == 0
     assert rounds_before([10, 4], [], rows=2) == 4
@@ -135,13 +169,13 @@ def test_no_more_texts_are_decoded_together_than_are_whole_in_time(known):
     under_way = [text(least=20, most=20, left_s=2.0) for _ in range(50)]  # 0.1 s a round, of which 0.9 are taken
     assert most(known, under_way) == pytest.approx(80, abs=3)
     in_time = InTime(known, under_way, 0.0)
-    assert in_time.has(text())
+    assert in_time.has(text(), "interactive")
     in_time.take(text(least=20, most=20, left_s=1.3))
-    assert not in_time.has(text())
+    assert not in_time.has(text(), "interactive")
     lost = text(least=20, most=20, left_s=0.2)  # for which nothing can be done
     assert most(known, [*under_way, lost]) == pytest.approx(80, abs=3)
     assert most(known, [text()]) == float("inf")
-    assert InTime(known, [], 0.0).has(text())
+    assert InTime(known, [], 0.0).has(text(), "interactive")
 
 
 def test_a_text_that_may_become_too_long_leaves_room_for_a_few(known):
@@ -161,6 +195,20 @@ def test_bulk_limits_bulk_alone(known):
     assert most(known, under_way, "bulk") == pytest.approx(80, abs=3)
     assert most(known, [text(least=20, most=20, left_s=2.0)], "bulk") == pytest.approx(80, abs=3)
     assert most(known, [text(least=20, most=20, left_s=2.0, first=True)]) == float("inf")
+
+
+def test_bulk_beside_bulk_in_haste_holds_off_no_interactive_texts(known):
+    """Not even when its turn has come and it has waited for as long as it lets others go on."""
+    waiting, under_way = Turns(), [text(least=20, most=20, left_s=0.25, lane="bulk")]
+    room = SimpleNamespace(beside=lambda texts: SimpleNamespace(fits=lambda text: True, take=lambda text: None))
+    waiting.put([text(most=1, lane="bulk")])
+    waiting._passed = 10_000
+    came = []
+    for _ in range(INTERACTIVE_ROUNDS):
+        waiting.put([text()])
+        done = admit(waiting, under_way, room, InTime(known, under_way, 0.0), prefill_tokens=512)
+        came.append([each.lane for each in done.texts])
+    assert came == [["interactive"]] * (INTERACTIVE_ROUNDS - 1) + [["bulk", "interactive"]]
 
 
 def test_who_would_be_whole_too_late_is_refused_although_there_is_room(known):
