@@ -11,8 +11,8 @@ from .round_time import RoundTime
 from .text import GeneratedText
 
 SOONER = 0.5
-"""Of the least that rounds lately took, they may come to take so much less: a text that would be late all the same is
-lost."""
+"""Of the least that rounds lately took, or would take, they may come to take so much less: a text that would be late
+all the same is lost."""
 FASTER, SLOWER = 0.3, 0.05
 """The weight of a round in which more tokens a second were made than in those before, and that of one with fewer."""
 
@@ -85,9 +85,11 @@ class Pace:
 
     def is_lost(self, text: GeneratedText, now_s: float) -> bool:
         """Whether a text cannot be whole in time, by the tokens that it gets in any case, even if rounds become much
-        shorter than each of the last several."""
+        shorter than each of the last several, and than they would be with it alone."""
         sure = least_of(text) - text.rounds
-        return sure > 1 and not text.first and now_s + SOONER * sure * self._time.least_s > text.deadline_s
+        if sure <= 1 or text.first:
+            return False
+        return now_s + SOONER * sure * self._time.least_s(text.choice.beams) > text.deadline_s
 
 
 def hypotheses_of(texts: Iterable[GeneratedText]) -> int:

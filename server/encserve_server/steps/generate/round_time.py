@@ -55,10 +55,12 @@ class RoundTime:
         self._variance = (1 - weight) * (self._variance + weight * more_rows**2)
         self._covariance = (1 - weight) * (self._covariance + weight * more_rows * more_s)
 
-    @property
-    def least_s(self) -> float:
-        """Seconds that the shortest of the last several rounds took; 0 where there were fewer."""
-        return min(self._lately) if len(self._lately) == SEVERAL else 0.0
+    def least_s(self, rows: float) -> float:
+        """Seconds that the shortest of the last several rounds took, or one with so many hypotheses takes by rounds of
+        several sizes, if that is less; 0 where there were fewer."""
+        if len(self._lately) < SEVERAL:
+            return 0.0
+        return min(*self._lately, self.steps_s(rows) if self._variance else float("inf"))
 
     @property
     def row_s(self) -> float:
