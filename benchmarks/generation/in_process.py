@@ -12,9 +12,9 @@ from benchmarks.generation.checkpoint import Request
 from benchmarks.generation.systems import IN_FLIGHT, Took
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.reference.messages import Asked
+from encserve_server.steps.generate.door.limits import EngineLimits
 from encserve_server.steps.generate.engine import Engine
-from encserve_server.steps.generate.limits import EngineLimits
-from encserve_server.steps.generate.text import GeneratedText
+from encserve_server.steps.generate.texts.text import GeneratedText
 from encserve_server.steps.instance.settings import read_settings
 
 

@@ -15,16 +15,16 @@ from tokenizers import Tokenizer
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Asked
 from encserve_server.steps.encode.host.cores import usable_cores
-from encserve_server.steps.generate.beams import score_of
-from encserve_server.steps.generate.cache import Cache
-from encserve_server.steps.generate.choice import Choice, choices_of
+from encserve_server.steps.generate.decoder.cache import Cache
+from encserve_server.steps.generate.decoder.network import GenerateNetwork, Shape
+from encserve_server.steps.generate.door.limits import EngineLimits
 from encserve_server.steps.generate.engine import Engine
-from encserve_server.steps.generate.languages import Languages
-from encserve_server.steps.generate.limits import EngineLimits
-from encserve_server.steps.generate.network import GenerateNetwork, Shape
-from encserve_server.steps.generate.pieces import Pieces
-from encserve_server.steps.generate.rules import rules_in
-from encserve_server.steps.generate.text import GeneratedText, NotFinite, Told
+from encserve_server.steps.generate.texts.beams import score_of
+from encserve_server.steps.generate.texts.choice import Choice, choices_of
+from encserve_server.steps.generate.texts.languages import Languages
+from encserve_server.steps.generate.texts.pieces import Pieces
+from encserve_server.steps.generate.texts.rules import rules_in
+from encserve_server.steps.generate.texts.text import GeneratedText, NotFinite, Told
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
 from encserve_server.steps.tokenize.listed.pieces import ListedPieces

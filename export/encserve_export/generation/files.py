@@ -19,9 +19,9 @@ from encserve_export.publication.steps import write_settings
 from encserve_export.publication.triton_config import REQUESTS_AROUND, TYPES, card, python_backend, step_of
 from encserve_repository.config_text import pin_versions
 from encserve_repository.manifest import Manifest, sha256_of
-from encserve_server.steps.generate.choice import EARLY_STOPPING
-from encserve_server.steps.generate.limits import EngineLimits
-from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE
+from encserve_server.steps.generate.decoder.network import ENCODER_FILE, STEP_FILE
+from encserve_server.steps.generate.door.limits import EngineLimits
+from encserve_server.steps.generate.texts.choice import EARLY_STOPPING
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.limits import Limits
 from encserve_server.steps.tokenize.listed.pieces import FILE as PIECES_FILE

@@ -19,7 +19,7 @@ from encserve_export.attention.encoding import attention, token_states
 from encserve_export.attention.packing import packing_of
 from encserve_export.network.graph_file import write_graph_file
 from encserve_export.network.packed_graph import OPSET, quiet_exporter, strip_traces
-from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE, Shape, step_inputs
+from encserve_server.steps.generate.decoder.network import ENCODER_FILE, STEP_FILE, Shape, step_inputs
 
 from .decoders.decoder import Decoder, Layer
 from .decoders.table import decoder_of

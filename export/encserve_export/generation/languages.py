@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from encserve_export.checkpoint.listed.tokenizer import ListedTokenizer
 from encserve_export.errors import Unsupported
-from encserve_server.steps.generate.languages import Languages
+from encserve_server.steps.generate.texts.languages import Languages
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from encserve_export.checkpoint.reference_tokenizers import DIFFICULT_TEXTS
 from encserve_export.checkpoint.sentence.transformer_settings import TransformerSettings
 from encserve_export.checkpoint.tokenizer import load_tokenizer
 from encserve_export.texts.parts import Part, corpus_of
-from encserve_server.steps.generate.pieces import Pieces
+from encserve_server.steps.generate.texts.pieces import Pieces
 
 RANGES = ((32, 127), (0x80, 0x800), (0x800, 0xD800), (0xE000, 0x110000))
 """Of characters of one to four bytes."""

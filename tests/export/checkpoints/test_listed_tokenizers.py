@@ -15,7 +15,7 @@ from encserve_export.checkpoint.tokenizer import drop_strangers, load_tokenizer
 from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.generation.files import limits_of
 from encserve_export.texts.parts import Part, corpus_of
-from encserve_server.steps.generate.pieces import Pieces
+from encserve_server.steps.generate.texts.pieces import Pieces
 from encserve_server.steps.tokenize.listed.pieces import ListedPieces
 
 KINDS = {transformers.MarianTokenizer: "marian", transformers.M2M100Tokenizer: "m2m_100"}

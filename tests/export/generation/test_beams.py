@@ -6,8 +6,8 @@ import torch
 import transformers
 
 from encserve_export.generation.defaults import defaults_of
-from encserve_server.steps.generate.beams import Beams, score_of
-from encserve_server.steps.generate.choice import Choice
+from encserve_server.steps.generate.texts.beams import Beams, score_of
+from encserve_server.steps.generate.texts.choice import Choice
 
 TOKENS, BEGIN, PAD, END = 24, 0, 1, 2
 MOST = 14

@@ -15,7 +15,7 @@ from encserve_export.generation.certificate.certify import _figures, certify
 from encserve_export.generation.certificate.compared import Difference, Likeliest, Searched
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Answer, Answered, Asked, Library, Row
-from encserve_server.steps.generate.network import GenerateNetwork
+from encserve_server.steps.generate.decoder.network import GenerateNetwork
 
 LIMITS = GENERATION_LIMITS[Precision.FP32]
 ROOM = 6

@@ -13,8 +13,8 @@ from encserve_export.errors import InvalidConfig
 from encserve_export.export import export
 from encserve_export.generation import asked
 from encserve_repository.versions import manifest_of
-from encserve_server.steps.generate.cache import Cache
-from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE, GenerateNetwork
+from encserve_server.steps.generate.decoder.cache import Cache
+from encserve_server.steps.generate.decoder.network import ENCODER_FILE, STEP_FILE, GenerateNetwork
 from encserve_server.steps.instance.settings import read_settings
 
 RUNTIMES = {Precision.INT8: "onnxruntime", Precision.BF16: "openvino"}

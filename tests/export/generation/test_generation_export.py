@@ -105,7 +105,7 @@ def test_what_is_drawn_depends_on_the_seed_alone(step_folder):
 
 @pytest.mark.parametrize("changes", [{"top_k": 5}, {"top_p": 0.7}, {"temperature": 0.6}, {"top_k": 20, "top_p": 0.9}])
 def test_logits_are_changed_as_by_transformers(changes):
-    from encserve_server.steps.generate.choice import Choice
+    from encserve_server.steps.generate.texts.choice import Choice
 
     processors = transformers.LogitsProcessorList()
     if "temperature" in changes:

@@ -10,8 +10,8 @@ from encserve_export.generation.decoders.table import decoder_of
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.generation.graphs import DecoderStep, SourceEncoder, shape_of, write_graphs
 from encserve_export.generation.precision.making import to_integer_graphs
-from encserve_server.steps.generate.cache import BLOCK, Cache
-from encserve_server.steps.generate.network import GenerateNetwork
+from encserve_server.steps.generate.decoder.cache import BLOCK, Cache
+from encserve_server.steps.generate.decoder.network import GenerateNetwork
 
 TOKENS, PADDED = 50, 64
 SIZES = {

@@ -6,7 +6,7 @@ import pytest
 from encserve_export.errors import Unsupported
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.generation.precision.feeds import TOGETHER, StepFeeds
-from encserve_server.steps.generate.network import Shape
+from encserve_server.steps.generate.decoder.network import Shape
 
 END = 1
 DEFAULTS = GenerationDefaults(

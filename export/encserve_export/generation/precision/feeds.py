@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from encserve_export.errors import Unsupported
 from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.network.graph_file import Pack
-from encserve_server.steps.generate.cache import Cache
-from encserve_server.steps.generate.network import GenerateNetwork
+from encserve_server.steps.generate.decoder.cache import Cache
+from encserve_server.steps.generate.decoder.network import GenerateNetwork
 
 from .sources import Source
 

@@ -21,7 +21,7 @@ from encserve_export.texts.calibration import CORPUS, corpus_texts, packs_of
 from encserve_export.texts.parts import Part, corpus_of, digest_of
 from encserve_export.texts.trial_texts import ordinary_texts
 from encserve_server.steps.encode.host.cores import usable_cores
-from encserve_server.steps.generate.network import ENCODER_FILE, STEP_FILE, GenerateNetwork
+from encserve_server.steps.generate.decoder.network import ENCODER_FILE, STEP_FILE, GenerateNetwork
 
 from .feeds import StepFeeds
 from .sources import Source, rows_of_sources, sources_of

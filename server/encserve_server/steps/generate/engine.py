@@ -19,17 +19,17 @@ from ..encode.host.requirements import HostRequirements, check_host, this_proces
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
-from .admission import admit
-from .door import QueueFull, check_count, check_time
-from .in_time import InTime
-from .limits import EngineLimits
-from .network import GenerateNetwork
-from .pace import Pace, hypotheses_of
-from .room import Room
-from .round import Round
-from .rows import Rows
-from .text import CANCELLED, DEADLINE, GeneratedText, NotFinite
-from .turns import Turns
+from .decoder.network import GenerateNetwork
+from .decoder.round import Round
+from .decoder.rows import Rows
+from .door.admission import admit
+from .door.in_time import InTime
+from .door.limits import EngineLimits
+from .door.pace import Pace, hypotheses_of
+from .door.refusal import QueueFull, check_count, check_time
+from .door.room import Room
+from .door.turns import Turns
+from .texts.text import CANCELLED, DEADLINE, GeneratedText, NotFinite
 
 
 class Engine:

@@ -27,17 +27,17 @@ from ..request.replies import cancelled, invalid, unavailable
 from ..tokenize.listed.pieces import ListedPieces
 from ..tokenize.tokenization import Tokenization
 from ..trace.tracing import open_tracing
-from .call import GenerateCall
-from .choice import choices_of
-from .counts import GenerateCounts
-from .door import QueueFull
+from .answers.call import GenerateCall
+from .answers.counts import GenerateCounts
+from .answers.generate_trace import GenerateTrace, generate_trace
+from .decoder.round import Round
+from .door.refusal import QueueFull
 from .engine import Engine
-from .generate_trace import GenerateTrace, generate_trace
-from .languages import Languages
-from .pieces import Pieces
-from .round import Round
-from .rules import rules_in
-from .text import GeneratedText
+from .texts.choice import choices_of
+from .texts.languages import Languages
+from .texts.pieces import Pieces
+from .texts.rules import rules_in
+from .texts.text import GeneratedText
 
 LOOK_S = 0.05
 """Seconds from one look for callers who have gone to the next: each asks Triton, once for each request."""

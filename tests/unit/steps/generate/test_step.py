@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
-from encserve_server.steps.generate.network import GenerateNetwork, Shape
-from encserve_server.steps.generate.round import Round
+from encserve_server.steps.generate.decoder.network import GenerateNetwork, Shape
+from encserve_server.steps.generate.decoder.round import Round
 from encserve_server.steps.instance.load_page import tokens_in
 from encserve_server.steps.request.health import PARAMETER as HEALTH
 from encserve_server.steps.request.health import TOKEN_VARIABLE

@@ -1,0 +1,254 @@
+"""How long rounds take, how long texts become, and what follows for those that come and those that are there."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from encserve_server.steps.generate.decoder.round import Round
+from encserve_server.steps.generate.door.admission import admit
+from encserve_server.steps.generate.door.in_time import InTime
+from encserve_server.steps.generate.door.lengths import Lengths
+from encserve_server.steps.generate.door.pace import Pace
+from encserve_server.steps.generate.door.refusal import QueueFull, check_time, rounds_before
+from encserve_server.steps.generate.door.round_time import RoundTime
+from encserve_server.steps.generate.door.turns import INTERACTIVE_ROUNDS, Turns
+from encserve_server.steps.generate.texts.choice import Choice
+from encserve_server.steps.generate.texts.pieces import Pieces
+from encserve_server.steps.generate.texts.text import GeneratedText
+
+
+def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), stops=(), **about):
+    about = {"beams": 1, "lane": "interactive", "first": False, "finish": ""} | about
+    return GeneratedText(
+        source=np.zeros(source, np.int64),
+        choice=Choice(ends=(0,), min_new_tokens=least, beams=about.pop("beams")),
+        max_new_tokens=most,
+        pieces=Pieces(None, stops),
+        tell=None,
+        tokens=[1] * made,
+        deadline_s=left_s,
+        **about,
+    )
+
+
+@pytest.fixture
+def pace():
+    """One whose rounds take a second, of one text."""
+    made = Pace()
+    made.round_took(1.0, Round())
+    return made
+
+
+@pytest.fixture
+def known():
+    """One that knows rounds of many sizes: 10 ms, 1 ms more for each text, and 2 ms to encode a token."""
+    made = Pace()
+    for rows in range(1, 60):
+        made.round_took(0.01 + 0.001 * rows + 0.008, Round(hypotheses=rows, source_tokens=4, encoding_s=0.008))
+    return made
+
+
+def test_rounds_take_what_they_lately_took(pace):
+    pace.round_took(2.0, Round())
+    assert pace.round_s == pytest.approx(1.2)
+    pace.was_idle()
+    pace.round_took(3.0, Round())
+    assert pace.round_s == 3.0
+
+
+def test_a_round_takes_longer_with_more_in_it(known):
+    assert known.seconds_of_round(100) == pytest.approx(0.11, rel=0.02)
+    assert known.seconds_of_round(10) == pytest.approx(0.02, rel=0.05)
+    assert known.encoding_s(100) == pytest.approx(0.2)
+
+
+def test_rounds_of_one_size_say_that_larger_ones_take_no_less():
+    time_of = RoundTime()
+    for _ in range(9):
+        time_of.took(0.32, Round(hypotheses=32))
+    assert time_of.steps_s(64) == pytest.approx(0.32 + 0.1 * 0.32)
+    assert time_of.steps_s(32) == pytest.approx(0.32)
+
+
+def test_texts_get_as_many_tokens_as_others_did(pace):
+    assert pace.tokens_left(text(least=30)) == 30
+    assert pace.tokens_left(text()) == 1  # nothing is known, and so no more is said than is sure
+    for _ in range(3):
+        pace.has_ended(text(made=10, most=40))
+    assert [pace.tokens_left(text(most=40, made=made)) for made in (0, 4, 30)] == [10, 6, 1]
+    assert pace.tokens_left(text(most=400)) == 10
+    assert pace.tokens_left(text(most=6)) == 6
+    assert pace.tokens_left(text(most=40, least=20)) == 29
+    assert pace.most_left(text(most=40)) == 10  # as all were of one length
+
+
+def test_nineteen_of_twenty_texts_are_no_longer_than_it_is_said(pace):
+    lengths = np.random.default_rng(0).lognormal(np.log(21), 0.6, 2_000).astype(int).clip(1, 99)
+    for length in lengths:
+        pace.has_ended(text(made=int(length), most=99))
+    assert 0.92 < (lengths <= pace.most_left(text(most=99))).mean() < 0.98
+    assert pace.most_left(text(most=99, least=99)) == 99
+
+
+def test_a_text_that_was_cut_says_that_texts_become_so_long_at_least(pace):
+    for _ in range(9):
+        pace.has_ended(text(made=8, most=8, finish="length"))
+    assert pace.tokens_left(text(most=500)) == pace.most_left(text(most=500)) == 8
+    for _ in range(3):
+        pace.has_ended(text(made=30, most=90, finish="eos"))
+    assert pace.tokens_left(text(most=500)) == 30
+    assert pace.tokens_left(text(most=8)) == 8
+
+
+def test_many_that_were_cut_say_more_than_a_few_that_ended(pace):
+    for _ in range(13):
+        pace.has_ended(text(made=10, most=64, finish="eos"))
+    for _ in range(200):
+        pace.has_ended(text(made=64, most=64, finish="length"))
+    for _ in range(43):
+        pace.has_ended(text(made=4, most=4, finish="length"))  # as long as those that became longer
+    said = [[left(text(most=most)) for most in range(1, 99)] for left in (pace.tokens_left, pace.most_left)]
+    assert [each[63] for each in said] == [61, 64]
+    assert all(each == sorted(each) for each in said)  # who may have more has no less
+
+
+def test_estimates_are_not_made_anew_after_every_end(monkeypatch):
+    lengths, made, beyond = Lengths(), [], Lengths._beyond
+    monkeypatch.setattr(Lengths, "_beyond", lambda self, could: made.append(could) or beyond(self, could))
+    for number in range(64):
+        lengths.has_ended(text(made=10 if number < 32 else 40))
+        lengths.left(text())
+    assert len(made) <= 32 + 32 // 8
+    assert lengths.left(text()) == 25
+
+
+def test_a_text_that_a_string_may_end_gets_no_more_than_one_token_in_any_case(known):
+    assert known.tokens_left(text(least=40, stops=["."])) == 1
+    assert known.is_lost(text(least=40, left_s=0.1), 0.0)
+    assert not known.is_lost(text(least=40, left_s=0.1, stops=["."]), 0.0)
+
+
+def test_each_begins_where_another_ends():
+    assert rounds_before([40] * 3, [], rows=9) == 0
+    assert rounds_before([10, 4], [], rows=2) == 4
+    assert rounds_before([10, 4], [5], rows=2) == 9
+    assert rounds_before([10, 4], [5, 20], rows=2) == 10
+    assert rounds_before([10, 4], [5], rows=3) == 4
+    assert rounds_before([10, 4], [], rows=1) == 10  # the first that ends makes no room
+
+
+def test_tokens_a_second_are_those_of_rounds_with_as_many_as_have_room(pace):
+    assert pace.tokens_per_second == 0
+    for _ in range(100):
+        pace.round_took(2.0, Round(tokens=40, is_full=True))
+    pace.was_idle()
+    pace.round_took(1.0, Round(tokens=1))  # there was room for more, whatever was the reason why no more came
+    assert pace.tokens_per_second == pytest.approx(20)
+    for _ in range(20):
+        pace.round_took(1.0, Round(tokens=40))
+    assert pace.tokens_per_second == pytest.approx(40, rel=0.02)
+    for _ in range(100):
+        pace.round_took(1.0, Round(tokens=30, is_full=True))
+    assert pace.tokens_per_second == pytest.approx(30, rel=0.02)
+
+
+def test_the_work_of_texts_that_wait_is_what_they_will_probably_get(pace):
+    pace.has_ended(text(made=10, most=40))
+    pace.round_took(0.5, Round(tokens=10, is_full=True))
+    work = pace.work([text(most=40), text(most=40, least=20)])
+    assert (work.tokens, work.rate) == (10 + 29, 20)
+    assert pace.work([]).tokens == 0
+
+
+def most(pace, texts, lane="interactive"):
+    return InTime(pace, texts, 0.0).most(lane)
+
+
+def test_no_more_texts_are_decoded_together_than_are_whole_in_time(known):
+    under_way = [text(least=20, most=20, left_s=2.0) for _ in range(50)]  # 0.1 s a round, of which 0.9 are taken
+    assert most(known, under_way) == pytest.approx(80, abs=3)
+    in_time = InTime(known, under_way, 0.0)
+    assert in_time.has(text(), "interactive")
+    in_time.take(text(least=20, most=20, left_s=1.3))
+    assert not in_time.has(text(), "interactive")
+    lost = text(least=20, most=20, left_s=0.2)  # for which nothing can be done
+    assert most(known, [*under_way, lost]) == pytest.approx(80, abs=3)
+    assert most(known, [text()]) == float("inf")
+    assert InTime(known, [], 0.0).has(text(), "interactive")
+
+
+def test_a_text_that_may_become_too_long_leaves_room_for_a_few(known):
+    """A round takes 10 ms without any, and 1.3 ms for each with what is encoded; so with fewer than 7.5 it is mostly
+    what it takes without any."""
+    for length in (*[20] * 18, 60, 60):
+        known.has_ended(text(made=length, most=90))
+    others = [text() for _ in range(10)]
+    assert most(known, [text(most=90, left_s=2.0), *others]) == pytest.approx((0.9 * 2 / 60 - 0.01) / 0.00133, abs=1)
+    assert most(known, [text(most=90, left_s=1.0), *others]) == pytest.approx(7.5, abs=0.5)
+    assert most(known, [text(most=90, left_s=0.5), *others]) == float("inf")  # it will be late all the same
+
+
+def test_bulk_limits_bulk_alone(known):
+    under_way = [text(least=20, most=20, left_s=2.0, lane="bulk") for _ in range(50)]
+    assert most(known, under_way) == float("inf")
+    assert most(known, under_way, "bulk") == pytest.approx(80, abs=3)
+    assert most(known, [text(least=20, most=20, left_s=2.0)], "bulk") == pytest.approx(80, abs=3)
+    assert most(known, [text(least=20, most=20, left_s=2.0, first=True)]) == float("inf")
+
+
+def test_bulk_beside_bulk_in_haste_holds_off_no_interactive_texts(known):
+    """Not even when its turn has come and it has waited for as long as it lets others go on."""
+    waiting, under_way = Turns(), [text(least=20, most=20, left_s=0.25, lane="bulk")]
+    room = SimpleNamespace(beside=lambda texts: SimpleNamespace(fits=lambda text: True, take=lambda text: None))
+    waiting.put([text(most=1, lane="bulk")])
+    waiting._passed = 10_000
+    came = []
+    for _ in range(INTERACTIVE_ROUNDS):
+        waiting.put([text()])
+        done = admit(waiting, under_way, room, InTime(known, under_way, 0.0), prefill_tokens=512)
+        came.append([each.lane for each in done.texts])
+    assert came == [["interactive"]] * (INTERACTIVE_ROUNDS - 1) + [["bulk", "interactive"]]
+
+
+def test_who_would_be_whole_too_late_is_refused_although_there_is_room(known):
+    under_way = [text(least=20, most=20, left_s=9.0) for _ in range(50)]
+
+    def check(asked):
+        check_time(known, asked, under_way, [], 0.0, rows=500, prefill_tokens=512)
+
+    check(text(least=20, most=20, left_s=2.0))
+    with pytest.raises(QueueFull, match=r"would take about 2\.4 s until it is whole; of the 2 s .* it may take 1\.8 s"):
+        check(text(least=40, most=40, left_s=2.0))
+
+
+def test_nobody_is_refused_by_what_encoding_takes_where_no_round_is_known(known):
+    known.was_idle()
+    check_time(known, text(source=4_000, left_s=1.0), [], [text(source=4_000)] * 9, 0.0, rows=1, prefill_tokens=512)
+
+
+def test_what_encoding_takes_is_learnt_of_calls_that_say_it(known):
+    known.round_took(0.02, Round(source_tokens=2, encoding_s=0.001, is_health=True))
+    assert known.encoding_s(100) == pytest.approx(0.2)
+    known.round_took(0.2, Round(source_tokens=100, encoding_s=0.1))  # a call has a price of its own
+    known.round_took(0.2, Round(source_tokens=4, encoding_s=0.02))
+    assert known.encoding_s(100) == pytest.approx(0.1)
+
+
+def test_texts_that_cannot_be_whole_in_time_are_known(known):
+    assert known.is_lost(text(least=40, left_s=0.2), 0.0)
+    assert not known.is_lost(text(least=40, left_s=0.5), 0.0)  # with few others, who may all end soon
+    assert not known.is_lost(text(least=40, left_s=2.0), 0.0)
+    assert not known.is_lost(text(least=40, left_s=0.5, first=True), 0.0)
+    assert not known.is_lost(text(left_s=0.5), 0.0)  # it may end at any time
+    assert not known.is_lost(text(least=40, made=39, left_s=0.001), 0.0)
+
+
+def test_a_round_that_stood_still_says_of_no_text_that_it_is_lost(pace):
+    tight = text(least=40, left_s=10.0)
+    assert not pace.is_lost(tight, 0.0)
+    for _ in range(7):
+        pace.round_took(1.0, Round())
+    assert pace.is_lost(tight, 0.0)
+    pace.round_took(0.1, Round())
+    assert not pace.is_lost(tight, 0.0)
