@@ -14,7 +14,7 @@ from encserve_export.checkpoint.gliner.scores import MOST_LABELS
 from encserve_export.errors import CheckpointError
 from encserve_server.steps.head.answers.labelled_entities import OF_SPANS
 from encserve_server.steps.tokenize.layouts.gliner2_texts import GATE, about, ended
-from encserve_server.steps.tokenize.layouts.gliner2_words import words_of
+from encserve_server.steps.tokenize.parts.gliner2_words import words_of
 
 from .laying_out import ADDED
 from .layout import Gliner2Settings

@@ -105,7 +105,7 @@ def test_pairs_that_are_none(layout, own):
     assert refusal_in(str(wrong.value)) is Refusal.INVALID
 
 
-REFUSING = ("limits.py", "layouts/single_texts.py", "layouts/text_pairs.py", "layouts/packed_rows.py")
+REFUSING = ("limits.py", "layouts/single_texts.py", "layouts/text_pairs.py", "rows/packed_rows.py")
 """The files in which the tokenize step of a classifier refuses texts."""
 OF_VECTORS_ALONE = "does not go with a prompt in this pipeline, whose vectors leave it out"
 

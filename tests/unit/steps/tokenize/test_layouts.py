@@ -8,8 +8,8 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from trained_tokenizers import byte_level_tokenizer
 
 from encserve_server.steps.request.options import InvalidArgument
-from encserve_server.steps.tokenize.layouts.windows import count_windows, windows_of
 from encserve_server.steps.tokenize.limits import Limits
+from encserve_server.steps.tokenize.rows.windows import count_windows, windows_of
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", "[MASK]", *(f"w{number}" for number in range(20))]

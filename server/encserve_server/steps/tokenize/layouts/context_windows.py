@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Row, check_tokens, pack
-from .special_tokens import special_tokens_of_pair
-from .windows import count_windows, windows_of
+from ..rows.packed_rows import Row, check_tokens, pack
+from ..rows.special_tokens import special_tokens_of_pair
+from ..rows.windows import count_windows, windows_of
 
 _NOWHERE = -1
 

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
-from .gliner2_words import words_of
+from ..parts.gliner2_words import words_of
+from ..rows.special_tokens import SpecialTokens
 from .labelled_words import Layout as LabelledWords
 from .labelled_words import Word, Words
-from .special_tokens import SpecialTokens
 
 GATE = 3
 """The role of the token whose vector says whether there is anything of the labels in the text."""

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import MAX_WHOLE_BYTES, Limits
-from .packed_rows import Row, cut_text, pack
-from .special_tokens import special_tokens_of_pair
+from ..rows.packed_rows import Row, cut_text, pack
+from ..rows.special_tokens import special_tokens_of_pair
 
 
 class Layout:

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Row, pack
-from .special_tokens import special_tokens_of_text
-from .words import words_of
+from ..parts.words import words_of
+from ..rows.packed_rows import Row, pack
+from ..rows.special_tokens import special_tokens_of_text
 
 WORD, LABEL = 1, 2
 """What a token is to the network: the first of a word, or the marker of a label; others are 0."""

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
-from .packed_rows import Cut, Row
+from ..rows.packed_rows import Cut, Row
 from .single_texts import Layout as SingleTexts
 
 NO_TARGET = -1

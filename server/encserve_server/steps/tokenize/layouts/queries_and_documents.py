@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import check_some_tokens, check_tokens, cut_text
-from .special_tokens import special_tokens_of_text
+from ..rows.packed_rows import check_some_tokens, check_tokens, cut_text
+from ..rows.special_tokens import special_tokens_of_text
 
 _NOWHERE = -1
 _NAMES = ("query", "document")

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import check_tokens, cut_text
+from ..rows.packed_rows import check_tokens, cut_text
 from .single_texts import Layout as SingleTexts
 
 SIDES = ("query", "document")

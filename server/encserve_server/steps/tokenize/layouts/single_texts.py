@@ -13,9 +13,9 @@ from ...request.options import InvalidArgument, Options
 from ..adapter_ids import names_of_texts
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Cut, Row, check_some_tokens, check_tokens, cut_text, pack
-from .special_tokens import special_tokens_of_text
-from .windows import count_windows, windows_of
+from ..rows.packed_rows import Cut, Row, check_some_tokens, check_tokens, cut_text, pack
+from ..rows.special_tokens import special_tokens_of_text
+from ..rows.windows import count_windows, windows_of
 
 
 class Layout:

@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Row, pack
-from .special_tokens import SpecialTokens
+from ..rows.packed_rows import Row, pack
+from ..rows.special_tokens import SpecialTokens
 
 _NONE = SpecialTokens((), (), (), (), 0, (), 0, ())
 _FILLERS = ("0", "1 2 3 4")

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .packed_rows import Row, check_some_tokens, cut_pair, pack
-from .special_tokens import special_tokens_of_pair
+from ..rows.packed_rows import Row, check_some_tokens, cut_pair, pack
+from ..rows.special_tokens import special_tokens_of_pair
 
 
 class Layout:

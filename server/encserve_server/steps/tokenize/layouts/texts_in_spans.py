@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
-from .sentences import sentences_of
+from ..parts.sentences import sentences_of
 from .tagged_texts import Layout as TaggedTexts
 
 SPAN_TOKENS = 128

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 from encserve_server.steps.request.options import InvalidArgument
-from encserve_server.steps.tokenize.layouts.gliner2_words import words_of
+from encserve_server.steps.tokenize.parts.gliner2_words import words_of
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 SIGNS = ["[CLS]", "[SEP]", "[UNK]", "w", "x", "y", "-", ".", "(", ")"]

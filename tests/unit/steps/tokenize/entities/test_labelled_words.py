@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from encserve_server.steps.request.options import InvalidArgument
-from encserve_server.steps.tokenize.layouts.words import words_of
+from encserve_server.steps.tokenize.parts.words import words_of
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", "w", "x", "y", "-"]

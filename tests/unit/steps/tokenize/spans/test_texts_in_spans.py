@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from encserve_server.steps.request.options import InvalidArgument, OptionRules
 from encserve_server.steps.tokenize.layouts import texts_in_spans
-from encserve_server.steps.tokenize.layouts.sentences import sentences_of
+from encserve_server.steps.tokenize.parts.sentences import sentences_of
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", *(f"w{number}" for number in range(10)), "ask"]
@@ -119,7 +119,7 @@ def test_sentences_that_are_cut_off_are_not_looked_for(monkeypatch):
 def test_the_work_grows_with_a_run_of_marks_and_not_with_its_square():
     """In a process of its own: while a regular expression looks for a match nothing else of its process runs."""
     program = (
-        "from encserve_server.steps.tokenize.layouts.sentences import sentences_of\n"
+        "from encserve_server.steps.tokenize.parts.sentences import sentences_of\n"
         "text = '.' * 262_144 + 'x'\n"
         "assert [*sentences_of(text)] == [(0, len(text))]"
     )

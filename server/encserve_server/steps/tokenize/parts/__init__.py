@@ -1,0 +1,1 @@
+"""Where the sentences and the words of a text begin and end."""
