@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import chain, islice, repeat
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,9 @@ from tokenizers import Encoding, Tokenizer
 from ..request.options import InvalidArgument, Options
 from .adapter_ids import adapter_ids
 from .kept_tokens import Tokens, Wanted, keep_tokens
+from .layouts.layout import TextLayout
 from .listed.pieces import ListedPieces
 from .safe_cuts import safe_cuts_of, safe_cuts_of_pieces
-
-
-class Layout(Protocol):
-    """Makes rows of a pack out of the texts of a task. Each layout is a module of `layouts` with a class of this
-    name. One whose groups are no inputs has `NAMES`, what errors call the texts of each group; one that puts texts of a
-    request before each of the others has `REPEATED`, how many groups of them come first; and one that tokenizes parts
-    of texts has `split`, which makes groups of these out of what was read."""
-
-    INPUTS: tuple[str, ...]
-    """The names of the BYTES inputs of a request."""
-    TRACKS_OFFSETS: bool
-    """Whether encodings must know where in the text each token stands."""
-
-    def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """Return the texts of a request to tokenize, in groups. Raises InvalidArgument."""
-
-    def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """Return, for each group, the tokens of a text that truncation can keep; None where all are needed."""
-
-    def packed_tensors(
-        self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
-    ) -> dict[str, NDArray[Any]]:
-        """Return the tensors of a request, without the leading dimension, from its encodings without special tokens.
-
-        Raises InvalidArgument.
-        """
 
 
 class Tokenization:
@@ -61,13 +36,14 @@ class Tokenization:
         self._tokenizer = tokenizer
         self._pieces = pieces
         self._cuts = safe_cuts_of(tokenizer) if pieces is None else safe_cuts_of_pieces(pieces)
-        self._layout: Layout = import_module(f".layouts.{settings['layout']}", __package__).Layout(tokenizer, settings)
+        self._layout: TextLayout = import_module(f".layouts.{settings['layout']}", __package__).Layout(
+            tokenizer, settings
+        )
         self._mask_id: int | None = settings.get("mask_id")
         """The token id of a mask, whose places are told; None where the network does not ask for them."""
         self._masks = [name for name in ("attention_mask", "pooling_mask") if name in settings["tensors"]]
         adapted = settings["options"]["adapter"]["allowed"] if "adapter_ids" in settings["tensors"] else []
         self._adapters: dict[str, int] = {name: number for number, name in enumerate(adapted)}
-        self._repeated: int = getattr(self._layout, "REPEATED", 0)
         self.inputs = self._layout.INPUTS
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
@@ -76,19 +52,18 @@ class Tokenization:
 
     def repeated(self, groups: list[list[str]]) -> list[list[str]]:
         """Return of what was read the groups that stand before each text, such as labels, and are no texts."""
-        return groups[: self._repeated]
+        return groups[: self._layout.REPEATED]
 
     def texts(self, groups: list[list[str]]) -> list[list[str]]:
         """Return of what was read the groups of texts."""
-        return groups[self._repeated :]
+        return groups[self._layout.REPEATED :]
 
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]
     ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:
         """Return the tensors of each request that was read, or the error that refuses it; all texts are tokenized
         together."""
-        if split := getattr(self._layout, "split", None):
-            requests = [(split(groups, options), options) for groups, options in requests]
+        requests = [(self._layout.split(groups, options), options) for groups, options in requests]
         wanted = [each for groups, options in requests for each in self._wanted(groups, options)]
         kept = iter(keep_tokens(wanted, self._encode, self._cuts))
         answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []
@@ -115,7 +90,7 @@ class Tokenization:
 
     def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
         from_end = options.get("truncate") == "start"
-        names = chain(getattr(self._layout, "NAMES", self.inputs), repeat("text"))
+        names = chain(self._layout.NAMES or self.inputs, repeat("text"))
         for group, room, name in zip(groups, self._layout.kept_lengths(groups, options), names, strict=False):
             for index, text in enumerate(group):
                 yield Wanted(text, room, from_end, f"{name} {index}")

@@ -15,11 +15,12 @@ from ..limits import Limits
 from ..rows.packed_rows import Row, check_tokens, pack
 from ..rows.special_tokens import special_tokens_of_pair
 from ..rows.windows import count_windows, windows_of
+from .layout import TextLayout
 
 _NOWHERE = -1
 
 
-class Layout:
+class Layout(TextLayout):
     """Questions and contexts; what a window repeats of the one before is an option."""
 
     INPUTS = ("text", "text_pair")

@@ -14,13 +14,11 @@ from ..kept_tokens import Tokens
 from ..limits import MAX_WHOLE_BYTES, Limits
 from ..rows.packed_rows import Row, cut_text, pack
 from ..rows.special_tokens import special_tokens_of_pair
+from .layout import TextLayout
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts as premises. Each text and each hypothesis is tokenized once."""
-
-    INPUTS = ("text",)
-    TRACKS_OFFSETS = False
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._limits = Limits.from_settings(settings)

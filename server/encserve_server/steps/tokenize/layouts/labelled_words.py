@@ -17,6 +17,7 @@ from ..limits import Limits
 from ..parts.words import words_of
 from ..rows.packed_rows import Row, pack
 from ..rows.special_tokens import special_tokens_of_text
+from .layout import TextLayout
 
 WORD, LABEL = 1, 2
 """What a token is to the network: the first of a word, or the marker of a label; others are 0."""
@@ -48,12 +49,10 @@ class Words(list[str]):
         return self.places[-1][1] if self.places else 0
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts in words, of which each is tokenized by itself, as the library does it. Of a text with more words than the
     network sees, the others are only counted, some at a time."""
 
-    INPUTS = ("text",)
-    TRACKS_OFFSETS = False
     NAMES = ("label",)
     REPEATED = 1
 

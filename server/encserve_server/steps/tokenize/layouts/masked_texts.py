@@ -13,17 +13,15 @@ from tokenizers import Tokenizer
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..rows.packed_rows import Cut, Row
+from .layout import TextLayout
 from .single_texts import Layout as SingleTexts
 
 NO_TARGET = -1
 """The target of a mask whose own token is not known."""
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts with at least one mask each, or texts without any that are to be scored."""
-
-    INPUTS = ("text",)
-    TRACKS_OFFSETS = False
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._texts = SingleTexts(tokenizer, settings)

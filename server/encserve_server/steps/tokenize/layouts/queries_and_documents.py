@@ -19,6 +19,7 @@ from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..rows.packed_rows import check_some_tokens, check_tokens, cut_text
 from ..rows.special_tokens import special_tokens_of_text
+from .layout import TextLayout
 
 _NOWHERE = -1
 _NAMES = ("query", "document")
@@ -63,10 +64,9 @@ class _Row:
     dropped: int
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts of one kind, or a query and the documents that are to be ranked."""
 
-    INPUTS = ("text",)
     TRACKS_OFFSETS = True
     NAMES = _NAMES
 

@@ -14,17 +14,16 @@ from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..rows.packed_rows import check_tokens, cut_text
+from .layout import TextLayout
 from .single_texts import Layout as SingleTexts
 
 SIDES = ("query", "document")
 """What texts may be."""
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts of one kind, as the option `input_type` says."""
 
-    INPUTS = ("text",)
-    TRACKS_OFFSETS = False
     NAMES = SIDES
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:

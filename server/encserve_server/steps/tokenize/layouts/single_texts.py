@@ -16,13 +16,11 @@ from ..limits import Limits
 from ..rows.packed_rows import Cut, Row, check_some_tokens, check_tokens, cut_text, pack
 from ..rows.special_tokens import special_tokens_of_text
 from ..rows.windows import count_windows, windows_of
+from .layout import TextLayout
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts with the limits and prompts of their pipeline."""
-
-    INPUTS = ("text",)
-    TRACKS_OFFSETS = False
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)

@@ -11,13 +11,13 @@ from tokenizers import Tokenizer
 
 from ...request.options import Options
 from ..kept_tokens import Tokens
+from .layout import TextLayout
 from .single_texts import Layout as SingleTexts
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts whose tokens keep their place."""
 
-    INPUTS = ("text",)
     TRACKS_OFFSETS = True
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:

@@ -19,17 +19,17 @@ from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..rows.packed_rows import Row, pack
 from ..rows.special_tokens import SpecialTokens
+from .layout import TextLayout
 
 _NONE = SpecialTokens((), (), (), (), 0, (), 0, ())
 _FILLERS = ("0", "1 2 3 4")
 """Texts without a common last token: what two rows with them have in common at their ends is the template's."""
 
 
-class Layout:
+class Layout(TextLayout):
     """Pairs with the limits, prompts and the template of their pipeline."""
 
     INPUTS = ("text", "text_pair")
-    TRACKS_OFFSETS = False
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)

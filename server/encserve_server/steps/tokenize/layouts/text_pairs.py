@@ -14,13 +14,13 @@ from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..rows.packed_rows import Row, check_some_tokens, cut_pair, pack
 from ..rows.special_tokens import special_tokens_of_pair
+from .layout import TextLayout
 
 
-class Layout:
+class Layout(TextLayout):
     """Pairs with the limits and prompts of their pipeline."""
 
     INPUTS = ("text", "text_pair")
-    TRACKS_OFFSETS = False
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self.limits = Limits.from_settings(settings)

@@ -14,6 +14,7 @@ from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..parts.sentences import sentences_of
+from .layout import TextLayout
 from .tagged_texts import Layout as TaggedTexts
 
 SPAN_TOKENS = 128
@@ -33,10 +34,9 @@ class Span(NamedTuple):
     """The place behind its last token."""
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts whose tokens keep their place, with the spans that a request names or asks for."""
 
-    INPUTS = ("text",)
     TRACKS_OFFSETS = True
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:

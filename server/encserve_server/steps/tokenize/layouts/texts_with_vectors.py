@@ -11,16 +11,16 @@ from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
+from .layout import TextLayout
 from .tagged_texts import Layout as TaggedTexts
 
 CHOSEN = ("dense", "sparse", "tokens")
 """The flags of a request that say what it wants."""
 
 
-class Layout:
+class Layout(TextLayout):
     """Texts whose first token stands for the whole."""
 
-    INPUTS = ("text",)
     TRACKS_OFFSETS = True
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
