@@ -18,5 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Begin, change or end a canary. Raises PromotionFailed, and then the version that served goes on serving."""
     check(arguments)
     with administered(Candidacy, arguments) as candidacy:
-        act(arguments, begin=candidacy.canary, end=candidacy.end_canary)
+        act(
+            arguments,
+            begin=candidacy.canary,
+            end=candidacy.end_canary,
+            end_stopped=candidacy.end_canary_stopped,
+        )
     return 0

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 from encserve import InvalidInput
-from encserve_server.administration.administered import add_repository
+from encserve_server.administration.administered import add_repository, where_it_runs
 
 
 def add_candidate_arguments(parser: argparse.ArgumentParser, *, share: str, end: str) -> None:
@@ -27,10 +27,16 @@ def check(arguments: argparse.Namespace) -> None:
         raise InvalidInput("say which VERSION is to have which --share, or --end")
 
 
-def act(arguments: argparse.Namespace, *, begin: Callable[[int, float], None], end: Callable[[], None]) -> None:
-    """Do what the arguments say."""
+def act(
+    arguments: argparse.Namespace,
+    *,
+    begin: Callable[[int, float], None],
+    end: Callable[[], None],
+    end_stopped: Callable[[], None],
+) -> None:
+    """Do what the arguments say; where no server runs on the repository, an end is of its next start."""
     if arguments.end or not arguments.share:
-        end()
+        where_it_runs(end, end_stopped)
     else:
         begin(arguments.version, arguments.share)
 

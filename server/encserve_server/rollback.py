@@ -2,8 +2,7 @@
 
 import argparse
 
-from encserve import Overloaded, Unavailable
-from encserve_server.administration.administered import add_repository, administered
+from encserve_server.administration.administered import add_repository, administered, where_it_runs
 from encserve_server.administration.promotion import Promotion
 
 SUMMARY = "serve again the version of a pipeline that was promoted away last"
@@ -19,10 +18,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Roll the pipeline back; where no server runs on the repository, for the next start. Raises PromotionFailed, and
     then the version that served goes on serving."""
     with administered(Promotion, arguments) as promotion:
-        try:
-            promotion.rollback()
-        except Unavailable as error:
-            if isinstance(error, Overloaded):  # which a server has said that is there
-                raise
-            promotion.rollback_stopped()
+        where_it_runs(promotion.rollback, promotion.rollback_stopped)
     return 0

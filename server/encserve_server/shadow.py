@@ -18,5 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Begin, change or end a shadow. Raises PromotionFailed, and then the version that served goes on serving."""
     check(arguments)
     with administered(Candidacy, arguments) as candidacy:
-        act(arguments, begin=candidacy.shadow, end=candidacy.end_shadow)
+        act(
+            arguments,
+            begin=candidacy.shadow,
+            end=candidacy.end_shadow,
+            end_stopped=candidacy.end_shadow_stopped,
+        )
     return 0

@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from encserve import Client
+from encserve import Client, Overloaded, Unavailable
 from encserve._commands.server_arguments import access_of, add_server_arguments
 from encserve_server.administration.channel import Administration
 from encserve_server.administration.version_beside import VersionBeside
@@ -40,6 +40,16 @@ def administered(kind: type[Administered], arguments: argparse.Namespace) -> Ite
             client=client,
             report=tell,
         )
+
+
+def where_it_runs(act: Callable[[], object], act_stopped: Callable[[], object]) -> None:
+    """Do what is done on a server that answers, and else what is done for its next start."""
+    try:
+        act()
+    except Unavailable as error:
+        if isinstance(error, Overloaded):  # which a server has said that is there
+            raise
+        act_stopped()
 
 
 def tell(line: str) -> None:

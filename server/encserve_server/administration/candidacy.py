@@ -53,32 +53,28 @@ class Candidacy(VersionBeside):
         """Let the active version answer all callers again. Ending twice is harmless.
 
         Raises:
-            PromotionFailed: the server does not answer.
+            PromotionFailed: the server refuses, or its answer was lost.
+            Unavailable: no server answers, and nothing is changed.
         """
-        self._end(lambda stated: replace(stated, share=0.0) if stated.shadow else None)
+        self._end(_without_share)
 
-    def end_canary_stopped(self, *, of: int) -> None:
-        """Let the active version answer all callers from the next start on, where no server runs on the repository and
-        the candidate is version `of`.
+    def end_canary_stopped(self, *, of: int | None = None) -> None:
+        """Let the active version answer all callers from the next start on, where no server runs on the repository.
+        With `of` only where that is the candidate.
 
         Raises:
             PromotionFailed: a server runs on the repository, there is no such candidate, or it cannot be written.
         """
-        with self._locked() as work, self._said(f"the version of {self._name} that serves"):
-            self._check_stopped(work)
-            stated = self._stated()
-            if stated is None or stated.version != str(of):
-                raise PromotionFailed(f"version {of} of {self._name} is no candidate any more: nothing is changed")
-            kept = replace(stated, share=0.0) if stated.shadow else None
-            state_candidate(work, self._name, kept.to_text() if kept else None)
-            self._report(
-                f"no server answers: from the next start on {work.repository} on, the active version of {self._name} "
-                "answers all callers"
-            )
+        self._end_stopped(_without_share, of)
 
     def end_shadow(self) -> None:
         """Let nobody ask the candidate again what the active version was asked. Raises as `end_canary`."""
-        self._end(lambda stated: replace(stated, shadow=0.0) if stated.share else None)
+        self._end(_without_shadow)
+
+    def end_shadow_stopped(self) -> None:
+        """Let nobody ask it again from the next start on, where no server runs on the repository. Raises as
+        `end_canary_stopped`."""
+        self._end_stopped(_without_shadow)
 
     def _begin(
         self, version: int, *, share: float | None = None, shadow: float | None = None, at_least: bool = False
@@ -118,6 +114,7 @@ class Candidacy(VersionBeside):
     def _end(self, left: Callable[[Candidate], Candidate | None]) -> None:
         """Let a candidate have what is `left` of it."""
         with self._locked() as work, self._said(f"the version of {self._name} that serves"):
+            self._client.models()  # nothing is stated that no server could be told of
             stated = self._stated()
             kept = left(stated) if stated else None
             if kept is None:
@@ -125,6 +122,17 @@ class Candidacy(VersionBeside):
                 return
             self._tell_callers(work, kept.to_text())
             self._report(f"version {kept.version} of {self._name} stays a candidate, with the other share that it has")
+
+    def _end_stopped(self, left: Callable[[Candidate], Candidate | None], of: int | None = None) -> None:
+        with self._locked() as work, self._said(f"the version of {self._name} that serves"):
+            self._check_stopped(work)
+            stated = self._stated()
+            if of is not None and (stated is None or stated.version != str(of)):
+                raise PromotionFailed(f"version {of} of {self._name} is no candidate any more: nothing is changed")
+            kept = left(stated) if stated else None
+            state_candidate(work, self._name, kept.to_text() if kept else None)
+            stays = f"with candidate {kept.version}, for the other share that it has" if kept else "without a candidate"
+            self._report(f"no server answers: the next start on {work.repository} serves {self._name} {stays}")
 
     def _stated(self) -> Candidate | None:
         """What the active version says of its candidate. Raises Damaged."""
@@ -152,3 +160,11 @@ class Candidacy(VersionBeside):
                 f"version {version} of {self._name} gives vectors of {new.dimensions} numbers, and version {before} of "
                 f"{old.dimensions}: an index that has those of one takes none of the other"
             )
+
+
+def _without_share(stated: Candidate) -> Candidate | None:
+    return replace(stated, share=0.0) if stated.shadow else None
+
+
+def _without_shadow(stated: Candidate) -> Candidate | None:
+    return replace(stated, shadow=0.0) if stated.share else None

@@ -9,6 +9,7 @@ from encserve import Overloaded, Unavailable
 from encserve._cli import main
 from encserve_repository.activation import active_candidate, rollback_version, surplus
 from encserve_repository.serving import marked_as_served
+from encserve_server.administration.candidacy import Candidacy
 from encserve_server.administration.promotion import Promotion
 from encserve_server.errors import PromotionFailed
 
@@ -77,6 +78,31 @@ def test_the_candidate_of_a_server_that_is_gone_ends_for_the_next_start(memory, 
     assert (active_candidate(repository, "minilm"), check_loadable(repository)) == (None, 1)
 
 
+def test_an_end_that_no_server_can_be_told_of_is_not_stated(memory, answers):
+    server = two_versions(memory / "models")
+    versions = candidacy_on(server)
+    versions.canary(2, 0.1)
+    server.version = None
+    server.failing["minilm"] = Unavailable("gone")
+    for end in (versions.end_canary, versions.end_shadow):
+        with pytest.raises(Unavailable, match="gone"):
+            end()
+    assert active_candidate(server.repository, "minilm") == 2
+
+
+def test_of_a_candidate_with_both_shares_the_next_start_has_the_other(memory, answers):
+    server, said = two_versions(memory / "models"), []
+    versions = candidacy_on(server, said.append)
+    versions.canary(2, 0.1)
+    versions.shadow(2, 0.5)
+    server.version = None
+    versions.end_shadow_stopped()
+    assert said[-1].endswith("serves minilm with candidate 2, for the other share that it has")
+    versions.end_canary_stopped()
+    assert said[-1] == f"no server answers: the next start on {server.repository} serves minilm without a candidate"
+    assert active_candidate(server.repository, "minilm") is None
+
+
 @pytest.mark.parametrize(("error", "gone"), [(Unavailable("gone"), True), (Overloaded("busy"), False)])
 def test_a_server_is_gone_where_nobody_answers_and_nobody_has_the_repository(stopped, error, gone):
     def models():
@@ -104,3 +130,16 @@ def test_the_command_does_it_where_the_server_is_gone_and_not_where_it_is_busy(s
     monkeypatch.setattr(Promotion, "rollback", refuse)
     code = main(["rollback", "minilm", "--repository", str(stopped.repository), "--url", "localhost:1"])
     assert (code == 0, check_loadable(stopped.repository)) == (stops, 1 if stops else 2)
+
+
+@pytest.mark.parametrize("kind", ["canary", "shadow"])
+@pytest.mark.parametrize(("error", "stops"), [(Unavailable("gone"), True), (Overloaded("busy"), False)])
+def test_so_does_the_end_of_a_candidate(memory, answers, monkeypatch, kind, error, stops):
+    def refuse(self):
+        raise error
+
+    server = two_versions(memory / "models")
+    getattr(candidacy_on(server), kind)(2, 0.1)
+    monkeypatch.setattr(Candidacy, f"end_{kind}", refuse)
+    code = main([kind, "minilm", "--end", "--repository", str(server.repository), "--url", "localhost:1"])
+    assert (code == 0, active_candidate(server.repository, "minilm")) == (stops, None if stops else 2)

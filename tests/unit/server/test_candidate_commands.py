@@ -25,6 +25,12 @@ class Noting:
     def end_shadow(self):
         self.done.append(("shadow", "ended"))
 
+    def end_canary_stopped(self):
+        self.done.append(("canary", "ended for the next start"))
+
+    def end_shadow_stopped(self):
+        self.done.append(("shadow", "ended for the next start"))
+
 
 @pytest.fixture(params=[canary, shadow], ids=["canary", "shadow"])
 def command(request, monkeypatch):
