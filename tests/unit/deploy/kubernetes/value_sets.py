@@ -91,6 +91,8 @@ VALUE_SETS = {
 OF_NEW_CLUSTERS = {"an image volume": {"models": {"source": "volume"}}}
 """What the oldest release of Kubernetes does not have."""
 
+UNCOLLECTED = ".share need server.traces.otlp: without a collector there are no traces"
+
 REFUSED = [
     ({"server": {"replicas": 0}}, "/server/replicas"),
     ({"server": {"cores": 0.5}}, "/server/cores"),
@@ -113,6 +115,10 @@ REFUSED = [
     ({"server": {"traces": {"share": 2}}}, "/server/traces/share"),
     ({"server": {"traces": {"share": "5"}}}, "/server/traces/share"),
     ({"server": {"traces": {"share": "1.2.3"}}}, "/server/traces/share"),
+    ({"server": {"traces": {"share": 0.5}}}, UNCOLLECTED),
+    ({"server": {"traces": {"requestIds": True}}}, UNCOLLECTED),
+    ({"server": {"traces": {"serviceName": "texts"}}}, UNCOLLECTED),
+    ({"server": {"traces": {"headersSecret": "collector"}}}, UNCOLLECTED),
     ({"server": {"traces": {"headersSecret": "A b"}}}, "/server/traces/headersSecret"),
     ({"server": {"sharedRows": {"budgetMs": 0}}}, "/server/sharedRows/budgetMs"),
     ({"models": {"serve": []}}, "/models/serve"),
