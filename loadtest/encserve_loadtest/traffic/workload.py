@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from encserve import (
+    AccessDenied,
     AsyncClient,
     AsyncGeneratedStream,
     Client,
     DeadlineExceeded,
     GeneratedStream,
     Generations,
+    InvalidInput,
     ModelNotFound,
     PipelineInfo,
 )
@@ -142,7 +144,7 @@ def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
         made = rng.choice(made_lengths(mix.made, rng=rng, count=count), len(requests))
         check_most(made, lambda longest: task.call(client, requests[0], model=model, **options_of(longest)))
     return Workload(
-        pipeline=pipeline,
+        pipeline=client.pipeline(model),  # which knows its version now
         task=task,
         corpus=sample.source + (", its own texts" if mix.keep_texts else ""),
         requests=requests,
@@ -153,13 +155,18 @@ def prepare_workload(client: Client, *, model: str, mix: Mix) -> Workload:
 
 
 def _pipeline(client: Client, model: str) -> PipelineInfo:
-    pipelines = {pipeline.name: pipeline for pipeline in client.models()}
-    if model not in pipelines:
-        served = ", ".join(pipelines) or "none"
+    """What the pipeline says of itself, which needs no secret. Raises ModelNotFound, with the others where who asks may
+    list them."""
+    try:
+        return client.pipeline(model)
+    except ModelNotFound:
+        try:
+            served = ", ".join(each.name for each in client.models()) or "none"
+        except (AccessDenied, InvalidInput):
+            served = "who asks may not list them"
         raise ModelNotFound(
             f"the server has no pipeline {model!r} that is ready; those that are: {served}", model=model
-        )
-    return pipelines[model]
+        ) from None
 
 
 def _fillers(lengths: Lengths, count: Callable[[list[str]], Lengths], rng: np.random.Generator) -> list[str]:

@@ -14,6 +14,7 @@ from deploy_files import ROOT, VARIABLE
 from encserve_gateway import command as gateway
 from encserve_gateway.sample_config import SampleConfig
 from encserve_gateway.serving import STOP_S
+from encserve_loadtest import command as plan
 from encserve_server import command, steps
 from encserve_server.config import ServeConfig
 from encserve_server.launcher.environment import steps_environment
@@ -123,6 +124,21 @@ def test_the_gateway_is_closed_but_for_what_it_needs(compose):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_S
+
+
+def test_the_planner_needs_no_secret_and_sees_the_metrics_of_either_server(compose):
+    """It asks over a plain connection, on which no secret of the administration is sent to another host."""
+    service = compose["services"]["loadtest"]
+    program, verb, *arguments = service["entrypoint"]
+    assert (program, verb) == ("encserve", "plan")
+    assert "environment" not in service
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+    given = parser.parse_args([*arguments, *service["command"]])
+    for name in SERVERS:
+        for network, url in (("serving", given.url), ("metrics", given.metrics_url.removeprefix("http://"))):
+            assert url.partition(":")[0] in compose["services"][name]["networks"][network]["aliases"]
+            assert network in service["networks"]
 
 
 def test_the_gateway_is_told_of_traces_what_the_servers_are(compose):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve import Candidate, Client, InvalidInput, ModelNotFound
+from encserve import AccessDenied, Candidate, Client, InvalidInput, ModelNotFound
 from encserve.testing import FakeTransport, fake_pipeline
 from encserve_loadtest.errors import InvalidPlan
 from encserve_loadtest.traffic.arrivals import constant, poisson, process_of, replay, schedule_s
@@ -192,6 +192,21 @@ def test_the_texts_of_a_sample_are_sent_when_wanted(sample):
 def test_an_impossible_workload_is_refused(options, error, message):
     with Client(transport=FakeTransport(Tokenizer())) as client, pytest.raises(error, match=message):
         prepare_workload(client, **{"model": "fake", **options})
+
+
+class Closed(FakeTransport):
+    """A server that lists its pipelines for nobody who asks."""
+
+    def pipelines(self, *, timeout_s):
+        raise AccessDenied("operators only")
+
+
+def test_a_plan_needs_no_secret():
+    with Client(transport=Closed(Tokenizer())) as client:
+        workload = prepare_workload(client, model="fake", mix=Mix(corpus="queries"))
+        assert (workload.pipeline.name, workload.pipeline.version) == ("fake", "1")
+        with pytest.raises(ModelNotFound, match="no pipeline 'other' that is ready; those that are: who asks may not"):
+            prepare_workload(client, model="other", mix=Mix(corpus="queries"))
 
 
 def test_what_is_measured_is_the_active_version_and_no_candidate_of_it():
