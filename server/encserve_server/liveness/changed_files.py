@@ -24,6 +24,9 @@ Version: TypeAlias = tuple[str, int]
 State: TypeAlias = tuple[int, int, int, int]
 """Device and number of a file, its size and time."""
 
+_UNKNOWN = (-1, -1)
+"""Size and time of a file that is yet to be compared with its digest."""
+
 
 class ChangedFiles:
     """Says of each file of what is served that was changed in place, once, that it was.
@@ -45,6 +48,9 @@ class ChangedFiles:
         self._stated: dict[str, tuple[State | None, set[Version]]] = {}
         """Pipeline -> its configuration as it was when it was last read, and the versions that it states."""
         self._seen: dict[Version, dict[Path, State]] = {}
+        self._missed: set[Version | str] = set()
+        """Versions, and pipelines, that could not be read at the first look at them: what lies there when they can may
+        have been changed meanwhile, and is compared with its digests."""
         self._certified: dict[Path, str] = {}
         self._thread: Thread | None = None
         self._fault = ""
@@ -73,29 +79,36 @@ class ChangedFiles:
         served = self._served()
         self._seen = {version: files for version, files in self._seen.items() if version in served}
         for version in served:
-            with suppress(RepositoryError, OSError):
-                if version not in self._seen:
+            if version not in self._seen:
+                try:
                     self._seen[version] = self._begin(version)
+                except (RepositoryError, OSError):
+                    self._missed.add(version)
             for file, before in list(self._seen.get(version, {}).items()):
                 with suppress(OSError):
                     self._compare(self._seen[version], file, before)
 
     def _served(self) -> set[Version]:
         for name in self._pipelines:
-            with suppress(RepositoryError, OSError):
+            try:
                 state = _state(self._repository / name / CONFIG_FILE)
                 if name in self._stated and self._stated[name][0] == state:  # to read one takes a millisecond
                     continue
                 config = active_config(self._repository, name)
                 versions = (only_version(config), candidate_version(config)) if config else ()
                 self._stated[name] = state, {(name, version) for version in versions if version is not None}
+            except (RepositoryError, OSError):
+                self._missed.add(name)
         return {version for _, versions in self._stated.values() for version in versions}
 
     def _begin(self, version: Version) -> dict[Path, State]:
         digests = _watched(manifest_of(self._repository, *version))
         files = {self._repository / name: digest for name, digest in digests.items()}
         self._certified |= files
-        return {file: state for file in files if (state := _state(file))}
+        states = {file: state for file in files if (state := _state(file))}
+        if self._missed.isdisjoint((version, version[0])):
+            return states
+        return {file: (device, number, *_UNKNOWN) for file, (device, number, _, _) in states.items()}
 
     def _compare(self, files: dict[Path, State], file: Path, before: State) -> None:
         now = _state(file)

@@ -147,6 +147,24 @@ def test_a_manifest_that_cannot_be_read_at_first_is_read_again(table, monkeypatc
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("unread", ["manifest_of", "active_config"])
+def test_what_was_changed_before_it_could_be_read_is_told(table, monkeypatch, unread):
+    """The digests say it; what lies there when they can be read is no base to compare with."""
+    said, reads = [], getattr(changed_files, unread)
+
+    def stale(*given):
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(changed_files, unread, stale)
+    files = ChangedFiles(table.parents[2], ["minilm"], report=said.append)
+    table.write_bytes(b"another")
+    monkeypatch.setattr(changed_files, unread, reads)
+    for _ in range(2):
+        files.look()
+    (line,) = said
+    assert line.startswith(f"{table} was changed while it is served")
+
+
 @pytest.mark.parametrize(("where", "failing"), [(changed_files, "sha256_of"), (Path, "stat")])
 def test_a_file_that_cannot_be_read_for_a_while_is_looked_at_again(watching, table, monkeypatch, where, failing):
     files, said = watching
