@@ -21,7 +21,7 @@ from .adapters import examinations_of_adapters, mixed_figure, section_of
 from .baseline import write_baseline
 from .certificate_texts import CertificateTexts
 from .figures.company import company_differences, nonfinite_lengths, scale_of, scanned_lengths
-from .figures.figure import Figure
+from .figures.figure import Figure, missed, missed_by_output
 from .figures.neighbours import neighbours_figure, related_texts
 from .lengths import length_figures, length_growth, texts_of_lengths
 from .limits import BY_JUDGEMENT, ParityLimits
@@ -72,17 +72,17 @@ def certify(
     asked.further(corpus, texts.further(checkpoint.max_length, first), until_s=until_s)
     figures = [*corpus.figures(limits), *alone]
     own = examinations["held_out"].figures(limits) if texts.own else []
-    complaints = _complaints(figures, corpus) + _complaints(of_lengths, lengths)
+    complaints = missed(figures, corpus) + missed(of_lengths, lengths)
     by_output = corpus.output_figures(limits)
-    complaints += complaints_by_output(by_output, corpus)
+    complaints += missed_by_output(by_output, corpus)
     lengths_by_output = {name: length_figures(each) for name, each in lengths.output_figures(limits).items()}
-    complaints += complaints_by_output(lengths_by_output, lengths)
+    complaints += missed_by_output(lengths_by_output, lengths)
     if texts.own:
         held_out = examinations["held_out"]
-        complained = _complaints(own, held_out) + complaints_by_output(held_out.output_figures(limits), held_out)
+        complained = missed(own, held_out) + missed_by_output(held_out.output_figures(limits), held_out)
         complaints += [f"on the held-out texts of --calibration, {each}" for each in complained]
     for name, examined in of_adapters.items():
-        complained = _complaints(examined.figures(limits), examined)
+        complained = missed(examined.figures(limits), examined)
         complaints += [f"with the adapter {name}, {each}" for each in complained]
     if complaints:
         raise WayFailed("; ".join(complaints))
@@ -154,17 +154,3 @@ def _records(examinations: Mapping[str, Examination], limits: ParityLimits) -> d
 
 def _by_text(examination: Examination) -> list[float]:
     return [float(f"{value:.3g}") for value in examination.differences()]
-
-
-def complaints_by_output(by_output: Mapping[str, Sequence[Figure]], examination: Examination) -> list[str]:
-    """What the figures of each output by itself miss, each with the option that asks for the output."""
-    return [
-        f"of the output {name}, {complaint}"
-        for name, figures in by_output.items()
-        for complaint in _complaints(figures, examination)
-    ]
-
-
-def _complaints(figures: Sequence[Figure], examination: Examination) -> list[str]:
-    counts, shown = examination.token_counts, examination.shown
-    return [figure.complaint(counts, shown) for figure in figures if not figure.holds]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,29 @@ class Figure:
             where += f" of {token_counts[self.worst_text]} tokens" if token_counts else ""
             where += f": {shown[self.worst_text]}" if shown else ""
         return f"{self.name} is {self.measured:.3g}{between}, must be {bound} {self.limit:g}{where}"
+
+
+class Asked(Protocol):
+    """Texts that were asked about."""
+
+    @property
+    def token_counts(self) -> Sequence[int]:
+        """The tokens of each."""
+
+    @property
+    def shown(self) -> Mapping[int, str]:
+        """The beginning of each."""
+
+
+def missed(figures: Sequence[Figure], asked: Asked) -> list[str]:
+    """The complaints of those whose limit is not kept, about the texts on which they were measured."""
+    return [figure.complaint(asked.token_counts, asked.shown) for figure in figures if not figure.holds]
+
+
+def missed_by_output(by_output: Mapping[str, Sequence[Figure]], asked: Asked) -> list[str]:
+    """What the figures of each output by itself miss, each with the option that asks for the output."""
+    return [
+        f"of the output {name}, {complaint}"
+        for name, figures in by_output.items()
+        for complaint in missed(figures, asked)
+    ]

@@ -113,6 +113,11 @@ class AskedSection:
     _parity: AnswerParity = field(default_factory=AnswerParity)
     _company: AnswerParity = field(default_factory=AnswerParity)
 
+    @property
+    def token_counts(self) -> list[int]:
+        """The tokens of each text of the section, which the certificate counted."""
+        return self.section.token_counts
+
     @cached_property
     def _by_output(self) -> OutputParity:
         return OutputParity(task_of(self.server.task, pairs=False))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from encserve import PipelineInfo, Transport
 from encserve_export.certificate.adapters import section_of
-from encserve_export.certificate.figures.figure import Figure
+from encserve_export.certificate.figures.figure import Figure, missed, missed_by_output
 from encserve_export.certificate.figures.neighbours import neighbours_figure
 from encserve_export.certificate.figures.parity import LOGIT_FIGURES
 from encserve_export.certificate.lengths import LENGTH_FIGURES_OF_LOGITS, length_figures, length_growth
@@ -86,21 +86,7 @@ def verify_encoder(
 
 def _complaints(section: AskedSection, limits: ParityLimits) -> list[str]:
     by_output = section.output_figures(limits)
-    return section.complaints + _missed(section.figures(limits), section) + missed_by_output(by_output, section)
-
-
-def missed_by_output(by_output: Mapping[str, Sequence[Figure]], section: AskedSection) -> list[str]:
-    """What the figures of each output by itself miss, each with the option that asks for the output."""
-    return [
-        f"of the output {name}, {complaint}"
-        for name, figures in by_output.items()
-        for complaint in _missed(figures, section)
-    ]
-
-
-def _missed(figures: Sequence[Figure], section: AskedSection) -> list[str]:
-    counts = section.section.token_counts
-    return [figure.complaint(counts, section.shown) for figure in figures if not figure.holds]
+    return section.complaints + missed(section.figures(limits), section) + missed_by_output(by_output, section)
 
 
 def _lengths(server: AskedServer, reference: Reference, limits: ParityLimits) -> tuple[list[Figure], list[str]]:
@@ -116,7 +102,7 @@ def _lengths(server: AskedServer, reference: Reference, limits: ParityLimits) ->
     if reasons:
         return [nonfinite, *figures], [f"{nonfinite.complaint()}: {reasons[0]}"]
     by_output = {name: length_figures(each) for name, each in texts.output_figures(limits).items()}
-    return [nonfinite, *figures], _missed(figures, texts) + missed_by_output(by_output, texts)
+    return [nonfinite, *figures], missed(figures, texts) + missed_by_output(by_output, texts)
 
 
 def _neighbours(related: AskedSection, limits: ParityLimits) -> list[Figure]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from encserve import InferenceFailed, InferResponse
+from encserve_export.certificate.figures.figure import missed_by_output
 from encserve_export.certificate.limits import PARITY_LIMITS
 from encserve_export.certificate.subject.final_answers import answers_of
 from encserve_export.certificate.verification.asked_server import AskedSection, AskedServer
 from encserve_export.certificate.verification.reference_file import Kept, Section
-from encserve_export.certificate.verification.verify import missed_by_output
 from encserve_export.checkpoint.tasks.table import TASKS
 from encserve_export.config import Precision
 from encserve_export.reference.messages import Asked
