@@ -1,11 +1,9 @@
 """What autoscalers look at, in Prometheus's own arithmetic: one number, of this release's interactive work alone."""
 
-import shutil
-import subprocess
-
 import pytest
 import yaml
 from helm_chart import KUBERNETES, of_kind, render, scaling_queries
+from promtool import tried
 from value_sets import VALUE_SETS
 
 OURS = {"namespace": "encserve", "service": "encserve-server"}
@@ -74,18 +72,11 @@ IDLE = [waiting(0), rate(0), refused(0), answered(0)]
     ],
 )
 def test_each_is_one_number(tmp_path, name, data, value):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     query = scaling_queries(render(VALUE_SETS["scaled by keda"]))[name]
     samples = [] if value is None else [{"labels": "{}", "value": value}]
     asked = {"eval_time": "10m", "expr": query, "exp_samples": samples}
-    file = tmp_path / "queries.yml"
-    file.write_text(yaml.safe_dump({"tests": [{"interval": "1m", "input_series": data, "promql_expr_test": [asked]}]}))
-    run = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    code, said = tried(tmp_path, {"tests": [{"interval": "1m", "input_series": data, "promql_expr_test": [asked]}]})
+    assert code == 0, said
 
 
 def test_hpa_and_keda_look_at_the_same():

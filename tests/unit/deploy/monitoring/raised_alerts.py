@@ -1,11 +1,7 @@
 """The counters of twenty minutes, and which of the shipped alerts a real promtool sees in them."""
 
-import shutil
-import subprocess
-
-import pytest
-import yaml
 from deploy_files import MONITORING
+from promtool import tried
 
 
 def series(name, per_minute, **labels):
@@ -43,9 +39,6 @@ def labels_of(alert, model, version):
 
 def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1", failing="minilm"):
     """A thousand requests a minute are answered; which alerts there are after twenty, and of which models."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     answered = [series(SUCCESS, 1_000, model=f"minilm{step}") for step in ("", "_tokenize", "_encode", "_head")]
     if not any(each["series"].startswith("up{") for each in counters):
         answered.append(answering("one", "1x20"))
@@ -85,9 +78,5 @@ def check_alerts(tmp_path, counters, alerts, *, at="20m", version="1", failing="
         "evaluation_interval": "30s",
         "tests": [{"interval": "1m", "input_series": [*answered, *counters], "alert_rule_test": expected}],
     }
-    file = tmp_path / "rules.yml"
-    file.write_text(yaml.safe_dump(tests))
-    run = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    code, said = tried(tmp_path, tests)
+    assert code == 0, said

@@ -2,12 +2,11 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 import yaml
 from deploy_files import MONITORING
+from promtool import checked, tried
 
 FILES = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
 FILLED = {"$__rate_interval": "5m", "$pipeline": ".*", "$price": "1.00"}
@@ -30,18 +29,13 @@ def test_there_is_one_for_each_reader():
 
 
 def test_prometheus_can_read_every_query(dashboard, tmp_path):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     queries = [target["expr"] for target in targets(dashboard)]
     for name, value in FILLED.items():
         queries = [query.replace(name, value) for query in queries]
     assert not re.findall(r"\$[a-z_]+", "".join(queries)), "a variable that the dashboard does not have"
     rules = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(queries)]
-    file = tmp_path / "queries.yml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
-    run = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
+    code, said = checked(tmp_path, {"groups": [{"name": "queries", "rules": rules}]})
+    assert code == 0, said
 
 
 def test_every_variable_is_asked_for(dashboard):
@@ -86,9 +80,6 @@ def test_lines_of_a_fleet_can_be_told_apart(dashboard):
 def test_cost_and_tokens_are_what_their_panels_say(tmp_path):
     """Three servers at 1.00 an hour, of which one was away for half a day and one was there for six hours, as a pod
     that a rollout replaces, answered 100 texts a minute, of 10 tokens each, and as many of another pipeline."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     day = 24 * 60
     label = 'model="minilm_encode", version="1"'
     series = [
@@ -110,7 +101,5 @@ def test_cost_and_tokens_are_what_their_panels_say(tmp_path):
         samples = [{"labels": "{}", "value": 1}]
         near = f"sum(abs(({query}) - {value})) <= bool {off}"
         tests.append({"eval_time": f"{day}m", "expr": near, "exp_samples": samples})
-    file = tmp_path / "panels.yml"
-    file.write_text(yaml.safe_dump({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": tests}]}))
-    run = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
+    code, said = tried(tmp_path, {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": tests}]})
+    assert code == 0, said

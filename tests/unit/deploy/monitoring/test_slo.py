@@ -1,11 +1,9 @@
 """The goals over 30 days: which of their alerts there are, for faults of known size, in Prometheus's own arithmetic."""
 
-import shutil
-import subprocess
-
 import pytest
 import yaml
 from deploy_files import MONITORING
+from promtool import tried
 
 HOUR = 60
 DAY = 24 * HOUR
@@ -46,9 +44,6 @@ def took(slow, per_minute, minutes, lane="interactive"):
 
 def alerts_of(tmp_path, series, *, at):
     """The goals' alerts, at a minute."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool on PATH (Debian: apt-get install prometheus)")
     rules = [MONITORING / "alerts.yml", MONITORING / "slo.yml"]
     asked = {"eval_time": f"{at}m", "expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "exp_samples": []}
     tests = {
@@ -59,13 +54,8 @@ def alerts_of(tmp_path, series, *, at):
         "evaluation_interval": "30m" if at % DAY == 0 else "5m" if at > 2 * HOUR else "1m",
         "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [asked]}],
     }
-    file = tmp_path / "slo.yml"
-    file.write_text(yaml.safe_dump(tests))
-    run = subprocess.run(
-        [promtool, "test", "rules", str(file)], capture_output=True, text=True, timeout=300, check=False
-    )
-    said = run.stdout + run.stderr
-    assert run.returncode == 0 or "got:" in said, said
+    code, said = tried(tmp_path, tests)
+    assert code == 0 or "got:" in said, said
     return {goal for goal in GOALS if f'alertname="{goal}"' in said}
 
 
