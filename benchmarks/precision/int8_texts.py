@@ -30,7 +30,8 @@ from benchmarks.precision.precision_front import MINILM, docstring_paragraphs
 from benchmarks.precision.served_ways import served
 from encserve_export.certificate.figures.neighbours import overlap
 from encserve_export.certificate.figures.parity import unit
-from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import ORDINARY
 from encserve_export.engines.python_backend.python_onnxruntime import ONNXRUNTIME

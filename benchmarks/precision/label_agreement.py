@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from benchmarks.precision.precision_front import docstring_paragraphs
 from benchmarks.precision.served_ways import served
 from encserve_export.certificate.alone import rows_alone
-from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.config import ExportConfig
 from encserve_export.engines.engine import Tracing

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from benchmarks.precision.ways import BASELINE, CANDIDATES, Candidate
 from benchmarks.systems.side_by_side import rows_of_texts
 from encserve_export.certificate.figures.neighbours import overlap
-from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.config import TOKEN_BUDGET, ExportConfig
 from encserve_export.engines.engine import Tracing
 from encserve_export.network.packed_graph import GRAPH_FILE

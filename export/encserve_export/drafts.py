@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .checkpoint.loading import Checkpoint
+from .checkpoint.checkpoint import Checkpoint
 from .config import Precision
 from .engines.engine import NewEncodeStep, Say, Tracing
 from .engines.served_encoder import ServedEncoder

@@ -20,7 +20,7 @@ from .certificate.guard import check_texts_are_apart
 from .certificate.limits import limits_for, overridden, relaxed
 from .certificate.reference_process import reference_process
 from .certificate.subject.asked import Subject, library_of, pipeline_of
-from .checkpoint.loading import Checkpoint
+from .checkpoint.checkpoint import Checkpoint
 from .checkpoint.shared_body import load_heads
 from .confidence.calibrating import calibrate as fit_confidence
 from .confidence.calibrating import labelled_texts

@@ -99,7 +99,7 @@ def test_a_graph_that_differs_from_the_checkpoint_is_not_published(traced_config
 
 
 def test_a_tokenizer_that_differs_from_transformers_is_not_published(export_config, monkeypatch):
-    from encserve_export.checkpoint.loading import Checkpoint
+    from encserve_export.checkpoint.checkpoint import Checkpoint
 
     genuine = Checkpoint.tokenizer_file
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 
 _MODES: dict[str, Callable[[Tensor], Tensor]] = {
     "cls": lambda states: states[0],

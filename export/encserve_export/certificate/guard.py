@@ -15,7 +15,7 @@ from transformers import AttentionInterface
 
 from encserve_export.attention.encoding import attention
 from encserve_export.attention.packed_attention import packed_attention
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.errors import Unsupported
 from encserve_export.network.packed_graph import PackedEncoder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 
 _PROMPT = "Find what is said of a place: "
 _THRESHOLD = 0.2

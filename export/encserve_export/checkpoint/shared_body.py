@@ -10,7 +10,8 @@ from torch import Tensor
 from encserve_export.config import ExportConfig
 from encserve_export.errors import CheckpointError, Unsupported
 
-from .loading import Checkpoint, load_checkpoint
+from .checkpoint import Checkpoint
+from .loading import load_checkpoint
 
 
 def load_heads(config: ExportConfig) -> dict[str, Checkpoint]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from encserve_export import require_extra
 
 if TYPE_CHECKING:
-    from encserve_export.checkpoint.loading import Checkpoint
+    from encserve_export.checkpoint.checkpoint import Checkpoint
 
 SUMMARY = "say what a checkpoint is served as, or why it is refused, without exporting it"
 _POOLED = "feature-extraction"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from encserve_export.certificate.subject.composed import ComposedPipeline
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig
 from encserve_export.publication.steps import write_settings

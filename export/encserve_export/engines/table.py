@@ -16,7 +16,7 @@ from .python_backend.python_openvino import OPENVINO
 from .tensorrt_backend.tensorrt_engine import TENSORRT
 
 if TYPE_CHECKING:
-    from encserve_export.checkpoint.loading import Checkpoint
+    from encserve_export.checkpoint.checkpoint import Checkpoint
 
 ENGINES: tuple[EncodeEngine, ...] = (ONNXRUNTIME, OPENVINO, ONNXRUNTIME_ON_CPU, ONNXRUNTIME_ON_GPU, TENSORRT)
 """Of several that can do what is asked for the first is taken."""

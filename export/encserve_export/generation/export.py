@@ -8,7 +8,8 @@ from typing import Any
 from encserve_export.certificate.limits import GenerationLimits, generation_limits_for, overridden, relaxed
 from encserve_export.certificate.reference_process import reference_process
 from encserve_export.certificate.subject.asked import library_of
-from encserve_export.checkpoint.loading import Checkpoint, load_checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
+from encserve_export.checkpoint.loading import load_checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import Say, Stage

@@ -9,8 +9,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2 as pb
 
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.listed.tokenizer import ListedTokenizer, pieces_file
-from encserve_export.checkpoint.loading import Checkpoint
 from encserve_export.checkpoint.tasks.table import GENERATION
 from encserve_export.engines.step_sources import copy_sources, sources_of
 from encserve_export.engines.ways import Way

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from encserve_export.adapters.lora import Adapter, LowRank, in_head
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from encserve_export.attention.encoding import attention, token_states
 from encserve_export.attention.packing import Packing, packing_of
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.sentence.pooling import POOLINGS
 
 from .graph_file import write_graph_file

@@ -14,8 +14,8 @@ from transformers.modeling_layers import GenericForSequenceClassification
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from encserve_export.attention.packing import Packing, packing_of
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.gliner.layout import ENTITIES
-from encserve_export.checkpoint.loading import Checkpoint
 
 from .packed_graph import PackedEncoder
 

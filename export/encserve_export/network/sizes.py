@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 from encserve_export.attention.families import family_of
 
 if TYPE_CHECKING:
-    from encserve_export.checkpoint.loading import Checkpoint
+    from encserve_export.checkpoint.checkpoint import Checkpoint
 
 _INNER = ("intermediate_size", "d_ff", "hidden_dim")
 """What families call the width of their feed-forward part."""

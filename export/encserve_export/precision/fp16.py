@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.texts.calibration import Calibration
 from encserve_export.texts.trial_texts import ordinary_packs, trial_packs

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.texts.calibration import Calibration
 from encserve_export.texts.trial_texts import ORDINARY_TEXTS, ordinary_packs, trial_packs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from encserve_server.steps.encode.network.micro_batches import Cost
 
 if TYPE_CHECKING:
-    from encserve_export.checkpoint.loading import Checkpoint
+    from encserve_export.checkpoint.checkpoint import Checkpoint
     from encserve_export.texts.calibration import Calibration
 
 FP32_COST = Cost(overhead=10, pair=0.44)

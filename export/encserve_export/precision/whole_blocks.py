@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.network.graph_file import read_graph_file, write_graph_file
 from encserve_export.texts.calibration import Calibration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.source import weights_digest
 from encserve_export.config import ExportConfig
 from encserve_export.engines.ways import Way

@@ -8,7 +8,7 @@ from functools import partial
 
 from tokenizers import Tokenizer
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import CutNetwork
 from encserve_export.engines.table import engine_for, engines_of

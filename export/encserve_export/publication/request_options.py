@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from encserve_export.adapters.lora import NONE
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.gliner.scores import MOST_LABELS
-from encserve_export.checkpoint.loading import Checkpoint
-from encserve_export.checkpoint.tasks.table import ADAPTED_BY_TEXT, BY_TABLE
+from encserve_export.checkpoint.tasks.adapted import ADAPTED_BY_TEXT
+from encserve_export.checkpoint.tasks.table import BY_TABLE
 from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.tokenize.layouts.queries_by_table import SIDES
 

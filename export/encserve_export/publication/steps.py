@@ -14,7 +14,7 @@ import onnx
 
 from encserve_export.attention.fused_attention import fused_layers, fusing
 from encserve_export.attention.packing import constant_longest
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.tasks.task import Task, graph_outputs
 from encserve_export.config import ExportConfig, Precision
 from encserve_export.engines.engine import NewEncodeStep, Tracing

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.config import ExportConfig
 from encserve_export.errors import InvalidConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.reference.messages import Asked
 
 from .questions import Form, questions_of

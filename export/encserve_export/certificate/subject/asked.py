@@ -11,7 +11,7 @@ from typing import Any
 from encserve_export.adapters.lora import Adapter
 from encserve_export.adapters.parametrized import tasks_in
 from encserve_export.certificate.reference_process import ReferenceProcess
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.checkpoint.tokenizer import with_tokens
 from encserve_export.config import ExportConfig

@@ -283,26 +283,6 @@ _IN_SPANS = replace(
 OFFERED = (*TASKS, LATE_INTERACTION.name, HYBRID_EMBEDDING.name, ENTITIES, GENERATION.name)
 """The names of all tasks."""
 
-WITH_HEADS = (
-    "question-answering",
-    "text-classification",
-    "text-ranking",
-    "token-classification",
-    "zero-shot-classification",
-)
-"""Tasks of which an adapter may bring a head of its own."""
-ADAPTED = (*WITH_HEADS, "feature-extraction", "fill-mask", "sparse-embedding", "token-embedding")
-"""Tasks whose pipelines may have adapters."""
-ADAPTED_BY_TEXT = (
-    "feature-extraction",
-    "sparse-embedding",
-    "text-classification",
-    "token-classification",
-    "token-embedding",
-)
-"""Those of them in which each text of a request may have another one."""
-PROMPTED_BY_ADAPTER = ("feature-extraction", "token-embedding")
-"""Those of them in which an adapter that a checkpoint brings comes with the prompt of its name."""
 IN_SPANS = "spans"
 """The option that shows of a pipeline of token vectors that it has means over spans, too."""
 BY_TABLE = "input_type"

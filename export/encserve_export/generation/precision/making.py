@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.config import Precision
 from encserve_export.engines.ways import Way
 from encserve_export.generation.defaults import GenerationDefaults

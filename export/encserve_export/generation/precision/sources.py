@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encserve_export.checkpoint.loading import Checkpoint
+from encserve_export.checkpoint.checkpoint import Checkpoint
 from encserve_export.texts.rows import Tokens
 
 Source = NDArray[np.int64]
