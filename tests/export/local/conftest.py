@@ -1,5 +1,7 @@
 """One small pipeline for all tests of pipelines in process."""
 
+import shutil
+
 import pytest
 
 from encserve_export.config import ExportConfig
@@ -16,3 +18,9 @@ def exported(tmp_path_factory):
     )
     export(config)
     return config.repository
+
+
+@pytest.fixture
+def repository(exported, tmp_path):
+    """A copy of it that may be spoilt."""
+    return shutil.copytree(exported, tmp_path / "models")

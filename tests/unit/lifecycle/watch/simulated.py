@@ -1,5 +1,6 @@
 """A server of two versions of a pipeline that is nothing but its counts, and whose time passes when it is slept."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -165,3 +166,27 @@ def dying(server, *, at, away_s=20.0):
 
     server.sleep = sleeping
     return server
+
+
+def gone_from(server, at_s, until_s=math.inf):
+    """The server ends at some seconds, and is started again by others at some."""
+    sleep = server.sleep
+
+    def sleeping(seconds):
+        sleep(seconds)
+        server.blind = server.gone = at_s < server.now_s < until_s
+
+    server.sleep = sleeping
+    return server
+
+
+def blind_from(server, step):
+    """Let nothing be read any more once a step was done."""
+    does = getattr(server, step)
+
+    def then_blind(*given, **how):
+        done = does(*given, **how)
+        server.blind = True
+        return done
+
+    setattr(server, step, then_blind)

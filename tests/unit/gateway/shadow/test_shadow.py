@@ -8,13 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from unit.gateway import pipelines
+from unit.gateway.asgi import post
+from unit.gateway.pipelines import CLASSIFY, EMBED, Fake, answer
 
 from encserve import Candidate, InferenceFailed, InvalidInput, Overloaded
 from encserve_gateway.shadow import shadow
-
-from . import pipelines
-from .asgi import post
-from .pipelines import CLASSIFY, EMBED, Fake, answer
 
 EVERYTHING = Candidate(version="2", shadow=1.0)
 CLASSIFY_BODY = {"texts": ["a text", "another"], "model": "classify"}
