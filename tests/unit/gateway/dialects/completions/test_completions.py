@@ -1,7 +1,7 @@
 """OpenAI's completions, whole and as they are made, with the package `openai` and without."""
 
 import pytest
-from unit.gateway.dialects.completing import PATH, completed, events_of, refused
+from unit.gateway.dialects.completions.completing import PATH, completed, events_of, refused
 from unit.gateway.pipelines import GENERATE
 
 from encserve.testing import fake_pipeline

@@ -2,7 +2,7 @@
 
 import pytest
 from unit.gateway.asgi import post
-from unit.gateway.dialects.completing import PATH, completed
+from unit.gateway.dialects.completions.completing import PATH, completed
 from unit.gateway.pipelines import GENERATE
 
 from encserve.testing import fake_pipeline

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 from unit.gateway.asgi import JSON, scope
-from unit.gateway.dialects.completing import PATH, Breaks, completed, events_of, refused
+from unit.gateway.dialects.completions.completing import PATH, Breaks, completed, events_of, refused
 from unit.gateway.listening import listening
 from unit.gateway.pipelines import Fake, answer, pieces_of
 
