@@ -100,7 +100,7 @@ loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:80
 	$(BIN)/encserve plan --model minilm --p99 200ms --rate 2000 --replica-cost-per-hour 1.2 --report plan.html
 
 clean:  ## remove the pipelines that encserve exported and .venv; what others put into the repository stays
-	@if test -e $(VENV)/installed; then $(BIN)/python -m encserve_repository.removal model_repository; \
+	@if test -e $(VENV)/installed; then $(BIN)/python -m encserve_repository.publication.removal model_repository; \
 	else echo "encserve is not installed in $(VENV), so model_repository stays as it is"; fi
 	rm -rf $(VENV)
 

@@ -9,9 +9,9 @@ from toy_manifest import toy_manifest
 from tritonclient.grpc import model_config_pb2 as pb
 
 from encserve.testing import fake_pipeline
-from encserve_repository import publication
 from encserve_repository.config_text import pin_versions, set_certificate
 from encserve_repository.layout import MANIFEST_FILE, STEPS, step_models
+from encserve_repository.publication import staging
 from encserve_repository.versions import active_config, active_version
 
 MODEL = """
@@ -57,7 +57,7 @@ def ensemble_config(name, version, models, certificate):
 def write_version(repository, *names, active=None, engine="python", warmup=(), **step):
     """Publish the next version of the pipelines, `minilm` by default. Returns those of which it is active."""
     names = names or ("minilm",)
-    with publication.staged_version(repository, *names, engine=engine) as staged:
+    with staging.staged_version(repository, *names, engine=engine) as staged:
         configs = {model: step_config(model, staged.version, **step) for model in staged.models if model not in names}
         for model in configs:
             (staged.folder(model) / "model.py").write_text(f"{MODEL}# {model} of version {staged.version}\n")
@@ -79,7 +79,7 @@ def write_version(repository, *names, active=None, engine="python", warmup=(), *
             certificate = hashlib.sha256(text.encode()).hexdigest()
             configs[name] = ensemble_config(name, staged.version, models, certificate)
         staged.write_configs({name: configs[name] for name in names})
-        return publication.publish(staged, configs, active=active)
+        return staging.publish(staged, configs, active=active)
 
 
 def check_loadable(repository, name="minilm"):

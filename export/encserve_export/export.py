@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from encserve_repository.manifest import Manifest
-from encserve_repository.publication import StagedVersion
+from encserve_repository.publication.staging import StagedVersion
 from encserve_server.steps.encode.host.cpu_flags import read_cpu_flags
 
 from .attention.fused_attention import OPERATOR

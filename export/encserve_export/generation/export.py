@@ -21,7 +21,7 @@ from encserve_export.publication.publish import check_fits, publish, staged_vers
 from encserve_export.publication.tools import tool_versions
 from encserve_repository.layout import GENERATE_STEPS
 from encserve_repository.manifest import Manifest, sha256_of
-from encserve_repository.publication import StagedVersion
+from encserve_repository.publication.staging import StagedVersion
 
 from .asked import way_asked
 from .certificate.certify import certify

@@ -11,7 +11,7 @@ from encserve_export.config import ExportConfig
 from encserve_export.engines.ways import Way
 from encserve_export.network.packed_graph import OPSET
 from encserve_repository.manifest import Manifest, sha256_of
-from encserve_repository.publication import StagedVersion
+from encserve_repository.publication.staging import StagedVersion
 from encserve_server.steps.tokenize.limits import Limits
 
 from .request_options import options_of

@@ -13,11 +13,11 @@ from tritonclient.grpc import model_config_pb2 as pb
 from encserve_export.config import ExportConfig
 from encserve_export.engines.table import engine_of
 from encserve_export.errors import ExportError, PublishError
-from encserve_repository import publication
 from encserve_repository.errors import RepositoryError
 from encserve_repository.layout import MANIFEST_FILE, STEPS
 from encserve_repository.manifest import Manifest
-from encserve_repository.publication import StagedVersion
+from encserve_repository.publication import staging
+from encserve_repository.publication.staging import StagedVersion
 
 from .triton_config import shared_configs
 
@@ -35,7 +35,7 @@ def staged_version(config: ExportConfig, steps: tuple[str, ...] = STEPS) -> Iter
     """
     with (
         _as_publish_errors(),
-        publication.staged_version(config.repository, *config.names, engine=str(config.engine), steps=steps) as staged,
+        staging.staged_version(config.repository, *config.names, engine=str(config.engine), steps=steps) as staged,
     ):
         yield staged
 
@@ -44,7 +44,7 @@ def check_fits(staged: StagedVersion, manifests: Sequence[Manifest], configs_of:
     """Refuse pipelines that could not be published, by what is known of them before they are made. Raises
     PublishError."""
     with _as_publish_errors():
-        publication.check_fits(staged.work.repository, configs_of([(manifest, "") for manifest in manifests]))
+        staging.check_fits(staged.work.repository, configs_of([(manifest, "") for manifest in manifests]))
 
 
 def publish(
@@ -67,7 +67,7 @@ def publish(
             staged.write_warmup(warmup)
         configs = configs_of(certified)
         staged.write_configs({name: configs[name] for name in staged.names})
-        publication.publish(staged, configs, active=config.activate)
+        staging.publish(staged, configs, active=config.activate)
     return published
 
 

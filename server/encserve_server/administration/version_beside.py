@@ -14,8 +14,8 @@ from encserve_repository.activation import active_candidate, narrow, offer, stat
 from encserve_repository.compiled import drop_damaged
 from encserve_repository.config_text import steps_of
 from encserve_repository.errors import RepositoryError
-from encserve_repository.journal import recover
 from encserve_repository.layout import CONFIG_FILE, candidate_model
+from encserve_repository.publication.journal import recover
 from encserve_repository.serving import is_served
 from encserve_repository.versions import certified_manifest, manifest_of, version_config
 from encserve_repository.work_folder import WorkFolder, open_work_folder

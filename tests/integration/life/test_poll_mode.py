@@ -10,7 +10,7 @@ from own_ports import own_ports
 from toy_versions import check_loadable, killed_at, write_version
 from tritonclient.grpc import InferenceServerClient
 
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.versions import active_config, published_versions
 from encserve_server.host.locate import find_triton
 from encserve_server.host.platform import read_host

@@ -5,7 +5,7 @@ from promotions import Server, promotion_on, two_versions
 from toy_versions import check_loadable, write_version
 
 from encserve import Unavailable
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.versions import active_version
 from encserve_server.administration.promotion import Promotion
 from encserve_server.errors import PromotionFailed

@@ -11,7 +11,7 @@ from encserve_repository.activation import surplus
 from encserve_repository.config_text import pin_versions, to_text
 from encserve_repository.errors import InTheWay
 from encserve_repository.layout import STEPS
-from encserve_repository.publication import publish, staged_version
+from encserve_repository.publication.staging import publish, staged_version
 from encserve_repository.versions import active_config
 
 MODELS = [*(f"minilm_{step}" for step in STEPS), "minilm"]

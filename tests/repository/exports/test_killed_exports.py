@@ -12,7 +12,7 @@ from toy_versions import changes_counted, check_loadable, every_model_is_whole, 
 from encserve_repository import durable
 from encserve_repository.activation import surplus
 from encserve_repository.errors import CannotWrite, Damaged, NotActive
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.versions import active_config, published_versions
 from encserve_repository.work_folder import find_work_folder
 

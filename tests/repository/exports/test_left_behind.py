@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.work_folder import open_work_folder
 
 

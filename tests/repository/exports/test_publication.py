@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from toy_versions import check_loadable, every_model_is_whole, step_config, write_version
 
-from encserve_repository import publication
 from encserve_repository.activation import activate, rollback_version, surplus
 from encserve_repository.config_text import from_text, to_text
 from encserve_repository.errors import Busy, CannotWrite, Damaged, DoesNotFit, NotActive
 from encserve_repository.layout import STEPS
-from encserve_repository.publication import staged_version
+from encserve_repository.publication import staging
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.serving import is_served, marked_as_served
 from encserve_repository.versions import active_config, active_version, published_versions
 from encserve_repository.work_folder import find_work_folder
@@ -86,7 +86,7 @@ def test_what_is_published_but_could_not_become_active_is_told(repository, monke
         raise Damaged("config.pbtxt is none")
 
     write_version(repository)
-    monkeypatch.setattr(publication, "activate", damaged)
+    monkeypatch.setattr(staging, "activate", damaged)
     with pytest.raises(NotActive, match=r"version 2 of minilm is published, but not active: config\.pbtxt is none"):
         write_version(repository)
     assert published_versions(repository, "minilm") == [1, 2]

@@ -9,7 +9,7 @@ from toy_versions import killed_at, write_version
 
 from encserve_repository import durable
 from encserve_repository.errors import Busy
-from encserve_repository.removal import main, remove_pipelines
+from encserve_repository.publication.removal import main, remove_pipelines
 from encserve_repository.serving import marked_as_served
 from encserve_repository.work_folder import TIMINGS, find_work_folder, open_work_folder
 

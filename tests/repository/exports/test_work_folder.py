@@ -10,7 +10,7 @@ from toy_versions import check_loadable, killed_at, write_version
 
 from encserve_repository import durable, work_folder
 from encserve_repository.errors import Busy, CannotWrite
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 from encserve_repository.versions import published_versions
 from encserve_repository.work_folder import find_work_folder, open_work_folder
 

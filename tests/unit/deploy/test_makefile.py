@@ -9,7 +9,7 @@ import pytest
 from deploy_files import ROOT
 from toy_versions import check_loadable, write_version
 
-from encserve_repository.publication import staged_version
+from encserve_repository.publication.staging import staged_version
 
 PYTHON = """#!/bin/sh
 mkdir -p .venv/bin

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from . import durable
-from .config_text import certificate_of, read_config
-from .errors import Busy, Damaged, RepositoryError
+from encserve_repository import durable
+from encserve_repository.config_text import certificate_of, read_config
+from encserve_repository.errors import Busy, Damaged, RepositoryError
+from encserve_repository.layout import BUILD_LOG_FILE, CONFIG_FILE, MANIFEST_FILE, WARMUP_FOLDER
+from encserve_repository.manifest import sha256_of
+from encserve_repository.serving import is_served
+from encserve_repository.work_folder import WorkFolder, find_work_folder, open_work_folder
+
 from .journal import recover
-from .layout import BUILD_LOG_FILE, CONFIG_FILE, MANIFEST_FILE, WARMUP_FOLDER
-from .manifest import sha256_of
-from .serving import is_served
-from .work_folder import WorkFolder, find_work_folder, open_work_folder
 
 _COMPILED = "__pycache__"
 """The folder in which Python keeps what it compiled of a step's files, beside them."""

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import InTheWay
-from .layout import MANIFEST_FILE, candidate_model
+from encserve_repository.errors import InTheWay
+from encserve_repository.layout import MANIFEST_FILE, candidate_model
 
 
 def check_nothing_in_the_way(repository: Path, names: Iterable[str], models: Iterable[str]) -> None:

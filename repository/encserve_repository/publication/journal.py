@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from . import durable
-from .activation import narrow, widen
-from .errors import Damaged, InTheWay
-from .work_folder import WorkFolder
+from encserve_repository import durable
+from encserve_repository.activation import narrow, widen
+from encserve_repository.errors import Damaged, InTheWay
+from encserve_repository.work_folder import WorkFolder
 
 _COMPILED = "__pycache__"
 """The folder in which Python keeps what it compiled of a step's files, beside them."""

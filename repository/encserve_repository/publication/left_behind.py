@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from .errors import Busy
-from .work_folder import WorkFolder
+from encserve_repository.errors import Busy
+from encserve_repository.work_folder import WorkFolder
 
 
 def clear_left_behind(work: WorkFolder, but: Collection[str]) -> None:

@@ -16,17 +16,18 @@ from pathlib import Path
 
 from tritonclient.grpc import model_config_pb2 as pb
 
-from .activation import activate
-from .config_text import state_version, to_text
-from .errors import CannotWrite, DoesNotFit, NotActive, RepositoryError
+from encserve_repository.activation import activate
+from encserve_repository.config_text import state_version, to_text
+from encserve_repository.errors import CannotWrite, DoesNotFit, NotActive, RepositoryError
+from encserve_repository.layout import CONFIG_FILE, STEPS, WARMUP_FOLDER, step_models
+from encserve_repository.manifest import sha256_of
+from encserve_repository.serving import is_served
+from encserve_repository.versions import active_config, active_version, published_versions
+from encserve_repository.work_folder import WorkFolder, open_work_folder
+
 from .journal import Journal, Piece, carry_out, recover
-from .layout import CONFIG_FILE, STEPS, WARMUP_FOLDER, step_models
 from .left_behind import clear_left_behind
-from .manifest import sha256_of
 from .occupied import check_nothing_in_the_way
-from .serving import is_served
-from .versions import active_config, active_version, published_versions
-from .work_folder import WorkFolder, open_work_folder
 
 _ALMOST_NOTHING = 1 << 20
 """The bytes below which a disk is the one that is full."""
