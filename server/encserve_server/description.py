@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ def describe(server: "TritonServer", gateway: "GatewayBeside | None" = None) -> 
     return "\n".join(
         [
             *pipeline_table(server.pipelines),
+            *_builds(server),
             "",
             f"gRPC     {server.grpc_url}{_encryption(server)}",
             f"HTTP     {server.http_url}",
@@ -24,6 +26,18 @@ def describe(server: "TritonServer", gateway: "GatewayBeside | None" = None) -> 
             f"Ctrl-C or `kill {os.getpid()}` stops it",
         ]
     )
+
+
+def _builds(server: "TritonServer") -> list[str]:
+    """Return what became of plans of what is served that were built in the background, where there is anything to say:
+    of one that failed nobody else tells before the next export."""
+    from encserve_repository.builds import build_of
+
+    said = []
+    for pipeline in server.pipelines:
+        with suppress(OSError):  # as where the work folder is another user's
+            said.append(str(build_of(server.config.repository, pipeline.name)))
+    return [line for line in said if line]
 
 
 def _encryption(server: "TritonServer") -> str:

@@ -1,9 +1,7 @@
 """`--build background`: ONNX Runtime serves at once, and the plan follows as the next version when it is built.
 
 The plan is exported by a process of its own, which outlives the command. What it says goes to a log in the work folder
-of the repository. The process holds a lock on it as long as it lives, however it ends, and moves it beside the manifest
-when the plan is published: so a log that lies there locked tells of a build that runs, and one that nobody locks of one
-that failed.
+of the repository, on which it holds a lock (`encserve_repository.builds`).
 """
 
 from __future__ import annotations
@@ -13,8 +11,6 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,25 +23,6 @@ from encserve_repository.manifest import Manifest
 from encserve_repository.work_folder import find_work_folder, open_work_folder
 
 from .publishing import publish
-
-
-class BuildState(Enum):
-    """What became of the last build of a pipeline's plan."""
-
-    NONE = "none"
-    """There was none, or its plan was published."""
-    RUNNING = "running"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Build:
-    """The last build of a pipeline's plan."""
-
-    state: BuildState
-    log: Path
-    last_line: str = ""
-    """Of the log."""
 
 
 def export_ahead(config: ExportConfig, export: Callable[[ExportConfig], list[Manifest]]) -> list[Manifest]:
@@ -82,21 +59,6 @@ def start_build(config: ExportConfig) -> tuple[subprocess.Popen[bytes], Path]:
     with process.stdin as pipe:
         pickle.dump(config, pipe)
     return process, log
-
-
-def build_of(repository: Path, name: str) -> Build:
-    """What became of the last build of a pipeline's plan in the background."""
-    log = find_work_folder(repository).build_log(name)
-    try:
-        with log.open("rb") as stream:
-            lines = stream.read().decode(errors="replace").split("\n")
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return Build(state=BuildState.NONE, log=log)
-    except BlockingIOError:
-        return Build(state=BuildState.RUNNING, log=log)
-    last_line = next((line for line in reversed(lines) if line), "it ended without a word")
-    return Build(state=BuildState.FAILED, log=log, last_line=last_line)
 
 
 def main(given: BinaryIO) -> int:

@@ -150,8 +150,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         from encserve_export.certificate.limits import parse_limits
         from encserve_export.config import Device, ExportConfig, Precision, Runtime
+        from encserve_repository.builds import build_of
 
-        from .background import BuildState, build_of, export_ahead, start_build
+        from .background import export_ahead, start_build
         from .publishing import publish
 
         # What transformers warns of is checked here and refused, and reading weights takes no time.
@@ -187,11 +188,8 @@ def run(arguments: argparse.Namespace) -> int:
             trust_remote_code=arguments.trust_remote_code,
             activate=arguments.activate,
         )
-    build = build_of(config.repository, config.name)
-    if build.state is BuildState.RUNNING:
-        say(f"a plan of {config.name} is being built; {build.log} has what it says")
-    if build.state is BuildState.FAILED:
-        say(f"the last plan of {config.name} that was built in the background was not published: {build.last_line}")
+    if build := str(build_of(config.repository, config.name)):
+        say(build)
     if arguments.build == "foreground":
         publish(config)
         return 0

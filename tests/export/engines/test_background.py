@@ -12,12 +12,13 @@ import torch
 from encserve import EncserveError
 from encserve_export.commands import export_command as command
 from encserve_export.commands import publishing
-from encserve_export.commands.background import BuildState, build_of, export_ahead, main, start_build
+from encserve_export.commands.background import export_ahead, main, start_build
 from encserve_export.config import Device, Engine, Precision
 from encserve_export.engines.ways import ways_for
 from encserve_export.errors import InvalidConfig, PublishError, UnsupportedHost
 from encserve_export.export import export
 from encserve_export.publication.publish import staged_version
+from encserve_repository.builds import BuildState, build_of
 from encserve_repository.versions import published_versions
 from encserve_repository.work_folder import find_work_folder, open_work_folder
 from encserve_server.launcher.repository import read_pipelines
