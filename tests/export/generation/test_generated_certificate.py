@@ -13,9 +13,10 @@ from encserve_export.generation.asked_step import AskedStep, Made
 from encserve_export.generation.certificate import requests
 from encserve_export.generation.certificate.certify import _figures, certify
 from encserve_export.generation.certificate.compared import Difference, Likeliest, Searched
-from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Answer, Answered, Asked, Library, Row
 from encserve_server.steps.generate.decoder.network import GenerateNetwork
+
+from .greedy import greedy
 
 LIMITS = GENERATION_LIMITS[Precision.FP32]
 ROOM = 6
@@ -106,8 +107,7 @@ def test_another_hypothesis_is_as_good_where_its_score_is_no_lower():
 
 
 def test_everybody_is_asked_with_prompts_and_languages_in_turn_and_some_with_beams():
-    said = {"start_token": 0, "end_tokens": (1,), "do_sample": False, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    defaults = GenerationDefaults(max_new_tokens=9, min_new_tokens=0, prompts={"b": "say: ", "a": "ask: "}, **said)
+    defaults = greedy(max_new_tokens=9, prompts={"b": "say: ", "a": "ask: "})
     asked = requests.requests_for(defaults, ["de", "fr"], 64)
     assert [each.options["prompt_name"] for each in asked.likeliest[:4]] == ["", "a", "b", ""]
     assert {each.options["source_language"] for each in asked.likeliest} == {"de", "fr"}
@@ -125,17 +125,7 @@ def library(checkpoint):
 
 @pytest.fixture
 def defaults():
-    return GenerationDefaults(
-        start_token=0,
-        end_tokens=(2,),
-        max_new_tokens=5,
-        min_new_tokens=0,
-        do_sample=False,
-        temperature=1.0,
-        top_k=50,
-        top_p=1.0,
-        prompts={},
-    )
+    return greedy(end_tokens=(2,), max_new_tokens=5, top_k=50)
 
 
 def test_nan_is_counted_and_refused(step_folder, library, defaults, tmp_path, monkeypatch):

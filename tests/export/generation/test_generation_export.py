@@ -18,9 +18,10 @@ from encserve_export.export import export
 from encserve_export.generation.asked import generates
 from encserve_export.generation.asked_step import AskedStep
 from encserve_export.generation.certificate import requests
-from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.reference.messages import Asked
 from encserve_repository.versions import active_version, certified_manifest, version_config
+
+from .greedy import greedy
 
 TEXTS = [*PASSAGES[:20], *(passage[:15] for passage in PASSAGES[:8]), "", "a"]
 
@@ -162,8 +163,7 @@ def test_a_checkpoint_may_not_want_more_tokens_than_it_allows(checkpoint, tmp_pa
 
 
 def test_a_checkpoint_whose_texts_are_long_is_asked_for_short_ones():
-    said = {"start_token": 0, "end_tokens": (1,), "do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    defaults = GenerationDefaults(max_new_tokens=142, min_new_tokens=80, prompts={}, **said)
+    defaults = greedy(max_new_tokens=142, min_new_tokens=80, do_sample=True)
     assert requests.options_for(defaults) == {"max_new_tokens": 64, "min_new_tokens": 64, "do_sample": False}
 
 

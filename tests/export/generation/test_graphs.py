@@ -7,11 +7,12 @@ import transformers
 
 from encserve_export.attention.encoding import attention
 from encserve_export.generation.decoders.table import decoder_of
-from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.generation.graphs import DecoderStep, SourceEncoder, shape_of, write_graphs
 from encserve_export.generation.precision.making import to_integer_graphs
 from encserve_server.steps.generate.decoder.cache import BLOCK, Cache
 from encserve_server.steps.generate.decoder.network import GenerateNetwork
+
+from .greedy import greedy
 
 TOKENS, PADDED = 50, 64
 SIZES = {
@@ -121,17 +122,7 @@ def test_logits_are_those_of_transformers_and_of_integers_too(tmp_path, case):
 
 def check_integers(folder, full, first, random):
     """All products with weights can be integers, and what is beside a text moves nothing of it."""
-    defaults = GenerationDefaults(
-        start_token=first,
-        end_tokens=(TOKENS + 1,),
-        max_new_tokens=12,
-        min_new_tokens=0,
-        do_sample=False,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        prompts={},
-    )
+    defaults = greedy(start_token=first, end_tokens=(TOKENS + 1,), max_new_tokens=12)
     texts = [random.integers(3, TOKENS, length) for length in random.integers(1, 45, 160)]
     packs = [{"input_ids": np.concatenate(texts), "lengths": np.array([len(text) for text in texts])}]
     how = to_integer_graphs(folder, full, defaults, encoded=packs, decoded=texts[:96], tried=texts[96:128])

@@ -4,22 +4,12 @@ import numpy as np
 import pytest
 
 from encserve_export.errors import Unsupported
-from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.generation.precision.feeds import TOGETHER, StepFeeds
 from encserve_server.steps.generate.decoder.network import Shape
 
+from .greedy import greedy
+
 END = 1
-DEFAULTS = GenerationDefaults(
-    start_token=0,
-    end_tokens=(END,),
-    max_new_tokens=32,
-    min_new_tokens=0,
-    do_sample=False,
-    temperature=1.0,
-    top_k=0,
-    top_p=1.0,
-    prompts={},
-)
 
 
 class Network:
@@ -46,7 +36,10 @@ class Network:
 
 def fed(most, texts, count=8):
     sources = [np.full(3, 2)] * texts
-    return [int(feed["number"]) for feed in StepFeeds(Network(most), DEFAULTS, sources, most=32).some(count)]
+    return [
+        int(feed["number"])
+        for feed in StepFeeds(Network(most), greedy(end_tokens=(END,)), sources, most=32).some(count)
+    ]
 
 
 @pytest.mark.parametrize(

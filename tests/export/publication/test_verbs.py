@@ -7,21 +7,8 @@ import pytest
 from encserve._verbs.table import VERBS
 from encserve_export.checkpoint.tasks.table import GENERATION, task_of
 from encserve_export.generation import files
-from encserve_export.generation.defaults import GenerationDefaults
 from encserve_export.publication.request_options import options_of
-
-GREEDY = GenerationDefaults(
-    start_token=0,
-    end_tokens=(1,),
-    max_new_tokens=20,
-    min_new_tokens=0,
-    do_sample=False,
-    temperature=1.0,
-    top_k=50,
-    top_p=1.0,
-    prompts={},
-)
-
+from export.generation.greedy import greedy
 
 FAIRSEQ_LANGUAGE_CODES = ("de", "fr")
 """Where the module of a tokenizer of many languages has them."""
@@ -71,7 +58,7 @@ def test_each_option_of_a_verb_is_offered(verb):
         entities=SimpleNamespace(LABELS_COMPETE=True),
     )
     generates = checkpoint.task is GENERATION
-    offered = files.options_of(checkpoint, GREEDY) if generates else options_of(checkpoint, calibrated=True)
+    offered = files.options_of(checkpoint, greedy(top_k=50)) if generates else options_of(checkpoint, calibrated=True)
     if verb.name == "rerank":
         in_words = SimpleNamespace(**vars(checkpoint) | {"template": SimpleNamespace(instructed=("", "", "", ""))})
         offered |= {"instruction": options_of(in_words)["instruction"]}
