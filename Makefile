@@ -93,7 +93,7 @@ bench: $(VENV)/installed  ## end to end beside peers and the in-process bound, i
 bench-peers: $(VENV)/installed  ## environments of the peers, some GB; one that cannot be made says so in the results
 	PYTHON=$(BIN)/python benchmarks/environments/make.sh all || true
 
-bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone: the table of the README
+bench-quick: $(VENV)/installed  ## end to end beside sentence-transformers alone
 	$(BIN)/python -m benchmarks.peers.throughput
 
 loadtest: $(VENV)/installed  ## capacity of the server that runs on localhost:8001

@@ -23,25 +23,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks import exported
-from benchmarks.machine import describe_machine
+from benchmarks.machine import available_mib, describe_machine
 from benchmarks.modes import MODES
+from benchmarks.peers.catalogue import PROCESSES, SYSTEMS
 from benchmarks.peers.linear_rows import padding_in_linear_layers
+from benchmarks.peers.made import Made
 from benchmarks.peers.page import write_page
-from benchmarks.peers.plan import PROCESSES, SYSTEMS, cells
+from benchmarks.peers.plan import cells, processes_of
+from benchmarks.peers.quality import Quality, reference, texts
 from benchmarks.peers.results import Results, print_table
 from benchmarks.peers.rounds import OPEN_LOOP, OPEN_SYSTEM, Rounds
 from benchmarks.peers.workers import Refused, Worker
+from benchmarks.places import OTHER_CHECKPOINT
 from benchmarks.workloads import WORKLOADS, Workload, make_workload
 
-FOR_OPENVINO = ("--runtime", "openvino")
-EXPORTS: dict[str, tuple[str, ...]] = {
-    "encserve": (),
-    "encserve-openvino": FOR_OPENVINO,
-    "bound": (),
-    "bound-openvino": FOR_OPENVINO,
-    "encserve-int8": ("--precision", "int8"),
-}
-"""Process -> the options of the export that it runs."""
+LEAVE_MIB = 2_500
+"""Of memory, which no worker is started without: the next one takes some of it, and so do loads."""
 
 
 def main() -> None:
@@ -73,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--repository", type=Path, help="serve the pipeline minilm in it, in place of a fresh FP32 export"
     )
+    parser.add_argument("--export", nargs="*", default=[], metavar="OPTION", help="of every export, such as limits")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/bench.json"))
     parser.add_argument("--page", type=Path, default=Path("benchmarks/results/bench.html"))
     return parser.parse_args()
@@ -93,17 +91,20 @@ def _names(known: Any) -> Any:
 
 def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results], None]) -> Results:
     """All cells, in as many rounds as are wanted; what there is after each round is kept."""
+    begin = time.monotonic()
     workloads = {name: make_workload(name, exported.CHECKPOINT) for name in arguments.workloads}
     results = Results(facts=facts(arguments, workloads))
-    places = Places(work, arguments.repository)
-    workers = start_workers(arguments.systems, work, places, results)
+    made = Made(work, arguments.repository, tuple(arguments.export))
+    workers = start_workers(arguments.systems, work, made, results)
     try:
-        systems = [name for name in arguments.systems if SYSTEMS[name].process in workers]
+        judge(workers, arguments.systems, results)
+        systems = [name for name in arguments.systems if name not in results.refused]
         if not systems:
             raise SystemExit(f"none of the systems could be started: {results.refused}")
-        paddings = padding_of_pipelines(workers, workloads, places, results)
+        paddings = padding_of_pipelines(workers, workloads, made, results)
         rounds = Rounds(arguments, workers=workers, workloads=workloads, paddings=paddings, results=results)
-        plan = cells(systems, arguments.workloads, arguments.modes)
+        plan = cells([SYSTEMS[name] for name in systems], arguments.workloads, arguments.modes)
+        results.facts["started_s"] = round(time.monotonic() - begin)
         for number in range(1, arguments.rounds + 1):
             for index, cell in enumerate(plan, start=1):
                 title = f"round {number} of {arguments.rounds}, {index} of {len(plan)}: "
@@ -120,65 +121,62 @@ def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results],
     return results
 
 
-def start_workers(systems: list[str], work: Path, places: Places, results: Results) -> dict[str, Worker]:
+def start_workers(systems: list[str], work: Path, made: Made, results: Results) -> dict[str, Worker]:
     """The workers of the systems, by process; those that cannot be started are in `results.refused`."""
     workers: dict[str, Worker] = {}
-    reasons: dict[str, str] = {}
-    for name in systems:
-        process = SYSTEMS[name].process
-        if process not in workers and process not in reasons:
-            show(f"starting {process}")
-            try:
-                arguments = [places.fill(argument) for argument in PROCESSES[process].arguments]
-                worker = Worker(process, PROCESSES[process], arguments, work / f"{process}.log")
-                workers[process] = worker
-                results.facts["versions"][process] = dict(worker.versions)
-            except (Refused, SystemExit) as error:
-                reasons[process] = str(error)
-        if process in reasons:
-            results.refused[name] = reasons[process]
+    for process in dict.fromkeys(SYSTEMS[name].process for name in systems):
+        show(f"starting {process}")
+        begin = time.monotonic()
+        try:
+            if available_mib() < LEAVE_MIB:  # all workers stay until the end
+                raise Refused(f"the others had left less than {LEAVE_MIB:,} MiB of memory")
+            arguments = [made.fill(argument) for argument in PROCESSES[process].arguments]
+            worker = Worker(process, PROCESSES[process], arguments, work / f"{process}.log")
+        except (Refused, SystemExit) as error:
+            results.refused |= dict.fromkeys(set(systems).intersection(processes_of(SYSTEMS, process)), str(error))
+            continue
+        workers[process] = worker
+        results.facts["versions"][process] = dict(worker.versions)
+        results.facts["start_s"][process] = round(time.monotonic() - begin, 1)
     return workers
 
 
-class Places:
-    """What stands for the names in braces in the arguments of processes; made when it is asked for."""
-
-    def __init__(self, work: Path, repository: Path | None) -> None:
-        self._work = work
-        self._repository = repository
-
-    def fill(self, argument: str) -> str:
-        match argument:
-            case "{fp32}":
-                return str(self.exported("encserve"))
-            case "{int8}":
-                return str(self.exported("encserve-int8"))
-            case "{fp32 for OpenVINO}":
-                return str(self.exported("encserve-openvino"))
-            case "{checkpoint}":
-                return str(exported.CHECKPOINT)
-            case "{onnx}":
-                return str(exported.sentence_transformers_folder("onnx"))
-            case "{openvino}":
-                return str(exported.sentence_transformers_folder("openvino"))
-        return argument
-
-    def exported(self, process: str) -> Path:
-        """The model repository that a process serves."""
-        options = EXPORTS[process]
-        return exported.pipeline(self._work, *options) if options or not self._repository else self._repository
+def judge(workers: dict[str, Worker], systems: list[str], results: Results) -> None:
+    """See that every system makes the right vectors before any is measured; one that does not is refused."""
+    asked = texts()
+    right = reference(exported.CHECKPOINT, asked)
+    for name in systems:
+        system = SYSTEMS[name]
+        if system.roofline or system.process not in workers:
+            continue
+        show(f"vectors of {name}")
+        try:
+            found = Quality.of(workers[system.process].embed(asked, system.variant, timeout_s=300), right)
+            results.quality[name] = found
+            wrong = found.wrong(system.precision)
+        except (Refused, ValueError) as error:
+            wrong = f"no vectors: {error}"
+        if wrong:
+            results.refused[name] = wrong
+    for process in list(workers):
+        if set(systems).intersection(processes_of(SYSTEMS, process)) <= results.refused.keys():
+            workers.pop(process).close()
 
 
 def padding_of_pipelines(
-    workers: dict[str, Worker], workloads: dict[str, Workload], places: Places, results: Results
+    workers: dict[str, Worker], workloads: dict[str, Workload], made: Made, results: Results
 ) -> dict[tuple[str, str], float]:
-    """(process, workload) -> the padding in the linear layers of encserve's own graphs, counted in the graph itself."""
+    """(process, workload) -> the padding in the linear layers of encserve's own graphs, counted in the graph itself:
+    with every workload in the FP32 graph, with the first in those of other options."""
     found = {}
-    for process in workers.keys() & EXPORTS.keys():
-        graph = places.exported(process) / f"{exported.MODEL}_encode" / "1" / "model.onnx"
-        for name, workload in workloads.items():
+    for process in workers:
+        if not process.startswith(("encserve", "bound")):
+            continue
+        repository = Path(made.fill(PROCESSES[process].arguments[0]))
+        graph = repository / f"{exported.MODEL}_encode" / "1" / "model.onnx"
+        for name in workloads if process == "encserve" else list(workloads)[:1]:
             try:
-                found[process, name] = padding_in_linear_layers(graph, workload.tokens[:32])
+                found[process, name] = padding_in_linear_layers(graph, workloads[name].tokens[:32])
             except Exception as error:  # a graph for another runtime; all else can be measured
                 results.failed[f"{process}, padding"] = f"{type(error).__name__}: {error}"[:300]
     return found
@@ -190,7 +188,7 @@ def facts(arguments: argparse.Namespace, workloads: dict[str, Workload]) -> dict
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": describe_machine(),
         "python": platform.python_version(),
-        "model": "all-MiniLM-L6-v2",
+        "model": exported.CHECKPOINT.name if OTHER_CHECKPOINT else "all-MiniLM-L6-v2",
         "rounds": arguments.rounds,
         "seconds": arguments.seconds,
         "workloads": {
@@ -198,6 +196,7 @@ def facts(arguments: argparse.Namespace, workloads: dict[str, Workload]) -> dict
             for name, each in workloads.items()
         },
         "versions": {},
+        "start_s": {},
     }
 
 

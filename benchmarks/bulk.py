@@ -148,7 +148,7 @@ def in_process(source: Path, out: Path, repository: Path) -> None:
 def infinity(python: Path, source: Path, out: Path) -> None:
     """Its engine in a process of its own, without its server."""
     out.mkdir(parents=True)
-    command = [python, "-m", "benchmarks.systems.infinity_offline", CHECKPOINT, source, out / "part.parquet"]
+    command = [python, "-m", "benchmarks.systems.in_process.infinity_offline", CHECKPOINT, source, out / "part.parquet"]
     settings = {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0", "HF_HUB_OFFLINE": "1"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(

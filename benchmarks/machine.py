@@ -19,3 +19,9 @@ def describe_machine() -> dict[str, Any]:
         "memory_gib": round(memory_kib / 2**20, 1),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def available_mib() -> int:
+    """Memory that new processes can have without others losing theirs."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))

@@ -7,6 +7,10 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("ENCSERVE_BENCH") or Path.home() / ".cache" / "encserve-bench")
 ENVIRONMENTS = CACHE / "environments"
+OTHER_CHECKPOINT = os.environ.get("ENCSERVE_BENCH_CHECKPOINT", "")
+"""The folder of a checkpoint to measure in place of all-MiniLM-L6-v2; its name names its forms."""
+MODELS = CACHE / "models" / Path(OTHER_CHECKPOINT).name
+"""The forms of the checkpoint that the systems take."""
 REPOSITORY_ROOT = Path(__file__).parents[1]
 
 

@@ -36,8 +36,8 @@ from benchmarks.cost.gateway_process import idle, own_part_us, scheduled_us
 from benchmarks.exported import CHECKPOINT, MODEL
 from benchmarks.machine import describe_machine
 from benchmarks.served import served
-from benchmarks.systems.http_peer import HttpPeer
-from benchmarks.systems.infinity import System as Infinity
+from benchmarks.systems.servers.http_peer import HttpPeer
+from benchmarks.systems.servers.infinity import System as Infinity
 from benchmarks.workloads import make_workload
 from encserve import AsyncClient
 
@@ -51,10 +51,10 @@ CALLS = 100
 """Requests of 32 texts whose processor time is counted."""
 
 PEERS = {
-    "infinity-torch": ("torch", "fp32"),
-    "infinity-optimum": ("optimum", "fp32"),
+    "infinity-torch": ("torch",),
+    "infinity-optimum": ("optimum", "model_O3.onnx"),
 }
-"""Other servers of HTTP -> their engine and precision."""
+"""Other servers of HTTP -> their engine and graph."""
 
 Ask = Callable[[list[str]], Awaitable[None]]
 
@@ -172,7 +172,7 @@ def over_http(session: aiohttp.ClientSession, url: str, encoding: str) -> Ask:
 
 def over_http_of(peer: HttpPeer, session: aiohttp.ClientSession) -> Ask:
     """Asks another server."""
-    return lambda texts: peer.embed(session, texts)
+    return lambda texts: peer.ask(session, texts)
 
 
 async def in_rounds(

@@ -55,11 +55,12 @@ def find_or_write(name: str, folder: Path, *, at_hand: Path | None, tiny: bool) 
         if spec is not None and spec.origin is not None:
             return Path(spec.origin).parent / "model", "trained"
     if not (folder / "config.json").is_file():
-        _write(shape, folder, tiny=tiny)
+        write_random(shape, folder, tiny=tiny)
     return folder, "random"
 
 
-def _write(shape: Shape, folder: Path, *, tiny: bool) -> None:
+def write_random(shape: Shape, folder: Path, *, tiny: bool) -> None:
+    """Write a checkpoint with random weights; its vector of a text is the mean of the tokens'."""
     import torch
     import transformers
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peers.plan import IN_HAND, LOADED
 from benchmarks.peers.results import BOUND, OtherDefinition, Results
 from benchmarks.written import Marks
 
@@ -42,12 +43,9 @@ def _ratio(system: str, to: str, workload: str, *modes: str) -> Callable[[Result
 
 def _against_sentence_transformers(results: Results) -> str:
     parts = []
-    for mode in ("32x1", "4x32"):
-        for to, words in (
-            ("sentence-transformers", "request by request"),
-            ("sentence-transformers, all at once", "all at once"),
-        ):
-            ratio = results.ratio("encserve", to, "mixed", mode)
+    for mode in LOADED:
+        for to_mode, words in (("", "request by request"), (IN_HAND, "all at once")):
+            ratio = results.ratio("encserve", "sentence-transformers", "mixed", mode, to_mode=to_mode)
             if ratio:
                 parts.append(f"{mode}: {ratio} to it {words}")
     return "; ".join(parts) or "not measured"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.peers.plan import Cell
+from benchmarks.peers.plan import IN_HAND, Cell
 from benchmarks.peers.workers import Answered
 
 
@@ -47,7 +47,8 @@ class Measurement:
         served = after.children_peak_bytes > 0
         # A system that sent the list again, or not all of it, saw texts of the same mean length.
         mean = float(np.mean(tokens[: min(texts, len(tokens))]))
-        percentiles = np.percentile(answer["latencies_s"], [50, 95, 99]) * 1e3 if answer["latencies_s"] else None
+        requests = [] if cell.mode == IN_HAND and not served else answer["latencies_s"]
+        percentiles = np.percentile(requests, [50, 95, 99]) * 1e3 if requests else None
         p50, p95, p99 = (None, None, None) if percentiles is None else map(float, percentiles.round(3))
         return cls(
             system=cell.system,

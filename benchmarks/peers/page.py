@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.peers.asked import FIGURES_ASKED
-from benchmarks.peers.plan import SYSTEMS
+from benchmarks.peers.catalogue import SYSTEMS
 from benchmarks.peers.results import BOUND, Results
 from encserve_pages.bars import Bar, render_bars
 from encserve_pages.chart import legend
@@ -23,6 +23,8 @@ WORDS = {
     "mixed": "lognormal lengths, as queries and passages together",
     "short": "up to 16 tokens",
     "long": "all at the maximum",
+    "queries": "lengths as of the queries of MS MARCO",
+    "passages": "lengths as of the passages of MS MARCO",
     "bimodal": "95 of 100 short, the others at the maximum",
     "1x1": "one caller, one text at a time",
     "32x1": "32 callers, one text at a time each",
@@ -68,7 +70,7 @@ def _rates(results: Results, workload: str, mode: str) -> Figure:
     for name in results.systems(workload, mode):
         rates = [each.tokens_per_s for each in results.find(name, workload, mode)]
         median = results.median(name, workload, mode, "tokens_per_s") or 0.0
-        ratio, share = results.ratio(name, BOUND, workload, mode, "tokens_per_s"), results.share(name, workload, mode)
+        ratio, share = results.ratio(name, BOUND, workload, mode), results.share(name, workload, mode)
         bars.append(
             Bar(
                 name=name,
@@ -113,6 +115,8 @@ def _numbers(results: Results, workload: str, mode: str) -> Table:
         formats = [each for _, each in columns.values()]
         cells = ["" if value is None else each.format(value) for value, each in zip(values, formats, strict=True)]
         share = results.share(name, workload, mode)
+        near = results.quality.get(name)
+        cells.append(f"{near.cosine:.5f} / {near.neighbours:.3f}" if near else "")
         cells.append("" if share is None else f"{share.median:.0%} ({share.low:.0%} to {share.high:.0%})")
         rows.append([f"{name}, {SYSTEMS[name].precision}, {SYSTEMS[name].where}", *cells])
-    return Table("", ["", *columns, "of the roofline"], rows)
+    return Table("", ["", *columns, "cosine / neighbours", "of the roofline"], rows)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks.peers.catalogue import SYSTEMS
 from benchmarks.peers.measurement import Measurement
-from benchmarks.peers.plan import SYSTEMS
+from benchmarks.peers.plan import IN_HAND, LOADED
+from benchmarks.peers.quality import Quality
 
 BOUND = "the in-process bound"
 """Stands for the best system of those that have all texts in hand, in any engine and packing, round by round."""
@@ -60,6 +62,8 @@ class Results:
 
     facts: dict[str, Any]
     measurements: list[Measurement] = field(default_factory=list)
+    quality: dict[str, Quality] = field(default_factory=dict)
+    """System -> how near its vectors are to those of FP32."""
     refused: dict[str, str] = field(default_factory=dict)
     """System -> why it could not be measured, or no longer."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -70,8 +74,16 @@ class Results:
         self.measurements.append(measurement)
 
     def find(self, system: str, workload: str, mode: str) -> list[Measurement]:
-        """Those of one cell, in the order of the rounds. Of `BOUND` and `ROOFLINES` the fastest of each round."""
+        """Those of one cell, in the order of the rounds. Of `BOUND` and `ROOFLINES` the fastest of each round.
+
+        The bound of servers under load is of those that have all texts in hand. Products of matrices are measured once
+        a round, with the first workload, whatever the texts are: a token has the same products in every text.
+        """
         names = STANDS_FOR.get(system, (system,))
+        if system in ROOFLINES.values():
+            workload, mode = next(iter(self.facts["workloads"])), IN_HAND
+        elif system == BOUND and mode in LOADED:
+            mode = IN_HAND
         best: dict[int, Measurement] = {}
         for each in self.measurements:
             fits = each.system in names and (each.workload, each.mode) == (workload, mode)
@@ -94,19 +106,20 @@ class Results:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
-    def ratio(self, system: str, to: str, workload: str, mode: str, figure: str = "texts_per_s") -> Ratio | None:
-        """Of two systems' texts per second, or of another figure, round by round; None where one of them was not
-        measured."""
+    def ratio(
+        self, system: str, to: str, workload: str, mode: str, figure: str = "tokens_per_s", to_mode: str = ""
+    ) -> Ratio | None:
+        """Of two systems' tokens per second, or of another figure, round by round; None where one of them was not
+        measured. `to_mode` is the other's mode where that is another, whose texts are of other lengths: so tokens."""
         own = {each.round: getattr(each, figure) for each in self.find(system, workload, mode)}
-        other = {each.round: getattr(each, figure) for each in self.find(to, workload, mode)}
+        other = {each.round: getattr(each, figure) for each in self.find(to, workload, to_mode or mode)}
         ratios = [own[number] / other[number] for number in own if number in other]
         return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
     def share(self, system: str, workload: str, mode: str) -> Ratio | None:
         """A system's tokens per second as a share of what the machine's products in the system's precision would give,
         round by round; None where either was not measured."""
-        # Products answer the first texts of a load, so that texts per second would be of other lengths.
-        return self.ratio(system, ROOFLINES[SYSTEMS[system].precision], workload, mode, "tokens_per_s")
+        return self.ratio(system, ROOFLINES[SYSTEMS[system].precision], workload, mode)
 
     def to_json(self) -> dict[str, Any]:
         """For a file; `from_json` reads it."""
@@ -125,6 +138,7 @@ class Results:
         ]
         return {
             "facts": {**self.facts, DEFINITION: STANDS_FOR},
+            "quality": {name: asdict(each) for name, each in self.quality.items()},
             "refused": self.refused,
             "failed": self.failed,
             "summary": summary,
@@ -145,6 +159,7 @@ class Results:
         return cls(
             facts=facts,
             measurements=[Measurement(**each) for each in data["measurements"]],
+            quality={name: Quality(**each) for name, each in data["quality"].items()},
             refused=dict(data["refused"]),
             failed=dict(data["failed"]),
         )
@@ -162,7 +177,7 @@ def print_table(results: Results) -> None:
     for workload, mode in results.cells():
         print(f"\n{workload}, {mode}")
         heads = "".join(f"{head:>{width}}" for head, width in COLUMNS.items())
-        print(f"  {'':<44}{heads}   {'ratio to the bound':<22}   share of the roofline")
+        print(f"  {'':<44}{heads}   cosine, neighbours   {'ratio to the bound':<22}   share of the roofline")
         for system in results.systems(workload, mode):
             values = [
                 results.median(system, workload, mode, figure)
@@ -171,6 +186,9 @@ def print_table(results: Results) -> None:
             texts, tokens, p50, p99, cpu = ("-" if value is None else f"{value:,.1f}" for value in values)
             ratio = str(results.ratio(system, BOUND, workload, mode) or "-")
             share = results.share(system, workload, mode) or "-"
-            print(f"  {system:<44}{texts:>9}{tokens:>10}{p50:>9}{p99:>9}{cpu:>12}   {ratio:<22}   {share}")
+            near = results.quality.get(system)
+            quality = f"{near.cosine:.5f}, {near.neighbours:.3f}" if near else "-"
+            figures = f"{texts:>9}{tokens:>10}{p50:>9}{p99:>9}{cpu:>12}"
+            print(f"  {system:<44}{figures}   {quality:<18}   {ratio:<22}   {share}")
     for name, reason in {**results.refused, **results.failed}.items():
         print(f"\n{name} was not measured: {reason}")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.modes import MODES
+from benchmarks.peers.catalogue import SYSTEMS
 from benchmarks.peers.measurement import Measurement
-from benchmarks.peers.plan import SYSTEMS, Cell
+from benchmarks.peers.plan import IN_HAND, Cell, processes_of
 from benchmarks.peers.results import Results
 from benchmarks.peers.workers import Refused, Worker
 from benchmarks.workloads import Workload
@@ -18,6 +19,8 @@ from benchmarks.workloads import Workload
 OPEN_LOOP = "open, 70 %"
 """A mode of its own: single texts at random times, at 70 % of the rate that encserve reached in mode 32x1."""
 OPEN_SYSTEM = "encserve"
+IN_HAND_TOKENS = 40_000
+"""Of the texts that a system has in hand at once, at most: about those of 1,024 texts of the first workload."""
 
 
 @dataclass
@@ -40,17 +43,18 @@ class Rounds:
         if worker is None or cell.system in self.results.refused:
             return
         mode = MODES["32x1" if due_s else cell.mode]
-        requests = mode.requests(workload.texts)
-        requests = requests[: max(mode.streams, round(len(requests) * self.arguments.share))]
+        texts = workload.texts
+        if cell.mode == IN_HAND:
+            texts = texts[: int(np.searchsorted(np.cumsum(workload.tokens), IN_HAND_TOKENS, side="right"))]
+        requests = mode.requests(texts[: max(mode.streams, round(len(texts[: mode.texts]) * self.arguments.share))])
         seconds = self.arguments.seconds
         load = {"requests": requests, "streams": mode.streams, "cap_s": seconds, "due_s": due_s or []}
         try:
             answered = worker.run(load, system.variant, timeout_s=60 + 20 * seconds)
         except Refused as error:
             self.workers.pop(system.process).close()
-            for name in SYSTEMS:  # all that this process stood for
-                if SYSTEMS[name].process == system.process and name in self.arguments.systems:
-                    self.results.refused[name] = f"since {cell.system}, {cell.workload}, {cell.mode}: {error}"
+            for name in set(self.arguments.systems).intersection(processes_of(SYSTEMS, system.process)):
+                self.results.refused[name] = f"since {cell.system}, {cell.workload}, {cell.mode}: {error}"
             return
         if "failed" in answered.said:
             self.results.failed[f"{cell.system}, {cell.workload}, {cell.mode}"] = answered.said["failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import selectors
@@ -12,6 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.peers.plan import Process
 from benchmarks.places import REPOSITORY_ROOT, interpreter
@@ -85,22 +89,37 @@ class Worker:
         Raises:
             Refused: it ended, or did not answer in time.
         """
+        before = cost_of(self._pid)
+        answer = self._ask({"load": load, "variant": variant}, timeout_s=timeout_s)
+        after = cost_of(self._pid)
+        pause(self._pid)
+        return Answered(said=answer, before=before, after=after)
+
+    def embed(self, texts: Sequence[str], variant: str, *, timeout_s: float) -> NDArray[np.float32]:
+        """The vectors (n, W) that it makes of n texts.
+
+        Raises:
+            Refused: it ended, did not answer in time, or failed.
+        """
+        answer = self._ask({"embed": list(texts), "variant": variant}, timeout_s=timeout_s)
+        pause(self._pid)
+        if "failed" in answer:
+            raise Refused(answer["failed"])
+        return np.frombuffer(base64.b64decode(answer["numbers"]), "<f4").reshape(answer["rows"], -1)
+
+    def _ask(self, order: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        """Let it go on, and answer."""
         assert self._process.stdin is not None
-        pid = self._pid
-        resume(pid)
-        before = cost_of(pid)
+        resume(self._pid)
         try:
-            self._process.stdin.write(json.dumps({"load": load, "variant": variant}) + "\n")
+            self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
-            answer = self._read(timeout_s=timeout_s)
+            return self._read(timeout_s=timeout_s)
         except BrokenPipeError:
             raise Refused(self._end()) from None
         except Refused:  # what it does would go on beside the others
-            kill(pid)
+            kill(self._pid)
             raise
-        after = cost_of(pid)
-        pause(pid)
-        return Answered(said=answer, before=before, after=after)
 
     def _read(self, *, timeout_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None

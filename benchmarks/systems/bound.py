@@ -9,7 +9,6 @@ cores, as the server does. The best of these, and of all other systems that have
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from benchmarks.closed_loop import Done, Load
+from benchmarks.closed_loop import Done, Load, serially
 from benchmarks.exported import CHECKPOINT, MODEL, padded_graph
 from benchmarks.systems.side_by_side import rows_of_texts
 from benchmarks.workloads import LONGEST
@@ -67,30 +66,14 @@ class System:
         if load.streams == 1 and len(load.requests[0]) == 1:
             return self._each(load, ALONE[variant])
         self._computed = self._real = 0
-        done, begin = Done(), time.perf_counter()
-        texts = [text for request in load.requests for text in request]
-        chunk = 1024
-        for first in range(0, len(texts), chunk):
-            if time.perf_counter() - begin > load.cap_s:
-                break
-            part = texts[first : first + chunk]
-            vectors = WAYS[variant](self, self._tokenize(part))
-            assert vectors.shape == (len(part), 384), vectors.shape
-            done.texts += len(part)
-        done.wall_s = time.perf_counter() - begin
-        return done
+        return serially(load, lambda texts: self.embed(texts, variant))
+
+    def embed(self, texts: list[str], variant: str) -> NDArray[np.float32]:
+        return WAYS[variant](self, self._tokenize(texts))
 
     def _each(self, load: Load, way: Callable[[System, NDArray[np.int64]], object]) -> Done:
         """The latency of one text at a time."""
-        done, begin = Done(), time.perf_counter()
-        for request in load.requests:
-            before = time.perf_counter()
-            way(self, self._tokenize(request)[0])
-            done.add(request, time.perf_counter() - before)
-            if time.perf_counter() - begin > load.cap_s:
-                break
-        done.wall_s = time.perf_counter() - begin
-        return done
+        return serially(load, lambda texts: way(self, self._tokenize(texts)[0]))
 
     def _tokenize(self, texts: list[str]) -> Ids:
         return [np.array(encoding.ids, np.int64) for encoding in self._tokenizer.encode_batch_fast(texts)]

@@ -7,6 +7,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.closed_loop import Done, Load, as_tasks, on_threads
 from benchmarks.exported import MODEL
 from benchmarks.systems.perf_analyzer import perf_analyzer
@@ -44,6 +47,10 @@ class System:
             with Client(url, concurrency=CONCURRENCY) as client:
                 return on_threads(load, lambda texts: client.embed(texts, model=MODEL))
         return asyncio.run(self._with_await(load, url, coalesce=variant != "async, each alone"))
+
+    def embed(self, texts: list[str], variant: str) -> NDArray[np.float32]:
+        with Client(self._server.grpc_url) as client:
+            return client.embed(texts, model=MODEL).vectors
 
     @staticmethod
     async def _with_await(load: Load, url: str, *, coalesce: bool) -> Done:

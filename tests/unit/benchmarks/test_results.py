@@ -6,12 +6,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks.closed_loop import Load, as_tasks, on_threads, serially
+from benchmarks.peers import published
 from benchmarks.peers.asked import MARKS, main, table
+from benchmarks.peers.catalogue import PROCESSES, SYSTEMS
 from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.page import write_page
-from benchmarks.peers.plan import FIRST_TIER, PROCESSES, SYSTEMS, Cell, cells
+from benchmarks.peers.plan import IN_HAND, LOADED, Cell, cells
+from benchmarks.peers.quality import Quality
 from benchmarks.peers.results import BOUND, OtherDefinition, Results, print_table
 from benchmarks.peers.workers import Answered
 from benchmarks.processes import Cost, cost_of
@@ -27,7 +31,9 @@ FACTS = {
 }
 
 
-def measurement(system, texts_per_s, *, number=1, mode="4x32", **figures):
+def measurement(system, texts_per_s, *, number=1, mode="", **figures):
+    modes = SYSTEMS[system].modes
+    mode = mode or next(each for each in ("4x32", IN_HAND, *modes) if each in modes)
     values = {
         "workload": "mixed",
         "texts": 100,
@@ -71,9 +77,9 @@ def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_medians(result
 
 def test_the_best_of_all_that_have_the_texts_in_hand_is_the_bound_whatever_its_engine(results):
     for number, rate in enumerate((250.0, 80.0, 100.0), start=1):
-        results.add(measurement("sentence-transformers openvino, all at once", rate, number=number))
+        results.add(measurement("sentence-transformers openvino", rate, number=number, mode=IN_HAND))
         results.add(measurement("bound, packed, OpenVINO", 240.0 - number, number=number))
-        results.add(measurement("sentence-transformers openvino", 500.0, number=number))  # request by request: no bound
+        results.add(measurement("sentence-transformers onnx", 500.0, number=number))  # request by request: no bound
         results.add(measurement("encserve int8", 900.0, number=number))
     assert [each.texts_per_s for each in results.find(BOUND, "mixed", "4x32")] == [250.0, 238.0, 237.0]
 
@@ -87,8 +93,8 @@ def test_a_share_is_of_the_best_products_of_the_round_in_the_precision_of_the_sy
     share = results.share("encserve", "mixed", "4x32")
     assert (share.median, share.low, share.high) == (180 / 360, 95 / 380, 190 / 300)
     assert results.share("encserve int8", "mixed", "4x32").median == 0.4
-    assert results.share("encserve", "mixed", "1x1") is None  # no products were measured there
-    results.add(measurement("encserve, Client", 100.0, tokens_per_s=5000.0))  # of longer texts
+    assert results.share("encserve", "mixed", "1x1").median == 100 / 360  # products are measured once a round
+    results.add(measurement("encserve, Client", 100.0, mode="4x32", tokens_per_s=5000.0))  # of longer texts
     assert results.share("encserve, Client", "mixed", "4x32").median == 5000 / (35 * 300)
     rows = results.to_json()["summary"]
     (row,) = (each for each in rows if (each["system"], each["mode"]) == ("encserve", "4x32"))
@@ -156,6 +162,9 @@ def test_the_document_has_no_table_of_results_by_another_definition():
         text = table(Results.from_json(kept))
     except OtherDefinition:
         text = "No run by today's definition of the bound is kept."
+    else:
+        for file in ("README.md", "docs/performance.md"):
+            assert published.MARKS.inside(root / file).strip() == published.peers_table(Results.from_json(kept))
     assert f"{MARKS.begin}\n{text}\n{MARKS.end}" in document
 
 
@@ -167,7 +176,7 @@ def test_bars_and_the_shares_beside_them_are_of_one_unit(results, tmp_path):
     assert f"{35 * 380:,}" in page
     assert f"{35 * 180:,}  ·  0.95 of the bound  ·  50% of the roofline" in page
     assert "mixed, 4x32: tokens per second" in page
-    assert results.systems("mixed", "4x32")[:2] == ["roofline, fp32 torch", "bound, packed"]
+    assert results.systems("mixed", IN_HAND)[:2] == ["roofline, fp32 torch", "bound, packed"]
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_it_shows(results, tmp_path):
@@ -180,11 +189,72 @@ def test_the_page_needs_nothing_else_and_escapes_what_it_shows(results, tmp_path
 
 
 def test_all_systems_are_measured_with_the_first_workload_and_few_with_the_others():
-    plan = cells(list(SYSTEMS), ["mixed", "long"], ["1x1", "4x32"])
-    assert len(plan) == 2 * len(SYSTEMS) + len(FIRST_TIER)
-    assert Cell("encserve", "long", "4x32") in plan
-    assert plan[: len(SYSTEMS)] == [Cell(name, "mixed", "1x1") for name in SYSTEMS]  # in turn
+    plan = cells(list(SYSTEMS.values()), ["mixed", "long"], ["1x1", "4x32", IN_HAND])
+    few = [each for each in SYSTEMS.values() if each.everywhere]
+    assert [cell for cell in plan if cell.workload == "long"] == [
+        Cell(each.name, "long", each.everywhere) for each in few
+    ]
+    assert plan[0] == Cell("encserve", "mixed", "1x1")
+    assert len(plan) == len(set(plan))
     assert {system.process for system in SYSTEMS.values()} == set(PROCESSES)
+    assert all(each.everywhere in ("", *each.modes) for each in SYSTEMS.values())
+
+
+def test_every_server_is_measured_under_load_and_every_library_that_bounds_with_all_texts_in_hand():
+    for system in SYSTEMS.values():
+        assert set(system.modes) & set(LOADED) or system.where == "in process", system.name
+        assert not system.bounds or IN_HAND in system.modes, system.name
+
+
+def test_every_file_of_an_environment_is_of_a_peer_and_pinned():
+    folder = Path(__file__).parents[3] / "benchmarks/environments"
+    made = {file.stem for file in folder.glob("*.txt")}
+    assert {process.environment for process in PROCESSES.values()} - {""} <= made
+    for file in folder.glob("*.txt"):
+        lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+        assert any("==" in line for line in lines), file
+
+
+def test_vectors_are_wrong_by_the_measure_of_their_precision():
+    rows = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    assert Quality.of(3 * rows, rows) == Quality(1.0, 1.0)
+    noisy = Quality.of(rows + 0.2 * np.random.default_rng(1).normal(size=rows.shape).astype(np.float32), rows)
+    assert noisy.wrong("fp32").startswith("wrong vectors: mean cosine 0.9")
+    assert not noisy.wrong("int8")
+    assert 0.5 < noisy.neighbours < 1
+    with pytest.raises(ValueError, match="vectors of shape"):
+        Quality.of(rows[1:], rows)
+    with pytest.raises(ValueError, match="numbers that are none"):
+        Quality.of(np.full_like(rows, np.nan), rows)
+
+
+def test_each_peer_is_published_with_its_best_and_its_quality(results, tmp_path, monkeypatch):
+    results.quality |= {"CTranslate2 int8": Quality(0.99731, 0.9234)}
+    for number in (1, 2, 3):
+        results.add(measurement("CTranslate2 int8", 300.0, number=number))
+        results.add(measurement("encserve int8", 400.0, number=number))
+        results.add(measurement("encserve int8", 200.0, number=number, mode="32x1"))
+        results.add(measurement("sentence-transformers", 150.0, number=number, mode=IN_HAND))
+        results.add(measurement("roofline, int8 torch", 1000.0, number=number))
+    text = published.peers_table(results)
+    ratios = "0.30 (0.30 to 0.30) | 1.33 (1.33 to 1.33)"
+    assert f"| CTranslate2 int8 | int8 | in process | 0.9973 / 0.923 | all texts in hand | {ratios} |" in text
+    assert "| sentence-transformers | fp32 | in process |  | all texts in hand |" in text
+    assert "| sentence-transformers | fp32 | in process |  | 32 texts a call |" not in text
+    assert "- MLServer: it is <not> installed" in text
+    rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
+    assert rows[-2:] == ["| CTranslate2 int8", "| sentence-transformers"]  # the fastest first
+    files = [tmp_path / "bench.json", tmp_path / "README.md", tmp_path / "performance.md"]
+    files[0].write_text(json.dumps(results.to_json()))
+    own, asked = published.MARKS, MARKS
+    files[1].write_text(f"{own.begin}\n{own.end}\n")
+    files[2].write_text(f"{own.begin}\n{own.end}\n{asked.begin}\n{asked.end}\n")
+    monkeypatch.setattr(published, "README", files[1])
+    monkeypatch.setattr(published, "PERFORMANCE", files[2])
+    monkeypatch.setattr(sys, "argv", ["published", "--json", str(files[0])])
+    published.main()
+    assert files[1].read_text() == f"{own.begin}\n{text}\n{own.end}\n"
+    assert files[2].read_text() == f"{own.begin}\n{text}\n{own.end}\n{asked.begin}\n{table(results)}\n{asked.end}\n"
 
 
 def test_a_measurement_counts_server_and_client():

@@ -3,8 +3,9 @@
 from argparse import Namespace
 
 import pytest
+from benchmarks.peers.catalogue import SYSTEMS
 from benchmarks.peers.measurement import Measurement
-from benchmarks.peers.plan import SYSTEMS, Cell
+from benchmarks.peers.plan import IN_HAND, Cell
 from benchmarks.peers.results import Results
 from benchmarks.peers.rounds import OPEN_LOOP, Rounds
 from benchmarks.peers.workers import Answered, Refused
@@ -72,3 +73,18 @@ def test_what_failed_is_noted_with_its_cell():
     run.measure_open_loop(1)  # of which nothing can be said without a rate
     assert run.results.failed == {"encserve, mixed, 1x1": "OSError: no"}
     assert run.results.measurements == []
+
+
+def test_texts_in_hand_are_so_many_tokens_at_most_and_have_no_latency():
+    """Else a library that has long texts in hand would take many times as long as asked."""
+    worker = Worker(texts=100, wall_s=1.0, latencies_s=[1.0], padding=None)
+    run = rounds(worker)
+    run.workers[SYSTEMS["CTranslate2"].process] = worker
+    run.workloads["mixed"] = Workload(name="mixed", texts=["a text"] * 2048, tokens=[250] * 2048)
+    run.measure(Cell("CTranslate2", "mixed", IN_HAND), 1)
+    run.measure(Cell("encserve", "mixed", "4x32"), 1)
+    in_hand, requests = (load["requests"] for load in worker.loads)
+    assert [len(texts) for texts in in_hand] == [160]
+    assert [len(texts) for texts in requests] == [32] * 48
+    library, server = run.results.measurements
+    assert (library.p50_ms, server.p50_ms) == (None, 1000.0)

@@ -1,10 +1,9 @@
-"""Triton as its tutorials do it: padded tensors, a separate tokenizer, dynamic batching; with Triton's own client."""
+"""Triton with a repository that is not encserve's (`triton_repositories`), and with Triton's own client."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, aio
 from tritonclient.grpc import InferInput as Input
 from tritonclient.utils import InferenceServerException
 
 from benchmarks.closed_loop import Done, Load, as_tasks
-from benchmarks.exported import CHECKPOINT, padded_graph
-from benchmarks.places import REPOSITORY_ROOT
 from benchmarks.systems.perf_analyzer import perf_analyzer
+from benchmarks.systems.servers.triton_repositories import MAX_BATCH, REPOSITORIES
 from encserve_server.config import LOOPBACK, ServeConfig
 from encserve_server.host.locate import find_triton
 from encserve_server.host.platform import has_nvidia_driver, read_host
@@ -30,49 +29,17 @@ from encserve_server.launcher.runtime_folder import create_runtime_folder
 from encserve_server.processes.process import TritonProcess
 from encserve_server.processes.program import Program
 
-MAX_BATCH = 64
 START_S = 90.0
 SECRET = "benchmark-of-padding"  # of a server on loopback that holds nothing
-SOURCES = REPOSITORY_ROOT / "benchmarks" / "servers" / "padded_triton"
-
-TOKENIZE = """
-backend: "python" max_batch_size: 64
-input [{ name: "text" data_type: TYPE_STRING dims: [1] }]
-output [
-  { name: "input_ids" data_type: TYPE_INT64 dims: [-1] }, { name: "attention_mask" data_type: TYPE_INT64 dims: [-1] }
-]
-dynamic_batching {}
-"""
-ENCODE = """
-backend: "python" max_batch_size: 64
-input [
-  { name: "input_ids" data_type: TYPE_INT64 dims: [-1] }, { name: "attention_mask" data_type: TYPE_INT64 dims: [-1] }
-]
-output [{ name: "embedding" data_type: TYPE_FP32 dims: [384] }]
-dynamic_batching {}
-"""
-ENSEMBLE = """
-platform: "ensemble" max_batch_size: 64
-input [{ name: "text" data_type: TYPE_STRING dims: [1] }]
-output [{ name: "embedding" data_type: TYPE_FP32 dims: [384] }]
-ensemble_scheduling { step [
-  { model_name: "tokenize" model_version: -1
-    input_map { key: "text" value: "text" }
-    output_map { key: "input_ids" value: "ids" } output_map { key: "attention_mask" value: "mask" } },
-  { model_name: "encode" model_version: -1
-    input_map { key: "input_ids" value: "ids" } input_map { key: "attention_mask" value: "mask" }
-    output_map { key: "embedding" value: "embedding" } }
-] }
-"""
 
 
 class System:
     """Variants: Triton's Python client with asyncio, and perf_analyzer."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._repository = tempfile.TemporaryDirectory()
         repository = Path(self._repository.name)
-        write_repository(repository)
+        REPOSITORIES[kind](repository)
         http_port, grpc_port, metrics_port = free_ports(3)
         self._url = f"{LOOPBACK}:{grpc_port}"
         config = ServeConfig(repository=repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port)
@@ -124,6 +91,13 @@ class System:
         async with aio.InferenceServerClient(self._url) as client:
             return await as_tasks(load, lambda texts: _embed(client, texts))
 
+    def embed(self, texts: list[str], variant: str) -> NDArray[np.float32]:
+        async def ask() -> NDArray[np.float32]:
+            async with aio.InferenceServerClient(self._url) as client:
+                return await _embed(client, texts)
+
+        return asyncio.run(ask())
+
     def padding(self) -> float | None:
         return None
 
@@ -133,25 +107,15 @@ class System:
         self._repository.cleanup()
 
 
-async def _embed(client: Any, texts: list[str]) -> None:
+async def _embed(client: Any, texts: list[str]) -> NDArray[np.float32]:
     """In requests of at most `MAX_BATCH` texts, all under way together."""
 
-    async def one(part: list[str]) -> None:
+    async def one(part: list[str]) -> NDArray[np.float32]:
         tensor = Input("text", [len(part), 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[text.encode()] for text in part], np.object_))
-        answer = await client.infer("minilm", [tensor])
-        assert answer.as_numpy("embedding").shape == (len(part), 384)
+        rows: NDArray[np.float32] = (await client.infer("minilm", [tensor])).as_numpy("embedding")
+        assert rows.shape == (len(part), 384)
+        return rows
 
-    await asyncio.gather(*(one(texts[begin : begin + MAX_BATCH]) for begin in range(0, len(texts), MAX_BATCH)))
-
-
-def write_repository(repository: Path) -> None:
-    """The three models."""
-    for name, config in (("tokenize", TOKENIZE), ("encode", ENCODE), ("minilm", ENSEMBLE)):
-        version = repository / name / "1"
-        version.mkdir(parents=True)
-        (repository / name / "config.pbtxt").write_text(config)
-        if name != "minilm":
-            shutil.copyfile(SOURCES / f"{name}.py", version / "model.py")
-    shutil.copyfile(CHECKPOINT / "tokenizer.json", repository / "tokenize" / "1" / "tokenizer.json")
-    shutil.copyfile(padded_graph(), repository / "encode" / "1" / "model.onnx")
+    parts = (texts[begin : begin + MAX_BATCH] for begin in range(0, len(texts), MAX_BATCH))
+    return np.concatenate(await asyncio.gather(*map(one, parts)))

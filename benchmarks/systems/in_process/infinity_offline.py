@@ -1,6 +1,6 @@
 """infinity-emb without its server: a file of texts to a file of vectors, by its engine in process.
 
-    python -m benchmarks.systems.infinity_offline CHECKPOINT TEXTS.parquet VECTORS.parquet
+    python -m benchmarks.systems.in_process.infinity_offline CHECKPOINT TEXTS.parquet VECTORS.parquet
 
 Run by the Python of its own environment, which has neither encserve nor numpy below 2.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.exported import CHECKPOINT
 from benchmarks.places import REPOSITORY_ROOT, interpreter
-from benchmarks.systems.http_peer import HttpPeer, HttpService
+from benchmarks.systems.servers.http_peer import HttpPeer, HttpService
 from encserve_server.launcher.ports import free_ports
 
 
@@ -17,7 +17,7 @@ class System(HttpPeer):
                 command=[interpreter("servers"), script, CHECKPOINT, str(port)],
                 url=f"http://127.0.0.1:{port}/embed",
                 body=lambda texts: {"texts": texts},
-                rows=lambda answer: len(answer["vectors"]),
+                rows=lambda answer: answer["vectors"],
                 environment="servers",
                 package=framework,
                 settings={"HF_HUB_OFFLINE": "1"},

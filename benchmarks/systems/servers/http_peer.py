@@ -33,14 +33,16 @@ class HttpService:
     """Where texts go."""
     body: Callable[[list[str]], Any]
     """Texts -> the JSON of a request."""
-    rows: Callable[[Any], int]
-    """The JSON of an answer -> how many texts it answers."""
+    rows: Callable[[Any], Sequence[Any]]
+    """The JSON of an answer -> the vector of each text, in the form in which it came."""
     environment: str
     """Of benchmarks/environments, in which it runs."""
     package: str
     """The peer's own, whose version counts beside those of its parts."""
     settings: Mapping[str, str]
     """Environment variables beside those of this process."""
+    vector: Callable[[Any], Sequence[float]] = list
+    """One of these -> its numbers."""
     folder: Path | None = None
     """Where it is started."""
 
@@ -76,7 +78,7 @@ class HttpPeer:
                 raise SystemExit(f"its server ended with exit code {self._process.returncode} while it started")
             try:
                 async with aiohttp.ClientSession() as session:
-                    await self.embed(session, ["a text", "another text"])
+                    await self.ask(session, ["a text", "another text"])
                     return
             except (aiohttp.ClientError, RuntimeError, OSError) as error:
                 problem = str(error)
@@ -91,10 +93,21 @@ class HttpPeer:
         timeout = aiohttp.ClientTimeout(total=_REQUEST_S)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            return await as_tasks(load, lambda texts: self.embed(session, texts))
+            return await as_tasks(load, lambda texts: self.ask(session, texts))
 
-    async def embed(self, session: aiohttp.ClientSession, texts: list[str]) -> None:
-        """Ask it once.
+    def embed(self, texts: list[str], variant: str) -> list[Sequence[float]]:
+        """Their vectors, asked for in requests of 32 texts."""
+
+        async def ask() -> list[Sequence[float]]:
+            timeout = aiohttp.ClientTimeout(total=_REQUEST_S)
+            async with aiohttp.ClientSession(timeout=timeout) as session:
+                parts = [await self.ask(session, texts[begin : begin + 32]) for begin in range(0, len(texts), 32)]
+            return [self._service.vector(row) for part in parts for row in part]
+
+        return asyncio.run(ask())
+
+    async def ask(self, session: aiohttp.ClientSession, texts: list[str]) -> Sequence[Any]:
+        """Ask it once, for the vector of each text in the form in which it comes.
 
         Raises:
             RuntimeError: it answered with another status than 200, or not a row for each text.
@@ -103,8 +116,9 @@ class HttpPeer:
             if response.status != 200:
                 raise RuntimeError(f"status {response.status}: {(await response.text())[:300]}")
             rows = self._service.rows(await response.json())
-        if rows != len(texts):
-            raise RuntimeError(f"{rows} rows for {len(texts)} texts")
+        if len(rows) != len(texts):
+            raise RuntimeError(f"{len(rows)} rows for {len(texts)} texts")
+        return rows
 
     def padding(self) -> float | None:
         """It cannot be seen from outside."""

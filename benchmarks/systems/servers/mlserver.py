@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.exported import CHECKPOINT
 from benchmarks.places import interpreter
-from benchmarks.systems.http_peer import HttpPeer, HttpService
+from benchmarks.systems.servers.http_peer import HttpPeer, HttpService
 from encserve_server.launcher.ports import free_ports
 
 
@@ -49,7 +52,8 @@ class System(HttpPeer):
                         }
                     ]
                 },
-                rows=lambda answer: len(answer["outputs"][0]["data"]),
+                rows=lambda answer: answer["outputs"][0]["data"],
+                vector=_pooled,
                 environment="mlserver",
                 package="mlserver-huggingface",
                 settings={"HF_HUB_OFFLINE": "1", "PATH": f"{python.parent}:/usr/bin:/bin"},
@@ -60,3 +64,10 @@ class System(HttpPeer):
     def close(self) -> None:
         super().close()
         self._folder.cleanup()
+
+
+def _pooled(row: str) -> Sequence[float]:
+    """The mean of a text's tokens, of length 1; they come as JSON in a string."""
+    tokens = np.array(json.loads(row), np.float32)
+    mean = tokens.reshape(-1, tokens.shape[-1]).mean(0)
+    return (mean / np.linalg.norm(mean)).tolist()  # type: ignore[no-any-return]

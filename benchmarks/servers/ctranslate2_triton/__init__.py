@@ -1,0 +1,1 @@
+"""CTranslate2 as a model of Triton's Python backend."""

@@ -1,0 +1,1 @@
+"""Servers of other people, each started here and called by a client."""
