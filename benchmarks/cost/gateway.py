@@ -56,7 +56,7 @@ PEERS = {
 }
 """Other servers of HTTP -> their engine and graph."""
 
-Ask = Callable[[list[str]], Awaitable[None]]
+Ask = Callable[[list[str]], Awaitable[object]]
 
 
 @dataclass(frozen=True)

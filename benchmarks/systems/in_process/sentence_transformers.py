@@ -12,7 +12,7 @@ from benchmarks.systems.in_process.library import Library
 
 
 class System(Library):
-    def __init__(self, checkpoint: str, backend: str, file: str = "", hint: str = "") -> None:
+    def __init__(self, checkpoint: str, backend: Any, file: str = "", hint: str = "") -> None:
         """`file` is the graph in the folder; `hint` the precision that OpenVINO is held to, for it would take bfloat16
         where the processor has it."""
         with warnings.catch_warnings():
