@@ -48,7 +48,7 @@ class System:
         self._folder = create_runtime_folder()
         flags = triton_flags(
             config,
-            pipelines=["minilm"],
+            pipelines=sorted(model.name for model in repository.iterdir()),  # no ensemble names what a front asks
             shm_prefix=self._folder.shm_prefix,
             admin_secret=SECRET,
             has_gpu=has_nvidia_driver(),
