@@ -65,6 +65,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--modes", type=_names(MODES), default=list(MODES), help=f"of {', '.join(MODES)}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, help="begin no round that would end later than this after the start")
     parser.add_argument("--seconds", type=float, default=6.0, help="no request of a measurement begins later than this")
     parser.add_argument("--share", type=float, default=1.0, help="share of the texts of each mode, to try things")
     parser.add_argument(
@@ -105,14 +106,23 @@ def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results],
         rounds = Rounds(arguments, workers=workers, workloads=workloads, paddings=paddings, results=results)
         plan = cells([SYSTEMS[name] for name in systems], arguments.workloads, arguments.modes)
         results.facts["started_s"] = round(time.monotonic() - begin)
+        longest_s = 0.0
         for number in range(1, arguments.rounds + 1):
+            round_began = time.monotonic()
+            if arguments.minutes and round_began + longest_s > begin + 60 * arguments.minutes and number > 1:
+                break
+            others = number % 2 == 1
             for index, cell in enumerate(plan, start=1):
+                if cell.workload != arguments.workloads[0] and not others:
+                    continue
                 title = f"round {number} of {arguments.rounds}, {index} of {len(plan)}: "
                 show(title + f"{cell.system}, {cell.workload}, {cell.mode}")
                 rounds.measure(cell, number)
             if OPEN_SYSTEM in systems and "32x1" in arguments.modes:
                 show(f"round {number} of {arguments.rounds}: {OPEN_LOOP}")
                 rounds.measure_open_loop(number)
+            results.facts["rounds"] = number
+            longest_s = max(longest_s, time.monotonic() - round_began)
             keep(results)
         show("")
     finally:

@@ -50,7 +50,7 @@ PROCESSES = {
     "triton-ctranslate2": Process("servers.padded_triton", ("ctranslate2 float32",)),
     "triton-ctranslate2-int8": Process("servers.padded_triton", ("ctranslate2 int8",)),
 }
-IN_PROCESS = ("1x1", *LOADED, IN_HAND)
+IN_PROCESS = ("1x1", "4x32", IN_HAND)
 """Request by request, one after the other as an application makes them; and all at once."""
 _ALONE_AND_ALL = ("1x1", IN_HAND)
 
@@ -127,7 +127,13 @@ SYSTEMS = {
         _roofline("int8", "onnxruntime", "products of 8-bit matrices by MatMulInteger of ONNX Runtime"),
         _roofline("int8", "torch", "products of 8-bit matrices by torch._int_mm, which is oneDNN"),
         _roofline("bf16", "torch", "products of bfloat16 matrices by torch.mm, which is oneDNN"),
-        _encserve("", "encserve", "AsyncClient, which lets calls share requests", modes=IN_PROCESS, everywhere="4x32"),
+        _encserve(
+            "",
+            "encserve",
+            "AsyncClient, which lets calls share requests",
+            modes=("1x1", *LOADED, IN_HAND),
+            everywhere="4x32",
+        ),
         _encserve(
             ", OpenVINO",
             "encserve-openvino",

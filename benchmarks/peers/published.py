@@ -23,7 +23,7 @@ from benchmarks.written import Marks, table
 MARKS = Marks("<!-- benchmarks.peers.published: begin -->", "<!-- benchmarks.peers.published: end -->")
 README, PERFORMANCE = Path("README.md"), Path("docs/performance.md")
 MODE_WORDS = {"32x1": "32 callers of 1 text", "4x32": "4 callers of 32 texts", IN_HAND: "all texts in hand"}
-IN_PROCESS_WORDS = {"32x1": "1 text a call", "4x32": "32 texts a call", IN_HAND: "all texts in hand"}
+IN_PROCESS_WORDS = {"1x1": "1 text a call", "4x32": "32 texts a call", IN_HAND: "all texts in hand"}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,8 @@ class System(HttpPeer):
         self._folder.cleanup()
 
 
-def _pooled(row: str) -> Sequence[float]:
-    """The mean of a text's tokens, of length 1; they come as JSON in a string."""
-    tokens = np.array(json.loads(row), np.float32)
+def _pooled(row: Any) -> Sequence[float]:
+    """The mean of a text's tokens, of length 1; they come as lists, or as JSON in a string."""
+    tokens = np.array(json.loads(row) if isinstance(row, str) else row, np.float32)
     mean = tokens.reshape(-1, tokens.shape[-1]).mean(0)
     return (mean / np.linalg.norm(mean)).tolist()  # type: ignore[no-any-return]
