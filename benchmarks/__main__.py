@@ -32,7 +32,7 @@ from benchmarks.peers.page import write_page
 from benchmarks.peers.plan import cells, processes_of
 from benchmarks.peers.quality import Quality, reference, texts
 from benchmarks.peers.results import Results, print_table
-from benchmarks.peers.rounds import OPEN_LOOP, OPEN_SYSTEM, Rounds
+from benchmarks.peers.rounds import OPEN_LOOP, OPEN_SYSTEM, Rounds, numbers_in_time
 from benchmarks.peers.workers import Refused, Worker
 from benchmarks.places import OTHER_CHECKPOINT
 from benchmarks.workloads import WORKLOADS, Workload, make_workload
@@ -106,14 +106,9 @@ def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results],
         rounds = Rounds(arguments, workers=workers, workloads=workloads, paddings=paddings, results=results)
         plan = cells([SYSTEMS[name] for name in systems], arguments.workloads, arguments.modes)
         results.facts["started_s"] = round(time.monotonic() - begin)
-        longest_s = 0.0
-        for number in range(1, arguments.rounds + 1):
-            round_began = time.monotonic()
-            if arguments.minutes and round_began + longest_s > begin + 60 * arguments.minutes and number > 1:
-                break
-            others = number % 2 == 1
+        for number in numbers_in_time(arguments.rounds, begun_s=begin, minutes=arguments.minutes):
             for index, cell in enumerate(plan, start=1):
-                if cell.workload != arguments.workloads[0] and not others:
+                if cell.workload != arguments.workloads[0] and number % 2 == 0:
                     continue
                 title = f"round {number} of {arguments.rounds}, {index} of {len(plan)}: "
                 show(title + f"{cell.system}, {cell.workload}, {cell.mode}")
@@ -122,7 +117,6 @@ def measure(arguments: argparse.Namespace, work: Path, keep: Callable[[Results],
                 show(f"round {number} of {arguments.rounds}: {OPEN_LOOP}")
                 rounds.measure_open_loop(number)
             results.facts["rounds"] = number
-            longest_s = max(longest_s, time.monotonic() - round_began)
             keep(results)
         show("")
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,20 @@ OPEN_LOOP = "open, 70 %"
 OPEN_SYSTEM = "encserve"
 IN_HAND_TOKENS = 40_000
 """Of the texts that a system has in hand at once, at most: about those of 1,024 texts of the first workload."""
+
+
+def numbers_in_time(
+    rounds: int, *, begun_s: float, minutes: float | None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[int]:
+    """1 and on, as many as there are rounds: but none for a round that, if it takes as long as the longest before it,
+    would end more than so many minutes after `begun_s` by the clock, which counts seconds. The first begins always."""
+    longest_s = 0.0
+    for number in range(1, rounds + 1):
+        now_s = clock()
+        if minutes is not None and number > 1 and now_s + longest_s > begun_s + 60 * minutes:
+            return
+        yield number
+        longest_s = max(longest_s, clock() - now_s)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from benchmarks.peers.catalogue import SYSTEMS
 from benchmarks.peers.measurement import Measurement
 from benchmarks.peers.plan import IN_HAND, Cell
 from benchmarks.peers.results import Results
-from benchmarks.peers.rounds import OPEN_LOOP, Rounds
+from benchmarks.peers.rounds import OPEN_LOOP, Rounds, numbers_in_time
 from benchmarks.peers.workers import Answered, Refused
 from benchmarks.processes import Cost
 from benchmarks.workloads import Workload
@@ -88,3 +88,11 @@ def test_texts_in_hand_are_so_many_tokens_at_most_and_have_no_latency():
     assert [len(texts) for texts in requests] == [32] * 48
     library, server = run.results.measurements
     assert (library.p50_ms, server.p50_ms) == (None, 1000.0)
+
+
+def test_no_round_begins_that_would_end_too_late():
+    times_s = iter([100.0, 200.0, 200.0, 350.0, 350.0, 450.0, 450.0, 550.0, 550.0])  # before and behind each round
+    begun = list(numbers_in_time(9, begun_s=0.0, minutes=10, clock=lambda: next(times_s)))
+    assert begun == [1, 2, 3, 4]  # at 450 s one of 150 s ends in time, at 550 s no more
+    assert list(numbers_in_time(3, begun_s=0.0, minutes=None, clock=lambda: 1e9)) == [1, 2, 3]
+    assert list(numbers_in_time(3, begun_s=0.0, minutes=1, clock=lambda: 1e9)) == [1]
