@@ -65,3 +65,8 @@ class Limits:
             raise InvalidArgument(
                 f"the request has {count} {what}; max_texts_per_request is {self.max_texts_per_request}"
             )
+
+
+def estimated_tokens(text: str) -> int:
+    """Return roughly how many tokens a text has that was not tokenized yet, with its share of the special ones."""
+    return len(text) // 4 + 2

@@ -160,15 +160,15 @@ class TritonPythonModel:
         return []
 
     def _queued_request(self, asked: Asked) -> QueuedRequest:
-        lane, groups = asked.options["lane"], self._tokenization.texts(asked.groups)
-        texts = sum(map(len, groups))
+        lane, rows = asked.options["lane"], self._tokenization.rows(asked.groups, asked.options)
         if isinstance(trace := asked.call.trace, DoorTrace):
-            trace.asked = {"encserve.lane": lane, "encserve.texts": texts}
+            texts = self._tokenization.texts(asked.groups)
+            trace.asked = {"encserve.lane": lane, "encserve.texts": sum(map(len, texts))}
         return QueuedRequest(
             lane=lane,
-            texts=texts,
+            texts=len(rows),
             size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
-            tokens=estimate_tokens(groups, self._max_length, repeated=self._tokenization.repeated(asked.groups)),
+            tokens=estimate_tokens(rows, self._max_length),
             request_id=asked.call.id,
             timeout_s=asked.call.timeout_s,
             arrived_s=asked.call.arrived_s,

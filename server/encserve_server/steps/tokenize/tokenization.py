@@ -50,13 +50,13 @@ class Tokenization:
         """Return the texts of a request, after checking them as they came over the wire. Raises InvalidArgument."""
         return self._layout.read(inputs, options)
 
-    def repeated(self, groups: list[list[str]]) -> list[list[str]]:
-        """Return of what was read the groups that stand before each text, such as labels, and are no texts."""
-        return groups[: self._layout.REPEATED]
-
     def texts(self, groups: list[list[str]]) -> list[list[str]]:
         """Return of what was read the groups of texts."""
-        return groups[self._layout.REPEATED :]
+        return groups[self._layout.LABELS :]
+
+    def rows(self, groups: list[list[str]], options: Options) -> list[tuple[str, ...]]:
+        """Return of what was read the texts of each row that the network will see."""
+        return [*self._layout.rows(groups, options)]
 
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]

@@ -204,4 +204,4 @@ def test_closing_ends_the_thread(queue):
 
 
 def test_tokens_are_estimated_within_what_the_network_takes():
-    assert estimate_tokens([["a" * 40, ""], ["b" * 10_000]], 256) == 12 + 2 + 256
+    assert estimate_tokens([["a" * 40], [""], ["b" * 10_000], ["a" * 40, "b" * 4]], 256) == 12 + 2 + 256 + 15

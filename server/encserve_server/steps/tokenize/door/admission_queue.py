@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ...instance.lanes import LANES
 from ...instance.load_page import Load
+from ..limits import estimated_tokens
 from .lane_queue import LaneQueue, QueuedRequest
 
 POLL_S = 0.01
@@ -231,12 +232,6 @@ def check_wait(request: QueuedRequest, queue: LaneQueue, load: Load | None, now_
             )
 
 
-def estimate_tokens(groups: Sequence[Sequence[str]], max_length: int, *, repeated: Sequence[Sequence[str]] = ()) -> int:
-    """Return roughly how many tokens the network will see of texts that were not tokenized yet, with what is `repeated`
-    before each of them."""
-    ahead = sum(_tokens(text) for group in repeated for text in group)
-    return sum(min(max_length, ahead + _tokens(text)) for group in groups for text in group)
-
-
-def _tokens(text: str) -> int:
-    return len(text) // 4 + 2
+def estimate_tokens(rows: Sequence[Sequence[str]], max_length: int) -> int:
+    """Return roughly how many tokens the network will see of rows whose texts were not tokenized yet."""
+    return sum(min(max_length, sum(map(estimated_tokens, row))) for row in rows)

@@ -17,6 +17,7 @@ class QueuedRequest:
 
     lane: str
     texts: int
+    """The rows that the network will see of it: a text each, a pair, or a text with a label."""
     size: int
     """The bytes of its texts in UTF-8."""
     tokens: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,11 @@ class Layout(TextLayout):
                 "text"
             )
         return [questions, contexts]
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[tuple[str, ...]]:
+        """Return the pairs."""
+        first, second = groups
+        return zip(list(first) * len(second) if len(first) == 1 else first, second, strict=True)
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return None for both groups: all tokens are needed."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,16 @@ from .layout import TextLayout
 class Layout(TextLayout):
     """Texts as premises. Each text and each hypothesis is tokenized once."""
 
+    NAMES = ("label", "text")
+    LABELS = 1
+
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._limits = Limits.from_settings(settings)
         self._special = special_tokens_of_pair(tokenizer)
         self._token_types = "token_type_ids" in settings["tensors"]
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """Return the texts to tokenize, in two groups: texts and hypotheses. Raises InvalidArgument."""
+        """Return the texts to tokenize, in two groups: hypotheses and texts. Raises InvalidArgument."""
         texts, labels = self._limits.decode(inputs["text"]), options["labels"]
         self._limits.check_count(len(texts) * len(labels), f"pairs ({len(texts)} texts and {len(labels)} labels)")
         template = options["hypothesis_template"]
@@ -37,11 +41,16 @@ class Layout(TextLayout):
                     f"label {index} makes a hypothesis of {size} bytes; {MAX_WHOLE_BYTES} is the most of one, which is "
                     "read whole"
                 )
-        return [texts, [template.replace("{}", label) for label in labels]]
+        return [[template.replace("{}", label) for label in labels], texts]
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[tuple[str, ...]]:
+        """Return each text with each hypothesis."""
+        hypotheses, texts = groups
+        return product(texts, hypotheses)
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
-        """Return, for texts and hypotheses, the tokens that truncation can keep; all of a hypothesis are needed."""
-        return [self._limits.max_length - self._special.size, None]
+        """Return, for hypotheses and texts, the tokens that truncation can keep; all of a hypothesis are needed."""
+        return [None, self._limits.max_length - self._special.size]
 
     def packed_tensors(
         self, groups: Sequence[Sequence[str]], encodings: Sequence[Sequence[Tokens]], options: Options
@@ -53,7 +62,7 @@ class Layout(TextLayout):
             InvalidArgument: a hypothesis leaves no room, a text is too long and may not be cut, or the request has too
                 many tokens.
         """
-        texts, hypotheses = encodings[0], [encoding.ids for encoding in encodings[1]]
+        hypotheses, texts = [encoding.ids for encoding in encodings[0]], encodings[1]
         room = self._limits.max_length - self._special.size
         for index, hypothesis in enumerate(hypotheses):
             if len(hypothesis) >= room:

@@ -54,7 +54,7 @@ class Layout(TextLayout):
     network sees, the others are only counted, some at a time."""
 
     NAMES = ("label",)
-    REPEATED = 1
+    LABELS = 1
 
     def __init__(self, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> None:
         self._tokenizer = tokenizer
@@ -68,6 +68,11 @@ class Layout(TextLayout):
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the labels, and the texts. Raises InvalidArgument."""
         return [list(options["labels"]), self._limits.decode(inputs["text"], whole=True)]
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[tuple[str, ...]]:
+        """Return each text with all labels."""
+        labels, texts = groups
+        return ((*labels, text) for text in texts)
 
     def split(self, groups: Sequence[Sequence[str]], options: Options) -> list[list[str]]:
         """Return what to tokenize: the labels, and then the words of each text in a group of its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ class TextLayout(ABC):
     """The names of the BYTES inputs of a request."""
     NAMES: tuple[str, ...] = ()
     """What errors call the texts of each group, where the groups are not the inputs."""
-    REPEATED = 0
-    """How many groups come first that are put before each of the texts."""
+    LABELS = 0
+    """How many groups come first of what is put beside each text, and is none that somebody asks about."""
     TRACKS_OFFSETS = False
     """Whether encodings must know where in the text each token stands."""
 
@@ -32,6 +32,11 @@ class TextLayout(ABC):
     @abstractmethod
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the texts of a request, in groups. Raises InvalidArgument."""
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterable[tuple[str, ...]]:
+        """Return of what was read the texts of each row that the network will see: each by itself, unless rows have
+        more. A text that it reads in windows counts as one."""
+        return ((text,) for group in groups for text in group)
 
     def split(self, groups: list[list[str]], options: Options) -> list[list[str]]:
         """Return what to tokenize of what was read, in groups: all of it as it is, unless texts are tokenized in

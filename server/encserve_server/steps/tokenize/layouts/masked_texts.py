@@ -3,7 +3,8 @@ for each of its tokens, with that token masked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
 from ..kept_tokens import Tokens
+from ..limits import estimated_tokens
 from ..rows.packed_rows import Cut, Row
 from .layout import TextLayout
 from .single_texts import Layout as SingleTexts
@@ -31,6 +33,13 @@ class Layout(TextLayout):
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
         """Return the texts to tokenize. Raises InvalidArgument."""
         return self._texts.read(inputs, options, whole=True)
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[tuple[str, ...]]:
+        """Return each text, or as many copies as it may have tokens, and no more than a request may have."""
+        (texts,) = groups
+        scored: bool = options["score_texts"]
+        rows = ((text,) for text in texts for _ in range(estimated_tokens(text) if scored else 1))
+        return islice(rows, self._texts.limits.max_texts_per_request)
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return None for the texts: all tokens are needed, since no mask may be lost."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class Layout(TextLayout):
             )
         prompt = self._prompts[options["prompt_name"]] if options.get("prompt_name") else ""
         return [[prompt + text for text in first] if prompt else first, second]
+
+    def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[tuple[str, ...]]:
+        """Return the pairs."""
+        first, second = groups
+        return zip(list(first) * len(second) if len(first) == 1 else first, second, strict=True)
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return, for each group, the tokens of a text that truncation can keep; all of the first texts are needed."""
