@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encserve._errors import InvalidInput
+from encserve._max_sim import max_sim
 from encserve._token_pooling import SMALLEST_NORM, clusters_of
 
 
@@ -92,6 +93,32 @@ class TokenEmbeddings(Answer):
             kept = [places[cluster[0]] if len(cluster) == 1 else (-1, -1) for cluster in clusters]
             offsets.append(np.array(kept, np.int32).reshape(-1, 2))
         return replace(self, vectors=vectors, offsets=offsets)
+
+    def scores(self, documents: TokenEmbeddings) -> NDArray[np.float32]:
+        """Score documents whose vectors were kept, for these texts, which are queries: MaxSim, as `rerank` computes it
+        in the server of texts.
+
+        Args:
+            documents: Embeddings of the documents, by the same pipeline; `pooled` ones too.
+
+        Returns the scores, (queries, documents). Where a checkpoint says `meanmaxsim`, those of `rerank` are these by
+        the number of the query's vectors.
+
+        Raises:
+            InvalidInput: The pipelines differ, or the vectors are not float32 or of different lengths.
+        """
+        check_same_version(self, documents)
+        return max_sim(self.vectors, documents.vectors)
+
+
+def check_same_version(queries: Answer, documents: Answer) -> None:
+    """Raise InvalidInput where two versions answered, whose vectors do not compare; no texts are by no version."""
+    ours, theirs = (queries.model, queries.version), (documents.model, documents.version)
+    if len(queries) and len(documents) and ours != theirs:
+        raise InvalidInput(
+            f"the queries are by {queries.model} version {queries.version}, the documents by {documents.model} version "
+            f"{documents.version}: their vectors do not compare"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

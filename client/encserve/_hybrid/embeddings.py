@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from encserve._errors import InvalidInput
 from encserve._hybrid.scores import HybridScores, dense_scores, sparse_scores, token_scores, weighted_mean
-from encserve._results import Answer
+from encserve._results import Answer, check_same_version
 
 EQUAL = (1.0, 1.0, 1.0)
 """Weights of scores by vectors of texts, by terms, and by vectors of tokens."""
@@ -64,12 +64,7 @@ class HybridEmbeddings(Answer):
         return HybridScores(dense=dense, sparse=sparse, tokens=tokens, combined=combined)
 
     def _check(self, documents: HybridEmbeddings) -> None:
-        ours, theirs = (self.model, self.version), (documents.model, documents.version)
-        if len(self) and len(documents) and ours != theirs:  # no texts are by no version
-            raise InvalidInput(
-                f"the queries are by {self.model} version {self.version}, the documents by {documents.model} version "
-                f"{documents.version}: their vectors do not compare"
-            )
+        check_same_version(self, documents)
         for each in (self, documents):
             own = [*([] if each.vectors is None else [each.vectors]), *(each.token_vectors or ())]
             for array in own:

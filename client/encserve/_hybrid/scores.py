@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encserve._errors import InvalidInput
+from encserve._max_sim import max_sim
 
 Floats = NDArray[np.float32]
 
@@ -61,11 +62,8 @@ def sparse_scores(
 def token_scores(queries: Sequence[Floats], documents: Sequence[Floats]) -> Floats:
     """MaxSim of the vectors of the tokens of q queries and n documents, divided by the query's vectors: (q, n). A text
     without any scores 0."""
-    scores = np.zeros((len(queries), len(documents)), np.float32)
-    for row, query in enumerate(queries):
-        for column, document in enumerate(documents):
-            if len(query) and len(document):
-                scores[row, column] = (query @ document.T).max(axis=1).mean()
+    counts = np.array([max(len(query), 1) for query in queries], np.float32).reshape(-1, 1)
+    scores: Floats = max_sim(queries, documents) / counts
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Late interaction: the vectors against sentence-transformers, and the scores against MaxSim in numpy."""
+"""Late interaction: the vectors and scores against sentence-transformers, and those of vectors that were kept."""
 
 import httpx2
 import numpy as np
@@ -29,9 +29,8 @@ def test_vectors(client, encoder, kind):
 
 
 def test_rerank(client, server, encoder):
-    query = client.embed_tokens([QUERY], model="late-bert", input_type="query").vectors[0]
-    documents = client.embed_tokens(TEXTS, model="late-bert").vectors
-    scores = np.array([(query @ document.T).max(axis=1).sum() for document in documents])
+    query = client.embed_tokens([QUERY], model="late-bert", input_type="query")
+    (scores,) = query.scores(client.embed_tokens(TEXTS, model="late-bert"))
     answer = client.rerank(QUERY, TEXTS, model="late-bert")
     order = np.argsort(-scores, kind="stable")
     np.testing.assert_allclose(answer.scores, scores[order], **SCORES)
