@@ -67,6 +67,6 @@ class Limits:
             )
 
 
-def estimated_tokens(text: str) -> int:
+def estimated_tokens(text: str | bytes) -> int:
     """Return roughly how many tokens a text has that was not tokenized yet, with its share of the special ones."""
     return len(text) // 4 + 2

@@ -36,6 +36,7 @@ from .door.marker import Marker
 from .door.queue_limits import queue_limits
 from .door.sent_requests import SentRequests
 from .door_trace import DoorTrace, door_trace, tokenized
+from .limits import estimated_tokens
 from .text_counts import TextCounts
 from .tokenization import Tokenization
 
@@ -149,7 +150,8 @@ class TritonPythonModel:
             return []
         inputs: dict[str, Any] = {name: call.tensor(name) for name in self._tokenization.inputs}
         request = self._queued_request(Asked(call, self._tokenization.read(inputs, options), options))
-        if self._health.is_one(call.health_token, request.tokens):
+        sent = sum(estimated_tokens(text) for texts in inputs.values() for text in texts)  # without prompt and template
+        if request.texts == 1 and self._health.is_one(call.health_token, sent):
             return [request]
         try:
             if self._queue.enter(request, before_waiting=call.keep):

@@ -76,6 +76,21 @@ def test_a_question_of_health_waits_for_nobody_and_no_other_is_one(triton, step,
     assert ids_of(answer_of(pretended)) == [[1]]
 
 
+def test_what_a_pipeline_puts_around_a_question_of_health_makes_it_no_long_one(triton, step, encoder, monkeypatch):
+    from encserve_server.steps.request.health import HealthQuestions
+
+    full(encoder, step)
+    step._health, step._max_length = HealthQuestions({"ENCSERVE_HEALTH_TOKEN": "secret"}), 512
+    monkeypatch.setitem(step._tokenization._layout._prompts, "query", "what is asked for: " * 20)
+    asked = {"parameters": {"health": "secret", "prompt_name": "query"}}
+    (answer,) = step.execute([request_of(triton, "a", **asked)])
+    assert len(ids_of(answer)[0]) == 8
+    two = request_of(triton, "a", "b", **asked)
+    assert step.execute([two]) == [None], "about two texts: it waits like others"
+    encoder.has(0)
+    assert len(ids_of(answer_of(two))[0]) == 16
+
+
 def test_the_head_is_told_when_a_request_came_also_of_one_that_waited(triton, step, encoder):
     full(encoder, step)
     waiting, before_ns = request_of(triton, "a"), time.monotonic_ns()
