@@ -36,6 +36,13 @@ labels, spans, offsets and the order of answers must be equal.
   and ModernBERT in the three layouts.
 - Sparse encoders whose [queries need no network](tasks/sparse_embeddings.md#queries-without-a-network) stand on any
   family of sparse-embedding; `tests/export/sparse` has BERT and DistilBERT.
+- Language models as [rerankers](tasks/reranking.md#language-models-as-rerankers) score by the logit of a word, and not
+  by the head of text-ranking here; `tests/export/rerankers` has Qwen3, Qwen2 and Gemma 3 in a server's steps without
+  Triton. Cross-encoders of modules are there too.
+- Tasks that only checkpoints of one kind have are compared in folders of their own: `tests/export/hybrid` (BGE-M3),
+  `tests/export/gliner` and `gliner2`, `tests/export/generation`.
+- Networks that encserve has itself have no row, since transformers has no class to ask: JinaBERT v2 and Nomic BERT with
+  experts in `tests/export/foreign`, static embeddings in `tests/export/static`, in a server's steps without Triton.
 
 """
 
