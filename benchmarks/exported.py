@@ -99,7 +99,7 @@ def openvino_genai_folder(precision: str) -> Path:
     """
 
     def write(target: Path) -> None:
-        _run("openvino_genai", "convert_openvino_genai", CHECKPOINT, target, padded_graph(), precision)
+        _run("backends", "convert_openvino_genai", CHECKPOINT, target, padded_graph(), precision)
 
     return _once(f"openvino-genai-{precision}", write)
 

@@ -31,8 +31,8 @@ PROCESSES = {
     },
     "ctranslate2": Process("in_process.ctranslate2_encoder", ("{ctranslate2}", "float32"), "ctranslate2"),
     "ctranslate2-int8": Process("in_process.ctranslate2_encoder", ("{ctranslate2}", "int8"), "ctranslate2"),
-    "genai": Process("in_process.openvino_genai_pipeline", ("{openvino-genai fp32}",), "openvino_genai"),
-    "genai-int8": Process("in_process.openvino_genai_pipeline", ("{openvino-genai int8}",), "openvino_genai"),
+    "genai": Process("in_process.openvino_genai_pipeline", ("{openvino-genai fp32}",), "backends"),
+    "genai-int8": Process("in_process.openvino_genai_pipeline", ("{openvino-genai int8}",), "backends"),
     "fastembed": Process("in_process.fastembed_embedding", ("{sentence-transformers onnx}",), "fastembed"),
     "embed-anything": Process("in_process.embed_anything_model", ("{hub}", "local/model"), "embed_anything"),
     "embed-anything-onnx": Process(
