@@ -47,7 +47,7 @@ class LabelledEntities:
     def task(self, task: Task) -> Task:
         """The task with the steps of its library."""
         of_gliner2 = isinstance(self.settings, Gliner2Settings)
-        return replace(task, layout="gliner2_texts", head="gliner2_entities") if of_gliner2 else task
+        return replace(task, layout="gliner2_texts", head="entities.gliner2_entities") if of_gliner2 else task
 
     def head(self, encoder_width: int, *, weights: bool) -> LabelledHead:
         """What stands on the encoder. Raises CheckpointError or Unsupported: its tensors do not fit."""

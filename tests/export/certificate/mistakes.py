@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, normalizers, processors
 
 from encserve_export.attention.packing import Packing
 from encserve_export.checkpoint.sentence.pooling import POOLINGS
-from encserve_server.steps.head.answers import vectors
+from encserve_server.steps.head.answers.vectors import text_vectors as vectors
 from encserve_server.steps.tokenize.layouts import single_texts, templated_pairs, text_pairs
 from export.small_checkpoints import BEGIN, END
 

@@ -21,7 +21,7 @@ from .checkpoints import ADDED, BERT, gliner2
 def test_its_task_is_that_of_gliner(tmp_path):
     checkpoint = load(gliner2(tmp_path / "checkpoint"))
     assert checkpoint.task.name == "zero-shot-token-classification"
-    assert (checkpoint.task.layout, checkpoint.task.head) == ("gliner2_texts", "gliner2_entities")
+    assert (checkpoint.task.layout, checkpoint.task.head) == ("gliner2_texts", "entities.gliner2_entities")
     assert checkpoint.columns == {"logits": 4 * 64}
     assert checkpoint.config.vocab_size == len(checkpoint.tokenizer)
     assert checkpoint.max_length == 2 * 384 + 256

@@ -114,7 +114,7 @@ def test_forms_cost_what_they_take_and_lose_what_they_round():
 
 
 def test_forms_are_those_that_the_head_step_makes():
-    from encserve_server.steps.head.answers.vectors import finish_vectors, to_bits, to_int8
+    from encserve_server.steps.head.answers.vectors.text_vectors import finish_vectors, to_bits, to_int8
 
     vectors = np.random.default_rng(3).standard_normal((9, 64)).astype(np.float32)
     served = finish_vectors(vectors, {"dimensions": 32, "normalize": True})

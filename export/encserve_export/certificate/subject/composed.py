@@ -20,9 +20,9 @@ from encserve_export.engines.served_encoder import ServedEncoder
 from encserve_export.errors import CertificateFailed, WayFailed
 from encserve_export.reference.messages import Answer, Asked
 from encserve_server.steps.encode.request import NonFiniteRows
-from encserve_server.steps.head.answers.chosen_runs import PARTS
-from encserve_server.steps.head.answers.gliner2_entities import GATE
-from encserve_server.steps.head.answers.labelled_entities import OF_WORDS, WORD
+from encserve_server.steps.head.answers.entities.chosen_runs import PARTS
+from encserve_server.steps.head.answers.entities.gliner2_entities import GATE
+from encserve_server.steps.head.answers.entities.labelled_entities import OF_WORDS, WORD
 from encserve_server.steps.head.loading import load_head
 from encserve_server.steps.instance.settings import read_settings
 from encserve_server.steps.request.options import InvalidArgument, OptionRules

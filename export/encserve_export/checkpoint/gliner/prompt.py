@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from encserve_export.attention.families import Family
 from encserve_export.errors import CheckpointError, InvalidConfig
-from encserve_server.steps.head.answers.labelled_entities import OF_SPANS, OF_WORDS
+from encserve_server.steps.head.answers.entities.labelled_entities import OF_SPANS, OF_WORDS
 from encserve_server.steps.tokenize.parts.words import words_of
 
 from .head import guessed_roles

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from encserve_export.checkpoint.gliner.head import LABEL, WORD
 from encserve_export.checkpoint.gliner.scores import MOST_LABELS
 from encserve_export.errors import CheckpointError
-from encserve_server.steps.head.answers.labelled_entities import OF_SPANS
+from encserve_server.steps.head.answers.entities.labelled_entities import OF_SPANS
 from encserve_server.steps.tokenize.layouts.gliner2_texts import GATE, about, ended
 from encserve_server.steps.tokenize.parts.gliner2_words import words_of
 

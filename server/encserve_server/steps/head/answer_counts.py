@@ -110,6 +110,6 @@ class VectorCounts:
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any], Metrics], AnswerCounts]] = {
-    "classification": LabelCounts,
-    "vectors": VectorCounts,
+    "labels.classification": LabelCounts,
+    "vectors.text_vectors": VectorCounts,
 }

@@ -1,6 +1,7 @@
 """What the head counts of its answers, by which versions are compared."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def labels(*named):
 
 
 def test_texts_are_counted_by_their_first_label_and_its_score(metrics):
-    counts = counts_of(metrics, head="classification", labels=LABELS, activation="softmax")
+    counts = counts_of(metrics, head="labels.classification", labels=LABELS, activation="softmax")
     assert told(metrics, counts._labels) == {("good",): 0, ("bad",): 0}  # from the beginning
     counts.add({}, labels("bad", "bad", "good"))
     counts.add({}, labels("bad"))
@@ -49,14 +50,14 @@ def test_texts_are_counted_by_their_first_label_and_its_score(metrics):
 
 
 def test_bare_scores_have_no_buckets(metrics):
-    counts = counts_of(metrics, head="classification", labels=["score"], activation="none")
+    counts = counts_of(metrics, head="labels.classification", labels=["score"], activation="none")
     counts.add({}, {"label": np.array([[b"score"]], np.object_), "score": np.array([[-7.0]], np.float32)})
     assert told(metrics, counts._labels) == {("score",): 1}
 
 
 def test_many_labels_make_no_more_series_than_a_few(metrics):
     named = [f"label {number}" for number in range(1_000)]
-    counts = counts_of(metrics, head="classification", labels=named, activation="softmax")
+    counts = counts_of(metrics, head="labels.classification", labels=named, activation="softmax")
     assert told(metrics, counts._labels)["(other)",] == 0  # a watch compares what both versions have
     counts.add({}, labels("label 63", "label 64", "label 999"))
     found = told(metrics, counts._labels)
@@ -71,7 +72,7 @@ def windows(vectors, counts=None):
 
 
 def test_vectors_are_counted_by_their_side_along_fixed_directions(metrics):
-    counts = counts_of(metrics, head="vectors")
+    counts = counts_of(metrics, head="vectors.text_vectors")
     vectors = np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
     counts.add(windows(vectors[:60]), {})
     counts.add(windows(vectors[60:]), {})
@@ -93,7 +94,7 @@ def sums_of(counts, metrics):
 
 
 def test_vectors_are_summed_along_the_directions_each_with_length_one(metrics):
-    counts = counts_of(metrics, head="vectors")
+    counts = counts_of(metrics, head="vectors.text_vectors")
     vectors = 5 * np.random.default_rng(0).standard_normal((100, 16)).astype(np.float32)
     counts.add(windows(vectors[:60]), {})
     counts.add(windows(vectors[60:]), {})
@@ -104,7 +105,7 @@ def test_vectors_are_summed_along_the_directions_each_with_length_one(metrics):
 
 
 def test_a_long_text_is_summed_once_as_the_mean_of_its_windows(metrics):
-    counts = counts_of(metrics, head="vectors")
+    counts = counts_of(metrics, head="vectors.text_vectors")
     rows = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
     for _ in range(10):
         counts.add(windows(rows, [1, 4]), {})
@@ -115,7 +116,7 @@ def test_a_long_text_is_summed_once_as_the_mean_of_its_windows(metrics):
 
 
 def test_a_vector_that_is_not_finite_is_summed_by_nobody(metrics):
-    counts = counts_of(metrics, head="vectors")
+    counts = counts_of(metrics, head="vectors.text_vectors")
     for _ in range(10):
         counts.add(windows(np.array([[np.nan] * 16, [np.inf] * 16, [0.0] * 16, [1.0] * 16], np.float32)), {})
     total, count, squares = sums_of(counts, metrics)
@@ -124,7 +125,7 @@ def test_a_vector_that_is_not_finite_is_summed_by_nobody(metrics):
 
 
 def test_sums_are_told_at_each_tenth_telling(metrics):
-    counts = counts_of(metrics, head="vectors")
+    counts = counts_of(metrics, head="vectors.text_vectors")
     counts.add(windows(np.ones((20, 16), np.float32)), {})
     for _ in range(9):
         metrics.tell(pytest.fail)
@@ -134,7 +135,7 @@ def test_sums_are_told_at_each_tenth_telling(metrics):
 
 
 def test_nothing_is_told_of_fewer_than_twenty_texts_however_many_windows_they_have(metrics):
-    counts, rows = counts_of(metrics, head="vectors"), np.random.default_rng(0).standard_normal((40, 16))
+    counts, rows = counts_of(metrics, head="vectors.text_vectors"), np.random.default_rng(0).standard_normal((40, 16))
     counts.add(windows(rows.astype(np.float32), [22, *[1] * 18]), {})
     total, count, squares = sums_of(counts, metrics)
     assert (total, count, squares) == ([0] * 32, 0, 0)
@@ -150,8 +151,15 @@ def test_directions_are_the_same_on_every_machine():
     assert directions_of(384)[:2, :4].tolist() == [[1.0, 1.0, 1.0, -1.0], [-1.0, -1.0, 1.0, -1.0]]
 
 
+def test_the_heads_that_count_are_there(metrics):
+    """Where one has another name, nothing else would say that its answers are no longer counted."""
+    from encserve_server.steps.head.answer_counts import _KINDS
+
+    assert all(find_spec(f"encserve_server.steps.head.answers.{head}") for head in _KINDS)
+
+
 def test_other_heads_count_nothing(metrics):
-    assert counts_of(metrics, head="entities", labels=LABELS) is None
+    assert counts_of(metrics, head="entities.tagged", labels=LABELS) is None
 
 
 class Labelling:
@@ -174,7 +182,7 @@ def step(triton, clock, metrics):
     model._head, model._inputs, model._metrics = CheckedHead(Labelling()), ["rows"], metrics
     model._failures = Failures("topics_head", metrics, sees_texts=True)
     model._times = AnswerTimes(metrics, "topics", environment={TOKEN_VARIABLE: "secret"}, clock=clock)
-    model._counts = counts_of(metrics, head="classification", labels=LABELS, activation="softmax")
+    model._counts = counts_of(metrics, head="labels.classification", labels=LABELS, activation="softmax")
     return model
 
 

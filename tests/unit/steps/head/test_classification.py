@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.classification import Head
-from encserve_server.steps.head.answers.ranking import Head as RankingHead
+from encserve_server.steps.head.answers.labels.classification import Head
+from encserve_server.steps.head.answers.labels.ranking import Head as RankingHead
 from encserve_server.steps.head.answers.scores import sigmoid, softmax
 
 LOGITS = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.entities import Head, find_entities
+from encserve_server.steps.head.answers.entities.tagged import Head, find_entities
 
 LABELS = ["O", "B-PER", "I-PER", "LOC"]
 TEXT = "Ada Lovelace, Paris 💰"

@@ -12,10 +12,10 @@ TWO_SPANS = {"span_at": np.array([[0, 2], [2, 4]], np.int32), "span_count": np.a
 LATE = {"mean": False, "query": {"max_length": 8, "filled_to": 0}}
 SETTINGS = {"late_interaction": LATE, "limits": {"max_tokens_per_request": 100}}
 CASES = {
-    "vectors": ("sentence_embedding", {"lengths": ONES, "window_count": ONES}, {}),
-    "token_vectors": ("token_embedding", {}, {}),
-    "token_or_span_vectors": ("token_embedding", TWO_SPANS, {"span_by": "tokens"}),
-    "late_interaction": ("token_embedding", {"vector_at": np.arange(4), "vector_count": ONES}, {}),
+    "vectors.text_vectors": ("sentence_embedding", {"lengths": ONES, "window_count": ONES}, {}),
+    "vectors.token_vectors": ("token_embedding", {}, {}),
+    "vectors.token_or_span_vectors": ("token_embedding", TWO_SPANS, {"span_by": "tokens"}),
+    "vectors.late_interaction": ("token_embedding", {"vector_at": np.arange(4), "vector_count": ONES}, {}),
 }
 
 

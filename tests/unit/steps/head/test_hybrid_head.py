@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.hybrid import Head
+from encserve_server.steps.head.answers.vectors.hybrid import Head
 from encserve_server.steps.head.loading import CheckedHead
 
 OPTIONS = {"dense": True, "sparse": True, "tokens": True, "normalize": True, "output_dtype": "float32", "top_k": None}

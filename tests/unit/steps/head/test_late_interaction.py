@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers import late_interaction
-from encserve_server.steps.head.answers.late_interaction import Head, max_sim
+from encserve_server.steps.head.answers.vectors import late_interaction
+from encserve_server.steps.head.answers.vectors.late_interaction import Head, max_sim
 from encserve_server.steps.head.loading import CheckedHead
 from encserve_server.steps.request.options import InvalidArgument
 

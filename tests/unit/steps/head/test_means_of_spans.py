@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.token_or_span_vectors import means_of
+from encserve_server.steps.head.answers.vectors.token_or_span_vectors import means_of
 from encserve_server.steps.request.options import InvalidArgument
 
 

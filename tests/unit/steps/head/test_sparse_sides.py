@@ -13,7 +13,7 @@ NONE = {
 
 
 def answer(options=(), **changes):
-    head = load_head({"head": "sparse_sides"})
+    head = load_head({"head": "vectors.sparse_sides"})
     return head.answer({**NONE, **changes}, {"top_k": None, "input_type": "query", **dict(options)})
 
 

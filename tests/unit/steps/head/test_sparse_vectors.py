@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.sparse_vectors import Head
+from encserve_server.steps.head.answers.vectors.sparse_vectors import Head
 
 WEIGHTS = np.array([[0, 0.5, 0, 2.0], [0, 0, 0, 0], [1.0, 1.0, 3.0, 0]], np.float32)
 

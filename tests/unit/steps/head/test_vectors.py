@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.vectors import Head, finish_vectors
+from encserve_server.steps.head.answers.vectors.text_vectors import Head, finish_vectors
 
 VECTORS = np.array([[[3.0, 4.0, 12.0], [0.0, 0.0, 0.0]]], np.float32)  # (1, 2, 3)
 

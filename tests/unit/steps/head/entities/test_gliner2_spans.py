@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.gliner2_entities import Head, find_spans
+from encserve_server.steps.head.answers.entities.gliner2_entities import Head, find_spans
 from encserve_server.steps.request.options import InvalidArgument
 
 WIDTHS, PLACES = 3, 4

@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers import chosen_runs
-from encserve_server.steps.head.answers.chosen_runs import find_runs
-from encserve_server.steps.head.answers.chosen_spans import find_spans
-from encserve_server.steps.head.answers.labelled_entities import Head
+from encserve_server.steps.head.answers.entities import chosen_runs
+from encserve_server.steps.head.answers.entities.chosen_runs import find_runs
+from encserve_server.steps.head.answers.entities.chosen_spans import find_spans
+from encserve_server.steps.head.answers.entities.labelled_entities import Head
 from encserve_server.steps.request.options import InvalidArgument
 
 WIDTHS, PLACES = 3, 4

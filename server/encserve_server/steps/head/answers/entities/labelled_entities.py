@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
-from ..fit import Fit, text_of
-from .bytes_tensor import bytes_tensor
+from ....request.options import InvalidArgument, Options
+from ...fit import Fit, text_of
+from ..bytes_tensor import bytes_tensor
+from ..scores import Floats, sigmoid
 from .chosen_runs import PARTS, find_runs
 from .chosen_spans import Found, find_spans
-from .scores import Floats, sigmoid
 
 WORD = 1
 """The role of a token that begins a word, whose row has its scores."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
-from ..fit import Fit
-from .scores import descending
+from ....request.options import InvalidArgument, Options
+from ...fit import Fit
+from ..scores import descending
 from .sparse_vectors import Head as Documents
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import Options
-from ..fit import Fit
-from .windows import mean_of_windows
+from ....request.options import Options
+from ...fit import Fit
+from ..windows import mean_of_windows
 
 _SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize, so that a zero vector stays zero
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scores import Floats
+from ..scores import Floats
 
 
 class Found(NamedTuple):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import Options
-from ..fit import Fit
-from .bytes_tensor import bytes_tensor
-from .scores import ACTIVATIONS, descending, softmax
-from .windows import mean_of_windows
+from ....request.options import Options
+from ...fit import Fit
+from ..bytes_tensor import bytes_tensor
+from ..scores import ACTIVATIONS, descending, softmax
+from ..windows import mean_of_windows
 
 
 class Head:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scores import Floats
 from .chosen_spans import Found
-from .scores import Floats
 
 PARTS = 3
 """Start, end and inside."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
-from ..fit import Fit
-from .scores import Floats, descending
-from .vectors import finish_vectors, in_forms
+from ....request.options import InvalidArgument, Options
+from ...fit import Fit
+from ..scores import Floats, descending
+from .text_vectors import finish_vectors, in_forms
 
 _MOST_PRODUCTS = 2**22
 """Products of a query's and documents' vectors that are kept at once: 16 MiB of them."""

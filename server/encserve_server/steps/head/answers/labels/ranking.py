@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import Options
-from ..fit import Fit
-from .scores import ACTIVATIONS, descending
+from ....request.options import Options
+from ...fit import Fit
+from ..scores import ACTIVATIONS, descending
 
 
 class Head:

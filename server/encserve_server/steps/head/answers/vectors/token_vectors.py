@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ...request.options import Options
-from ..fit import Fit
-from .vectors import finish_vectors, in_forms
+from ....request.options import Options
+from ...fit import Fit
+from .text_vectors import finish_vectors, in_forms
 
 
 class Head:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
-from ..fit import Fit
-from .scores import Floats
-from .vectors import finish_vectors, in_forms
+from ....request.options import InvalidArgument, Options
+from ...fit import Fit
+from ..scores import Floats
+from .text_vectors import finish_vectors, in_forms
 
 _COLUMNS = 64
 """So many columns of running sums in float64 are kept at once, 32 MiB of 65,536 tokens."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import Options
-from ..fit import Fit, text_of
-from .bytes_tensor import bytes_tensor
-from .scores import Floats, softmax
+from ....request.options import Options
+from ...fit import Fit, text_of
+from ..bytes_tensor import bytes_tensor
+from ..scores import Floats, softmax
 
 OUTSIDE = "O"
 """The label of tokens that belong to no entity."""

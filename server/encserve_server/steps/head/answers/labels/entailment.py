@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
-from ..fit import Fit
-from .bytes_tensor import bytes_tensor
-from .scores import descending, softmax
+from ....request.options import InvalidArgument, Options
+from ...fit import Fit
+from ..bytes_tensor import bytes_tensor
+from ..scores import descending, softmax
 
 
 class Head:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...request.options import InvalidArgument, Options
+from ....request.options import InvalidArgument, Options
+from ..scores import Floats
 from .chosen_spans import Found, Taken
 from .labelled_entities import Head as LabelledEntities
-from .scores import Floats
 
 GATE = 3
 """The role of the token that stands for all labels. The first number of its row says whether its text has anything of

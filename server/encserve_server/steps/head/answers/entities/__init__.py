@@ -1,0 +1,1 @@
+"""Heads of entities: parts of a text with a label."""

@@ -1,0 +1,1 @@
+"""Heads of vectors: of texts, of tokens, of terms."""
