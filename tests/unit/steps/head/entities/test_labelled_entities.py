@@ -1,12 +1,13 @@
 """Which spans and runs of words become entities, beside a search that looks at every pair of them."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 
-from encserve_server.steps.head.answers.entities import chosen_runs
-from encserve_server.steps.head.answers.entities.chosen_runs import find_runs
+from encserve_server.steps.head.answers.entities import chosen_runs, labelled_entities
+from encserve_server.steps.head.answers.entities.chosen_runs import PARTS, find_runs
 from encserve_server.steps.head.answers.entities.chosen_spans import find_spans
 from encserve_server.steps.head.answers.entities.labelled_entities import Head
 from encserve_server.steps.request.options import InvalidArgument
@@ -71,7 +72,7 @@ def test_the_greedy_choice(nested, multi_label, threshold):
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.7])
 def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatch):
     monkeypatch.setattr(chosen_runs, "_TOGETHER", 5)
-    monkeypatch.setattr(chosen_runs, "_ROWS", 3)
+    monkeypatch.setattr(chosen_runs, "_WORDS", 3)
     rng = np.random.default_rng(0)
     for _ in range(200):
         words, labels = rng.integers(0, 9), rng.integers(1, 4)
@@ -148,3 +149,46 @@ def test_an_entity_has_its_characters(head):
 def test_words_that_do_not_fit_together_are_a_mistake_of_the_caller(head, wrong):
     with pytest.raises(InvalidArgument, match="as many of each are expected"):
         head.answer(asked(**wrong), OPTIONS)
+
+
+def of_many(texts, words, labels):
+    """As many texts of so many words, all of which may be an entity of any label with nearly no score."""
+    count = texts * words
+    logits = np.random.default_rng(0).uniform(-8, -7, (count, PARTS, labels)).astype(np.float32)
+    places = np.arange(words, dtype=np.int32)[:, None] * 2 + np.array([0, 1], np.int32)
+    return {
+        "logits": logits.reshape(count, -1),
+        "entity_roles": np.ones(count, np.int64),
+        "lengths": np.full(texts, words),
+        "text": np.array([b"a " * words] * texts, object),
+        "word_count": np.full(texts, words, np.int32),
+        "word_offsets": np.tile(places, (texts, 1)),
+    }
+
+
+@pytest.mark.parametrize("most", ["MOST_ENTITIES", "MOST_CHARACTERS"])
+def test_a_threshold_near_0_is_refused_where_an_answer_would_be_too_large(most, monkeypatch):
+    head = Head({"entities": {"scores": "words", "most_labels": 2}})
+    options = {"labels": ["x", "y"], "threshold": 1e-30, "nested": True, "multi_label": True}
+    asked = of_many(texts=2, words=20, labels=2)
+    given = head.answer(asked, options)
+    size = {"MOST_ENTITIES": len(given["entity"]), "MOST_CHARACTERS": sum(map(len, given["entity"]))}[most]
+    monkeypatch.setattr(labelled_entities, most, size)
+    assert head.answer(asked, options)["entity_count"].sum() == len(given["entity"])
+    monkeypatch.setattr(labelled_entities, most, size - 1)
+    with pytest.raises(InvalidArgument, match=r"with threshold 1e-30 the texts have more than .* entities.* a higher"):
+        head.answer(asked, options)
+
+
+def test_the_memory_of_a_hostile_request_does_not_grow_with_its_texts():
+    """Of the most labels, everything nested: a text of 300 words has some 37,000 entities, and thirty of them would
+    have a million."""
+    head = Head({"entities": {"scores": "words", "most_labels": 64}})
+    options = {"labels": [f"{n}" for n in range(64)], "threshold": 1e-30, "nested": True, "multi_label": True}
+    asked = of_many(texts=30, words=300, labels=64)
+    tracemalloc.start()
+    with pytest.raises(InvalidArgument, match="more than 65,536 entities"):
+        head.answer(asked, options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20

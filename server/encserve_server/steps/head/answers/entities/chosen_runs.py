@@ -14,8 +14,8 @@ PARTS = 3
 """Start, end and inside."""
 _TOGETHER = 1_024
 """Runs that are looked at together, the surest first."""
-_ROWS = 32
-"""First words whose runs get their scores together, so that those of one label after the other stay near."""
+_WORDS = 32
+"""Last words after which rows are let go of that can have no more runs."""
 
 
 def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bool) -> list[Found]:
@@ -86,27 +86,32 @@ class Beside:
 
 def _surest(scores: Floats, starting: NDArray[np.intp], threshold: float) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the highest score of each run, 0 where it is none, and the label of that, both (s, w): by the number of
-    its first word among the s `starting` ones, and by its last word."""
+    its first word among the s `starting` ones, and by its last word.
+
+    One last word after the other, with the smallest of start and insides so far of each row and label beside it: (s, C)
+    numbers at a time, one label after the other in memory.
+    """
     words = len(scores)
     best = np.zeros((len(starting), words), np.float32)
     surest = np.zeros(best.shape, np.uint8)
     # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
     may_be = scores > np.float32(threshold)
     may_be[:, 2] = scores[:, 2].astype(np.float64) >= threshold
-    starts, ends, insides = np.ascontiguousarray(np.where(may_be, scores, np.float32(0)).transpose(1, 2, 0))  # (C, w)
-    for begin in range(0, len(starting), _ROWS):
-        rows, least = slice(begin, begin + _ROWS), starting[begin]
-        firsts = starting[rows, None]  # (r, 1)
-        behind = np.arange(least, words) >= firsts  # (r, v), of the v words from the least of them on
-        of_rows, label_of_rows = best[rows, least:], surest[rows, least:]
-        for label in np.flatnonzero(starts[:, firsts[:, 0]].any(1)).tolist():
-            own = np.minimum.accumulate(np.where(behind, insides[label, least:], np.float32(np.inf)), 1)
-            np.minimum(own, ends[label, least:], out=own)
-            np.minimum(own, starts[label, firsts], out=own)
-            surer = own > of_rows
-            np.copyto(of_rows, own, where=surer)
-            np.copyto(label_of_rows, label, where=surer, casting="unsafe")
-        of_rows *= behind
+    starts, ends, insides = np.ascontiguousarray(np.where(may_be, scores, np.float32(0)).transpose(1, 0, 2))  # (w, C)
+    rows, least = np.empty(0, np.intp), starts[:0]  # those that go on: their numbers (r,), and so far (r, C)
+    for begin in range(0, words, _WORDS):
+        new = np.flatnonzero((starting >= begin) & (starting < begin + _WORDS))
+        there = len(rows) + np.searchsorted(starting[new], np.arange(begin, begin + _WORDS), side="right")
+        rows, least = np.concatenate([rows, new]), np.concatenate([least, starts[starting[new]]])
+        for last, begun in zip(range(begin, min(begin + _WORDS, words)), there.tolist(), strict=False):
+            np.minimum(least[:begun], insides[last], out=least[:begun])
+            if ends[last].any():
+                own = np.minimum(least[:begun], ends[last])  # (r, C)
+                label = own.argmax(1)  # the first of equal ones
+                best[rows[:begun], last] = own[np.arange(begun), label]
+                surest[rows[:begun], last] = label
+        going_on = least.any(1)
+        rows, least = rows[going_on], least[going_on]
     return best, surest
 
 

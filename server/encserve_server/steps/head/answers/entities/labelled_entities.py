@@ -20,6 +20,11 @@ WORD = 1
 """The role of a token that begins a word, whose row has its scores."""
 OF_SPANS, OF_WORDS = "spans", "words"
 """What has the scores."""
+MOST_ENTITIES = 65_536
+"""Of the texts of one request."""
+MOST_CHARACTERS = 16 * 1024 * 1024
+"""Of all entities of one request: where they may be nested and a span may have several labels, each may be nearly as
+long as its text."""
 
 
 class Head:
@@ -48,7 +53,8 @@ class Head:
         in which they begin, from the logits (T, K * M) for M labels: of the spans of K widths that begin at a word, or
         of the K parts that a word may be of an entity.
 
-        Raises InvalidArgument.
+        Raises InvalidArgument: the tensors do not fit together, or there are more entities than an answer may have, as
+        with a threshold near 0.
         """
         labels: list[str] = options["labels"]
         at_words = np.flatnonzero(inputs["entity_roles"] == WORD)
@@ -62,12 +68,19 @@ class Head:
         scores, ends = sigmoid(logits), np.cumsum(counts)
         spans: list[Found] = []
         places: list[tuple[int, int]] = []
-        texts, of_texts = [], []
+        texts, of_texts, characters = [], [], 0
         having = self.having(inputs)
         for raw, begin, end, has in zip(inputs["text"], ends - counts, ends, having, strict=True):
             found = self.find(scores[begin:end], options) if has else []
             own = [(int(offsets[begin + each.first, 0]), int(offsets[begin + each.last, 1])) for each in found]
             there = [first < last for first, last in own]
+            characters += sum(last - first for first, last in compress(own, there))
+            if len(spans) + sum(there) > MOST_ENTITIES or characters > MOST_CHARACTERS:
+                raise InvalidArgument(
+                    f"with threshold {options['threshold']:g} the texts have more than {MOST_ENTITIES:,} entities, or "
+                    f"entities of more than {MOST_CHARACTERS:,} characters, which is the most of one request; ask with "
+                    "a higher threshold, or about fewer texts or labels at a time"
+                )
             text = text_of(raw) if any(there) else ""
             spans += compress(found, there)
             places += compress(own, there)
