@@ -14,20 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from .span_layers import Named, SpanMarker, encoder_of, fill, projection, tensors_of
 
 _WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
-
-
-class _Named(nn.Module):
-    """Modules below a name."""
-
-    def __init__(self, **modules: nn.Module) -> None:
-        super().__init__()
-        for name, module in modules.items():
-            self.add_module(name, module)
 
 
 class Network(nn.Module):
@@ -39,12 +31,12 @@ class Network(nn.Module):
     def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
         super().__init__()
         width, layers = stated.get("hidden_size", 512), stated.get("num_rnn_layers", 1)
-        self.token_rep_layer = _Named(bert_layer=_Named(model=encoder))
+        self.token_rep_layer = Named(bert_layer=Named(model=encoder))
         if encoder.config.hidden_size != width:  # type: ignore[union-attr]
             self.token_rep_layer.projection = nn.Linear(encoder.config.hidden_size, width)  # type: ignore[union-attr,arg-type]
         if layers:
             lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True)
-            self.rnn = _Named(lstm=lstm)
+            self.rnn = Named(lstm=lstm)
 
     def forward(self, input_ids: Tensor, word_at: Sequence[int], label_at: Sequence[int]) -> Tensor:
         """The tokens of one text, int64 (t,), and which of them are its w words and its c labels, to logits
@@ -71,20 +63,12 @@ class SpanNetwork(Network):
         super().__init__(stated, encoder)
         width = stated.get("hidden_size", 512)
         self.rows = stated.get("max_width", 12)
-        marker = _Named(
-            project_start=_projection(width), project_end=_projection(width), out_project=_projection(2 * width, width)
-        )
-        self.span_rep_layer = _Named(span_rep_layer=marker)
-        self.prompt_rep_layer = _projection(width)
+        self.span_rep_layer = Named(span_rep_layer=SpanMarker(width))
+        self.prompt_rep_layer = projection(width)
 
     def scored(self, words: Tensor, labels: Tensor) -> Tensor:
         """Vectors of words (w, H) and of labels (c, H) to logits (w, K, c) of the spans that begin at each word."""
-        layers: Any = self.span_rep_layer.span_rep_layer
-        count = len(words)
-        last = torch.arange(count)[:, None] + torch.arange(self.rows)
-        ends = layers.project_end(words)[last.clamp(max=count - 1)]  # (w, K, H)
-        starts = layers.project_start(words)[:, None].expand_as(ends)
-        spans = layers.out_project(torch.cat([starts, ends], -1).relu())  # (w, K, H)
+        spans: Tensor = self.span_rep_layer.span_rep_layer(words, self.rows)  # type: ignore[operator]
         return torch.einsum("wkh,ch->wkc", spans, self.prompt_rep_layer(labels))
 
 
@@ -96,7 +80,7 @@ class WordNetwork(Network):
     def __init__(self, stated: Mapping[str, Any], encoder: nn.Module) -> None:
         super().__init__(stated, encoder)
         width = stated.get("hidden_size", 512)
-        self.scorer = _Named(
+        self.scorer = Named(
             proj_token=nn.Linear(width, 2 * width),
             proj_label=nn.Linear(width, 2 * width),
             out_mlp=nn.Sequential(nn.Linear(3 * width, 4 * width), nn.Dropout(), nn.ReLU(), nn.Linear(4 * width, 3)),
@@ -109,11 +93,6 @@ class WordNetwork(Network):
         label, of_label = layers.proj_label(labels)[None].expand(len(words), -1, -1).chunk(2, -1)
         scores: Tensor = layers.out_mlp(torch.cat([word, label, of_word * of_label], -1))  # (w, c, 3)
         return scores.transpose(1, 2)
-
-
-def _projection(taken: int, given: int | None = None) -> nn.Sequential:
-    given = taken if given is None else given
-    return nn.Sequential(nn.Linear(taken, 4 * given), nn.ReLU(), nn.Dropout(), nn.Linear(4 * given, given))
 
 
 class Gliner:
@@ -144,19 +123,10 @@ class Gliner:
             config = AutoConfig.from_pretrained(named, trust_remote_code=False)
         else:
             config = CONFIG_MAPPING[encoder.get("model_type", "deberta-v2")](**encoder)
-        tensors = _tensors(folder)
-        config.vocab_size = next(
-            len(tensor) for name, tensor in tensors.items() if re.search(r"\.(word|tok)_embeddings\.weight$", name)
-        )
-        make: Any = AutoModel.from_config
-        model = make(config, attn_implementation="eager", dtype=torch.float32)
+        tensors = tensors_of(folder)
         self.of_words = stated.get("span_mode", "markerV0") == "token_level"
-        self.network: Network = (WordNetwork if self.of_words else SpanNetwork)(stated, model)
-        self.network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-        missing = {*self.network.state_dict()} - {*tensors}
-        if missing:
-            raise ValueError(f"the weights lack {sorted(missing)[0]}")
-        self.network.eval()
+        self.network: Network = (WordNetwork if self.of_words else SpanNetwork)(stated, encoder_of(config, tensors))
+        fill(self.network, tensors)
 
     def read(self, text: str, labels: Sequence[str], most: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
         """The tokens of a text behind its labels, at most so many; which of them begin its words; and where these
@@ -182,10 +152,3 @@ class Gliner:
         label_at = [place + (not self._of_marker) for place, id_ in enumerate(ids) if id_ == self._marker_id]
         logits: Tensor = self.network(torch.tensor(ids), word_at, label_at)
         return logits
-
-
-def _tensors(folder: Path) -> dict[str, Tensor]:
-    file = folder / "model.safetensors"
-    if file.is_file():
-        return load_file(file)
-    return dict(torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True))

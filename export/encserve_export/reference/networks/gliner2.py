@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from .span_layers import Named, SpanMarker, encoder_of, fill, tensors_of
 
 _TOKENS = (
     *("[SEP_STRUCT]", "[SEP_TEXT]", "[P]", "[C]", "[E]", "[R]", "[L]", "[EXAMPLE]", "[OUTPUT]", "[DESCRIPTION]"),
@@ -30,15 +31,6 @@ _WORD = re.compile(
     re.IGNORECASE,
 )
 _COUNTS = 20
-
-
-class _Named(nn.Module):
-    """Modules below a name."""
-
-    def __init__(self, **modules: nn.Module) -> None:
-        super().__init__()
-        for name, module in modules.items():
-            self.add_module(name, module)
 
 
 class _Counted(nn.Module):
@@ -69,7 +61,7 @@ class _Attending(_Counted):
     def __init__(self, width: int) -> None:
         super().__init__(width)
         layer = nn.TransformerEncoderLayer(128, 4, 256, batch_first=True)
-        self.transformer = _Named(
+        self.transformer = Named(
             in_projector=nn.Linear(width, 128),
             transformer=nn.TransformerEncoder(layer, 2, enable_nested_tensor=False),
             out_projector=_layers(128 + width, width, width, width),
@@ -106,10 +98,7 @@ class SpanNetwork(nn.Module):
         width: int = encoder.config.hidden_size  # type: ignore[union-attr,assignment]
         self.widths: int = (stated.get("span_head") or {}).get("max_width") or stated.get("max_width") or 8
         self.encoder = encoder
-        marker = _Named(
-            project_start=_projection(width), project_end=_projection(width), out_project=_projection(2 * width, width)
-        )
-        self.span_rep = _Named(span_rep_layer=marker)
+        self.span_rep = Named(span_rep_layer=SpanMarker(width))
         self.count_pred = _layers(width, 2 * width, _COUNTS)
         self.count_embed = _COUNTING[stated.get("counting_layer") or "count_lstm"](width)
 
@@ -125,17 +114,8 @@ class SpanNetwork(nn.Module):
         counts = self.count_pred(states[all_at])
         count = max(int(counts.argmax()), 1)
         asked = self.count_embed(labels, count)[0]  # (c, H)
-        own: Any = self.span_rep.span_rep_layer
-        last = torch.arange(len(words))[:, None] + torch.arange(self.widths)
-        ends = own.project_end(words)[last.clamp(max=len(words) - 1)]  # (w, K, H)
-        starts = own.project_start(words)[:, None].expand_as(ends)
-        spans = own.out_project(torch.cat([starts, ends], -1).relu())  # (w, K, H)
+        spans: Tensor = self.span_rep.span_rep_layer(words, self.widths)  # type: ignore[operator]
         return torch.einsum("wkh,ch->wkc", spans, asked), float(counts[1:].max() - counts[0])
-
-
-def _projection(taken: int, given: int | None = None) -> nn.Sequential:
-    given = taken if given is None else given
-    return nn.Sequential(nn.Linear(taken, 4 * given), nn.ReLU(), nn.Dropout(), nn.Linear(4 * given, given))
 
 
 def _layers(*widths: int) -> nn.Sequential:
@@ -152,17 +132,9 @@ class Gliner2:
         self._tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self._tokenizer.add_tokens([*_TOKENS], special_tokens=True)
         config = AutoConfig.from_pretrained(folder / "encoder_config", trust_remote_code=False)
-        tensors = _tensors(folder)
-        config.vocab_size = next(
-            len(tensor) for name, tensor in tensors.items() if re.search(r"\.(word|tok)_embeddings\.weight$", name)
-        )
-        make: Any = AutoModel.from_config
-        model = make(config, attn_implementation="eager", dtype=torch.float32)
-        self.network = SpanNetwork(stated, model)
-        self.network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, strict=False)
-        if missing := {*self.network.state_dict()} - {*tensors}:
-            raise ValueError(f"the weights lack {sorted(missing)[0]}")
-        self.network.eval()
+        tensors = tensors_of(folder)
+        self.network = SpanNetwork(stated, encoder_of(config, tensors))
+        fill(self.network, tensors)
 
     def read(
         self, text: str, labels: Sequence[str], most: int, descriptions: Sequence[str] | None = None
@@ -207,10 +179,3 @@ class Gliner2:
     def _ids(self, word: str) -> list[int]:
         ids: list[int] = self._tokenizer(word, add_special_tokens=False)["input_ids"]
         return ids
-
-
-def _tensors(folder: Path) -> dict[str, Tensor]:
-    file = folder / "model.safetensors"
-    if file.is_file():
-        return load_file(file)
-    return dict(torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True))
