@@ -19,12 +19,13 @@ from encserve_export.errors import InvalidConfig, Unsupported
 
 from .gliner import prompt as gliner_prompt
 from .gliner.base import Base, base_of
-from .gliner.head import EntityHead, load_head
+from .gliner.encoder_folder import fill_head
+from .gliner.head import EntityHead
 from .gliner.laying_out import encoder_laid_out
-from .gliner.layout import ENTITIES, GLINER, GlinerSettings, is_gliner, read_gliner
+from .gliner.layout import ENTITIES, GLINER, SERVED, GlinerSettings, is_gliner, read_gliner
+from .gliner.unserved import GLIREL
 from .gliner2 import prompt as gliner2_prompt
 from .gliner2.head import Gliner2Head
-from .gliner2.head import load_head as load_head_of_gliner2
 from .gliner2.laying_out import encoder_laid_out as encoder_of_gliner2
 from .gliner2.layout import CONFIG, KIND, Gliner2Settings, is_gliner2, read_gliner2
 from .tasks.task import Task
@@ -51,15 +52,18 @@ class LabelledEntities:
 
     def head(self, encoder_width: int, *, weights: bool) -> LabelledHead:
         """What stands on the encoder. Raises CheckpointError or Unsupported: its tensors do not fit."""
-        if isinstance(self.settings, Gliner2Settings):
-            if weights:
-                return load_head_of_gliner2(self.settings, encoder_width, self.tensors)
+        if not weights:
             with torch.device("meta"):
-                return Gliner2Head(self.settings, encoder_width)
-        if weights:
-            return load_head(self.settings, encoder_width, self.tensors)
-        with torch.device("meta"):
-            return EntityHead(self.settings, encoder_width)
+                return self._bare_head(encoder_width)
+        head = self._bare_head(encoder_width)
+        fill_head(head, head.parts, self.tensors, asking=head.SETTINGS, left_out=head.LEFT_OUT)
+        head.filled()
+        return head.eval().requires_grad_(False)
+
+    def _bare_head(self, encoder_width: int) -> LabelledHead:
+        if isinstance(self.settings, Gliner2Settings):
+            return Gliner2Head(self.settings, encoder_width)
+        return EntityHead(self.settings, encoder_width)
 
     def max_length(
         self, asked: int | None, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, family: Family
@@ -76,6 +80,8 @@ def read_labelled_entities(folder: Path, config: ExportConfig, *, weights: bool)
         InvalidConfig: a base is named where there is none.
         Unsupported: a network that is not served, or another task.
     """
+    if (folder / GLIREL).is_file():
+        raise Unsupported(f"{folder} has {GLIREL}: GLiREL, which finds relations. It is not served. {SERVED}")
     of_gliner, of_gliner2 = is_gliner(folder), is_gliner2(folder)
     if (of_gliner or of_gliner2) and config.task not in (None, ENTITIES):
         named = f"has {GLINER}" if of_gliner else f"states model_type {KIND!r}, that of GLiNER2, in {CONFIG}"

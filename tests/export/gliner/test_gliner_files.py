@@ -1,6 +1,7 @@
 """What is read of a GLiNER checkpoint, and what is refused by its name before anything is made."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.network.sizes import sizes_of
 from encserve_export.reference.networks.gliner import Gliner
 from export.checkpoints.in_process import load
+from export.test_inspect import said
 
 from .checkpoints import ADDED, CLASSES, gliner
 
@@ -61,21 +63,87 @@ def test_a_pickle_is_read_as_tensors_where_it_is_allowed(tmp_path):
     assert all(torch.equal(read[name], other[name]) for name in other)
 
 
+BI = {"labels_encoder": "BAAI/bge-small-en-v1.5"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"model_type": "gliner_streaming_span"},
+            "'gliner_streaming_span': a decoder that reads a text",
+        ),
+        ({"relations_layer": "biaffine"}, "relations_layer 'biaffine': a network that finds relations"),
+        ({"triples_layer": "distmult"}, "triples_layer 'distmult': a network that finds relations"),
+        *(
+            ({"model_type": f"gliner_uni_encoder_{of}_relex"}, f"{of}_relex': a network that finds relations")
+            for of in ("span", "token")
+        ),
+        ({"labels_decoder": "gpt2", **BI}, "labels_decoder 'gpt2': a network with a decoder that writes"),
+        *(
+            ({"model_type": f"gliner_uni_encoder_{of}_decoder"}, f"{of}_decoder': a network with a decoder")
+            for of in ("span", "token")
+        ),
+        ({**BI, "post_fusion_schema": "l2l-l2t"}, "post_fusion_schema 'l2l-l2t': a poly-encoder"),
+        (BI, "labels_encoder 'BAAI/bge-small-en-v1.5': a bi-encoder"),
+        *(
+            ({"model_type": f"gliner_bi_encoder_{of}"}, f"'gliner_bi_encoder_{of}': a bi-encoder")
+            for of in ("span", "token")
+        ),
+        ({"span_encoder_config": {"model_type": "rnn"}}, ": a network with one more encoder before the spans"),
+        *(
+            ({"span_mode": mode}, f"span_mode '{mode}', which is not served")
+            for mode in ("marker", "markerV1", "markerV2", "query", "mlp", "cat")
+        ),
+        *(
+            ({"span_mode": f"conv_{way}"}, f"span_mode 'conv_{way}', which is not served")
+            for way in ("conv", "max", "mean", "sum", "share")
+        ),
+        ({"span_mode": ["markerV0"]}, "span_mode ['markerV0'], which is not served"),
+        (
+            {"span_mode": "token_level", "model_type": "gliner_uni_encoder_span"},
+            "model_type 'gliner_uni_encoder_span', which is not that of span_mode 'token_level'",
+        ),
+    ],
+    ids=str,
+)
+def test_networks_that_are_not_served_are_refused_by_their_name(tmp_path, capsys, changes, named):
+    """Those that GLiNER 0.2.29 knows, by an export and by `encserve inspect`."""
+    folder = gliner(tmp_path / "checkpoint")
+    stated = json.loads((folder / "gliner_config.json").read_text()) | changes
+    (folder / "gliner_config.json").write_text(json.dumps(stated))
+    instead = "Served are GLiNER's uni-encoders, which read the labels before the text, with span_mode 'markerV0' or"
+    for ask in (load, lambda folder: said(capsys, folder)):
+        with pytest.raises(Unsupported, match=f"{re.escape(named)}.*{re.escape(instead)}"):
+            ask(folder)
+
+
+def test_glirel_is_refused_by_its_name(tmp_path, capsys):
+    (tmp_path / "glirel_config.json").write_text(json.dumps({"model_name": "microsoft/deberta-v3-large"}))
+    for ask in (load, lambda folder: said(capsys, folder)):
+        with pytest.raises(Unsupported, match=r"GLiREL, which finds relations. It is not served. Served are GL"):
+            ask(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"span_mode": "token_level", "model_type": "gliner_uni_encoder_span"}, "span_mode 'token_level'; of GLiNER"),
         ({"span_mode": "token_level", "represent_spans": True}, "states 'represent_spans'"),
-        ({"span_mode": "marker"}, "span_mode 'marker'; of GLiNER uni-encoders are served, with"),
-        ({"span_mode": ["markerV0"]}, "span_mode .*markerV0"),
-        ({"model_type": "gliner_bi_encoder_span"}, "model_type 'gliner_bi_encoder_span'"),
-        ({"labels_encoder": "BAAI/bge-small-en-v1.5"}, "states 'labels_encoder'"),
-        ({"subtoken_pooling": "mean"}, "states 'subtoken_pooling': 'mean'.*supported is 'first'"),
-        ({"words_splitter_type": "spacy"}, "states 'words_splitter_type'"),
+        *(
+            ({"subtoken_pooling": way}, f"states 'subtoken_pooling': '{way}'.*supported is 'first'")
+            for way in ("last", "mean", "max")
+        ),
+        *(
+            ({"words_splitter_type": way}, f"states 'words_splitter_type': '{way}'.*supported is 'whitespace'")
+            for way in ("universal", "spacy", "mecab", "jieba", "hanlp", "janome", "camel", "hindi", "stanza")
+        ),
         ({"post_fusion_schema": "l2l-l2t"}, "states 'post_fusion_schema'"),
         ({"fuse_layers": True}, "states 'fuse_layers'"),
+        ({"precomputed_prompts_mode": True}, "states 'precomputed_prompts_mode'"),
+        ({"id_to_classes": {"1": "person"}}, "states 'id_to_classes'"),
         ({"something_new": 3}, "states 'something_new': 3"),
     ],
+    ids=str,
 )
 def test_what_is_not_served_is_refused_by_its_name(tmp_path, changes, message):
     with pytest.raises(Unsupported, match=message):

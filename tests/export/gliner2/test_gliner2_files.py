@@ -76,7 +76,11 @@ def test_a_pickle_is_read_as_tensors_where_it_is_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "boundary"}, "states architecture 'boundary', that of GLiNER2.5"),
+        (
+            {"architecture": "boundary"},
+            "states architecture 'boundary', that of GLiNER2.5, which is not served. Served are GLiNER2's networks",
+        ),
+        ({"architecture": "another"}, "states architecture 'another', which is not served. Served are GLiNER2's"),
         ({"token_pooling": "mean"}, "states 'token_pooling': 'mean'.*supported is 'first'"),
         ({"span_head": {"span_mode": "markerV1"}}, "states 'span_mode': 'markerV1'.*supported is 'markerV0'"),
         ({"counting_layer": "count_none"}, "states counting_layer 'count_none', which is not served"),

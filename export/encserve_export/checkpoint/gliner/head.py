@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from encserve_export.attention.packing import Packing
 
-from .encoder_folder import fill_head
 from .layout import GLINER, GlinerSettings
 from .recurrence import BothWays
 from .scores import MOST_LABELS, Part
@@ -28,6 +27,10 @@ class EntityHead(nn.Module):
     """How many kinds of tokens there are to it."""
     LABELS_COMPETE = True
     """Whether a span that is an entity of one label bars others of other labels, where a request does not say."""
+    SETTINGS = GLINER
+    """The file that says what it is."""
+    LEFT_OUT: str | None = None
+    """What the names of tensors begin with that it does without."""
 
     def __init__(self, settings: GlinerSettings, encoder_width: int) -> None:
         super().__init__()
@@ -38,6 +41,17 @@ class EntityHead(nn.Module):
         self.scores: WordScores | SpanScores = (
             WordScores(width) if settings.of_words else SpanScores(width, settings.max_width)
         )
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Which tensor of the library, or which part of it, each of its own is, by their names."""
+        return {name: _part_of(name, self.scores.parts) for name in self.state_dict()}
+
+    def filled(self) -> None:
+        """Put what was read in the order in which a graph has it."""
+        for layer in self.layers:
+            assert isinstance(layer, BothWays)
+            layer.lay_out()
 
     @property
     def columns(self) -> int:
@@ -73,22 +87,6 @@ def guessed_roles(input_ids: Tensor, marker_id: int, separator_id: int) -> Tenso
     behind = (input_ids == separator_id).to(torch.int64).cumsum(0) > 0
     words = behind & (input_ids != separator_id) & (torch.arange(len(input_ids)) < len(input_ids) - 1)
     return torch.where(input_ids == marker_id, LABEL, words.to(torch.int64) * WORD)
-
-
-def load_head(settings: GlinerSettings, encoder_width: int, tensors: Mapping[str, Tensor]) -> EntityHead:
-    """The head with its tensors, by the names of the library.
-
-    Raises:
-        CheckpointError: one is missing, or has another shape.
-        Unsupported: there is one that nothing reads.
-    """
-    head = EntityHead(settings, encoder_width)
-    parts = {name: _part_of(name, head.scores.parts) for name in head.state_dict()}
-    fill_head(head, parts, tensors, asking=GLINER)
-    for layer in head.layers:
-        assert isinstance(layer, BothWays)
-        layer.lay_out()
-    return head.eval().requires_grad_(False)
 
 
 def _part_of(own: str, of_scores: Mapping[str, Part]) -> Part:

@@ -12,6 +12,8 @@ from encserve_export.checkpoint.unread.keys import Unread
 from encserve_export.errors import CheckpointError, Unsupported
 from encserve_export.json_file import read_needed_object
 
+from .unserved import unserved
+
 GLINER = "gliner_config.json"
 ENTITIES = "zero-shot-token-classification"
 """The task of such checkpoints: entities of labels that a request brings. transformers has no name for it."""
@@ -37,17 +39,17 @@ _LISTED = (
     Unread("names the checkpoint", _NAMES),
     Unread("is of training", _TRAINING),
     Unread(
-        "is of networks that read labels apart from the text, or write them",
-        ("labels_encoder", "labels_decoder"),
+        "names networks that are not served",
+        ("labels_encoder", "labels_decoder", "relations_layer", "triples_layer"),
         (None,),
     ),
-    Unread("is of networks that find relations, too", ("relations_layer", "triples_layer"), (None,)),
     Unread("chooses the vector of a word", ("subtoken_pooling",), ("first",)),
     Unread("chooses how words are found", ("words_splitter_type",), ("whitespace",)),
     Unread("puts layers between the encoder and its head", ("post_fusion_schema",), ("", None)),
     Unread("says how many layers are between the encoder and its head", ("num_post_fusion_layers",)),
     Unread("mixes the layers of the encoder", ("fuse_layers", "precomputed_prompts_mode"), (False, None)),
-    Unread("puts an encoder before the spans", ("span_encoder_config", "id_to_classes"), (None,)),
+    Unread("names networks that are not served", ("span_encoder_config",), (None, {})),
+    Unread("has labels that are given once for all", ("id_to_classes",), (None,)),
     Unread("gives spans a vector where words have the scores", ("represent_spans",), (False,)),
     Unread(
         "is of networks that are not served, beside what names them",
@@ -67,6 +69,9 @@ _KINDS = {
     WORDS: (None, "gliner", "gliner_uni_encoder_token"),
 }
 """The `model_type` of each `span_mode`; the library goes by the second alone."""
+SERVED = (
+    f"Served are GLiNER's uni-encoders, which read the labels before the text, with span_mode {SPANS!r} or {WORDS!r}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +126,13 @@ def read_gliner(folder: Path) -> GlinerSettings:
     """
     file = folder / GLINER
     stated = read_needed_object(file)
-    kind = stated.get("model_type")
-    mode = stated.get("span_mode", SPANS)
-    if kind not in _KINDS.get(str(mode), ()):
-        raise Unsupported(
-            f"{file} states model_type {kind!r} and span_mode {mode!r}; of GLiNER uni-encoders are served, with "
-            f"span_mode {SPANS!r} or {WORDS!r}"
-        )
+    kind, mode = stated.get("model_type"), stated.get("span_mode", SPANS)
+    if (other := unserved(stated)) is not None:
+        raise Unsupported(f"{file} states {other}. It is not served. {SERVED}")
+    if str(mode) not in _KINDS:
+        raise Unsupported(f"{file} states span_mode {mode!r}, which is not served. {SERVED}")
+    if kind not in _KINDS[str(mode)]:
+        raise Unsupported(f"{file} states model_type {kind!r}, which is not that of span_mode {mode!r}. {SERVED}")
     check_keys(file, stated, _READ, _LISTED)
     encoder = stated.get("encoder_config")
     if encoder is not None and not isinstance(encoder, dict):

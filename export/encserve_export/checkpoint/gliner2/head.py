@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from encserve_export.attention.packing import Packing
-from encserve_export.checkpoint.gliner.encoder_folder import fill_head
 from encserve_export.checkpoint.gliner.head import LABEL, WORD, collected
 from encserve_export.checkpoint.gliner.scores import MOST_LABELS, Part
 from encserve_export.checkpoint.gliner.span_scores import SpanScores
@@ -27,8 +26,6 @@ _COUNTING: dict[str, Callable[[int], nn.Module]] = {
 _SCORES = "scores."
 _COUNTS = 20
 """0 to 19 times may a structure be in a text."""
-_OF_CLASSES = "classifier."
-"""What the names of tensors begin with that classify whole texts, which is not served."""
 
 
 class Gliner2Head(nn.Module):
@@ -37,6 +34,9 @@ class Gliner2Head(nn.Module):
 
     ROLES = 4
     LABELS_COMPETE = False
+    SETTINGS = CONFIG
+    LEFT_OUT = "classifier."
+    """Of those that classify whole texts, which is not served."""
 
     def __init__(self, settings: Gliner2Settings, width: int) -> None:
         super().__init__()
@@ -45,6 +45,14 @@ class Gliner2Head(nn.Module):
         self.scores.prompt = nn.Identity()  # type: ignore[assignment]
         self.count_embed = _COUNTING[settings.counting](width)
         self.count_pred = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, _COUNTS))
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Which tensor of the library, or which part of it, each of its own is, by their names."""
+        return {name: _part_of(name, self.scores.parts) for name in self.state_dict()}
+
+    def filled(self) -> None:
+        """Nothing is put in another order."""
 
     @property
     def columns(self) -> int:
@@ -73,19 +81,6 @@ class Gliner2Head(nn.Module):
         gates = counts[:, 1:].amax(1) - counts[:, 0]  # (n,)
         first = torch.where(roles == GATE, gates[packing.texts.text_of], of_words[:, 0])  # (T,)
         return torch.cat([first[:, None], of_words[:, 1:]], 1)
-
-
-def load_head(settings: Gliner2Settings, width: int, tensors: Mapping[str, Tensor]) -> Gliner2Head:
-    """The head with its tensors, by the names of the library; those that classify whole texts are passed over.
-
-    Raises:
-        CheckpointError: one is missing, or has another shape.
-        Unsupported: there is one that nothing reads.
-    """
-    head = Gliner2Head(settings, width)
-    parts = {name: _part_of(name, head.scores.parts) for name in head.state_dict()}
-    fill_head(head, parts, tensors, asking=CONFIG, left_out=_OF_CLASSES)
-    return head.eval().requires_grad_(False)
 
 
 def _part_of(own: str, of_scores: Mapping[str, Part]) -> Part:

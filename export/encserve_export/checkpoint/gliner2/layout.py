@@ -73,16 +73,17 @@ def read_gliner2(folder: Path) -> Gliner2Settings:
     file = folder / CONFIG
     stated = read_needed_object(file)
     if (architecture := stated.get("architecture") or "span") != "span":
+        known = ", that of GLiNER2.5" if architecture == "boundary" else ""
         raise Unsupported(
-            f"{file} states architecture {architecture!r}, that of GLiNER2.5; of GLiNER2 those are served that give "
-            "each span of words a score, architecture 'span'"
+            f"{file} states architecture {architecture!r}{known}, which is not served. Served are GLiNER2's networks "
+            "with architecture 'span'"
         )
     check_keys(file, stated, _READ, _LISTED)
     of_spans = checked_object(file, stated.get("span_head") or {})
     check_keys(file, of_spans, ("max_width",), _LISTED_OF_SPANS)
     if (counting := stated.get("counting_layer") or COUNTINGS[0]) not in COUNTINGS:
         raise Unsupported(
-            f"{file} states counting_layer {counting!r}, which is not served; served are {', '.join(COUNTINGS)}"
+            f"{file} states counting_layer {counting!r}, which is not served. Served are {', '.join(COUNTINGS)}"
         )
     return Gliner2Settings(max_width=_max_width(file, stated, of_spans), counting=counting)
 
