@@ -8,38 +8,16 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import processors
-from trained_tokenizers import SPECIAL_TOKENS, unigram_tokenizer, wordpiece_tokenizer
+from trained_tokenizers import SPECIAL_TOKENS, unigram_tokenizer
 
-WIDTH = 32
+from export.gliner.checkpoints import BODIES, SIZES, TOKENIZERS
+
 ADDED = [
     *("[SEP_STRUCT]", "[SEP_TEXT]", "[P]", "[C]", "[E]", "[R]", "[L]", "[EXAMPLE]", "[OUTPUT]", "[DESCRIPTION]"),
 ]
-DEBERTA = {
-    "model_type": "deberta-v2",
-    "hidden_size": WIDTH,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 512,
-    "relative_attention": True,
-    "pos_att_type": ["c2p", "p2c"],
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-    "share_att_key": True,
-    "position_buckets": 16,
-    "max_relative_positions": 64,
-    "norm_rel_ebd": "layer_norm",
-    "pad_token_id": 0,
-}
-BERT = {
-    "model_type": "bert",
-    "hidden_size": WIDTH,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 160,
-    "pad_token_id": 0,
-}
+DEBERTA = {"model_type": "deberta-v2", **SIZES, **BODIES["deberta-v2"]}
+BERT = {"model_type": "bert", **SIZES, "max_position_embeddings": 160, "pad_token_id": 0}
+MODERNBERT = {"model_type": "modernbert", **SIZES, **BODIES["modernbert"]}
 SETTINGS = {
     "model_type": "extractor",
     "model_name": "microsoft/deberta-v3-base",
@@ -55,7 +33,7 @@ def gliner2(folder, *, encoder=DEBERTA, none=0.0, pickled=False, knows_tokens=Tr
     """Write the checkpoint into `folder`, with `changes` to its configuration. `none` is added to the logit of there
     being nothing of the labels. Without `knows_tokens` the library adds its tokens to the tokenizer itself."""
     folder.mkdir(parents=True)
-    tokenizer = (wordpiece_tokenizer if encoder["model_type"] == "bert" else unigram_tokenizer)()
+    tokenizer = TOKENIZERS.get(encoder["model_type"], unigram_tokenizer)()
     begin, end = (SPECIAL_TOKENS.index(token) for token in ("<s>", "</s>"))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", begin), ("</s>", end)]
@@ -90,7 +68,7 @@ def drawn(name, shape):
     """Numbers that depend on the name of the tensor alone, such that the logits of spans lie within 4 of 0: beyond,
     scores are nearly 0 or 1 whatever they are."""
     numbers = np.random.RandomState(sum(name.encode()) % 2**31).standard_normal(shape)
-    if "LayerNorm" in name or ".norm" in name:
+    if "norm" in name.lower():
         numbers = 1 + numbers / 10 if name.endswith("weight") else numbers / 10
     elif name.endswith("embeddings.weight") or len(shape) == 1 or name.startswith("count_embed.b"):
         numbers = numbers * 0.25

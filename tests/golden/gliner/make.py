@@ -4,20 +4,9 @@ In an environment of its own, since it wants an older transformers: `pip install
 `PYTHONPATH=../.. python make.py`.
 """
 
-import importlib.util
-import json
-import sys
-import tempfile
-from pathlib import Path
-
 import gliner
-import torch
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-spec = importlib.util.spec_from_file_location("checkpoints", HERE.parents[1] / "export" / "gliner" / "checkpoints.py")
-checkpoints = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checkpoints)
+from export.gliner import checkpoints
+from golden.library_answers import rounded, write_answers
 
 TEXTS = [
     "The Library of the Town opens at Nine.",
@@ -34,39 +23,39 @@ ASKED = {
     "nested, several labels, a low threshold": {"flat_ner": False, "multi_label": True, "threshold": 0.4},
     "a high threshold": {"threshold": 0.75},
 }
+WORDS = {"span_mode": "token_level"}
 CASES = {
     "projected": {},
     "plain": {"projected": False, "num_rnn_layers": 2, "embed_ent_token": False},
-    "words": {"span_mode": "token_level"},
-    "words, plain": {"span_mode": "token_level", "projected": False, "num_rnn_layers": 0, "embed_ent_token": False},
-    "words of ModernBERT": {"span_mode": "token_level", "body": "modernbert"},
+    "words": WORDS,
+    "words, plain": WORDS | {"projected": False, "num_rnn_layers": 0, "embed_ent_token": False},
+    "words of ModernBERT": WORDS | {"body": "modernbert"},
     "ModernBERT": {"body": "modernbert"},
     "BERT": {"body": "bert"},
     "RoBERTa": {"body": "roberta"},
     "XLM-R": {"body": "xlm-roberta"},
+    "words of BERT": WORDS | {"body": "bert"},
+    "words of RoBERTa": WORDS | {"body": "roberta"},
+    "words of XLM-R": WORDS | {"body": "xlm-roberta"},
 }
-BODIES = ("ModernBERT", "BERT", "RoBERTa", "XLM-R")
-"""Of these one thing is asked alone, and of those that are below "words" there are logits of two texts."""
-ASKED_OF_BODIES = ("nested",)
+ASKED_ONCE = {case for case, how in CASES.items() if "body" in how} - {"words of ModernBERT"}
+"""Of these one thing is asked alone."""
 WITH_ALL_LOGITS = ("projected", "plain", "words")
+"""Of the others there are logits of two texts."""
 
-golden = {"library": f"gliner {gliner.__version__}", "texts": TEXTS, "labels": LABELS, "asked": ASKED, "cases": {}}
-for case, how in CASES.items():
-    with tempfile.TemporaryDirectory() as folder:
-        model = gliner.GLiNER.from_pretrained(str(checkpoints.gliner(Path(folder) / "checkpoint", **how)))
-    asked = ASKED_OF_BODIES if case in BODIES else ASKED
-    logits = []
-    forward = model.model.forward
-    model.model.forward = lambda *args, **named: logits.append(forward(*args, **named)) or logits[-1]  # noqa: B023
-    with torch.inference_mode():
-        answers = {name: [model.predict_entities(text, LABELS, **ASKED[name]) for text in TEXTS] for name in asked}
-    for entity in (entity for found in answers.values() for of_text in found for entity in of_text):
-        entity["score"] = round(entity["score"], 6)
+
+def ask(folder, case):
+    """What the library says to each set of options, text by text, and the logits of the first texts."""
+    model = gliner.GLiNER.from_pretrained(folder)
+    logits, forward = [], model.model.forward
+    model.model.forward = lambda *args, **named: logits.append(forward(*args, **named)) or logits[-1]
+    asked = {"nested": ASKED["nested"]} if case in ASKED_ONCE else ASKED
+    answers = {
+        name: [model.predict_entities(text, LABELS, **options) for text in TEXTS] for name, options in asked.items()
+    }
     shown = [each.logits[0] for each in logits[: len(TEXTS) - 1 if case in WITH_ALL_LOGITS else 2]]
-    if how.get("span_mode") == "token_level":
-        shown = [each.transpose(1, 2) for each in shown]
-    logits = [each.numpy().round(5).tolist() for each in shown]
-    golden["cases"][case] = {"how": how, "answers": answers, "logits": logits}
-(HERE / "entities.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
-for case, found in golden["cases"].items():
-    print(case, {name: [len(each) for each in answers] for name, answers in found["answers"].items()})
+    of_words = model.config.span_mode == "token_level"
+    return {"answers": answers, "logits": [rounded(each.transpose(1, 2) if of_words else each) for each in shown]}
+
+
+write_answers(__file__, "gliner", checkpoints.gliner, ask, cases=CASES, texts=TEXTS, labels=LABELS, asked=ASKED)

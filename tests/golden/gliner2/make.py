@@ -4,21 +4,9 @@ In an environment of its own: `pip install "gliner2[local]==2.1.0"`, then, in th
 `PYTHONPATH=../.. python make.py`.
 """
 
-import importlib.util
-import json
-import sys
-import tempfile
-from importlib.metadata import version
-from pathlib import Path
-
-import torch
+from export.gliner2 import checkpoints
 from gliner2 import GLiNER2
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-spec = importlib.util.spec_from_file_location("checkpoints", HERE.parents[1] / "export" / "gliner2" / "checkpoints.py")
-checkpoints = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checkpoints)
+from golden.library_answers import rounded, write_answers
 
 TEXTS = [
     "The Library of the Town opens at Nine",
@@ -43,12 +31,13 @@ CASES = {
     "attending": {"counting_layer": "count_lstm_v2", "max_width": None, "span_head": {"max_width": 5}},
     "experts on BERT": {"counting_layer": "count_lstm_moe", "encoder": checkpoints.BERT, "knows_tokens": False},
     "nothing in some": {"none": 3.0},
+    "ModernBERT": {"counting_layer": "count_lstm_v2", "encoder": checkpoints.MODERNBERT},
 }
 
 
-def asked_of(model):
+def ask(folder, case):
     """What the library says to each set of options, text by text, with the counts and the logits behind it."""
-    seen = []
+    model, seen = GLiNER2.from_pretrained(folder).eval(), []
     model.count_pred.register_forward_hook(lambda module, given, counts: seen.append({"counts": counts[0]}))
     score = model.span_rep.score_queries
 
@@ -70,25 +59,14 @@ def asked_of(model):
             [{"label": label, **entity} for label, entities in of_text.items() for entity in entities]
             for of_text in found
         ]
-    return answers, seen[: len(TEXTS)]
+    return {"answers": answers, "behind": [shown(each) for each in seen[: len(TEXTS)]]}
 
 
 def shown(behind):
-    """The counts (20,) and the logits (c, w, K) of one text with five digits; 0 of spans that end behind it."""
+    """The counts (20,) and the logits (c, w, K) of one text; 0 of spans that end behind it."""
     logits = behind.get("logits")
-    of_spans = None if logits is None else logits[0].masked_fill(logits[0].isinf(), 0.0).numpy().round(5).tolist()
-    return {"counts": behind["counts"].numpy().round(5).tolist(), "logits": of_spans}
+    of_spans = None if logits is None else rounded(logits[0].masked_fill(logits[0].isinf(), 0.0))
+    return {"counts": rounded(behind["counts"]), "logits": of_spans}
 
 
-golden = {"library": f"gliner2 {version('gliner2')}", "texts": TEXTS, "labels": LABELS, "asked": ASKED, "cases": {}}
-for case, how in CASES.items():
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        model = GLiNER2.from_pretrained(str(checkpoints.gliner2(Path(folder) / "checkpoint", **how))).eval()
-        answers, behind = asked_of(model)
-    for entity in (entity for found in answers.values() for of_text in found for entity in of_text):
-        entity["confidence"] = round(entity["confidence"], 6)
-    golden["cases"][case] = {"how": how, "answers": answers, "behind": [shown(each) for each in behind]}
-(HERE / "entities.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
-for case, found in golden["cases"].items():
-    print(case, {name: [len(each) for each in answers] for name, answers in found["answers"].items()})
-    print([round(max(each["counts"][1:]) - each["counts"][0], 2) for each in found["behind"]])
+write_answers(__file__, "gliner2", checkpoints.gliner2, ask, cases=CASES, texts=TEXTS, labels=LABELS, asked=ASKED)
