@@ -163,28 +163,28 @@ class Served:
     """encserve over gRPC, so many requests at a time, each of one text; `streamed` takes them piece by piece."""
 
     def __init__(self, url: str, pid: int, model: str, *, in_flight: int, streamed: bool, beams: int) -> None:
-        self._url, self._pid, self._model = url, pid, model
+        self._url, self.pid, self._model = url, pid, model
         self._in_flight, self._streamed, self._beams = in_flight, streamed, beams
 
     def make(self, asked: Sequence[Request]) -> Took:
         """Make them, each of its length."""
-        resume(self._pid)
+        resume(self.pid)
         try:
             return asyncio.run(self._make(asked))
         finally:
-            pause(self._pid)
+            pause(self.pid)
 
     def resume(self) -> None:
         """Let the server go on, which stands still behind each round."""
-        resume(self._pid)
+        resume(self.pid)
 
     def as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
         """Make texts that come at moments, seconds from the beginning, each in a stream."""
-        resume(self._pid)
+        resume(self.pid)
         try:
             return asyncio.run(self._as_they_come(asked, due_s))
         finally:
-            pause(self._pid)
+            pause(self.pid)
 
     async def _as_they_come(self, asked: Sequence[Request], due_s: Sequence[float]) -> Waits:
         async with AsyncClient(self._url, timeout_s=600, concurrency=len(asked)) as client:

@@ -54,6 +54,7 @@ class DecoderStep(nn.Module):
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
+        self.joined = nn.ModuleList(cast("Layer", layer).own.joined() for layer in decoder.layers)
 
     def forward(
         self, token: Tensor, position: Tensor, source_length: Tensor, kept: Sequence[Tensor]
@@ -73,32 +74,37 @@ class DecoderStep(nn.Module):
         states = self.decoder.embedded(token, position)  # (T, K, d)
         past = torch.arange(kept[0].shape[3])[None]  # (1, P)
         source = torch.arange(kept[2].shape[2])[None]  # (1, S)
-        behind = (past >= position[:, None])[:, None, None, None]  # (T, 1, 1, 1, P)
-        beyond = (source >= source_length[:, None])[:, None, None]  # (T, 1, 1, S)
+        none, hidden = torch.zeros(()), torch.tensor(-torch.inf)
+        seen = torch.where(past >= position[:, None], hidden, none)[:, None, None, None]  # (T, 1, 1, 1, P)
+        known = torch.where(source >= source_length[:, None], hidden, none)[:, None, None]  # (T, 1, 1, S)
         distance = position[:, None] - past  # (T, P)
+        near: dict[int, Tensor] = {}  # bias and what is hidden, once for all layers that share a bias
         keys, values = [], []
         for index, layer in enumerate(cast("Sequence[Layer]", self.decoder.layers)):
             past_keys, past_values, source_keys, source_values = kept[4 * index : 4 * index + 4]
             own = layer.own
             read = layer.before(layer.own_norm, states)
-            query, key, value = (own.split(each(read)) for each in (own.query, own.key, own.value))  # (T, K, H, D)
+            query, key, value = (own.split(each) for each in self.joined[index](read).chunk(3, -1))  # (T, K, H, D)
             keys.append(key)
             values.append(value)
             scores = (query[..., None, :] @ past_keys.transpose(-1, -2)) * own.scale  # (T, K, H, 1, P)
             to_itself = ((query * key).sum(-1) * own.scale)[..., None, None]  # (T, K, H, 1, 1)
+            added = seen
             if self.decoder.biases:
-                table = self.decoder.biases[index]  # (H, distances)
-                near = table[:, distance.clamp(0, table.shape[1] - 1)]  # (H, T, P)
-                scores = scores + near.transpose(0, 1)[:, None, :, None]
-                to_itself = to_itself + table[:, 0, None, None]
-            weights = torch.cat([scores.masked_fill(behind, -torch.inf), to_itself], -1).softmax(-1)
+                which = self.decoder.bias_of[index]
+                table = self.decoder.biases[which]  # (H, distances)
+                if which not in near:
+                    of_each = table[:, distance.clamp(0, table.shape[1] - 1)]  # (H, T, P)
+                    near[which] = of_each.transpose(0, 1)[:, None, :, None] + seen  # (T, 1, H, 1, P)
+                added, to_itself = near[which], to_itself + table[:, 0, None, None]
+            weights = torch.cat([scores + added, to_itself], -1).softmax(-1)
             mixed = (weights[..., :-1] @ past_values)[..., 0, :] + weights[..., 0, -1:] * value  # (T, K, H, D)
             states = layer.after(layer.own_norm, states + own.out(mixed.flatten(-2)))
 
             cross = layer.cross
             query = cross.split(cross.query(layer.before(layer.cross_norm, states)))  # (T, K, H, D)
             scores = (query.transpose(1, 2) @ source_keys.transpose(-1, -2)) * cross.scale  # (T, H, K, S)
-            weights = scores.masked_fill(beyond, -torch.inf).softmax(-1)
+            weights = (scores + known).softmax(-1)
             mixed = (weights @ source_values).transpose(1, 2).flatten(-2)  # (T, K, H D)
             states = layer.after(layer.cross_norm, states + cross.out(mixed))
 

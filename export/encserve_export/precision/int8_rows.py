@@ -141,20 +141,22 @@ def with_integer_rows(full: onnx.ModelProto, sources: Sequence[IntegerRows]) -> 
 
 
 def _add_rows(graph: onnx.GraphProto, source: IntegerRows) -> None:
-    """What rounds the rows of one tensor."""
+    """What rounds the rows of one tensor (..., K), in as few nodes as there may be: a step of a decoder has few rows,
+    and a node of its own takes it as long as a small product."""
     name, rounding = source.name, source.rounding
     zero = rounding.zero_point
     inverse = np.where(rounding.free, 1 / rounding.factor, 0).astype(np.float32)
     constants: dict[str, NDArray[Any]] = {
-        "shift": rounding.shift,
         "inverse_factor": inverse,
-        "flat_shape": np.array([-1, len(inverse)], np.int64),
         "last": np.array([-1], np.int64),
         "smallest": np.array(_SMALLEST_SCALE, np.float32),
         "step_above": np.array(1 / (STEPS - zero), np.float32),
         "step_below": np.array(-1 / zero, np.float32),
+        "one": np.array(1, np.float32),
         "zero_point": np.array(zero, np.uint8),
     }
+    if rounding.moves:
+        constants["shift"] = rounding.shift
     if len(rounding.kept):
         constants["kept_columns"] = rounding.kept.astype(np.int64)
     graph.initializer.extend(numpy_helper.from_array(value, f"{name}_{each}") for each, value in constants.items())
@@ -163,50 +165,44 @@ def _add_rows(graph: onnx.GraphProto, source: IntegerRows) -> None:
         named = [each if each == name else f"{name}_{each}" for each in inputs]
         graph.node.append(helper.make_node(operator, named, [f"{name}_{output}"], **attributes))
 
-    add("Reshape", [name, "flat_shape"], "flat")  # (T, K)
-    add("Sub", ["flat", "shift"], "moved")
-    add("Mul", ["moved", "inverse_factor"], "balanced")
-    add("ReduceMax", ["balanced", "last"], "above", keepdims=0)  # (T,)
-    add("ReduceMin", ["balanced", "last"], "below", keepdims=0)
+    if rounding.moves:
+        add("Sub", [name, "shift"], "moved")
+    add("Mul", ["moved" if rounding.moves else name, "inverse_factor"], "balanced")
+    add("ReduceMax", ["balanced", "last"], "above")  # (..., 1)
+    add("ReduceMin", ["balanced", "last"], "below")
     add("Mul", ["above", "step_above"], "scale_above")
     add("Mul", ["below", "step_below"], "scale_below")
-    add("Max", ["scale_above", "scale_below", "smallest"], "scale")
-    add("Shape", ["scale"], "count")
-    value = helper.make_tensor("value", onnx.TensorProto.UINT8, [1], [zero])
-    add("ConstantOfShape", ["count"], "zeros", value=value)
-    add("QuantizeLinear", ["balanced", "scale", "zeros"], "uint8", axis=0)
-    add("Unsqueeze", ["scale", "last"], "row_scale")  # (T, 1)
+    add("Max", ["scale_above", "scale_below", "smallest"], "row_scale")
+    add("Div", ["balanced", "row_scale"], "steps")
+    add("QuantizeLinear", ["steps", "one", "zero_point"], "uint8")
     if len(rounding.kept):
-        add("Gather", ["flat", "kept_columns"], "kept", axis=1)  # (T, k)
+        add("Gather", [name, "kept_columns"], "kept", axis=-1)  # (..., k)
 
 
 def _add_product(graph: onnx.GraphProto, node: onnx.NodeProto, source: IntegerRows) -> None:
     """What takes the place of the layer `node`."""
     name = node.output[0]
     rows, weight = source.name, source.weights[name]
-    constants: dict[str, NDArray[Any]] = {
-        "int8": weight.integers,
-        "scale": weight.scale,
-        "one": np.array(1, np.float32),
-        "width": np.array([len(weight.scale)], np.int64),
-        "of_shift": weight.of_shift,
-    }
+    constants: dict[str, NDArray[Any]] = {"int8": weight.integers, "scale": weight.scale}
+    terms = [f"{name}_integers"]  # (..., N)
+    integers = [f"{rows}_uint8", f"{name}_int8", f"{rows}_one", f"{name}_scale", f"{rows}_zero_point"]
+    nodes = [
+        helper.make_node("MatMulIntegerToFloat", integers, [f"{name}_columns"], domain=_CONTRIB),
+        helper.make_node("Mul", [f"{name}_columns", f"{rows}_row_scale"], terms),
+    ]
     if len(weight.kept):
         constants["fp32"] = np.ascontiguousarray(weight.kept)
+        terms.append(f"{name}_beside")
+        nodes.append(helper.make_node("MatMul", [f"{rows}_kept", f"{name}_fp32"], terms[-1:]))
+    if source.rounding.moves:
+        constants["of_shift"] = weight.of_shift
+        terms.append(f"{name}_of_shift")
+    while len(terms) > 2:
+        nodes.append(helper.make_node("Add", terms[:2], [f"{terms[0]}_{len(terms)}"]))
+        terms[:2] = nodes[-1].output
+    if len(terms) == 2:
+        nodes.append(helper.make_node("Add", terms, [name]))
+    else:
+        nodes[-1].output[0] = name
     graph.initializer.extend(numpy_helper.from_array(value, f"{name}_{each}") for each, value in constants.items())
-    beside = f"{name}_of_shift"
-    if len(weight.kept):
-        beside = f"{name}_beside"
-        graph.node.append(helper.make_node("Gemm", [f"{rows}_kept", f"{name}_fp32", f"{name}_of_shift"], [beside]))
-    inputs = [f"{rows}_uint8", f"{name}_int8", f"{name}_one", f"{name}_scale", f"{rows}_zero_point"]
-    graph.node.extend(
-        [
-            helper.make_node("MatMulIntegerToFloat", inputs, [f"{name}_columns"], domain=_CONTRIB),
-            helper.make_node("Mul", [f"{name}_columns", f"{rows}_row_scale"], [f"{name}_integers"]),  # (T, N)
-            helper.make_node("Add", [f"{name}_integers", beside], [f"{name}_flat"]),
-            # As many dimensions as the product had: those of the rows, and its own columns.
-            helper.make_node("Shape", [rows], [f"{name}_outer"], end=-1),
-            helper.make_node("Concat", [f"{name}_outer", f"{name}_width"], [f"{name}_shape"], axis=0),
-            helper.make_node("Reshape", [f"{name}_flat", f"{name}_shape"], [name]),
-        ]
-    )
+    graph.node.extend(nodes)

@@ -1,14 +1,16 @@
 """A decoder of any family that generates: layers that attend to themselves and to a text, and what stands around them.
 
 The families differ in where norms stand, in how a token's place is told (added to its embedding, or to the scores of
-attention), and in a few numbers. Their modules are used as they are, so that weights are neither copied nor renamed.
+attention), and in a few numbers. Their modules are used as they are, so that weights are neither copied nor renamed;
+but queries, keys and values of a new token are one product, of which cores share more than of three small ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,6 +26,19 @@ class Attention(nn.Module):
     def split(self, states: Tensor) -> Tensor:
         """(..., H D) -> (..., H, D)."""
         return states.unflatten(-1, (self.heads, -1))  # type: ignore[no-any-return,no-untyped-call]
+
+    def joined(self) -> nn.Linear:
+        """Queries, keys and values as one product (..., d) -> (..., 3 H D), with a copy of the weights."""
+        parts = [cast("nn.Linear", each) for each in (self.query, self.key, self.value)]
+        weight = torch.cat([each.weight.detach() for each in parts])
+        biased = any(each.bias is not None for each in parts)
+        joined = nn.Linear(weight.shape[1], weight.shape[0], bias=biased, device="meta")
+        joined.weight = nn.Parameter(weight, requires_grad=False)
+        if joined.bias is not None:
+            none = torch.zeros(weight.shape[0] // len(parts), dtype=weight.dtype)
+            biases = [none if each.bias is None else each.bias.detach() for each in parts]
+            joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
+        return joined
 
 
 class Layer(nn.Module):
@@ -84,14 +99,17 @@ class Decoder(nn.Module):
             embed_norm: what stands before the layers.
             norm: what stands behind them.
             biases: of each layer what is added to the scores by head and distance (H, N), where distances beyond the
-                last have the last one's; none where nothing is.
+                last have the last one's; none where nothing is. Layers may share one.
         """
         super().__init__()
         self.embed, self.embed_scale, self.placeless = embed, embed_scale, placeless
         self.layers, self.head, self.head_scale = nn.ModuleList(layers), head, head_scale
         self.places = None if places is None else nn.Parameter(places.detach(), requires_grad=False)
         self.embed_norm, self.norm = embed_norm or nn.Identity(), norm or nn.Identity()
-        self.biases = nn.ParameterList(nn.Parameter(table, requires_grad=False) for table in biases)
+        own = {id(table): table for table in biases}
+        self.biases = nn.ParameterList(nn.Parameter(table, requires_grad=False) for table in own.values())
+        self.bias_of = [list(own).index(id(table)) for table in biases]
+        """Which of `biases` each layer has, of which those that share one have the same."""
 
     def first_layer(self) -> Layer:
         """The first of its layers, which all have the same sizes."""

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from .decoder import Attention, Decoder, Layer, head_of
+
+
+class _Norm(nn.Module):
+    """A norm of T5 by a quotient, as ONNX Runtime looks for it to have one operator of its eight: the library's own
+    multiplies by the reciprocal of the root."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.weight, self.epsilon = norm.weight, norm.variance_epsilon
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states / torch.sqrt(states.pow(2).mean(-1, keepdim=True) + self.epsilon) * self.weight  # type: ignore[no-any-return]
 
 
 def t5_decoder(model: PreTrainedModel, tokens: int) -> Decoder:
@@ -18,7 +31,7 @@ def t5_decoder(model: PreTrainedModel, tokens: int) -> Decoder:
         embed=decoder.embed_tokens,
         layers=[_layer(block.layer) for block in decoder.block],
         head=head_of(model, tokens),
-        norm=decoder.final_layer_norm,
+        norm=_Norm(decoder.final_layer_norm),
         head_scale=model.config.d_model**-0.5 if _scales(model.config) else 1.0,
         biases=_biases(decoder.block),
     )
@@ -28,11 +41,11 @@ def _layer(parts: Any) -> Layer:
     own, cross, feed_forward = parts
     return Layer(
         own=_attention(own.SelfAttention),
-        own_norm=own.layer_norm,
+        own_norm=_Norm(own.layer_norm),
         cross=_attention(cross.EncDecAttention),
-        cross_norm=cross.layer_norm,
+        cross_norm=_Norm(cross.layer_norm),
         forward_network=feed_forward.DenseReluDense,
-        forward_norm=feed_forward.layer_norm,
+        forward_norm=_Norm(feed_forward.layer_norm),
         norms_first=True,
     )
 

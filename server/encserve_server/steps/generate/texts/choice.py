@@ -55,6 +55,10 @@ class Choice(Rules):
 
     def token(self, logits: NDArray[np.float32], made: Sequence[int], most: int) -> int:
         """Return the token after those that were `made`, of `most` that there may be, out of its logits (V,)."""
+        if not self.drawn and self.repetition_penalty == 1.0 and not self.forced(made, most):
+            likeliest = int(logits.argmax())
+            if likeliest not in self.banned(made):  # as nearly always, so that the vocabulary is not copied
+                return likeliest
         logits, before = self.applied(logits, made, most), len(made)
         if not self.drawn:
             return int(logits.argmax())

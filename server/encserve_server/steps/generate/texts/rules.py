@@ -37,26 +37,35 @@ class Rules:
     """Whether with beams the scores become logarithms of probabilities again, after the others. What is likelier
     than another stays it, so that for one hypothesis it changes nothing."""
 
-    def applied(self, scores: NDArray[np.float32], made: Sequence[int], most: int) -> NDArray[np.float32]:
-        """Return the scores (V,) of the token after those that were `made`, of `most` that there may be: the same array
-        where nothing changes."""
-        is_first = self.first is not None and not made
-        is_last = bool(self.last) and len(made) == most - 1
-        if is_first or is_last:  # whatever the others say
-            only = np.full_like(scores, -np.inf)
-            only[list(self.last) if is_last else self.first] = 0.0
-            return only
+    def forced(self, made: Sequence[int], most: int) -> tuple[int, ...]:
+        """Return the tokens of which one comes after those that were `made`, of `most` that there may be, whatever the
+        other rules say; none where any may."""
+        if self.last and len(made) == most - 1:
+            return self.last
+        return () if self.first is None or made else (self.first,)
+
+    def banned(self, made: Sequence[int]) -> list[int]:
+        """Return the tokens that do not come after those that were `made`, whatever their scores."""
         banned = list(self.never)
         if len(made) < self.min_new_tokens:
             banned += self.ends
-        there = [self.start, *made]
         if self.no_repeat_ngram_size:
-            banned += _after_same(there, self.no_repeat_ngram_size - 1)
+            banned += _after_same([self.start, *made], self.no_repeat_ngram_size - 1)
+        return banned
+
+    def applied(self, scores: NDArray[np.float32], made: Sequence[int], most: int) -> NDArray[np.float32]:
+        """Return the scores (V,) of the token after those that were `made`, of `most` that there may be: the same array
+        where nothing changes."""
+        if forced := self.forced(made, most):
+            only = np.full_like(scores, -np.inf)
+            only[list(forced)] = 0.0
+            return only
+        banned = self.banned(made)
         if self.repetition_penalty == 1.0 and not banned:
             return scores
         scores = scores.copy()
         if self.repetition_penalty != 1.0:
-            seen = np.unique(there)
+            seen = np.unique([self.start, *made])
             of_seen = scores[seen]
             penalty = self.repetition_penalty
             scores[seen] = np.where(of_seen < 0, of_seen * penalty, of_seen / penalty)

@@ -34,6 +34,28 @@ def test_no_token_ends_a_text_that_is_too_short():
     assert [choice.token(LOGITS, [0] * before, 9) for before in range(4)] == [3, 3, 1, 1]
 
 
+def test_a_vocabulary_is_not_copied_where_the_likeliest_may_come(monkeypatch):
+    def copied(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(Choice, "applied", copied)
+    choice = Choice(ends=(2,), never=(0,), min_new_tokens=5, no_repeat_ngram_size=2)
+    assert choice.token(LOGITS, [3], 9) == 1
+    with pytest.raises(AssertionError):
+        Choice(ends=(1,), min_new_tokens=5).token(LOGITS, [3], 9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"first": 4}, {"last": (0, 4)}, {"never": (1,)}, {"no_repeat_ngram_size": 1}, {"repetition_penalty": 3.0}],
+)
+def test_the_likeliest_by_all_rules_is_taken(changes):
+    made, most = ([], 9) if "first" in changes else ([1], 2)
+    choice = Choice(ends=(), **changes)
+    assert choice.token(LOGITS, made, most) == int(choice.applied(LOGITS, made, most).argmax())
+    assert choice.token(LOGITS, made, most) != 1
+
+
 @pytest.mark.parametrize(
     ("changes", "tokens", "probabilities"),
     [
