@@ -46,6 +46,9 @@ TOLD_BEFORE_S = 0.05
 """The part of its timeout, and the seconds at least, before which a text that waits for its turn is told that the time
 is up, by an answer which thus comes to a caller that is still there, and tells it of a server that lives. It may wait
 for half of its timeout at least."""
+STREAMS_TOKEN_BY_TOKEN = 8
+"""Of so many streams each token is sent as soon as it is there. Where more are under way a response a token would take
+a fifth of both cores from the network, and every second token of a text goes with the next."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -75,6 +78,8 @@ class TritonPythonModel:
         self._engine = Engine(folder, count=self._count_round, report=self._failures.report)
         self._open: dict[GenerateCall, None] = {}
         """The calls that are not over, in the order in which they came."""
+        self._streams: set[GenerateCall] = set()
+        """Those of them that are answered piece by piece."""
         self._to_send: queue.SimpleQueue[GenerateCall | str | None] = queue.SimpleQueue()
         self._next_look_s = 0.0
         self._replying = Loop[GenerateCall | str](
@@ -149,13 +154,17 @@ class TritonPythonModel:
             {name: tensors[name] for name in ("token_count", "dropped_count")},
             streamed=options["stream"],
             announce=self._to_send.put,
+            holds=lambda: len(self._streams) > STREAMS_TOKEN_BY_TOKEN,
         )
         self._open[call] = None
+        if call.streamed:
+            self._streams.add(call)
         self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
         try:
             self._engine.put(texts)
         except BaseException as error:
             del self._open[call]
+            self._streams.discard(call)
             if not isinstance(error, QueueFull):
                 raise
             self._counts.refused(options["lane"], error)
@@ -181,14 +190,17 @@ class TritonPythonModel:
         call.send()
         if call.is_over and call in self._open:
             del self._open[call]
+            self._streams.discard(call)
             self._counts.texts_ended(call)
 
     def _look(self) -> None:
-        """Give up the texts of callers who have gone."""
+        """Give up the texts of callers who have gone, and send what waits for a piece that does not come."""
         try:
             for waiting in list(self._open):
                 if waiting.is_given_up():
                     waiting.give_up_texts()
+                elif waiting.has_held(LOOK_S):
+                    self._reply(waiting)
         finally:
             self._next_look_s = time.monotonic() + LOOK_S  # what there is to send comes first, however long this took
 

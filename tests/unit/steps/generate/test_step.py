@@ -196,6 +196,21 @@ def test_answers_are_sent_however_long_it_takes_to_look_who_has_gone(triton, ste
         assert last_of(request).error is None
 
 
+def test_where_many_are_streamed_tokens_go_two_by_two(step, ask, monkeypatch):
+    monkeypatch.setattr("encserve_server.steps.generate.step.STREAMS_TOKEN_BY_TOKEN", 1)
+    at_once = Says.step
+    monkeypatch.setattr(Says, "step", lambda *about: time.sleep(0.01) or at_once(*about))  # and so each could be sent
+    Says.goes_on.clear()
+    streams = [ask("b", stream=True, max_new_tokens=6) for _ in range(2)]
+    Says.goes_on.set()
+    for stream in streams:
+        last_of(stream)
+    answers = streams[0].answers
+    assert b"".join(answer.tensors["text_output"].item() for answer in answers) == b"a a a a a a"
+    assert len(answers) <= 4  # where it were six
+    wait_until(lambda: not step._streams)
+
+
 def test_who_comes_is_no_reason_to_look_whether_others_have_gone(triton, step, ask, monkeypatch):
     looks = []
     monkeypatch.setattr("encserve_server.steps.generate.step.LOOK_S", 3_600)

@@ -57,6 +57,13 @@ class GenerateCall(Call):
         """Of each text of which the last was not sent."""
         self._going: set[int] = set()
         """The texts of which the last was not told."""
+        self._begun: set[int] = set()
+        """Those of which something was told."""
+        self._held: set[int] = set()
+        """Those whose last piece waits for the next."""
+        self._held_s: float | None = None
+        """Since when one does, on the clock of `time.monotonic`."""
+        self._holds: Callable[[], bool] = lambda: False
         self._changing = threading.Lock()
         self._announce: Callable[[GenerateCall], None] = lambda call: None
         self.is_over = False
@@ -69,10 +76,12 @@ class GenerateCall(Call):
         *,
         streamed: bool,
         announce: Callable[[GenerateCall], None],
+        holds: Callable[[], bool] = lambda: False,
     ) -> None:
         """Answer with these texts. `counts` has what is said of the source of each, (n,); where it is not `streamed`
-        there is one response. `announce` is called when there is something to send."""
-        self.texts, self._counts = list(texts), counts
+        there is one response. `announce` is called when there is something to send. As long as `holds` says so, every
+        second piece of a text, but its first and its last, goes with the next."""
+        self.texts, self._counts, self._holds = list(texts), counts, holds
         self.streamed, self._announce = streamed, announce
         self._news = {index: _News() for index in range(len(texts))}
         self._going = set(self._news)
@@ -89,11 +98,27 @@ class GenerateCall(Call):
             news.finish, news.tokens, news.ended = text.finish, len(text.tokens), text.ended
             if text.ended:
                 self._going.discard(index)
-            sends = self.streamed or not self._going
+            sends = (self.streamed and not self._holds_back(text, index)) or not self._going
         if text.error is not None or (not self.streamed and text.finish in _NOT_WHOLE):
             self.give_up_texts()
         if sends:
             self._announce(self)
+
+    def _holds_back(self, text: GeneratedText, index: int) -> bool:
+        """Whether what was told of a text goes with what comes next of it: there is a lock around it."""
+        is_first = index not in self._begun
+        self._begun.add(index)
+        if is_first or text.ended or index in self._held or not self._holds():
+            self._held.discard(index)
+            return False
+        self._held.add(index)
+        self._held_s = self._held_s or time.monotonic()
+        return True
+
+    def has_held(self, seconds: float) -> bool:
+        """Whether a piece has waited so long for the next of its text, which may have tokens that are no piece yet."""
+        held_s = self._held_s
+        return held_s is not None and time.monotonic() - held_s > seconds
 
     def give_up_texts(self) -> None:
         """Have no more tokens be computed for it, from the next step on."""
@@ -147,6 +172,8 @@ class GenerateCall(Call):
                     return
                 ended = [index for index, each in news.items() if each.ended]
                 self._news = {index: _News() for index in self._news if index not in ended}
+                self._held.clear()
+                self._held_s = None
                 self.is_over = is_last
             if error := next((text.error for text in self.texts if text.error), None):
                 if is_last:

@@ -23,11 +23,11 @@ def ask(triton):
     """ask(texts, streamed): a call about so many texts, which sends what it is told at once."""
     from encserve_server.steps.generate.answers.call import GenerateCall
 
-    def asked(texts, *, streamed, **counts):
+    def asked(texts, *, streamed, announce=lambda call: None, holds=lambda: False, **counts):
         request = triton.Request()
         failures = SimpleNamespace(report=lambda *_: None, in_words=lambda error: type(error).__name__)
         call = GenerateCall(request, failures)
-        call.expect([Text() for _ in range(texts)], counts, streamed=streamed, announce=lambda call: None)
+        call.expect([Text() for _ in range(texts)], counts, streamed=streamed, announce=announce, holds=holds)
         return call, request.answers
 
     return asked
@@ -51,6 +51,43 @@ def test_a_text_has_not_ended_for_its_caller_before_its_last_piece_was_told(ask)
     call.send()
     assert pieces_of(answers) == [([b"one "], [b""], False), ([b"two"], [b"eos"], True)]
     assert [answer.tensors["output_token_count"].tolist() for answer in answers] == [[[1]], [[2]]]
+
+
+def test_every_second_piece_goes_with_the_next_while_many_are_streamed(ask):
+    many = [True]
+    call, answers = ask(1, streamed=True, announce=lambda call: call.send(), holds=lambda: many[0])
+    (text,) = call.texts
+
+    def told(*pieces):
+        for piece in pieces:
+            text.tokens.append(1)
+            call.told(text, piece)
+
+    told("a", "b", "c", "d", "e", "f")
+    many[0] = False
+    told("g", "h")
+    many[0] = True
+    told("i")
+    text.finish = EOS
+    told("j")
+    pieces = [pieces for pieces, _, _ in pieces_of(answers)]
+    assert pieces == [[b"a"], [b"bc"], [b"de"], [b"fg"], [b"h"], [b"ij"]]
+    assert [answer.tensors["output_token_count"].item() for answer in answers] == [1, 3, 5, 7, 8, 10]
+    assert answers[-1].is_last
+
+
+def test_a_piece_that_waits_for_the_next_does_not_wait_long(ask):
+    """Tokens may come that are no piece: the first bytes of a character."""
+    call, answers = ask(1, streamed=True, announce=lambda call: call.send(), holds=lambda: True)
+    (text,) = call.texts
+    call.told(text, "a")
+    assert not call.has_held(0)
+    call.told(text, "b")
+    assert call.has_held(0)
+    assert not call.has_held(60)
+    call.send()
+    assert not call.has_held(0)
+    assert len(answers) == 2
 
 
 def test_a_whole_answer_has_all_its_texts_in_order(ask):
