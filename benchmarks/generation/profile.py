@@ -35,8 +35,8 @@ from encserve_export.network.graph_file import Pack
 from encserve_export.precision.int8_rows import to_integers
 from encserve_server.steps.encode.host.cores import usable_cores
 from encserve_server.steps.encode.network.onnxruntime_network import OnnxRuntimeNetwork
-from encserve_server.steps.generate.cache import Cache
-from encserve_server.steps.generate.network import STEP_FILE, Shape, step_inputs
+from encserve_server.steps.generate.decoder.cache import Cache
+from encserve_server.steps.generate.decoder.network import STEP_FILE, Shape, step_inputs
 
 PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "MatMulIntegerToFloat")
 HEAD, LINEAR, ROWS, ATTENTION, NORMS, REST = (
@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="encserve-profile-") as work:
         folder = Path(work)
         checkpoint = write_checkpoint(folder / "checkpoint", tiny=arguments.tiny)
-        model = transformers.T5ForConditionalGeneration.from_pretrained(checkpoint).eval()
+        model = transformers.T5ForConditionalGeneration.from_pretrained(checkpoint).eval()  # type: ignore[no-untyped-call]
         shape = shape_of(model, model.config.vocab_size - 28)
         write_graphs(model, shape.vocabulary, folder)
         feed = feed_of(shape, arguments.rows, new=arguments.new, source=arguments.source)
