@@ -80,7 +80,7 @@ def kinds_in_onnxruntime(graph: Path, hints: Mapping[str, str], feeds: Sequence[
         runs = [events[first + run * each_run :][:each_run] for run in range(REPEATS)]
         for same_node in zip(*runs, strict=True):
             seconds[_kind_in_onnxruntime(same_node[0])] += min(event["dur"] for event in same_node) / 1e6
-    return seconds
+    return dict(seconds)
 
 
 def _is_node(event: Mapping[str, Any]) -> bool:
@@ -103,7 +103,7 @@ def _named(graph: Path) -> bytes:
     model = onnx.load(graph)
     for node in model.graph.node:
         node.name = f"{node.op_type}_{node.output[0]}"
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def kinds_in_openvino(graph: Path, hints: Mapping[str, str], feeds: Sequence[Feed], output: str) -> dict[str, float]:
@@ -123,7 +123,7 @@ def kinds_in_openvino(graph: Path, hints: Mapping[str, str], feeds: Sequence[Fee
         for same_node in zip(*runs, strict=True):
             took_s = min(node.real_time.total_seconds() for node in same_node)
             seconds[_kind_in_openvino(same_node[0].node_type, same_node[0].node_name)] += took_s
-    return seconds
+    return dict(seconds)
 
 
 def _kind_in_openvino(type_: str, name: str) -> str:
