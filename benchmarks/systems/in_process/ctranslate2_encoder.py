@@ -34,7 +34,7 @@ class System(Library):
         self._alone = encoder(1, cores())
         self._many = encoder(cores(), 1)
         self._pool = ThreadPoolExecutor(cores())
-        texts = [f"{'word ' * (1 + number % 60)}" for number in range(256)]
+        texts = [f"{'word ' * (1 + number % 60)}" for number in range(96)]
         if self._seconds(texts, self._on_one) < self._seconds(texts, self._on_many):
             self._on_many = self._on_one  # type: ignore[method-assign]
 
