@@ -15,6 +15,7 @@ CONFIGS = {
     "camembert": (transformers.CamembertConfig, SIZES),
     "distilbert": (transformers.DistilBertConfig, {"dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}),
     "electra": (transformers.ElectraConfig, SIZES | {"embedding_size": 16}),
+    "gte": (transformers.GteConfig, SIZES),
     "roberta": (transformers.RobertaConfig, SIZES),
     "xlm-roberta": (transformers.XLMRobertaConfig, SIZES),
 }

@@ -49,8 +49,8 @@ def load_checkpoint(config: ExportConfig, *, weights: bool = True) -> Checkpoint
     labelled = read_labelled_entities(original, config, weights=weights)
     in_one = config.trust_remote_code is None and not labelled and has_tasks(original)
     whole = laid_out(original, weights=weights) if in_one else labelled.encoder if labelled else original
-    if is_foreign(whole, config):
-        whole = laid_out_natively(whole)
+    if is_foreign(network_folder(whole), config):
+        whole = laid_out_natively(whole, network_folder(whole))
     folder = network_folder(whole)
     static = static_network_of(whole, folder, config, weights=weights)
     if static is None and not (folder / "config.json").is_file():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SparseEncoder
 from tokenizers import Tokenizer
 
+from encserve_export.certificate.subject.asked import library_of
 from encserve_export.certificate.verification.reference_file import FILE_NAME, read_reference
 from encserve_export.config import ExportConfig
 from encserve_export.engines.table import check_queries
@@ -163,6 +164,26 @@ def test_the_network_may_lie_beside_the_router(tmp_path):
     expected = SparseEncoder(str(folder), device="cpu").encode_document(TEXTS, convert_to_sparse_tensor=False).numpy()
     ours = answers(folder, tmp_path / "steps", text=TEXTS)
     np.testing.assert_allclose(rows_of(ours, expected.shape[1]), expected, rtol=0, atol=1e-5)
+
+
+def test_a_network_of_another_name_may_lie_in_the_router(tmp_path):
+    """As in opensearch-neural-sparse-encoding-doc-v3-gte, whose network is `new`."""
+    folder = routed(tmp_path / "checkpoint", "gte")
+    expected = SparseEncoder(str(folder), device="cpu").encode_document(TEXTS, convert_to_sparse_tensor=False).numpy()
+    assert np.ptp(expected, axis=0).max() > 0.01
+    file = next(folder.glob("document_0_*/config.json"))
+    stated = json.loads(file.read_text()) | {"model_type": "new", "architectures": ["NewForMaskedLM"]}
+    stated |= {
+        "rope_theta": stated.pop("rope_parameters")["rope_theta"],
+        "auto_map": {"AutoModel": "a/b--modeling.New"},
+    }
+    file.write_text(json.dumps(stated))
+    loaded = load(folder)
+    assert (loaded.config.model_type, loaded.original) == ("gte", folder)
+    assert library_of(loaded, ExportConfig(checkpoint=str(folder), name="tiny")).translated_from == "new"
+    ours = answers(folder, tmp_path / "steps", text=TEXTS)
+    np.testing.assert_allclose(rows_of(ours, expected.shape[1]), expected, rtol=0, atol=1e-5)
+    assert json.loads(file.read_text()) == stated, "nothing was changed there"
 
 
 def test_what_a_table_may_not_be(tmp_path):

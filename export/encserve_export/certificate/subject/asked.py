@@ -12,6 +12,7 @@ from encserve_export.adapters.lora import Adapter
 from encserve_export.adapters.parametrized import tasks_in
 from encserve_export.certificate.reference_process import ReferenceProcess
 from encserve_export.checkpoint.checkpoint import Checkpoint
+from encserve_export.checkpoint.sentence.listed import network_folder
 from encserve_export.checkpoint.tasks.task import graph_outputs
 from encserve_export.checkpoint.tokenizer import with_tokens
 from encserve_export.config import ExportConfig
@@ -66,7 +67,7 @@ def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
             allow_pickle=config.allow_pickle,
         )
     stated, read = (
-        str(read_object(folder / "config.json").get("model_type"))
+        str(read_object(network_folder(folder) / "config.json").get("model_type"))
         for folder in (checkpoint.original, checkpoint.folder)
     )
     return Library(

@@ -36,21 +36,35 @@ def _reading_of(stated: Mapping[str, Any]) -> _Reading | None:
     return next((reading for is_meant, reading in _READINGS if is_meant(stated)), None)
 
 
-def laid_out_natively(folder: Path) -> Path:
+def laid_out_natively(folder: Path, network: Path) -> Path:
     """A folder with the checkpoint in `folder` as transformers reads it, which is taken away when this process ends.
+
+    Args:
+        folder: Of the checkpoint.
+        network: Where in it the network lies: there, or in a folder within.
 
     Raises:
         Unsupported: a setting that transformers' network does not have.
         CheckpointError: the configuration lacks a number.
     """
-    stated = read_needed_object(folder / _CONFIG)
+    stated = read_needed_object(network / _CONFIG)
     reading = _reading_of(stated)
     assert reading is not None
-    native = reading(folder / _CONFIG, stated)
+    native = reading(network / _CONFIG, stated)
     target = Path(tempfile.mkdtemp(prefix=f"encserve-{folder.resolve().name}-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
-    for entry in folder.iterdir():
-        if entry.name != _CONFIG and entry.suffix != ".py":
-            (target / entry.name).symlink_to(entry.resolve())
-    (target / _CONFIG).write_text(json.dumps(native, ensure_ascii=False, indent=2), encoding="utf-8")
+    parts = network.relative_to(folder).parts
+    _link(folder, target, parts)
+    (target.joinpath(*parts) / _CONFIG).write_text(json.dumps(native, ensure_ascii=False, indent=2), encoding="utf-8")
     return target
+
+
+def _link(folder: Path, target: Path, parts: tuple[str, ...]) -> None:
+    """Name in `target` what lies in `folder`, but for Python code, and for the configuration in the folder within it
+    that `parts` lead to."""
+    for entry in folder.iterdir():
+        if parts and entry.name == parts[0]:
+            (target / entry.name).mkdir()
+            _link(entry, target / entry.name, parts[1:])
+        elif (parts or entry.name != _CONFIG) and entry.suffix != ".py":
+            (target / entry.name).symlink_to(entry.resolve())
