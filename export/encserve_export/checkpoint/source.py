@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.repocard import metadata_load
 from yaml import YAMLError
 
@@ -50,7 +50,7 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
             raise InvalidConfig(f"--revision {config.revision}: {local} is a local folder, which has no revisions")
         return local
     if not HUB_ID.fullmatch(config.checkpoint):
-        raise CheckpointError(f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)")
+        raise CheckpointError(_neither(config))
     check_commit(config)
     patterns = [
         *FILES,
@@ -66,11 +66,17 @@ def checkpoint_folder(config: ExportConfig, *, weights: bool = True) -> Path:
                 config.checkpoint, revision=config.revision, allow_patterns=patterns, ignore_patterns=left_out
             )
         )
+    except HFValidationError as error:  # as of ./folder
+        raise CheckpointError(_neither(config)) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].removeprefix("Got: ")
         raise CheckpointError(
             f"{config.checkpoint} is no folder here, and the hub does not give it: {reason}"
         ) from error
+
+
+def _neither(config: ExportConfig) -> str:
+    return f"{config.checkpoint} is neither a folder nor a hub id (organisation/name)"
 
 
 def source_of(config: ExportConfig) -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -120,6 +121,12 @@ def test_modules_that_are_not_offered_are_refused_by_name(modules, message, tmp_
     folder = make_checkpoint(tmp_path / "checkpoint", modules=modules)
     with pytest.raises(Unsupported, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize("mistyped", ["./absent", "../absent", "models/absent.", "absent"])
+def test_a_folder_that_is_not_there_is_asked_of_no_hub(mistyped):
+    with pytest.raises(CheckpointError, match=f"^{re.escape(mistyped)} is neither a folder nor a hub id"):
+        load(mistyped)
 
 
 def test_a_folder_without_config_or_weights_or_at_all(checkpoint_folder, tmp_path):
