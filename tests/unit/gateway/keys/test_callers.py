@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from unit.gateway import pipelines
+from unit.gateway.asgi import get, post
+from unit.gateway.pipelines import CLASSIFY, EMBED, RERANK, Fake, answer
 
 from encserve import Candidate, InferenceFailed
 
-from . import pipelines
-from .asgi import get, post
-from .pipelines import CLASSIFY, EMBED, RERANK, Fake, answer
-from .test_keys import SECRET, hashed, write  # noqa: F401
+from .alice import SECRET, hashed
 
 SHARE = 0.5
 CANDIDATE = Candidate(version="2", share=SHARE)
@@ -43,7 +43,7 @@ async def version(fake, **headers):
     return answered.headers["encserve-version"]
 
 
-async def test_the_header_decides_where_a_key_may_name_its_callers(gateway, write):  # noqa: F811
+async def test_the_header_decides_where_a_key_may_name_its_callers(gateway, write):
     fake = gateway(keys=write({"name": LEFT, "sha256": hashed(), "callers": True}))
     key = {"authorization": f"Bearer {SECRET}"}
     assert await version(fake, **key) == "1"
@@ -52,7 +52,7 @@ async def test_the_header_decides_where_a_key_may_name_its_callers(gateway, writ
     assert fake.number("version_requests_total", model="embed", version="2", code="200") == 1
 
 
-async def test_else_the_key_is_the_caller(gateway, write):  # noqa: F811
+async def test_else_the_key_is_the_caller(gateway, write):
     key = {"authorization": f"Bearer {SECRET}"}
     for name, expected in ((TAKEN, "2"), (LEFT, "1")):
         fake = gateway(keys=write({"name": name, "sha256": hashed()}))
