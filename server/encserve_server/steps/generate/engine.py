@@ -16,6 +16,7 @@ import numpy as np
 
 from ..encode.host.cores import usable_cores
 from ..encode.host.requirements import HostRequirements, check_host, this_process
+from ..instance.lanes import LANES
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
@@ -23,10 +24,11 @@ from .decoder.network import GenerateNetwork
 from .decoder.round import Round
 from .decoder.rows import Rows
 from .door.admission import admit
+from .door.ahead import Ahead
 from .door.in_time import InTime
 from .door.limits import EngineLimits
 from .door.pace import Pace, hypotheses_of
-from .door.refusal import QueueFull, check_count, check_time
+from .door.refusal import QueueFull, check_count, check_time, estimate_of, have_room_and_time
 from .door.room import Room
 from .door.turns import Turns
 from .texts.text import CANCELLED, DEADLINE, GeneratedText, NotFinite
@@ -68,6 +70,8 @@ class Engine:
         """The texts that are decoded, by how many hypotheses each has."""
         self._waiting = Turns()
         self._pace = Pace()
+        self._ahead: dict[str, Ahead] = {}
+        """Lane -> those that come before a text that comes now, where that was asked since any of them changed."""
         self._round_ended_s: float | None = None
         """When the last round ended, on the clock of `time.monotonic`; None where nothing was to do since."""
         self._was_refused = False
@@ -97,26 +101,39 @@ class Engine:
             self._room.check(text)
         with self._changed:
             try:
-                self._check_queue(texts)
+                ahead = self._check_queue(texts)
             except QueueFull:
                 self._was_refused = True
                 raise
             self._waiting.put(texts)
+            self._ahead = ahead
             self._changed.notify()
 
-    def _check_queue(self, texts: Sequence[GeneratedText]) -> None:
-        """Refuse a request where too many wait, or its last text, behind its others, would come too late. How late is
-        not asked as long as there is room for all of it, and nobody waits who was here when the last round began.
-        Raises QueueFull."""
+    def _check_queue(self, texts: Sequence[GeneratedText]) -> dict[str, Ahead]:
+        """Refuse a request where too many wait, or its last text, behind its others, would come too late. Nobody is
+        refused for that as long as there is room for all of it, and nobody waits who was here when the last round
+        began. Returns what comes before others, with these texts. Raises QueueFull."""
         *others, last = texts
+        lane = last.lane
         if last.first:
-            return
-        check_count(texts, len(self._waiting.of(last.lane)), max_queued_texts=self.limits.max_queued_texts)
-        active, before = self._active, [*self._waiting.before(last.lane), *others]
-        rows = len(active) + self._room.free(active, [*before, last])
-        if (self._passed_over and self._waiting) or rows <= len(active) + len(before):
-            now_s, prefill_tokens = time.monotonic(), self.limits.prefill_tokens
-            check_time(self._pace, last, active, before, now_s, rows=rows, prefill_tokens=prefill_tokens)
+            return {}
+        check_count(texts, len(self._waiting.of(lane)), max_queued_texts=self.limits.max_queued_texts)
+        before = self._before(lane).then(others)
+        with_it = before.then([last])
+        if self._pace.round_s:
+            now_s, rows, prefill_tokens = time.monotonic(), with_it.rows, self.limits.prefill_tokens
+            last.estimate = estimate_of(self._pace, last, before, now_s, rows=rows, prefill_tokens=prefill_tokens)
+            if (self._passed_over and self._waiting) or not have_room_and_time(self._pace, last, with_it, now_s):
+                check_time(self._pace, last, last.estimate, now_s)
+        behind = LANES[LANES.index(lane) + 1 :]
+        return {lane: with_it, **{each: self._ahead[each].then(texts) for each in behind if each in self._ahead}}
+
+    def _before(self, lane: str) -> Ahead:
+        """Return what comes before a text that would be put into a lane now."""
+        if lane not in self._ahead:
+            active = self._active
+            self._ahead[lane] = Ahead(self._pace, self._room.beside(active), active).then(self._waiting.before(lane))
+        return self._ahead[lane]
 
     @property
     def _active(self) -> list[GeneratedText]:
@@ -191,6 +208,7 @@ class Engine:
         if self._round_ended_s:
             with self._changed:
                 self._pace.round_took(self._round_ended_s - begun_s, done)
+                self._ahead.clear()
         self._count(done)
 
     def _drop_waiting(self, *, wanted: bool) -> None:
@@ -203,7 +221,8 @@ class Engine:
             return lost or text.is_gone(now_s) or now_s > text.waits_until_s
 
         with self._changed:
-            gone = self._waiting.drop(is_over)
+            if gone := self._waiting.drop(is_over):
+                self._ahead.clear()
         self._end_gone(gone)
 
     def _drop_decoded(self, *, wanted: bool) -> None:
@@ -218,7 +237,15 @@ class Engine:
 
     def _end_gone(self, gone: Sequence[GeneratedText]) -> None:
         for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
+            if finish == DEADLINE:
+                self._learn(text)
             self._end(text, finish)
+
+    def _learn(self, text: GeneratedText) -> None:
+        """Learn how long a text took until now, of what was estimated of it."""
+        if text.estimate and not text.first:
+            with self._changed:
+                self._pace.took(text, time.monotonic())
 
     def _end(self, text: GeneratedText, finish: str) -> None:
         with self._alone(text):
@@ -231,6 +258,7 @@ class Engine:
             in_time = InTime(self._pace, active, time.monotonic())
             came = admit(self._waiting, active, self._room, in_time, prefill_tokens=self.limits.prefill_tokens)
             self._left_behind, self._passed_over = came.left_behind, bool(self._waiting)
+            self._ahead.clear()
         admitted, done.is_full = came.texts, came.is_full
         if not admitted:
             return
@@ -251,6 +279,7 @@ class Engine:
                 with self._changed:
                     rows.texts.append(text)
                     self._decoded[beams] = rows
+                    self._ahead.clear()
         except BaseException as error:
             for text in set(admitted).difference(self._active):  # which are answered with all that are being decoded
                 text.fail(error)
@@ -270,6 +299,8 @@ class Engine:
                 with self._alone(text):
                     parents = text.go_on(logits[row])
                     done.gave(text, time.monotonic())
+                    if text.rounds == 1:
+                        self._learn(text)
                     if parents is not None and not text.ended:
                         rows.cache.follow(row, parents)
             else:
@@ -279,6 +310,7 @@ class Engine:
                 if text.error is None and not text.first and text.finish not in (CANCELLED, DEADLINE):
                     with self._changed:
                         self._pace.has_ended(text)
+                    self._learn(text)
 
     @contextmanager
     def _alone(self, text: GeneratedText) -> Iterator[None]:
@@ -293,6 +325,7 @@ class Engine:
         """Take a text out of those that are decoded."""
         with self._changed:
             text = rows.take(row)
+            self._ahead.clear()
             if not rows.texts:
                 del self._decoded[text.choice.beams]
         return text
@@ -301,6 +334,7 @@ class Engine:
         """Answer that what is being decoded failed, and begin anew with an empty cache."""
         with self._changed:
             failed, self._decoded, self._round_ended_s = self._active, {}, None
+            self._ahead.clear()
         for text in failed:
             text.fail(error)
         self._count(Round())

@@ -74,8 +74,8 @@ def test_only_so_many_hypotheses_get_logits_at_a_time(make):
     assert [each.ended()[1] for each in asked] == ["eos"] * 4
     (network,) = networks
     assert max(map(len, network.steps)) == 2
-    assert not engine._room.fits([Asked(3).text, Asked(3, beams=2).text])
-    assert engine._room.fits([Asked(3, beams=3).text])  # which waits until it is alone
+    assert not engine._room.beside([Asked(3).text]).fits(Asked(3, beams=2).text)
+    assert engine._room.beside([]).fits(Asked(3, beams=3).text)  # which waits until it is alone
 
 
 def test_interactive_texts_go_on_while_a_long_text_of_bulk_finds_no_room(make):

@@ -7,14 +7,18 @@ from collections.abc import Iterable, Sequence
 from ...instance.load_page import Load
 from ..decoder.round import Round
 from ..texts.text import GeneratedText
+from .correction import Correction
 from .lengths import Lengths, least_of
 from .round_time import RoundTime
 
 SOONER = 0.5
 """Of the least that rounds lately took, or would take, they may come to take so much less: a text that would be late
 all the same is lost."""
-FASTER, SLOWER = 0.3, 0.05
-"""The weight of a round in which more tokens a second were made than in those before, and that of one with fewer."""
+MORE, FEWER = 0.3, 0.05
+"""The weight of a round with more texts than those before, and that of one with fewer."""
+
+NEAR = 0.25
+"""Rounds with such a part of these texts at least say what those with all of them would take."""
 
 
 class Pace:
@@ -23,9 +27,13 @@ class Pace:
 
     def __init__(self) -> None:
         self._time, self._lengths = RoundTime(), Lengths()
+        self.correction = Correction()
+        """What its estimates are to be multiplied by."""
+        self._tokens, self._hypotheses = 0.0, 0.0
+        """Of rounds that have as many texts as had room."""
         self.tokens_per_second = 0.0
-        """Tokens that all texts together get each second in rounds that have as many as had room; 0 where there was no
-        round yet. Where only time limits how many come in it is that of the fastest rounds, and never falls."""
+        """Tokens that all texts together get each second, as rounds are now, in those that have as many as had room; 0
+        where there was no round yet."""
 
     @property
     def round_s(self) -> float:
@@ -38,13 +46,15 @@ class Pace:
         self._time.forget()
 
     def round_took(self, seconds: float, done: Round) -> None:
-        """Learn from a round. One with fewer tokens a second than others says that the engine can do no more only where
-        it had no room for another text."""
+        """Learn from a round. One with fewer texts than others says that no more find room only where another had
+        none."""
         self._time.took(seconds, done)
-        rate = done.tokens / seconds if seconds else 0.0
-        if rate > self.tokens_per_second or done.is_full:
-            newest = FASTER if rate > self.tokens_per_second else SLOWER
-            self.tokens_per_second += (newest if self.tokens_per_second else 1.0) * (rate - self.tokens_per_second)
+        newest = MORE if done.tokens > self._tokens else FEWER if done.is_full else 0.0
+        newest = newest if self._tokens else 1.0
+        self._tokens += newest * (done.tokens - self._tokens)
+        self._hypotheses += newest * (done.hypotheses - self._hypotheses)
+        if newest or (self._time.knows_sizes and done.hypotheses >= NEAR * self._hypotheses):
+            self.tokens_per_second = self._tokens / (self._line()[0] + self._hypotheses * self._line()[1] or 1.0)
 
     def work(self, waiting: Sequence[GeneratedText]) -> Load:
         """The work that texts are which wait for room: the tokens that they will get, as `tokens_left` says."""
@@ -53,6 +63,15 @@ class Pace:
     def has_ended(self, text: GeneratedText) -> None:
         """Learn from a text that came to its end."""
         self._lengths.has_ended(text)
+
+    def took(self, text: GeneratedText, now_s: float) -> None:
+        """Learn how long a text took from its arrival until it has as many tokens as it has; of one without any, how
+        long it waited, if that is longer than was known."""
+        if not text.estimate:
+            return
+        took_s, estimated_s = now_s - text.arrived_s, text.estimate.whole_s(max(text.rounds, 1))
+        if text.rounds or took_s > self.correction.factor * estimated_s:
+            self.correction.learn(took_s, estimated_s)
 
     def tokens_left(self, text: GeneratedText) -> int:
         """About how many rounds a text will still have, one for each token."""
@@ -63,21 +82,36 @@ class Pace:
         return self._lengths.most_left(text)
 
     def encoding_s(self, tokens: int) -> float:
-        """About how many seconds it takes to encode so many tokens, at least."""
+        """About how many seconds it takes to encode so many tokens."""
         return tokens * self._time.token_s
 
-    def rounds_s(self, rounds: int, hypotheses: float) -> float:
+    def rounds_s(self, rounds: float, hypotheses: float) -> float:
         """About how many seconds so many rounds take, without encoding, with so many hypotheses in all of them
         together."""
         return rounds * self._time.steps_s(0) + hypotheses * self._time.row_s
 
-    def seconds_of_round(self, rows: float) -> float:
+    def seconds_of_round(self, hypotheses: float) -> float:
         """About how many seconds a round with so many hypotheses takes, where a text like those that ended comes in for
         each that ends; 0 where nothing is known."""
-        of_none_s, of_each_s = self.line()
-        return of_none_s + rows * of_each_s
+        of_none_s, of_each_s = self._line()
+        return of_none_s + hypotheses * of_each_s
 
-    def line(self) -> tuple[float, float]:
+    @property
+    def few(self) -> float:
+        """With fewer hypotheses than these a round is hardly shorter, for what it takes without any."""
+        of_none_s, of_each_s = self._line()
+        return of_none_s / of_each_s if of_each_s else 0.0
+
+    def bears(self, text: GeneratedText, part: float, now_s: float, *, rounds: int = 0) -> float:
+        """With how many hypotheses in each round a text is whole in such a part of its time, if it has so many rounds,
+        or is no longer than nineteen of twenty; infinite where nothing is known of rounds."""
+        of_none_s, of_each_s = self._line()
+        may_take_s = part * (text.deadline_s - now_s) / (rounds or self.most_left(text)) / self.correction.factor
+        if not of_each_s or may_take_s == float("inf"):
+            return float("inf")
+        return max((may_take_s - of_none_s) / of_each_s, 0.0)
+
+    def _line(self) -> tuple[float, float]:
         """Seconds that a round takes with no hypothesis, and for each more, with the encoding of texts that come."""
         if not self.round_s:
             return 0.0, 0.0

@@ -1,17 +1,17 @@
 """Who may wait for the engine: texts that will begin, and be whole, in time.
 
 A server that takes more texts than it makes shares its rounds among so many that none is whole when its caller goes.
-So those are refused, at once, that would come too late themselves, or by whom others would.
+So those are refused, at once, that would come too late.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 
-from ..texts.text import GeneratedText
-from .in_time import IN_TIME, InTime
-from .pace import Pace, hypotheses_of
+from ..texts.text import Estimate, GeneratedText
+from .ahead import Ahead
+from .in_time import IN_TIME
+from .pace import Pace
 
 SHARE_OF_TIMEOUT = 0.5
 """The share of the time that its caller waits which a text may wait for its first token; a request that would wait
@@ -38,60 +38,43 @@ def check_count(texts: Sequence[GeneratedText], waiting: int, *, max_queued_text
         )
 
 
-def check_time(
-    pace: Pace,
-    text: GeneratedText,
-    active: Sequence[GeneratedText],
-    before: Sequence[GeneratedText],
-    now_s: float,
-    *,
-    rows: int,
-    prefill_tokens: int,
-) -> None:
-    """Refuse a text that would begin, or be whole, too late. Until it begins, those before it are encoded once, and
-    decoded as far as they come by then; then as many are decoded beside it as now, since another comes for each that
+def estimate_of(
+    pace: Pace, text: GeneratedText, ahead: Ahead, now_s: float, *, rows: int, prefill_tokens: int
+) -> Estimate:
+    """Return how long a text takes that comes behind others, before what is learnt of such estimates: those that wait
+    are encoded, and they and one of those that are decoded get their tokens, as many texts at a time as have room and
+    leave this one the time to be whole; then it is decoded beside as many as now, since another comes for each that
     ends.
 
     Args:
-        pace: of the engine.
+        pace: of the engine, which knows of rounds.
         text: the one that came.
-        active: the texts that are decoded.
-        before: those that wait before it.
+        ahead: those before it.
         now_s: the time, on the clock of `time.monotonic`.
-        rows: how many texts have room together.
+        rows: how many texts have room together, this one among them.
         prefill_tokens: how many tokens of new texts are encoded between two rounds.
-
-    Raises:
-        QueueFull: it would; the message says how long it would take, and how long it may.
     """
+    beams = (ahead.hypotheses + text.choice.beams) / (ahead.texts + 1)
+    bears = max(pace.bears(text, IN_TIME - SHARE_OF_TIMEOUT, now_s), pace.few)
+    places = max(min(rows, bears / beams), 1)
+    tokens = ahead.waiting_tokens + ahead.decoded_tokens / max(ahead.decoded, places)
+    rounds = max(tokens / places, ahead.source_tokens // prefill_tokens) + 1
+    encoding_s = pace.encoding_s(ahead.source_tokens + len(text.source))
+    first_s = encoding_s + pace.rounds_s(rounds, tokens * beams + text.choice.beams)
+    return Estimate(first_s, pace.seconds_of_round(ahead.hypotheses_decoded or text.choice.beams))
+
+
+def have_room_and_time(pace: Pace, text: GeneratedText, together: Ahead, now_s: float) -> bool:
+    """Whether a text, the last of them, may be decoded at once beside all others, and be whole in time."""
+    return together.have_room and (together.texts == 1 or together.hypotheses <= pace.bears(text, IN_TIME, now_s))
+
+
+def check_time(pace: Pace, text: GeneratedText, estimate: Estimate, now_s: float) -> None:
+    """Refuse a text that would begin, or be whole, too late by an estimate and what is learnt of estimates. Raises
+    QueueFull, whose message says how long it would take, and how long it may."""
     left_s = max(text.deadline_s - now_s, 0.0)
-    if not pace.round_s or left_s == float("inf"):
-        return
-    left, left_before = [[pace.tokens_left(each) for each in texts] for texts in (active, before)]
-    beams = hypotheses_of((*active, *before, text)) / (len(active) + len(before) + 1)
-    in_time = InTime(pace, active, now_s)
-
-    def with_most(hypotheses: float) -> tuple[int, int]:
-        """The rounds until it begins with at most so many in each, and how many texts these are."""
-        places = max(int(min(rows, hypotheses / beams)), 1)
-        return rounds_before(left, left_before, rows=places), places
-
-    most, suits = in_time.most(text.lane), in_time.rows(text, IN_TIME - SHARE_OF_TIMEOUT)
-    begins, places = with_most(most)
-    if suits > most:  # once those have ended that bear no more beside them
-        later, more = with_most(suits)
-        later = max(later, *(pace.most_left(each) for each in in_time.tight(text.lane, suits)))
-        begins, places = min((begins, places), (later, more))
-    sources = sum(len(each.source) for each in before)
-    rounds = max(begins, sources // prefill_tokens) + 1
-    decoded = sum(
-        min(each, rounds) * one.choice.beams
-        for one, each in zip((*active, *before), (*left, *left_before), strict=True)
-    )
-    decoded = min(decoded, int(places * beams * rounds)) + text.choice.beams
-    first_s = pace.encoding_s(sources + len(text.source)) + pace.rounds_s(rounds, decoded)
-    beside = hypotheses_of(active) or text.choice.beams
-    whole_s = first_s + (pace.most_left(text) - 1) * pace.seconds_of_round(beside)
+    first_s = pace.correction.factor * estimate.first_s
+    whole_s = pace.correction.factor * estimate.whole_s(pace.most_left(text))
     for will, takes_s, part in (("wait", first_s, SHARE_OF_TIMEOUT), ("take", whole_s, IN_TIME)):
         if takes_s > part * left_s:
             until = "for its first token" if will == "wait" else "until it is whole"
@@ -100,15 +83,3 @@ def check_time(
                 f"a text of lane {text.lane} would {will} about {takes_s:.1f} s {until}; of the {left_s:.3g} s that "
                 f"are left of its timeout it may {will} {part * left_s:.3g} s: try again later",
             )
-
-
-def rounds_before(active: Sequence[int], before: Sequence[int], *, rows: int) -> int:
-    """How many rounds there are until a text has its turn that came now, by the rounds that those have left which are
-    decoded, and those before it. Each begins where another ends; where more are decoded than have room, the first that
-    end make none."""
-    places = sorted(active)[max(len(active) - rows, 0) :]
-    places += [0] * max(min(rows - len(places), len(before) + 1), 0)  # more that are free change nothing
-    heapq.heapify(places)
-    for left in before:
-        heapq.heapreplace(places, places[0] + left)
-    return places[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from ...request.options import InvalidArgument
 from ..decoder.cache import places_for
@@ -27,19 +28,6 @@ class Room:
                 f"bytes of cache; cache_bytes is {self._limits.cache_bytes}"
             )
 
-    def fits(self, texts: Sequence[GeneratedText]) -> bool:
-        """Whether so many texts may be decoded together; one alone may."""
-        return self.beside(texts[:-1]).fits(texts[-1])
-
-    def free(self, active: Sequence[GeneratedText], waiting: Sequence[GeneratedText]) -> int:
-        """Return how many of the texts that wait, in their order, have room beside those that are decoded."""
-        together = self.beside(active)
-        for number, text in enumerate(waiting):
-            if not together.fits(text):
-                return number
-            together.take(text)
-        return len(waiting)
-
     def beside(self, active: Sequence[GeneratedText]) -> Together:
         """Return the texts that are decoded, for others to be taken beside them."""
         together = Together(self._shape, self._limits)
@@ -54,21 +42,27 @@ class Together:
 
     def __init__(self, shape: Shape, limits: EngineLimits) -> None:
         self._shape, self._limits = shape, limits
-        self._count = self._hypotheses = self._tokens = 0
+        self._count = self.hypotheses = self._tokens = 0
         self._caches: dict[int, list[int]] = {}
         """By hypotheses of a text: these, the texts, and the tokens of the longest source and of the longest text."""
 
     def fits(self, text: GeneratedText) -> bool:
         """Whether one more has room; the first has."""
-        logits = (self._hypotheses + text.choice.beams) * self._shape.bytes_of_logits
+        logits = (self.hypotheses + text.choice.beams) * self._shape.bytes_of_logits
         cache = self._with(text)[1] * self._shape.bytes_per_token
         fitting = cache <= self._limits.cache_bytes and logits <= self._limits.logits_bytes
         return not self._count or (fitting and self._count < self._limits.max_rows)
 
     def take(self, text: GeneratedText) -> None:
         """Take one more."""
-        self._count, self._hypotheses = self._count + 1, self._hypotheses + text.choice.beams
+        self._count, self.hypotheses = self._count + 1, self.hypotheses + text.choice.beams
         self._caches[text.choice.beams], self._tokens = self._with(text)
+
+    def copy(self) -> Together:
+        """Return the same, for others to be taken beside them."""
+        same = copy(self)
+        same._caches = dict(self._caches)  # whose lists are never changed
+        return same
 
     def _with(self, text: GeneratedText) -> tuple[list[int], int]:
         """The cache of a text with it, and for how many tokens all of them have places then."""

@@ -16,8 +16,8 @@ of one size, and so say nothing of larger ones."""
 SEVERAL = 8
 """The rounds of which the shortest says what a round takes at least: of fewer, one that stood still may be all."""
 ENCODED = 20
-"""The calls of the encoder of which the one that took least for a token says what a token takes: a call has a price of
-its own, which is most of a short one's."""
+"""The calls of the encoder that say together what a token takes: a call has a price of its own, which is most of a
+short one's."""
 
 
 class RoundTime:
@@ -25,7 +25,7 @@ class RoundTime:
     at a time."""
 
     def __init__(self) -> None:
-        self._token_s = deque[float](maxlen=ENCODED)
+        self._encoded = deque[tuple[float, int]](maxlen=ENCODED)
         self.forget()
 
     def forget(self) -> None:
@@ -42,7 +42,7 @@ class RoundTime:
         """Learn from a round."""
         rows, step_s = float(max(done.hypotheses, 1)), max(seconds - done.encoding_s, 0.0)
         if done.source_tokens and not done.is_health:
-            self._token_s.append(done.encoding_s / done.source_tokens)
+            self._encoded.append((done.encoding_s, done.source_tokens))
         newest = NEWEST if self._rounds else 1.0
         self._rounds += 1
         self._lately.append(step_s)
@@ -63,6 +63,11 @@ class RoundTime:
         return min(*self._lately, self.steps_s(rows) if self._variance else float("inf"))
 
     @property
+    def knows_sizes(self) -> bool:
+        """Whether rounds had several sizes, and so say what others take."""
+        return self._variance > 0
+
+    @property
     def row_s(self) -> float:
         """Seconds that one hypothesis more takes in a step."""
         alike_s, variance = self.step_s / self._rows, self._variance
@@ -72,7 +77,8 @@ class RoundTime:
     @property
     def token_s(self) -> float:
         """Seconds that encoding a token of a new text takes; 0 where none was encoded yet."""
-        return min(self._token_s, default=0.0)
+        tokens = sum(each for _, each in self._encoded)
+        return sum(seconds for seconds, _ in self._encoded) / tokens if tokens else 0.0
 
     def steps_s(self, rows: float) -> float:
         """Seconds that the steps of a round with so many hypotheses take."""

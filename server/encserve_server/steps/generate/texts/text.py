@@ -27,6 +27,20 @@ class NotFinite(Exception):
     """The network gave NaN or infinity for a text."""
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """How long a text takes from its arrival, as it was estimated then."""
+
+    first_s: float
+    """Seconds until its first token."""
+    round_s: float
+    """Seconds until each other."""
+
+    def whole_s(self, tokens: int) -> float:
+        """Seconds until it has so many."""
+        return self.first_s + (tokens - 1) * self.round_s
+
+
 @dataclass(kw_only=True, eq=False)
 class GeneratedText:
     """A text on its way. The engine's thread alone changes it, but for `given_up`."""
@@ -53,6 +67,8 @@ class GeneratedText:
     """Whether a round began without it, for want of room or time: one that merely came meanwhile waits for none."""
     began_s: float | None = None
     """When its turn came, on the same clock; None while it waits for it."""
+    estimate: Estimate | None = None
+    """How long it was to take; None where nothing was known of rounds."""
     given_up: bool = False
     """Whether its caller does not want it any more; any thread may say so."""
     tokens: list[int] = field(default_factory=list)

@@ -6,9 +6,13 @@ import pytest
 from crowd import TIMEOUT_S
 
 
-@pytest.mark.parametrize(("lengths_are_known", "factor"), [(True, 5), (False, 5), (False, 10)])
-def test_who_is_let_in_is_whole_in_time(crowd, lengths_are_known, factor):
-    crowd = crowd(lengths_are_known=lengths_are_known)
+@pytest.mark.parametrize(
+    ("lengths_are_known", "factor", "unseen"),
+    [(True, 5, 1), (False, 5, 1), (False, 10, 1), (True, 5, 1.5), (False, 5, 1.5)],
+)
+def test_who_is_let_in_is_whole_in_time(crowd, lengths_are_known, factor, unseen):
+    """Also where rounds take half as long again as the engine sees of them."""
+    crowd = crowd(lengths_are_known=lengths_are_known, unseen=unseen)
     texts_per_s, tokens_per_s = crowd.closed_set(128)
     begun_s, seconds = crowd.clock.now_s, 12.0
     count = int(factor * texts_per_s * seconds)

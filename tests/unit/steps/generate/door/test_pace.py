@@ -5,17 +5,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from encserve_server.steps.generate.decoder.network import Shape
 from encserve_server.steps.generate.decoder.round import Round
 from encserve_server.steps.generate.door.admission import admit
+from encserve_server.steps.generate.door.ahead import Ahead
 from encserve_server.steps.generate.door.in_time import InTime
 from encserve_server.steps.generate.door.lengths import Lengths
+from encserve_server.steps.generate.door.limits import EngineLimits
 from encserve_server.steps.generate.door.pace import Pace
-from encserve_server.steps.generate.door.refusal import QueueFull, check_time, rounds_before
+from encserve_server.steps.generate.door.refusal import QueueFull, check_time, estimate_of
+from encserve_server.steps.generate.door.room import Room
 from encserve_server.steps.generate.door.round_time import RoundTime
 from encserve_server.steps.generate.door.turns import INTERACTIVE_ROUNDS, Turns
 from encserve_server.steps.generate.texts.choice import Choice
 from encserve_server.steps.generate.texts.pieces import Pieces
-from encserve_server.steps.generate.texts.text import GeneratedText
+from encserve_server.steps.generate.texts.text import Estimate, GeneratedText
+
+SHAPE = Shape(layers=1, heads=1, size=2, vocabulary=32)
 
 
 def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), stops=(), **about):
@@ -30,6 +36,12 @@ def text(*, made=0, most=50, least=0, source=4, left_s=float("inf"), stops=(), *
         deadline_s=left_s,
         **about,
     )
+
+
+def estimated(pace, asked, decoded, waiting=(), rows=500):
+    room = Room(SHAPE, EngineLimits(cache_bytes=1 << 40, logits_bytes=1 << 40, prefill_tokens=512, max_queued_texts=9))
+    ahead = Ahead(pace, room.beside(decoded), decoded).then(waiting)
+    return estimate_of(pace, asked, ahead, 0.0, rows=rows, prefill_tokens=512)
 
 
 @pytest.fixture
@@ -129,40 +141,42 @@ def test_a_text_that_a_string_may_end_gets_no_more_than_one_token_in_any_case(kn
     assert not known.is_lost(text(least=40, left_s=0.1, stops=["."]), 0.0)
 
 
-def test_each_begins_where_another_ends():
-    assert rounds_before([40] * 3, [], rows=9) == 0
-    assert rounds_before([10, 4], [], rows=2) == 4
-    assert rounds_before([10, 4], [5], rows=2) == 9
-    assert rounds_before([10, 4], [5, 20], rows=2) == 10
-    assert rounds_before([10, 4], [5], rows=3) == 4
-    assert rounds_before([10, 4], [], rows=1) == 10  # the first that ends makes no room
+def of(texts, **about):
+    return Round(tokens=texts, hypotheses=texts, **about)
 
 
 def test_tokens_a_second_are_those_of_rounds_with_as_many_as_have_room(pace):
     assert pace.tokens_per_second == 0
     for _ in range(100):
-        pace.round_took(2.0, Round(tokens=40, is_full=True))
+        pace.round_took(2.0, of(40, is_full=True))
+    assert pace.tokens_per_second == pytest.approx(20, rel=0.05)
     pace.was_idle()
-    pace.round_took(1.0, Round(tokens=1))  # there was room for more, whatever was the reason why no more came
-    assert pace.tokens_per_second == pytest.approx(20)
-    for _ in range(20):
-        pace.round_took(1.0, Round(tokens=40))
-    assert pace.tokens_per_second == pytest.approx(40, rel=0.02)
-    for _ in range(100):
-        pace.round_took(1.0, Round(tokens=30, is_full=True))
-    assert pace.tokens_per_second == pytest.approx(30, rel=0.02)
+    pace.round_took(1.0, of(1))  # there was room for more, whatever was the reason why no more came
+    assert pace.tokens_per_second == pytest.approx(20, rel=0.05)
+
+
+def test_tokens_a_second_fall_where_rounds_become_slower_although_time_alone_limits_them(pace):
+    for _ in range(9):
+        for texts in (20, 30, 40):
+            pace.round_took(0.01 + 0.001 * texts, of(texts))
+    assert pace.tokens_per_second == pytest.approx(40 / 0.05, rel=0.1)
+    for _ in range(99):
+        for texts in (10, 14):  # as fewer are whole in time together
+            pace.round_took(2 * (0.01 + 0.001 * texts), of(texts))
+    assert pace.tokens_per_second == pytest.approx(40 / 0.1, rel=0.1)
 
 
 def test_the_work_of_texts_that_wait_is_what_they_will_probably_get(pace):
     pace.has_ended(text(made=10, most=40))
-    pace.round_took(0.5, Round(tokens=10, is_full=True))
+    pace.was_idle()
+    pace.round_took(0.5, of(10, is_full=True))
     work = pace.work([text(most=40), text(most=40, least=20)])
-    assert (work.tokens, work.rate) == (10 + 29, 20)
+    assert (work.tokens, work.rate) == (10 + 29, pytest.approx(20))
     assert pace.work([]).tokens == 0
 
 
 def most(pace, texts, lane="interactive"):
-    return InTime(pace, texts, 0.0).most(lane)
+    return InTime(pace, texts, 0.0).most[lane]
 
 
 def test_no_more_texts_are_decoded_together_than_are_whole_in_time(known):
@@ -215,24 +229,49 @@ def test_who_would_be_whole_too_late_is_refused_although_there_is_room(known):
     under_way = [text(least=20, most=20, left_s=9.0) for _ in range(50)]
 
     def check(asked):
-        check_time(known, asked, under_way, [], 0.0, rows=500, prefill_tokens=512)
+        check_time(known, asked, estimated(known, asked, under_way), 0.0)
 
     check(text(least=20, most=20, left_s=2.0))
     with pytest.raises(QueueFull, match=r"would take about 2\.4 s until it is whole; of the 2 s .* it may take 1\.8 s"):
         check(text(least=40, most=40, left_s=2.0))
 
 
-def test_nobody_is_refused_by_what_encoding_takes_where_no_round_is_known(known):
-    known.was_idle()
-    check_time(known, text(source=4_000, left_s=1.0), [], [text(source=4_000)] * 9, 0.0, rows=1, prefill_tokens=512)
+def test_a_text_waits_until_those_before_it_have_their_tokens_in_the_places_that_there_are(pace):
+    pace.round_took(1.0, Round())
+
+    def first_s(decoded, waiting, rows):
+        return estimated(pace, text(), decoded, waiting, rows=rows).first_s
+
+    one = text(least=30)
+    assert first_s([one], [], 1) == pytest.approx(30 + 1)
+    assert first_s([one], [text(least=10)], 1) == pytest.approx(30 + 10 + 1)
+    assert first_s([one] * 3, [text(least=10)] * 6, 3) < first_s([one], [text(least=10)] * 6, 1) / 2
+
+
+def test_what_texts_really_took_says_how_much_longer_others_will(pace):
+    for _ in range(99):
+        took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
+        pace.took(took, took.arrived_s + 1.5 * 3.0)
+    assert pace.correction.factor == pytest.approx(1.5, rel=0.02)
+    for _ in range(99):
+        took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
+        pace.took(took, took.arrived_s + 3.0)
+    assert pace.correction.factor == pytest.approx(1.0, rel=0.02)
+
+
+def test_a_text_without_a_token_says_no_more_than_that_it_takes_longer(pace):
+    for waited_s in (1.0, 4.0):
+        late = text(estimate=Estimate(2.0, 0.1))
+        pace.took(late, late.arrived_s + waited_s)
+        assert (pace.correction.factor > 1.0) == (waited_s > 2.0)
 
 
 def test_what_encoding_takes_is_learnt_of_calls_that_say_it(known):
     known.round_took(0.02, Round(source_tokens=2, encoding_s=0.001, is_health=True))
     assert known.encoding_s(100) == pytest.approx(0.2)
     known.round_took(0.2, Round(source_tokens=100, encoding_s=0.1))  # a call has a price of its own
-    known.round_took(0.2, Round(source_tokens=4, encoding_s=0.02))
-    assert known.encoding_s(100) == pytest.approx(0.1)
+    known.round_took(0.2, Round(source_tokens=900, encoding_s=0.9))
+    assert known.encoding_s(100) == pytest.approx(0.1, rel=0.1)
 
 
 def test_texts_that_cannot_be_whole_in_time_are_known(known):

@@ -1,0 +1,30 @@
+"""How many times as long as it was estimated texts really took, as lately seen.
+
+Estimates are of rounds alone, and the engine sees not all of what takes time: rounds become longer while a text waits,
+others have the cores, and what is estimated is simpler than what happens. So what it came to says how much to add.
+"""
+
+from __future__ import annotations
+
+KEPT = 0.95
+"""The weight of all that was seen before beside the next."""
+LEAST, MOST = 1.0, 5.0
+"""Between these the factor is."""
+
+
+class Correction:
+    """The seconds that texts took by those that were estimated, of the last twenty or so: one for which little was
+    estimated says little. Not for several threads at a time."""
+
+    def __init__(self) -> None:
+        self._took_s = self._estimated_s = 1.0
+
+    @property
+    def factor(self) -> float:
+        """By which an estimate is to be multiplied."""
+        return min(max(self._took_s / self._estimated_s, LEAST), MOST)
+
+    def learn(self, took_s: float, estimated_s: float) -> None:
+        """Learn from a text that took so long from its arrival, of what was estimated when it came."""
+        self._took_s = KEPT * self._took_s + took_s
+        self._estimated_s = KEPT * self._estimated_s + estimated_s
