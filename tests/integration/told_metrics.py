@@ -6,8 +6,17 @@ import urllib.request
 
 def metric(server, name, **labels):
     """The sum of a metric over its series with these labels."""
+    return metric_in(metrics_page(server), name, **labels)
+
+
+def metrics_page(server):
+    """The lines of what it tells, all of one moment."""
     with urllib.request.urlopen(server.metrics_url) as page:
-        lines = page.read().decode().splitlines()
+        return page.read().decode().splitlines()
+
+
+def metric_in(lines, name, **labels):
+    """The sum of a metric over its series with these labels, in a page of metrics."""
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     return sum(
         float(line.rsplit(" ", 1)[1])

@@ -7,7 +7,7 @@ import urllib.request
 
 from deploy_files import METRIC, queries
 from passages import PASSAGES
-from told_metrics import metric
+from told_metrics import metric, metric_in, metrics_page
 
 from encserve import AsyncClient
 
@@ -72,8 +72,9 @@ def test_amounts_are_those_of_what_was_asked(generating, connected):
 
 def test_what_is_under_way_is_seen_and_then_gone(generating):
     def now():
+        page = metrics_page(generating)
         return [
-            metric(generating, f"encserve_generate_{name}")
+            metric_in(page, f"encserve_generate_{name}")
             for name in ("active_rows", "waiting_texts", "cache_bytes", "cancelled_tokens")
         ]
 
