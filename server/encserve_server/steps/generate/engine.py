@@ -16,7 +16,7 @@ import numpy as np
 
 from ..encode.host.cores import usable_cores
 from ..encode.host.requirements import HostRequirements, check_host, this_process
-from ..instance.lanes import LANES
+from ..instance.lanes import INTERACTIVE, LANES
 from ..instance.load_page import Load
 from ..instance.loops import Loop, Report, print_fault
 from ..instance.settings import check_sha256, read_settings
@@ -68,6 +68,8 @@ class Engine:
         self._count, self._report = count, report
         self._decoded: dict[int, Rows] = {}
         """The texts that are decoded, by how many hypotheses each has."""
+        self._coming: list[GeneratedText] = []
+        """Those that are encoded now, and decoded from then on."""
         self._waiting = Turns()
         self._pace = Pace()
         self._ahead: dict[str, Ahead] = {}
@@ -120,13 +122,16 @@ class Engine:
         check_count(texts, len(self._waiting.of(lane)), max_queued_texts=self.limits.max_queued_texts)
         before = self._before(lane).then(others)
         with_it = before.then([last])
+        now_s = time.monotonic()
+        if lane == INTERACTIVE:
+            self._pace.came(last, now_s)
         if self._pace.round_s:
-            now_s, rows, prefill_tokens = time.monotonic(), with_it.rows, self.limits.prefill_tokens
+            rows, prefill_tokens = with_it.rows, self.limits.prefill_tokens
             last.estimate = estimate_of(self._pace, last, before, now_s, rows=rows, prefill_tokens=prefill_tokens)
             if (self._passed_over and self._waiting) or not have_room_and_time(self._pace, last, with_it, now_s):
                 check_time(self._pace, last, last.estimate, now_s)
-        behind = LANES[LANES.index(lane) + 1 :]
-        return {lane: with_it, **{each: self._ahead[each].then(texts) for each in behind if each in self._ahead}}
+        behind = [each for each in LANES[LANES.index(lane) + 1 :] if each in self._ahead]
+        return {**self._ahead, lane: with_it, **{each: self._ahead[each].then(texts) for each in behind}}
 
     def _before(self, lane: str) -> Ahead:
         """Return what comes before a text that would be put into a lane now."""
@@ -137,8 +142,8 @@ class Engine:
 
     @property
     def _active(self) -> list[GeneratedText]:
-        """The texts that are decoded; only the engine's thread may ask without the lock."""
-        return [text for rows in self._decoded.values() for text in rows.texts]
+        """The texts that are encoded or decoded; only the engine's thread may ask without the lock."""
+        return [*(text for rows in self._decoded.values() for text in rows.texts), *self._coming]
 
     def load(self, lane: str) -> Load:
         """Return the load of a lane: the tokens that its texts may still get."""
@@ -152,7 +157,7 @@ class Engine:
             return self._pace.work(self._waiting.left_behind(lane))
 
     def decoded(self, lane: str) -> int:
-        """Return how many texts of a lane are decoded."""
+        """Return how many texts of a lane are encoded or decoded."""
         with self._changed:
             return sum(text.lane == lane for text in self._active)
 
@@ -258,6 +263,7 @@ class Engine:
             in_time = InTime(self._pace, active, time.monotonic())
             came = admit(self._waiting, active, self._room, in_time, prefill_tokens=self.limits.prefill_tokens)
             self._left_behind, self._passed_over = came.left_behind, bool(self._waiting)
+            self._coming = list(came.texts)
             self._ahead.clear()
         admitted, done.is_full = came.texts, came.is_full
         if not admitted:
@@ -268,22 +274,20 @@ class Engine:
             sources = self._network.encode_apart([text.source for text in admitted])
         except BaseException as error:  # of which the texts in the cache know nothing
             self._report("engine", error)
+            with self._changed:
+                self._coming.clear()
+                self._ahead.clear()
             for text in admitted:
                 text.fail(error)
             return
-        try:
-            for text, source in zip(admitted, sources, strict=True):
-                beams = text.choice.beams
-                rows = self._decoded.get(beams) or Rows(self._network.shape, beams)
-                rows.cache.add(source)
-                with self._changed:
-                    rows.texts.append(text)
-                    self._decoded[beams] = rows
-                    self._ahead.clear()
-        except BaseException as error:
-            for text in set(admitted).difference(self._active):  # which are answered with all that are being decoded
-                text.fail(error)
-            raise
+        for text, source in zip(admitted, sources, strict=True):
+            beams = text.choice.beams
+            rows = self._decoded.get(beams) or Rows(self._network.shape, beams)
+            rows.cache.add(source)
+            with self._changed:
+                self._coming.remove(text)
+                rows.texts.append(text)
+                self._decoded[beams] = rows
         done.source_tokens, done.encoding_s = came.source_tokens, time.monotonic() - begun_s
 
     def _step(self, rows: Rows, done: Round) -> None:
@@ -294,12 +298,12 @@ class Engine:
         for row in reversed(range(len(rows.texts))):
             text = rows.texts[row]
             if text.is_gone(time.monotonic()):  # and with beams it takes long to choose a token
-                self._end(text, text.why_gone)
+                self._end_gone([text])
             elif finite[row]:
                 with self._alone(text):
                     parents = text.go_on(logits[row])
                     done.gave(text, time.monotonic())
-                    if text.rounds == 1:
+                    if text.rounds == 1 and not text.ended:
                         self._learn(text)
                     if parents is not None and not text.ended:
                         rows.cache.follow(row, parents)
@@ -331,9 +335,9 @@ class Engine:
         return text
 
     def _fail(self, error: BaseException) -> None:
-        """Answer that what is being decoded failed, and begin anew with an empty cache."""
+        """Answer that what is being decoded, or was to be, failed, and begin anew with an empty cache."""
         with self._changed:
-            failed, self._decoded, self._round_ended_s = self._active, {}, None
+            failed, self._decoded, self._coming, self._round_ended_s = self._active, {}, [], None
             self._ahead.clear()
         for text in failed:
             text.fail(error)

@@ -6,6 +6,7 @@ from counting_engine import BYTES_PER_TOKEN, Asked, CountingNetwork, networks, t
 
 from encserve_server.steps.generate.decoder.cache import BLOCK
 from encserve_server.steps.generate.decoder.round import Round
+from encserve_server.steps.generate.texts.text import Estimate
 
 
 def test_who_waits_until_the_time_is_nearly_up_is_told_while_it_is_there(make):
@@ -109,3 +110,31 @@ def test_who_has_gone_before_its_step_in_a_round_frees_its_place_at_once(make, m
     assert wide.ended() == ([], "deadline")
     assert narrow.ended() == ([1, 0], "eos")
     assert not engine.reported
+
+
+def test_of_a_text_whose_time_passes_while_the_network_computes_it_is_learnt_how_long_it_took(make, monkeypatch):
+    step, learnt = CountingNetwork.step, []
+
+    def long(network, tokens, cache):
+        late.text.deadline_s = 0.0
+        return step(network, tokens, cache)
+
+    monkeypatch.setattr(CountingNetwork, "step", long)
+    engine, late = make(), Asked(9)
+    late.text.estimate = Estimate(2.0, 0.1)
+    monkeypatch.setattr(engine._pace, "took", lambda text, now_s: learnt.append(text))
+    engine.put([late.text])
+    threading_gate.set()
+    assert late.ended() == ([], "deadline")
+    assert learnt == [late.text]
+
+
+def test_how_long_a_text_of_one_token_took_is_learnt_once(make, monkeypatch):
+    engine, short, learnt = make(), Asked(1), []
+    short.text.estimate = Estimate(2.0, 0.1)
+    monkeypatch.setattr(engine._pace, "took", lambda text, now_s: learnt.append(text))
+    engine.put([short.text])
+    threading_gate.set()
+    assert short.ended() == ([0], "eos")
+    engine.close()
+    assert learnt == [short.text]

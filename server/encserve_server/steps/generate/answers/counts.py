@@ -29,7 +29,7 @@ class Working(Protocol):
     """What is asked of an engine."""
 
     def decoded(self, lane: str) -> int:
-        """How many texts of a lane are decoded."""
+        """How many texts of a lane are encoded or decoded."""
 
     def waiting(self, lane: str) -> int:
         """How many texts of a lane wait for their turn."""
@@ -99,7 +99,7 @@ class GenerateCounts:
 
     def watch(self, metrics: Metrics, engine: Working) -> None:
         """Tell what an engine has under way at any moment."""
-        metrics.gauge("encserve_generate_active_rows", "Texts that are decoded", engine.decoded)
+        metrics.gauge("encserve_generate_active_rows", "Texts that are encoded or decoded", engine.decoded)
         metrics.gauge("encserve_generate_waiting_texts", "Texts that wait for their turn", engine.waiting)
         metrics.amount(
             "encserve_generate_cache_bytes", "Bytes of the keys and values of texts", lambda: engine.cache_bytes

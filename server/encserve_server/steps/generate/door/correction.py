@@ -6,15 +6,16 @@ others have the cores, and what is estimated is simpler than what happens. So wh
 
 from __future__ import annotations
 
-KEPT = 0.95
-"""The weight of all that was seen before beside the next."""
+KEPT, MOST_OF_ONE = 0.95, 0.1
+"""The weight of all that was seen before beside the next, and the most that the next has of that: a text of minutes
+says no more than some short ones."""
 LEAST, MOST = 1.0, 5.0
-"""Between these the factor is."""
+"""Between these the factor is, and no text says more by itself."""
 
 
 class Correction:
-    """The seconds that texts took by those that were estimated, of the last twenty or so: one for which little was
-    estimated says little. Not for several threads at a time."""
+    """The seconds that texts of a lane took by those that were estimated, of the last twenty or so: one for which
+    little was estimated says little. Not for several threads at a time."""
 
     def __init__(self) -> None:
         self._took_s = self._estimated_s = 1.0
@@ -22,9 +23,14 @@ class Correction:
     @property
     def factor(self) -> float:
         """By which an estimate is to be multiplied."""
-        return min(max(self._took_s / self._estimated_s, LEAST), MOST)
+        return max(self._took_s / self._estimated_s, LEAST)
 
     def learn(self, took_s: float, estimated_s: float) -> None:
         """Learn from a text that took so long from its arrival, of what was estimated when it came."""
-        self._took_s = KEPT * self._took_s + took_s
-        self._estimated_s = KEPT * self._estimated_s + estimated_s
+        weight = min(MOST_OF_ONE * self._estimated_s / estimated_s, 1.0)
+        self._took_s = KEPT * self._took_s + weight * min(took_s, MOST * estimated_s)
+        self._estimated_s = KEPT * self._estimated_s + weight * estimated_s
+
+    def forget_half(self) -> None:
+        """Forget half of what was learnt: nobody is there any more of those that it was learnt of."""
+        self._took_s = (self._took_s + self._estimated_s) / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...instance.lanes import LANES
+from ...instance.lanes import BULK, LANES
 from ..texts.text import GeneratedText
 from .lengths import least_of
 from .pace import Pace, hypotheses_of
@@ -28,8 +28,9 @@ class InTime:
         texts = list(texts)
         self._pace, self._now_s = pace, now_s
         self._rows = hypotheses_of(texts)
-        self.most = dict.fromkeys(LANES, float("inf"))
-        """Lane -> the hypotheses of a round in which texts that are not behind this lane are whole in time."""
+        self.most = dict.fromkeys(LANES, float("inf")) | {BULK: pace.bears_who_come(IN_TIME, now_s)}
+        """Lane -> the hypotheses of a round in which texts that are not behind this lane are whole in time; for bulk
+        also interactive ones like those that lately came."""
         for text in texts:
             self._limit(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ...instance.lanes import INTERACTIVE, LANES
 from ...instance.load_page import Load
 from ..decoder.round import Round
 from ..texts.text import GeneratedText
@@ -16,7 +17,8 @@ SOONER = 0.5
 all the same is lost."""
 MORE, FEWER = 0.3, 0.05
 """The weight of a round with more texts than those before, and that of one with fewer."""
-
+LATELY_S = 60.0
+"""For so long bulk leaves interactive texts like the one with the least time for a round the time to be whole."""
 NEAR = 0.25
 """Rounds with such a part of these texts at least say what those with all of them would take."""
 
@@ -27,8 +29,11 @@ class Pace:
 
     def __init__(self) -> None:
         self._time, self._lengths = RoundTime(), Lengths()
-        self.correction = Correction()
-        """What its estimates are to be multiplied by."""
+        self.correction = {lane: Correction() for lane in LANES}
+        """Lane -> what estimates of its texts are to be multiplied by."""
+        self._least_s, self._until_s = float("inf"), 0.0
+        """The least seconds that an interactive text that came had for each of its rounds, and until when that says
+        something, on the clock of `time.monotonic`."""
         self._tokens, self._hypotheses = 0.0, 0.0
         """Of rounds that have as many texts as had room."""
         self.tokens_per_second = 0.0
@@ -44,6 +49,8 @@ class Pace:
     def was_idle(self) -> None:
         """Forget what rounds took: the next ones have other texts."""
         self._time.forget()
+        for correction in self.correction.values():
+            correction.forget_half()
 
     def round_took(self, seconds: float, done: Round) -> None:
         """Learn from a round. One with fewer texts than others says that no more find room only where another had
@@ -70,8 +77,9 @@ class Pace:
         if not text.estimate:
             return
         took_s, estimated_s = now_s - text.arrived_s, text.estimate.whole_s(max(text.rounds, 1))
-        if text.rounds or took_s > self.correction.factor * estimated_s:
-            self.correction.learn(took_s, estimated_s)
+        correction = self.correction[text.lane]
+        if text.rounds or took_s > correction.factor * estimated_s:
+            correction.learn(took_s, estimated_s)
 
     def tokens_left(self, text: GeneratedText) -> int:
         """About how many rounds a text will still have, one for each token."""
@@ -105,11 +113,31 @@ class Pace:
     def bears(self, text: GeneratedText, part: float, now_s: float, *, rounds: int = 0) -> float:
         """With how many hypotheses in each round a text is whole in such a part of its time, if it has so many rounds,
         or is no longer than nineteen of twenty; infinite where nothing is known of rounds."""
-        of_none_s, of_each_s = self._line()
-        may_take_s = part * (text.deadline_s - now_s) / (rounds or self.most_left(text)) / self.correction.factor
-        if not of_each_s or may_take_s == float("inf"):
+        may_take_s = part * (text.deadline_s - now_s) / (rounds or self.most_left(text))
+        return self._hypotheses_in(may_take_s / self.correction[text.lane].factor)
+
+    def came(self, text: GeneratedText, now_s: float) -> None:
+        """Take note of an interactive text that comes, whether it is let in or not; not of one that would be late even
+        alone."""
+        round_s = (text.deadline_s - now_s) / self.most_left(text)
+        if round_s <= 0 or self.bears(text, 1.0, now_s) < text.choice.beams:
+            return
+        if round_s <= self._least_s or now_s > self._until_s:
+            self._least_s, self._until_s = round_s, now_s + LATELY_S
+
+    def bears_who_come(self, part: float, now_s: float) -> float:
+        """With how many hypotheses in each round an interactive text is whole in such a part of its time that comes
+        now, if it has no less of it than those that lately came; infinite where none did."""
+        if now_s > self._until_s:
             return float("inf")
-        return max((may_take_s - of_none_s) / of_each_s, 0.0)
+        return max(self._hypotheses_in(part * self._least_s / self.correction[INTERACTIVE].factor), self.few)
+
+    def _hypotheses_in(self, round_s: float) -> float:
+        """How many hypotheses a round that takes so long has; infinite where nothing is known of rounds."""
+        of_none_s, of_each_s = self._line()
+        if not of_each_s or round_s == float("inf"):
+            return float("inf")
+        return max((round_s - of_none_s) / of_each_s, 0.0)
 
     def _line(self) -> tuple[float, float]:
         """Seconds that a round takes with no hypothesis, and for each more, with the encoding of texts that come."""

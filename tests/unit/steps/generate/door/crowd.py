@@ -153,12 +153,12 @@ class Crowd:
             self.let_in += len(texts)
         return texts
 
-    def come(self, timeout_s=TIMEOUT_S, over=lambda: None):
-        """One more text, of a length drawn at random."""
+    def come(self, timeout_s=TIMEOUT_S, over=lambda: None, **about):
+        """One more text, of a length drawn at random. Returns it."""
         length = int(np.clip(np.rint(self._random.lognormal(np.log(21), 0.6)), 4, MOST))
         source = int(np.clip(np.rint(self._random.lognormal(np.log(18), 0.3)), 2, 64))
         bounds = {"least": length, "most": length} if self._are_known else {}
-        self.ask(self.text(length, source=source, timeout_s=timeout_s, over=over, **bounds))
+        return self.ask(self.text(length, source=source, timeout_s=timeout_s, over=over, **bounds, **about))[0]
 
     def at(self, seconds, happens):
         """Have something happen so many seconds from now; in order."""

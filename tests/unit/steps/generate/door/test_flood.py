@@ -53,3 +53,24 @@ def test_at_half_of_what_the_engine_makes_nobody_is_refused_and_all_are_whole(cr
     crowd.clock.due.extend((begun_s + number / (0.5 * texts_per_s), crowd.come) for number in range(60))
     crowd.run()
     assert (crowd.whole, crowd.refused) == (60, [])
+
+
+@pytest.mark.parametrize(("callers", "lengths_are_known"), [(48, True), (100, True), (200, True), (200, False)])
+def test_a_bulk_job_locks_no_interactive_texts_out_and_goes_on(crowd, callers, lengths_are_known):
+    """Of whose callers each asks for the next text as soon as one ends."""
+    crowd = crowd(lengths_are_known=lengths_are_known)
+    texts_per_s, tokens_per_s = crowd.closed_set(128)
+    begun_s, seconds, lanes = crowd.clock.now_s, 30.0, {"interactive": [], "bulk": []}
+
+    def next_of_bulk():
+        if crowd.clock.now_s < begun_s + seconds:
+            lanes["bulk"].append(crowd.come(60.0, next_of_bulk, lane="bulk"))
+
+    crowd.clock.due.extend((begun_s, next_of_bulk) for _ in range(callers))
+    for number in range(int(0.5 * texts_per_s * seconds)):
+        due_s = begun_s + number / (0.5 * texts_per_s)
+        crowd.clock.due.append((due_s, lambda: lanes["interactive"].append(crowd.come())))
+    crowd.run()
+    whole = {lane: [text for text in texts if text.finish in ("eos", "length")] for lane, texts in lanes.items()}
+    assert len(whole["interactive"]) >= 0.9 * len(lanes["interactive"])
+    assert sum(len(text.tokens) for text in whole["bulk"]) >= 0.1 * tokens_per_s * seconds

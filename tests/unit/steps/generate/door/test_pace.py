@@ -12,7 +12,7 @@ from encserve_server.steps.generate.door.ahead import Ahead
 from encserve_server.steps.generate.door.in_time import InTime
 from encserve_server.steps.generate.door.lengths import Lengths
 from encserve_server.steps.generate.door.limits import EngineLimits
-from encserve_server.steps.generate.door.pace import Pace
+from encserve_server.steps.generate.door.pace import LATELY_S, Pace
 from encserve_server.steps.generate.door.refusal import QueueFull, check_time, estimate_of
 from encserve_server.steps.generate.door.room import Room
 from encserve_server.steps.generate.door.round_time import RoundTime
@@ -252,18 +252,57 @@ def test_what_texts_really_took_says_how_much_longer_others_will(pace):
     for _ in range(99):
         took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
         pace.took(took, took.arrived_s + 1.5 * 3.0)
-    assert pace.correction.factor == pytest.approx(1.5, rel=0.02)
+    assert pace.correction["interactive"].factor == pytest.approx(1.5, rel=0.02)
     for _ in range(99):
         took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
         pace.took(took, took.arrived_s + 3.0)
-    assert pace.correction.factor == pytest.approx(1.0, rel=0.02)
+    assert pace.correction["interactive"].factor == pytest.approx(1.0, rel=0.02)
 
 
 def test_a_text_without_a_token_says_no_more_than_that_it_takes_longer(pace):
     for waited_s in (1.0, 4.0):
         late = text(estimate=Estimate(2.0, 0.1))
         pace.took(late, late.arrived_s + waited_s)
-        assert (pace.correction.factor > 1.0) == (waited_s > 2.0)
+        assert (pace.correction["interactive"].factor > 1.0) == (waited_s > 2.0)
+
+
+def learn(pace, texts, took_s, estimated_s, lane="interactive"):
+    for _ in range(texts):
+        took = text(made=1, lane=lane, estimate=Estimate(estimated_s, 0.1))
+        pace.took(took, took.arrived_s + took_s)
+
+
+def test_what_texts_of_bulk_took_says_nothing_of_interactive_ones(pace):
+    learn(pace, 9, 300.0, 60.0, lane="bulk")
+    assert pace.correction["bulk"].factor > 2
+    assert pace.correction["interactive"].factor == 1
+
+
+def test_one_text_of_minutes_says_little_of_many_short_ones(pace):
+    learn(pace, 20, 0.2, 0.2)
+    learn(pace, 1, 3_000.0, 60.0)
+    assert 1.2 < pace.correction["interactive"].factor < 1.5
+    learn(pace, 40, 0.2, 0.2)
+    assert pace.correction["interactive"].factor < 1.05
+
+
+def test_half_of_what_texts_took_is_forgotten_where_none_is_there_any_more(pace):
+    learn(pace, 99, 3.0, 1.0)
+    pace.was_idle()
+    assert pace.correction["interactive"].factor == pytest.approx(2.0, rel=0.05)
+
+
+def test_bulk_leaves_interactive_texts_that_lately_came_the_time_to_be_whole(known):
+    """A round takes 10 ms without any, and 1 ms for each."""
+    assert most(known, [], "bulk") == float("inf")
+    known.came(text(least=20, most=20, left_s=2.0), 0.0)
+    known.came(text(least=20, most=20, left_s=9.0), 0.0)
+    known.came(text(least=90, most=90, left_s=0.5), 0.0)  # for which there is no time at all
+    assert most(known, [], "bulk") == pytest.approx(80, abs=3)
+    assert most(known, []) == float("inf")
+    assert InTime(known, [], LATELY_S + 1).most["bulk"] == float("inf")
+    known.came(text(least=90, most=90, left_s=LATELY_S + 2.0), LATELY_S + 1)
+    assert InTime(known, [], LATELY_S + 1).most["bulk"] == pytest.approx(10, abs=1)  # a few there are always
 
 
 def test_what_encoding_takes_is_learnt_of_calls_that_say_it(known):

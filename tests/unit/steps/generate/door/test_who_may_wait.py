@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from counting_engine import BYTES_PER_TOKEN, Asked, networks, threading_gate
+from counting_engine import BYTES_PER_TOKEN, Asked, CountingNetwork, networks, threading_gate
 
 from encserve_server.steps.generate.decoder.cache import BLOCK
 from encserve_server.steps.generate.decoder.round import Round
@@ -138,3 +138,31 @@ def test_the_pace_of_texts_that_are_gone_refuses_nobody(make):
         threading.Event().wait(0.001)
     engine.put([Asked(40).text])
     engine.put([Asked(3, deadline_s=time.monotonic() + 30).text])
+
+
+def test_texts_that_are_encoded_now_are_seen(make, monkeypatch):
+    encode, seen = CountingNetwork.encode, []
+
+    def long(network, texts):
+        seen.append((engine.load("interactive").tokens, engine.decoded("interactive"), engine._before("bulk").texts))
+        return encode(network, texts)
+
+    monkeypatch.setattr(CountingNetwork, "encode", long)
+    engine, asked = make(), Asked(2)
+    threading_gate.set()
+    engine.put([asked.text])
+    asked.ended()
+    assert seen == [(50, 1, 1)]
+
+
+def test_a_request_of_bulk_changes_nothing_of_what_comes_before_interactive_texts(make):
+    engine, running = make(), Asked(40)
+    engine.put([running.text])
+    assert networks[0].stepping.wait(30)
+    engine.put([Asked(2).text])
+    ahead = engine._ahead["interactive"]
+    engine.put([Asked(2, lane="bulk").text])
+    assert engine._ahead["interactive"] is ahead
+    assert engine._ahead["bulk"].texts == 3
+    engine.put([Asked(2).text])
+    assert [engine._ahead[lane].texts for lane in LANES] == [3, 4]
