@@ -24,6 +24,7 @@ from ..instance.settings import check_sha256, instance_of, read_settings, versio
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules
 from ..request.replies import cancelled, invalid, unavailable
+from ..tokenize.limits import estimated_tokens
 from ..tokenize.listed.pieces import ListedPieces
 from ..tokenize.tokenization import Tokenization
 from ..trace.tracing import open_tracing
@@ -47,8 +48,8 @@ TOLD_BEFORE_S = 0.05
 is up, by an answer which thus comes to a caller that is still there, and tells it of a server that lives. It may wait
 for half of its timeout at least."""
 STREAMS_TOKEN_BY_TOKEN = 8
-"""Of so many streams each token is sent as soon as it is there. Where more are under way a response a token would take
-a fifth of both cores from the network, and every second token of a text goes with the next."""
+"""Of so many streams each token is sent as soon as it is there. Where more have begun a response a token would take a
+fifth of both cores from the network, and every second token of a text goes with the next, if tokens come fast."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -79,7 +80,7 @@ class TritonPythonModel:
         self._open: dict[GenerateCall, None] = {}
         """The calls that are not over, in the order in which they came."""
         self._streams: set[GenerateCall] = set()
-        """Those of them that are answered piece by piece."""
+        """Those of them that are answered piece by piece and have begun, which the thread that sends alone changes."""
         self._to_send: queue.SimpleQueue[GenerateCall | str | None] = queue.SimpleQueue()
         self._next_look_s = 0.0
         self._replying = Loop[GenerateCall | str](
@@ -118,7 +119,8 @@ class TritonPythonModel:
                     other.give_up_texts()
             call.answer(cancelled(f"request {options['cancel']} is given up"))
             return
-        read = self._tokenization.read({"text": list(call.tensor("text"))}, options)
+        given = list(call.tensor("text"))
+        read = self._tokenization.read({"text": given}, options)
         (tensors,) = self._tokenization.tokenize([(read, options)])
         if isinstance(tensors, InvalidArgument):
             call.answer(invalid(tensors))
@@ -130,7 +132,8 @@ class TritonPythonModel:
             rules = rules | self._languages.first(options)
         choices = choices_of(call.parameters, options, len(read[0]), rules=rules, chance=secrets.randbits(63))
         stops = options["stop"] or []
-        is_health = self._health.is_one(call.health_token, int(lengths.sum()))
+        tokens = sum(map(estimated_tokens, given)) + options["max_new_tokens"]  # without prompt
+        is_health = len(given) == 1 and self._health.is_one(call.health_token, tokens)
         timeout_s = call.timeout_s or float("inf")
         texts = [
             GeneratedText(
@@ -157,14 +160,11 @@ class TritonPythonModel:
             holds=lambda: len(self._streams) > STREAMS_TOKEN_BY_TOKEN,
         )
         self._open[call] = None
-        if call.streamed:
-            self._streams.add(call)
         self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
         try:
             self._engine.put(texts)
         except BaseException as error:
             del self._open[call]
-            self._streams.discard(call)
             if not isinstance(error, QueueFull):
                 raise
             self._counts.refused(options["lane"], error)
@@ -187,6 +187,8 @@ class TritonPythonModel:
             if call == _LOOK:
                 self._look()
             return
+        if call.streamed and call in self._open:
+            self._streams.add(call)
         call.send()
         if call.is_over and call in self._open:
             del self._open[call]

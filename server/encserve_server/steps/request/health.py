@@ -17,7 +17,7 @@ PARAMETER = "health"
 TOKEN_VARIABLE = "ENCSERVE_HEALTH_TOKEN"
 """The environment variable of the server with the token. Without it nobody may ask so."""
 MOST_TOKENS = 64
-"""The most tokens of a question as it was sent, as estimated."""
+"""The most tokens of a question as it was sent, as estimated, with those that are to be made."""
 PAUSE_S = 0.05
 """The mean seconds between two questions that are let in at once."""
 BURST = 5

@@ -196,19 +196,63 @@ def test_answers_are_sent_however_long_it_takes_to_look_who_has_gone(triton, ste
         assert last_of(request).error is None
 
 
-def test_where_many_are_streamed_tokens_go_two_by_two(step, ask, monkeypatch):
-    monkeypatch.setattr("encserve_server.steps.generate.step.STREAMS_TOKEN_BY_TOKEN", 1)
-    at_once = Says.step
-    monkeypatch.setattr(Says, "step", lambda *about: time.sleep(0.01) or at_once(*about))  # and so each could be sent
+def tokens_sent(call):
+    answers = call._request.answers
+    return answers[-1].tensors["output_token_count"].item() if answers else 0
+
+
+@pytest.fixture
+def first_of_two_streams(step, ask, monkeypatch):
+    """first_of_two_streams(look_s, is_sent): the answers to it, six tokens, where one stream is not many. No round
+    begins before all `is_sent` of each call; no gap between tokens is long."""
+
+    def answers(look_s, is_sent):
+        values = {"step.LOOK_S": look_s, "step.STREAMS_TOKEN_BY_TOKEN": 1, "answers.call.LONG_GAP_S": 60}
+        for name, value in values.items():
+            monkeypatch.setattr(f"encserve_server.steps.generate.{name}", value)
+        goes_on = Says.step
+
+        def in_turn(*about):
+            wait_until(lambda: all(is_sent(call) for call in list(step._open)))
+            return goes_on(*about)
+
+        monkeypatch.setattr(Says, "step", in_turn)
+        Says.goes_on.clear()
+        streams = [ask("b", stream=True, max_new_tokens=6) for _ in range(2)]
+        Says.goes_on.set()
+        assert [last_of(stream).error for stream in streams] == [None, None]
+        wait_until(lambda: not step._streams)
+        made = streams[0].answers
+        assert b"".join(answer.tensors["text_output"].item() for answer in made) == b"a a a a a a"
+        return made
+
+    return answers
+
+
+def test_where_many_are_streamed_tokens_go_two_by_two(first_of_two_streams):
+    answers = first_of_two_streams(3_600, lambda call: call._held or tokens_sent(call) == len(call.texts[0].tokens))
+    assert len(answers) == 4  # where it were six
+
+
+def test_what_is_held_for_a_token_that_does_not_come_is_sent(first_of_two_streams, monkeypatch):
+    from encserve_server.steps.generate.step import GenerateCall
+
+    held, has_held = [], GenerateCall.has_held
+    monkeypatch.setattr(GenerateCall, "has_held", lambda *about: has_held(*about) and not held.append(about))
+    answers = first_of_two_streams(0.001, lambda call: tokens_sent(call) == len(call.texts[0].tokens))
+    assert len(answers) == 6
+    assert held
+
+
+def test_streams_that_wait_for_their_turn_hold_no_piece(step, ask):
     Says.goes_on.clear()
-    streams = [ask("b", stream=True, max_new_tokens=6) for _ in range(2)]
+    running = ask("b", stream=True)
+    wait_until(lambda: step._engine._active)
+    waiting = ask("b", stream=True)
+    assert not step._streams
     Says.goes_on.set()
-    for stream in streams:
+    for stream in (running, waiting):
         last_of(stream)
-    answers = streams[0].answers
-    assert b"".join(answer.tensors["text_output"].item() for answer in answers) == b"a a a a a a"
-    assert len(answers) <= 4  # where it were six
-    wait_until(lambda: not step._streams)
 
 
 def test_who_comes_is_no_reason_to_look_whether_others_have_gone(triton, step, ask, monkeypatch):
@@ -330,6 +374,16 @@ def test_questions_of_health_are_no_texts_and_no_requests(monkeypatch, request):
     wait_until(lambda: texts_counted(step) == {"length": 1})
     assert counted(step._counts._nonfinite) == 0
     assert requests_counted(step) == {("answered", "false"): 1}
+
+
+def test_a_question_of_health_is_one_short_text_that_asks_for_little(monkeypatch, request):
+    monkeypatch.setenv(TOKEN_VARIABLE, "secret")
+    ask, step = request.getfixturevalue("ask"), request.getfixturevalue("step")
+    taken = []
+    monkeypatch.setattr(step._engine, "put", lambda texts: taken.append(texts[0].first))
+    for texts, options in ((["b"], {}), (["b", "b"], {}), (["b"], {"max_new_tokens": 100})):
+        ask(*texts, **options, **{HEALTH: "secret"})
+    assert taken == [True, False, False]
 
 
 def test_times_and_sizes_are_counted(step, ask):

@@ -25,6 +25,9 @@ OUTCOMES = ANSWERED, _GIVEN_UP, LATE, _REFUSED, _INVALID, FAILED = (
 )
 """What the last response to a request may be; `late` is that to a request whose time was up, or a stream that its time
 cut."""
+LONG_GAP_S = 0.04
+"""Where the tokens of a text come further apart each is sent at once: there are few responses, and a piece that waits
+for the next would wait for long."""
 Over: TypeAlias = "Callable[[GenerateCall, str, float], None]"
 """Takes a call that has its last response, which of `OUTCOMES` that is, and the seconds since it came."""
 
@@ -80,7 +83,7 @@ class GenerateCall(Call):
     ) -> None:
         """Answer with these texts. `counts` has what is said of the source of each, (n,); where it is not `streamed`
         there is one response. `announce` is called when there is something to send. As long as `holds` says so, every
-        second piece of a text, but its first and its last, goes with the next."""
+        second piece of a text, but its first and its last, goes with the next where that comes soon."""
         self.texts, self._counts, self._holds = list(texts), counts, holds
         self.streamed, self._announce = streamed, announce
         self._news = {index: _News() for index in range(len(texts))}
@@ -108,7 +111,8 @@ class GenerateCall(Call):
         """Whether what was told of a text goes with what comes next of it: there is a lock around it."""
         is_first = index not in self._begun
         self._begun.add(index)
-        if is_first or text.ended or index in self._held or not self._holds():
+        comes_soon = text.token_s is not None and time.monotonic() - text.token_s <= LONG_GAP_S
+        if is_first or text.ended or index in self._held or not comes_soon or not self._holds():
             self._held.discard(index)
             return False
         self._held.add(index)

@@ -11,7 +11,7 @@ class Text:
     """What a call sees of a text on its way."""
 
     def __init__(self):
-        self.tokens, self.finish, self.error, self.given_up = [], "", None, False
+        self.tokens, self.finish, self.error, self.given_up, self.token_s = [], "", None, False, None
 
     @property
     def ended(self):
@@ -53,38 +53,57 @@ def test_a_text_has_not_ended_for_its_caller_before_its_last_piece_was_told(ask)
     assert [answer.tensors["output_token_count"].tolist() for answer in answers] == [[[1]], [[2]]]
 
 
-def test_every_second_piece_goes_with_the_next_while_many_are_streamed(ask):
+@pytest.fixture
+def clock(triton, monkeypatch):
+    """The virtual seconds of calls."""
+    from encserve_server.steps.generate.answers import call
+
+    made = SimpleNamespace(now_s=0.0)
+    monkeypatch.setattr(call, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    return made
+
+
+def make(clock, call, *pieces, round_s):
+    """Tell what is new of the one text of a call, in rounds that take so long."""
+    (text,) = call.texts
+    for piece in pieces:
+        clock.now_s += round_s
+        text.tokens.append(1)
+        call.told(text, piece)
+        text.token_s = clock.now_s
+
+
+def test_every_second_piece_goes_with_the_next_while_many_are_streamed(ask, clock):
     many = [True]
     call, answers = ask(1, streamed=True, announce=lambda call: call.send(), holds=lambda: many[0])
-    (text,) = call.texts
-
-    def told(*pieces):
-        for piece in pieces:
-            text.tokens.append(1)
-            call.told(text, piece)
-
-    told("a", "b", "c", "d", "e", "f")
+    make(clock, call, "a", "b", "c", "d", "e", "f", round_s=0.02)
     many[0] = False
-    told("g", "h")
+    make(clock, call, "g", "h", round_s=0.02)
     many[0] = True
-    told("i")
-    text.finish = EOS
-    told("j")
+    make(clock, call, "i", round_s=0.02)
+    call.texts[0].finish = EOS
+    make(clock, call, "j", round_s=0.02)
     pieces = [pieces for pieces, _, _ in pieces_of(answers)]
     assert pieces == [[b"a"], [b"bc"], [b"de"], [b"fg"], [b"h"], [b"ij"]]
     assert [answer.tensors["output_token_count"].item() for answer in answers] == [1, 3, 5, 7, 8, 10]
     assert answers[-1].is_last
 
 
-def test_a_piece_that_waits_for_the_next_does_not_wait_long(ask):
+def test_where_rounds_take_long_no_piece_waits_for_the_next(ask, clock):
+    call, answers = ask(1, streamed=True, announce=lambda call: call.send(), holds=lambda: True)
+    make(clock, call, "a", "b", "c", "d", round_s=0.15)
+    assert [pieces for pieces, _, _ in pieces_of(answers)] == [[b"a"], [b"b"], [b"c"], [b"d"]]
+
+
+def test_a_piece_that_waits_for_the_next_does_not_wait_long(ask, clock):
     """Tokens may come that are no piece: the first bytes of a character."""
     call, answers = ask(1, streamed=True, announce=lambda call: call.send(), holds=lambda: True)
-    (text,) = call.texts
-    call.told(text, "a")
+    make(clock, call, "a", round_s=0.02)
     assert not call.has_held(0)
-    call.told(text, "b")
-    assert call.has_held(0)
-    assert not call.has_held(60)
+    make(clock, call, "b", round_s=0.02)
+    clock.now_s += 0.06
+    assert call.has_held(0.05)
+    assert not call.has_held(0.07)
     call.send()
     assert not call.has_held(0)
     assert len(answers) == 2
