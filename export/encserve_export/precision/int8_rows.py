@@ -57,14 +57,15 @@ def to_integers(
         graph: the file, which is rewritten in place.
         calibration: inputs of the graph by name, on which its layers are looked at.
         tried: others, on which it is chosen which layers become integers.
-        shown: those of them on which each layer's error is told.
+        shown: some of them, on which layers are ranked and the error of each is told.
         most_error: how far the graph may be moved on `tried`, in the terms of `MOST_ERROR`.
 
     Raises:
         Unsupported: no layer of it can be int8.
     """
     full = read_graph_file(graph)
-    choice = choose(full, integer_rows(full, graph, calibration), with_integer_rows, tried, most_error=most_error)
+    sources = integer_rows(full, graph, calibration)
+    choice = choose(full, sources, with_integer_rows, tried, ranked_on=shown, most_error=most_error)
     turned = with_integer_rows(full, choice.taken)
     errors = layer_errors(full, turned, shown, integers=choice.outputs)
     write_graph_file(turned, graph)
@@ -95,6 +96,16 @@ class IntegerWeight:
     of_shift: NDArray[np.float32]
     """What the products of moved rows lack: (N,)."""
 
+    def parts(self, widths: Sequence[int]) -> list[IntegerWeight]:
+        """The matrices that lie side by side in it, by how many columns each has."""
+        ends = np.cumsum(widths)[:-1]
+        arrays = (self.integers, self.scale, self.kept, self.of_shift)
+        split = zip(*(np.split(array, ends, axis=-1) for array in arrays), strict=True)
+        return [
+            IntegerWeight(integers=integers, scale=scale, kept=kept, of_shift=of_shift)
+            for integers, scale, kept, of_shift in split
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerRows:
@@ -114,11 +125,13 @@ def integer_rows(full: onnx.ModelProto, graph: Path, calibration: Iterable[Pack]
     weights = weights_of(full.graph, layers)
     made = []
     for source, each in layers_by_source(layers).items():
-        rounding = row_rounding(statistics[source], np.concatenate([weights[layer.weight] for layer in each], axis=1))
-        integers = {
-            layer.node.output[0]: _integers(weights[layer.weight], rounding, statistics[source]) for layer in each
-        }
-        made.append(IntegerRows(name=source, rounding=rounding, weights=integers))
+        matrices = [weights[layer.weight] for layer in each]
+        together = np.concatenate(matrices, axis=1)  # their columns are rounded one by one, with one inverse
+        of_source = statistics.pop(source)
+        rounding = row_rounding(of_source, together)
+        parts = _integers(together, rounding, of_source).parts([matrix.shape[1] for matrix in matrices])
+        outputs = [layer.node.output[0] for layer in each]
+        made.append(IntegerRows(name=source, rounding=rounding, weights=dict(zip(outputs, parts, strict=True))))
     return made
 
 

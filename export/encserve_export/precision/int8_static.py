@@ -40,9 +40,10 @@ def transform(graph: Path, checkpoint: Checkpoint, calibration: Calibration) -> 
     """
     full, packs = read_graph_file(graph), trial_packs(checkpoint)
     layers = linear_layers(full.graph)
-    choice = choose(full, quantized(full, graph, layers, calibration), with_integers, packs[:ORDINARY_TEXTS])
+    sources, few = quantized(full, graph, layers, calibration), ordinary_packs(packs)
+    choice = choose(full, sources, with_integers, packs[:ORDINARY_TEXTS], ranked_on=few)
     turned = halve(with_integers(full, choice.taken), [*packs, *calibration.packs])
-    errors = layer_errors(full, strictly_rounded(turned.model), ordinary_packs(packs), integers=choice.outputs)
+    errors = layer_errors(full, strictly_rounded(turned.model), few, integers=choice.outputs)
     write_graph_file(turned.model, graph)
     return {
         "method": "int8 with static scales in linear layers, Q/DQ; the rest fp16, with norms, softmax, masks, sums "

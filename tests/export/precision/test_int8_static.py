@@ -114,13 +114,13 @@ def test_integers_stand_for_the_products(graph, sources):
 
 def test_rows_that_one_scale_cannot_hold_stay_as_they_are(graph, sources):
     full = onnx.load(graph)
-    choice = choose(full, list(sources.values()), with_integers, [PACK])
+    choice = choose(full, list(sources.values()), with_integers, [PACK], ranked_on=[PACK])
     assert [source.name for source in choice.taken] == ["tame"]
     assert choice.outputs == {"query", "key"}
     assert choice.left_out["wild"] > 10 * choice.error > 0
     assert list(choice.left_out) == ["wild"]
     with pytest.raises(Unsupported, match=r"no linear layer can be int8: .* moves it by \d.*, and 0.001 is the most"):
-        choose(full, [sources["wild"]], with_integers, [PACK])
+        choose(full, [sources["wild"]], with_integers, [PACK], ranked_on=[PACK])
 
 
 def test_the_worst_output_decides_however_few_rows_it_has(graph, sources):
@@ -129,7 +129,7 @@ def test_the_worst_output_decides_however_few_rows_it_has(graph, sources):
     full.graph.initializer.append(numpy_helper.from_array(np.array([5_000, 1]), "often"))
     full.graph.node.append(helper.make_node("Tile", ["key", "often"], ["keys"], name="keys"))
     full.graph.output.append(helper.make_tensor_value_info("keys", TensorProto.FLOAT, ["R", 8]))
-    choice = choose(full, list(sources.values()), with_integers, [PACK])
+    choice = choose(full, list(sources.values()), with_integers, [PACK], ranked_on=[PACK])
     assert [source.name for source in choice.taken] == ["tame"]
     assert choice.left_out["wild"] > 0.1
 

@@ -43,7 +43,7 @@ class Choice(Generic[Some]):
     error: float
     """How far that moves the network, in the terms of `MOST_ERROR`."""
     left_out: dict[str, float] = field(default_factory=dict)
-    """What is not rounded, with how far each alone would move the network."""
+    """What is not rounded, with how far each alone would move the network on the texts by which they are ranked."""
 
     @property
     def outputs(self) -> set[str]:
@@ -57,22 +57,26 @@ def choose(
     rewritten: Callable[[onnx.ModelProto, Sequence[Some]], onnx.ModelProto],
     packs: Sequence[Pack],
     *,
+    ranked_on: Sequence[Pack],
     most_error: float = MOST_ERROR,
 ) -> Choice[Some]:
     """All of `candidates`, if the graph `rewritten` with all of them keeps to `most_error` on `packs`; else as many as
-    do, those that move it least first.
+    do, those first that alone move it least on `ranked_on`, which may be few: a large network has a hundred
+    candidates, and runs once for each.
 
     Raises:
         Unsupported: not even one does.
     """
-    reference = rows_of(full, packs)
 
-    def error(some: Sequence[Some]) -> float:
-        return relative_error(rows_of(rewritten(full, some), packs), reference)
+    def errors_on(some_packs: Sequence[Pack]) -> Callable[[Sequence[Some]], float]:
+        reference = rows_of(full, some_packs)
+        return lambda some: relative_error(rows_of(rewritten(full, some), some_packs), reference)
 
+    error = errors_on(packs)
     if (of_all := error(candidates)) <= most_error:
         return Choice(taken=candidates, error=of_all)
-    alone = {each.name: error([each]) for each in candidates}
+    error_of_few = errors_on(ranked_on)
+    alone = {each.name: error_of_few([each]) for each in candidates}
     ranked = sorted(candidates, key=lambda each: alone[each.name])
     held, least, most = 0.0, 0, len(ranked)  # with so many it holds, and does not
     while most - least > 1:
