@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -18,28 +21,39 @@ _LEAST_BYTES = 1_024
 """A smaller tensor stays in the graph: ONNX Runtime reads shapes and axes before it is given any weights."""
 
 
-def session_of(graph: onnx.ModelProto, options: onnxruntime.SessionOptions = None) -> onnxruntime.InferenceSession:
+def session_of(
+    graph: onnx.ModelProto,
+    options: onnxruntime.SessionOptions = None,
+    *,
+    weights: Mapping[str, NDArray[np.generic]] = MappingProxyType({}),
+) -> onnxruntime.InferenceSession:
     """A session of a graph in memory, on the CPU, with sums of integers as they are where it is served. The `options`
-    are the session's own from then on: what it needs besides is written into them."""
+    are the session's own from then on: what it needs besides is written into them. `weights` are those that
+    `taken_apart` took out of the graph; sessions share their memory."""
     graph, options = written_out(graph), options or onnxruntime.SessionOptions()
     exact_integer_sums(options, read_cpu_flags())  # as served
     if is_large(graph):
-        return _SessionOfLarge(graph, options)
+        graph, more = taken_apart(graph)
+        weights = {**weights, **more}
+    if weights:
+        return _SessionWithWeights(graph, options, weights)
     return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=_PROVIDERS)
 
 
-class _SessionOfLarge(onnxruntime.InferenceSession):  # type: ignore[misc]
-    """A session of a graph that is too large for one message: it gets the weights beside it, from memory."""
+class _SessionWithWeights(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """A session of a graph whose weights lie beside it in memory, as one message may not hold them."""
 
-    def __init__(self, graph: onnx.ModelProto, options: onnxruntime.SessionOptions) -> None:
-        shell, weights = _taken_apart(graph)
-        self._weights = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in weights.values()]
+    def __init__(
+        self, shell: onnx.ModelProto, options: onnxruntime.SessionOptions, weights: Mapping[str, NDArray[np.generic]]
+    ) -> None:
+        names = [each.name for each in shell.graph.initializer if each.data_location == TensorProto.EXTERNAL]
+        self._weights = [onnxruntime.OrtValue.ortvalue_from_numpy(weights[name]) for name in names]
         """The session only points to their memory."""
-        options.add_external_initializers(list(weights), self._weights)
+        options.add_external_initializers(names, self._weights)
         super().__init__(shell.SerializeToString(), options, providers=_PROVIDERS)
 
 
-def _taken_apart(graph: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, NDArray[np.generic]]]:
+def taken_apart(graph: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, NDArray[np.generic]]]:
     """The graph without its larger weights, and these by name. No weight is copied into a second graph on the way."""
     weights, of = dict[str, NDArray[np.generic]](), graph.graph
     inner = onnx.GraphProto(name=of.name, node=of.node, input=of.input, output=of.output, value_info=of.value_info)

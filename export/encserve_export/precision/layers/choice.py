@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from encserve_export.errors import Unsupported
 from encserve_export.network.graph_file import Pack
-from encserve_export.network.graph_session import session_of
+from encserve_export.network.graph_session import session_of, taken_apart
 
 MOST_ERROR = 1e-3
 """Of each output of the network, on texts that were not calibrated on: the mean over its rows of the squared difference
@@ -67,10 +68,11 @@ def choose(
     Raises:
         Unsupported: not even one does.
     """
+    shell, weights = taken_apart(full)  # which are copied once, not for each candidate
 
     def errors_on(some_packs: Sequence[Pack]) -> Callable[[Sequence[Some]], float]:
-        reference = rows_of(full, some_packs)
-        return lambda some: relative_error(rows_of(rewritten(full, some), some_packs), reference)
+        reference = rows_of(shell, some_packs, weights)
+        return lambda some: relative_error(rows_of(rewritten(shell, some), some_packs, weights), reference)
 
     error = errors_on(packs)
     if (of_all := error(candidates)) <= most_error:
@@ -95,9 +97,12 @@ def choose(
     return Choice(taken=ranked[:least], error=held, left_out=left_out)
 
 
-def rows_of(model: onnx.ModelProto, packs: Sequence[Pack]) -> list[list[NDArray[np.float32]]]:
-    """Of each output of a graph what every pack gives, each (..., W): rows of W numbers."""
-    session = session_of(model)
+def rows_of(
+    model: onnx.ModelProto, packs: Sequence[Pack], weights: Mapping[str, NDArray[np.generic]] = MappingProxyType({})
+) -> list[list[NDArray[np.float32]]]:
+    """Of each output of a graph, whose `weights` may lie beside it, what every pack gives, each (..., W): rows of W
+    numbers."""
+    session = session_of(model, weights=weights)
     return [list(rows) for rows in zip(*(session.run(None, dict(pack)) for pack in packs), strict=True)]
 
 
