@@ -22,6 +22,7 @@ class System(HttpPeer):
         command: list[str | Path] = [
             *(python.with_name("infinity_emb"), "v2", "--model-id", folder, "--served-model-name", "minilm"),
             *("--engine", engine, "--device", "cpu", "--dtype", "float32", "--bettertransformer", "--no-compile"),
+            *("--pooling-method", "mean"),  # of a graph it would take the first token's vector
             *("--host", "127.0.0.1", "--port", str(port), "--batch-size", "32"),
         ]
         super().__init__(

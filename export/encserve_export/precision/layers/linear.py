@@ -129,8 +129,10 @@ def statistics_of(rows: NDArray[np.float32]) -> InputStatistics:
     mean = rows.mean(0, dtype=np.float64)
     middle = mean.astype(np.float32)
     centred, rest = rows - middle, mean - middle
+    spread = (centred.T @ centred).astype(np.float64)
+    spread -= np.outer(len(rows) * rest, rest)
     return InputStatistics(
-        spread=(centred.T @ centred).astype(np.float64) - len(rows) * np.outer(rest, rest),
+        spread=spread,
         mean=mean,
         tokens=len(rows),
         least=rows.min(0),
@@ -143,10 +145,12 @@ def together(parts: Sequence[InputStatistics]) -> InputStatistics:
     """Of the rows of all parts."""
     tokens = sum(part.tokens for part in parts)
     mean = np.sum([part.tokens * part.mean for part in parts], axis=0) / tokens
-    away = [part.mean - mean for part in parts]
-    between = [part.tokens * np.outer(each, each) for part, each in zip(parts, away, strict=True)]
+    spread = np.zeros_like(parts[0].spread)  # of a wide layer 75 MB, which is gone through as seldom as may be
+    for part in parts:
+        spread += part.spread
+        spread += np.outer(part.tokens * (part.mean - mean), part.mean - mean)
     return InputStatistics(
-        spread=np.sum([*(part.spread for part in parts), *between], axis=0),
+        spread=spread,
         mean=mean,
         tokens=tokens,
         least=np.min([part.least for part in parts], axis=0),
