@@ -72,7 +72,6 @@ def test_the_greedy_choice(nested, multi_label, threshold):
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.7])
 def test_the_greedy_choice_among_runs(nested, multi_label, threshold, monkeypatch):
     monkeypatch.setattr(chosen_runs, "_TOGETHER", 5)
-    monkeypatch.setattr(chosen_runs, "_WORDS", 3)
     rng = np.random.default_rng(0)
     for _ in range(200):
         words, labels = rng.integers(0, 9), rng.integers(1, 4)
@@ -104,6 +103,19 @@ def test_the_work_of_choosing_runs_grows_with_the_square_of_the_words(nested, mo
     assert len(kept) <= (2 if nested else 1) * words
     assert sum(looked_at) <= words * (words + 1) / 2 + 4 * len(kept)
     assert max(kept) <= 2 * words + 1, "what says which runs may still be has numbers for words, not for runs"
+
+
+def test_choosing_runs_takes_as_many_steps_as_the_longest_run_has_words():
+    """And not one for each word: in most texts few words have scores, and steps are what a short one costs."""
+    scores = np.zeros((700, PARTS, 3), np.float32)
+    scores[[5, 40, 650]] = 0.9
+    scores[41:43, 2] = 0.8  # what begins at word 40 may go on for two words more
+    assert len([*chosen_runs._runs(scores, threshold=0.5)]) == 4
+    assert [tuple(each)[:2] for each in find_runs(scores, threshold=0.5, nested=False, multi_label=False)] == [
+        (5, 5),
+        (40, 40),
+        (650, 650),
+    ]
 
 
 def asked(**changes):

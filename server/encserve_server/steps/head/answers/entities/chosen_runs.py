@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,6 @@ PARTS = 3
 """Start, end and inside."""
 _TOGETHER = 1_024
 """Runs that are looked at together, the surest first."""
-_WORDS = 32
-"""Last words after which rows are let go of that can have no more runs."""
 
 
 def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bool) -> list[Found]:
@@ -36,12 +35,12 @@ def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bo
         nested: Whether entities may lie in each other.
         multi_label: Whether a run may have several labels.
     """
-    starting = np.flatnonzero((scores[:, 0] > np.float32(threshold)).any(1))  # (s,) words
-    best, surest = _surest(scores, starting, threshold)  # (s, w)
-    rows, lasts = np.nonzero(best)  # in the order of lasts within each row, which sorting keeps
-    order = np.lexsort((surest[rows, lasts], rows, -best[rows, lasts]))
-    rows, lasts = rows[order], lasts[order]
-    firsts = starting[rows]
+    runs = [*_runs(scores, threshold)]
+    if not runs:
+        return []
+    firsts, lasts, surest, best = map(np.concatenate, zip(*runs, strict=True))
+    order = np.lexsort((surest, firsts, -best))  # those of one first word, the shorter ones first, stay in this order
+    firsts, lasts, surest, best = firsts[order], lasts[order], surest[order], best[order]
     beside = Beside(len(scores), nested=nested)
     found: list[Found] = []
     for begin in range(0, len(order), _TOGETHER):
@@ -54,7 +53,7 @@ def find_runs(scores: Floats, *, threshold: float, nested: bool, multi_label: bo
                 own = _scores_of(scores, first, last, threshold)
                 found += [Found(first, last, label, float(own[label])) for label in np.flatnonzero(own).tolist()]
             else:
-                found.append(Found(first, last, int(surest[rows[run], last]), float(best[rows[run], last])))
+                found.append(Found(first, last, int(surest[run]), float(best[run])))
     return sorted(found, key=lambda each: (each.first, -each.score, each.label, each.last))
 
 
@@ -84,35 +83,29 @@ class Beside:
             np.minimum(self._most[: last + 1], first - 1, out=self._most[: last + 1])
 
 
-def _surest(scores: Floats, starting: NDArray[np.intp], threshold: float) -> tuple[Floats, NDArray[np.uint8]]:
-    """Return the highest score of each run, 0 where it is none, and the label of that, both (s, w): by the number of
-    its first word among the s `starting` ones, and by its last word.
+def _runs(scores: Floats, threshold: float) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Yield the runs of one word, then those of two words and so on, until none goes on: their first words, their last
+    words, their labels, each the surest one, and their scores; the first words are in order.
 
-    One last word after the other, with the smallest of start and insides so far of each row and label beside it: (s, C)
-    numbers at a time, one label after the other in memory.
+    Beside each run stands the smallest of its start and insides for each label: (r, C) numbers at a time.
     """
-    words = len(scores)
-    best = np.zeros((len(starting), words), np.float32)
-    surest = np.zeros(best.shape, np.uint8)
     # The library compares starts and ends as 32-bit numbers, and insides as 64-bit ones.
     may_be = scores > np.float32(threshold)
     may_be[:, 2] = scores[:, 2].astype(np.float64) >= threshold
     starts, ends, insides = np.ascontiguousarray(np.where(may_be, scores, np.float32(0)).transpose(1, 0, 2))  # (w, C)
-    rows, least = np.empty(0, np.intp), starts[:0]  # those that go on: their numbers (r,), and so far (r, C)
-    for begin in range(0, words, _WORDS):
-        new = np.flatnonzero((starting >= begin) & (starting < begin + _WORDS))
-        there = len(rows) + np.searchsorted(starting[new], np.arange(begin, begin + _WORDS), side="right")
-        rows, least = np.concatenate([rows, new]), np.concatenate([least, starts[starting[new]]])
-        for last, begun in zip(range(begin, min(begin + _WORDS, words)), there.tolist(), strict=False):
-            np.minimum(least[:begun], insides[last], out=least[:begun])
-            if ends[last].any():
-                own = np.minimum(least[:begun], ends[last])  # (r, C)
-                label = own.argmax(1)  # the first of equal ones
-                best[rows[:begun], last] = own[np.arange(begun), label]
-                surest[rows[:begun], last] = label
-        going_on = least.any(1)
-        rows, least = rows[going_on], least[going_on]
-    return best, surest
+    firsts = lasts = np.flatnonzero(starts.any(1))  # (r,)
+    least = starts[firsts]  # (r, C)
+    while len(firsts):
+        np.minimum(least, insides.take(lasts, 0), out=least)
+        own = np.minimum(least, ends.take(lasts, 0))
+        label = own.argmax(1)  # the first of equal ones
+        best = own[np.arange(len(own)), label]
+        are = best > 0
+        yield firsts[are], lasts[are], label[are].astype(np.uint8), best[are]
+        going_on = lasts < len(scores) - 1
+        if not are.all():
+            going_on &= (least > 0).any(1)
+        firsts, lasts, least = firsts[going_on], lasts[going_on] + 1, least[going_on]
 
 
 def _scores_of(scores: Floats, first: int, last: int, threshold: float) -> Floats:
