@@ -117,7 +117,7 @@ async def test_what_is_beyond_the_queue_is_refused_named_and_counted(server, lan
     assert refused
     assert not late
     assert len(good) >= 10  # what the queue holds, at least
-    limit = rf"the {lane} queue holds \d+ texts and this request 20; max_queued_texts is 200|{lane} work wait before"
+    limit = rf"the {lane} queue holds \d+ rows and this request 20; max_queued_texts is 200|{lane} work wait before"
     assert all(re.search(limit, str(error)) for error in refused)
     wait_for_metric(server, "encserve_refused_requests", before + len(refused), lane=lane)
     assert all(answer.vectors.shape == (20, 384) for answer in good.values())
@@ -193,7 +193,7 @@ def waiting_tokens(server):
 
 
 async def test_cancelled_calls_free_their_places_and_are_not_computed(server):
-    """The queue holds 200 texts: twice it is filled by calls that are cancelled, and then there is room for another."""
+    """The queue holds 200 rows: twice it is filled by calls that are cancelled, and then there is room for another."""
     before, turned_away = computed(server), refused(server)
     cancelled = metric(server, "encserve_cancelled_requests", lane="interactive")
     async with AsyncClient(server.grpc_url, timeout_s=600, retry=ONCE) as client:
@@ -202,7 +202,7 @@ async def test_cancelled_calls_free_their_places_and_are_not_computed(server):
                 calls = [asyncio.create_task(client.embed(texts_of(n, 20), model="minilm")) for n in range(10)]
                 while waiting_tokens(server) < 2_000 and not any(call.done() for call in calls):
                     await asyncio.sleep(0.01)
-                with pytest.raises(Unavailable, match=r"holds 200 texts and this request 20") as full:
+                with pytest.raises(Unavailable, match=r"holds 200 rows and this request 20") as full:
                     await client.embed(texts_of(10, 20), model="minilm")
                 assert full.value.status == "UNAVAILABLE"
                 for call in calls:

@@ -64,7 +64,7 @@ def test_a_pipeline_that_refuses_is_alive(status, pipelines, monkeypatch, capsys
 
     def ask(client, pipeline):
         if pipeline.name == "fake":
-            raise Unavailable("the interactive queue holds 8192 texts", status=status)
+            raise Unavailable("the interactive queue holds 8192 rows", status=status)
 
     monkeypatch.setattr(health, "ask", ask)
     assert run() == health.EXIT_REFUSED == 3

@@ -30,10 +30,10 @@ from ..request.health import PARAMETER as HEALTH
 from ..request.health import HealthQuestions
 from ..request.options import InvalidArgument, OptionRules
 from ..request.replies import cancelled, failed, invalid, reply, unavailable
-from ..tokenize.door.admission_queue import Overloaded
+from ..tokenize.door.admission_queue import Overloaded, estimate_tokens
 from ..tokenize.door.lane_queue import QueuedRequest
 from ..tokenize.door.queue_limits import queue_limits
-from ..tokenize.limits import Limits
+from ..tokenize.limits import Limits, estimated_tokens
 from ..trace.tracing import open_tracing
 from .asked import Asked
 from .cascade_trace import CascadeTrace, asking, cascade_trace
@@ -129,12 +129,12 @@ class TritonPythonModel:
             call.answer(cancelled(f"request {options['cancel']} is given up"))
             return
         inputs = {name: list(call.tensor(name)) for name in self._inputs}
-        texts = [text for name, raw in inputs.items() for text in self._limits.decode(raw, name=name)]
+        texts = {name: self._limits.decode(raw, name=name) for name, raw in inputs.items()}
         asked = Asked(call=call, inputs=inputs, options=options)
         if isinstance(trace := call.trace, CascadeTrace):
             trace.lane, trace.texts = options["lane"], asked.texts
-        tokens = sum(len(text) // 4 + 2 for text in texts)  # about as many, as the door of a pipeline estimates
-        if self._health.is_one(call.health_token, tokens):
+        sent = sum(estimated_tokens(text) for own in texts.values() for text in own)
+        if self._health.is_one(call.health_token, sent):
             call.keep()
             self._questions.put(asked)
         elif self._unfit:
@@ -142,7 +142,9 @@ class TritonPythonModel:
             call.answer(failed(self._unfit))
         else:
             call.keep()  # before it can be taken
-            self._put(asked, size=sum(map(len, texts)), tokens=tokens)
+            rows = zip(*(own * asked.texts if len(own) == 1 else own for own in texts.values()), strict=False)
+            size = sum(len(text) for raw in inputs.values() for text in raw)
+            self._put(asked, size=size, tokens=estimate_tokens([*rows], self._limits.max_length))
 
     def _put(self, asked: Asked, *, size: int, tokens: int) -> None:
         call, lane = asked.call, asked.options["lane"]

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 from two_pipelines import TOKEN, answer_of, asked, counts, wait_until
 
 
@@ -52,6 +53,21 @@ def test_too_much_for_a_timeout_is_refused(triton, make, pipelines):
     assert step._waiting.load("interactive").tokens == 3
     pipelines.goes_on.set()
     assert not any(answer_of(each).has_error() for each in (*taken, waiting))
+
+
+def test_what_waits_is_counted_as_at_the_door_of_a_pipeline(triton, make, monkeypatch):
+    """A text that all pairs share counts in each, no row has more tokens than the network sees, and bytes are those of
+    the texts."""
+    step, put = make(inputs=["text", "text_pair"]), []
+    monkeypatch.setattr(step._waiting, "put", put.append)
+    pairs = ["a" * 8, "a", "a" * 90]
+    tensors = {
+        name: np.array([[text.encode() for text in texts]], np.object_)
+        for name, texts in (("text", ["\u044f" * 8]), ("text_pair", pairs))
+    }
+    step.execute([triton.Request("{}", **tensors)])
+    (waits,) = put
+    assert (waits.texts, waits.tokens, waits.size) == (3, 8 + 6 + 8, 16 + 8 + 1 + 90)
 
 
 def test_how_fast_answers_come_is_learned(triton, make, monkeypatch):

@@ -76,12 +76,23 @@ def test_a_lane_does_not_wait_for_the_other(queue, clock, encoder):
 def test_a_full_queue_names_limit_and_value(queue, clock, encoder):
     encoder.has(100)
     queue.enter(queued(clock, texts=8, size=900))
-    with pytest.raises(Overloaded, match=r"holds 8 texts and this request 3; max_queued_texts is 10") as refused:
+    with pytest.raises(Overloaded, match=r"holds 8 rows and this request 3; max_queued_texts is 10") as refused:
         queue.enter(queued(clock, texts=3))
     assert refused.value.limit == "max_queued_texts"
     with pytest.raises(Overloaded, match=r"holds 900 bytes of text and this request 101; max_queued_bytes is 1000"):
         queue.enter(queued(clock, size=101))
     assert not queue.enter(queued(clock, texts=2, size=100))
+
+
+def test_a_request_of_more_rows_than_may_wait_waits_alone(queue, clock, encoder):
+    """One text may be as many rows as a request may have, and would be told to try again later for ever."""
+    encoder.has(100)
+    assert not queue.enter(queued(clock, texts=252))
+    with pytest.raises(Overloaded, match=r"holds 252 rows and this request 1; max_queued_texts is 10"):
+        queue.enter(queued(clock))
+    queue.next(within_s=0)
+    encoder.has(0)
+    assert len(queue.next(within_s=60).ready) == 1
 
 
 def test_refuses_what_would_be_too_late(queue, clock, encoder):
@@ -152,7 +163,7 @@ def test_who_is_cancelled_gives_up_its_place(queue, clock, encoder):
     assert [each.work for each in queue.cancel({"1", "3", "unknown"})] == [1, 3]
     assert queue.cancel({"1"}) == []
     assert not queue.enter(queued(clock, texts=4, work="now there is room"))
-    with pytest.raises(Overloaded, match="holds 10 texts"):
+    with pytest.raises(Overloaded, match="holds 10 rows"):
         queue.enter(queued(clock))
     encoder.has(0)
     released = queue.next(within_s=60)

@@ -49,6 +49,7 @@ def test_a_text_costs_a_row_for_each_of_its_labels_and_is_one_text_whatever_they
     waits, scripts = door("hypotheses", LABELS, text=["a " * 8, "a " * 200])
     assert waits.texts == 2 * 3
     assert waits.tokens == 3 * (6 + 3) + 3 * 40, "at most max_length each"
+    assert waits.size == 16 + 400 + 8 + 8 + 10, "each text and each hypothesis once, as they are kept"
     assert scripts == {"Latin": 2}, "hypotheses are Cyrillic"
 
 
@@ -58,12 +59,13 @@ def test_a_text_that_many_pairs_share_costs_its_tokens_in_each(door, layout):
     waits, scripts = door(layout, options, text=["b " * 10], text_pair=["a " * 8, "a " * 4, "a b"])
     assert waits.texts == 3
     assert waits.tokens == 3 * 7 + 6 + 4 + 2
+    assert waits.size == 20 + 16 + 8 + 3, "and is kept once"
     assert scripts == {"Latin": 4}
 
 
 def test_a_text_that_is_scored_costs_a_copy_for_each_token(door):
     waits, _ = door("masked_texts", {"score_texts": True}, text=["a " * 8])
-    assert (waits.texts, waits.tokens) == (6, 6 * 6)
+    assert (waits.texts, waits.tokens, waits.size) == (6, 6 * 6, 16)
     waits, _ = door("masked_texts", {"score_texts": False}, text=["a [MASK] " * 8])
     assert waits.texts == 1
 

@@ -120,6 +120,6 @@ def test_a_setting_of_the_operator_that_is_no_number_is_named(value, monkeypatch
 
     monkeypatch.setenv("ENCSERVE_MAX_QUEUED_TEXTS", value)
     with pytest.raises(
-        ValueError, match=f"ENCSERVE_MAX_QUEUED_TEXTS is '{value}', expected a number of texts, 1 or more"
+        ValueError, match=f"ENCSERVE_MAX_QUEUED_TEXTS is '{value}', expected a number of rows, 1 or more"
     ):
         queue_limits(SETTINGS)

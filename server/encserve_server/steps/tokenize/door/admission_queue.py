@@ -42,7 +42,9 @@ class QueueLimits:
     """The most that may wait in each lane."""
 
     max_queued_texts: int
+    """Rows that the network will see; one request alone may have more."""
     max_queued_bytes: int
+    """Bytes of their texts, in UTF-8."""
 
 
 @dataclass
@@ -204,10 +206,10 @@ class AdmissionQueue:
 
     def _check_size(self, request: QueuedRequest, queue: LaneQueue) -> None:
         lane, limits = request.lane, self._limits
-        if queue.texts + request.texts > limits.max_queued_texts:
+        if queue.texts + request.texts > max(limits.max_queued_texts, request.texts):  # a large one may wait alone
             raise Overloaded(
                 "max_queued_texts",
-                f"the {lane} queue holds {queue.texts} texts and this request {request.texts}; max_queued_texts is "
+                f"the {lane} queue holds {queue.texts} rows and this request {request.texts}; max_queued_texts is "
                 f"{limits.max_queued_texts}: try again later",
             )
         if queue.size + request.size > limits.max_queued_bytes:
