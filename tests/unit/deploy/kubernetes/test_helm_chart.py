@@ -179,6 +179,19 @@ def test_servers_tell_a_collector_of_requests_and_which_pod_they_are():
     assert (settings.share, settings.request_ids, settings.resource["k8s.pod.name"]) == (0.05, True, "a")
 
 
+@pytest.mark.parametrize(("share", "given"), [(None, None), ("", None), (0, "0"), ("0", "0"), (1, "1")])
+def test_a_share_that_is_left_out_is_that_of_the_server(share, given):
+    """`null` takes a value out of the chart's own."""
+    traces = VALUE_SETS["traces"]
+    server = {"traces": {**traces["server"]["traces"], "share": share}}
+    manifests = render({**traces, "server": server})
+    (container,) = the(manifests, "Deployment", "encserve-server")["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment.get("ENCSERVE_TRACE_SHARE") == given
+    if given is None:
+        assert render({"server": {"traces": {"share": share}}}), "and needs no collector"
+
+
 def test_servers_and_gateways_send_a_collector_the_headers_of_a_secret():
     manifests = render(VALUE_SETS["traces"])
     for part in ("server", "gateway"):

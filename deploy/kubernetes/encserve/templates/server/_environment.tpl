@@ -9,6 +9,13 @@
 {{- end }}
 {{- end }}
 
+{{/* The share of requests that are traced, written out; nothing where it is left out or empty, which 0 is not. */}}
+{{- define "encserve.traceShare" -}}
+{{- if not (kindIs "invalid" .) }}
+{{- kindIs "string" . | ternary . (float64 . | printf "%.15g") }}
+{{- end }}
+{{- end }}
+
 {{/* The environment of the server, from its values. Numbers are written out: Helm itself would make a million 1e+06. */}}
 {{- define "encserve.serverEnvironment" -}}
 {{- with .adminSecret }}
@@ -53,9 +60,9 @@
 {{- if .otlp }}
 - name: ENCSERVE_OTLP
   value: {{ .otlp | quote }}
-{{- if ne (toString .share) "" }}
+{{- with include "encserve.traceShare" .share }}
 - name: ENCSERVE_TRACE_SHARE
-  value: {{ kindIs "string" .share | ternary .share (float64 .share | printf "%.15g") | quote }}
+  value: {{ . | quote }}
 {{- end }}
 {{- if .requestIds }}
 - name: ENCSERVE_TRACE_REQUEST_IDS
