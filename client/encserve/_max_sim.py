@@ -21,10 +21,14 @@ def max_sim(queries: Sequence[Floats], documents: Sequence[Floats]) -> Floats:
         documents: n arrays (t, d).
 
     Raises:
-        InvalidInput: the vectors are not float32, or of different lengths.
+        InvalidInput: the vectors of a text are no array of two dimensions, or not float32; or they are of different
+            lengths.
     """
     lengths = set()
     for own in (*queries, *documents):
+        if not isinstance(own, np.ndarray) or own.ndim != 2:
+            found = f"of shape {own.shape}" if isinstance(own, np.ndarray) else f"a {type(own).__name__}"
+            raise InvalidInput(f"the vectors of a text are {found}, expected an array (tokens, width)")
         if own.dtype != np.float32:
             raise InvalidInput(f"the vectors are {own.dtype}, expected float32, from which scores are made")
         lengths.add(own.shape[1])

@@ -94,21 +94,25 @@ class TokenEmbeddings(Answer):
             offsets.append(np.array(kept, np.int32).reshape(-1, 2))
         return replace(self, vectors=vectors, offsets=offsets)
 
-    def scores(self, documents: TokenEmbeddings) -> NDArray[np.float32]:
+    def scores(self, documents: TokenEmbeddings | Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Score documents whose vectors were kept, for these texts, which are queries: MaxSim, as `rerank` computes it
         in the server of texts.
 
         Args:
-            documents: Embeddings of the documents, by the same pipeline; `pooled` ones too.
+            documents: Embeddings of the documents, by the same pipeline; `pooled` ones too. Or their vectors alone, as
+                an index gives them back: for each document an array (tokens, dim), float32.
 
         Returns the scores, (queries, documents). Where a checkpoint says `meanmaxsim`, those of `rerank` are these by
         the number of the query's vectors.
 
         Raises:
-            InvalidInput: The pipelines differ, or the vectors are not float32 or of different lengths.
+            InvalidInput: The pipelines differ, or the vectors are no float32 arrays of two dimensions or of different
+                lengths.
         """
-        check_same_version(self, documents)
-        return max_sim(self.vectors, documents.vectors)
+        if isinstance(documents, TokenEmbeddings):
+            check_same_version(self, documents)
+            documents = documents.vectors
+        return max_sim(self.vectors, documents)
 
 
 def check_same_version(queries: Answer, documents: Answer) -> None:

@@ -44,6 +44,28 @@ def test_no_texts_have_no_scores(queries):
     assert none.scores(queries).shape == (0, 3)
 
 
+def test_vectors_alone_are_enough_as_an_index_gives_them_back(queries, documents):
+    kept = [np.array(own) for own in documents.vectors]
+    assert queries.scores(kept).tolist() == queries.scores(documents).tolist()
+    assert queries.scores(np.stack([own[:1] for own in kept])).shape == (3, 2)
+    assert queries.scores([]).shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("documents", "words"),
+    [
+        ([np.zeros(0, np.float32)], r"are of shape \(0,\), expected an array \(tokens, width\)"),
+        (np.zeros((3, 2), np.float32), r"are of shape \(2,\), expected an array \(tokens, width\)"),
+        ([[[1.0, 0.0]]], r"are a list, expected an array \(tokens, width\)"),
+        ([np.zeros((1, 2))], "are float64, expected float32"),
+        ([np.zeros((1, 3), np.float32)], "vectors of 2 and of 3 numbers do not compare"),
+    ],
+)
+def test_vectors_that_are_none(queries, documents, words):
+    with pytest.raises(InvalidInput, match=words):
+        queries.scores(documents)
+
+
 def test_what_does_not_compare(queries, documents):
     with pytest.raises(InvalidInput, match="the queries are by colbert version 1, the documents by colbert version 2"):
         queries.scores(replace(documents, version="2"))
