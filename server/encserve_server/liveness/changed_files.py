@@ -49,8 +49,8 @@ class ChangedFiles:
         """Pipeline -> its configuration as it was when it was last read, and the versions that it states."""
         self._seen: dict[Version, dict[Path, State]] = {}
         self._missed: set[Version | str] = set()
-        """Versions, and pipelines, that could not be read at the first look at them: what lies there when they can may
-        have been changed meanwhile, and is compared with its digests."""
+        """Versions, and pipelines, that could not be read at the last look at them: what lies there when they can may
+        have been changed meanwhile, and is compared with its digests, once."""
         self._certified: dict[Path, str] = {}
         self._thread: Thread | None = None
         self._fault = ""
@@ -82,6 +82,7 @@ class ChangedFiles:
             if version not in self._seen:
                 try:
                     self._seen[version] = self._begin(version)
+                    self._missed.discard(version)
                 except (RepositoryError, OSError):
                     self._missed.add(version)
             for file, before in list(self._seen.get(version, {}).items()):
@@ -93,10 +94,15 @@ class ChangedFiles:
             try:
                 state = _state(self._repository / name / CONFIG_FILE)
                 if name in self._stated and self._stated[name][0] == state:  # to read one takes a millisecond
+                    self._missed.discard(name)
                     continue
                 config = active_config(self._repository, name)
                 versions = (only_version(config), candidate_version(config)) if config else ()
-                self._stated[name] = state, {(name, version) for version in versions if version is not None}
+                stated = {(name, version) for version in versions if version is not None}
+                self._stated[name] = state, stated
+                if name in self._missed:
+                    self._missed |= stated - self._seen.keys()
+                    self._missed.discard(name)
             except (RepositoryError, OSError):
                 self._missed.add(name)
         return {version for _, versions in self._stated.values() for version in versions}
@@ -106,7 +112,7 @@ class ChangedFiles:
         files = {self._repository / name: digest for name, digest in digests.items()}
         self._certified |= files
         states = {file: state for file in files if (state := _state(file))}
-        if self._missed.isdisjoint((version, version[0])):
+        if version not in self._missed:
             return states
         return {file: (device, number, *_UNKNOWN) for file, (device, number, _, _) in states.items()}
 

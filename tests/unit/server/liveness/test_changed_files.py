@@ -165,6 +165,32 @@ def test_what_was_changed_before_it_could_be_read_is_told(table, monkeypatch, un
     assert line.startswith(f"{table} was changed while it is served")
 
 
+def test_what_could_be_read_again_is_compared_with_its_digests_once(table, monkeypatch):
+    """And the next version, which could be read at the first look at it, is not: large files take seconds."""
+    reads, digest_of, compared, said = changed_files.active_config, changed_files.sha256_of, [], []
+
+    def stale(*given):
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(changed_files, "active_config", stale)
+    monkeypatch.setattr(changed_files, "sha256_of", lambda file: compared.append(file) or digest_of(file))
+    repository = table.parents[2]
+    files = ChangedFiles(repository, ["minilm"], report=said.append)
+    monkeypatch.setattr(changed_files, "active_config", reads)
+    files.look()
+    assert table in compared
+    with marked_as_served(repository):
+        write_version(repository, engine="onnxruntime")
+    add_table(repository, "minilm_encode", "onnxruntime", version=2)
+    compared.clear()
+    work = open_work_folder(repository)
+    for version in (2, 1):
+        with work.locked("minilm"):
+            activate(work, "minilm", version)
+        files.look()
+    assert (compared, said) == ([], [])
+
+
 @pytest.mark.parametrize(("where", "failing"), [(changed_files, "sha256_of"), (Path, "stat")])
 def test_a_file_that_cannot_be_read_for_a_while_is_looked_at_again(watching, table, monkeypatch, where, failing):
     files, said = watching
