@@ -10,6 +10,7 @@ import fcntl
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,9 @@ from encserve_repository.manifest import Manifest
 from encserve_repository.work_folder import find_work_folder, open_work_folder
 
 from .publishing import publish
+
+READ_S = 1.0
+"""Seconds for which those may hold the log who only ask what became of a build: they need an instant."""
 
 
 def export_ahead(config: ExportConfig, export: Callable[[ExportConfig], list[Manifest]]) -> list[Manifest]:
@@ -43,10 +47,8 @@ def start_build(config: ExportConfig) -> tuple[subprocess.Popen[bytes], Path]:
     work = open_work_folder(config.repository)
     log = work.build_log(config.name)
     with log.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PublishError(f"a plan of {config.name} is being built; {log} has what it says") from None
+        if not _locked(stream):
+            raise PublishError(f"a plan of {config.name} is being built; {log} has what it says")
         stream.truncate(0)  # the process inherits the lock with the file
         process = subprocess.Popen(
             command_of("encserve_export.commands.background"),
@@ -59,6 +61,19 @@ def start_build(config: ExportConfig) -> tuple[subprocess.Popen[bytes], Path]:
     with process.stdin as pipe:
         pickle.dump(config, pipe)
     return process, log
+
+
+def _locked(stream: BinaryIO) -> bool:
+    """Take the lock of a log; return whether that was possible before a build would still hold it."""
+    until_s = time.monotonic() + READ_S
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                return False
+        time.sleep(0.01)
 
 
 def main(given: BinaryIO) -> int:

@@ -1,17 +1,19 @@
 """A version for ONNX Runtime at once, and the plan after it; TensorRT is a stand-in, or not there at all."""
 
 import argparse
+import fcntl
 import io
 import json
 import pickle
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
 from encserve import EncserveError
+from encserve_export.commands import background, publishing
 from encserve_export.commands import export_command as command
-from encserve_export.commands import publishing
 from encserve_export.commands.background import export_ahead, main, start_build
 from encserve_export.config import Device, Engine, Precision
 from encserve_export.engines.ways import ways_for
@@ -79,6 +81,23 @@ def test_a_build_that_fails_leaves_the_first_version_and_says_why(export_config,
     assert published_versions(config.repository, "tiny") == [1]
     (served,) = read_pipelines(config.repository)
     assert served.engine == "onnxruntime"
+
+
+def test_who_only_asks_what_became_of_a_build_keeps_none_from_beginning(export_config, monkeypatch):
+    """As every server does at its start."""
+    log = open_work_folder(export_config.repository).build_log("tiny")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("a build that failed\n")
+    monkeypatch.setattr(
+        background, "command_of", lambda module: [sys.executable, "-c", "import sys; sys.stdin.buffer.read()"]
+    )
+    waited = []
+    with log.open("rb") as reader, monkeypatch.context() as while_it_waits:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        while_it_waits.setattr(background.time, "sleep", lambda seconds: waited.append(seconds) or reader.close())
+        process, _ = start_build(export_config)
+    assert waited
+    assert process.wait(timeout=60) == 0
 
 
 def test_the_next_export_says_what_failed(tmp_path, capsys):
