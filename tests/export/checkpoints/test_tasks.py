@@ -140,6 +140,14 @@ def test_checkpoints_that_cannot_do_the_task(made_for, config, message, tmp_path
         load(make(tmp_path / "checkpoint", made_for), **config)
 
 
+@pytest.mark.parametrize("architecture", ["JinaForRanking", "BertModel"])
+def test_a_network_without_a_head_is_not_said_to_have_labels(architecture, tmp_path):
+    folder = make(tmp_path / "checkpoint", "text-classification")
+    change_config(folder, architectures=[architecture])
+    with pytest.raises(Unsupported, match=f"architecture '{architecture}', which has no head for the score of a pair"):
+        load(folder, task="text-ranking")
+
+
 def test_an_activation_that_is_not_offered(tmp_path):
     folder = make(tmp_path / "checkpoint", "text-ranking")
     change_config(folder, sentence_transformers={"activation_fn": "my.Activation", "version": "6"})

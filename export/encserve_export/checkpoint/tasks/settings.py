@@ -39,6 +39,13 @@ def ranking(config: PreTrainedConfig, modules: SentenceModules, tokenizer: PreTr
     """The activation that sentence-transformers' CrossEncoder chooses: the stated one, a sigmoid otherwise."""
     numbers = width_behind(modules.dense, 0) if modules.scores else config.num_labels
     if numbers != 1:
+        architecture = str((config.architectures or [""])[0])
+        if architecture and not modules.scores and not architecture.endswith("ForSequenceClassification"):
+            raise Unsupported(
+                f"config.json states architecture {architecture!r}, which has no head for the score of a pair; "
+                "supported are heads of one label (ForSequenceClassification) and language models that are asked in "
+                "words (ForCausalLM)"
+            )
         raise Unsupported(
             f"the head gives {numbers} numbers for a pair, text-ranking needs 1; "
             "--task text-classification --pairs serves its labels"
