@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.plan import IN_HAND, LOADED
-from benchmarks.peers.results import BOUND, OtherDefinition, Results
+from benchmarks.peers.results import BOUND, OtherDefinition, Ratio, Results
 from benchmarks.written import Marks
 
 HOUR = Path("benchmarks/results/memory.json")
@@ -33,10 +33,14 @@ class Asked:
     """What a run says of it, in words; "not measured" where it does not."""
 
 
+def _said(ratio: Ratio) -> str:
+    return f"{ratio}, {ratio.rounds} round{'s' if ratio.rounds != 1 else ''}"
+
+
 def _ratio(system: str, to: str, workload: str, *modes: str) -> Callable[[Results], str]:
     def measure(results: Results) -> str:
         found = [results.ratio(system, to, workload, mode) for mode in modes]
-        return "; ".join(map(str, (each for each in found if each))) or "not measured"
+        return "; ".join(_said(each) for each in found if each) or "not measured"
 
     return measure
 
@@ -48,7 +52,7 @@ def _against_sentence_transformers(results: Results) -> str:
         for to_mode, words in ((each, "request by request"), (IN_HAND, "all at once")):
             ratio = results.ratio("encserve", "sentence-transformers", "mixed", mode, to_mode=to_mode)
             if ratio:
-                parts.append(f"{mode}: {ratio} to it {words}")
+                parts.append(f"{mode}: {_said(ratio)}, to it {words}")
     return "; ".join(parts) or "not measured"
 
 
@@ -59,7 +63,11 @@ def _overhead(results: Results) -> str:
 
 
 def _share(system: str, workload: str, mode: str) -> Callable[[Results], str]:
-    return lambda results: str(results.share(system, workload, mode) or "not measured")
+    def measure(results: Results) -> str:
+        share = results.share(system, workload, mode)
+        return _said(share) if share else "not measured"
+
+    return measure
 
 
 def _padding(results: Results) -> str:
@@ -72,7 +80,9 @@ def _open_loop(results: Results) -> str:
     single = results.find("encserve", "mixed", "1x1")
     loaded = results.find("encserve", "mixed", "open, 70 %")
     ratios = [b.p99_ms / a.p50_ms for a, b in zip(single, loaded, strict=False) if a.p50_ms and b.p99_ms]
-    return f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})" if ratios else "not measured"
+    if not ratios:
+        return "not measured"
+    return f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}), {len(ratios)} rounds"
 
 
 def _peak(results: Results) -> str:

@@ -250,14 +250,14 @@ SYSTEMS = {
             "Triton, CTranslate2",
             "triton-ctranslate2",
             "fp32",
-            "CTranslate2 in Triton's Python backend, two instances of a thread",
+            "CTranslate2 in Triton's Python backend, as many instances of a thread as cores",
             peer="Triton with CTranslate2",
         ),
         _server(
             "Triton, CTranslate2 int8",
             "triton-ctranslate2-int8",
             "int8",
-            "CTranslate2 in Triton's Python backend, two instances of a thread",
+            "CTranslate2 in Triton's Python backend, as many instances of a thread as cores",
             peer="Triton with CTranslate2",
         ),
     )

@@ -39,8 +39,8 @@ def write_page(results: Results, file: Path) -> None:
     facts, machine = results.facts, results.facts["machine"]
     about = (
         f"{facts['model']} on {machine['cores']} cores of {machine['cpu']}, {facts['date']}: one run, the same weights "
-        f"and texts, all systems in turn, medians of {facts['rounds']} rounds. Where all texts are in hand from the "
-        "start there are no requests, and so no latencies."
+        "and texts, all systems in turn, medians of as many rounds as stand in the tables. Where all texts are in "
+        "hand from the start there are no requests, and so no latencies."
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(render_page("encserve beside its peers", about, list(_parts(results))), encoding="utf-8")
@@ -111,6 +111,7 @@ def _numbers(results: Results, workload: str, mode: str) -> Table:
     }
     rows = []
     for name in results.systems(workload, mode):
+        rounds = len(results.find(name, workload, mode))
         values = [results.median(name, workload, mode, figure) for figure, _ in columns.values()]
         formats = [each for _, each in columns.values()]
         cells = ["" if value is None else each.format(value) for value, each in zip(values, formats, strict=True)]
@@ -118,5 +119,5 @@ def _numbers(results: Results, workload: str, mode: str) -> Table:
         near = results.quality.get(name)
         cells.append(f"{near.cosine:.5f} / {near.neighbours:.3f}" if near else "")
         cells.append("" if share is None else f"{share.median:.0%} ({share.low:.0%} to {share.high:.0%})")
-        rows.append([f"{name}, {SYSTEMS[name].precision}, {SYSTEMS[name].where}", *cells])
-    return Table("", ["", *columns, "cosine / neighbours", "of the roofline"], rows)
+        rows.append([f"{name}, {SYSTEMS[name].precision}, {SYSTEMS[name].where}", *cells, f"{rounds}"])
+    return Table("", ["", *columns, "cosine / neighbours", "of the roofline", "rounds"], rows)

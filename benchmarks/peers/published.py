@@ -3,7 +3,8 @@
     python -m benchmarks.peers.published [--json benchmarks/results/bench.json]
 
 Writes the best figure of every peer into README.md and docs/performance.md, and what is asked and measured into the
-latter, each between the lines that name its module.
+latter, each between the lines that name its module. Where that run is by another definition of the bound, they say that
+none is kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.written import Marks, table
 
 MARKS = Marks("<!-- benchmarks.peers.published: begin -->", "<!-- benchmarks.peers.published: end -->")
 README, PERFORMANCE = Path("README.md"), Path("docs/performance.md")
+NO_RUN = "No run by today's definition of the bound is kept."
 MODE_WORDS = {"32x1": "32 callers of 1 text", "4x32": "4 callers of 32 texts", IN_HAND: "all texts in hand"}
 IN_PROCESS_WORDS = {"1x1": "1 text a call", "4x32": "32 texts a call", IN_HAND: "all texts in hand"}
 
@@ -124,10 +126,15 @@ def main() -> None:
     try:
         results = Results.from_json(json.loads(arguments.json.read_text()))
     except OtherDefinition as error:
+        _write(NO_RUN, NO_RUN)
         raise SystemExit(f"{arguments.json}: {error}; measure anew with make bench") from error
+    _write(peers_table(results), asked.table(results))
+
+
+def _write(peers: str, figures_asked: str) -> None:
     for document in (README, PERFORMANCE):
-        MARKS.put(document, peers_table(results))
-    asked.MARKS.put(PERFORMANCE, asked.table(results))
+        MARKS.put(document, peers)
+    asked.MARKS.put(PERFORMANCE, figures_asked)
 
 
 if __name__ == "__main__":

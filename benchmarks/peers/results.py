@@ -51,6 +51,8 @@ class Ratio:
     median: float
     low: float
     high: float
+    rounds: int
+    """In which both were measured."""
 
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
@@ -114,7 +116,7 @@ class Results:
         own = {each.round: getattr(each, figure) for each in self.find(system, workload, mode)}
         other = {each.round: getattr(each, figure) for each in self.find(to, workload, to_mode or mode)}
         ratios = [own[number] / other[number] for number in own if number in other]
-        return Ratio(statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
+        return Ratio(statistics.median(ratios), min(ratios), max(ratios), len(ratios)) if ratios else None
 
     def share(self, system: str, workload: str, mode: str) -> Ratio | None:
         """A system's tokens per second as a share of what the machine's products in the system's precision would give,

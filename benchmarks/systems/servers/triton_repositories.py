@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.exported import CHECKPOINT, ctranslate2_folder, padded_graph
 from benchmarks.places import REPOSITORY_ROOT, interpreter
+from benchmarks.systems.in_process.library import cores
 
 MAX_BATCH = 64
 BUCKETS = (32, 64, 128, 256)
@@ -79,9 +80,9 @@ def buckets(repository: Path) -> None:
 
 
 def ctranslate2(kind: str, repository: Path) -> None:
-    """One model for texts, two instances of which compute on a thread each."""
+    """One model for texts, of which as many instances as there are cores compute on a thread each."""
     packages = next(interpreter("ctranslate2").parents[1].glob("lib/python*/site-packages"))
-    config = f"""{_TEXT} {_VECTOR} dynamic_batching {{}} instance_group [{{ kind: KIND_CPU count: 2 }}]
+    config = f"""{_TEXT} {_VECTOR} dynamic_batching {{}} instance_group [{{ kind: KIND_CPU count: {cores()} }}]
     {_parameter("packages", str(packages))} {_parameter("folder", str(ctranslate2_folder()))}
     {_parameter("kind", kind)}"""
     _model(repository, "minilm", config, "ctranslate2_triton/model.py", {})

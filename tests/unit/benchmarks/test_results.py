@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -98,8 +99,8 @@ def test_a_share_is_of_the_best_products_of_the_round_in_the_precision_of_the_sy
     assert results.share("encserve, Client", "mixed", "4x32").median == 5000 / (35 * 300)
     rows = results.to_json()["summary"]
     (row,) = (each for each in rows if (each["system"], each["mode"]) == ("encserve", "4x32"))
-    assert row["share_of_roofline"] == {"median": 0.5, "low": 0.25, "high": 0.633}
-    assert "| tokens/s / roofline of FP32 products, mixed, 4 x 32 | - | 0.50 (0.25 to 0.63) |" in table(results)
+    assert row["share_of_roofline"] == {"median": 0.5, "low": 0.25, "high": 0.633, "rounds": 3}
+    assert "roofline of FP32 products, mixed, 4 x 32 | - | 0.50 (0.25 to 0.63), 3 rounds |" in table(results)
 
 
 def test_tables_show_the_share(results, tmp_path, capsys):
@@ -115,12 +116,28 @@ def test_tables_show_the_share(results, tmp_path, capsys):
 
 def test_the_table_says_what_was_measured_and_what_was_not(results):
     lines = table(results).splitlines()
-    assert any("| 0.95 | 0.95 (0.90 to 0.95) |" in line for line in lines)
+    assert any("| 0.95 | 0.95 (0.90 to 0.95), 3 rounds |" in line for line in lines)
     assert any("| 0.7 ms | 0.50 ms (8.00 - 7.50) |" in line for line in lines)
-    assert any("| 5 or less | 7.0 (4.0 to 9.3) |" in line for line in lines)
+    assert any("| 5 or less | 7.0 (4.0 to 9.3), 3 rounds |" in line for line in lines)
     torch = next(line for line in lines if line.startswith("| FP32"))
-    assert "4x32: 3.17 (2.73 to 3.17) to it request by request" in torch
+    assert "4x32: 3.17 (2.73 to 3.17), 3 rounds, to it request by request" in torch
     assert any(line.endswith("| 4 | not measured |") for line in lines)
+
+
+def test_each_figure_says_how_many_rounds_it_is_of(results, tmp_path):
+    """A run measures other workloads than the first in every second round."""
+    long = {"mean_tokens": 256.0, "max_tokens": 256}
+    results.facts["workloads"] = {**FACTS["workloads"], "long": long}
+    for number in (1, 3):
+        for system in ("encserve", "bound, packed"):
+            results.add(measurement(system, 10.0, number=number, workload="long"))
+    assert "| 0.95 | 1.00 (1.00 to 1.00), 2 rounds |" in table(results)
+    write_page(results, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "medians of as many rounds as stand in the tables" in page
+    rows = re.findall(r"<tr>.*?</tr>", page.replace("\n", ""))
+    counts = [re.findall(r">(\d+)</td>", row)[-1] for row in rows if "encserve, fp32, server" in row]
+    assert sorted(counts) == ["2", "3", "3", "3"]
 
 
 def test_the_table_is_written_between_its_marks(results, tmp_path, monkeypatch):
@@ -156,16 +173,34 @@ def test_results_by_another_definition_of_the_bound_are_refused(results, tmp_pat
 
 def test_the_document_has_no_table_of_results_by_another_definition():
     root = Path(__file__).parents[3]
-    document = (root / "docs/performance.md").read_text()
     kept = json.loads((root / "benchmarks/results/bench.json").read_text())
     try:
-        text = table(Results.from_json(kept))
+        results = Results.from_json(kept)
     except OtherDefinition:
-        text = "No run by today's definition of the bound is kept."
+        peers = asked = "No run by today's definition of the bound is kept."
     else:
-        for file in ("README.md", "docs/performance.md"):
-            assert published.MARKS.inside(root / file).strip() == published.peers_table(Results.from_json(kept))
-    assert f"{MARKS.begin}\n{text}\n{MARKS.end}" in document
+        peers, asked = published.peers_table(results), table(results)
+    for file in ("README.md", "docs/performance.md"):
+        assert published.MARKS.inside(root / file).strip() == peers
+    assert MARKS.inside(root / "docs/performance.md").strip() == asked
+
+
+def test_documents_lose_the_figures_of_a_run_by_another_definition(results, tmp_path, monkeypatch):
+    data = json.loads(json.dumps(results.to_json()))
+    del data["facts"]["stands_for"]
+    kept, readme, performance = (tmp_path / name for name in ("bench.json", "README.md", "performance.md"))
+    kept.write_text(json.dumps(data))
+    own = published.MARKS
+    readme.write_text(f"{own.begin}\nold\n{own.end}\n")
+    performance.write_text(f"{own.begin}\nold\n{own.end}\n{MARKS.begin}\nold\n{MARKS.end}\n")
+    monkeypatch.setattr(published, "README", readme)
+    monkeypatch.setattr(published, "PERFORMANCE", performance)
+    monkeypatch.setattr(sys, "argv", ["published", "--json", str(kept)])
+    with pytest.raises(SystemExit, match="measure anew with make bench"):
+        published.main()
+    no_run = "\nNo run by today's definition of the bound is kept.\n"
+    assert readme.read_text() == f"{own.begin}{no_run}{own.end}\n"
+    assert performance.read_text() == f"{own.begin}{no_run}{own.end}\n{MARKS.begin}{no_run}{MARKS.end}\n"
 
 
 def test_bars_and_the_shares_beside_them_are_of_one_unit(results, tmp_path):
