@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems.in_process.library import LONGEST, Library, cores
+from benchmarks.systems.in_process.embedder import LONGEST, Library, cores
 
 BATCH_TOKENS = 1_024
 """Padded tokens of a batch: more leave the caches of a core."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from benchmarks.systems.in_process.library import Library, in_batches
+from benchmarks.systems.in_process.embedder import Library, in_batches
 
 
 class System(Library):

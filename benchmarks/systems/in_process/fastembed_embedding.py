@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.systems.in_process.library import Library, cores, in_batches
+from benchmarks.systems.in_process.embedder import Library, cores, in_batches
 
 
 class System(Library):

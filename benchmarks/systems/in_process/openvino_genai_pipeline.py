@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.systems.in_process.library import LONGEST, Library, in_batches
+from benchmarks.systems.in_process.embedder import LONGEST, Library, in_batches
 
 
 class System(Library):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from benchmarks.systems.in_process.library import Library
+from benchmarks.systems.in_process.embedder import Library
 
 
 class System(Library):

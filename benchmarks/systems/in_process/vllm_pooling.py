@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from benchmarks.systems.in_process.library import LONGEST, Library, cores
+from benchmarks.systems.in_process.embedder import LONGEST, Library, cores
 
 
 class System(Library):

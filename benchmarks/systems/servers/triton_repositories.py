@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.exported import CHECKPOINT, ctranslate2_folder, padded_graph
 from benchmarks.places import REPOSITORY_ROOT, interpreter
-from benchmarks.systems.in_process.library import cores
+from benchmarks.systems.in_process.embedder import cores
 
 MAX_BATCH = 64
 BUCKETS = (32, 64, 128, 256)

@@ -6,7 +6,7 @@ In an environment of its own, since it wants an older transformers: `pip install
 
 import gliner
 from export.gliner import checkpoints
-from golden.library_answers import rounded, write_answers
+from golden.answers_of_others import rounded, write_answers
 
 TEXTS = [
     "The Library of the Town opens at Nine.",

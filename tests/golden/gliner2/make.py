@@ -6,7 +6,7 @@ In an environment of its own: `pip install "gliner2[local]==2.1.0"`, then, in th
 
 from export.gliner2 import checkpoints
 from gliner2 import GLiNER2
-from golden.library_answers import rounded, write_answers
+from golden.answers_of_others import rounded, write_answers
 
 TEXTS = [
     "The Library of the Town opens at Nine",
