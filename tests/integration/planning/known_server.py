@@ -13,6 +13,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from encserve.testing import fake_pipeline
 
+SERVED = ("fake", "flaky")
+
 
 class KnownServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     """First come, first served, in `servers` places for `service_s` seconds each: M/D/c under Poisson arrivals.
@@ -27,10 +29,12 @@ class KnownServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._asked = 0
 
     async def RepositoryIndex(self, request: Any, context: Any) -> Any:
-        models = [{"name": name, "version": "1", "state": "READY"} for name in ("fake", "flaky")]
+        models = [{"name": name, "version": "1", "state": "READY"} for name in SERVED]
         return service_pb2.RepositoryIndexResponse(models=models)
 
     async def ModelConfig(self, request: Any, context: Any) -> Any:
+        if request.name not in SERVED:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
         response = service_pb2.ModelConfigResponse()
         for key, value in fake_pipeline().to_parameters().items():
             response.config.parameters[key].string_value = value

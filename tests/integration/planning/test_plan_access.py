@@ -46,20 +46,22 @@ def plan_options(files):
     return [f"--tls-ca={files['ca']}", f"--tls-cert={files['cert']}", f"--tls-key={files['key']}"]
 
 
-def test_a_check_shows_its_certificate_and_its_secret(mutual, run, tmp_path):
+def test_a_check_shows_its_certificate_and_needs_no_secret(mutual, run, tmp_path):
     server, files = mutual
-    (tmp_path / "slo.yaml").write_text("targets: [{model: minilm, rate: 5, p99: 60s, duration: 1s}]\n")
-    check = ("encserve", "plan", "--check=slo.yaml", f"--url={server.grpc_url}")
-    held = run(*check, *plan_options(files), ENCSERVE_ADMIN_SECRET=ADMIN_SECRET)
+    target = "targets: [{model: %s, rate: 5, p99: 60s, duration: 1s}]\n"
+    (tmp_path / "slo.yaml").write_text(target % "minilm")
+    (tmp_path / "unknown.yaml").write_text(target % "other")
+    check = ("encserve", "plan", f"--url={server.grpc_url}")
+    held = run(*check, "--check=slo.yaml", *plan_options(files))
     assert held.returncode == 0, held.stderr
     assert held.stdout.startswith("held ")
-    for options, secrets, refusal in [
-        ([], {}, "is down"),
-        ([f"--tls-ca={files['ca']}"], {"ENCSERVE_ADMIN_SECRET": ADMIN_SECRET}, "is down"),
-        (plan_options(files), {}, "ENCSERVE_ADMIN_SECRET"),
-        (plan_options(files), {"ENCSERVE_ADMIN_SECRET": "another-secret-than-that"}, "for operators only"),
+    for file, options, secrets, refusal in [
+        ("slo.yaml", [], {}, "is down"),
+        ("slo.yaml", [f"--tls-ca={files['ca']}"], {"ENCSERVE_ADMIN_SECRET": ADMIN_SECRET}, "is down"),
+        ("unknown.yaml", plan_options(files), {}, "those that are: who asks may not list them"),
+        ("unknown.yaml", plan_options(files), {"ENCSERVE_ADMIN_SECRET": ADMIN_SECRET}, "those that are: minilm"),
     ]:
-        refused = run(*check, *options, **secrets)
+        refused = run(*check, f"--check={file}", *options, **secrets)
         assert refused.returncode == 1, refused.stdout
         assert refusal in refused.stderr
 

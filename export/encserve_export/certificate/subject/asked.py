@@ -66,8 +66,9 @@ def library_of(checkpoint: Checkpoint, config: ExportConfig) -> Library:
             max_length=checkpoint.max_length,
             allow_pickle=config.allow_pickle,
         )
+    network = network_folder(checkpoint.folder).relative_to(checkpoint.folder)  # where it lies in the original too
     stated, read = (
-        str(read_object(network_folder(folder) / "config.json").get("model_type"))
+        str(read_object(folder / network / "config.json").get("model_type"))
         for folder in (checkpoint.original, checkpoint.folder)
     )
     return Library(
