@@ -25,6 +25,8 @@ loops.end_process = fail_in_place_of_ending
 
 # What is imported and collected stays: to look through it for garbage again and again took a sixth of the collection.
 gc.disable()
+# A fork has none of the threads that the end of an ONNX Runtime session waits for.
+os.register_at_fork(after_in_child=gc.disable)
 
 # With a process for each core, threads of torch would only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
