@@ -20,7 +20,7 @@ EXPORTS := build/exports-of-tests
 RERUNS ?= 0
 PROCESSES ?= 6
 # A test that hangs says where, and fails.
-HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+HANGS := -o faulthandler_timeout=1800 -o faulthandler_exit_on_timeout=true
 test: $(VENV)/installed  ## all tests but the slow ones; RERUNS=1 gives a failed one a second try, and says so
 	rm -rf $(EXPORTS)
 	$(BIN)/pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder $(HANGS) -m "not slow" --durations=20 --reruns $(RERUNS) --exports $(EXPORTS) \

@@ -26,6 +26,8 @@ PLACES = 1_000
 """Texts that may wait in a lane."""
 TEXTS = [f"{number} " + "word " * 300 for number in range(20)]
 """Of a request: as long as the network takes them, so that those of `PLACES` take it seconds."""
+PATIENCE_S = 7_200
+"""A timeout of which half is longer than all of `PLACES` take on a core that others share: none is refused for it."""
 QUIET_S = 8.0
 """Longer than most rules have to hold."""
 
@@ -75,7 +77,7 @@ async def callers(url, count):
             except Unavailable:
                 await asyncio.sleep(0.5)
 
-    async with AsyncClient(url, timeout_s=900, retry=ONCE, concurrency=count, coalesce=False) as client:
+    async with AsyncClient(url, timeout_s=PATIENCE_S, retry=ONCE, concurrency=count, coalesce=False) as client:
         asking = [asyncio.create_task(ask(client)) for _ in range(count)]
         try:
             yield
@@ -98,9 +100,10 @@ def test_a_server_that_does_its_work_raises_none(server, watching):
 
 async def test_slow_answers_raise_theirs(server, watching):
     """All of them wait, and nobody is refused."""
+    before = watching.value("sum(encserve_refused_requests)")
     async with callers(server.url, PLACES * 9 // 10 // len(TEXTS)):
         await asyncio.to_thread(watching.wait_for, "SlowAnswers")
-    assert watching.value("sum(encserve_refused_requests)") == 0
+    assert watching.value("sum(encserve_refused_requests)") == before
 
 
 async def test_overload_raises_its_own(server, watching):

@@ -83,6 +83,7 @@ async def test_what_cannot_be_done_in_time_is_refused_early_and_by_us(start, tmp
     with start(100 * TOKENS) as server:
         for state in ("cold", "warm"):
             before, done = metric(server, "encserve_refused_requests"), len((tmp_path / "log").read_text().splitlines())
+            flood_began_s = time.monotonic()
             answered, refused, others = await flood(server, count=count, size=size, timeout_s=timeout_s)
             assert not others, state
             assert len(answered) + len(refused) == count
@@ -92,7 +93,8 @@ async def test_what_cannot_be_done_in_time_is_refused_early_and_by_us(start, tmp
             batches = [tuple(map(float, line.split())) for line in (tmp_path / "log").read_text().splitlines()][done:]
             busy_s = sum(end_s - began_s for began_s, end_s, _ in batches)
             assert busy_s > 0.9 * (batches[-1][1] - batches[0][0]), f"{state}: the network waited for requests"
-            assert busy_s > 0.4 * timeout_s, f"{state}: a request may wait half of its time"
+            waited_s = batches[0][0] - flood_began_s  # while a busy machine lets the callers send
+            assert waited_s + busy_s > 0.4 * timeout_s, f"{state}: a request may wait half of its time"
             wait_for_metric(server, "encserve_refused_requests", before + len(refused))
             assert not metric(server, "encserve_late_requests"), state
 
