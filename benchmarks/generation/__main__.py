@@ -1,7 +1,8 @@
 """Tokens a second of encserve over gRPC beside transformers, CTranslate2, and optimum in ONNX Runtime and OpenVINO.
 
     benchmarks/environments/make.sh ctranslate2 seq2seq
-    python -m benchmarks.generation [--rounds 5] [--texts 64] [--json FILE] [--write docs/generation.md] [--tiny]
+    python -m benchmarks.generation [--rounds 5] [--texts 64] [--keep FOLDER] [--json FILE]
+                                   [--write docs/generation.md] [--tiny]
 
 A T5 of the size of t5-small with random weights, since a run downloads nothing: they end no text, so every text has the
 length that is asked for. All systems make the same texts on the same cores, in turns within each round, the others
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table into this page")
+    parser.add_argument("--keep", type=Path, help="export into this folder, or take what a run before exported into it")
     parser.add_argument("--tiny", action="store_true", help="a small network, to try the run itself")
     arguments = parser.parse_args()
     if REFERENCE not in arguments.systems:
@@ -103,8 +105,10 @@ def measure(arguments: argparse.Namespace) -> Measured:
     """Run all rounds."""
     measured = Measured(describe_machine())
     with ExitStack() as cleanup:
-        work = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="encserve-generation-")))
-        checkpoint = write_checkpoint(work / "checkpoint", tiny=arguments.tiny)
+        work = arguments.keep or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="encserve-generation-")))
+        checkpoint = work / "checkpoint"
+        if not checkpoint.exists():
+            write_checkpoint(checkpoint, tiny=arguments.tiny)
         say("exporting")
         export_precisions(checkpoint, work / "models")
         systems: dict[str, System] = {}

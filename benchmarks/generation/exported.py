@@ -29,12 +29,14 @@ def name_in(precision: Precision) -> str:
 
 
 def export_precisions(checkpoint: Path, repository: Path) -> None:
-    """Export a checkpoint into `repository` in all of `PRECISIONS`.
+    """Export a checkpoint into `repository` in all of `PRECISIONS`, but for those that a run before left there.
 
     Raises:
         CertificateFailed: a precision misses its limits.
     """
     for precision in PRECISIONS:
+        if (repository / name_in(precision)).exists():
+            continue
         config = ExportConfig(
             checkpoint=str(checkpoint), name=name_in(precision), repository=repository, precision=precision
         )
