@@ -13,6 +13,7 @@ from encserve._conversation.conversation import Conversation
 from encserve._conversation.retry import Retry
 from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
 from encserve._hybrid.embeddings import HybridEmbeddings
+from encserve._kept_documents import Documents
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
@@ -183,7 +184,7 @@ class AsyncClient:
         return await self._whole(self._calls.extract_entities(texts, labels, model, options))
 
     async def rerank(
-        self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]
+        self, query: str, documents: Documents, *, model: str, **options: Unpack[RerankOptions]
     ) -> Ranking:
         """Order documents by how well they answer a query, best first."""
         return await self._whole(self._calls.rerank(query, documents, model, options))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import numpy as np
 
 from encserve._conversation.call import Call, Texts
 from encserve._conversation.deadline import Deadline, check_timeout
 from encserve._conversation.settings import Settings, check_caller
 from encserve._errors import InvalidInput
-from encserve._results import Answers, Classifications, Part, Ranking, TokenClassifications
+from encserve._kept_documents import Documents, KeptDocuments
+from encserve._results import Answers, Classifications, Part, Ranking, TokenClassifications, TokenEmbeddings
 from encserve._texts import as_pairs, as_sequence
 from encserve._trace import trace_metadata
 from encserve._verbs.answer import ANSWER
@@ -18,7 +21,7 @@ from encserve._verbs.classify import CLASSIFY
 from encserve._verbs.classify_zero_shot import CLASSIFY_ZERO_SHOT, labels_parameter
 from encserve._verbs.entities.extract import EXTRACT_ENTITIES
 from encserve._verbs.options import CallOptions, options_of
-from encserve._verbs.rerank import RERANK
+from encserve._verbs.rerank import RERANK, of_kept
 from encserve._verbs.table import VERBS
 from encserve._verbs.verb import Verb
 
@@ -85,9 +88,18 @@ class Calls:
         given = {"labels": labels_parameter(labels), **EXTRACT_ENTITIES.given(keywords)}
         return self.about(EXTRACT_ENTITIES, as_sequence(texts), model, keywords, given=given)
 
-    def rerank(self, query: str, documents: Iterable[str], model: str, keywords: Mapping[str, Any]) -> Call[Ranking]:
-        """A call about documents, each with the query before it."""
-        return self.about(RERANK, as_sequence(documents, name="documents"), model, keywords, shared=query)
+    def rerank(self, query: str, documents: Documents, model: str, keywords: Mapping[str, Any]) -> Call[Ranking]:
+        """A call about documents, each with the query before it; or about vectors of theirs that were kept."""
+        by = documents if isinstance(documents, TokenEmbeddings) else None
+        texts: Sequence[Any] = as_sequence(documents if by is None else by.vectors, name="documents")  # type: ignore[arg-type]
+        kind = keywords.get("document_vectors")
+        if not any(isinstance(each, np.ndarray) for each in texts):
+            return self.about(RERANK if kind is None else of_kept(), texts, model, keywords, shared=query)
+        kept = KeptDocuments.of_arrays(texts)
+        if kind not in (None, kept.kind):
+            raise InvalidInput(f"document_vectors is {kind!r}, and the documents are arrays of {kept.kind} vectors")
+        verb, keywords = of_kept(kept.columns, by), {**keywords, "document_vectors": kept.kind}
+        return self.about(verb, kept.texts, model, keywords, shared=query)
 
     def answer(self, question: str, context: str, model: str, keywords: Mapping[str, Any]) -> Call[Answers]:
         """A call about one context, with the question before it."""

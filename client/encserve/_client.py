@@ -12,6 +12,7 @@ from encserve._conversation.conversation import Conversation
 from encserve._conversation.retry import Retry
 from encserve._conversation.settings import CONCURRENCY, RETRY, TEXTS_PER_REQUEST, TIMEOUT_S, Settings
 from encserve._hybrid.embeddings import HybridEmbeddings
+from encserve._kept_documents import Documents
 from encserve._pipeline import PipelineInfo
 from encserve._results import (
     Answers,
@@ -212,7 +213,7 @@ class Client:
         """Find entities of labels that the model was not trained for, with their places as Python string indices."""
         return self._whole(self._calls.extract_entities(texts, labels, model, options))
 
-    def rerank(self, query: str, documents: Iterable[str], *, model: str, **options: Unpack[RerankOptions]) -> Ranking:
+    def rerank(self, query: str, documents: Documents, *, model: str, **options: Unpack[RerankOptions]) -> Ranking:
         """Order documents by how well they answer a query, best first."""
         return self._whole(self._calls.rerank(query, documents, model, options))
 

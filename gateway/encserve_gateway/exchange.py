@@ -69,6 +69,8 @@ class Exchange(Record):
     """The body."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What stands in the path where the route has a name in braces."""
+    is_kept: bool = False
+    """Whether it has vectors of one version, about which no other is asked, and which nobody reads as texts."""
     pipeline_s: float = 0.0
     """Seconds that pipelines took."""
 
@@ -106,7 +108,7 @@ class Exchange(Record):
 
     def about(self, *texts: str | Sequence[str] | None) -> None:
         """Note what a pipeline is asked about, where the key asks for a share of that to be kept."""
-        if self.key.log_share:
+        if self.key.log_share and not self.is_kept:
             for each in texts:
                 self.asked += [each] if isinstance(each, str) else each or ()
 
@@ -125,7 +127,7 @@ class Exchange(Record):
             tell(span, answer)
             if not is_finite(answer):
                 raise Fault(Kind.BROKEN, "the answer of the pipeline has a number that is not finite")
-        if self.served:
+        if self.served and not self.is_kept:
             self.services.shadow.offer(self.served.pipeline, ask, answer, time.perf_counter() - begun_s)
         return answer
 

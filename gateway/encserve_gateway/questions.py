@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from encserve import Answer, AsyncClient, Classifications, Embeddings, Generations, Ranking
+from encserve_gateway.bodies.kept_documents import Kept
 from encserve_gateway.exchange import Exchange
 from encserve_gateway.faults import TooLong
 from encserve_gateway.pipelines.upstream import Served
@@ -63,11 +64,13 @@ class Question:
         }
         return await self.ask(AsyncClient.embed, texts, **options)
 
-    async def rank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> Ranking:
+    async def rank(
+        self, query: str, documents: Sequence[str] | Kept, *, top_k: int | None = None, **of_kept: Any
+    ) -> Ranking:
         """The order of documents for a query, best first, and their scores: of the `top_k` best, or of all for 0 or
-        None."""
+        None. Of documents whose vectors were kept there are further options."""
         top_k = min(top_k, len(documents)) if top_k else None
-        return await self.ask(AsyncClient.rerank, query, documents, prompt_name=None, top_k=top_k)
+        return await self.ask(AsyncClient.rerank, query, documents, prompt_name=None, top_k=top_k, **of_kept)
 
     async def rank_one_of_many(self, query: str, document: str) -> Ranking:
         """The score of a document for a query, beside which those of others are to stand: without a caller it is of the

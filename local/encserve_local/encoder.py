@@ -33,6 +33,7 @@ from .transport import LocalTransport
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from encserve._kept_documents import Documents
     from encserve._verbs.answer import AnswerOptions
     from encserve._verbs.classify import ClassifyOptions
     from encserve._verbs.classify_tokens import ClassifyTokensOptions
@@ -162,7 +163,7 @@ class Encoder:
         """Find entities of labels that the model was not trained for, as `Client.extract_entities` does."""
         return self._client.extract_entities(texts, labels, model=self._name, **options)
 
-    def rerank(self, query: str, documents: Iterable[str], **options: Unpack[RerankOptions]) -> Ranking:
+    def rerank(self, query: str, documents: Documents, **options: Unpack[RerankOptions]) -> Ranking:
         """Order documents by how well they answer a query, as `Client.rerank` does."""
         return self._client.rerank(query, documents, model=self._name, **options)
 

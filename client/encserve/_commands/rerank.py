@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_texts(parser, name="DOCUMENT")
     add_pipeline_arguments(parser)
     parser.add_argument("--query", required=True, metavar="TEXT", help="what the documents are to answer")
-    add_options(parser, RERANK)
+    add_options(parser, RERANK, without=("document_vectors",))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -124,6 +124,7 @@ class Call(Generic[Part]):
         if pipeline.pairs != paired:
             wants = "wants a second text for each" if pipeline.pairs else "takes single texts, no pairs"
             raise InvalidInput(f"{self.model!r} {wants}", model=self.model)
+        self.verb.fits(pipeline, self.given)
         for texts, name in ((self.texts, verb.split), (self.pairs, "text_pair")):
             if isinstance(texts, Sequence):
                 check_texts(texts, max_bytes=most, name=name)

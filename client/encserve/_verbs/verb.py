@@ -44,6 +44,8 @@ class Verb(Generic[Part]):
     complete: Callable[[Given, Mapping[str, Any]], Given] = lambda given, by_text: given
     """From the options of a call, and those that each text has a value of its own of, to the former with what follows
     from both. Raises InvalidInput: they do not go together."""
+    fits: Callable[[PipelineInfo, Given], None] = lambda pipeline, given: None
+    """Refuses what a call cannot ask of a pipeline. Raises InvalidInput."""
     split: str = "text"
     """What the caller calls one of the texts that are split into requests."""
     shared: str = ""

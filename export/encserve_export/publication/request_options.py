@@ -10,6 +10,7 @@ from encserve_export.checkpoint.gliner.scores import MOST_LABELS
 from encserve_export.checkpoint.tasks.adapted import ADAPTED_BY_TEXT
 from encserve_export.checkpoint.tasks.table import BY_TABLE
 from encserve_server.steps.instance.lanes import LANES
+from encserve_server.steps.tokenize.given_vectors import KINDS
 from encserve_server.steps.tokenize.layouts.queries_by_table import SIDES
 
 MAX_TEXTS_PER_REQUEST = 256
@@ -61,6 +62,7 @@ def options_of(checkpoint: Checkpoint, *, calibrated: bool = False) -> dict[str,
             offered |= _of_vectors(checkpoint, normalize=checkpoint.modules.token_normalize)
             offered["input_type"] = _choice("document", ["query", "document"])
             offered["rank"] = {"kind": "flag", "default": False}
+            offered["document_vectors"] = _choice(None, [*KINDS])
             offered["top_k"] = _whole(None, 1, _ANY)
         case "hybrid-embedding":
             of_vectors = _of_vectors(checkpoint, normalize=True)

@@ -187,7 +187,7 @@ def write_steps(checkpoint: Checkpoint, config: ExportConfig, limits: Limits, fo
     engine = engine_for(config).tokenize_settings(checkpoint.graph_inputs)
     arrival = {"arrival": ARRIVED_NS}
     template = {"template": asdict(checkpoint.template)} if checkpoint.template else {}
-    late = {"late_interaction": checkpoint.late_settings} if checkpoint.late else {}
+    late = {"late_interaction": {**checkpoint.late_settings, "width": checkpoint.dimensions}} if checkpoint.late else {}
     table = {"query_table": _query_table(checkpoint)} if checkpoint.modules.table else {}
     entities = {"entities": checkpoint.entity_settings} if checkpoint.entities else {}
 

@@ -27,6 +27,11 @@ from encserve_gateway.routes import Dialect, Route
 Schema = dict[str, Any]
 
 _LIST: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+_VECTORS: Schema = {
+    "type": "array",
+    "items": {"type": "array", "items": {"type": "number"}, "minItems": 1},
+    "minItems": 1,
+}
 _PLACES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2}
 _SPANS: Schema = {"type": "array", "items": {"type": "array", "items": _PLACES}, "minItems": 1}
 KINDS = {int: "integer", bool: "boolean", str: "string", float: "number"}
@@ -101,6 +106,8 @@ def request_schema(verb: Verb[Any]) -> Schema:
         kind: Schema = {"type": "string"}
         if name not in SINGLE and name != "model":
             kind = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        if name == "documents":
+            kind["items"] = {"anyOf": [{"type": "string"}, _VECTORS]}
         properties[name] = {**(_or_null(kind) if name in OPTIONAL else kind), "description": about}
     for name, option in options_of_verb(verb).items():
         of_each: list[Schema] = [_LIST] if option.by_text and option.kind is not tuple else []

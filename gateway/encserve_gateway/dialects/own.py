@@ -15,8 +15,9 @@ import orjson
 from encserve import Answer, AsyncClient
 from encserve._verbs.options import CallOptions, Option, options_of
 from encserve._verbs.table import VERBS
-from encserve._verbs.verb import Verb
+from encserve._verbs.verb import LATE_INTERACTION, Verb
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.kept_documents import TYPE, kept_documents
 from encserve_gateway.bodies.vectors import AS_NUMBERS, blocks_of_arrays, blocks_of_rows
 from encserve_gateway.dialects.openai import error_response
 from encserve_gateway.exchange import Exchange
@@ -52,9 +53,15 @@ async def ask(verb: Verb[Any], exchange: Exchange) -> Response:
         if name not in verb.arguments and name not in options:
             known = ", ".join([*verb.arguments, *options])
             raise fields.wrong(name, f"is no field of this route; it has {known}")
-    arguments = {name: _argument(fields, name, exchange) for name in verb.arguments if name != "model"}
+    arguments: dict[str, Any] = {}
+    if TYPE in options:
+        kept = await kept_documents(fields, "documents", most=exchange.services.config.max_texts)
+        exchange.is_kept = kept is not None
+        arguments = {"documents": kept} if exchange.is_kept else {}
+    others = (name for name in verb.arguments if name != "model" and name not in arguments)
+    arguments |= {name: _argument(fields, name, exchange) for name in others}
     given = {name: _value(fields, option, exchange) for name, option in options.items()}
-    served = await exchange.model(verb.task)
+    served = await exchange.model(LATE_INTERACTION if exchange.is_kept else verb.task)
     given = served.alias.fill(given)
     present = {name: value for name, value in arguments.items() if value is not None}
     asked = {**present, "model": served.pipeline.name, **given}

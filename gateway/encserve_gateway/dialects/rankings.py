@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from encserve import Ranking
+from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.kept_documents import kept_documents, options_of_kept
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects import openai
 from encserve_gateway.exchange import Exchange
@@ -49,12 +51,17 @@ async def rerank(exchange: Exchange) -> Response:
     query = fields.required_text("query")
     if exchange.path == "/v2/rerank" and not query.strip():
         raise fields.wrong("query", "must not be empty or be only whitespace")
-    documents = read_documents(fields, "documents", most=exchange.services.config.max_texts)
+    most = exchange.services.config.max_texts
+    kept = await kept_documents(fields, "documents", most=most)
+    documents = read_documents(fields, "documents", most=most) if kept is None else kept
     top = fields.whole("top_n", least=0) or fields.whole("top_k", least=0)
     with_documents = fields.flag("return_documents", False)
+    if with_documents and kept is not None:
+        raise fields.wrong("return_documents", "is true, and the documents are no texts")
     refuse_raw_scores(fields)
-    served = await exchange.model("text-ranking")
-    ranking = await _question(exchange, served, "documents").rank(query, documents, top_k=top)
+    exchange.is_kept, options = kept is not None, {} if kept is None else options_of_kept(fields)
+    served = await exchange.model("text-ranking" if kept is None else LATE_INTERACTION)
+    ranking = await _question(exchange, served, "documents").rank(query, documents, top_k=top, **options)
     results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": score}
         | ({"document": {"text": documents[index]}} if with_documents else {})

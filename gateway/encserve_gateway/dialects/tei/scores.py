@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.kept_documents import kept_documents, options_of_kept
 from encserve_gateway.dialects.tei.options import (
     characters_of,
     refuse_raw_scores,
@@ -23,13 +25,18 @@ async def rerank(exchange: Exchange) -> Response:
     """`POST /rerank` with `texts`: a list, best first. `top_n`, which TEI does not know, is what LiteLLM sends."""
     fields = exchange.fields
     query = fields.required_text("query")
-    texts = fields.texts("texts", most=exchange.services.config.max_texts)
+    most = exchange.services.config.max_texts
+    kept = await kept_documents(fields, "texts", most=most)
+    texts = fields.texts("texts", most=most) if kept is None else []
     refuse_raw_scores(fields)
     with_text = fields.flag("return_text", False)
+    if with_text and kept is not None:
+        raise fields.wrong("return_text", "is true, and the texts are vectors")
     top = fields.whole("top_n", least=0)
-    served = await served_for(exchange, "text-ranking")
+    exchange.is_kept, options = kept is not None, {} if kept is None else options_of_kept(fields)
+    served = await served_for(exchange, "text-ranking" if kept is None else LATE_INTERACTION)
     question = Question(exchange=exchange, served=served, field="texts", truncate=truncation(fields))
-    ranking = await question.rank(query, texts, top_k=top)
+    ranking = await question.rank(query, texts if kept is None else kept, top_k=top, **options)
     items: list[dict[str, Any]] = [
         {"index": index, "score": score} | ({"text": texts[index]} if with_text else {})
         for index, score in zip(ranking.indices.tolist(), ranking.scores, strict=True)

@@ -52,7 +52,7 @@ class Tokenization:
 
     def texts(self, groups: list[list[str]]) -> list[list[str]]:
         """Return of what was read the groups of texts."""
-        return groups[self._layout.LABELS :]
+        return groups[self._layout.LABELS : self._layout.READ]
 
     def rows(self, groups: list[list[str]], options: Options) -> list[tuple[str, ...]]:
         """Return of what was read the texts of each row that the network will see."""
@@ -68,7 +68,7 @@ class Tokenization:
         kept = iter(keep_tokens(wanted, self._encode, self._cuts))
         answers: list[dict[str, NDArray[Any]] | InvalidArgument] = []
         for groups, options in requests:
-            own = [list(islice(kept, len(group))) for group in groups]
+            own = [list(islice(kept, len(group))) for group in groups[: self._layout.READ]]
             refused = next((each for group in own for each in group if isinstance(each, InvalidArgument)), None)
             if refused is not None:
                 answers.append(refused)
@@ -91,7 +91,8 @@ class Tokenization:
     def _wanted(self, groups: Sequence[Sequence[str]], options: Options) -> Iterator[Wanted]:
         from_end = options.get("truncate") == "start"
         names = chain(self._layout.NAMES or self.inputs, repeat("text"))
-        for group, room, name in zip(groups, self._layout.kept_lengths(groups, options), names, strict=False):
+        tokenized = groups[: self._layout.READ]
+        for group, room, name in zip(tokenized, self._layout.kept_lengths(groups, options), names, strict=False):
             for index, text in enumerate(group):
                 yield Wanted(text, room, from_end, f"{name} {index}")
 

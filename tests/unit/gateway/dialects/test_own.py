@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from unit.gateway.asgi import get, post
+from unit.gateway.dialects.test_late_interaction import LATE, late
 from unit.gateway.pipelines import PIPELINES, answer, vector_of
 
 from encserve import AsyncClient
@@ -41,6 +42,7 @@ VALUES = {
     "prompt": "find: ",
     "input_type": "query",
     "instruction": "Does it name a place?",
+    "document_vectors": "int8",
     "dimensions": 4,
     "normalize": False,
     "output_dtype": "float32",
@@ -114,7 +116,7 @@ async def test_each_verb_gives_the_fields_of_the_sdk_s_result(fake, name):
 @pytest.mark.parametrize("name", sorted(set(VERBS) - {"score"}))
 async def test_each_option_reaches_the_pipeline(fake, name):
     for option in VERBS[name].options:
-        gateway = fake()
+        gateway = fake(late, pipelines=(*PIPELINES, LATE))
         body = ARGUMENTS[name] | BESIDE.get(option, {}) | {option: VALUES[option]}
         assert Draft202012Validator(request_schema(VERBS[name])).is_valid(body)
         await post(gateway.gateway, path_of(VERBS[name]), body)
@@ -176,7 +178,7 @@ WRONG = {
     "a text for a number": ("rerank", {"query": "q", "documents": ["a"], "top_k": "1"}, "top_k"),
     "a number for a flag": ("embed", {"texts": ["a"], "normalize": 1}, "normalize"),
     "a list for a text": ("rerank", {"query": ["q"], "documents": ["a"]}, "query"),
-    "an option of another verb": ("rerank", {"query": "q", "documents": ["a"], "dimensions": 3}, "dimensions"),
+    "an option of another verb": ("rerank", {"query": "q", "documents": ["a"], "normalize": True}, "normalize"),
     "an adapter without a name": (
         "embed",
         {"texts": ["a", "b"], "adapter": ["legal", ""], "model": "unknown"},

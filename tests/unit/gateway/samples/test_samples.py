@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from unit.gateway.asgi import get, post
-from unit.gateway.pipelines import Fake, answer
+from unit.gateway.dialects.test_late_interaction import KEPT, LATE, late
+from unit.gateway.pipelines import PIPELINES, Fake, answer
 from unit.gateway.test_command import parsed
 
 from encserve import InferenceFailed, InvalidInput
@@ -34,12 +35,12 @@ BODIES = {
 def sampled(tmp_path):
     """Makes a gateway with a key that is its name, of these settings."""
 
-    def made(function=answer, *, scrub_model="", **settings):
+    def made(function=answer, *, scrub_model="", pipelines=PIPELINES, **settings):
         keys = [{"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest()} for name in ("alice", "bob")]
         keys[0] |= settings
         (tmp_path / "keys.json").write_text(json.dumps({"keys": keys}))
         samples = SampleConfig(folder=tmp_path / "samples", scrub_model=scrub_model)
-        return Sampled(tmp_path, function=function, keys=tmp_path / "keys.json", samples=samples)
+        return Sampled(tmp_path, function=function, pipelines=pipelines, keys=tmp_path / "keys.json", samples=samples)
 
     return made
 
@@ -62,6 +63,13 @@ class Sampled(Fake):
 
     def count(self, outcome, key="alice"):
         return self.number("sampled_requests_total", key=key, outcome=outcome)
+
+
+async def test_vectors_are_no_texts_to_keep(sampled):
+    gateway = sampled(late, pipelines=(LATE,), log_share=1, log_until=SOON)
+    for documents, count in ((["a"], 1), (KEPT, 1)):
+        assert (await gateway.ask("/v1/rerank", {"query": "q", "documents": documents})).status == 200
+        assert len(gateway.lines) == count
 
 
 @pytest.mark.parametrize("path", BODIES)

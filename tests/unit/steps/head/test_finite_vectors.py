@@ -9,13 +9,18 @@ from encserve_server.steps.head.loading import load_head
 OPTIONS = {"dimensions": None, "normalize": True, "rank": False, "top_k": None, "spans": None, "span_by": None}
 ONES = np.ones(4, np.int32)
 TWO_SPANS = {"span_at": np.array([[0, 2], [2, 4]], np.int32), "span_count": np.array([1, 1], np.int32)}
+NONE_GIVEN = {"document_vector": np.empty((0, 8), np.float32), "document_count": np.empty(0, np.int32)}
 LATE = {"mean": False, "query": {"max_length": 8, "filled_to": 0}}
 SETTINGS = {"late_interaction": LATE, "limits": {"max_tokens_per_request": 100}}
 CASES = {
     "vectors.text_vectors": ("sentence_embedding", {"lengths": ONES, "window_count": ONES}, {}),
     "vectors.token_vectors": ("token_embedding", {}, {}),
     "vectors.token_or_span_vectors": ("token_embedding", TWO_SPANS, {"span_by": "tokens"}),
-    "vectors.late_interaction": ("token_embedding", {"vector_at": np.arange(4), "vector_count": ONES}, {}),
+    "vectors.late_interaction": (
+        "token_embedding",
+        {"vector_at": np.arange(4), "vector_count": ONES, **NONE_GIVEN},
+        {},
+    ),
 }
 
 

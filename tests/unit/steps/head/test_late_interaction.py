@@ -10,14 +10,22 @@ from encserve_server.steps.head.answers.vectors.late_interaction import Head, ma
 from encserve_server.steps.head.loading import CheckedHead
 from encserve_server.steps.request.options import InvalidArgument
 
-OPTIONS = {"dimensions": None, "normalize": False, "output_dtype": "float32", "rank": False, "top_k": None}
+OPTIONS = {
+    "dimensions": None,
+    "normalize": False,
+    "output_dtype": "float32",
+    "rank": False,
+    "top_k": None,
+    "document_vectors": None,
+}
+NONE_GIVEN = {"document_vector": np.empty((0, 6), np.float32), "document_count": np.empty(0, np.int32)}
 
 
 def request(rng, counts, width=6):
     """Some tokens of texts, of which each text has so many vectors as `counts` says."""
     at = np.sort(rng.choice(3 * sum(counts), sum(counts), replace=False)).astype(np.int32)
     rows = rng.normal(size=(3 * sum(counts), width)).astype(np.float32)
-    return {"token_embedding": rows, "vector_at": at, "vector_count": np.array(counts, np.int32)}
+    return {"token_embedding": rows, "vector_at": at, "vector_count": np.array(counts, np.int32), **NONE_GIVEN}
 
 
 def head(**settings):
@@ -41,6 +49,37 @@ def test_scores_are_sums_of_the_largest_products(mean):
     assert answer["embedding"].shape == (0, 6)
     best = head(mean=mean).answer(asked, OPTIONS | {"rank": True, "top_k": 2})
     assert best["index"].tolist() == order[:2].tolist()
+
+
+def test_vectors_that_are_given_score_as_those_of_texts_do():
+    asked = request(np.random.default_rng(0), [7, 1, 12, 3, 5])
+    by_texts = head(mean=True).answer(asked, OPTIONS | {"rank": True, "normalize": True, "dimensions": 4})
+    rows = asked["token_embedding"][asked["vector_at"], :4]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    query = {name: asked[name][:7] for name in ("vector_at",)} | {"vector_count": asked["vector_count"][:1]}
+    given = {"document_vector": rows[7:], "document_count": asked["vector_count"][1:]}
+    options = OPTIONS | {"rank": True, "normalize": True, "dimensions": 4, "document_vectors": "float32"}
+    answer = head(mean=True).answer(asked | query | given, options)
+    assert answer["index"].tolist() == by_texts["index"].tolist()
+    np.testing.assert_allclose(answer["score"], by_texts["score"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("counts", "given", "message"),
+    [
+        ([1], NONE_GIVEN, "there are 1 texts and 0 given documents"),
+        ([1, 2], {"document_count": [1], "document_vector": np.zeros((1, 6))}, "there are 2 texts and 1 given"),
+        ([1], {"document_count": [1], "document_vector": np.zeros((1, 5))}, r"shape \[1, 1, 5\]; .* of 6 numbers"),
+        ([1], {"document_count": [101], "document_vector": np.zeros((101, 6))}, "at most 100 vectors"),
+        ([1], {"document_count": [2], "document_vector": np.zeros((1, 6))}, "document_count adds up to 2"),
+        ([1], {"document_count": [0, 1], "document_vector": np.zeros((1, 6))}, "document_count holds 0"),
+    ],
+)
+def test_given_vectors_that_do_not_fit(counts, given, message):
+    given = {name: np.asarray(given[name], NONE_GIVEN[name].dtype) for name in NONE_GIVEN}
+    asked = request(np.random.default_rng(4), counts) | given
+    with pytest.raises(InvalidArgument, match=message):
+        head().answer(asked, OPTIONS | {"rank": True, "document_vectors": "float32"})
 
 
 def test_a_document_alone_has_the_score_that_it_has_beside_others():
@@ -86,7 +125,11 @@ def test_vectors_are_those_of_the_tokens_that_have_one():
         (request(np.random.default_rng(4), [9, 2]), {"rank": True}, "the query has 9 vectors; at most 8"),
         ({"vector_count": np.array([3, 0], np.int32)}, {}, "vector_count holds 0; 1 or more"),
         ({"vector_count": np.array([1, 1], np.int32)}, {}, "vector_count adds up to 2"),
-        ({"vector_count": np.array([3], np.int32)}, {"rank": True}, "there are 1 texts; a query and one document"),
+        (
+            {"vector_count": np.array([3], np.int32)},
+            {"rank": True},
+            "there are 1 texts and 0 given documents; a query and one",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit(changes, options, message):

@@ -1,5 +1,7 @@
 """The layout of late interaction, on a tokenizer of whole words."""
 
+from base64 import b64encode
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -25,20 +27,40 @@ def tokenizer():
     return tokenizer
 
 
+SETTINGS = {
+    "layout": "queries_and_documents",
+    "limits": LIMITS,
+    "tensors": ["attention_mask"],
+    "late_interaction": {
+        "query": {**SIDE, **QUERIES},
+        "document": {**SIDE, **DOCUMENTS},
+        "attends_to_filling": False,
+        "mean": False,
+        "width": 4,
+    },
+}
+OPTIONS = {
+    "truncate": "end",
+    "input_type": "document",
+    "rank": False,
+    "document_vectors": None,
+    "dimensions": None,
+    "normalize": True,
+}
+
+
 def lay(tokenizer, texts, *, query=(), document=(), attends=False, limits=(), **options):
-    settings = {
-        "layout": "queries_and_documents",
+    late = {
+        "query": {**SIDE, **QUERIES, **dict(query)},
+        "document": {**SIDE, **DOCUMENTS, **dict(document)},
+        "attends_to_filling": attends,
+    }
+    settings = SETTINGS | {
         "limits": {**LIMITS, **dict(limits)},
-        "tensors": ["attention_mask"],
-        "late_interaction": {
-            "query": {**SIDE, **QUERIES, **dict(query)},
-            "document": {**SIDE, **DOCUMENTS, **dict(document)},
-            "attends_to_filling": attends,
-            "mean": False,
-        },
+        "late_interaction": SETTINGS["late_interaction"] | late,
     }
     tokenization = Tokenization(tokenizer, settings)
-    options = {"truncate": "end", "input_type": "document", "rank": False, **options}
+    options = OPTIONS | options
     raw = {"text": [text.encode() for text in texts]}
     (answer,) = tokenization.tokenize([(tokenization.read(raw, options), options)])
     if isinstance(answer, InvalidArgument):
@@ -122,3 +144,50 @@ def test_another_head_of_the_encoder_attends_to_all_of_its_tokens(tokenizer):
     tokenization = Tokenization(tokenizer, settings)
     (answer,) = tokenization.tokenize([([["w1", "w2 w3"]], {"truncate": "end"})])
     assert answer["attention_mask"].tolist() == [1] * 7
+
+
+def kept(*counts, dtype="<f4"):
+    """Documents of so many vectors of 4 numbers, and these numbers."""
+    own = [np.arange(4 * count, dtype=dtype).reshape(count, 4) for count in counts]
+    return [b64encode(each.tobytes()).decode() for each in own], own
+
+
+def test_vectors_of_documents_stand_beside_the_query_alone(tokenizer):
+    documents, vectors = kept(3, 1)
+    answer = lay(tokenizer, ["w1 .", *documents], rank=True, document_vectors="float32")
+    query = lay(tokenizer, ["w1 ."], input_type="query")
+    assert query["document_vector"].shape == (0, 4)
+    given = {name: answer.pop(name) for name in ("document_vector", "document_count")}
+    assert given["document_count"].tolist() == [3, 1]
+    np.testing.assert_array_equal(given["document_vector"], np.concatenate(vectors))
+    for name, tensor in answer.items():
+        np.testing.assert_array_equal(tensor, query[name], err_msg=name)
+
+
+def test_requests_beside_one_with_vectors_keep_their_own_tokens(tokenizer):
+    """Vectors are no texts: as such they would take the tokens of the texts behind them."""
+    documents, _ = kept(1)
+    tokenization = Tokenization(tokenizer, SETTINGS)
+    ranks = OPTIONS | {"rank": True, "document_vectors": "float32"}
+    requests = [
+        (tokenization.read({"text": [text.encode() for text in texts]}, options), options)
+        for texts, options in ((["w1", *documents], ranks), (["w2 w3"], OPTIONS))
+    ]
+    assert tokenization.texts(requests[0][0]) == [["w1"], []]
+    assert tokenization.rows(*requests[0]) == [("w1",)]
+    _, other = tokenization.tokenize(requests)
+    assert rows(other) == [[CLS, DOCUMENT, *words(2, 3), SEP]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rank": False}, "document_vectors is 'float32' and rank is false"),
+        ({"document_vectors": "int8", "normalize": False}, "document_vectors is 'int8' and normalize is false"),
+        ({"dimensions": 3}, "document 0 has 16 bytes; vectors of 3 numbers in float32 have 12 each"),
+    ],
+)
+def test_vectors_that_cannot_be_ranked(tokenizer, options, message):
+    documents, _ = kept(1)
+    with pytest.raises(InvalidArgument, match=message):
+        lay(tokenizer, ["w1", *documents], **{"rank": True, "document_vectors": "float32"} | options)

@@ -22,6 +22,8 @@ class TextLayout(ABC):
     """What errors call the texts of each group, where the groups are not the inputs."""
     LABELS = 0
     """How many groups come first of what is put beside each text, and is none that somebody asks about."""
+    READ: int | None = None
+    """How many groups come first of what is tokenized; None where all is."""
     TRACKS_OFFSETS = False
     """Whether encodings must know where in the text each token stands."""
 
@@ -36,7 +38,7 @@ class TextLayout(ABC):
     def rows(self, groups: Sequence[Sequence[str]], options: Options) -> Iterable[tuple[str, ...]]:
         """Return of what was read the texts of each row that the network will see: each by itself, unless rows have
         more. A text that it reads in windows counts as one."""
-        return ((text,) for group in groups for text in group)
+        return ((text,) for group in groups[: self.READ] for text in group)
 
     def split(self, groups: list[list[str]], options: Options) -> list[list[str]]:
         """Return what to tokenize of what was read, in groups: all of it as it is, unless texts are tokenized in

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ...request.options import InvalidArgument, Options
+from ..given_vectors import GivenVectors
 from ..kept_tokens import Tokens
 from ..limits import Limits
 from ..rows.packed_rows import check_some_tokens, check_tokens, cut_text
@@ -65,8 +66,9 @@ class _Row:
 
 
 class Layout(TextLayout):
-    """Texts of one kind, or a query and the documents that are to be ranked."""
+    """Texts of one kind, or a query and the documents that are to be ranked, or vectors of these."""
 
+    READ = len(_NAMES)
     TRACKS_OFFSETS = True
     NAMES = _NAMES
 
@@ -77,13 +79,21 @@ class Layout(TextLayout):
         self._sides = tuple(Side.from_settings(stated[name]) for name in _NAMES)
         self._attends: bool = stated["attends_to_filling"]
         self._tensors: Sequence[str] = settings["tensors"]
+        self._given = GivenVectors(stated["width"], self._limits.max_tokens_per_request)
 
     def read(self, inputs: Mapping[str, Sequence[bytes]], options: Options) -> list[list[str]]:
-        """Return the texts to tokenize, each with its prompt, in two groups: queries and documents.
+        """Return the texts to tokenize, each with its prompt, in two groups: queries and documents. In a third one come
+        documents of which vectors are given, as they are.
 
         Raises InvalidArgument.
         """
         raw = inputs["text"]
+        given: list[str] = []
+        if options["document_vectors"] and not options["rank"]:
+            raise InvalidArgument(
+                f"option document_vectors is {options['document_vectors']!r} and rank is false; vectors are given to "
+                "be ranked"
+            )
         if options["rank"]:
             if len(raw) < 2:
                 raise InvalidArgument(
@@ -91,10 +101,14 @@ class Layout(TextLayout):
                 )
             self._limits.check_count(len(raw), "texts, the query among them")
             groups = [self._limits.decode(raw[:1], name=_NAMES[0]), self._limits.decode(raw[1:], name=_NAMES[1])]
+            if options["document_vectors"]:
+                groups[1], given = [], groups[1]
+                self._given.check(given, options)
         else:
             texts = self._limits.decode(raw)
             groups = [texts, []] if options["input_type"] == _NAMES[0] else [[], texts]
-        return [[side.prompt + text for text in group] for side, group in zip(self._sides, groups, strict=True)]
+        prompted = [[side.prompt + text for text in group] for side, group in zip(self._sides, groups, strict=True)]
+        return [*prompted, given] if given else prompted
 
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return, for queries and documents, the tokens of a text that truncation can keep."""
@@ -105,11 +119,12 @@ class Layout(TextLayout):
     ) -> dict[str, NDArray[Any]]:
         """Return the rows of n texts, T tokens together, queries first: `input_ids` (T,), `lengths` (n,) and, where the
         network is told, `attention_mask` (T,), 0 at tokens that no other attends to; of the V tokens that have a vector
-        `vector_at` (V,), their places among all T, and `offsets` (V, 2); and `vector_count` (n,).
+        `vector_at` (V,), their places among all T, and `offsets` (V, 2); and `vector_count` (n,). Of the D vectors that
+        are given of m documents, none without that, `document_vector` (D, d) and `document_count` (m,).
 
         Raises:
-            InvalidArgument: a text has no tokens, none with a vector, or is too long and may not be cut; or the request
-                has too many tokens.
+            InvalidArgument: a text has no tokens, none with a vector, or is too long and may not be cut; the request
+                has too many tokens; or what is given of a document is no base64, or not finite.
         """
         rows, laid = [], 0
         for side, name, group in zip(self._sides, _NAMES, encodings, strict=True):
@@ -129,6 +144,8 @@ class Layout(TextLayout):
             "token_count": lengths.astype(np.int32),
             "dropped_count": np.array([row.dropped for row in rows], np.int32),
         }
+        given = groups[self.READ] if len(groups) > self.READ else []
+        tensors["document_vector"], tensors["document_count"] = self._given.read(given, options)
         if "attention_mask" in self._tensors:
             attended = [np.arange(len(row.ids)) < row.attended for row in rows]
             tensors["attention_mask"] = np.concatenate(attended).astype(np.int64)

@@ -26,30 +26,59 @@ class Head:
         self._most_of_query = max(stated["query"]["max_length"], stated["query"]["filled_to"])
         self._most_tokens: int = settings["limits"]["max_tokens_per_request"]
         self.fit = Fit(
-            {"token_embedding": ("tokens", "width"), "vector_at": ("vectors",), "vector_count": ("texts",)},
-            {"vector_count": "vectors"},
+            {
+                "token_embedding": ("tokens", "width"),
+                "vector_at": ("vectors",),
+                "vector_count": ("texts",),
+                "document_vector": ("given vectors", "given width"),
+                "document_count": ("given documents",),
+            },
+            {"vector_count": "vectors", "document_count": "given vectors"},
         )
 
     def answer(self, inputs: Mapping[str, NDArray[Any]], options: Options) -> dict[str, NDArray[Any]]:
         """Return `embedding` (V, dimensions), or one of its shorter forms, of the V tokens with a vector of all texts,
         from those of all tokens (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the
-        query, which is the first text. The outputs that were not asked for have no elements."""
-        rows, at, counts = inputs["token_embedding"], inputs["vector_at"], inputs["vector_count"]
+        query, which is the first text. The documents are the other texts, or `document_vector` (D, dimensions) where
+        vectors are given. The outputs that were not asked for have no elements."""
+        rows, at = inputs["token_embedding"], inputs["vector_at"]
         self._check(rows, at)
         vectors = finish_vectors(rows[at], options)
         if not options["rank"]:
             none = {"index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
             return in_forms(vectors, options) | none
-        if len(counts) < 2:
-            raise InvalidArgument(f"there are {len(counts)} texts; a query and one document at least are expected")
-        asked = int(counts[0])
-        if asked > self._most_of_query:
-            raise InvalidArgument(f"the query has {asked} vectors; at most {self._most_of_query} are expected")
-        scores = max_sim(vectors[:asked], vectors[asked:], counts[1:])
+        query, documents, counts = self._sides(vectors, inputs, options)
+        scores = max_sim(query, documents, counts)
         if self._mean:
-            scores /= np.float32(asked)
+            scores /= np.float32(len(query))
         order = descending(scores, options["top_k"])
         return in_forms(vectors[:0], options) | {"index": order.astype(np.int32), "score": scores[order]}
+
+    def _sides(
+        self, vectors: Floats, inputs: Mapping[str, NDArray[Any]], options: Options
+    ) -> tuple[Floats, Floats, NDArray[np.int32]]:
+        """Return the vectors of the query (q, d), those of all documents (D, d), and how many of them each has. Raises
+        InvalidArgument."""
+        texts, given = inputs["vector_count"], inputs["document_count"]
+        is_given = options["document_vectors"] is not None
+        documents = given if is_given else texts[1:]
+        if not len(documents) or (is_given and len(texts) != 1):
+            raise InvalidArgument(
+                f"there are {len(texts)} texts and {len(given)} given documents; a query and one document at least are "
+                "expected"
+            )
+        asked = int(texts[0])
+        if asked > self._most_of_query:
+            raise InvalidArgument(f"the query has {asked} vectors; at most {self._most_of_query} are expected")
+        if not is_given:
+            return vectors[:asked], vectors[asked:], documents
+        rows = inputs["document_vector"]
+        if len(rows) > self._most_tokens or rows.shape[1] != vectors.shape[1]:
+            raise InvalidArgument(
+                f"input document_vector has shape {[1, *rows.shape]}; at most {self._most_tokens} vectors of "
+                f"{vectors.shape[1]} numbers are expected"
+            )
+        return vectors, rows, documents
 
     def _check(self, rows: Floats, at: NDArray[np.int32]) -> None:
         """Refuse what no request of the pipeline has: the products of a query and documents grow with the square of
