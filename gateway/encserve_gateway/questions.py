@@ -65,18 +65,27 @@ class Question:
         return await self.ask(AsyncClient.embed, texts, **options)
 
     async def rank(
-        self, query: str, documents: Sequence[str] | Kept, *, top_k: int | None = None, **of_kept: Any
+        self,
+        query: str,
+        documents: Sequence[str] | Kept,
+        *,
+        top_k: int | None = None,
+        instruction: str | None = None,
+        **of_kept: Any,
     ) -> Ranking:
         """The order of documents for a query, best first, and their scores: of the `top_k` best, or of all for 0 or
-        None. Of documents whose vectors were kept there are further options."""
+        None. `instruction` is what they are judged by, None where nothing is said of it. Of documents whose vectors
+        were kept there are further options."""
         top_k = min(top_k, len(documents)) if top_k else None
-        return await self.ask(AsyncClient.rerank, query, documents, prompt_name=None, top_k=top_k, **of_kept)
+        options = {"prompt_name": None, "instruction": instruction, "top_k": top_k}
+        return await self.ask(AsyncClient.rerank, query, documents, **options, **of_kept)
 
-    async def rank_one_of_many(self, query: str, document: str) -> Ranking:
+    async def rank_one_of_many(self, query: str, document: str, *, instruction: str | None = None) -> Ranking:
         """The score of a document for a query, beside which those of others are to stand: without a caller it is of the
         active version, since a candidate's share of such questions would be drawn one by one."""
         version = "active" if self.exchange.caller is None else None
-        return await self.ask(AsyncClient.rerank, query, [document], prompt_name=None, version=version)
+        options = {"prompt_name": None, "instruction": instruction, "version": version}
+        return await self.ask(AsyncClient.rerank, query, [document], **options)
 
     async def classify(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, top_k: int | None = None

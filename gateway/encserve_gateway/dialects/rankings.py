@@ -17,6 +17,7 @@ import numpy as np
 from encserve import Ranking
 from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.instruction import read_instruction, refuse_instruction
 from encserve_gateway.bodies.kept_documents import kept_documents, options_of_kept
 from encserve_gateway.bodies.truncation import truncation_of
 from encserve_gateway.dialects import openai
@@ -61,7 +62,8 @@ async def rerank(exchange: Exchange) -> Response:
     refuse_raw_scores(fields)
     exchange.is_kept, options = kept is not None, {} if kept is None else options_of_kept(fields)
     served = await exchange.model("text-ranking" if kept is None else LATE_INTERACTION)
-    ranking = await _question(exchange, served, "documents").rank(query, documents, top_k=top, **options)
+    instruction, question = read_instruction(fields, served.pipeline), _question(exchange, served, "documents")
+    ranking = await question.rank(query, documents, top_k=top, instruction=instruction, **options)
     results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": score}
         | ({"document": {"text": documents[index]}} if with_documents else {})
@@ -89,6 +91,7 @@ async def ranking(exchange: Exchange) -> Response:
     query = fields.nested("query") or Fields({}, inside="query")
     text = query.required_text("text")
     passages = read_documents(fields, "passages", most=exchange.services.config.max_texts)
+    refuse_instruction(fields)
     served = await exchange.named(exchange.parameters.get("model") or fields.text("model"), "text-ranking")
     top = fields.whole("top_k", least=0)  # of the hosted service, which LiteLLM asks
     answer = await _question(exchange, served, "passages").rank(text, passages, top_k=top)
@@ -106,11 +109,11 @@ async def score(exchange: Exchange) -> Response:
         raise fields.wrong(second, f"has {len(documents)} items and {first} {len(queries)}, expected as many or one")
     refuse_raw_scores(fields)
     served = await exchange.model("text-ranking")
-    question = _question(exchange, served, second)
+    instruction, question = read_instruction(fields, served.pipeline), _question(exchange, served, second)
     if len(queries) == 1:
-        rankings = [await question.rank(queries[0], documents)]
+        rankings = [await question.rank(queries[0], documents, instruction=instruction)]
     else:
-        rankings = await _of_one_version(question, list(zip(queries, documents, strict=True)))
+        rankings = await _of_one_version(question, list(zip(queries, documents, strict=True)), instruction=instruction)
     scores = np.concatenate([each.scores[np.argsort(each.indices)] for each in rankings])
     data = [{"index": index, "object": "score", "score": value} for index, value in enumerate(scores)]
     return json_response({**frame_of_list(exchange, served), "data": data})
@@ -155,11 +158,13 @@ def _question(exchange: Exchange, served: Served, field: str) -> Question:
     return Question(exchange=exchange, served=served, field=field, truncate=way)
 
 
-async def _of_one_version(question: Question, pairs: Sequence[tuple[str, str]]) -> list[Ranking]:
+async def _of_one_version(
+    question: Question, pairs: Sequence[tuple[str, str]], *, instruction: str | None
+) -> list[Ranking]:
     """The scores of pairs, which stand side by side: where a promotion came between them, all are asked anew. Raises
     Fault."""
     for _ in range(TRIES):
-        rankings = await all_of([question.rank_one_of_many(query, document) for query, document in pairs])
+        rankings = await all_of([question.rank_one_of_many(*pair, instruction=instruction) for pair in pairs])
         if len({ranking.version for ranking in rankings}) == 1:
             return rankings
     raise Fault(Kind.UNREACHABLE, f"the model changed its version during the request, {TRIES} times")

@@ -6,6 +6,7 @@ from typing import Any
 
 from encserve._verbs.verb import LATE_INTERACTION
 from encserve_gateway.bodies.fields import Fields
+from encserve_gateway.bodies.instruction import refuse_instruction
 from encserve_gateway.bodies.kept_documents import kept_documents, options_of_kept
 from encserve_gateway.dialects.tei.options import (
     characters_of,
@@ -29,6 +30,7 @@ async def rerank(exchange: Exchange) -> Response:
     kept = await kept_documents(fields, "texts", most=most)
     texts = fields.texts("texts", most=most) if kept is None else []
     refuse_raw_scores(fields)
+    refuse_instruction(fields)
     with_text = fields.flag("return_text", False)
     if with_text and kept is not None:
         raise fields.wrong("return_text", "is true, and the texts are vectors")
