@@ -37,6 +37,7 @@ def reranker_of(
     if not (folder / "modules.json").is_file():
         messages = Messages() if tokenizer.chat_template else None
         if str((config.architectures or [""])[0]).endswith("ForCausalLM"):
+            _refuse_mere_chat(folder, tokenizer)
             score = usual_logit_score(tokenizer)
     if score is None and messages is None:
         return None
@@ -56,6 +57,21 @@ def reranker_of(
             "the tokenizer of the checkpoint cuts at the start of a text (truncation_side), where its template stands"
         )
     return Reranker(template, score)
+
+
+def _refuse_mere_chat(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise Unsupported for a language model whose chat template, if it has one, is that of a chat and of no pair:
+    sentence-transformers would leave out what has another role, or show the words of a chat to a model that was trained
+    on others."""
+    template = tokenizer.chat_template
+    if template is None or (isinstance(template, str) and not all(role in template for role in ("query", "document"))):
+        raise Unsupported(
+            f"{folder} is a language model without modules.json, and has no chat template for the roles 'query' and "
+            "'document': nothing says how it is asked about a pair, and of which words a score is made. Take a "
+            "revision of the checkpoint that has both (--revision), or save it with CrossEncoder(modules=[Transformer("
+            "..., transformer_task='text-generation'), LogitScore(true_token_id, false_token_id)]).save_pretrained("
+            "...), with the template and the words that it was trained with, which for mxbai-rerank-v2 are '1' and '0'"
+        )
 
 
 def check_room(reranker: Reranker, modules: SentenceModules, tokenizer: PreTrainedTokenizerBase, length: int) -> None:

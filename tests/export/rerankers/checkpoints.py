@@ -16,6 +16,12 @@ TEMPLATE = (
 )
 PLAIN = "<s>{{ messages[-2].content }} | {{ messages[-1].content }}</s>"
 """A template without a place for an instruction."""
+OF_A_CHAT = (
+    "<s>{% for message in messages %}{% if message.role in ('system', 'user', 'assistant') %}"
+    "{{ message.role }}: {{ message.content }}</s>{% endif %}{% endfor %}"
+)
+"""As Qwen's: a message of another role is left out."""
+OF_ANY_ROLE = "<s>{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}"
 ASKED = {"method": "forward", "method_output_name": "logits"}
 PROMPTS = {"place": "Does it name a place?"}
 
@@ -32,6 +38,15 @@ def write_reranker(folder, case="qwen3", *, template=TEMPLATE, score=None, setti
     if settings is not None:
         stated = {"model_type": "CrossEncoder", **settings}
         (folder / "config_sentence_transformers.json").write_text(json.dumps(stated))
+    return folder
+
+
+def of_usual_words(folder, **how):
+    """As a language model is published: nothing says how a score is made but its architecture."""
+    write_reranker(folder, vocab_size=502, **how)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["yes", "no"])
+    tokenizer.save_pretrained(folder)
     return folder
 
 

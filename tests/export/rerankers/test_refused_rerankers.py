@@ -15,7 +15,18 @@ from encserve_server.steps.request.options import InvalidArgument, OptionRules
 from encserve_server.steps.tokenize.tokenization import Tokenization
 from export.certificate.staged import stage
 
-from .checkpoints import ASKED, MAX_LENGTH, PLAIN, PROMPTS, TEMPLATE, write_modules, write_reranker
+from .checkpoints import (
+    ASKED,
+    MAX_LENGTH,
+    OF_A_CHAT,
+    OF_ANY_ROLE,
+    PLAIN,
+    PROMPTS,
+    TEMPLATE,
+    of_usual_words,
+    write_modules,
+    write_reranker,
+)
 
 YES_NO = {"true_token_id": 40, "false_token_id": 41}
 
@@ -78,6 +89,21 @@ def test_a_reranker_that_is_refused(changes, error, message, tmp_path):
     folder = write_reranker(tmp_path, **changes)
     with pytest.raises(error, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize("template", [OF_A_CHAT, OF_ANY_ROLE, PLAIN, None])
+def test_a_bare_language_model_whose_template_is_for_no_pair(template, tmp_path):
+    """As mxbai-rerank-v2 was first published: the library would score every pair alike, or next to random."""
+    folder = of_usual_words(tmp_path, template=template)
+    with pytest.raises(
+        Unsupported, match=r"nothing says how it is asked about a pair.*\(--revision\).*LogitScore\(true_token_id"
+    ):
+        load(folder)
+
+
+def test_a_bare_language_model_is_told_of_the_task(tmp_path):
+    with pytest.raises(Unsupported, match=r"task text-generation .* --task text-ranking serves a language model"):
+        load(of_usual_words(tmp_path), task=None)
 
 
 def test_pairs_that_the_library_would_put_into_no_template(tmp_path):

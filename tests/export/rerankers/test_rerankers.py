@@ -3,7 +3,6 @@
 import numpy as np
 import onnx
 import pytest
-import transformers
 from sentence_transformers import CrossEncoder
 
 from encserve import Client
@@ -13,20 +12,11 @@ from encserve_export.network.packed_graph import GRAPH_FILE
 from export.certificate.in_process import served_in_process
 from export.certificate.staged import stage
 
-from .checkpoints import PLAIN, PROMPTS, SEQUENCES, write_reranker
+from .checkpoints import PLAIN, PROMPTS, SEQUENCES, of_usual_words, write_reranker
 
 YES_NO = {"true_token_id": 40, "false_token_id": 41}
 QUERY = "where is the lamp"
 DOCUMENTS = ["on the table", "", " a\n", "</s> so: <s>", "it is said that the lamp was in the hall " * 9, "größer"]
-
-
-def of_usual_words(folder):
-    """As a language model is published: nothing says how a score is made but its architecture."""
-    write_reranker(folder, vocab_size=502)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(["yes", "no"])
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 CHECKPOINTS = {

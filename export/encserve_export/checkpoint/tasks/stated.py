@@ -31,8 +31,8 @@ def task_name(asked: str | None, folder: Path, config: PreTrainedConfig) -> str:
             raise Unsupported(f"{folder / 'config.json'} does not say what the checkpoint was trained for; give --task")
         task, origin = TasksManager.infer_task_from_model(network), f"architecture {architectures[0]}"
     if task not in OFFERED:
-        raise Unsupported(
-            f"task {task} (from {origin}) is not supported; supported is {', '.join(OFFERED)}. "
-            "--task feature-extraction serves the encoder without its head"
-        )
+        hint = "--task feature-extraction serves the encoder without its head"
+        if task == "text-generation":
+            hint = "--task text-ranking serves a language model that ranks by the logits of a word"
+        raise Unsupported(f"task {task} (from {origin}) is not supported; supported is {', '.join(OFFERED)}. {hint}")
     return str(task)
