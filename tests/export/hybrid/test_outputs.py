@@ -1,7 +1,7 @@
 """The three outputs of BGE-M3, each as FlagEmbedding gives it.
 
-`tests/golden/hybrid` has what FlagEmbedding 1.4.2 says of the same checkpoint and texts, one text at a time:
-`M3Embedder(folder, use_fp16=False, devices="cpu", colbert_dim=12)`, `encode` with all three, and `compute_score`.
+`tests/golden/hybrid` has what FlagEmbedding 1.4.2 says of the same checkpoint and texts, one text at a time; its
+`make.py` asked it.
 """
 
 from pathlib import Path
