@@ -10,13 +10,13 @@ from safetensors.torch import save_file
 from tokenizers import processors
 from trained_tokenizers import SPECIAL_TOKENS, byte_level_tokenizer, unigram_tokenizer, wordpiece_tokenizer
 
-from export.rerankers.checkpoints import TEMPLATE
+from export.rerankers.checkpoints import ASKED, TEMPLATE, write_modules
 from export.small_checkpoints import BEGIN, END
 
 PUBLISHED = json.loads((Path(__file__).parent / "checkpoints.json").read_text(encoding="utf-8"))
 """For each its `id`, its `licence`, the `config` of its network and the kind of its `tokenizer`; `seen` says whether
 the config stands in a public repository, where it was read. It is what is known of the checkpoint otherwise. `modules`
-and `kind` are those of sentence-transformers, `task` what a user must add."""
+and `kind` are those of sentence-transformers, `score` the words of its LogitScore, `task` what a user must add."""
 
 _TOKENIZERS = {"WordPiece": wordpiece_tokenizer, "byte-level BPE": byte_level_tokenizer, "Unigram": unigram_tokenizer}
 _WITHOUT_TYPES = ("distilbert", "mpnet", "modernbert", "roberta")
@@ -35,6 +35,8 @@ def write_folder(folder, published):
         _write(network / "config.json", published["config"])
     if "stanford" in published:
         _write(folder / "artifact.metadata", published["stanford"])
+    if "score" in published:
+        write_modules(folder, published["score"], {"text": ASKED, "message": ASKED | {"format": "flat"}})
     if "static" in published:
         _write_table(folder, published)
     else:
