@@ -1,9 +1,12 @@
 """On which steps of a decoder it is chosen which of its layers become integers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from encserve_export.errors import Unsupported
+from encserve_export.generation.precision import making
 from encserve_export.generation.precision.feeds import TOGETHER, StepFeeds
 from encserve_server.steps.generate.decoder.network import Shape
 
@@ -59,3 +62,20 @@ def test_steps_are_chosen_evenly_from_those_that_texts_have(most, texts, numbers
 def test_no_step_at_all_is_refused_by_name():
     with pytest.raises(Unsupported, match="give no step of the decoder; they are 0, of 32 new tokens at most"):
         fed(1, 0)
+
+
+def test_layers_are_ranked_on_texts_of_all_lengths(monkeypatch):
+    """Which are decoded the shortest first, so many together."""
+    shown_to = []
+
+    def to_integers(file, calibration, *, tried, shown):
+        shown_to.append(shown)
+        return {"layers": []}
+
+    monkeypatch.setattr(making, "to_integers", to_integers)
+    texts, longest = [np.full(length, 2) for length in range(2, 2 + TOGETHER)], [np.full(99, 2)] * 3
+    making.to_integer_graphs(
+        Path(), Network(32), greedy(end_tokens=(END,)), encoded=[], decoded=[], tried=[*longest, *texts]
+    )
+    of_step, _ = shown_to
+    assert {len(feed["token"]) for feed in of_step} == {TOGETHER, len(longest)}

@@ -134,6 +134,15 @@ def test_the_worst_output_decides_however_few_rows_it_has(graph, sources):
     assert choice.left_out["wild"] > 0.1
 
 
+@pytest.mark.parametrize("output", [0, 1])
+def test_what_is_no_number_is_as_far_as_can_be(output):
+    reference = [[np.ones((2, 3), np.float32)], [np.ones((2, 3), np.float32)]]
+    ours = [[rows.copy() for rows in each] for each in reference]
+    assert relative_error(ours, reference) == 0
+    ours[output][0][0, 0] = np.nan
+    assert relative_error(ours, reference) == np.inf
+
+
 def test_columns_far_from_zero_are_moved():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(200, WIDTH)).astype(np.float32)

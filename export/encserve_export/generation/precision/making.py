@@ -117,7 +117,7 @@ def to_integer_graphs(
         folder / STEP_FILE,
         StepFeeds(network, defaults, decoded, most=most),
         tried=feeds,
-        shown=feeds[:_STEPS_SHOWN],
+        shown=feeds[:: max(1, len(feeds) // _STEPS_SHOWN)],  # of all lengths, by which they are in order
     )
     alone = [_pack(source) for source in tried]
     shown = alone[:: max(1, len(alone) // _ENCODED_SHOWN)]

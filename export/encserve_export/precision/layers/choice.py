@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 
 from encserve_export.errors import Unsupported
@@ -70,14 +71,17 @@ def choose(
     """
     shell, weights = taken_apart(full)  # which are copied once, not for each candidate
 
-    def errors_on(some_packs: Sequence[Pack]) -> Callable[[Sequence[Some]], float]:
-        reference = rows_of(shell, some_packs, weights)
-        return lambda some: relative_error(rows_of(rewritten(shell, some), some_packs, weights), reference)
+    def errors_on(some_packs: Sequence[Pack], *, prepack: bool) -> Callable[[Sequence[Some]], float]:
+        def given(model: onnx.ModelProto) -> list[list[NDArray[np.float32]]]:
+            return rows_of(model, some_packs, weights, prepack=prepack)
 
-    error = errors_on(packs)
+        reference = given(shell)
+        return lambda some: relative_error(given(rewritten(shell, some)), reference)
+
+    error = errors_on(packs, prepack=True)
     if (of_all := error(candidates)) <= most_error:
         return Choice(taken=candidates, error=of_all)
-    error_of_few = errors_on(ranked_on)
+    error_of_few = errors_on(ranked_on, prepack=False)  # to lay out a large network's weights takes longer than to run it
     alone = {each.name: error_of_few([each]) for each in candidates}
     ranked = sorted(candidates, key=lambda each: alone[each.name])
     held, least, most = 0.0, 0, len(ranked)  # with so many it holds, and does not
@@ -98,11 +102,18 @@ def choose(
 
 
 def rows_of(
-    model: onnx.ModelProto, packs: Sequence[Pack], weights: Mapping[str, NDArray[np.generic]] = MappingProxyType({})
+    model: onnx.ModelProto,
+    packs: Sequence[Pack],
+    weights: Mapping[str, NDArray[np.generic]] = MappingProxyType({}),
+    *,
+    prepack: bool = True,
 ) -> list[list[NDArray[np.float32]]]:
     """Of each output of a graph, whose `weights` may lie beside it, what every pack gives, each (..., W): rows of W
-    numbers."""
-    session = session_of(model, weights=weights)
+    numbers. `prepack` lays the weights out once for all packs, in memory of their own."""
+    options = onnxruntime.SessionOptions()
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    session = session_of(model, options, weights=weights)
     return [list(rows) for rows in zip(*(session.run(None, dict(pack)) for pack in packs), strict=True)]
 
 
@@ -111,8 +122,9 @@ def relative_error(
 ) -> float:
     """Of the output that is furthest from the reference's, the mean over rows of the squared difference over the
     reference's square. Outputs count by themselves: among the keys and values of all layers logits are one row in
-    hundreds, and all that a caller sees."""
-    return max(_mean_error(*pair) for pair in zip(ours, reference, strict=True))
+    hundreds, and all that a caller sees. Infinite where any of our numbers is none."""
+    errors = np.array([_mean_error(*pair) for pair in zip(ours, reference, strict=True)])
+    return float(np.nan_to_num(errors, nan=np.inf).max())
 
 
 def _mean_error(ours: Sequence[NDArray[np.float32]], reference: Sequence[NDArray[np.float32]]) -> float:

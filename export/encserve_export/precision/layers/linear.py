@@ -22,7 +22,8 @@ from .routers import routers
 _FLOAT = onnx.TensorProto.FLOAT
 _SAMPLED_ROWS = 64  # of those that are looked at together
 _LOOKED_AT = 512
-"""How many rows are looked at together at least: a step of a decoder has few, and their products are as large."""
+"""How many rows are looked at together at least, and as many as they are wide: a step of a decoder has few, and their
+products are as large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ def input_statistics(file: Path, layers: Sequence[LinearLayer], packs: Iterable[
 
     for source, rows in _inputs_of(file, sorted({layer.source for layer in layers}), packs):
         waiting.setdefault(source, []).append(rows)
-        if sum(map(len, waiting[source])) >= _LOOKED_AT:
+        if sum(map(len, waiting[source])) >= max(_LOOKED_AT, rows.shape[1]):
             look(source)
     for source in list(waiting):
         look(source)

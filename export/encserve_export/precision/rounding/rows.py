@@ -97,10 +97,19 @@ def _error(rows: NDArray[np.float32], rounded: NDArray[np.float32], weight: NDAr
 
 def zero_point_of(rows: NDArray[np.float32]) -> int:
     """What zero becomes where `rows` (m, K) are rounded with the smallest steps, on average."""
-    return min(_ZERO_POINTS, key=lambda zero: float(np.square(scales_of(rows, zero)).mean()))
+    above, below = _reach(rows)
+    return min(_ZERO_POINTS, key=lambda zero: float(np.square(_scales(above, below, zero)).mean()))
 
 
 def scales_of(rows: NDArray[np.float32], zero_point: int) -> NDArray[np.float32]:
     """What one step stands for in each of `rows` (m, K): (m,)."""
-    above, below = np.maximum(rows.max(1), 0), np.maximum(-rows.min(1), 0)
+    return _scales(*_reach(rows), zero_point)
+
+
+def _reach(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far each of `rows` (m, K) goes above zero and below it: (m,) both."""
+    return np.maximum(rows.max(1), 0), np.maximum(-rows.min(1), 0)
+
+
+def _scales(above: NDArray[np.float32], below: NDArray[np.float32], zero_point: int) -> NDArray[np.float32]:
     return np.asarray(np.maximum(above / (STEPS - zero_point), below / zero_point), np.float32)
