@@ -20,9 +20,11 @@ from encserve_export.network.tensor_types import types_of
 from encserve_export.precision.half.graph import FULL, HALF, halve
 from encserve_export.precision.int8_static import quantized, with_integers
 from encserve_export.precision.layers.choice import choose, relative_error, rows_of
-from encserve_export.precision.layers.linear import input_statistics, linear_layers, statistics_of
+from encserve_export.precision.layers.linear import input_statistics, linear_layers
 from encserve_export.precision.rounding.static_scales import static_scale
 from encserve_export.texts.calibration import Calibration
+
+from .looked_at import statistics_of
 
 WIDTH = 24
 PACK = {"input_ids": np.arange(100)}

@@ -81,7 +81,8 @@ def choose(
     error = errors_on(packs, prepack=True)
     if (of_all := error(candidates)) <= most_error:
         return Choice(taken=candidates, error=of_all)
-    error_of_few = errors_on(ranked_on, prepack=False)  # to lay out a large network's weights takes longer than to run it
+    # To lay out the weights of a large network takes longer than to run it a few times.
+    error_of_few = errors_on(ranked_on, prepack=False)
     alone = {each.name: error_of_few([each]) for each in candidates}
     ranked = sorted(candidates, key=lambda each: alone[each.name])
     held, least, most = 0.0, 0, len(ranked)  # with so many it holds, and does not

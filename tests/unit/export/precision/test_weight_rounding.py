@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encserve_export.precision.layers.linear import statistics_of, together
+from encserve_export.precision.layers.linear import RunningStatistics
 from encserve_export.precision.rounding.weights import column_scales, round_weights
 
 
@@ -51,7 +51,11 @@ def test_a_column_that_is_far_from_zero_and_hardly_moves_is_no_trouble(parts):
     """What is left of its products once its mean is taken away is lost in FP32, and could come out below zero."""
     rows = np.random.default_rng(0).normal(size=(3_000, 16))
     rows[:, 7] = 300 + 0.01 * rows[:, 7]
-    statistics = together([statistics_of(part) for part in np.split(rows.astype(np.float32), parts)])
+    split = np.split(rows.astype(np.float32), parts)
+    running = RunningStatistics(split[0])
+    for part in split:
+        running.add(part)
+    statistics = running.so_far()
     shift, factor = statistics.mean.astype(np.float32), np.ones(16, np.float32)
     factor[7] = 0.01
     moved = (rows.astype(np.float32).astype(np.float64) - shift) / factor
