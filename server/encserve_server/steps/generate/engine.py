@@ -80,8 +80,8 @@ class Engine:
         """Whether a request was refused since the last round began."""
         self._left_behind = False
         """Whether the last round began without texts for which there was no room, or no time."""
-        self._passed_over = False
-        """Whether it began without any texts that had come: also those that wait to be encoded."""
+        self._passed_over: frozenset[str] = frozenset()
+        """The lanes of which it began without any texts that had come: also those that wait to be encoded."""
         self._changed = threading.Condition()
         self._closed = False
         self._thread = Loop(
@@ -128,7 +128,7 @@ class Engine:
         if self._pace.round_s:
             rows, prefill_tokens = with_it.rows, self.limits.prefill_tokens
             last.estimate = estimate_of(self._pace, last, before, now_s, rows=rows, prefill_tokens=prefill_tokens)
-            if (self._passed_over and self._waiting) or not have_room_and_time(self._pace, last, with_it, now_s):
+            if self._wait_before(lane) or not have_room_and_time(self._pace, last, with_it, now_s):
                 check_time(self._pace, last, last.estimate, now_s)
         behind = [each for each in LANES[LANES.index(lane) + 1 :] if each in self._ahead]
         return {**self._ahead, lane: with_it, **{each: self._ahead[each].then(texts) for each in behind}}
@@ -139,6 +139,11 @@ class Engine:
             active = self._active
             self._ahead[lane] = Ahead(self._pace, self._room.beside(active), active).then(self._waiting.before(lane))
         return self._ahead[lane]
+
+    def _wait_before(self, lane: str) -> bool:
+        """Whether any that come before a text of a lane wait although they were here when the last round began."""
+        lanes = LANES[: LANES.index(lane) + 1]
+        return any(each in self._passed_over and self._waiting.of(each) for each in lanes)
 
     @property
     def _active(self) -> list[GeneratedText]:
@@ -262,7 +267,8 @@ class Engine:
             active = self._active
             in_time = InTime(self._pace, active, time.monotonic())
             came = admit(self._waiting, active, self._room, in_time, prefill_tokens=self.limits.prefill_tokens)
-            self._left_behind, self._passed_over = came.left_behind, bool(self._waiting)
+            self._left_behind = came.left_behind
+            self._passed_over = frozenset(lane for lane in LANES if self._waiting.of(lane))
             self._coming = list(came.texts)
             self._ahead.clear()
         admitted, done.is_full = came.texts, came.is_full

@@ -270,7 +270,7 @@ def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
     wait_until(lambda: step._engine._active)
     step._engine._pace.round_took(60.0, Round())
     waiting = ask("b")
-    step._engine._passed_over = True
+    step._engine._passed_over = frozenset(["interactive"])
     refused = last_of(ask("b", timeout_us=2_000_000))
     assert refused.error.message.startswith("UNAVAILABLE: a text of lane interactive would wait about ")
     assert counted(step._counts._door.refused, lane="interactive", limit="timeout") == 1

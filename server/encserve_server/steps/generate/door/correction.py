@@ -11,22 +11,27 @@ KEPT, MOST_OF_ONE = 0.95, 0.1
 says no more than some short ones."""
 LEAST, MOST = 1.0, 5.0
 """Between these the factor is, and no text says more by itself."""
+HALF_LIFE_S = 10.0
+"""As long as no text says anything, half of it is forgotten in so many seconds: where it refuses everybody, nobody is let
+in who could say that it is too high."""
 
 
 class Correction:
     """The seconds that texts of a lane took by those that were estimated, of the last twenty or so: one for which
-    little was estimated says little. Not for several threads at a time."""
+    little was estimated says little. Times are on the clock of `time.monotonic`. Not for several threads at a time."""
 
     def __init__(self) -> None:
         self._took_s = self._estimated_s = 1.0
+        self._learnt_s = 0.0
+        """When a text last said something."""
 
-    @property
-    def factor(self) -> float:
-        """By which an estimate is to be multiplied."""
-        return max(self._took_s / self._estimated_s, LEAST)
+    def factor(self, now_s: float) -> float:
+        """By which an estimate is to be multiplied now."""
+        return max(self._ratio(now_s), LEAST)
 
-    def learn(self, took_s: float, estimated_s: float) -> None:
-        """Learn from a text that took so long from its arrival, of what was estimated when it came."""
+    def learn(self, took_s: float, estimated_s: float, now_s: float) -> None:
+        """Learn from a text that took so long from its arrival until now, of what was estimated when it came."""
+        self._took_s, self._learnt_s = self._ratio(now_s) * self._estimated_s, now_s
         weight = min(MOST_OF_ONE * self._estimated_s / estimated_s, 1.0)
         self._took_s = KEPT * self._took_s + weight * min(took_s, MOST * estimated_s)
         self._estimated_s = KEPT * self._estimated_s + weight * estimated_s
@@ -34,3 +39,8 @@ class Correction:
     def forget_half(self) -> None:
         """Forget half of what was learnt: nobody is there any more of those that it was learnt of."""
         self._took_s = (self._took_s + self._estimated_s) / 2
+
+    def _ratio(self, now_s: float) -> float:
+        """The seconds that texts took by those that were estimated, as far as it is not forgotten."""
+        kept = 0.5 ** (max(now_s - self._learnt_s, 0.0) / HALF_LIFE_S)
+        return 1.0 + kept * (self._took_s / self._estimated_s - 1.0)

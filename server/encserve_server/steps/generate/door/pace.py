@@ -78,8 +78,8 @@ class Pace:
             return
         took_s, estimated_s = now_s - text.arrived_s, text.estimate.whole_s(max(text.rounds, 1))
         correction = self.correction[text.lane]
-        if text.rounds or took_s > correction.factor * estimated_s:
-            correction.learn(took_s, estimated_s)
+        if text.rounds or took_s > correction.factor(now_s) * estimated_s:
+            correction.learn(took_s, estimated_s, now_s)
 
     def tokens_left(self, text: GeneratedText) -> int:
         """About how many rounds a text will still have, one for each token."""
@@ -114,7 +114,7 @@ class Pace:
         """With how many hypotheses in each round a text is whole in such a part of its time, if it has so many rounds,
         or is no longer than nineteen of twenty; infinite where nothing is known of rounds."""
         may_take_s = part * (text.deadline_s - now_s) / (rounds or self.most_left(text))
-        return self._hypotheses_in(may_take_s / self.correction[text.lane].factor)
+        return self._hypotheses_in(may_take_s / self.correction[text.lane].factor(now_s))
 
     def came(self, text: GeneratedText, now_s: float) -> None:
         """Take note of an interactive text that comes, whether it is let in or not; not of one that would be late even
@@ -130,7 +130,8 @@ class Pace:
         now, if it has no less of it than those that lately came; infinite where none did."""
         if now_s > self._until_s:
             return float("inf")
-        return max(self._hypotheses_in(part * self._least_s / self.correction[INTERACTIVE].factor), self.few)
+        round_s = part * self._least_s / self.correction[INTERACTIVE].factor(now_s)
+        return max(self._hypotheses_in(round_s), self.few)
 
     def _hypotheses_in(self, round_s: float) -> float:
         """How many hypotheses a round that takes so long has; infinite where nothing is known of rounds."""

@@ -73,7 +73,7 @@ def check_time(pace: Pace, text: GeneratedText, estimate: Estimate, now_s: float
     """Refuse a text that would begin, or be whole, too late by an estimate and what is learnt of estimates. Raises
     QueueFull, whose message says how long it would take, and how long it may."""
     left_s = max(text.deadline_s - now_s, 0.0)
-    factor = pace.correction[text.lane].factor
+    factor = pace.correction[text.lane].factor(now_s)
     first_s, whole_s = factor * estimate.first_s, factor * estimate.whole_s(pace.most_left(text))
     for will, takes_s, part in (("wait", first_s, SHARE_OF_TIMEOUT), ("take", whole_s, IN_TIME)):
         if takes_s > part * left_s:

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from crowd import TIMEOUT_S
+from crowd import TIMEOUT_S, TimedNetwork
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,29 @@ def test_a_bulk_job_locks_no_interactive_texts_out_and_goes_on(crowd, callers, l
     whole = {lane: [text for text in texts if text.finish in ("eos", "length")] for lane, texts in lanes.items()}
     assert len(whole["interactive"]) >= 0.9 * len(lanes["interactive"])
     assert sum(len(text.tokens) for text in whole["bulk"]) >= 0.1 * tokens_per_s * seconds
+
+
+@pytest.mark.parametrize("callers", [8, 48])
+def test_a_stop_of_the_host_locks_interactive_texts_out_for_no_longer_than_it_is_remembered(crowd, callers):
+    """All of one length, beside bulk that never ends, so that the engine is never idle. Each that the stop made late says
+    that texts take five times as long."""
+    crowd = crowd()
+    crowd.closed_set(128)
+    begun_s, seconds, stop_s, later = crowd.clock.now_s, 60.0, 10.0, []
+
+    def next_of_bulk():
+        if crowd.clock.now_s < begun_s + seconds:
+            crowd.come(600.0, next_of_bulk, lane="bulk")
+
+    def interactive():
+        texts = crowd.ask(crowd.text(64, source=20, least=64, most=64))
+        if crowd.clock.now_s > begun_s + stop_s + 30:
+            later.extend(texts)
+
+    come = [(begun_s + number / 4, interactive) for number in range(int(4 * seconds))]
+    stop = (begun_s + stop_s, lambda: TimedNetwork.stalls.append(10.0))
+    crowd.clock.due.extend([(begun_s, next_of_bulk)] * callers)
+    crowd.clock.due.extend(sorted([*come, stop], key=lambda each: each[0]))
+    crowd.run()
+    assert len(later) > 70
+    assert sum(text.finish == "length" for text in later) >= 0.9 * len(later)

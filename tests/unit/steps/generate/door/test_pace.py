@@ -9,6 +9,7 @@ from encserve_server.steps.generate.decoder.network import Shape
 from encserve_server.steps.generate.decoder.round import Round
 from encserve_server.steps.generate.door.admission import admit
 from encserve_server.steps.generate.door.ahead import Ahead
+from encserve_server.steps.generate.door.correction import HALF_LIFE_S
 from encserve_server.steps.generate.door.in_time import InTime
 from encserve_server.steps.generate.door.lengths import Lengths
 from encserve_server.steps.generate.door.limits import EngineLimits
@@ -252,18 +253,18 @@ def test_what_texts_really_took_says_how_much_longer_others_will(pace):
     for _ in range(99):
         took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
         pace.took(took, took.arrived_s + 1.5 * 3.0)
-    assert pace.correction["interactive"].factor == pytest.approx(1.5, rel=0.02)
+    assert pace.correction["interactive"].factor(0.0) == pytest.approx(1.5, rel=0.02)
     for _ in range(99):
         took = text(made=11, most=11, estimate=Estimate(2.0, 0.1))
         pace.took(took, took.arrived_s + 3.0)
-    assert pace.correction["interactive"].factor == pytest.approx(1.0, rel=0.02)
+    assert pace.correction["interactive"].factor(0.0) == pytest.approx(1.0, rel=0.02)
 
 
 def test_a_text_without_a_token_says_no_more_than_that_it_takes_longer(pace):
     for waited_s in (1.0, 4.0):
         late = text(estimate=Estimate(2.0, 0.1))
         pace.took(late, late.arrived_s + waited_s)
-        assert (pace.correction["interactive"].factor > 1.0) == (waited_s > 2.0)
+        assert (pace.correction["interactive"].factor(0.0) > 1.0) == (waited_s > 2.0)
 
 
 def learn(pace, texts, took_s, estimated_s, lane="interactive"):
@@ -274,22 +275,29 @@ def learn(pace, texts, took_s, estimated_s, lane="interactive"):
 
 def test_what_texts_of_bulk_took_says_nothing_of_interactive_ones(pace):
     learn(pace, 9, 300.0, 60.0, lane="bulk")
-    assert pace.correction["bulk"].factor > 2
-    assert pace.correction["interactive"].factor == 1
+    assert pace.correction["bulk"].factor(0.0) > 2
+    assert pace.correction["interactive"].factor(0.0) == 1
 
 
 def test_one_text_of_minutes_says_little_of_many_short_ones(pace):
     learn(pace, 20, 0.2, 0.2)
     learn(pace, 1, 3_000.0, 60.0)
-    assert 1.2 < pace.correction["interactive"].factor < 1.5
+    assert 1.2 < pace.correction["interactive"].factor(0.0) < 1.5
     learn(pace, 40, 0.2, 0.2)
-    assert pace.correction["interactive"].factor < 1.05
+    assert pace.correction["interactive"].factor(0.0) < 1.05
 
 
 def test_half_of_what_texts_took_is_forgotten_where_none_is_there_any_more(pace):
     learn(pace, 99, 3.0, 1.0)
     pace.was_idle()
-    assert pace.correction["interactive"].factor == pytest.approx(2.0, rel=0.05)
+    assert pace.correction["interactive"].factor(0.0) == pytest.approx(2.0, rel=0.05)
+
+
+def test_what_texts_took_is_forgotten_as_long_as_none_says_more(pace):
+    for _ in range(99):
+        pace.took(text(made=1, estimate=Estimate(1.0, 0.1), arrived_s=0.0), 3.0)
+    said = [pace.correction["interactive"].factor(3.0 + seconds) for seconds in (0.0, HALF_LIFE_S, 99 * HALF_LIFE_S)]
+    assert said == pytest.approx([3.0, 2.0, 1.0], rel=0.05)
 
 
 def test_bulk_leaves_interactive_texts_that_lately_came_the_time_to_be_whole(known):
