@@ -9,7 +9,7 @@ import pytest
 STEPS = (
     *(f"{step}{module}" for step in ("tokenize", "encode", "head") for module in ("_model", ".step")),
     *("request.call", "request.replies", "tokenize.door.marker", "tokenize.text_counts"),
-    *("generate.answers.call", "generate.answers.counts", "generate.step", "generate_model"),
+    *("generate.answers.call", "generate.answers.counts", "generate.answers.looks", "generate.step", "generate_model"),
     *("cascade.member", "cascade.asked", "cascade.counts", "cascade.cascade_trace", "cascade.step"),
     "cascade_model",
     *(

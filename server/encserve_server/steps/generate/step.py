@@ -31,6 +31,7 @@ from ..trace.tracing import open_tracing
 from .answers.call import GenerateCall
 from .answers.counts import GenerateCounts
 from .answers.generate_trace import GenerateTrace, generate_trace
+from .answers.looks import UNDER_WAY_S, Looks
 from .decoder.round import Round
 from .door.refusal import QueueFull
 from .engine import Engine
@@ -40,8 +41,8 @@ from .texts.pieces import Pieces
 from .texts.rules import rules_in
 from .texts.text import GeneratedText
 
-LOOK_S = 0.05
-"""Seconds from one look for callers who have gone to the next: each asks Triton, once for each request."""
+HELD_S = 0.05
+"""For so many seconds a piece waits for the next of its text before it is sent alone."""
 TOLD_BEFORE = 0.05
 TOLD_BEFORE_S = 0.05
 """The part of its timeout, and the seconds at least, before which a text that waits for its turn is told that the time
@@ -79,10 +80,14 @@ class TritonPythonModel:
         self._engine = Engine(folder, count=self._count_round, report=self._failures.report)
         self._open: dict[GenerateCall, None] = {}
         """The calls that are not over, in the order in which they came."""
+        self._looks = Looks()
         self._streams: set[GenerateCall] = set()
         """Those of them that are answered piece by piece and have begun, which the thread that sends alone changes."""
         self._to_send: queue.SimpleQueue[GenerateCall | str | None] = queue.SimpleQueue()
-        self._next_look_s = 0.0
+        self._has_sent = False
+        """Whether something was sent since the last look."""
+        self._next_held_s = 0.0
+        """When it is to be looked which pieces wait for the next of their text."""
         self._replying = Loop[GenerateCall | str](
             "replies",
             take=self._news,
@@ -160,7 +165,6 @@ class TritonPythonModel:
             holds=lambda: len(self._streams) > STREAMS_TOKEN_BY_TOKEN,
         )
         self._open[call] = None
-        self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
         try:
             self._engine.put(texts)
         except BaseException as error:
@@ -170,22 +174,28 @@ class TritonPythonModel:
             self._counts.refused(options["lane"], error)
             call.answer(unavailable(str(error)))
         else:
+            self._looks.add(call)
+            self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
             self._publish()  # before the engine does, whose first round may take long
 
     def _news(self) -> GenerateCall | str | None:
-        """Return a call that has something to send; `_LOOK` where it is time to look who has gone; None at the end."""
-        wait_s = self._next_look_s - time.monotonic()
-        if wait_s <= 0:
+        """Return a call that has something to send; `_LOOK` where it is time to look who has gone, though no second time
+        while there is something to send; None at the end."""
+        due_s = self._looks.due_s
+        wait_s = max(due_s - time.monotonic(), 0.0)
+        if not wait_s and self._has_sent:
             return _LOOK
         try:
-            return self._to_send.get(timeout=wait_s if self._open else None)
+            return self._to_send.get(timeout=None if due_s == float("inf") else wait_s)
         except queue.Empty:
             return _LOOK
 
     def _reply(self, call: GenerateCall | str) -> None:
+        self._has_sent = call != _LOOK
         if isinstance(call, str):
             if call == _LOOK:
-                self._look()
+                self._send_held()
+                self._looks.look()
             return
         if call.streamed and call in self._open:
             self._streams.add(call)
@@ -195,16 +205,13 @@ class TritonPythonModel:
             self._streams.discard(call)
             self._counts.texts_ended(call)
 
-    def _look(self) -> None:
-        """Give up the texts of callers who have gone, and send what waits for a piece that does not come."""
-        try:
-            for waiting in list(self._open):
-                if waiting.is_given_up():
-                    waiting.give_up_texts()
-                elif waiting.has_held(LOOK_S):
-                    self._reply(waiting)
-        finally:
-            self._next_look_s = time.monotonic() + LOOK_S  # what there is to send comes first, however long this took
+    def _send_held(self) -> None:
+        """Have sent what waits for a piece that does not come, behind what there is to send."""
+        if time.monotonic() >= self._next_held_s:
+            self._next_held_s = time.monotonic() + UNDER_WAY_S
+            for call in self._streams:
+                if call.has_held(HELD_S):
+                    self._to_send.put(call)
 
     def _count_round(self, done: Round) -> None:
         self._counts.round(done)

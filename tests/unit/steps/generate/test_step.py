@@ -176,24 +176,53 @@ def test_an_end_of_the_server_waits_for_texts_whose_first_token_is_not_there_yet
     wait_until(lambda: tokens_in(tmp_path) == 0)
 
 
-def test_answers_are_sent_however_long_it_takes_to_look_who_has_gone(triton, step, ask, monkeypatch):
-    looks = []
+@pytest.fixture
+def three_under_way(triton, step, ask, monkeypatch):
+    """Three calls that are looked at all the time, and the requests that Triton was asked about."""
+    looks, goes_on = [], threading.Event()
 
     def is_cancelled(request):
         looks.append(request)
-        time.sleep(0.005)
+        assert goes_on.wait(60)
         return False
 
-    monkeypatch.setattr("encserve_server.steps.generate.step.LOOK_S", 0.001)
+    for name in ("UNDER_WAY_S", "WAITING_S", "PAUSES"):
+        monkeypatch.setattr(f"encserve_server.steps.generate.answers.looks.{name}", 0)
     monkeypatch.setattr(triton.Request, "is_cancelled", is_cancelled)
     Says.goes_on.clear()
     requests = [ask("b")]
     wait_until(lambda: step._engine._active)  # or it would wait beside the others, for whom there is room for two
     requests += [ask("b") for _ in range(2)]
-    wait_until(lambda: len(looks) >= 6)
+    yield looks, goes_on
+    goes_on.set()
     Says.goes_on.set()
     for request in requests:
         assert last_of(request).error is None
+
+
+def test_whether_callers_have_gone_is_asked_of_one_after_each_that_something_is_sent_to(
+    step, three_under_way, monkeypatch
+):
+    looks, goes_on = three_under_way
+    sent = []
+    wait_until(lambda: looks)
+    (call, *_) = step._open
+    with monkeypatch.context() as patched:
+        patched.setattr(type(call), "send", lambda call: sent.append(len(looks)))
+        for _ in range(20):
+            step._to_send.put(call)
+        goes_on.set()
+        wait_until(lambda: len(sent) == 20)
+    asked_between = [later - sooner for sooner, later in zip(sent[:-1], sent[1:], strict=True)]
+    assert max(asked_between) == 1
+
+
+def test_callers_are_looked_at_in_turn_also_those_who_wait(three_under_way):
+    looks, goes_on = three_under_way
+    goes_on.set()
+    wait_until(lambda: len(looks) >= 60)
+    assert len(set(looks[:60])) == 3
+    assert min(map(looks[:60].count, looks[:60])) >= 10
 
 
 def tokens_sent(call):
@@ -203,11 +232,11 @@ def tokens_sent(call):
 
 @pytest.fixture
 def first_of_two_streams(step, ask, monkeypatch):
-    """first_of_two_streams(look_s, is_sent): the answers to it, six tokens, where one stream is not many. No round
+    """first_of_two_streams(held_s, is_sent): the answers to it, six tokens, where one stream is not many. No round
     begins before all `is_sent` of each call; no gap between tokens is long."""
 
-    def answers(look_s, is_sent):
-        values = {"step.LOOK_S": look_s, "step.STREAMS_TOKEN_BY_TOKEN": 1, "answers.call.LONG_GAP_S": 60}
+    def answers(held_s, is_sent):
+        values = {"step.HELD_S": held_s, "step.STREAMS_TOKEN_BY_TOKEN": 1, "answers.call.LONG_GAP_S": 60}
         for name, value in values.items():
             monkeypatch.setattr(f"encserve_server.steps.generate.{name}", value)
         goes_on = Says.step
@@ -257,11 +286,11 @@ def test_streams_that_wait_for_their_turn_hold_no_piece(step, ask):
 
 def test_who_comes_is_no_reason_to_look_whether_others_have_gone(triton, step, ask, monkeypatch):
     looks = []
-    monkeypatch.setattr("encserve_server.steps.generate.step.LOOK_S", 3_600)
+    monkeypatch.setattr("encserve_server.steps.generate.answers.looks.UNDER_WAY_S", 3_600)
     monkeypatch.setattr(triton.Request, "is_cancelled", lambda request: looks.append(request))
     for _ in range(5):
         last_of(ask("b"))
-    assert len(looks) <= 1
+    assert not looks
 
 
 def test_who_would_wait_for_too_long_is_told_and_counted(step, ask):
