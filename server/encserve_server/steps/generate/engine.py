@@ -333,6 +333,7 @@ class Engine:
 
     def _remove(self, rows: Rows, row: int) -> GeneratedText:
         """Take a text out of those that are decoded."""
+        rows.cache.remove(row)  # which copies another, while others may ask what is under way
         with self._changed:
             text = rows.take(row)
             self._ahead.clear()

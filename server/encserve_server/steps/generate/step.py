@@ -1,13 +1,15 @@
 """The generate step in Triton: texts in, new texts out, as whole texts or piece by piece.
 
-Three threads share the work: Triton's, which reads requests and tokenizes; the engine's, which computes; and one that
-sends, so that no step waits for a response to be taken, and that looks which callers have gone.
+Four threads share the work: Triton's, which reads requests and tokenizes; the engine's, which computes; one that
+sends, so that no step waits for a response to be taken, and that looks which callers have gone; and one that tells who
+may not wait, behind whom the next request waits for nothing.
 """
 
 from __future__ import annotations
 
 import queue
 import secrets
+import sys
 import time
 from typing import Any
 
@@ -15,7 +17,6 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..instance.failures import Failures
-from ..instance.lanes import LANES
 from ..instance.load_page import LoadWriter, is_closing, page_file
 from ..instance.loops import Loop
 from ..instance.metrics import Metrics
@@ -32,6 +33,7 @@ from .answers.call import GenerateCall
 from .answers.counts import GenerateCounts
 from .answers.generate_trace import GenerateTrace, generate_trace
 from .answers.looks import UNDER_WAY_S, Looks
+from .answers.shown_work import ShownWork
 from .decoder.round import Round
 from .door.refusal import QueueFull
 from .engine import Engine
@@ -51,6 +53,9 @@ for half of its timeout at least."""
 STREAMS_TOKEN_BY_TOKEN = 8
 """Of so many streams each token is sent as soon as it is there. Where more have begun a response a token would take a
 fifth of both cores from the network, and every second token of a text goes with the next, if tokens come fast."""
+SWITCH_S = 0.0005
+"""Seconds after which a thread that computes in Python lets another go on that waits for it, a tenth of Python's default:
+a request is read and refused in several turns, between which the engine chooses the tokens of all texts."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -61,6 +66,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Load the network and the tokenizer, after checking that they are the certified ones."""
+        sys.setswitchinterval(SWITCH_S)
         folder = version_folder(args)
         settings = read_settings(folder)
         check_sha256(folder / "tokenizer.json", settings["tokenizer_sha256"])
@@ -71,13 +77,14 @@ class TritonPythonModel:
         self._fixed, self._languages = rules_in(settings), Languages.in_settings(settings)
         self._metrics = Metrics(args)
         self._failures = Failures(args["model_name"], self._metrics, sees_texts=True)
-        self._failures.expect("engine", "replies")
+        self._failures.expect("engine", "replies", "refusals")
         self._counts = GenerateCounts(self._metrics)
         self._tracing = open_tracing(args, step="_generate", metrics=self._metrics, failures=self._failures)
         show_restarts(self._metrics, args)
         self._health = HealthQuestions()
-        self._page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
+        page = LoadWriter(page_file(args["model_name"], args["model_version"]), instance_of(args))
         self._engine = Engine(folder, count=self._count_round, report=self._failures.report)
+        self._work = ShownWork(page, self._engine)
         self._open: dict[GenerateCall, None] = {}
         """The calls that are not over, in the order in which they came."""
         self._looks = Looks()
@@ -95,14 +102,22 @@ class TritonPythonModel:
             give_up=lambda call, error: call.give_up(error) if isinstance(call, GenerateCall) else None,
             report=self._failures.report,
         ).start()
+        self._refused: queue.SimpleQueue[tuple[GenerateCall, str] | None] = queue.SimpleQueue()
+        self._refusing = Loop[tuple[GenerateCall, str]](
+            "refusals",
+            take=self._refused.get,
+            do=lambda refused: refused[0].answer(unavailable(refused[1])),
+            give_up=lambda refused, error: refused[0].give_up(error),
+            report=self._failures.report,
+        ).start()
         self._metrics.work(self._engine.work)
         self._counts.watch(self._metrics, self._engine)
         self._metrics.start(self._failures.report)
 
     def execute(self, requests: list[Any]) -> None:
         """Let the texts of each request wait for the engine, which answers them; a wrong request fails alone."""
-        for request in requests:
-            call = GenerateCall(request, self._failures, over=self._counts.over)
+        # The time of each goes on from here, also while those before it are read.
+        for call in [GenerateCall(request, self._failures, over=self._counts.over) for request in requests]:
             if self._tracing:
                 call.trace = generate_trace(self._tracing, call)
             with call.guarded():
@@ -135,7 +150,8 @@ class TritonPythonModel:
         if self._languages:
             self._languages.mark(sources, options)
             rules = rules | self._languages.first(options)
-        choices = choices_of(call.parameters, options, len(read[0]), rules=rules, chance=secrets.randbits(63))
+        chance = secrets.randbits(63) if options["do_sample"] else 0  # for which Python lets others go on
+        choices = choices_of(call.parameters, options, len(read[0]), rules=rules, chance=chance)
         stops = options["stop"] or []
         tokens = sum(map(estimated_tokens, given)) + options["max_new_tokens"]  # without prompt
         is_health = len(given) == 1 and self._health.is_one(call.health_token, tokens)
@@ -172,11 +188,12 @@ class TritonPythonModel:
             if not isinstance(error, QueueFull):
                 raise
             self._counts.refused(options["lane"], error)
-            call.answer(unavailable(str(error)))
+            self._refused.put((call, str(error)))
         else:
             self._looks.add(call)
-            self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
-            self._publish()  # before the engine does, whose first round may take long
+            if len(self._open) == 1:
+                self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
+            self._work.begins()  # before the engine shows it, whose first round may take long
 
     def _news(self) -> GenerateCall | str | None:
         """Return a call that has something to send; `_LOOK` where it is time to look who has gone, though no second time
@@ -215,17 +232,15 @@ class TritonPythonModel:
 
     def _count_round(self, done: Round) -> None:
         self._counts.round(done)
-        self._publish()
-
-    def _publish(self) -> None:
-        for lane in LANES:
-            self._page.publish(lane, self._engine.load(lane))
+        self._work.show()
 
     def finalize(self) -> None:
         """Decode the texts that are there, send them, and end the threads."""
         self._engine.close()
         self._to_send.put(None)
         self._replying.join()
+        self._refused.put(None)
+        self._refusing.join()
         if self._tracing:
             self._tracing.close()
         self._metrics.close()

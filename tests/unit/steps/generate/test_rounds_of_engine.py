@@ -4,7 +4,7 @@ import threading
 
 from counting_engine import BYTES_PER_TOKEN, VOCABULARY, Asked, networks, threading_gate
 
-from encserve_server.steps.generate.decoder.cache import BLOCK
+from encserve_server.steps.generate.decoder.cache import BLOCK, Cache
 
 
 def test_texts_join_and_leave_between_steps(make):
@@ -141,6 +141,25 @@ def test_what_is_under_way_is_told_by_lane(make):
     assert sum(len(each.gaps_s) for each in done) == made - 3  # and none of a question of health
     assert sum(each.tokens for each in done) == made + len(health.text.tokens)
     assert engine.cache_bytes == 0
+
+
+def test_what_is_under_way_may_be_asked_while_rows_are_copied(make, monkeypatch):
+    remove, answered = Cache.remove, []
+
+    def asked_meanwhile(cache, row):
+        asking = threading.Thread(target=engine.waiting, args=("interactive",), daemon=True)
+        asking.start()
+        asking.join(10)
+        answered.append(not asking.is_alive())
+        return remove(cache, row)
+
+    monkeypatch.setattr(Cache, "remove", asked_meanwhile)
+    engine, asked = make(), Asked(1)
+    threading_gate.set()
+    engine.put([asked.text])
+    asked.ended()
+    engine.close()
+    assert answered == [True]
 
 
 def test_what_is_there_is_decoded_before_the_engine_closes(make):

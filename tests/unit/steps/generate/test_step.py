@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from encserve_server.steps.encode.host.requirements import HostRequirements
 from encserve_server.steps.generate import engine
 from encserve_server.steps.generate.decoder.network import GenerateNetwork, Shape
 from encserve_server.steps.generate.decoder.round import Round
+from encserve_server.steps.instance.lanes import LANES
 from encserve_server.steps.instance.load_page import tokens_in
 from encserve_server.steps.request.health import PARAMETER as HEALTH
 from encserve_server.steps.request.health import TOKEN_VARIABLE
@@ -103,11 +106,12 @@ def step(triton, tmp_path, monkeypatch):
     monkeypatch.setenv("ENCSERVE_RUNTIME_FOLDER", str(tmp_path))
     monkeypatch.setattr(engine, "GenerateNetwork", Says)
     Says.goes_on.set()
-    model = TritonPythonModel()
+    model, switch_s = TritonPythonModel(), sys.getswitchinterval()
     model.initialize(ARGS | {"model_repository": str(tmp_path)})
     yield model
     Says.goes_on.set()
     model.finalize()
+    sys.setswitchinterval(switch_s)
 
 
 @pytest.fixture
@@ -271,6 +275,58 @@ def test_what_is_held_for_a_token_that_does_not_come_is_sent(first_of_two_stream
     answers = first_of_two_streams(0.001, lambda call: tokens_sent(call) == len(call.texts[0].tokens))
     assert len(answers) == 6
     assert held
+
+
+def test_no_request_waits_until_another_is_told_that_it_may_not_wait(triton, step, ask, monkeypatch):
+    sent, may_go = triton.Request._send, threading.Event()
+
+    def send(request, response, flags=0):
+        if response.has_error():
+            may_go.wait(5)
+        sent(request, response, flags)
+
+    monkeypatch.setattr(triton.Request, "_send", send)
+    Says.goes_on.clear()
+    running = ask("b")
+    wait_until(lambda: step._engine._active)
+    waiting, refused = ask("b", "b"), [ask("b"), ask("b")]
+    assert not any(request.answers for request in refused)
+    may_go.set()
+    assert all(last_of(request).error.message.startswith("UNAVAILABLE: 2 texts wait") for request in refused)
+    Says.goes_on.set()
+    for request in (running, waiting):
+        assert last_of(request).error is None
+
+
+def test_the_time_of_a_request_goes_on_while_one_before_it_is_read(triton, step, monkeypatch):
+    read = []
+    monkeypatch.setattr(step, "_admit", lambda call: read.append((call.arrived_s, time.monotonic())))
+    step.execute([triton.Request(), triton.Request()])
+    (_, begun_s), (arrived_s, _) = read
+    assert arrived_s <= begun_s
+
+
+def test_work_is_shown_once_where_the_page_shows_some(step, ask, monkeypatch):
+    asked, load = [], step._engine.load
+    monkeypatch.setattr(step._engine, "load", lambda lane: asked.append(lane) or load(lane))
+    Says.goes_on.clear()
+    requests = [ask("b")]
+    wait_until(lambda: step._engine._active)
+    requests += [ask("b") for _ in range(2)]
+    assert asked == list(LANES)
+    Says.goes_on.set()
+    for request in requests:
+        last_of(request)
+
+
+def test_chance_is_asked_where_tokens_are_drawn_alone(step, ask, monkeypatch):
+    drawn = []
+    chance = SimpleNamespace(randbits=lambda bits: drawn.append(bits) or 0)
+    monkeypatch.setattr("encserve_server.steps.generate.step.secrets", chance)
+    last_of(ask("b"))
+    assert not drawn
+    last_of(ask("b", do_sample=True))
+    assert len(drawn) == 1
 
 
 def test_streams_that_wait_for_their_turn_hold_no_piece(step, ask):

@@ -23,8 +23,7 @@ class Rows:
         return network.step(np.array(last, np.int64), self.cache)
 
     def take(self, row: int) -> GeneratedText:
-        """Take a text out; the last one takes its row."""
-        text, last = self.texts[row], self.cache.remove(row)
-        self.texts[row] = self.texts[last]
+        """Take a text out whose row was removed from the cache; the last one has taken its row."""
+        text, self.texts[row] = self.texts[row], self.texts[-1]
         self.texts.pop()
         return text
