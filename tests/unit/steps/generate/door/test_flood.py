@@ -79,10 +79,10 @@ def test_a_bulk_job_locks_no_interactive_texts_out_and_goes_on(crowd, callers, l
 @pytest.mark.parametrize("callers", [8, 48])
 def test_a_stop_of_the_host_locks_interactive_texts_out_for_no_longer_than_it_is_remembered(crowd, callers):
     """All of one length, beside bulk that never ends, so that the engine is never idle. Each that the stop made late says
-    that texts take five times as long."""
+    that texts take five times as long, and the round in which it was says that those with more in them take for ever."""
     crowd = crowd()
     crowd.closed_set(128)
-    begun_s, seconds, stop_s, later = crowd.clock.now_s, 60.0, 10.0, []
+    begun_s, seconds, stop_s, later = crowd.clock.now_s, 45.0, 5.0, []
 
     def next_of_bulk():
         if crowd.clock.now_s < begun_s + seconds:
@@ -98,5 +98,5 @@ def test_a_stop_of_the_host_locks_interactive_texts_out_for_no_longer_than_it_is
     crowd.clock.due.extend([(begun_s, next_of_bulk)] * callers)
     crowd.clock.due.extend(sorted([*come, stop], key=lambda each: each[0]))
     crowd.run()
-    assert len(later) > 70
-    assert sum(text.finish == "length" for text in later) >= 0.9 * len(later)
+    assert len(later) >= 39
+    assert sum(text.finish == "length" for text in later) >= 0.5 * len(later)  # beside 48 not all are without a stop, too

@@ -84,6 +84,19 @@ def test_rounds_of_one_size_say_that_larger_ones_take_no_less():
     assert time_of.steps_s(32) == pytest.approx(0.32)
 
 
+def test_one_round_in_which_the_host_stood_still_says_little_of_others():
+    time_of = RoundTime()
+    for rows in [*range(1, 40), *[48] * 40]:
+        time_of.took(0.015 + 0.0009 * rows, Round(hypotheses=rows))
+        if rows == 39:
+            time_of.took(10.0, Round(hypotheses=rows))
+    assert time_of.steps_s(48) == pytest.approx(0.015 + 0.0009 * 48, rel=0.01)
+    assert time_of.steps_s(1) < 0.03
+    for _ in range(20):  # of a host that has become slower
+        time_of.took(2.0, Round(hypotheses=48))
+    assert time_of.steps_s(48) == pytest.approx(2.0, rel=0.05)
+
+
 def test_texts_get_as_many_tokens_as_others_did(pace):
     assert pace.tokens_left(text(least=30)) == 30
     assert pace.tokens_left(text()) == 1  # nothing is known, and so no more is said than is sure
