@@ -6,8 +6,6 @@ from collections import deque
 from itertools import groupby
 from operator import itemgetter
 
-import numpy as np
-
 from ..texts.text import LENGTH, GeneratedText
 
 LATELY = 256
@@ -16,9 +14,12 @@ KEPT_OF_SOURCES = 0.99
 """The weight of all texts that ended before beside the next one, in how long sources are."""
 FEW, EACH = 32, 8
 """Estimates are made anew after every end while no more than so many are known, and then after every eighth: they are
-made under the lock of the engine, for each `max_new_tokens` that its texts have."""
-NINETEEN_OF_TWENTY = 95
-"""The percentile of lengths that texts hardly exceed."""
+made under the lock of the engine."""
+FINE = 8
+"""How many tokens texts may have is rounded up to one of so many sizes between a power of two and the next: an estimate is
+made for each size, and not for each `max_new_tokens`, of which the texts that wait may have hundreds."""
+NINETEEN_OF_TWENTY = 0.95
+"""The share of texts whose length others hardly exceed."""
 
 
 class Lengths:
@@ -30,8 +31,11 @@ class Lengths:
         self._ended = deque[tuple[int, int, bool]](maxlen=LATELY)
         """Of each text how many it had, how many it could have had, and whether it was cut."""
         self._count = 0
+        self._groups: list[tuple[int, list[tuple[int, bool]]]] = []
+        """The same, the longest first: how many those of one length had, and of each how many it could have had, and
+        whether it was cut; empty where a text has ended since that counts."""
         self._known: dict[int, tuple[float, float]] = {}
-        """By how many a text could have: the mean, and what hardly one exceeds."""
+        """By how many a text could have, rounded up: the mean, and what hardly one exceeds."""
         self._source_tokens, self._rounds = 0.0, 0.0
 
     def has_ended(self, text: GeneratedText) -> None:
@@ -42,6 +46,7 @@ class Lengths:
             self._count += 1
             if self._count <= FEW or self._count % EACH == 0:
                 self._known.clear()
+                self._groups = []
         self._source_tokens = KEPT_OF_SOURCES * self._source_tokens + len(text.source)
         self._rounds = KEPT_OF_SOURCES * self._rounds + text.rounds
 
@@ -63,18 +68,36 @@ class Lengths:
     def _left(self, text: GeneratedText, which: int) -> int:
         least = least_of(text)
         could = text.max_new_tokens - least
-        if could not in self._known:
-            self._known[could] = self._beyond(could)
-        return max(least + round(self._known[could][which]) - text.rounds, 1)
+        size = _size_of(could)
+        if size not in self._known:
+            self._known[size] = self._beyond(size)
+        return max(least + min(round(self._known[size][which]), could) - text.rounds, 1)
 
     def _beyond(self, could: int) -> tuple[float, float]:
+        """The mean of how many tokens texts had that could have had so many, and what hardly one exceeds."""
         if not could or not self._ended:
             return 0.0, 0.0
-        lengths = list[float]()
-        for had, alike in groupby(sorted(self._ended, reverse=True), key=itemgetter(0)):
-            longer = sum(lengths) / len(lengths) if lengths else had
-            lengths += [min(longer if cut and most < could else had, could) for _, most, cut in alike]
-        return float(np.mean(lengths)), float(np.percentile(lengths, NINETEEN_OF_TWENTY))
+        if not self._groups:
+            self._groups = [
+                (had, [(most, cut) for _, most, cut in alike])
+                for had, alike in groupby(sorted(self._ended, reverse=True), key=itemgetter(0))
+            ]
+        lengths, total = list[float](), 0.0
+        for had, alike in self._groups:
+            longer = total / len(lengths) if lengths else had
+            own = [min(longer if cut and most < could else had, could) for most, cut in alike]
+            lengths += own
+            total += sum(own)
+        lengths.sort()
+        place = NINETEEN_OF_TWENTY * (len(lengths) - 1)
+        below, above = lengths[int(place)], lengths[min(int(place) + 1, len(lengths) - 1)]
+        return total / len(lengths), below + (place - int(place)) * (above - below)
+
+
+def _size_of(could: int) -> int:
+    """The least size that is no less than so many tokens."""
+    step = 1 << max(could.bit_length() - FINE.bit_length(), 0)
+    return -(-could // step) * step
 
 
 def least_of(text: GeneratedText) -> int:

@@ -11,7 +11,7 @@ from encserve_server.steps.generate.door.admission import admit
 from encserve_server.steps.generate.door.ahead import Ahead
 from encserve_server.steps.generate.door.correction import HALF_LIFE_S
 from encserve_server.steps.generate.door.in_time import InTime
-from encserve_server.steps.generate.door.lengths import Lengths
+from encserve_server.steps.generate.door.lengths import Lengths, _size_of
 from encserve_server.steps.generate.door.limits import EngineLimits
 from encserve_server.steps.generate.door.pace import LATELY_S, Pace
 from encserve_server.steps.generate.door.refusal import QueueFull, check_time, estimate_of
@@ -147,6 +147,19 @@ def test_estimates_are_not_made_anew_after_every_end(monkeypatch):
         lengths.left(text())
     assert len(made) <= 32 + 32 // 8
     assert lengths.left(text()) == 25
+
+
+def test_estimates_are_made_for_a_few_sizes_of_many(monkeypatch):
+    lengths, made, beyond = Lengths(), [], Lengths._beyond
+    monkeypatch.setattr(Lengths, "_beyond", lambda self, could: made.append(could) or beyond(self, could))
+    for most in range(20, 600, 2):
+        lengths.has_ended(text(made=most // 3, most=most))
+    left = [lengths.left(text(most=most)) for most in range(1, 1_024)]
+    assert len(made) < 80
+    assert left == sorted(left)
+    assert all(sure <= most for most, sure in enumerate(left, start=1))
+    assert all(size >= could for could, size in zip(range(1, 40), map(_size_of, range(1, 40)), strict=True))
+    assert [_size_of(could) for could in (0, 1, 16, 17, 33, 100, 1_023)] == [0, 1, 16, 18, 36, 104, 1_024]
 
 
 def test_a_text_that_a_string_may_end_gets_no_more_than_one_token_in_any_case(known):
