@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from benchmarks.generation import flood as flooding
 from benchmarks.generation.checkpoint import Request
-from benchmarks.generation.flood import Flood, measure, one
+from benchmarks.generation.flood import figures_of, measure, since, told
+from benchmarks.generation.open_loop import Asked, one
 
 from encserve import DeadlineExceeded, InferenceFailed, Overloaded
 
@@ -34,9 +35,9 @@ class Client:
 
 
 def noted(*clients, timeout_s=60.0):
-    flood = Flood()
+    flood = Asked()
     for client in clients:
-        asyncio.run(one(client, Request("a", [1], 5), timeout_s, flood))
+        asyncio.run(one(client, "t5", Request("a", [1], 5), timeout_s, flood))
     return flood
 
 
@@ -80,9 +81,30 @@ def test_a_server_goes_on_where_its_closed_set_fails(monkeypatch):
 
 
 def test_figures_name_what_went_beyond():
-    flood = Flood(refused_s=[0.01, 0.03], first_s=[0.1], whole_s=[1.0, 5.0], late=2)
-    figures = flood.figures(4.0)
+    refused = [(0.5, 0.01), (0.7, 0.03)]
+    figures = figures_of(Asked(refused=refused, first_s=[0.1], whole_s=[1.0, 5.0], late=2, lags_s=[0.002]), 4.0)
     assert figures["of these beyond their timeout"] == 1
-    assert figures["refusal, p50 / p99, ms"] == "20 / 30"
-    assert Flood().figures(4.0)["first piece of those let in, p50 / p95 / longest, ms"] == "none"
+    assert figures["refusal, p50 / p99 / longest, ms"] == "20 / 30 / 30"
+    assert figures["late to what was due, p50 / p99 / longest, ms"] == "2 / 2 / 2"
+    assert figures_of(Asked(), 4.0)["first piece of those let in, p50 / p95 / longest, ms"] == "none"
     assert figures["let in and late"] == 2
+
+
+def test_it_is_told_where_a_request_waited(tmp_path):
+    page = tmp_path / "metrics"
+
+    def tell(requests, refusals):
+        about = f'{{model="{flooding.STEP}",version="1"'
+        page.write_text(
+            f"nv_inference_queue_duration_us{about}}} {3_000 * requests}\n"
+            f"nv_inference_request_success{about}}} {requests}\n"
+            f'nv_inference_request_success{{model="other",version="1"}} 9\n'
+            f'encserve_generate_refusal_seconds_sum{about},lane="bulk"}} {0.004 * refusals}\n'
+            f'encserve_generate_refusal_seconds_count{about},lane="bulk"}} {refusals}\n'
+            f'encserve_generate_refusal_seconds_count{about},lane="interactive"}} 0\n'
+        )
+        return told(page.as_uri())
+
+    before = tell(10, 2)
+    assert list(since(before, tell(30, 6)).values()) == [3.0, 4.0]
+    assert list(since(before, before).values()) == ["none", "none"]

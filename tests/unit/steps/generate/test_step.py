@@ -427,6 +427,7 @@ def test_how_requests_end_is_counted(step, ask):
         ("refused", "true"): 1,
     }
     assert observed(step._counts._request, lane="interactive") == 4
+    assert observed(step._counts._refusal, lane="interactive") == 1
 
 
 def test_tokens_that_nobody_waited_for_are_counted(step, ask):

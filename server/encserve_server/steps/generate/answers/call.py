@@ -20,7 +20,7 @@ from .generate_trace import GenerateTrace
 
 _NOT_WHOLE = (CANCELLED, DEADLINE)
 """How texts end that nobody waited for."""
-OUTCOMES = ANSWERED, _GIVEN_UP, LATE, _REFUSED, _INVALID, FAILED = (
+OUTCOMES = ANSWERED, _GIVEN_UP, LATE, REFUSED, _INVALID, FAILED = (
     *("answered", "cancelled", "late", "refused", "invalid", "failed"),
 )
 """What the last response to a request may be; `late` is that to a request whose time was up, or a stream that its time
@@ -163,7 +163,7 @@ class GenerateCall(Call):
         if code == known.CANCELLED:
             return _GIVEN_UP
         if code == known.UNAVAILABLE:
-            return LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else _REFUSED
+            return LATE if DEADLINE in finishes else _GIVEN_UP if CANCELLED in finishes else REFUSED
         return FAILED
 
     def send(self) -> None:

@@ -13,13 +13,14 @@ from ...tokenize.door.counts import EntryCounts
 from ..decoder.round import Round
 from ..door.refusal import LIMITS, QueueFull
 from ..texts.text import CANCELLED, DEADLINE, FINISHES, GeneratedText, NotFinite
-from .call import ANSWERED, FAILED, LATE, OUTCOMES, GenerateCall
+from .call import ANSWERED, FAILED, LATE, OUTCOMES, REFUSED, GenerateCall
 
 ERROR = "error"
 """Why a text ended whose request failed."""
 FIRST_TOKEN_S = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 TOKEN_GAP_S = (0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 REQUEST_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
+REFUSAL_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0)
 ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 """Upper bounds of the buckets of the histograms."""
 _NOT_WANTED = (CANCELLED, DEADLINE)
@@ -77,6 +78,12 @@ class GenerateCounts:
             "Seconds from the arrival of a request to its last response, of those that were answered",
             REQUEST_S,
         )
+        self._refusal = Histogram(
+            metrics,
+            "encserve_generate_refusal_seconds",
+            "Seconds from when the step read a request until it had refused it",
+            REFUSAL_S,
+        )
         self._rows_per_step = Histogram(metrics, "encserve_generate_rows_per_step", "Texts in a step", ROWS)
         self._expect()
 
@@ -96,6 +103,7 @@ class GenerateCounts:
         for lane in LANES:
             self._first_token.expect(lane=lane)
             self._request.expect(lane=lane)
+            self._refusal.expect(lane=lane)
 
     def watch(self, metrics: Metrics, engine: Working) -> None:
         """Tell what an engine has under way at any moment."""
@@ -141,8 +149,9 @@ class GenerateCounts:
         if any(text.first for text in call.texts):
             return
         self._requests.add(outcome=outcome, streamed="true" if call.streamed else "false")
-        if outcome == ANSWERED and call.texts:
-            self._request.observe(took_s, lane=call.texts[0].lane)
+        took = {ANSWERED: self._request, REFUSED: self._refusal}.get(outcome)
+        if took is not None and call.texts:
+            took.observe(took_s, lane=call.texts[0].lane)
 
 
 def _reason(text: GeneratedText, outcome: str) -> str:
