@@ -347,5 +347,6 @@ class Engine:
             failed, self._decoded, self._coming, self._round_ended_s = self._active, {}, [], None
             self._ahead.clear()
         for text in failed:
-            text.fail(error)
+            if not text.ended:  # or its request may have its answer
+                text.fail(error)
         self._count(Round())

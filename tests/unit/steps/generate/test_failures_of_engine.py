@@ -82,6 +82,20 @@ def test_a_network_that_fails_fails_its_texts_and_the_engine_goes_on(make):
     assert engine.reported == [("engine", "the network breaks")]
 
 
+def test_a_text_that_had_ended_before_a_failure_stays_what_it_was(make, monkeypatch):
+    def remove(cache, row):
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(Cache, "remove", remove)
+    engine, short, long = make(), Asked(1), Asked(9)
+    engine.put([short.text, long.text])
+    threading_gate.set()
+    assert long.over.wait(30)
+    assert str(long.text.error) == "no memory"
+    engine.close()
+    assert (short.ended(), short.text.error, len(short.told)) == (([0], "eos"), None, 1)
+
+
 def test_texts_that_cannot_be_encoded_fail_without_those_under_way(make):
     engine, running, bad = make(), Asked(9), Asked(UNREADABLE)
     engine.put([running.text])
