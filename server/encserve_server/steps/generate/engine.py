@@ -98,10 +98,13 @@ class Engine:
         Raises:
             InvalidArgument: one could never be decoded here.
             QueueFull: too many wait, or for too long.
+            RuntimeError: it is closed, or closes.
         """
         for text in texts:
             self._room.check(text)
         with self._changed:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
             try:
                 ahead = self._check_queue(texts)
             except QueueFull:

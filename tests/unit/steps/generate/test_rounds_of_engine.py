@@ -2,6 +2,7 @@
 
 import threading
 
+import pytest
 from counting_engine import BYTES_PER_TOKEN, VOCABULARY, Asked, networks, threading_gate
 
 from encserve_server.steps.generate.decoder.cache import BLOCK, Cache
@@ -168,3 +169,10 @@ def test_what_is_there_is_decoded_before_the_engine_closes(make):
     threading_gate.set()
     engine.close()
     assert [each.text.finish for each in asked] == ["eos", "eos"]
+
+
+def test_nobody_waits_for_an_engine_that_is_closed(make):
+    engine = make()
+    engine.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.put([Asked(2).text])

@@ -182,6 +182,6 @@ class Crowd:
 
     def run(self):
         """Make all that comes."""
-        self.engine._closed = False
         while self.engine._wait():
             self.engine._round()
+        self.engine._closed = False  # for those who come then
