@@ -17,8 +17,9 @@ in who could say that it is too high."""
 
 
 class Correction:
-    """The seconds that texts of a lane took by those that were estimated, of the last twenty or so: one for which
-    little was estimated says little. Times are on the clock of `time.monotonic`. Not for several threads at a time."""
+    """The seconds that texts of a lane took by those that were estimated, of the last twenty or so, of each request the
+    last: one for which little was estimated says little. Times are on the clock of `time.monotonic`. Not for several
+    threads at a time."""
 
     def __init__(self) -> None:
         self._took_s = self._estimated_s = 1.0

@@ -68,7 +68,7 @@ class GeneratedText:
     began_s: float | None = None
     """When its turn came, on the same clock; None while it waits for it."""
     estimate: Estimate | None = None
-    """How long it was to take; None where nothing was known of rounds."""
+    """How long it was to take; None where nothing was known of rounds, and of all texts of a request but the last."""
     given_up: bool = False
     """Whether its caller does not want it any more; any thread may say so."""
     tokens: list[int] = field(default_factory=list)
