@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--factor", type=float, default=5)
     parser.add_argument("--timeout", type=float, default=4, help="of each text, in seconds")
-    parser.add_argument("--json", type=Path, help="write the figures here, and when each refusal was and how long it took")
+    parser.add_argument("--json", type=Path, help="write the figures here, with each refusal")
     parser.add_argument("--tiny", action="store_true", help="a small network, to try the run itself")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="encserve-flood-") as folder:
@@ -84,9 +84,7 @@ def measure(
         rate_per_s = len(asked) / closed.make(asked).seconds
     finally:
         closed.resume()  # also where it failed: a server that stands still could not be ended
-    flooding = partial(
-        ask, server.grpc_url, MODEL, asked, seconds=arguments.seconds, timeout_s=arguments.timeout
-    )
+    flooding = partial(ask, server.grpc_url, MODEL, asked, seconds=arguments.seconds, timeout_s=arguments.timeout)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         pool.submit(len, asked).result()  # until it has read all that it needs
         before = told(server.metrics_url)

@@ -117,8 +117,8 @@ class Engine:
     def _check_queue(self, texts: Sequence[GeneratedText]) -> dict[str, Ahead]:
         """Refuse a request where too many wait, or its last text, behind its others, would come too late. Nobody is
         refused for that as long as there is room for all of it, and nobody waits who was here when the last round
-        began. Only the last has an estimate, and says later how long it took. Returns what comes before others, with these
-        texts. Raises QueueFull."""
+        began. Only the last has an estimate, and says later how long it took. Returns what comes before others, with
+        these texts. Raises QueueFull."""
         *others, last = texts
         lane = last.lane
         if last.first:

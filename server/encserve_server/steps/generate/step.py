@@ -54,8 +54,8 @@ STREAMS_TOKEN_BY_TOKEN = 8
 """Of so many streams each token is sent as soon as it is there. Where more have begun a response a token would take a
 fifth of both cores from the network, and every second token of a text goes with the next, if tokens come fast."""
 SWITCH_S = 0.0005
-"""Seconds after which a thread that computes in Python lets another go on that waits for it, a tenth of Python's default:
-a request is read and refused in several turns, between which the engine chooses the tokens of all texts."""
+"""Seconds after which a thread that computes in Python lets another go on that waits for it, a tenth of Python's
+default: a request is read and refused in several turns, between which the engine chooses the tokens of all texts."""
 _LOOK = "look"
 _CAME = "came"
 """Somebody has come: from now on it is to be looked who has gone."""
@@ -196,8 +196,8 @@ class TritonPythonModel:
             self._work.begins()  # before the engine shows it, whose first round may take long
 
     def _news(self) -> GenerateCall | str | None:
-        """Return a call that has something to send; `_LOOK` where it is time to look who has gone, though no second time
-        while there is something to send; None at the end."""
+        """Return a call that has something to send; `_LOOK` where it is time to look who has gone, though no second
+        time while there is something to send; None at the end."""
         due_s = self._looks.due_s
         wait_s = max(due_s - time.monotonic(), 0.0)
         if not wait_s and self._has_sent:

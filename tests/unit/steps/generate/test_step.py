@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -217,7 +218,7 @@ def test_whether_callers_have_gone_is_asked_of_one_after_each_that_something_is_
             step._to_send.put(call)
         goes_on.set()
         wait_until(lambda: len(sent) == 20)
-    asked_between = [later - sooner for sooner, later in zip(sent[:-1], sent[1:], strict=True)]
+    asked_between = [later - sooner for sooner, later in pairwise(sent)]
     assert max(asked_between) == 1
 
 

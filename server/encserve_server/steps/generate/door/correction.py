@@ -12,8 +12,8 @@ says no more than some short ones."""
 LEAST, MOST = 1.0, 5.0
 """Between these the factor is, and no text says more by itself."""
 HALF_LIFE_S = 10.0
-"""As long as no text says anything, half of it is forgotten in so many seconds: where it refuses everybody, nobody is let
-in who could say that it is too high."""
+"""As long as no text says anything, half of it is forgotten in so many seconds: where it refuses everybody, nobody is
+let in who could say that it is too high."""
 
 
 class Correction:

@@ -16,8 +16,8 @@ FEW, EACH = 32, 8
 """Estimates are made anew after every end while no more than so many are known, and then after every eighth: they are
 made under the lock of the engine."""
 FINE = 8
-"""How many tokens texts may have is rounded up to one of so many sizes between a power of two and the next: an estimate is
-made for each size, and not for each `max_new_tokens`, of which the texts that wait may have hundreds."""
+"""How many tokens texts may have is rounded up to one of so many sizes between a power of two and the next: an estimate
+is made for each size, and not for each `max_new_tokens`, of which the texts that wait may have hundreds."""
 NINETEEN_OF_TWENTY = 0.95
 """The share of texts whose length others hardly exceed."""
 

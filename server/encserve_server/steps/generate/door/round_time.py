@@ -17,8 +17,8 @@ SEVERAL = 8
 """The rounds of which the shortest says what a round takes at least: of fewer, one that stood still may be all."""
 MOST_OF_ONE = 3.0
 """Times as long as it was expected to take a round counts at most, as soon as several are known: one in which the host
-stood still says nothing of others, and where all others are of one size, it would for ever say how much longer those take
-that have more in them."""
+stood still says nothing of others, and where all others are of one size, it would for ever say how much longer those
+take that have more in them."""
 ENCODED = 20
 """The calls of the encoder that say together what a token takes: a call has a price of its own, which is most of a
 short one's."""

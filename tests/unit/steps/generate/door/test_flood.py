@@ -78,8 +78,9 @@ def test_a_bulk_job_locks_no_interactive_texts_out_and_goes_on(crowd, callers, l
 
 @pytest.mark.parametrize("callers", [8, 48])
 def test_a_stop_of_the_host_locks_interactive_texts_out_for_no_longer_than_it_is_remembered(crowd, callers):
-    """All of one length, beside bulk that never ends, so that the engine is never idle. Each that the stop made late says
-    that texts take five times as long, and the round in which it was says that those with more in them take for ever."""
+    """All of one length, beside bulk that never ends, so that the engine is never idle. Each that the stop made late
+    says that texts take five times as long, and the round in which it was that those with more in them take for ever.
+    Beside 48 not all are whole without a stop, too."""
     crowd = crowd()
     crowd.closed_set(128)
     begun_s, seconds, stop_s, later = crowd.clock.now_s, 45.0, 5.0, []
@@ -99,4 +100,4 @@ def test_a_stop_of_the_host_locks_interactive_texts_out_for_no_longer_than_it_is
     crowd.clock.due.extend(sorted([*come, stop], key=lambda each: each[0]))
     crowd.run()
     assert len(later) >= 39
-    assert sum(text.finish == "length" for text in later) >= 0.5 * len(later)  # beside 48 not all are without a stop, too
+    assert sum(text.finish == "length" for text in later) >= 0.5 * len(later)
