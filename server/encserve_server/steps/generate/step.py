@@ -190,8 +190,7 @@ class TritonPythonModel:
             self._counts.refused(options["lane"], error)
             self._refused.put((call, str(error)))
         else:
-            self._looks.add(call)
-            if len(self._open) == 1:
+            if self._looks.add(call):
                 self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent
             self._work.begins()  # before the engine shows it, whose first round may take long
 

@@ -29,9 +29,10 @@ class Looks:
         self._turn, self._other = self._under_way, self._waiting
         self._pauses_until_s = 0.0
 
-    def add(self, call: GenerateCall) -> None:
-        """Look at one more call from now on."""
+    def add(self, call: GenerateCall) -> bool:
+        """Look at one more call from now on. Returns whether there is no other, and so perhaps nobody who looks."""
         self._under_way.append((time.monotonic() + UNDER_WAY_S, call))  # it may be so by then
+        return len(self._under_way) + len(self._waiting) == 1
 
     @property
     def due_s(self) -> float:
