@@ -6,6 +6,8 @@ others have the cores, and what is estimated is simpler than what happens. So wh
 
 from __future__ import annotations
 
+import math
+
 KEPT, MOST_OF_ONE = 0.95, 0.1
 """The weight of all that was seen before beside the next, and the most that the next has of that: a text of minutes
 says no more than some short ones."""
@@ -43,5 +45,5 @@ class Correction:
 
     def _ratio(self, now_s: float) -> float:
         """The seconds that texts took by those that were estimated, as far as it is not forgotten."""
-        kept = 0.5 ** (max(now_s - self._learnt_s, 0.0) / HALF_LIFE_S)
+        kept = math.pow(0.5, max(now_s - self._learnt_s, 0.0) / HALF_LIFE_S)
         return 1.0 + kept * (self._took_s / self._estimated_s - 1.0)
