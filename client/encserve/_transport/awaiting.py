@@ -61,12 +61,15 @@ class AsyncGrpcTransport(OverGrpc):
             sent = messages(request, timeout_s=timeout_s)
             call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s + leaving.END_S, metadata=metadata)
         errors = partial(self._asking, replicas, replica, request)
-        return AwaitedStream(call, errors, leave=self._messages.add, timeout_s=timeout_s)
+        cancel = partial(self._cancel, request, call)
+        return AwaitedStream(call, errors, leave=self._messages.add, cancel=cancel, timeout_s=timeout_s)
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""
-        with suppress(TransportError):  # it is closed and has told them all, or of another event loop
-            replica = self._replicas().give_up(request)
+        # It is closed and has told them all, or of another event loop, or that has ended.
+        with suppress(TransportError, RuntimeError):
+            if (replica := self._replicas().give_up(request)) is None:
+                return
             message = giving_up(request)
             if request.decoupled:
                 stream = replica.stub.ModelStreamInfer(
@@ -77,6 +80,10 @@ class AsyncGrpcTransport(OverGrpc):
                 proto = request_to_proto(message)
                 call = replica.stub.ModelInfer(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
                 self._messages.add(call)
+
+    def _cancel(self, request: InferRequest, call: Any) -> None:
+        call.cancel()
+        self.give_up(request)
 
     async def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""

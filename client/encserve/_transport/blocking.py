@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 import grpc
 from tritonclient.grpc import service_pb2
@@ -15,6 +15,7 @@ from encserve._messages import InferRequest, InferResponse, ServedModel, giving_
 from encserve._transport import leaving
 from encserve._transport.connectivity import Connectivity
 from encserve._transport.over_grpc import READY_MODELS, OverGrpc, asked_about, served_models, string_parameters
+from encserve._transport.replicas import Replica
 from encserve._transport.seam import ResponseStream
 from encserve._transport.streams import BlockingStream, messages, only
 from encserve._transport.wire import request_to_proto, response_from_proto
@@ -38,7 +39,7 @@ class GrpcTransport(OverGrpc):
         self._replicas = self._open(grpc)
         self._calls = leaving.Calls()
         self._messages = leaving.Calls()
-        self._streams: WeakKeyDictionary[InferRequest, BlockingStream] = WeakKeyDictionary()
+        self._streams: WeakValueDictionary[InferRequest, BlockingStream] = WeakValueDictionary()
 
     def infer(self, request: InferRequest, *, timeout_s: float) -> InferResponse:
         """Answer one request."""
@@ -61,13 +62,26 @@ class GrpcTransport(OverGrpc):
             sent = messages(request, timeout_s=timeout_s)
             call = replica.stub.ModelStreamInfer(sent, timeout=timeout_s + leaving.END_S, metadata=metadata)
         errors = partial(self._asking, self._replicas, replica, request)
-        stream = BlockingStream(call, errors, leave=self._messages.add, timeout_s=timeout_s)
+        cancel = partial(self._cancel, request, call)
+        stream = BlockingStream(call, errors, leave=self._messages.add, cancel=cancel, timeout_s=timeout_s)
         self._streams[request] = stream
         return stream
 
     def give_up(self, request: InferRequest) -> None:
         """Begin to tell the server that nobody waits for the answer to `request` any more."""
+        if stream := self._streams.get(request):
+            stream.cancel()
+        self._tell(self._replicas.give_up(request), request)
+        self._calls.leave(request)
+
+    def _cancel(self, request: InferRequest, call: Any) -> None:
         replica = self._replicas.give_up(request)
+        call.cancel()
+        self._tell(replica, request)
+
+    def _tell(self, replica: Replica | None, request: InferRequest) -> None:
+        if replica is None:
+            return
         message = giving_up(request)
         with suppress(ValueError):  # the channel is closed
             if request.decoupled:
@@ -78,9 +92,6 @@ class GrpcTransport(OverGrpc):
                 proto = request_to_proto(message)
                 call = replica.stub.ModelInfer.future(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)
             self._messages.add(call)
-        self._calls.leave(request)
-        if stream := self._streams.get(request):
-            stream.cancel()
 
     def pipeline_config(self, model: str, *, version: str = "", timeout_s: float) -> Mapping[str, str]:
         """The string parameters of a model's configuration."""

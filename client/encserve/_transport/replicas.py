@@ -69,9 +69,11 @@ class Replicas:
             with self._lock:
                 chosen.in_flight -= 1
 
-    def give_up(self, request: InferRequest) -> Replica:
+    def give_up(self, request: InferRequest) -> Replica | None:
         """Note that nobody waits for the answer to a request; returns the replica that
-        owes it, which should hear so."""
+        owes it, which should hear so; None where that was noted before."""
+        if request in self.given_up:
+            return None
         self.given_up.add(request)
         return self.asked.get(request) or self.all[0]
 

@@ -9,6 +9,9 @@ A stream may be cancelled while responses are to come: Triton tells the model, a
 request. One that has had its last response, as every error is, is left until it ends by itself: cancelled in that
 moment, Triton of 2024 waits for another last response, and keeps the request, and with it the model, for as long as it
 runs. An unloaded model then stays in memory, and a server that stops waits for it until its time is up.
+
+Triton tells a model that a stream was cancelled only when the model asks, and it asks about one request after the
+other. So the model is told by a message, too, behind the cancellation, which must be there before the last response.
 """
 
 from __future__ import annotations
@@ -70,6 +73,7 @@ class BlockingStream:
         call: is read.
         errors: surrounds each read, and turns what it raises into errors of encserve.
         leave: keeps a call until it has ended.
+        cancel: cancels the call, and tells the model.
         timeout_s: seconds from now until nobody waits any more. The call itself ends later, so that the server, which
             ends it by the same timeout, has done so before.
     """
@@ -80,19 +84,27 @@ class BlockingStream:
         errors: Callable[[], AbstractContextManager[None]],
         *,
         leave: Callable[[Any], object],
+        cancel: Callable[[], None],
         timeout_s: float,
     ) -> None:
         self._call = call
         self._errors = errors
         self._leave = leave
+        self._cancel = cancel
         self._end_s = time.monotonic() + timeout_s
         self._is_left = False
+        """Whether the call has ended, or is left until it does, or is cancelled."""
 
     def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
         with self._errors():
-            answer = next(self._call, None)
+            try:
+                answer = next(self._call, None)
+            except grpc.RpcError:
+                self._is_left = True
+                raise
             if answer is None:
+                self._is_left = True
                 return None
             is_late = time.monotonic() > self._end_s
             if (is_late or is_last(answer)) and not self._is_left:
@@ -106,7 +118,8 @@ class BlockingStream:
         """Tell the server that nobody waits for more, unless it ends by itself now. A thread that waits ends with an
         error."""
         if not self._is_left:
-            self._call.cancel()
+            self._is_left = True
+            self._cancel()
 
 
 class AwaitedStream:
@@ -119,13 +132,16 @@ class AwaitedStream:
         errors: Callable[[], AbstractContextManager[None]],
         *,
         leave: Callable[[Awaitable[Any]], object],
+        cancel: Callable[[], None],
         timeout_s: float,
     ) -> None:
         self._call = call
         self._errors = errors
         self._leave = leave
+        self._cancel = cancel
         self._end_s = time.monotonic() + timeout_s
         self._is_left = False
+        """Whether the call has ended, or is left until it does, or is cancelled."""
 
     async def next(self) -> InferResponse | None:
         """Wait for the next response; None after the last. Raises EncserveError."""
@@ -144,8 +160,13 @@ class AwaitedStream:
                 self._is_left = True
                 self._leave(to_the_end(self._call, reading))
                 raise TimeoutError
-            answer = reading.result()
+            try:
+                answer = reading.result()
+            except grpc.RpcError:
+                self._is_left = True
+                raise
             if answer is grpc.aio.EOF:
+                self._is_left = True
                 return None
             if is_last(answer) and not self._is_left:
                 self._is_left = True
@@ -155,7 +176,8 @@ class AwaitedStream:
     def cancel(self) -> None:
         """Tell the server that nobody waits for more, unless it ends by itself now."""
         if not self._is_left:
-            self._call.cancel()
+            self._is_left = True
+            self._cancel()
 
 
 async def to_the_end(call: Any, reading: Awaitable[Any]) -> None:

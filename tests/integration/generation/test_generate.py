@@ -208,6 +208,32 @@ def test_many_who_are_refused_at_once_harm_nobody(generating, connected):
     assert connected.generate(["a"], model="t5").finishes == ["eos"]
 
 
+def test_many_streams_that_are_left_side_by_side_are_ended_and_keep_nothing(generating, connected):
+    """The last response of each is made right behind its cancellation. What Triton kept of one would keep the server
+    from its end."""
+
+    async def ask():
+        async with AsyncClient(generating.grpc_url, timeout_s=60, concurrency=8) as client:
+
+            async def leave():
+                async with client.generate_stream(TEXTS[0], model="t5", **ENDLESS) as stream:
+                    await anext(stream)
+
+            for _ in range(40):
+                await asyncio.gather(*(leave() for _ in range(8)))
+
+    asyncio.run(ask())
+    with Client(generating.grpc_url, timeout_s=60) as client:
+        for _ in range(40):
+            with client.generate_stream(TEXTS[0], model="t5", **ENDLESS) as stream:
+                next(stream)
+    until_s = time.monotonic() + 30
+    while metric(generating, "encserve_generate_active_rows"):
+        assert time.monotonic() < until_s, "texts whose callers have gone are made"
+        time.sleep(0.1)
+    assert connected.generate(["a"], model="t5").finishes == ["eos"]
+
+
 def post(server, path, **body):
     """The answer of Triton's HTTP extension for generation, as text."""
     request = urllib.request.Request(

@@ -1,9 +1,12 @@
 """Streams of responses: errors that come as messages, and how a stream is left."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -54,11 +57,15 @@ class Streaming(Triton):
     def __init__(self, message, *, after_s=0.0):
         super().__init__()
         self.message, self.after_s = message, after_s
-        self.ended, self.was_left = threading.Event(), False
+        self.ended, self.was_left, self.told = threading.Event(), False, []
 
     def ModelStreamInfer(self, requests, context):
+        parameters = next(requests).parameters
+        if "cancel" in parameters:
+            self.told.append(parameters["cancel"].string_param)
+            yield service_pb2.ModelStreamInferResponse(error_message="CANCELLED: it is given up")
+            return
         context.add_callback(self.ended.set)
-        next(requests)
         time.sleep(self.after_s)
         yield self.message
         until_s = time.monotonic() + 0.2
@@ -109,7 +116,7 @@ def leave_awaiting(url, *, whole, timeout_s=20, error=EncserveError):
     return lambda: None
 
 
-DECOUPLED = InferRequest(model="fake", inputs={}, outputs=(), decoupled=True)
+DECOUPLED = InferRequest(model="fake", inputs={}, outputs=(), decoupled=True, request_id="mine")
 REFUSAL = service_pb2.ModelStreamInferResponse(error_message="INVALID_ARGUMENT: no")
 
 
@@ -132,6 +139,47 @@ def test_a_stream_that_had_its_last_response_is_left_and_not_cancelled(leave, me
         assert triton.ended.wait(20)
         close()
     assert triton.was_left is not is_cancelled
+    assert triton.told == ["mine"] * is_cancelled  # whom Triton tells of it only when it asks
+
+
+async def test_a_call_for_the_only_response_that_is_cancelled_is_told_of_once():
+    triton = Streaming(response(triton_final_response=True), after_s=0.2)
+    with playing(triton) as url:
+        transport, request = AsyncGrpcTransport(url), replace(DECOUPLED)
+        call = asyncio.create_task(transport.infer(request, timeout_s=20))
+        await asyncio.sleep(0.05)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        transport.give_up(request)  # as the client does then
+        await transport.close()
+    assert triton.told == ["mine"]
+
+
+def test_a_stream_that_failed_is_not_given_up():
+    class Fails(Streaming):
+        def ModelStreamInfer(self, requests, context):
+            if "cancel" in next(requests).parameters:
+                self.told.append(True)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "no")
+
+    triton = Fails(None)
+    with playing(triton) as url:
+        leave_blocking(url, whole=False)()
+        leave_awaiting(url, whole=False)()
+    assert not triton.told
+
+
+def test_nothing_is_kept_of_a_stream_that_has_ended():
+    triton, request = Streaming(response(triton_final_response=True)), replace(DECOUPLED)
+    with playing(triton) as url:
+        transport = GrpcTransport(url)
+        transport.infer(request, timeout_s=20)
+        kept = weakref.ref(request)
+        del request
+        gc.collect()
+        assert kept() is None
+        transport.close()
 
 
 @pytest.mark.parametrize("leave", [leave_blocking, leave_awaiting])
@@ -183,7 +231,7 @@ def test_whoever_is_cancelled_as_the_last_response_comes_leaves_the_stream():
             self.was_cancelled = True
 
     async def ask():
-        stream = AwaitedStream(call, nullcontext, leave=left.append, timeout_s=20)
+        stream = AwaitedStream(call, nullcontext, leave=left.append, cancel=call.cancel, timeout_s=20)
         reading = asyncio.create_task(stream.next())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
