@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -88,6 +89,7 @@ class GrpcTransport(OverGrpc):
                 call = replica.stub.ModelStreamInfer(
                     messages(message), timeout=leaving.GIVE_UP_S, metadata=self._metadata
                 )
+                threading.Thread(target=leaving.read_to_the_end, args=(call,), daemon=True).start()
             else:
                 proto = request_to_proto(message)
                 call = replica.stub.ModelInfer.future(proto, timeout=leaving.GIVE_UP_S, metadata=self._metadata)

@@ -42,6 +42,13 @@ class GivenUp(Exception):
     """Nobody waits for the answer any more."""
 
 
+def read_to_the_end(call: Any) -> None:
+    """Read all that comes over a stream of `grpc`, which does not end before: it would be cancelled by its deadline."""
+    with suppress(grpc.RpcError):
+        for _ in call:
+            pass
+
+
 class Calls:
     """The calls of channels of `grpc`, those among them that their callers have left."""
 

@@ -153,6 +153,8 @@ class AwaitedStream:
                 if self._is_left or _has_the_last(reading):
                     self._is_left = True
                     self._leave(to_the_end(self._call, reading))
+                elif _has_ended(reading):
+                    self._is_left = True
                 else:
                     reading.cancel()
                 raise
@@ -193,6 +195,13 @@ def _has_the_last(reading: asyncio.Future[Any]) -> bool:
         return False
     answer = reading.result()
     return answer is not grpc.aio.EOF and is_last(answer)
+
+
+def _has_ended(reading: asyncio.Future[Any]) -> bool:
+    """Whether the call ended in the moment in which its reader is cancelled."""
+    if not reading.done() or reading.cancelled():
+        return False
+    return reading.exception() is not None or reading.result() is grpc.aio.EOF
 
 
 def is_last(answer: Any) -> bool:

@@ -51,7 +51,7 @@ class Call:
         self.response: Any = None
         """The response that `execute` returns for the call: None if the answer is sent."""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The id that its caller gave it; empty if none."""
         return str(self._request.request_id())

@@ -170,6 +170,39 @@ def test_a_stream_that_failed_is_not_given_up():
     assert not triton.told
 
 
+def test_the_message_that_a_stream_is_left_is_heard_to_its_end():
+    """Of which nothing is read ends at its deadline, by a cancellation."""
+    triton = Streaming(response(triton_final_response=False))
+    with playing(triton) as url:
+        transport = GrpcTransport(url)
+        stream = transport.stream(replace(DECOUPLED), timeout_s=20)
+        stream.next()
+        stream.cancel()
+        (call,) = list(transport._messages._calls)
+        assert call.code() is grpc.StatusCode.OK
+        transport.close()
+
+
+@pytest.mark.parametrize("ended", [grpc.aio.EOF, StreamFailure("INTERNAL: no")], ids=["whole", "failed"])
+async def test_whoever_is_cancelled_as_the_stream_ends_cancels_nothing(ended):
+    class Call:
+        async def read(self):
+            task.cancel()
+            if isinstance(ended, Exception):
+                raise ended
+            return ended
+
+    cancelled = []
+    stream = AwaitedStream(
+        Call(), nullcontext, leave=asyncio.ensure_future, cancel=lambda: cancelled.append(True), timeout_s=20
+    )
+    task = asyncio.create_task(stream.next())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    stream.cancel()
+    assert not cancelled
+
+
 def test_nothing_is_kept_of_a_stream_that_has_ended():
     triton, request = Streaming(response(triton_final_response=True)), replace(DECOUPLED)
     with playing(triton) as url:
