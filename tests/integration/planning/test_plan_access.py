@@ -87,7 +87,7 @@ def test_a_plan_shows_its_certificate_and_tells_no_secret(mutual, run, tmp_path)
 
 def test_locust_shows_its_certificate_and_its_secret(mutual, run):
     server, files = mutual
-    users = ["locust", "-f", LOCUSTFILE, f"--host={server.grpc_url}", "--headless", "-u", "2", "-t", "5s"]
+    users = ["locust", "-f", LOCUSTFILE, f"--host={server.grpc_url}", "--headless", "-u", "2", "-t", "15s"]
     encrypted = [f"--server-ca={files['ca']}", f"--client-cert={files['cert']}", f"--client-key={files['key']}"]
     done = run(*users, "--only-summary", *encrypted, ENCSERVE_ADMIN_SECRET=ADMIN_SECRET)
     assert done.returncode == 0, done.stderr
