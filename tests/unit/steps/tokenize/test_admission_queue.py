@@ -95,6 +95,17 @@ def test_a_request_of_more_rows_than_may_wait_waits_alone(queue, clock, encoder)
     assert len(queue.next(within_s=60).ready) == 1
 
 
+def test_a_request_of_more_bytes_than_may_wait_waits_alone(queue, clock, encoder):
+    """Vectors that are given as base64 are: of 131,072 of 128 numbers in float32 that is 89 MB."""
+    encoder.has(100)
+    assert not queue.enter(queued(clock, size=1001))
+    with pytest.raises(Overloaded, match=r"holds 1001 bytes of text and this request 1; max_queued_bytes is 1000"):
+        queue.enter(queued(clock, size=1))
+    queue.next(within_s=0)
+    encoder.has(0)
+    assert len(queue.next(within_s=60).ready) == 1
+
+
 def test_refuses_what_would_be_too_late(queue, clock, encoder):
     encoder.has(300, rate=100, room=300)
     assert not queue.enter(queued(clock, timeout_s=6.1, tokens=200))

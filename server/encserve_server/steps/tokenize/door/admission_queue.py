@@ -44,7 +44,7 @@ class QueueLimits:
     max_queued_texts: int
     """Rows that the network will see; one request alone may have more."""
     max_queued_bytes: int
-    """Bytes of their texts, in UTF-8."""
+    """Bytes of their texts, in UTF-8; one request alone may have more."""
 
 
 @dataclass
@@ -206,13 +206,14 @@ class AdmissionQueue:
 
     def _check_size(self, request: QueuedRequest, queue: LaneQueue) -> None:
         lane, limits = request.lane, self._limits
-        if queue.texts + request.texts > max(limits.max_queued_texts, request.texts):  # a large one may wait alone
+        # A large one may wait alone: it would be told to try again later for ever.
+        if queue.texts + request.texts > max(limits.max_queued_texts, request.texts):
             raise Overloaded(
                 "max_queued_texts",
                 f"the {lane} queue holds {queue.texts} rows and this request {request.texts}; max_queued_texts is "
                 f"{limits.max_queued_texts}: try again later",
             )
-        if queue.size + request.size > limits.max_queued_bytes:
+        if queue.size + request.size > max(limits.max_queued_bytes, request.size):
             raise Overloaded(
                 "max_queued_bytes",
                 f"the {lane} queue holds {queue.size} bytes of text and this request {request.size}; max_queued_bytes "
