@@ -82,6 +82,18 @@ def test_given_vectors_that_do_not_fit(counts, given, message):
         head().answer(asked, OPTIONS | {"rank": True, "document_vectors": "float32"})
 
 
+@pytest.mark.parametrize(("value", "found"), [([3e38, 3e38], "inf"), ([3e38, -3e38], "nan")])
+def test_given_vectors_of_which_a_score_is_not_finite_are_the_callers(value, found):
+    """Each number of them is, and where nothing is normalized no length is known that they should have."""
+    asked = request(np.random.default_rng(5), [1], width=2) | {
+        "token_embedding": np.full((3, 2), 4, np.float32),
+        "document_vector": np.array([[1, 1], value], np.float32),
+        "document_count": np.array([1, 1], np.int32),
+    }
+    with pytest.raises(InvalidArgument, match=f"document 1 has the score {found}; its vectors are too long"):
+        head().answer(asked, OPTIONS | {"rank": True, "document_vectors": "float32"})
+
+
 def test_a_document_alone_has_the_score_that_it_has_beside_others():
     """To the last bit, as products by BLAS are not: those are added up in an order that depends on the sizes."""
     rng, counts = np.random.default_rng(1), np.array([1, 40, 3, 200])

@@ -40,7 +40,12 @@ class Head:
         """Return `embedding` (V, dimensions), or one of its shorter forms, of the V tokens with a vector of all texts,
         from those of all tokens (T, H); or, where `rank` is on, `index` and `score` (top_k,) of the documents for the
         query, which is the first text. The documents are the other texts, or `document_vector` (D, dimensions) where
-        vectors are given. The outputs that were not asked for have no elements."""
+        vectors are given. The outputs that were not asked for have no elements.
+
+        Raises:
+            InvalidArgument: the tensors are none of a request, or a document whose vectors are given has no finite
+                score.
+        """
         rows, at = inputs["token_embedding"], inputs["vector_at"]
         self._check(rows, at)
         vectors = finish_vectors(rows[at], options)
@@ -48,7 +53,13 @@ class Head:
             none = {"index": np.empty(0, np.int32), "score": np.empty(0, np.float32)}
             return in_forms(vectors, options) | none
         query, documents, counts = self._sides(vectors, inputs, options)
-        scores = max_sim(query, documents, counts)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = max_sim(query, documents, counts)
+        if options["document_vectors"] is not None and not (finite := np.isfinite(scores)).all():
+            index = int(np.argmin(finite))
+            raise InvalidArgument(
+                f"document {index} has the score {scores[index]}; its vectors are too long to be scored in float32"
+            )
         if self._mean:
             scores /= np.float32(len(query))
         order = descending(scores, options["top_k"])
