@@ -18,6 +18,8 @@ KINDS = tuple(_DTYPES)
 _WITHOUT_LENGTHS = ("int8", "binary")
 """Those that say of a vector no more than where it points."""
 _SMALLEST_NORM = 1e-12
+_LENGTH_ATOL = 0.02
+"""How far from 1 the length of a vector may be that was normalized, for what a shorter type of an index costs."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class GivenVectors:
         if kind == "int8":
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST_NORM)
         elif not (finite := np.isfinite(vectors).all(axis=1)).all():
-            index = int(np.searchsorted(np.cumsum(counts), np.argmin(finite), side="right"))
-            raise InvalidArgument(f"document {index} holds NaN or infinity")
+            raise InvalidArgument(f"document {_place(finite, counts)[0]} holds NaN or infinity")
+        elif options["normalize"]:
+            _check_lengths(vectors, counts, kind)
         return vectors, counts
 
     def _width(self, options: Options) -> int:
@@ -77,6 +80,29 @@ class GivenVectors:
     def _row_bytes(self, options: Options) -> int:
         width, kind = self._width(options), options["document_vectors"]
         return -(-width // 8) if kind == "binary" else width * np.dtype(_DTYPES[kind]).itemsize
+
+
+def _check_lengths(vectors: NDArray[np.float32], counts: NDArray[np.int32], kind: str) -> None:
+    """Refuse vectors (D, d) that nobody has normalized, since they were of another width or type. Of several that are
+    pooled the mean is shorter, but the first of a document is pooled with none. Raises InvalidArgument."""
+    lengths = np.sqrt(np.einsum("dh,dh->d", vectors, vectors))
+    fits = lengths <= 1 + _LENGTH_ATOL
+    firsts = np.cumsum(counts) - counts
+    fits[firsts] &= lengths[firsts] >= 1 - _LENGTH_ATOL
+    if not fits.all():
+        index, own = _place(fits, counts)
+        raise InvalidArgument(
+            f"document {index} is given as vectors of {vectors.shape[1]} numbers in {kind}, and its vector {own} has "
+            f"length {lengths[np.argmin(fits)]:.3g}; 1 is expected where normalize is true, and at most 1 behind the "
+            "first, where vectors are pooled"
+        )
+
+
+def _place(fits: NDArray[np.bool_], counts: NDArray[np.int32]) -> tuple[int, int]:
+    """Return the document of the first vector that does not fit, (D,), and which of that document's it is."""
+    ends, at = np.cumsum(counts), int(np.argmin(fits))
+    index = int(np.searchsorted(ends, at, side="right"))
+    return index, at - int(ends[index] - counts[index])
 
 
 def _bytes_in(text: str) -> int:

@@ -23,11 +23,15 @@ def read(documents, **options):
     return GIVEN.read(documents, options)
 
 
+def unit(own):
+    return own / np.linalg.norm(own, axis=1, keepdims=True)
+
+
 @pytest.fixture
 def vectors():
     """Of three documents, each of length 1."""
     own = [np.random.default_rng(0).normal(size=(count, 12)).astype(np.float32) for count in (4, 1, 3)]
-    return [each / np.linalg.norm(each, axis=1, keepdims=True) for each in own]
+    return [unit(each) for each in own]
 
 
 @pytest.mark.parametrize(
@@ -56,11 +60,48 @@ def test_integers_of_a_vector_of_zeros_stay_zeros():
 
 
 def test_shortened_vectors(vectors):
-    rows, counts = read([as_text(own[:, :5].copy()) for own in vectors], dimensions=5)
+    rows, counts = read([as_text(unit(own[:, :5])) for own in vectors], dimensions=5)
     assert (rows.shape, counts.tolist()) == ((8, 5), [4, 1, 3])
 
 
-ROW = as_text(np.ones((1, 12), np.float32))
+@pytest.mark.parametrize("kind", ["<f4", "<f2"])
+def test_means_of_vectors_are_shorter_behind_the_first(vectors, kind):
+    """As `TokenEmbeddings.pooled` makes them."""
+    pooled = [np.concatenate([own[:1], own.mean(axis=0, keepdims=True)]).astype(kind) for own in vectors]
+    rows, counts = read([as_text(own) for own in pooled], document_vectors={"<f4": "float32", "<f2": "float16"}[kind])
+    assert counts.tolist() == [2, 2, 2]
+    np.testing.assert_array_equal(rows, np.concatenate(pooled).astype(np.float32))
+
+
+def test_lengths_are_the_checkpoints_where_nothing_is_normalized(vectors):
+    own = [5 * each for each in vectors]
+    rows, _ = read([as_text(each) for each in own], normalize=False)
+    np.testing.assert_array_equal(rows, np.concatenate(own))
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "found"),
+    [
+        (lambda own: own, {"dimensions": 6}, r"6 numbers in float32, and its vector 0 has length 0\.\d+; 1 is expected"),
+        (lambda own: own, {"dimensions": 8}, r"8 numbers in float32, and its vector 0 has length 0\.\d+"),
+        (lambda own: own, {"dimensions": 24}, r"24 numbers in float32, and its vector 0 has length 1\.41"),
+        (lambda own: own.astype("<f2"), {"dimensions": 6}, r"6 numbers in float32, and its vector 0 has length"),
+        (lambda own: np.abs(own), {"document_vectors": "float16"}, r"12 numbers in float16, and its vector 0 has length"),
+        (lambda own: own * np.float32([[1], [1], [1.03], [1]]), {}, r"its vector 2 has length 1\.03"),
+        (lambda own: own * np.float32(0.97), {}, r"its vector 0 has length 0\.97"),
+        (lambda own: np.full_like(own, 3e38), {}, "its vector 0 has length inf"),
+        (lambda own: own * 0, {}, "its vector 0 has length 0;"),
+    ],
+)
+def test_vectors_of_another_width_or_type_show_by_their_lengths(vectors, given, options, found):
+    """Their bytes are as many as some other documents of vectors have."""
+    width, kind = options.get("dimensions", 12), options.get("document_vectors", "float32")
+    good = np.eye(1, width, dtype={"float32": "<f4", "float16": "<f2"}[kind])
+    with pytest.raises(InvalidArgument, match="document 1 is given as vectors of .*" + found):
+        read([as_text(good), as_text(np.ascontiguousarray(given(vectors[0])))], **options)
+
+
+ROW = as_text(np.eye(1, 12, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +116,7 @@ ROW = as_text(np.ones((1, 12), np.float32))
         ([ROW, "*" + ROW[1:]], {}, "document 1 is no base64"),
         ([ROW, ROW[:3] + "=" + ROW[4:]], {}, "document 1 is no base64"),
         (["===="], {"document_vectors": "int8", "dimensions": 1}, "document 0 is no base64"),
-        ([as_text(np.ones((9, 12), np.float32)), ROW], {}, "have 10 vectors; max_tokens_per_request is 9"),
+        ([as_text(np.eye(9, 12, dtype=np.float32)), ROW], {}, "have 10 vectors; max_tokens_per_request is 9"),
         ([ROW, as_text(np.full((2, 12), np.inf, np.float32))], {}, "document 1 holds NaN or infinity"),
         ([as_text(np.full((1, 12), np.nan, "<f2"))], {"document_vectors": "float16"}, "document 0 holds NaN"),
         ([ROW], {"document_vectors": "binary", "normalize": False}, "is 'binary' and normalize is false"),

@@ -148,7 +148,7 @@ def test_another_head_of_the_encoder_attends_to_all_of_its_tokens(tokenizer):
 
 def kept(*counts, dtype="<f4"):
     """Documents of so many vectors of 4 numbers, and these numbers."""
-    own = [np.arange(4 * count, dtype=dtype).reshape(count, 4) for count in counts]
+    own = [np.eye(count, 4, dtype=dtype) for count in counts]
     return [b64encode(each.tobytes()).decode() for each in own], own
 
 
