@@ -39,7 +39,6 @@ class GivenVectors:
                 f"option document_vectors is {kind!r} and normalize is false; such vectors are scored as of length 1"
             )
         size = self._row_bytes(options)
-        total = 0
         for index, text in enumerate(documents):
             count = _bytes_in(text)
             if len(text) % 4:
@@ -49,9 +48,14 @@ class GivenVectors:
                     f"document {index} has {count} bytes; vectors of {width} numbers in {kind} have {size} each, and "
                     "one at least is expected"
                 )
-            total += count // size
+        total = self.count(documents, options)
         if total > self.most:
             raise InvalidArgument(f"the documents have {total} vectors; max_tokens_per_request is {self.most}")
+
+    def count(self, documents: Sequence[str], options: Options) -> int:
+        """Return how many vectors all documents have, by their sizes."""
+        size = self._row_bytes(options)
+        return sum(_bytes_in(text) // size for text in documents)
 
     def read(self, documents: Sequence[str], options: Options) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Return the vectors (D, d) of all documents, and how many of them each has, (m,). Raises InvalidArgument."""

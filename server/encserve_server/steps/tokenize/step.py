@@ -163,6 +163,7 @@ class TritonPythonModel:
 
     def _queued_request(self, asked: Asked) -> QueuedRequest:
         lane, rows = asked.options["lane"], self._tokenization.rows(asked.groups, asked.options)
+        given = self._tokenization.given_vectors(asked.groups, asked.options)
         if isinstance(trace := asked.call.trace, DoorTrace):
             texts = self._tokenization.texts(asked.groups)
             trace.asked = {"encserve.lane": lane, "encserve.texts": sum(map(len, texts))}
@@ -170,7 +171,7 @@ class TritonPythonModel:
             lane=lane,
             texts=len(rows),
             size=sum(_utf8_bytes(text) for group in asked.groups for text in group),
-            tokens=estimate_tokens(rows, self._max_length),
+            tokens=estimate_tokens(rows, self._max_length, given_vectors=given),
             request_id=asked.call.id,
             timeout_s=asked.call.timeout_s,
             arrived_s=asked.call.arrived_s,

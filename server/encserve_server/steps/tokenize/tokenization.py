@@ -58,6 +58,10 @@ class Tokenization:
         """Return of what was read the texts of each row that the network will see."""
         return [*self._layout.rows(groups, options)]
 
+    def given_vectors(self, groups: list[list[str]], options: Options) -> int:
+        """Return of what was read how many vectors were given in the place of texts."""
+        return self._layout.given_vectors(groups, options)
+
     def tokenize(
         self, requests: Sequence[tuple[list[list[str]], Options]]
     ) -> list[dict[str, NDArray[Any]] | InvalidArgument]:

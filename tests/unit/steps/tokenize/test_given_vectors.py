@@ -20,7 +20,9 @@ def as_text(array):
 def read(documents, **options):
     options = OPTIONS | options
     GIVEN.check(documents, options)
-    return GIVEN.read(documents, options)
+    rows, counts = GIVEN.read(documents, options)
+    assert GIVEN.count(documents, options) == len(rows), "which the door counts before"
+    return rows, counts
 
 
 def unit(own):

@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from encserve_server.steps.request.options import InvalidArgument
+from encserve_server.steps.tokenize.limits import estimated_tokens
 from encserve_server.steps.tokenize.tokenization import Tokenization
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", "[MASK]", "[Q]", "[D]", ".", *(f"w{number}" for number in range(20))]
@@ -162,6 +163,24 @@ def test_vectors_of_documents_stand_beside_the_query_alone(tokenizer):
     np.testing.assert_array_equal(given["document_vector"], np.concatenate(vectors))
     for name, tensor in answer.items():
         np.testing.assert_array_equal(tensor, query[name], err_msg=name)
+
+
+def test_the_door_counts_vectors_that_are_given(tokenizer, step):
+    """The network sees none of them, but they have to be read and scored."""
+    from encserve_server.steps.tokenize.step import Asked
+
+    call = type("Call", (), {"id": "", "timeout_s": 0.0, "arrived_s": 0.0, "trace": None})
+    limits = {**LIMITS, "max_tokens_per_request": 1_000, "max_bytes_per_text": 20_000}
+    step._tokenization = Tokenization(tokenizer, SETTINGS | {"limits": limits})
+    documents, _ = kept(640, 1)
+    options = OPTIONS | {"rank": True, "lane": "bulk"}
+
+    def tokens(*texts, **more):
+        read = step._tokenization.read({"text": [text.encode() for text in texts]}, options | more)
+        return step._queued_request(Asked(call, read, options | more)).tokens
+
+    assert tokens("w1", "w2") == 2 * estimated_tokens("w1")
+    assert tokens("w1", *documents, document_vectors="float32") == estimated_tokens("w1") + 11
 
 
 def test_requests_beside_one_with_vectors_keep_their_own_tokens(tokenizer):

@@ -40,6 +40,10 @@ class TextLayout(ABC):
         more. A text that it reads in windows counts as one."""
         return ((text,) for group in groups[: self.READ] for text in group)
 
+    def given_vectors(self, groups: Sequence[Sequence[str]], options: Options) -> int:
+        """Return how many vectors were given in the place of texts: none, unless a task takes some."""
+        return 0
+
     def split(self, groups: list[list[str]], options: Options) -> list[list[str]]:
         """Return what to tokenize of what was read, in groups: all of it as it is, unless texts are tokenized in
         parts."""

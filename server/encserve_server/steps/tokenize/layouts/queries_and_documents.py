@@ -110,6 +110,10 @@ class Layout(TextLayout):
         prompted = [[side.prompt + text for text in group] for side, group in zip(self._sides, groups, strict=True)]
         return [*prompted, given] if given else prompted
 
+    def given_vectors(self, groups: Sequence[Sequence[str]], options: Options) -> int:
+        """Return how many vectors are given of documents."""
+        return sum(self._given.count(given, options) for given in groups[self.READ :])
+
     def kept_lengths(self, groups: Sequence[Sequence[str]], options: Options) -> list[int | None]:
         """Return, for queries and documents, the tokens of a text that truncation can keep."""
         return [self._room(side) for side in self._sides]
