@@ -14,8 +14,11 @@ says no more than some short ones."""
 LEAST, MOST = 1.0, 5.0
 """Between these the factor is, and no text says more by itself."""
 HALF_LIFE_S = 10.0
-"""As long as no text says anything, half of it is forgotten in so many seconds: where it refuses everybody, nobody is
+"""Once the next lesson is overdue, half of all is forgotten in so many seconds: where it refuses everybody, nobody is
 let in who could say that it is too high."""
+OVERDUE = 5.0
+"""So many times as long as lessons lately came apart, after the last, the next is overdue: of those that come by chance
+hardly one does so late."""
 
 
 class Correction:
@@ -27,6 +30,8 @@ class Correction:
         self._took_s = self._estimated_s = 1.0
         self._learnt_s = 0.0
         """When a text last said something."""
+        self._apart_s = HALF_LIFE_S / OVERDUE
+        """As long apart the last twenty or so did; what was more than overdue counts as just that."""
 
     def factor(self, now_s: float) -> float:
         """By which an estimate is to be multiplied now."""
@@ -34,7 +39,9 @@ class Correction:
 
     def learn(self, took_s: float, estimated_s: float, now_s: float) -> None:
         """Learn from a text that took so long from its arrival until now, of what was estimated when it came."""
-        self._took_s, self._learnt_s = self._ratio(now_s) * self._estimated_s, now_s
+        self._took_s = self._ratio(now_s) * self._estimated_s
+        self._apart_s = KEPT * self._apart_s + (1 - KEPT) * min(max(now_s - self._learnt_s, 0.0), self._due_s)
+        self._learnt_s = now_s
         weight = min(MOST_OF_ONE * self._estimated_s / estimated_s, 1.0)
         self._took_s = KEPT * self._took_s + weight * min(took_s, MOST * estimated_s)
         self._estimated_s = KEPT * self._estimated_s + weight * estimated_s
@@ -43,7 +50,12 @@ class Correction:
         """Forget half of what was learnt: nobody is there any more of those that it was learnt of."""
         self._took_s = (self._took_s + self._estimated_s) / 2
 
+    @property
+    def _due_s(self) -> float:
+        """So many seconds after a lesson the next is overdue."""
+        return OVERDUE * self._apart_s
+
     def _ratio(self, now_s: float) -> float:
         """The seconds that texts took by those that were estimated, as far as it is not forgotten."""
-        kept = math.pow(0.5, max(now_s - self._learnt_s, 0.0) / HALF_LIFE_S)
+        kept = math.pow(0.5, max(now_s - self._learnt_s - self._due_s, 0.0) / HALF_LIFE_S)
         return 1.0 + kept * (self._took_s / self._estimated_s - 1.0)

@@ -326,6 +326,33 @@ def test_what_texts_took_is_forgotten_as_long_as_none_says_more(pace):
     assert said == pytest.approx([3.0, 2.0, 1.0], rel=0.05)
 
 
+@pytest.mark.parametrize(("texts", "took_s"), [(4, 20.0), (1, 20.0), (1, 0.5)])
+@pytest.mark.parametrize("ratio", [1.5, 2.0])
+def test_the_time_between_lessons_that_come_as_texts_end_is_not_forgotten(pace, texts, took_s, ratio):
+    """So many are under way at a time, and each says how long it took with its first token, and when it is whole."""
+    estimate = Estimate(0.2 * took_s / ratio, 0.02 * took_s / ratio)  # with 41 tokens it is whole
+    for number in range(600):
+        begun_s = number * took_s / texts
+        for made, part in ((1, 0.2), (41, 1.0)):
+            pace.took(text(made=made, estimate=estimate, arrived_s=begun_s), begun_s + part * took_s)
+    assert pace.correction["interactive"].factor(begun_s + took_s) >= 0.95 * ratio
+
+
+def test_the_time_between_lessons_that_come_by_chance_is_hardly_forgotten(pace):
+    now_s, factors, chance = 0.0, [], np.random.default_rng(0)
+    for _ in range(2_000):
+        now_s += chance.exponential(5.0)
+        pace.took(text(made=1, estimate=Estimate(10.0, 0.1), arrived_s=now_s - 20.0), now_s)
+        factors.append(pace.correction["interactive"].factor(now_s))
+    assert np.mean(factors[200:]) >= 0.95 * 2.0
+
+
+def test_a_long_silence_makes_the_next_be_forgotten_no_later(pace):
+    for now_s in (*range(60), 86_400):
+        pace.took(text(made=1, estimate=Estimate(1.0, 0.1), arrived_s=now_s - 3.0), now_s)
+    assert pace.correction["interactive"].factor(86_400 + 60) < 1.1
+
+
 def test_bulk_leaves_interactive_texts_that_lately_came_the_time_to_be_whole(known):
     """A round takes 10 ms without any, and 1 ms for each."""
     assert most(known, [], "bulk") == float("inf")
