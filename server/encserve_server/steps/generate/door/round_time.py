@@ -16,9 +16,9 @@ of one size, and so say nothing of larger ones."""
 SEVERAL = 8
 """The rounds of which the shortest says what a round takes at least: of fewer, one that stood still may be all."""
 MOST_OF_ONE = 3.0
-"""Times as long as it was expected to take a round counts at most, as soon as several are known: one in which the host
-stood still says nothing of others, and where all others are of one size, it would for ever say how much longer those
-take that have more in them."""
+"""Times as long as it was expected to take, or as others lately took, a round counts at most, as soon as several are
+known: one in which the host stood still says nothing of others, and where all others are of one size, it would for ever
+say how much longer those take that have more in them."""
 ENCODED = 20
 """The calls of the encoder that say together what a token takes: a call has a price of its own, which is most of a
 short one's."""
@@ -48,7 +48,7 @@ class RoundTime:
         if done.source_tokens and not done.is_health:
             self._encoded.append((done.encoding_s, done.source_tokens))
         if self._rounds >= SEVERAL:
-            step_s = min(step_s, MOST_OF_ONE * self.steps_s(rows))
+            step_s = min(step_s, MOST_OF_ONE * max(self.steps_s(rows), self.step_s))
         newest = NEWEST if self._rounds else 1.0
         self._rounds += 1
         self._lately.append(step_s)

@@ -97,6 +97,16 @@ def test_one_round_in_which_the_host_stood_still_says_little_of_others():
     assert time_of.steps_s(48) == pytest.approx(2.0, rel=0.05)
 
 
+def test_a_round_of_one_counts_whole_after_a_crowd_that_said_only_that_all_take_as_much():
+    time_of = RoundTime()
+    for rows in np.random.default_rng(0).integers(60, 65, 200):
+        time_of.took(0.001 * rows, Round(hypotheses=int(rows)))
+    time_of.took(0.0128, Round(hypotheses=1))
+    assert time_of.steps_s(1) == pytest.approx(0.0128, rel=0.25)
+    time_of.took(10.0, Round(hypotheses=1))  # in which the host stood still
+    assert time_of.steps_s(1) < 0.1
+
+
 def test_texts_get_as_many_tokens_as_others_did(pace):
     assert pace.tokens_left(text(least=30)) == 30
     assert pace.tokens_left(text()) == 1  # nothing is known, and so no more is said than is sure
