@@ -237,23 +237,27 @@ class Engine:
         with self._changed:
             if gone := self._waiting.drop(is_over):
                 self._ahead.clear()
-        self._end_gone(gone)
+        for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
+            self._end_gone(text, finish)
 
     def _drop_decoded(self, *, wanted: bool) -> None:
         """The same of those that are decoded."""
-        now_s, gone = time.monotonic(), list[GeneratedText]()
-        for decoded in list(self._decoded.values()):
-            for row in reversed(range(len(decoded.texts))):
-                text = decoded.texts[row]
-                if text.is_gone(now_s) or (wanted and self._pace.is_lost(text, now_s)):
-                    gone.append(self._remove(decoded, row))
-        self._end_gone(gone)
+        now_s = time.monotonic()
+        gone = [
+            (decoded, row, text.why_gone)  # one may give up the next
+            for decoded in self._decoded.values()
+            for row, text in reversed(list(enumerate(decoded.texts)))
+            if text.is_gone(now_s) or (wanted and self._pace.is_lost(text, now_s))
+        ]
+        for decoded, row, finish in gone:  # each is told as soon as it is taken out, before the next may fail to be
+            self._end_gone(self._remove(decoded, row), finish)
 
-    def _end_gone(self, gone: Sequence[GeneratedText]) -> None:
-        for text, finish in [(text, text.why_gone) for text in gone]:  # one may give up the next
+    def _end_gone(self, text: GeneratedText, finish: str) -> None:
+        """End a text that nobody waits for. Raises nothing."""
+        with self._alone(text):
             if finish == DEADLINE:
                 self._learn(text)
-            self._end(text, finish)
+            text.end(finish)
 
     def _learn(self, text: GeneratedText) -> None:
         """Learn how long a text took until now, of what was estimated of it."""
@@ -261,21 +265,17 @@ class Engine:
             with self._changed:
                 self._pace.took(text, time.monotonic())
 
-    def _end(self, text: GeneratedText, finish: str) -> None:
-        with self._alone(text):
-            text.end(finish)
-
     def _admit(self, done: Round) -> None:
         """Encode the texts whose turn it is and for which there is room."""
         with self._changed:
             active = self._active
             in_time = InTime(self._pace, active, time.monotonic())
-            came = admit(self._waiting, active, self._room, in_time, prefill_tokens=self.limits.prefill_tokens)
+            prefill_tokens, self._coming = self.limits.prefill_tokens, []
+            came = admit(self._waiting, active, self._room, in_time, prefill_tokens=prefill_tokens, coming=self._coming)
             self._left_behind = came.left_behind
             self._passed_over = frozenset(lane for lane in LANES if self._waiting.of(lane))
-            self._coming = list(came.texts)
             self._ahead.clear()
-        admitted, done.is_full = came.texts, came.is_full
+        admitted, done.is_full = list(came.texts), came.is_full
         if not admitted:
             return
         done.is_health = all(text.first for text in admitted)
@@ -308,7 +308,7 @@ class Engine:
         for row in reversed(range(len(rows.texts))):
             text = rows.texts[row]
             if text.is_gone(time.monotonic()):  # and with beams it takes long to choose a token
-                self._end_gone([text])
+                self._end_gone(text, text.why_gone)
             elif finite[row]:
                 with self._alone(text):
                     parents = text.go_on(logits[row])

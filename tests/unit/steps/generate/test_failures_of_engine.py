@@ -3,8 +3,9 @@
 from counting_engine import BREAKS, END, LEAKS, NAN, UNREADABLE, Asked, networks, threading_gate
 
 from encserve_server.steps.generate.decoder.cache import Cache
+from encserve_server.steps.generate.door.in_time import InTime
 from encserve_server.steps.generate.texts.choice import Choice
-from encserve_server.steps.generate.texts.text import NotFinite
+from encserve_server.steps.generate.texts.text import Estimate, NotFinite
 
 
 def test_nan_of_a_text_does_not_reach_those_that_are_encoded_with_it(make):
@@ -106,3 +107,66 @@ def test_texts_that_cannot_be_encoded_fail_without_those_under_way(make):
     assert str(bad.text.error) == "the encoder breaks"
     assert running.ended()[1] == "eos"
     assert engine.reported == [("engine", "the encoder breaks")]
+
+
+def breaks(*about):
+    raise ArithmeticError("nothing is known")
+
+
+def lose(engine, *lost):
+    """Have these be lost from the next round on, for others that want their places."""
+
+    def is_lost(text, now_s):
+        if is_one := any(text is asked.text for asked in lost):
+            text.estimate = Estimate(2.0, 0.1)
+        return is_one
+
+    engine._pace.is_lost = is_lost
+    engine._was_refused = True
+
+
+def test_where_nothing_can_be_learnt_of_late_texts_each_is_answered(make, monkeypatch):
+    engine, running, decoded, waiting = make(), Asked(9), [Asked(9), Asked(9)], [Asked(9), Asked(9)]
+    monkeypatch.setattr(engine._pace, "took", breaks)
+    engine.put([running.text, *(asked.text for asked in decoded)])
+    assert networks[0].stepping.wait(30)
+    engine.put([asked.text for asked in waiting])
+    lose(engine, *decoded, *waiting)
+    threading_gate.set()
+    for asked in (*decoded, *waiting):
+        assert asked.over.wait(30)
+        assert isinstance(asked.text.error, ArithmeticError)
+    assert running.ended()[1] == "eos"
+
+
+def test_a_text_that_cannot_be_taken_out_leaves_none_without_an_answer_that_was(make, monkeypatch):
+    removed, remove = [], Cache.remove
+
+    def remove_one(cache, row):
+        removed.append(row)
+        if len(removed) == 2:
+            raise MemoryError("no memory")
+        return remove(cache, row)
+
+    engine, lost = make(), [Asked(9) for _ in range(3)]
+    monkeypatch.setattr(Cache, "remove", remove_one)
+    engine.put([asked.text for asked in lost])
+    assert networks[0].stepping.wait(30)
+    lose(engine, *lost)
+    threading_gate.set()
+    for asked in lost:
+        assert asked.over.wait(30)
+    assert [asked.text.finish for asked in lost] == ["", "", "deadline"]
+
+
+def test_texts_whose_turn_had_come_before_a_failure_are_answered(make, monkeypatch):
+    engine, running, coming = make(), Asked(9), Asked(5)
+    engine.put([running.text])
+    assert networks[0].stepping.wait(30)
+    monkeypatch.setattr(InTime, "take", breaks)
+    engine.put([coming.text])
+    threading_gate.set()
+    for asked in (running, coming):
+        assert asked.over.wait(30)
+        assert isinstance(asked.text.error, ArithmeticError)
+    assert not engine._active

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...instance.lanes import INTERACTIVE
 from ..texts.text import GeneratedText
@@ -16,7 +16,7 @@ from .turns import Turns
 class Admission:
     """The texts whose turn it is, and what becomes of the others."""
 
-    texts: list[GeneratedText] = field(default_factory=list)
+    texts: list[GeneratedText]
     """Those that come in."""
     source_tokens: int = 0
     """The tokens of their sources."""
@@ -27,11 +27,18 @@ class Admission:
 
 
 def admit(
-    waiting: Turns, active: Sequence[GeneratedText], room: Room, in_time: InTime, *, prefill_tokens: int
+    waiting: Turns,
+    active: Sequence[GeneratedText],
+    room: Room,
+    in_time: InTime,
+    *,
+    prefill_tokens: int,
+    coming: list[GeneratedText],
 ) -> Admission:
     """Take those out of the texts that wait whose turn it is, until there is no room or no time, or so many tokens are
-    to be encoded. Questions of health come in all the same."""
-    done, together = Admission(), room.beside(active)
+    to be encoded. Questions of health come in all the same. Each is among `coming`, which has none before, as soon as
+    it is taken out: whatever is raised then, none is lost."""
+    done, together = Admission(coming), room.beside(active)
 
     def fits(text: GeneratedText, lane: str | None = None) -> bool:
         return in_time.has(text, lane or text.lane) and together.fits(text)

@@ -257,7 +257,7 @@ def test_bulk_beside_bulk_in_haste_holds_off_no_interactive_texts(known):
     came = []
     for _ in range(INTERACTIVE_ROUNDS):
         waiting.put([text()])
-        done = admit(waiting, under_way, room, InTime(known, under_way, 0.0), prefill_tokens=512)
+        done = admit(waiting, under_way, room, InTime(known, under_way, 0.0), prefill_tokens=512, coming=[])
         came.append([each.lane for each in done.texts])
     assert came == [["interactive"]] * (INTERACTIVE_ROUNDS - 1) + [["bulk", "interactive"]]
 
