@@ -418,6 +418,7 @@ def test_how_requests_end_is_counted(step, ask):
     Says.goes_on.set()
     for request in (running, waiting):
         last_of(request)
+    wait_until(lambda: sum(requests_counted(step).values()) == 9)
     assert requests_counted(step) == {
         ("answered", "false"): 3,
         ("answered", "true"): 1,
@@ -427,8 +428,8 @@ def test_how_requests_end_is_counted(step, ask):
         ("late", "false"): 1,
         ("refused", "true"): 1,
     }
-    assert observed(step._counts._request, lane="interactive") == 4
-    assert observed(step._counts._refusal, lane="interactive") == 1
+    wait_until(lambda: observed(step._counts._request, lane="interactive") == 4)
+    wait_until(lambda: observed(step._counts._refusal, lane="interactive") == 1)
 
 
 def test_tokens_that_nobody_waited_for_are_counted(step, ask):

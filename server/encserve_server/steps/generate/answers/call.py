@@ -144,13 +144,13 @@ class GenerateCall(Call):
         with self._changing:
             over, self._over = self._over, None
             self.outcome = self.outcome or self._outcome(response)
-        if over is not None:
-            over(self, self.outcome, time.monotonic() - self.arrived_s)
         if response.has_error():
             error = response.error()
             words = f"{error_kind(response)}: {error.message()}"
             response = pb_utils.InferenceResponse(error=pb_utils.TritonError(words, error.code()))
         super().answer(response)
+        if over is not None:
+            over(self, self.outcome, time.monotonic() - self.arrived_s)
 
     def _outcome(self, response: Any) -> str:
         """Which of `OUTCOMES` a last response is."""

@@ -195,3 +195,19 @@ def test_where_one_text_of_a_whole_answer_is_late_nothing_more_is_made_of_the_ot
     call.told(first, "")
     call.send()
     assert streamed or answers[-1].error.message.startswith("UNAVAILABLE: the request was cancelled, or its timeout")
+
+
+def test_a_request_took_as_long_as_until_its_last_response_was_sent(triton, ask, clock, monkeypatch):
+    sent, over = triton.Request._send, []
+
+    def send(request, response, flags=0):
+        clock.now_s += 2.0
+        sent(request, response, flags)
+
+    monkeypatch.setattr(triton.Request, "_send", send)
+    call, _ = ask(1, streamed=False)
+    call.arrived_s, call._over = 0.0, lambda call, outcome, took_s: over.append((outcome, took_s))
+    call.texts[0].finish = EOS
+    call.told(call.texts[0], "a")
+    call.send()
+    assert over == [("answered", 2.0)]
