@@ -53,6 +53,9 @@ for half of its timeout at least."""
 STREAMS_TOKEN_BY_TOKEN = 8
 """Of so many streams each token is sent as soon as it is there. Where more have begun a response a token would take a
 fifth of both cores from the network, and every second token of a text goes with the next, if tokens come fast."""
+MOST_UNTOLD = 1_024
+"""While so many wait to be told that they may not wait, the thread that reads requests tells the next one itself, and
+reads none meanwhile."""
 SWITCH_S = 0.0005
 """Seconds after which a thread that computes in Python lets another go on that waits for it, a tenth of Python's
 default: a request is read and refused in several turns, between which the engine chooses the tokens of all texts."""
@@ -188,7 +191,10 @@ class TritonPythonModel:
             if not isinstance(error, QueueFull):
                 raise
             self._counts.refused(options["lane"], error)
-            self._refused.put((call, str(error)))
+            if self._refused.qsize() < MOST_UNTOLD:
+                self._refused.put((call, str(error)))
+            else:
+                call.answer(unavailable(str(error)))
         else:
             if self._looks.add(call):
                 self._to_send.put(_CAME)  # so that its caller is looked for, even while nothing is sent

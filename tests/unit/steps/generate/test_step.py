@@ -299,6 +299,32 @@ def test_no_request_waits_until_another_is_told_that_it_may_not_wait(triton, ste
         assert last_of(request).error is None
 
 
+def test_where_too_many_are_to_be_told_that_they_may_not_wait_the_next_is_told_at_once(triton, step, ask, monkeypatch):
+    sent, begun, may_go = triton.Request._send, threading.Event(), threading.Event()
+
+    def send(request, response, flags=0):
+        if not begun.is_set():
+            begun.set()
+            may_go.wait(60)
+        sent(request, response, flags)
+
+    monkeypatch.setattr("encserve_server.steps.generate.step.MOST_UNTOLD", 1)
+    Says.goes_on.clear()
+    running = ask("b")
+    wait_until(lambda: step._engine._active)
+    waiting = ask("b", "b")
+    monkeypatch.setattr(triton.Request, "_send", send)
+    refused = [ask("b")]
+    assert begun.wait(60)
+    refused += [ask("b"), ask("b")]
+    assert [len(request.answers) for request in refused] == [0, 0, 1]
+    may_go.set()
+    assert all(last_of(request).error.message.startswith("UNAVAILABLE: 2 texts wait") for request in refused)
+    Says.goes_on.set()
+    for request in (running, waiting):
+        assert last_of(request).error is None
+
+
 def test_the_time_of_a_request_goes_on_while_one_before_it_is_read(triton, step, monkeypatch):
     read = []
     monkeypatch.setattr(step, "_admit", lambda call: read.append((call.arrived_s, time.monotonic())))
