@@ -1,8 +1,7 @@
 """The three layouts of late interaction, each as its own library reads it, or refused by name.
 
 `tests/golden/late_interaction` has what PyLate 1.6.0 (with sentence-transformers 5.3.0 and transformers 5.3.0, which do
-not install beside ours) says of the same checkpoints and texts, one text at a time: `ColBERT(folder).encode([text],
-is_query=...)`.
+not install beside ours) says of the same checkpoints and texts, one text at a time; its `make.py` asked it.
 """
 
 import json
