@@ -9,13 +9,7 @@ from encserve_export.errors import WayFailed
 
 from .staged import TorchEncoder
 
-# Several outputs of one pass, and entities of labels of a request, are certified where they are exported, in
-# tests/export/hybrid, gliner and gliner2: a checkpoint of the kind that is made here is none of theirs.
-READ = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in BREADTH else [])
-    for name in PIPELINES
-    if name != "hybrid-m3" and not name.startswith("entities-")
-]
+READ = [pytest.param(name, marks=[pytest.mark.slow] if name in BREADTH else []) for name in PIPELINES]
 
 
 @pytest.mark.parametrize("name", READ)

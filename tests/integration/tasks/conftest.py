@@ -8,15 +8,8 @@ import torch
 import transformers
 from cascades import publish_cascade
 from export.adapters.lora_files import write_adapter
-from export.checkpoints.pooled_prompts import pooled
-from export.gliner.checkpoints import gliner
-from export.gliner2.checkpoints import gliner2
-from export.hybrid.layouts import m3
-from export.late_interaction.layouts import stanford
-from export.rerankers.modular import modular
 from export.shared_bodies import make_heads
 from export.small_checkpoints import make_checkpoint
-from export.sparse.routers import routed
 from gateways import running_gateway
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
@@ -28,12 +21,13 @@ from encserve_export.config import ExportConfig
 from encserve_export.export import export, export_heads
 from encserve_server.launcher.server import TritonServer
 
+from .layouts import LAYOUTS
 from .pipelines import ADAPTERS, BREADTH, CASCADE, CASCADE_TEXTS, HEADS, LABELS, PIPELINES
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory):
-    """A checkpoint folder for each of `PIPELINES` and `HEADS`."""
+    """A checkpoint folder for each of `PIPELINES`, `LAYOUTS` and `HEADS`."""
     folder = tmp_path_factory.mktemp("checkpoints")
     made = {
         name: make_checkpoint(folder / name, seed=seed, **{k: v for k, v in made.items() if k != "export"})
@@ -47,14 +41,7 @@ def checkpoints(tmp_path_factory):
     SparseEncoder(modules=[network, SpladePooling("max")], device="cpu").save_pretrained(
         str(made["embed-sparse-bert"]), create_model_card=False
     )
-    made["sparse-routed-bert"] = routed(folder / "sparse-routed", "bert", activation="relu", prompts=PROMPTS)
-    made["embed-instructed-bert"] = pooled(folder / "instructed")
-    made["rank-modular-bert"] = modular(folder / "rank-modular")
-    made["hybrid-m3"] = m3(folder / "hybrid-m3-layout")
-    made["entities-gliner"] = gliner(folder / "entities-gliner-layout")
-    made["entities-words"] = gliner(folder / "entities-words-layout", body="modernbert", span_mode="token_level")
-    made["entities-gliner2"] = gliner2(folder / "entities-gliner2-layout")
-    made["late-bert"] = stanford(folder / "late-bert-stanford")
+    made |= {name: write(folder / name) for name, (write, _) in LAYOUTS.items()}
     heads = make_heads(folder / "heads", [*HEADS.values()])
     return made | {name: heads[head] for name, head in HEADS.items()}
 
@@ -82,12 +69,13 @@ def repository(request, checkpoints, adapters, tmp_path_factory):
     lines = [{"text": f"{'word ' * (number % 7)}{number}", "label": labels[number % 3]} for number in range(150)]
     labelled.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     own = {"classify-calibrated": {"labels": labelled}}
-    for name, made in PIPELINES.items():
+    options = {name: made.get("export", {}) for name, made in PIPELINES.items()}
+    for name, how in (options | {name: how for name, (_, how) in LAYOUTS.items()}).items():
         if name in BREADTH and name not in asked:
             continue
         config = {"checkpoint": str(checkpoints[name]), "name": name, "repository": repository}
         config["adapters"] = adapters.get(name, {})
-        export(ExportConfig(**config, **made.get("export", {}), **own.get(name, {})))
+        export(ExportConfig(**config, **how, **own.get(name, {})))
     shared, *others = HEADS
     heads = {HEADS[name]: str(checkpoints[name]) for name in others}
     export_heads(ExportConfig(checkpoint=str(checkpoints[shared]), name=shared, heads=heads, repository=repository))

@@ -10,19 +10,12 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 ENTITIES = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
 PIPELINES = {
     "embed-bert": {"family": "bert", "matryoshka_dimensions": [8, 16]},
-    "embed-instructed-bert": {"family": "bert"},
     "embed-tokens-bert": {
         "family": "bert",
         "modules": [("Transformer", "", {"max_seq_length": 64})],
         "export": {"task": "token-embedding"},
     },
     "embed-sparse-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
-    "sparse-routed-bert": {"network": transformers.AutoModelForMaskedLM, "family": "bert"},
-    "late-bert": {"family": "bert"},
-    "hybrid-m3": {"family": "bert", "export": {"task": "hybrid-embedding", "allow_pickle": True}},
-    "entities-gliner": {"family": "bert"},
-    "entities-words": {"family": "bert"},
-    "entities-gliner2": {"family": "bert"},
     "classify-bert": {"network": SEQUENCES, "family": "bert", **LABELS},
     "classify-roberta": {
         "network": SEQUENCES,
@@ -39,7 +32,6 @@ PIPELINES = {
         "num_labels": 1,
         "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "6.2.0"},
     },
-    "rank-modular-bert": {"family": "bert"},
     "tokens-bert": {"network": TOKENS, "family": "bert", **ENTITIES},
     "tokens-roberta": {"network": TOKENS, "family": "roberta", **ENTITIES},
     "answer-bert": {"network": transformers.AutoModelForQuestionAnswering, "family": "bert"},
@@ -55,8 +47,16 @@ PIPELINES = {
     },
     "classify-calibrated": {"network": SEQUENCES, "family": "bert", **LABELS},
 }
-"""Pipeline -> how its checkpoint is made, and how it is exported."""
-BREADTH = {"rank-roberta", "tokens-roberta", "mask-roberta", "entities-words", "entities-gliner2"}
+"""Pipeline -> how its checkpoint is made, and how it is exported. `layouts.py` has those of other layouts."""
+BREADTH = {
+    "rank-roberta",
+    "tokens-roberta",
+    "mask-roberta",
+    "entities-words",
+    "entities-gliner2",
+    "rank-qwen2",
+    "static-sentences",
+}
 """Of those, what only slow tests ask: for each a network is traced, and a server has three steps more. `make test` asks
 RoBERTa and its tokenizer for labels and for answers, and a GLiNER of spans."""
 HEADS = {"shared": "labels", "shared-tags": "tags", "shared-words": "words", "shared-spans": "spans"}
